@@ -1,0 +1,7 @@
+//! c
+/// Placeholder.
+#[derive(Debug)]
+pub struct Credentials;
+/// Placeholder.
+#[derive(Debug)]
+pub struct Token;

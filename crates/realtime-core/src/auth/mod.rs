@@ -1,0 +1,156 @@
+//! The authentication seam: who is asking for a connection?
+
+mod anonymous;
+mod credentials;
+mod from_extension;
+mod static_token;
+
+use std::{fmt, sync::Arc};
+
+use futures::future::BoxFuture;
+use http::request::Parts;
+
+use crate::{Identity, error::operation_error};
+
+pub use anonymous::Anonymous;
+pub use credentials::{Credentials, Token};
+pub use from_extension::FromExtension;
+pub use static_token::StaticToken;
+
+/// Turns an upgrade request into an identity, before the connection becomes a WebSocket.
+///
+/// ```
+/// use http::request::Parts;
+/// use realtime_core::{
+///     Identity,
+///     auth::{AuthError, Authenticator, Credentials},
+/// };
+///
+/// /// Every token is the name of its bearer. Not for production.
+/// struct Trusting(Credentials);
+///
+/// impl Authenticator for Trusting {
+///     async fn authenticate(&self, request: &Parts) -> Result<Identity, AuthError> {
+///         let token = self.0.require(request)?;
+///         Ok(Identity::new(token.expose()))
+///     }
+///
+///     fn credentials(&self) -> Option<&Credentials> {
+///         Some(&self.0)
+///     }
+/// }
+/// ```
+pub trait Authenticator: Send + Sync + 'static {
+    /// Who sent this request?
+    ///
+    /// # Behavior
+    /// - It may be called concurrently.
+    /// - It is cancel safe: the future is dropped when the peer leaves or the time is up.
+    /// - A request without valid credentials fails with kind
+    ///   [`Unauthorized`](AuthErrorKind::Unauthorized) and is answered with 401.
+    /// - A failure to find out fails with kind [`Unavailable`](AuthErrorKind::Unavailable) and is
+    ///   answered with 503.
+    ///
+    /// # Errors
+    /// As above.
+    fn authenticate(
+        &self,
+        request: &Parts,
+    ) -> impl Future<Output = Result<Identity, AuthError>> + Send;
+
+    /// Where this authenticator looks for credentials, if it uses [`Credentials`].
+    ///
+    /// The gateway refuses to be built with cookies and without an origin check, since that lets
+    /// any page act for its visitor.
+    fn credentials(&self) -> Option<&Credentials> {
+        None
+    }
+}
+
+/// Any authenticator behind one type, cheap to clone.
+#[derive(Clone)]
+pub struct AnyAuthenticator(Arc<dyn DynAuthenticator>);
+
+impl AnyAuthenticator {
+    /// Erases the type of an authenticator.
+    #[must_use]
+    pub fn new(authenticator: impl Authenticator) -> Self {
+        Self(Arc::new(authenticator))
+    }
+}
+
+impl Authenticator for AnyAuthenticator {
+    async fn authenticate(&self, request: &Parts) -> Result<Identity, AuthError> {
+        self.0.authenticate(request).await
+    }
+
+    fn credentials(&self) -> Option<&Credentials> {
+        self.0.credentials()
+    }
+}
+
+impl fmt::Debug for AnyAuthenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnyAuthenticator").finish_non_exhaustive()
+    }
+}
+
+/// The object-safe twin of [`Authenticator`].
+trait DynAuthenticator: Send + Sync {
+    fn authenticate<'a>(
+        &'a self,
+        request: &'a Parts,
+    ) -> BoxFuture<'a, Result<Identity, AuthError>>;
+    fn credentials(&self) -> Option<&Credentials>;
+}
+
+impl<T: Authenticator> DynAuthenticator for T {
+    fn authenticate<'a>(
+        &'a self,
+        request: &'a Parts,
+    ) -> BoxFuture<'a, Result<Identity, AuthError>> {
+        Box::pin(Authenticator::authenticate(self, request))
+    }
+
+    fn credentials(&self) -> Option<&Credentials> {
+        Authenticator::credentials(self)
+    }
+}
+
+operation_error! {
+    /// A request that could not be authenticated, or an authenticator that can't be made.
+    AuthError, AuthErrorKind
+}
+
+/// The sorts of [`AuthError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AuthErrorKind {
+    /// The authenticator was configured with nonsense.
+    InvalidOption,
+    /// Credentials are missing, malformed or wrong: 401.
+    Unauthorized,
+    /// It could not be found out whether the credentials are right: 503.
+    Unavailable,
+}
+
+impl AuthError {
+    /// Kind [`Unauthorized`](AuthErrorKind::Unauthorized). Never put the credentials in the
+    /// context: it is logged.
+    #[must_use]
+    pub fn unauthorized(context: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Self::new(AuthErrorKind::Unauthorized, context)
+    }
+
+    /// Kind [`Unavailable`](AuthErrorKind::Unavailable).
+    #[must_use]
+    pub fn unavailable(context: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Self::new(AuthErrorKind::Unavailable, context)
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.kind == AuthErrorKind::Unavailable
+    }
+}

@@ -1,0 +1,4 @@
+//! s
+/// Placeholder.
+#[derive(Debug)]
+pub struct StaticToken;

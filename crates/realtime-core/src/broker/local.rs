@@ -1,0 +1,4 @@
+//! l
+/// Placeholder.
+#[derive(Debug)]
+pub struct LocalBroker;

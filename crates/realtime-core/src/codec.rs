@@ -1,0 +1,129 @@
+//! The codec seam: how an envelope becomes a frame, and back.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{Message, error::operation_error};
+
+/// Encodes and decodes envelopes.
+///
+/// A codec sees one whole WebSocket message at a time and never looks into a payload. It is
+/// synchronous, is called from many threads at once, and is named in the handshake: a client may
+/// ask for it as a subprotocol.
+///
+/// ```
+/// use bytes::{BufMut, Bytes, BytesMut};
+/// use realtime_core::{
+///     Message, MessageParts, Payload,
+///     codec::{Codec, CodecError, Frame, FrameKind},
+/// };
+///
+/// /// Every frame is a message without a route, and its data as it came.
+/// #[derive(Debug)]
+/// struct Raw;
+///
+/// impl Codec for Raw {
+///     fn name(&self) -> &str {
+///         "raw"
+///     }
+///
+///     fn encode(&self, message: &Message, out: &mut BytesMut) -> Result<FrameKind, CodecError> {
+///         out.put_slice(message.data().as_bytes());
+///         Ok(FrameKind::Binary)
+///     }
+///
+///     fn decode(&self, frame: Frame) -> Result<Message, CodecError> {
+///         let mut parts = MessageParts::default();
+///         parts.data = Payload::from(frame.payload);
+///         Ok(Message::from_parts(parts))
+///     }
+/// }
+///
+/// let mut out = BytesMut::new();
+/// let message = Raw.decode(Frame::binary(Bytes::from_static(b"\x00\x01")))?;
+/// assert_eq!(Raw.encode(&message, &mut out)?, FrameKind::Binary);
+/// assert_eq!(&out[..], b"\x00\x01");
+/// # Ok::<(), CodecError>(())
+/// ```
+pub trait Codec: std::fmt::Debug + Send + Sync + 'static {
+    /// The name of the codec, which is also its WebSocket subprotocol.
+    ///
+    /// # Behavior
+    /// - The name is a non-empty HTTP token: letters, digits and `!#$%&'*+-.^_|~` with a backtick.
+    /// - The name is the same at every call.
+    fn name(&self) -> &str;
+
+    /// Appends the encoded envelope to `out`, and says which kind of frame carries it.
+    ///
+    /// # Behavior
+    /// - What it appends decodes to the same message.
+    /// - It only appends: what `out` held before stays as it was.
+    /// - Text frames are UTF-8.
+    ///
+    /// # Errors
+    /// Kind [`Encode`](CodecErrorKind::Encode) when the message has no form in this codec; `out`
+    /// may then hold a part of it, which the caller discards.
+    fn encode(&self, message: &Message, out: &mut BytesMut) -> Result<FrameKind, CodecError>;
+
+    /// Reads an envelope from one whole WebSocket message.
+    ///
+    /// # Behavior
+    /// - Garbage is refused with kind [`Malformed`](CodecErrorKind::Malformed), without a panic.
+    /// - A kind of frame that the codec doesn't speak is refused with kind
+    ///   [`UnsupportedFrame`](CodecErrorKind::UnsupportedFrame).
+    ///
+    /// # Errors
+    /// As above. The gateway answers the first kind with an `error` message and the second with
+    /// close code 1003.
+    fn decode(&self, frame: Frame) -> Result<Message, CodecError>;
+}
+
+/// Whether a frame carries text or binary data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FrameKind {
+    /// Arbitrary bytes.
+    Binary,
+    /// UTF-8 text.
+    Text,
+}
+
+/// One whole WebSocket message as it came from the peer, fragments joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Text or binary.
+    pub kind: FrameKind,
+    /// The bytes; valid UTF-8 where the kind is text.
+    pub payload: Bytes,
+}
+
+impl Frame {
+    /// A binary frame.
+    #[must_use]
+    pub const fn binary(payload: Bytes) -> Self {
+        Self { kind: FrameKind::Binary, payload }
+    }
+
+    /// A text frame. The caller vouches for its being UTF-8.
+    #[must_use]
+    pub const fn text(payload: Bytes) -> Self {
+        Self { kind: FrameKind::Text, payload }
+    }
+}
+
+operation_error! {
+    /// A payload or an envelope that could not be encoded or decoded.
+    CodecError, CodecErrorKind
+}
+
+/// The sorts of [`CodecError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CodecErrorKind {
+    /// The data of a message doesn't fit the type that was asked for.
+    Decode,
+    /// A value can't be serialised, or a message has no form in the codec.
+    Encode,
+    /// The peer sent something that is not an envelope.
+    Malformed,
+    /// The peer sent a kind of frame that the codec doesn't speak.
+    UnsupportedFrame,
+}

@@ -1,0 +1,138 @@
+//! Errors that belong to no single seam: the boxed error and what a client may be told.
+
+use std::{borrow::Cow, error::Error, fmt};
+
+/// Any error that may cross threads.
+pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
+
+/// An error whose text is meant for the client.
+///
+/// The text of any other error stays on the server: a client that asked with an id is answered
+/// with a general `internal` error. Return a `ClientError`, or have one in the source chain of
+/// your own error, to say more.
+///
+/// ```
+/// use realtime_core::ClientError;
+///
+/// let full = ClientError::new("room_full", "the room has no seat left").temporary();
+/// assert_eq!(full.code(), "room_full");
+/// assert!(full.is_temporary());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientError {
+    code: Cow<'static, str>,
+    message: Cow<'static, str>,
+    temporary: bool,
+}
+
+impl ClientError {
+    /// An error with a code for programs and a message for people. Both are sent to the client.
+    #[must_use]
+    pub fn new(
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { code: code.into(), message: message.into(), temporary: false }
+    }
+
+    /// Says that the same request may succeed later.
+    #[must_use]
+    pub fn temporary(mut self) -> Self {
+        self.temporary = true;
+        self
+    }
+
+    /// The code that a program at the client can match.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The message for a person.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.temporary
+    }
+
+    /// Finds the first `ClientError` in an error's source chain, the error itself included.
+    #[must_use]
+    pub fn find_in<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Self> {
+        let mut chain = Some(error);
+        while let Some(link) = chain {
+            if let Some(found) = link.downcast_ref() {
+                return Some(found);
+            }
+            chain = link.source();
+        }
+        None
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+impl Error for ClientError {}
+
+/// Declares the error of one operation: a kind to match, a context that says what was expected
+/// and what came, and the source. Every seam's error has this form, so that reading one teaches
+/// the others.
+macro_rules! operation_error {
+    ($(#[$doc:meta])* $name:ident, $kind:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, thiserror::Error)]
+        #[error("{context}")]
+        pub struct $name {
+            kind: $kind,
+            context: std::borrow::Cow<'static, str>,
+            source: Option<$crate::BoxError>,
+        }
+
+        impl $name {
+            /// An error of this kind. The context says what was expected, what came and what to
+            /// do; it holds no secret, since it is logged.
+            #[must_use]
+            pub fn new(kind: $kind, context: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+                Self { kind, context: context.into(), source: None }
+            }
+
+            /// Attaches the cause. `Display` doesn't repeat it: walk `source()` to print it.
+            #[must_use]
+            pub fn with_source(mut self, source: impl Into<$crate::BoxError>) -> Self {
+                self.source = Some(source.into());
+                self
+            }
+
+            /// What sort of failure this is.
+            #[must_use]
+            pub fn kind(&self) -> $kind {
+                self.kind
+            }
+        }
+    };
+}
+pub(crate) use operation_error;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] ClientError);
+
+    #[test]
+    fn a_client_error_is_found_behind_another_error() {
+        let outer = Outer(ClientError::new("full", "no seat left"));
+        assert_eq!(ClientError::find_in(&outer).map(ClientError::code), Some("full"));
+        assert!(ClientError::find_in(&fmt::Error).is_none());
+    }
+}

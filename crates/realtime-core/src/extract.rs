@@ -1,0 +1,164 @@
+//! What handlers take and return: for the gateway, and for codec crates that add their own.
+
+use std::convert::Infallible;
+
+use crate::{BoxError, Message, Payload};
+
+/// A value that a handler or a hook takes as an argument.
+///
+/// It is made from a context: the gateway has one for messages and one for each sort of hook. An
+/// extractor that needs a message is implemented for every context that [has one](HasMessage), so
+/// it doesn't fit a hook, and the compiler says so.
+///
+/// ```
+/// use realtime_core::{
+///     Text,
+///     extract::{FromMessage, HasMessage},
+/// };
+///
+/// /// The route by which the message came.
+/// struct Route(Text);
+///
+/// impl<Cx: HasMessage> FromMessage<Cx> for Route {
+///     type Rejection = std::convert::Infallible;
+///
+///     fn from_message(cx: &Cx) -> Result<Self, Self::Rejection> {
+///         Ok(Self(cx.message().route_text().clone()))
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be extracted here",
+    label = "not an extractor for `{Cx}`",
+    note = "extractors that need a message, such as `Message`, `Json<T>` and `RouteTail`, do not \
+            fit a hook; `State<T>` must match the router's state, and `Json<T>` needs \
+            `T: serde::de::DeserializeOwned`"
+)]
+pub trait FromMessage<Cx>: Sized {
+    /// What is reported when the value can't be made. Put a
+    /// [`ClientError`](crate::ClientError) in its source chain for what the client may know.
+    type Rejection: Into<BoxError>;
+
+    /// Makes the value.
+    ///
+    /// # Errors
+    /// When the context doesn't hold what the value needs.
+    fn from_message(cx: &Cx) -> Result<Self, Self::Rejection>;
+}
+
+/// A context that holds a message.
+pub trait HasMessage {
+    /// The message that is being handled.
+    fn message(&self) -> &Message;
+}
+
+impl<Cx: HasMessage> FromMessage<Cx> for Message {
+    type Rejection = Infallible;
+
+    fn from_message(cx: &Cx) -> Result<Self, Infallible> {
+        Ok(cx.message().clone())
+    }
+}
+
+/// The data of the message, raw.
+impl<Cx: HasMessage> FromMessage<Cx> for Payload {
+    type Rejection = Infallible;
+
+    fn from_message(cx: &Cx) -> Result<Self, Infallible> {
+        Ok(cx.message().data().clone())
+    }
+}
+
+/// `None` where the value can't be made.
+impl<Cx, T: FromMessage<Cx>> FromMessage<Cx> for Option<T> {
+    type Rejection = Infallible;
+
+    fn from_message(cx: &Cx) -> Result<Self, Infallible> {
+        Ok(T::from_message(cx).ok())
+    }
+}
+
+/// The rejection itself where the value can't be made, for a handler that answers it in its own
+/// way.
+impl<Cx, T: FromMessage<Cx>> FromMessage<Cx> for Result<T, T::Rejection> {
+    type Rejection = Infallible;
+
+    fn from_message(cx: &Cx) -> Result<Self, Infallible> {
+        Ok(T::from_message(cx))
+    }
+}
+
+/// What a handler answers: nothing, or data that goes back under the request's id and route.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Reply(Option<Payload>);
+
+impl Reply {
+    /// No answer.
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// An answer with this data.
+    pub const fn data(payload: Payload) -> Self {
+        Self(Some(payload))
+    }
+
+    /// The answer's data, where there is an answer.
+    #[must_use]
+    pub fn payload(&self) -> Option<&Payload> {
+        self.0.as_ref()
+    }
+
+    /// Gives up the answer's data.
+    #[must_use]
+    pub fn into_payload(self) -> Option<Payload> {
+        self.0
+    }
+}
+
+/// What a handler may return: `()`, a reply, or a `Result` of either.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not something a handler can return",
+    label = "expected `()`, `Json<T>`, `Payload`, `Reply`, `Option` of these, or a `Result` of them",
+    note = "wrap a value that implements `serde::Serialize` as `Json(value)`; the error of a \
+            `Result` must be `Into<BoxError>`"
+)]
+pub trait IntoReply {
+    /// Turns the value into a reply.
+    ///
+    /// # Errors
+    /// The handler's own error, or a reply that can't be serialised.
+    fn into_reply(self) -> Result<Reply, BoxError>;
+}
+
+impl IntoReply for () {
+    fn into_reply(self) -> Result<Reply, BoxError> {
+        Ok(Reply::none())
+    }
+}
+
+impl IntoReply for Reply {
+    fn into_reply(self) -> Result<Reply, BoxError> {
+        Ok(self)
+    }
+}
+
+impl IntoReply for Payload {
+    fn into_reply(self) -> Result<Reply, BoxError> {
+        Ok(Reply::data(self))
+    }
+}
+
+/// `None` is no answer.
+impl<R: IntoReply> IntoReply for Option<R> {
+    fn into_reply(self) -> Result<Reply, BoxError> {
+        self.map_or(Ok(Reply::none()), R::into_reply)
+    }
+}
+
+impl<R: IntoReply, E: Into<BoxError>> IntoReply for Result<R, E> {
+    fn into_reply(self) -> Result<Reply, BoxError> {
+        self.map_err(E::into)?.into_reply()
+    }
+}

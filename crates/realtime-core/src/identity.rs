@@ -1,0 +1,187 @@
+//! Who a session belongs to.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// An authenticated caller: id, tenant, roles and claims.
+///
+/// The gateway doesn't assume that it is a user or a device. It is immutable once an
+/// [`Authenticator`](crate::auth::Authenticator) has returned it, and clones share it.
+///
+/// ```
+/// use realtime_core::Identity;
+///
+/// let ada = Identity::new("ada").with_tenant("acme").with_role("admin").with_claim("seat", 7);
+/// assert_eq!(ada.id(), "ada");
+/// assert!(ada.has_role("admin"));
+/// assert_eq!(ada.claims()["seat"], 7);
+/// ```
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Identity(Arc<Inner>);
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Inner {
+    #[serde(flatten)]
+    key: IdentityKey,
+    #[serde(default)]
+    roles: Vec<String>,
+    #[serde(default)]
+    claims: Map<String, Value>,
+}
+
+impl Identity {
+    /// An identity with this id, the empty tenant, no roles and no claims.
+    #[must_use]
+    pub fn new(id: impl Into<String>) -> Self {
+        let key = IdentityKey::new("", id);
+        Self(Arc::new(Inner { key, roles: Vec::new(), claims: Map::new() }))
+    }
+
+    /// The identity that all unauthenticated sessions share: id `anonymous`, empty tenant.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self::new("anonymous")
+    }
+
+    /// Sets the tenant.
+    #[must_use]
+    pub fn with_tenant(mut self, tenant: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.0).key.tenant_id = tenant.into();
+        self
+    }
+
+    /// Adds a role.
+    #[must_use]
+    pub fn with_role(mut self, role: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.0).roles.push(role.into());
+        self
+    }
+
+    /// Adds a claim, in place of an earlier one of that name.
+    #[must_use]
+    pub fn with_claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        Arc::make_mut(&mut self.0).claims.insert(name.into(), value.into());
+        self
+    }
+
+    /// The id within the tenant.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.key.identity_id
+    }
+
+    /// The tenant; empty where there is only one.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.0.key.tenant_id
+    }
+
+    /// Tenant and id together: what messages are sent to and presence is asked for.
+    #[must_use]
+    pub fn key(&self) -> &IdentityKey {
+        &self.0.key
+    }
+
+    /// The roles, in the order in which they were added.
+    #[must_use]
+    pub fn roles(&self) -> &[String] {
+        &self.0.roles
+    }
+
+    /// Whether the identity has this role.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.0.roles.iter().any(|r| r == role)
+    }
+
+    /// What else the authenticator said about the caller.
+    #[must_use]
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.0.claims
+    }
+}
+
+/// Claims may hold personal data or tokens, so only their number is shown.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("tenant", &self.tenant())
+            .field("id", &self.id())
+            .field("roles", &self.roles())
+            .field("claims", &format_args!("({} of them)", self.claims().len()))
+            .finish()
+    }
+}
+
+/// Tenant and id of an identity: the address of [`send_to_identity`] and of presence.
+///
+/// [`send_to_identity`]: https://docs.rs/realtime/latest/realtime/struct.Gateway.html#method.send_to_identity
+///
+/// ```
+/// use realtime_core::IdentityKey;
+///
+/// let key = IdentityKey::new("acme", "ada");
+/// assert_eq!((key.tenant(), key.id()), ("acme", "ada"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct IdentityKey {
+    #[serde(default)]
+    tenant_id: String,
+    #[serde(rename = "id")]
+    identity_id: String,
+}
+
+impl IdentityKey {
+    /// The key of an identity in a tenant; the tenant is empty where there is only one.
+    #[must_use]
+    pub fn new(tenant: impl Into<String>, id: impl Into<String>) -> Self {
+        Self { tenant_id: tenant.into(), identity_id: id.into() }
+    }
+
+    /// The tenant; empty where there is only one.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.tenant_id
+    }
+
+    /// The id within the tenant.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.identity_id
+    }
+}
+
+impl From<&Identity> for IdentityKey {
+    fn from(identity: &Identity) -> Self {
+        identity.key().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_is_shared_until_it_is_changed() {
+        let ada = Identity::new("ada");
+        let admin = ada.clone().with_role("admin");
+        assert!(!ada.has_role("admin"));
+        assert!(admin.has_role("admin"));
+    }
+
+    #[test]
+    fn debug_shows_no_claim() {
+        let shown = format!("{:?}", Identity::new("ada").with_claim("token", "s3cret"));
+        assert!(!shown.contains("s3cret") && !shown.contains("token"), "{shown}");
+    }
+
+    #[test]
+    fn the_original_field_names_are_kept_in_json() {
+        let json = r#"{"tenant_id":"acme","id":"ada","roles":["admin"],"claims":{"seat":7}}"#;
+        let ada: Identity = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_string(&ada).unwrap(), json);
+    }
+}

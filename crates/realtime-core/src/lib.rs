@@ -1,0 +1,45 @@
+//! The contract of the `realtime` gateway: traits, values, errors and in-process backends.
+//!
+//! Depend on this crate to write a backend: a broker, a presence store, a codec or an
+//! authenticator. Depend on the facade crate `realtime` to write a server.
+//!
+//! ```text
+//!            Authenticator        Codec             Broker             Presence
+//!  request ──► Identity    frame ◄──► Message   bytes ◄──► nodes   sessions ◄──► store
+//!            (who is it?)      (envelope)        (fan-out)         (who is online?)
+//! ```
+//!
+//! Each seam is one small trait, and each trait has an erased, cheap-to-clone twin
+//! ([`AnyAuthenticator`](auth::AnyAuthenticator), [`AnyBroker`](broker::AnyBroker),
+//! [`AnyPresence`](presence::AnyPresence)) that the gateway holds, so that an implementer writes
+//! plain `async fn` and a user never sees a type parameter. Each method of a trait documents its
+//! behavior as a list; the crate `realtime-testkit` has one conformance test for each bullet.
+//!
+//! What is here:
+//! - [`Message`], [`Payload`], [`Text`]: what travels;
+//! - [`Identity`], [`IdentityKey`], [`SessionId`], [`NodeId`]: who takes part;
+//! - [`CloseCode`], [`DisconnectInfo`], [`Initiator`]: how a session ended;
+//! - [`extract`]: what a codec crate needs to offer extractors and replies of its own;
+//! - [`auth`], [`broker`], [`codec`], [`presence`]: the four seams.
+
+pub mod auth;
+pub mod broker;
+mod close;
+pub mod codec;
+mod error;
+pub mod extract;
+mod id;
+mod identity;
+mod message;
+mod payload;
+pub mod presence;
+mod text;
+mod timestamp;
+
+pub use close::{CloseCode, DisconnectInfo, Initiator};
+pub use error::{BoxError, ClientError};
+pub use id::{Incarnation, InvalidNodeId, NodeId, SessionId};
+pub use identity::{Identity, IdentityKey};
+pub use message::{Message, MessageParts, Metadata};
+pub use payload::{IntoPayload, Payload};
+pub use text::Text;

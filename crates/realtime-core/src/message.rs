@@ -1,0 +1,167 @@
+//! The envelope: the only thing about a message that the gateway understands.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::de::DeserializeOwned;
+
+use crate::{
+    IntoPayload, Payload, Text,
+    codec::{CodecError, CodecErrorKind},
+};
+
+/// Names and values that travel beside the data of a message.
+pub type Metadata = BTreeMap<String, String>;
+
+/// One message: a route, data, and where needed an id and metadata.
+///
+/// The route chooses the handler. A message with an id is a request: its answer has the same id.
+/// The data stays the raw bytes that were received or are to be sent. Cloning copies nothing.
+///
+/// ```
+/// use realtime_core::{Message, Payload};
+///
+/// let message = Message::new("chat", Payload::from(r#"{"said":"hello"}"#))?.with_id("1");
+/// let data: serde_json::Value = message.decode()?;
+/// assert_eq!(data["said"], "hello");
+/// # Ok::<(), realtime_core::codec::CodecError>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Message {
+    id: Option<Text>,
+    route: Text,
+    data: Payload,
+    metadata: Option<Arc<Metadata>>,
+}
+
+/// The parts of a [`Message`], for codecs: what was read from a frame, without a copy.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct MessageParts {
+    /// The id, where the sender wants an answer.
+    pub id: Option<Text>,
+    /// The route; empty where the sender gave none.
+    pub route: Text,
+    /// The data, raw.
+    pub data: Payload,
+    /// The metadata; empty where there is none.
+    pub metadata: Metadata,
+}
+
+impl Message {
+    /// A message without id and metadata.
+    ///
+    /// # Errors
+    /// When the data can't be serialised.
+    pub fn new(route: impl Into<Text>, data: impl IntoPayload) -> Result<Self, CodecError> {
+        Ok(Self { route: route.into(), data: data.into_payload()?, ..Self::default() })
+    }
+
+    /// Sets the id, by which an answer is matched to its request.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<Text>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Adds a metadata entry, in place of an earlier one of that name.
+    #[must_use]
+    pub fn with_metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let metadata = self.metadata.get_or_insert_default();
+        Arc::make_mut(metadata).insert(name.into(), value.into());
+        self
+    }
+
+    /// The id, where the sender wants an answer.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The route; empty where the sender gave none.
+    #[must_use]
+    pub fn route(&self) -> &str {
+        &self.route
+    }
+
+    /// The data, raw.
+    #[must_use]
+    pub fn data(&self) -> &Payload {
+        &self.data
+    }
+
+    /// The metadata, where there is any.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.metadata.as_deref()
+    }
+
+    /// Reads the data as JSON. Empty data reads as `null`.
+    ///
+    /// # Errors
+    /// Kind [`Decode`](CodecErrorKind::Decode) when the data is not JSON or doesn't fit `T`.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, CodecError> {
+        let data = if self.data.is_empty() { b"null" } else { self.data.as_bytes() };
+        serde_json::from_slice(data).map_err(|e| {
+            let expected = std::any::type_name::<T>();
+            let context = format!("the data of the message is not JSON that fits {expected}");
+            CodecError::new(CodecErrorKind::Decode, context).with_source(e)
+        })
+    }
+
+    /// A message of these parts.
+    #[must_use]
+    pub fn from_parts(parts: MessageParts) -> Self {
+        let MessageParts { id, route, data, metadata } = parts;
+        let metadata = (!metadata.is_empty()).then(|| Arc::new(metadata));
+        Self { id, route, data, metadata }
+    }
+
+    /// The parts of the message.
+    #[must_use]
+    pub fn into_parts(self) -> MessageParts {
+        let metadata = self.metadata.map(Arc::unwrap_or_clone).unwrap_or_default();
+        MessageParts { id: self.id, route: self.route, data: self.data, metadata }
+    }
+
+    /// The route as shared text, for passing it on without a copy.
+    #[must_use]
+    pub fn route_text(&self) -> &Text {
+        &self.route
+    }
+
+    /// The id as shared text, for passing it on without a copy.
+    #[must_use]
+    pub fn id_text(&self) -> Option<&Text> {
+        self.id.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clone_shares_data_and_metadata() {
+        let data = Payload::from(vec![b'1'; 4096]);
+        let message = Message::new("r", data).unwrap().with_metadata("k", "v");
+        let clone = message.clone();
+        assert_eq!(clone.data().as_bytes().as_ptr(), message.data().as_bytes().as_ptr());
+        assert!(std::ptr::eq(clone.metadata().unwrap(), message.metadata().unwrap()));
+    }
+
+    #[test]
+    fn empty_data_reads_as_null() {
+        let message = Message::new("r", ()).unwrap();
+        assert_eq!(message.decode::<Option<u8>>().unwrap(), None);
+        let error = message.decode::<u8>().unwrap_err();
+        assert_eq!(error.kind(), CodecErrorKind::Decode);
+        assert!(error.to_string().contains("u8"), "{error}");
+    }
+
+    #[test]
+    fn parts_make_the_same_message_again() {
+        let message = Message::new("r", Payload::from("1")).unwrap().with_id("i");
+        let message = message.with_metadata("k", "v");
+        assert_eq!(Message::from_parts(message.clone().into_parts()), message);
+    }
+}

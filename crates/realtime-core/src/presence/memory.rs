@@ -1,0 +1,4 @@
+//! m
+/// Placeholder.
+#[derive(Debug)]
+pub struct MemoryPresence;

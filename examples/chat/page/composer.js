@@ -1,0 +1,73 @@
+// The box in which one writes.
+
+const TEXT_LIMIT = 2000;
+// The room that is left is shown when it gets scarce.
+const SHOW_ROOM_FROM = 1800;
+const TYPING_EVERY_MS = 2_500;
+
+export class Composer {
+  #form = document.getElementById("composer");
+  #text = document.getElementById("text");
+  #roomLeft = document.getElementById("room-left");
+  #lastTyping = 0;
+  #onSay;
+  #onTyping;
+
+  constructor({ onSay, onTyping }) {
+    this.#onSay = onSay;
+    this.#onTyping = onTyping;
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    this.#text.addEventListener("keydown", (event) => {
+      // Enter also ends the composition of a Japanese or Chinese word: that one isn't ours.
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.#submit();
+    });
+    this.#text.addEventListener("input", () => this.#changed());
+    this.#changed();
+  }
+
+  focus() {
+    this.#text.focus();
+  }
+
+  #submit() {
+    const text = this.#text.value.trim();
+    if (text === "" || lengthOf(text) > TEXT_LIMIT) {
+      this.#text.focus();
+      return;
+    }
+    this.#text.value = "";
+    this.#lastTyping = 0;
+    this.#changed();
+    this.#text.focus();
+    this.#onSay(text);
+  }
+
+  #changed() {
+    const text = this.#text.value.trim();
+    const left = TEXT_LIMIT - lengthOf(text);
+    this.#form.toggleAttribute("data-empty", text === "");
+    this.#form.toggleAttribute("data-full", left < 0);
+    this.#text.toggleAttribute("aria-invalid", left < 0);
+    this.#roomLeft.textContent =
+      left > TEXT_LIMIT - SHOW_ROOM_FROM ? "" : left >= 0 ? `${left} left` : `${-left} too many`;
+
+    // As tall as its text, up to the limit that the style sheet sets.
+    this.#text.style.height = "auto";
+    this.#text.style.height = `${this.#text.scrollHeight}px`;
+
+    if (text !== "" && Date.now() - this.#lastTyping > TYPING_EVERY_MS) {
+      this.#lastTyping = Date.now();
+      this.#onTyping();
+    }
+  }
+}
+
+/** Characters as the server counts them; `length` would count most emoji twice. */
+function lengthOf(text) {
+  return [...text].length;
+}

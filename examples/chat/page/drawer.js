@@ -1,0 +1,47 @@
+// On a narrow screen the list of people is a drawer over the room. While it is open it is all
+// that there is: the rest is inert, Escape closes it, and the focus goes in and comes back.
+
+export function setUpDrawer() {
+  const narrow = window.matchMedia("(max-width: 47.99rem)");
+  const drawer = document.getElementById("people");
+  const rest = document.getElementById("talk");
+  const opener = document.getElementById("people-open");
+  const closer = document.getElementById("people-close");
+  const scrim = document.getElementById("scrim");
+  let isOpen = false;
+
+  function apply() {
+    const covers = narrow.matches && isOpen;
+    drawer.inert = narrow.matches && !isOpen;
+    rest.inert = covers;
+    drawer.toggleAttribute("data-open", covers);
+    scrim.toggleAttribute("data-open", covers);
+    opener.setAttribute("aria-expanded", String(covers));
+  }
+
+  function open() {
+    isOpen = true;
+    apply();
+    closer.focus();
+  }
+
+  function close() {
+    if (!isOpen) return;
+    isOpen = false;
+    apply();
+    opener.focus();
+  }
+
+  opener.addEventListener("click", open);
+  closer.addEventListener("click", close);
+  scrim.addEventListener("click", close);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") close();
+  });
+  narrow.addEventListener("change", () => {
+    isOpen = false;
+    apply();
+  });
+  apply();
+  return { close };
+}

@@ -1,0 +1,134 @@
+// Who is in the room: the roster, kept from what the server tells, and the faces of people.
+//
+// The server stores no list. A newcomer is told by everybody who is there ("here"), changes come
+// as "joined" and "left", and a question to presence ("online") finds those who went without a
+// word, because their node died.
+
+// Missing from two answers in a row: a person who is just reconnecting isn't shown as gone.
+const MISSES_ALLOWED = 1;
+const FACES_SHOWN = 3;
+
+/** Events: "change" (somebody came, went or faded). */
+export class Roster extends EventTarget {
+  #me;
+  #people = new Map();
+  #list = document.getElementById("roster");
+  #counts = [document.getElementById("people-count"), document.getElementById("faces-count")];
+  #faces = document.getElementById("faces");
+  #facesLabel = document.getElementById("faces-label");
+
+  /** Starts over, with oneself as the only person. */
+  begin(me) {
+    this.#me = me;
+    this.#people.clear();
+    this.#people.set(me.person, { name: me.name, misses: 0 });
+    this.#render();
+  }
+
+  get size() {
+    return this.#people.size;
+  }
+
+  name(person) {
+    return this.#people.get(person)?.name;
+  }
+
+  /** Everybody but oneself. */
+  others() {
+    return [...this.#people.keys()].filter((person) => person !== this.#me.person);
+  }
+
+  /** Notes that a person is there. True if that is news. */
+  add(person, name) {
+    const known = this.#people.get(person);
+    if (known?.name === name && known.misses === 0) return false;
+    this.#people.set(person, { name, misses: 0 });
+    this.#render();
+    return known === undefined;
+  }
+
+  /** True if the person was there. */
+  remove(person) {
+    if (person === this.#me.person || !this.#people.delete(person)) return false;
+    this.#render();
+    return true;
+  }
+
+  /** Compares with the answer of presence to a question about `asked`; returns who is gone. */
+  reconcile(asked, online) {
+    const there = new Set(online);
+    const gone = [];
+    for (const person of asked) {
+      const known = this.#people.get(person);
+      if (!known) continue;
+      known.misses = there.has(person) ? 0 : known.misses + 1;
+      if (known.misses <= MISSES_ALLOWED) continue;
+      gone.push({ person, name: known.name });
+      this.#people.delete(person);
+    }
+    this.#render();
+    return gone;
+  }
+
+  #render() {
+    const others = this.others().map((person) => ({ person, ...this.#people.get(person) }));
+    others.sort((a, b) => a.name.localeCompare(b.name) || (a.person < b.person ? -1 : 1));
+    const me = { ...this.#me, misses: 0 };
+
+    this.#list.replaceChildren(...[me, ...others].map((entry) => this.#item(entry)));
+    for (const count of this.#counts) count.textContent = this.size;
+    const faces = [...others, me].slice(0, FACES_SHOWN);
+    this.#faces.replaceChildren(...faces.map(({ person, name }) => avatar(person, name)));
+    this.#facesLabel.textContent = `${this.size} online. Show who.`;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #item({ person, name, misses }) {
+    const item = document.createElement("li");
+    item.dataset.person = person;
+    if (misses > 0) item.dataset.fading = "";
+    const label = document.createElement("span");
+    label.className = "name";
+    label.dir = "auto";
+    label.textContent = name;
+    item.append(avatar(person, name), label);
+    const note = person === this.#me.person ? "you" : misses > 0 ? "reconnecting" : "";
+    if (note) {
+      const mark = document.createElement("span");
+      mark.className = "mark";
+      mark.textContent = note;
+      item.append(mark);
+    }
+    return item;
+  }
+}
+
+/** A person's face: initials on a colour of their own. Decoration; the name stands beside it. */
+export function avatar(person, name) {
+  const face = document.createElement("span");
+  face.className = "avatar";
+  face.setAttribute("aria-hidden", "true");
+  face.style.setProperty("--hue", hue(person));
+  face.textContent = initials(name);
+  return face;
+}
+
+/** The same person has the same colour on every page. FNV-1a, in steps that the eye can tell. */
+export function hue(person) {
+  let hash = 0x811c9dc5;
+  for (const char of person) hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193);
+  return ((hash >>> 8) % 18) * 20;
+}
+
+function initials(name) {
+  const words = name.trim().split(/\s+/);
+  const ends = words.length > 1 ? [words[0], words.at(-1)] : [words[0]];
+  return ends.map(firstCharacter).join("").toLocaleUpperCase();
+}
+
+/** What a reader takes for one character, which may be several code points (a flag, a family). */
+function firstCharacter(word) {
+  if (typeof Intl.Segmenter !== "function") return [...word][0] ?? "";
+  for (const { segment } of new Intl.Segmenter().segment(word)) return segment;
+  return "";
+}

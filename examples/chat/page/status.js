@@ -1,0 +1,84 @@
+// The state of the connection, for the eye (a pill that counts down, a notice with a button) and
+// for the ear (a status that speaks once per change, not once per second).
+
+const pill = document.getElementById("pill");
+const pillText = document.getElementById("pill-text");
+const spoken = document.getElementById("status");
+const notice = document.getElementById("notice");
+const noticeText = document.getElementById("notice-text");
+const retry = document.getElementById("retry");
+
+// A short interruption isn't worth a notice: it would only make the page jump.
+const NOTICE_AFTER_MS = 1_500;
+
+export function showConnection(connection) {
+  let ticking = 0;
+  let brokenSince = 0;
+  let said = "";
+
+  function show() {
+    clearTimeout(ticking);
+    const { state } = connection;
+    const seconds = Math.ceil((connection.retryAt - Date.now()) / 1000);
+    const broken = state === "waiting" || state === "offline" || (state === "connecting" && brokenSince);
+
+    if (!broken) brokenSince = 0;
+    else brokenSince ||= Date.now();
+    const long = broken && Date.now() - brokenSince >= NOTICE_AFTER_MS;
+
+    pill.dataset.state = state;
+    pillText.textContent = label(state, seconds, broken);
+    say(announcement(state, broken));
+
+    notice.hidden = !(long || state === "ended");
+    noticeText.textContent = explanation(state, connection.endReason);
+    retry.textContent = state === "ended" ? "Join again" : "Try now";
+    retry.hidden = state === "connecting";
+
+    if (broken) ticking = setTimeout(show, 250);
+  }
+
+  function say(text) {
+    if (text === said) return;
+    said = text;
+    spoken.textContent = text;
+  }
+
+  retry.addEventListener("click", () => {
+    if (connection.state === "ended") connection.open();
+    else connection.retry();
+    document.getElementById("text").focus();
+  });
+  connection.addEventListener("state", show);
+  show();
+}
+
+function label(state, seconds, broken) {
+  switch (state) {
+    case "online":
+      return "Online";
+    case "waiting":
+      return seconds > 0 ? `Reconnecting in ${seconds} s` : "Reconnecting";
+    case "offline":
+      return "Offline";
+    case "ended":
+      return "Ended";
+    default:
+      return broken ? "Reconnecting" : "Connecting";
+  }
+}
+
+function announcement(state, broken) {
+  if (state === "online") return "Online";
+  if (state === "ended") return "The server ended the session.";
+  if (broken) return "Connection lost. Reconnecting.";
+  return "";
+}
+
+function explanation(state, reason) {
+  if (state === "ended") {
+    return reason ? `The server ended the session: ${reason}` : "The server ended the session.";
+  }
+  if (state === "offline") return "This device is offline. What you write is sent when it is back.";
+  return "The connection is lost. What you write is sent when it is back.";
+}
