@@ -85,7 +85,11 @@ impl Error for ClientError {}
 /// Declares the error of one operation: a kind to match, a context that says what was expected
 /// and what came, and the source. Every seam's error has this form, so that reading one teaches
 /// the others.
-macro_rules! operation_error {
+///
+/// Shared by the crates of this workspace; not part of the public API.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __operation_error {
     ($(#[$doc:meta])* $name:ident, $kind:ident) => {
         $(#[$doc])*
         #[derive(Debug, thiserror::Error)]
@@ -119,7 +123,7 @@ macro_rules! operation_error {
         }
     };
 }
-pub(crate) use operation_error;
+pub(crate) use __operation_error as operation_error;
 
 #[cfg(test)]
 mod tests {

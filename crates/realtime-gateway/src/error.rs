@@ -1,0 +1,141 @@
+//! The errors of the gateway, one for each operation.
+
+use realtime_core::{__operation_error as operation_error, codec::CodecError};
+
+use crate::Delivery;
+
+operation_error! {
+    /// A gateway that can't be built as it was described.
+    BuildError, BuildErrorKind
+}
+
+/// The sorts of [`BuildError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BuildErrorKind {
+    /// Two handlers for one route or prefix.
+    DuplicateRoute,
+    /// A setting that makes no sense; the message names it.
+    InvalidOption,
+}
+
+operation_error! {
+    /// A gateway that could not be started.
+    StartError, StartErrorKind
+}
+
+/// The sorts of [`StartError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StartErrorKind {
+    /// The gateway was started before.
+    AlreadyStarted,
+    /// The broker could not be joined; the source says why.
+    Broker,
+    /// The gateway is shutting down or shut down.
+    Closed,
+}
+
+operation_error! {
+    /// A message that was not taken for a session.
+    SendError, SendErrorKind
+}
+
+/// The sorts of [`SendError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SendErrorKind {
+    /// The session's queue is full and its policy didn't take the message.
+    Backpressure,
+    /// The message could not be encoded.
+    Encode,
+    /// The session is closing or closed.
+    SessionClosed,
+}
+
+impl From<CodecError> for SendError {
+    fn from(error: CodecError) -> Self {
+        Self::new(SendErrorKind::Encode, "the message could not be encoded").with_source(error)
+    }
+}
+
+operation_error! {
+    /// A message whose handling failed.
+    HandlerError, HandlerErrorKind
+}
+
+/// The sorts of [`HandlerError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HandlerErrorKind {
+    /// The handler or a layer returned an error; it is the source.
+    Failed,
+    /// The handler panicked.
+    Panicked,
+    /// An argument of the handler could not be extracted; the reason is the source.
+    Rejected,
+    /// The handler ran longer than its timeout.
+    TimedOut,
+    /// No handler is registered for the route.
+    UnknownRoute,
+}
+
+/// A broadcast or a targeted message that was not delivered in full.
+#[derive(Debug, thiserror::Error)]
+#[error("{context}")]
+pub struct DeliverError {
+    kind: DeliverErrorKind,
+    context: std::borrow::Cow<'static, str>,
+    delivered: Delivery,
+    source: Option<realtime_core::BoxError>,
+}
+
+/// The sorts of [`DeliverError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeliverErrorKind {
+    /// The broker didn't take the message for other nodes.
+    Broker,
+    /// The gateway is shutting down or shut down.
+    Closed,
+    /// The message could not be encoded.
+    Encode,
+    /// The identity has no session online.
+    NotOnline,
+    /// Presence could not be asked who is online.
+    Presence,
+}
+
+impl DeliverError {
+    pub(crate) fn new(
+        kind: DeliverErrorKind,
+        context: impl Into<std::borrow::Cow<'static, str>>,
+        delivered: Delivery,
+    ) -> Self {
+        Self { kind, context: context.into(), delivered, source: None }
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<realtime_core::BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What sort of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> DeliverErrorKind {
+        self.kind
+    }
+
+    /// What had been delivered before it failed.
+    #[must_use]
+    pub fn delivered(&self) -> Delivery {
+        self.delivered
+    }
+}
+
+impl From<CodecError> for DeliverError {
+    fn from(error: CodecError) -> Self {
+        let context = "the message could not be encoded";
+        Self::new(DeliverErrorKind::Encode, context, Delivery::none()).with_source(error)
+    }
+}

@@ -1,0 +1,426 @@
+//! What waits to be written to one socket: bounded, in order, under the backpressure policy.
+//!
+//! A pure data structure: the lock around it and the socket behind it are in `outbox`.
+//!
+//! ```text
+//!   partial ─► pong, ping ─► gap notice ─► data: policy frames and replies, in order ─► close
+//! ```
+
+use std::{collections::VecDeque, io::IoSlice};
+
+use bytes::{Buf, Bytes};
+
+use crate::config::Backpressure;
+
+/// How much one write takes at the most.
+pub(crate) const WRITE_BYTES: usize = 64 * 1024;
+/// How many frames one write takes at the most.
+pub(crate) const WRITE_FRAMES: usize = 64;
+
+/// How much a queue holds and what happens when that is not enough.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueueLimits {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+    pub(crate) policy: Backpressure,
+}
+
+/// What became of a frame that was offered under the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Push {
+    /// It waits, and this many older ones were dropped for it.
+    Queued { dropped: u64 },
+    /// It was dropped, as the policy `DropNewest` says.
+    Dropped,
+    /// There is no room, and the policy `Close` says to end the session.
+    Full,
+}
+
+#[derive(Debug)]
+struct Queued {
+    frame: Bytes,
+    /// Replies are outside the policy: they are neither counted nor dropped.
+    under_policy: bool,
+}
+
+/// The frames that the socket has not taken.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    /// What is left of a frame that the socket took in part. It is never dropped.
+    partial: Bytes,
+    pong: Bytes,
+    ping: Bytes,
+    notice: Bytes,
+    data: VecDeque<Queued>,
+    close: Bytes,
+    policy_messages: usize,
+    policy_bytes: usize,
+    reply_bytes: usize,
+    /// Messages dropped since the last gap notice.
+    missed: u64,
+}
+
+impl Queue {
+    pub(crate) const fn new() -> Self {
+        Self {
+            partial: Bytes::new(),
+            pong: Bytes::new(),
+            ping: Bytes::new(),
+            notice: Bytes::new(),
+            data: VecDeque::new(),
+            close: Bytes::new(),
+            policy_messages: 0,
+            policy_bytes: 0,
+            reply_bytes: 0,
+            missed: 0,
+        }
+    }
+
+    /// Whether a frame of this size would be taken without a loss. A queue without policy frames
+    /// takes a frame of any size, so that one larger than the limit is not stuck for ever.
+    pub(crate) fn has_room(&self, bytes: usize, limits: QueueLimits) -> bool {
+        self.policy_messages == 0
+            || (self.policy_messages < limits.messages
+                && self.policy_bytes.saturating_add(bytes) <= limits.bytes)
+    }
+
+    /// Offers a frame under the policy.
+    pub(crate) fn push(&mut self, frame: Bytes, limits: QueueLimits) -> Push {
+        let mut dropped = 0;
+        if !self.has_room(frame.len(), limits) {
+            match limits.policy {
+                Backpressure::Close => return Push::Full,
+                Backpressure::DropNewest => {
+                    self.missed += 1;
+                    return Push::Dropped;
+                }
+                Backpressure::DropOldest => {
+                    while !self.has_room(frame.len(), limits) && self.drop_oldest() {
+                        dropped += 1;
+                    }
+                    self.missed += dropped;
+                }
+            }
+        }
+        self.policy_messages += 1;
+        self.policy_bytes += frame.len();
+        self.data.push_back(Queued { frame, under_policy: true });
+        Push::Queued { dropped }
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        let Some(at) = self.data.iter().position(|q| q.under_policy) else { return false };
+        if let Some(oldest) = self.data.remove(at) {
+            self.policy_messages -= 1;
+            self.policy_bytes -= oldest.frame.len();
+        }
+        true
+    }
+
+    /// Appends a reply, outside the policy. The caller stops making replies while
+    /// [`reply_bytes`](Self::reply_bytes) is high.
+    pub(crate) fn push_reply(&mut self, frame: Bytes) {
+        self.reply_bytes += frame.len();
+        self.data.push_back(Queued { frame, under_policy: false });
+    }
+
+    /// The bytes of replies that wait.
+    pub(crate) fn reply_bytes(&self) -> usize {
+        self.reply_bytes
+    }
+
+    /// At most one pong waits; the latest wins.
+    pub(crate) fn set_pong(&mut self, frame: Bytes) {
+        self.pong = frame;
+    }
+
+    /// At most one ping waits.
+    pub(crate) fn set_ping(&mut self, frame: Bytes) {
+        self.ping = frame;
+    }
+
+    /// The last frame of all.
+    pub(crate) fn set_close(&mut self, frame: Bytes) {
+        self.close = frame;
+    }
+
+    /// How many dropped messages the peer has not been told of, if it is to be told now: that is,
+    /// before the next data.
+    pub(crate) fn notice_due(&self) -> Option<u64> {
+        (self.missed > 0 && self.notice.is_empty()).then_some(self.missed)
+    }
+
+    /// Tells the peer of `told` dropped messages before the next data.
+    pub(crate) fn set_notice(&mut self, frame: Bytes, told: u64) {
+        self.notice = frame;
+        self.missed = self.missed.saturating_sub(told);
+    }
+
+    /// Throws away all data that waits, but for a frame that the socket took in part. Returns how
+    /// many policy frames were lost.
+    pub(crate) fn discard(&mut self) -> usize {
+        let lost = self.policy_messages;
+        self.data = VecDeque::new();
+        (self.policy_messages, self.policy_bytes, self.reply_bytes) = (0, 0, 0);
+        (self.missed, self.notice) = (0, Bytes::new());
+        (self.ping, self.pong) = (Bytes::new(), Bytes::new());
+        lost
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.controls().iter().all(|f| f.is_empty()) && self.data.is_empty() && self.missed == 0
+    }
+
+    /// The bytes that wait, of all kinds.
+    pub(crate) fn bytes(&self) -> usize {
+        let controls: usize = self.controls().iter().map(|f| f.len()).sum();
+        controls + self.policy_bytes + self.reply_bytes
+    }
+
+    fn controls(&self) -> [&Bytes; 5] {
+        [&self.partial, &self.pong, &self.ping, &self.notice, &self.close]
+    }
+
+    /// What is to be written next, in order, up to the bounds of one write.
+    pub(crate) fn slices<'q>(&'q self, out: &mut [IoSlice<'q>; WRITE_FRAMES]) -> usize {
+        let before = [&self.partial, &self.pong, &self.ping, &self.notice];
+        let data = self.data.iter().map(|q| &q.frame);
+        let frames = before.into_iter().chain(data).chain([&self.close]);
+        let (mut count, mut bytes) = (0, 0);
+        for frame in frames.filter(|f| !f.is_empty()) {
+            if count == out.len() || bytes >= WRITE_BYTES {
+                break;
+            }
+            out[count] = IoSlice::new(frame);
+            count += 1;
+            bytes += frame.len();
+        }
+        count
+    }
+
+    /// Takes away what the socket has taken.
+    pub(crate) fn advance(&mut self, mut taken: usize) {
+        for control in [&mut self.partial, &mut self.pong, &mut self.ping, &mut self.notice] {
+            if taken == 0 {
+                return;
+            }
+            if control.len() > taken {
+                let mut rest = std::mem::take(control);
+                rest.advance(taken);
+                self.partial = rest;
+                return;
+            }
+            taken -= control.len();
+            *control = Bytes::new();
+        }
+        while taken > 0 {
+            let Some(Queued { mut frame, under_policy }) = self.data.pop_front() else { break };
+            if under_policy {
+                self.policy_messages -= 1;
+                self.policy_bytes -= frame.len();
+            } else {
+                self.reply_bytes -= frame.len();
+            }
+            if frame.len() > taken {
+                frame.advance(taken);
+                self.partial = frame;
+                return;
+            }
+            taken -= frame.len();
+        }
+        if taken > 0 {
+            let mut rest = std::mem::take(&mut self.close);
+            rest.advance(taken.min(rest.len()));
+            self.partial = rest;
+        }
+        if self.data.is_empty() && self.data.capacity() > 16 {
+            // A burst's worth of slots is not kept by a session that has become quiet.
+            self.data = VecDeque::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn limits(messages: usize, bytes: usize, policy: Backpressure) -> QueueLimits {
+        QueueLimits { messages, bytes, policy }
+    }
+
+    fn written(queue: &mut Queue, upto: usize) -> Vec<u8> {
+        let mut out = [IoSlice::new(&[]); WRITE_FRAMES];
+        let count = queue.slices(&mut out);
+        let mut bytes: Vec<u8> = out[..count].iter().flat_map(|s| s.iter().copied()).collect();
+        bytes.truncate(upto);
+        queue.advance(bytes.len());
+        bytes
+    }
+
+    fn drained(queue: &mut Queue) -> Vec<u8> {
+        let mut all = Vec::new();
+        loop {
+            let some = written(queue, usize::MAX);
+            if some.is_empty() {
+                return all;
+            }
+            all.extend(some);
+        }
+    }
+
+    #[test]
+    fn controls_overtake_data_but_never_cut_a_frame_in_two() {
+        let mut queue = Queue::new();
+        let limits = limits(8, 1024, Backpressure::Close);
+        queue.push(Bytes::from_static(b"data"), limits);
+        queue.push_reply(Bytes::from_static(b"reply"));
+        assert_eq!(written(&mut queue, 2), b"da");
+        queue.set_close(Bytes::from_static(b"close"));
+        queue.set_ping(Bytes::from_static(b"ping"));
+        queue.set_pong(Bytes::from_static(b"old pong"));
+        queue.set_pong(Bytes::from_static(b"pong"));
+        assert_eq!(written(&mut queue, 4), b"tapo");
+        assert_eq!(drained(&mut queue), b"ngpingreplyclose");
+        assert!(queue.is_empty());
+        assert_eq!(queue.bytes(), 0);
+    }
+
+    #[test]
+    fn discarding_keeps_what_the_socket_took_in_part() {
+        let mut queue = Queue::new();
+        let limits = limits(8, 1024, Backpressure::Close);
+        queue.push(Bytes::from_static(b"first"), limits);
+        queue.push(Bytes::from_static(b"second"), limits);
+        assert_eq!(written(&mut queue, 1), b"f");
+        assert_eq!(queue.discard(), 1);
+        queue.set_close(Bytes::from_static(b"!"));
+        assert_eq!(drained(&mut queue), b"irst!");
+    }
+
+    #[test]
+    fn a_frame_larger_than_the_limit_is_taken_by_an_empty_queue_only() {
+        let limits = limits(8, 4, Backpressure::Close);
+        let mut queue = Queue::new();
+        queue.push_reply(Bytes::from_static(b"replies don't count"));
+        let large = Bytes::from_static(b"larger than four");
+        assert_eq!(queue.push(large.clone(), limits), Push::Queued { dropped: 0 });
+        assert_eq!(queue.push(large, limits), Push::Full);
+    }
+
+    #[test]
+    fn a_gap_is_told_once_and_before_the_data_that_is_left() {
+        let limits = limits(2, 1024, Backpressure::DropOldest);
+        let mut queue = Queue::new();
+        for frame in [b"1", b"2", b"3", b"4"] {
+            queue.push(Bytes::from_static(frame), limits);
+        }
+        assert_eq!(queue.notice_due(), Some(2));
+        queue.set_notice(Bytes::from_static(b"missed 2;"), 2);
+        assert_eq!(queue.notice_due(), None);
+        assert_eq!(drained(&mut queue), b"missed 2;34");
+    }
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Push(usize),
+        Reply(usize),
+        Write(usize),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            (1..40usize).prop_map(Op::Push),
+            (1..40usize).prop_map(Op::Reply),
+            (1..60usize).prop_map(Op::Write),
+        ]
+    }
+
+    proptest! {
+        /// The queue against a naive model: a list of whole frames of which the first may have
+        /// been begun.
+        #[test]
+        fn it_behaves_like_a_list(
+            ops in prop::collection::vec(op(), 1..200),
+            messages in 1..6usize,
+            bytes in 1..120usize,
+            policy in prop_oneof![
+                Just(Backpressure::Close),
+                Just(Backpressure::DropNewest),
+                Just(Backpressure::DropOldest),
+            ],
+        ) {
+            let limits = limits(messages, bytes, policy);
+            let mut queue = Queue::new();
+            let (mut sent, mut expected, mut next) = (Vec::new(), Vec::new(), 0u8);
+            // (frame, under policy)
+            let mut model: VecDeque<(Vec<u8>, bool)> = VecDeque::new();
+            let mut begun: Vec<u8> = Vec::new();
+            let (mut lost, mut told) = (0u64, 0u64);
+            for op in ops {
+                next = next.wrapping_add(1);
+                match op {
+                    Op::Push(len) => {
+                        let frame = vec![next; len];
+                        let fits = |model: &VecDeque<(Vec<u8>, bool)>| {
+                            let held: Vec<_> = model.iter().filter(|f| f.1).collect();
+                            let sum: usize = held.iter().map(|f| f.0.len()).sum();
+                            held.is_empty() || (held.len() < messages && sum + len <= bytes)
+                        };
+                        let want = if fits(&model) {
+                            Push::Queued { dropped: 0 }
+                        } else {
+                            match policy {
+                                Backpressure::Close => Push::Full,
+                                Backpressure::DropNewest => { lost += 1; Push::Dropped }
+                                Backpressure::DropOldest => {
+                                    let mut dropped = 0;
+                                    while !fits(&model) {
+                                        let at = model.iter().position(|f| f.1).unwrap();
+                                        model.remove(at);
+                                        dropped += 1;
+                                    }
+                                    lost += dropped;
+                                    Push::Queued { dropped }
+                                }
+                            }
+                        };
+                        prop_assert_eq!(queue.push(frame.clone().into(), limits), want);
+                        if matches!(want, Push::Queued { .. }) {
+                            model.push_back((frame, true));
+                        }
+                    }
+                    Op::Reply(len) => {
+                        queue.push_reply(vec![next; len].into());
+                        model.push_back((vec![next; len], false));
+                    }
+                    Op::Write(upto) => {
+                        let got = written(&mut queue, upto);
+                        let mut want = Vec::new();
+                        while want.len() < got.len() {
+                            if begun.is_empty() {
+                                begun = model.pop_front().unwrap().0;
+                            }
+                            let take = begun.len().min(got.len() - want.len());
+                            want.extend(begun.drain(..take));
+                        }
+                        sent.extend(got);
+                        expected.extend(want);
+                    }
+                }
+                if let Some(missed) = queue.notice_due() {
+                    queue.set_notice(Bytes::new(), missed);
+                    told += missed;
+                }
+            }
+            sent.extend(drained(&mut queue));
+            expected.extend(begun);
+            expected.extend(model.into_iter().flat_map(|f| f.0));
+            prop_assert_eq!(sent, expected);
+            prop_assert_eq!(lost, told);
+            prop_assert_eq!(queue.bytes(), 0);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What a peer did that RFC 6455 forbids.
+
+use crate::CloseCode;
+
+/// What a peer did that ends the connection, and the close code to tell it with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Violation {
+    /// A close frame with a code that may not be sent, or with one byte of payload.
+    #[error("a close frame needs no payload, or a code that may be sent and a reason")]
+    BadClose,
+    /// A control frame over 125 bytes, or fragmented.
+    #[error("a control frame holds at most 125 bytes and is not fragmented")]
+    BadControl,
+    /// Text, or the reason of a close, that is not UTF-8.
+    #[error("text must be valid UTF-8")]
+    BadUtf8,
+    /// A length that is not in its shortest form, or has its top bit set.
+    #[error("a frame's length must be in its shortest form and below 2^63")]
+    BadLength,
+    /// A client's frame without a mask, or a server's with one.
+    #[error("a client must mask its frames, and a server must not")]
+    BadMask,
+    /// An opcode that is reserved.
+    #[error("expected opcode 0, 1, 2, 8, 9 or 10; got {0}")]
+    BadOpcode(u8),
+    /// More fragments than the limit.
+    #[error("a message may have at most {limit} fragments")]
+    Fragments {
+        /// The limit.
+        limit: usize,
+    },
+    /// A reserved bit, though no extension was agreed.
+    #[error("a reserved bit is set, though no extension was agreed")]
+    ReservedBit,
+    /// A message over the limit.
+    #[error("a message may have at most {limit} bytes")]
+    TooBig {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A continuation without a start.
+    #[error("a continuation frame came without the start of a message")]
+    UnexpectedContinuation,
+    /// A new message before the last one was finished.
+    #[error("a new message began before the last one was finished")]
+    UnfinishedMessage,
+}
+
+impl Violation {
+    /// The code of the close frame that tells the peer.
+    #[must_use]
+    pub const fn close_code(&self) -> CloseCode {
+        match self {
+            Self::BadUtf8 => CloseCode::INVALID_PAYLOAD,
+            Self::Fragments { .. } => CloseCode::POLICY,
+            Self::TooBig { .. } => CloseCode::TOO_BIG,
+            _ => CloseCode::PROTOCOL_ERROR,
+        }
+    }
+}
