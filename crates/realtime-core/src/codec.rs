@@ -99,13 +99,19 @@ impl Frame {
     /// A binary frame.
     #[must_use]
     pub const fn binary(payload: Bytes) -> Self {
-        Self { kind: FrameKind::Binary, payload }
+        Self {
+            kind: FrameKind::Binary,
+            payload,
+        }
     }
 
     /// A text frame. The caller vouches for its being UTF-8.
     #[must_use]
     pub const fn text(payload: Bytes) -> Self {
-        Self { kind: FrameKind::Text, payload }
+        Self {
+            kind: FrameKind::Text,
+            payload,
+        }
     }
 }
 

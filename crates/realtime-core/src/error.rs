@@ -28,11 +28,12 @@ pub struct ClientError {
 impl ClientError {
     /// An error with a code for programs and a message for people. Both are sent to the client.
     #[must_use]
-    pub fn new(
-        code: impl Into<Cow<'static, str>>,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self { code: code.into(), message: message.into(), temporary: false }
+    pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            temporary: false,
+        }
     }
 
     /// Says that the same request may succeed later.
@@ -136,7 +137,10 @@ mod tests {
     #[test]
     fn a_client_error_is_found_behind_another_error() {
         let outer = Outer(ClientError::new("full", "no seat left"));
-        assert_eq!(ClientError::find_in(&outer).map(ClientError::code), Some("full"));
+        assert_eq!(
+            ClientError::find_in(&outer).map(ClientError::code),
+            Some("full")
+        );
         assert!(ClientError::find_in(&fmt::Error).is_none());
     }
 }

@@ -89,7 +89,10 @@ impl FromStr for NodeId {
         let odd = |c: &char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
         let character = text.chars().find(odd);
         if character.is_some() || text.is_empty() || text.len() > 64 {
-            return Err(InvalidNodeId { length: text.len(), character });
+            return Err(InvalidNodeId {
+                length: text.len(),
+                character,
+            });
         }
         Ok(Self(text.into()))
     }
@@ -158,7 +161,11 @@ mod tests {
         for bad in ["", "a b", "a/b", "ä", "a\n", &"a".repeat(65)] {
             assert!(bad.parse::<NodeId>().is_err(), "{bad:?}");
         }
-        assert!("a b".parse::<NodeId>().is_err_and(|e| e.to_string().contains("' '")));
+        assert!(
+            "a b"
+                .parse::<NodeId>()
+                .is_err_and(|e| e.to_string().contains("' '"))
+        );
     }
 
     #[test]

@@ -37,7 +37,11 @@ impl Identity {
     #[must_use]
     pub fn new(id: impl Into<String>) -> Self {
         let key = IdentityKey::new("", id);
-        Self(Arc::new(Inner { key, roles: Vec::new(), claims: Map::new() }))
+        Self(Arc::new(Inner {
+            key,
+            roles: Vec::new(),
+            claims: Map::new(),
+        }))
     }
 
     /// The identity that all unauthenticated sessions share: id `anonymous`, empty tenant.
@@ -63,7 +67,9 @@ impl Identity {
     /// Adds a claim, in place of an earlier one of that name.
     #[must_use]
     pub fn with_claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        Arc::make_mut(&mut self.0).claims.insert(name.into(), value.into());
+        Arc::make_mut(&mut self.0)
+            .claims
+            .insert(name.into(), value.into());
         self
     }
 
@@ -138,7 +144,10 @@ impl IdentityKey {
     /// The key of an identity in a tenant; the tenant is empty where there is only one.
     #[must_use]
     pub fn new(tenant: impl Into<String>, id: impl Into<String>) -> Self {
-        Self { tenant_id: tenant.into(), identity_id: id.into() }
+        Self {
+            tenant_id: tenant.into(),
+            identity_id: id.into(),
+        }
     }
 
     /// The tenant; empty where there is only one.
@@ -175,7 +184,10 @@ mod tests {
     #[test]
     fn debug_shows_no_claim() {
         let shown = format!("{:?}", Identity::new("ada").with_claim("token", "s3cret"));
-        assert!(!shown.contains("s3cret") && !shown.contains("token"), "{shown}");
+        assert!(
+            !shown.contains("s3cret") && !shown.contains("token"),
+            "{shown}"
+        );
     }
 
     #[test]

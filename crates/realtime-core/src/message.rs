@@ -53,7 +53,11 @@ impl Message {
     /// # Errors
     /// When the data can't be serialised.
     pub fn new(route: impl Into<Text>, data: impl IntoPayload) -> Result<Self, CodecError> {
-        Ok(Self { route: route.into(), data: data.into_payload()?, ..Self::default() })
+        Ok(Self {
+            route: route.into(),
+            data: data.into_payload()?,
+            ..Self::default()
+        })
     }
 
     /// Sets the id, by which an answer is matched to its request.
@@ -100,7 +104,11 @@ impl Message {
     /// # Errors
     /// Kind [`Decode`](CodecErrorKind::Decode) when the data is not JSON or doesn't fit `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, CodecError> {
-        let data = if self.data.is_empty() { b"null" } else { self.data.as_bytes() };
+        let data = if self.data.is_empty() {
+            b"null"
+        } else {
+            self.data.as_bytes()
+        };
         serde_json::from_slice(data).map_err(|e| {
             let expected = std::any::type_name::<T>();
             let context = format!("the data of the message is not JSON that fits {expected}");
@@ -111,16 +119,31 @@ impl Message {
     /// A message of these parts.
     #[must_use]
     pub fn from_parts(parts: MessageParts) -> Self {
-        let MessageParts { id, route, data, metadata } = parts;
+        let MessageParts {
+            id,
+            route,
+            data,
+            metadata,
+        } = parts;
         let metadata = (!metadata.is_empty()).then(|| Arc::new(metadata));
-        Self { id, route, data, metadata }
+        Self {
+            id,
+            route,
+            data,
+            metadata,
+        }
     }
 
     /// The parts of the message.
     #[must_use]
     pub fn into_parts(self) -> MessageParts {
         let metadata = self.metadata.map(Arc::unwrap_or_clone).unwrap_or_default();
-        MessageParts { id: self.id, route: self.route, data: self.data, metadata }
+        MessageParts {
+            id: self.id,
+            route: self.route,
+            data: self.data,
+            metadata,
+        }
     }
 
     /// The route as shared text, for passing it on without a copy.
@@ -145,8 +168,14 @@ mod tests {
         let data = Payload::from(vec![b'1'; 4096]);
         let message = Message::new("r", data).unwrap().with_metadata("k", "v");
         let clone = message.clone();
-        assert_eq!(clone.data().as_bytes().as_ptr(), message.data().as_bytes().as_ptr());
-        assert!(std::ptr::eq(clone.metadata().unwrap(), message.metadata().unwrap()));
+        assert_eq!(
+            clone.data().as_bytes().as_ptr(),
+            message.data().as_bytes().as_ptr()
+        );
+        assert!(std::ptr::eq(
+            clone.metadata().unwrap(),
+            message.metadata().unwrap()
+        ));
     }
 
     #[test]

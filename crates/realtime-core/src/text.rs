@@ -43,7 +43,10 @@ impl Text {
     /// Returns a copy if `part` is not a slice of this text.
     #[must_use]
     pub fn slice_ref(&self, part: &str) -> Self {
-        let (whole, inner) = (self.0.as_bytes().as_ptr_range(), part.as_bytes().as_ptr_range());
+        let (whole, inner) = (
+            self.0.as_bytes().as_ptr_range(),
+            part.as_bytes().as_ptr_range(),
+        );
         if part.is_empty() {
             Self::new()
         } else if whole.start <= inner.start && inner.end <= whole.end {

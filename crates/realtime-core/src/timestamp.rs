@@ -11,7 +11,9 @@ pub(crate) fn serialize<S: Serializer>(time: &SystemTime, s: S) -> Result<S::Ok,
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<SystemTime, D::Error> {
     let text = String::deserialize(d)?;
-    text.parse::<Timestamp>().map(SystemTime::from).map_err(de::Error::custom)
+    text.parse::<Timestamp>()
+        .map(SystemTime::from)
+        .map_err(de::Error::custom)
 }
 
 /// The same for a time that may be missing.

@@ -177,9 +177,21 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_by_name() {
-        let mut config = Config { heartbeat: Some(Duration::ZERO), ..Config::default() };
-        assert!(config.validate().unwrap_err().to_string().contains("heartbeat"));
-        config = Config { queue_bytes: 0, ..Config::default() };
+        let mut config = Config {
+            heartbeat: Some(Duration::ZERO),
+            ..Config::default()
+        };
+        assert!(
+            config
+                .validate()
+                .unwrap_err()
+                .to_string()
+                .contains("heartbeat")
+        );
+        config = Config {
+            queue_bytes: 0,
+            ..Config::default()
+        };
         let error = config.validate().unwrap_err();
         assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
         assert!(error.to_string().contains("queue_bytes"));

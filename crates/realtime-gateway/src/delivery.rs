@@ -25,6 +25,9 @@ pub enum Remote {
 
 impl Delivery {
     pub(crate) const fn none() -> Self {
-        Self { local: 0, remote: Remote::NotStarted }
+        Self {
+            local: 0,
+            remote: Remote::NotStarted,
+        }
     }
 }

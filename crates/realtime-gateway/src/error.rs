@@ -112,7 +112,12 @@ impl DeliverError {
         context: impl Into<std::borrow::Cow<'static, str>>,
         delivered: Delivery,
     ) -> Self {
-        Self { kind, context: context.into(), delivered, source: None }
+        Self {
+            kind,
+            context: context.into(),
+            delivered,
+            source: None,
+        }
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<realtime_core::BoxError>) -> Self {

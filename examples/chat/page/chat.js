@@ -50,7 +50,7 @@ document.getElementById("join").addEventListener("submit", (event) => {
   const name = nameField.value.trim().replace(/\s+/g, " ");
   const fault = faultOf(name);
   nameError.textContent = fault;
-  nameField.toggleAttribute("aria-invalid", Boolean(fault));
+  nameField.setAttribute("aria-invalid", String(Boolean(fault)));
   if (fault) nameField.focus();
   else enter(name);
 });
@@ -153,24 +153,27 @@ function isRepeated(from, ref) {
 // ---- Coming and going of the connection -----------------------------------------------------
 
 let askTimer = 0;
+let wasOnline = false;
 let lostAt = 0;
 
 connection.addEventListener("state", () => {
   clearTimeout(askTimer);
   if (connection.state === "online") {
-    if (lostAt) {
-      const seconds = Math.max(1, Math.round((Date.now() - lostAt) / 1000));
-      conversation.addEvent(`You were away for ${seconds} s. What was said meanwhile isn't here.`);
-      lostAt = 0;
-    }
+    if (lostAt) conversation.addEvent(`You were away for ${awayFor()}. What was said meanwhile isn't here.`);
     outbox.flush();
     ask(ASK_AGAIN_MS);
-  } else if (connection.state === "waiting" || connection.state === "offline") {
-    if (!lostAt && roster.size > 1) lostAt = Date.now();
-  } else if (connection.state === "ended") {
-    outbox.fail("The server ended the session.");
+  } else if (wasOnline) {
+    lostAt = Date.now();
   }
+  if (connection.state === "ended") outbox.fail("The server ended the session.");
+  if (connection.state === "online" || connection.state === "idle") lostAt = 0;
+  wasOnline = connection.state === "online";
 });
+
+function awayFor() {
+  const seconds = Math.max(1, Math.round((Date.now() - lostAt) / 1000));
+  return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+}
 
 document.addEventListener("visibilitychange", () => {
   // Timers of a hidden page sleep, and so may its socket: find out before the person does.

@@ -4,6 +4,8 @@ const TEXT_LIMIT = 2000;
 // The room that is left is shown when it gets scarce.
 const SHOW_ROOM_FROM = 1800;
 const TYPING_EVERY_MS = 2_500;
+// As tall as its text, up to the limit in the style sheet: newer browsers do that alone.
+const GROWS_BY_ITSELF = CSS.supports("field-sizing", "content");
 
 export class Composer {
   #form = document.getElementById("composer");
@@ -27,10 +29,11 @@ export class Composer {
       this.#submit();
     });
     this.#text.addEventListener("input", () => this.#changed());
-    this.#changed();
   }
 
+  /** To be called when the box has become visible: before that it has no height to measure. */
   focus() {
+    this.#changed();
     this.#text.focus();
   }
 
@@ -52,13 +55,14 @@ export class Composer {
     const left = TEXT_LIMIT - lengthOf(text);
     this.#form.toggleAttribute("data-empty", text === "");
     this.#form.toggleAttribute("data-full", left < 0);
-    this.#text.toggleAttribute("aria-invalid", left < 0);
+    this.#text.setAttribute("aria-invalid", String(left < 0));
     this.#roomLeft.textContent =
       left > TEXT_LIMIT - SHOW_ROOM_FROM ? "" : left >= 0 ? `${left} left` : `${-left} too many`;
 
-    // As tall as its text, up to the limit that the style sheet sets.
-    this.#text.style.height = "auto";
-    this.#text.style.height = `${this.#text.scrollHeight}px`;
+    if (!GROWS_BY_ITSELF) {
+      this.#text.style.height = "auto";
+      this.#text.style.height = `${this.#text.scrollHeight}px`;
+    }
 
     if (text !== "" && Date.now() - this.#lastTyping > TYPING_EVERY_MS) {
       this.#lastTyping = Date.now();

@@ -115,7 +115,7 @@ export class Conversation {
 
   #line({ person, name, text, at }) {
     const own = person === this.#me;
-    const line = document.createElement("article");
+    const line = document.createElement("div");
     line.className = own ? "line own" : "line";
     line.dataset.person = person;
     line.style.setProperty("--hue", hue(person));

@@ -97,10 +97,8 @@ impl fmt::Debug for AnyAuthenticator {
 
 /// The object-safe twin of [`Authenticator`].
 trait DynAuthenticator: Send + Sync {
-    fn authenticate<'a>(
-        &'a self,
-        request: &'a Parts,
-    ) -> BoxFuture<'a, Result<Identity, AuthError>>;
+    fn authenticate<'a>(&'a self, request: &'a Parts)
+    -> BoxFuture<'a, Result<Identity, AuthError>>;
     fn credentials(&self) -> Option<&Credentials>;
 }
 

@@ -3,7 +3,6 @@
 mod any;
 pub mod envelope;
 mod local;
-pub mod stream;
 
 use std::{
     fmt,
@@ -22,10 +21,7 @@ pub use local::LocalBroker;
 /// Moves bytes between the nodes of a cluster.
 ///
 /// One value is one member: the gateway that owns it subscribes once, under its own name, and
-/// publishes under the same name. A backend stamps what it publishes with
-/// [`Outgoing`](stream::Outgoing) and checks what arrives with [`Incoming`](stream::Incoming);
-/// order, own echo, duplicates, gaps and beacons are then the same for every backend. What the
-/// bytes mean is the gateway's affair.
+/// publishes under the same name. What the bytes mean is the gateway's affair.
 pub trait Broker: Send + Sync + 'static {
     /// Joins the cluster under this name and receives what is published on these topics.
     ///
@@ -153,7 +149,13 @@ impl BrokerMessage {
     /// A message, as a backend yields it.
     #[must_use]
     pub fn new(topic: Topic, data: Bytes, from: NodeInfo, seq: u64) -> Self {
-        Self { topic, data, source: from.id, incarnation: from.incarnation, seq }
+        Self {
+            topic,
+            data,
+            source: from.id,
+            incarnation: from.incarnation,
+            seq,
+        }
     }
 }
 

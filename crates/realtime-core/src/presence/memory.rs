@@ -1,4 +1,194 @@
-//! m
-/// Placeholder.
+//! Presence in this process.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::{Duration, SystemTime},
+};
+
+use futures::stream;
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    Presence, PresenceError, PresenceErrorKind, PresenceEvents, Registered, SessionInfo, SessionKey,
+};
+use crate::{IdentityKey, SessionId};
+
+/// Remembers sessions in this process, with the same leases as a networked store has.
+///
+/// A clone is another node's handle on the same store, so that several gateways in one process
+/// see each other. Closing one handle leaves the others open.
 #[derive(Debug)]
-pub struct MemoryPresence;
+pub struct MemoryPresence {
+    store: Arc<Mutex<Store>>,
+    closed: AtomicBool,
+    /// Dropped at the end, which ends the streams of events.
+    alive: Mutex<Option<watch::Sender<()>>>,
+}
+
+type Store = HashMap<IdentityKey, HashMap<SessionId, Entry>>;
+
+#[derive(Debug)]
+struct Entry {
+    info: SessionInfo,
+    ends: Option<Instant>,
+}
+
+impl Entry {
+    fn is_live(&self, now: Instant) -> bool {
+        self.ends.is_none_or(|ends| ends > now)
+    }
+}
+
+impl Default for MemoryPresence {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clone for MemoryPresence {
+    fn clone(&self) -> Self {
+        Self::with(Arc::clone(&self.store))
+    }
+}
+
+impl MemoryPresence {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(Arc::default())
+    }
+
+    fn with(store: Arc<Mutex<Store>>) -> Self {
+        let alive = Mutex::new(Some(watch::Sender::new(())));
+        Self {
+            store,
+            closed: AtomicBool::new(false),
+            alive,
+        }
+    }
+
+    fn store(&self) -> Result<MutexGuard<'_, Store>, PresenceError> {
+        if self.closed.load(SeqCst) {
+            return Err(PresenceError::new(
+                PresenceErrorKind::Closed,
+                "presence is closed",
+            ));
+        }
+        Ok(self.store.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn live(&self, identity: &IdentityKey) -> Result<Vec<SessionInfo>, PresenceError> {
+        let (mut store, now) = (self.store()?, Instant::now());
+        let Some(sessions) = store.get_mut(identity) else {
+            return Ok(Vec::new());
+        };
+        sessions.retain(|_, entry| entry.is_live(now));
+        let mut live: Vec<_> = sessions.values().map(|entry| entry.info.clone()).collect();
+        if live.is_empty() {
+            store.remove(identity);
+        }
+        live.sort_by_key(|info| (info.connected_at, info.session_id));
+        Ok(live)
+    }
+}
+
+/// The end of a lease, by the clock that counts and by the one that is shown.
+fn lease(ttl: Option<Duration>) -> (Option<Instant>, Option<SystemTime>) {
+    (
+        ttl.map(|ttl| Instant::now() + ttl),
+        ttl.map(|ttl| SystemTime::now() + ttl),
+    )
+}
+
+impl Presence for MemoryPresence {
+    async fn register(
+        &self,
+        sessions: &[SessionInfo],
+        ttl: Option<Duration>,
+    ) -> Result<Vec<Registered>, PresenceError> {
+        let mut store = self.store()?;
+        let (ends, expires_at) = lease(ttl);
+        let register = |info: &SessionInfo| {
+            let info = SessionInfo {
+                expires_at,
+                ..info.clone()
+            };
+            let registered = Registered::new(info.session_id, expires_at);
+            let sessions = store.entry(info.identity()).or_default();
+            sessions.insert(info.session_id, Entry { info, ends });
+            registered
+        };
+        Ok(sessions.iter().map(register).collect())
+    }
+
+    async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
+        let mut store = self.store()?;
+        for key in sessions {
+            if let Some(of_identity) = store.get_mut(&key.identity) {
+                of_identity.remove(&key.session);
+                if of_identity.is_empty() {
+                    store.remove(&key.identity);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn renew(
+        &self,
+        sessions: &[SessionKey],
+        ttl: Option<Duration>,
+    ) -> Result<Vec<SessionKey>, PresenceError> {
+        let (mut store, now) = (self.store()?, Instant::now());
+        let (ends, expires_at) = lease(ttl);
+        let mut unknown = Vec::new();
+        for key in sessions {
+            let entry = store
+                .get_mut(&key.identity)
+                .and_then(|s| s.get_mut(&key.session));
+            match entry {
+                Some(entry) if entry.is_live(now) => {
+                    entry.ends = ends;
+                    entry.info.expires_at = expires_at;
+                }
+                _ => unknown.push(key.clone()),
+            }
+        }
+        Ok(unknown)
+    }
+
+    async fn sessions(&self, identity: &IdentityKey) -> Result<Vec<SessionInfo>, PresenceError> {
+        self.live(identity)
+    }
+
+    async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
+        let (store, now) = (self.store()?, Instant::now());
+        Ok(store
+            .get(identity)
+            .is_some_and(|s| s.values().any(|entry| entry.is_live(now))))
+    }
+
+    fn events(&self) -> PresenceEvents {
+        // Nothing ever happens to memory; the stream only ends.
+        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = alive.as_ref().map(watch::Sender::subscribe);
+        PresenceEvents::new(stream::unfold(ended, |ended| async move {
+            if let Some(mut ended) = ended {
+                let _sender_is_gone = ended.changed().await.is_err();
+            }
+            None
+        }))
+    }
+
+    async fn close(&self) {
+        self.closed.store(true, SeqCst);
+        self.alive
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+}

@@ -162,7 +162,10 @@ impl SessionInfo {
     /// What the session is unregistered and renewed by.
     #[must_use]
     pub fn key(&self) -> SessionKey {
-        SessionKey { identity: self.identity(), session: self.session_id }
+        SessionKey {
+            identity: self.identity(),
+            session: self.session_id,
+        }
     }
 }
 
@@ -189,7 +192,10 @@ impl Registered {
     /// A registration with this lease.
     #[must_use]
     pub const fn new(session: SessionId, expires_at: Option<SystemTime>) -> Self {
-        Self { session, expires_at }
+        Self {
+            session,
+            expires_at,
+        }
     }
 }
 

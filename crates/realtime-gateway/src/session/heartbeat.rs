@@ -29,7 +29,12 @@ impl Heartbeat {
         now: Instant,
     ) -> Self {
         let next_ping = interval.map(|i| now + i.mul_f64(0.5 + fastrand::f64() / 2.0));
-        Self { interval, pong_timeout, next_ping, dead_at: None }
+        Self {
+            interval,
+            pong_timeout,
+            next_ping,
+            dead_at: None,
+        }
     }
 
     /// A complete frame came: the peer lives.

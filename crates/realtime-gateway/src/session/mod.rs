@@ -1,25 +1,285 @@
-//! Sessions.
+//! One connected client.
 
-/// Skeleton.
-#[derive(Debug, Clone)]
-pub struct Session(std::sync::Arc<Inner>);
+mod dispatch;
+mod heartbeat;
+mod latch;
+mod live;
+mod outbox;
+mod queue;
+mod read;
+mod run;
 
-#[derive(Debug)]
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicUsize, atomic::Ordering::Relaxed},
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use realtime_core::{
+    CloseCode, DisconnectInfo, Identity, Initiator, IntoPayload, Message, SessionId, Text,
+    presence::{SessionInfo, SessionKey},
+};
+
+use crate::{SendError, SendErrorKind, shared::Shared, transport::Writer};
+
+use latch::CloseLatch;
+use outbox::{Outbox, Refused};
+use queue::QueueLimits;
+pub(crate) use run::{going_away, spawn};
+
+/// One connected client. Cheap to clone; every clone is the same session.
+///
+/// # Order
+/// What one task sends to a session, by [`send`](Self::send) and by
+/// [`Gateway::broadcast`](crate::Gateway::broadcast) in any mixture, arrives in that order.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
 struct Inner {
-    id: realtime_core::SessionId,
-    identity: realtime_core::Identity,
+    id: SessionId,
+    identity: Identity,
+    remote_addr: Option<SocketAddr>,
+    connected_at: SystemTime,
+    latch: CloseLatch,
+    outbox: Outbox,
+    /// The bytes of the message that the peer has begun and not finished.
+    assembling: AtomicUsize,
+    shared: Arc<Shared>,
 }
 
 impl Session {
-    /// Id.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        identity: Identity,
+        remote_addr: Option<SocketAddr>,
+        writer: Writer,
+    ) -> Self {
+        let limits = QueueLimits {
+            messages: shared.config.queue_messages,
+            bytes: shared.config.queue_bytes,
+            policy: shared.config.backpressure,
+        };
+        Self(Arc::new(Inner {
+            id: SessionId::random(),
+            identity,
+            remote_addr,
+            connected_at: SystemTime::now(),
+            latch: CloseLatch::default(),
+            outbox: Outbox::new(writer, limits, Arc::clone(&shared.queue_budget)),
+            assembling: AtomicUsize::new(0),
+            shared,
+        }))
+    }
+
+    /// The session's unique id.
     #[must_use]
-    pub fn id(&self) -> realtime_core::SessionId {
+    pub fn id(&self) -> SessionId {
         self.0.id
     }
 
-    /// Identity.
+    /// Who it belongs to.
     #[must_use]
-    pub fn identity(&self) -> &realtime_core::Identity {
+    pub fn identity(&self) -> &Identity {
         &self.0.identity
+    }
+
+    /// The peer's address, where the host made it known.
+    #[must_use]
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.0.remote_addr
+    }
+
+    /// When it connected.
+    #[must_use]
+    pub fn connected_at(&self) -> SystemTime {
+        self.0.connected_at
+    }
+
+    /// Whether the session is closing or closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.latch.is_closed()
+    }
+
+    /// Why the session ended; `None` while it is open. The first cause is kept.
+    #[must_use]
+    pub fn close_info(&self) -> Option<DisconnectInfo> {
+        self.0.latch.info().cloned()
+    }
+
+    /// Waits until the session is closing. A long-running handler learns from it that its client
+    /// has left.
+    ///
+    /// # Cancel safety
+    /// Safe: dropping it loses nothing.
+    pub async fn closed(&self) {
+        self.0.latch.closed().await;
+    }
+
+    /// Closes the session: what waits for the client is written first, then a close frame with
+    /// this code and reason.
+    ///
+    /// Idempotent: only the first cause of an end counts. A code that may not stand in a close
+    /// frame is sent as 1000; a reason over 123 bytes is cut.
+    pub fn close(&self, code: impl Into<CloseCode>, reason: impl Into<String>) {
+        let code = code.into();
+        let code = if code.is_sendable() {
+            code
+        } else {
+            CloseCode::NORMAL
+        };
+        self.end(DisconnectInfo::new(Initiator::Server, Some(code), reason));
+    }
+
+    /// Sends data to the client on a route.
+    ///
+    /// It writes at once, or queues what the socket doesn't take, and never waits.
+    ///
+    /// # Errors
+    /// Kind [`Backpressure`](SendErrorKind::Backpressure) when the queue is full and the policy
+    /// didn't take the message, [`SessionClosed`](SendErrorKind::SessionClosed) once the session
+    /// is closing, [`Encode`](SendErrorKind::Encode) when the data can't be encoded.
+    pub fn send(&self, route: impl Into<Text>, data: impl IntoPayload) -> Result<(), SendError> {
+        self.send_message(&Message::new(route, data)?)
+    }
+
+    /// Sends a message that is already built.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub fn send_message(&self, message: &Message) -> Result<(), SendError> {
+        self.deliver(self.0.shared.encode(message)?)
+    }
+
+    /// Sends data, and waits for room in the queue where there is none. For producers that want
+    /// to go as fast as the client reads.
+    ///
+    /// # Cancel safety
+    /// Safe: dropped while it waits, nothing is sent.
+    ///
+    /// # Errors
+    /// Kinds [`SessionClosed`](SendErrorKind::SessionClosed) and
+    /// [`Encode`](SendErrorKind::Encode).
+    pub async fn send_wait(
+        &self,
+        route: impl Into<Text>,
+        data: impl IntoPayload,
+    ) -> Result<(), SendError> {
+        self.send_message_wait(&Message::new(route, data)?).await
+    }
+
+    /// Sends a message that is already built, and waits for room.
+    ///
+    /// # Errors
+    /// Those of [`send_wait`](Self::send_wait).
+    pub async fn send_message_wait(&self, message: &Message) -> Result<(), SendError> {
+        let frame = self.0.shared.encode(message)?;
+        loop {
+            let room = self.0.outbox.room();
+            tokio::pin!(room);
+            // Registers before it looks, so that room made between the two is not missed.
+            room.as_mut().enable();
+            match self.0.outbox.push_if_room(&frame) {
+                Ok(()) => return self.taken(0),
+                Err(Refused::Sealed) => return Err(closed()),
+                Err(_) if self.is_closed() => return Err(closed()),
+                Err(_) => room.await,
+            }
+        }
+    }
+
+    /// Hands over a frame that is ready to be written.
+    pub(crate) fn deliver(&self, frame: Bytes) -> Result<(), SendError> {
+        if self.is_closed() {
+            return Err(closed());
+        }
+        match self.0.outbox.push(frame) {
+            Ok(dropped) => self.taken(dropped),
+            Err(Refused::Sealed) => Err(closed()),
+            Err(Refused::Dropped) => {
+                self.0.shared.stats.dropped.add(1);
+                let context = "the session's queue is full, so the message was dropped";
+                Err(SendError::new(SendErrorKind::Backpressure, context))
+            }
+            Err(Refused::Full) => {
+                self.end_slow();
+                let context = "the session's queue is full, so the session is being closed";
+                Err(SendError::new(SendErrorKind::Backpressure, context))
+            }
+        }
+    }
+
+    fn taken(&self, dropped: u64) -> Result<(), SendError> {
+        let shared = &self.0.shared;
+        shared.stats.sent.add(1);
+        shared.stats.dropped.add(dropped);
+        if shared.queue_budget.is_over() {
+            shared.close_fullest_queue();
+        }
+        Ok(())
+    }
+
+    /// Ends the session, unless it is ending already.
+    pub(crate) fn end(&self, info: DisconnectInfo) -> bool {
+        let first = self.0.latch.close(info);
+        if first {
+            self.0.outbox.wake_task();
+        }
+        first
+    }
+
+    /// Ends the session of a client that reads too slowly.
+    pub(crate) fn end_slow(&self) {
+        let code = Some(CloseCode::TRY_AGAIN_LATER);
+        self.end(DisconnectInfo::new(
+            Initiator::Backpressure,
+            code,
+            "slow consumer",
+        ));
+    }
+
+    /// The bytes that wait for the client.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.0.outbox.bytes()
+    }
+
+    /// The bytes of the message that the client has begun and not finished.
+    pub(crate) fn assembling_bytes(&self) -> usize {
+        self.0.assembling.load(Relaxed)
+    }
+
+    /// The session as presence knows it.
+    pub(crate) fn info(&self) -> SessionInfo {
+        let node = self.0.shared.node.id.clone();
+        let mut info = SessionInfo::new(self.id(), self.identity().key(), node);
+        info.remote_addr = self.remote_addr();
+        info.connected_at = self.connected_at();
+        info
+    }
+
+    pub(crate) fn key(&self) -> SessionKey {
+        SessionKey {
+            identity: self.identity().key().clone(),
+            session: self.id(),
+        }
+    }
+}
+
+fn closed() -> SendError {
+    SendError::new(
+        SendErrorKind::SessionClosed,
+        "the session is closing or closed",
+    )
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id())
+            .field("identity", &self.identity())
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
     }
 }

@@ -104,12 +104,17 @@ impl Queue {
         }
         self.policy_messages += 1;
         self.policy_bytes += frame.len();
-        self.data.push_back(Queued { frame, under_policy: true });
+        self.data.push_back(Queued {
+            frame,
+            under_policy: true,
+        });
         Push::Queued { dropped }
     }
 
     fn drop_oldest(&mut self) -> bool {
-        let Some(at) = self.data.iter().position(|q| q.under_policy) else { return false };
+        let Some(at) = self.data.iter().position(|q| q.under_policy) else {
+            return false;
+        };
         if let Some(oldest) = self.data.remove(at) {
             self.policy_messages -= 1;
             self.policy_bytes -= oldest.frame.len();
@@ -121,7 +126,10 @@ impl Queue {
     /// [`reply_bytes`](Self::reply_bytes) is high.
     pub(crate) fn push_reply(&mut self, frame: Bytes) {
         self.reply_bytes += frame.len();
-        self.data.push_back(Queued { frame, under_policy: false });
+        self.data.push_back(Queued {
+            frame,
+            under_policy: false,
+        });
     }
 
     /// The bytes of replies that wait.
@@ -167,11 +175,6 @@ impl Queue {
         lost
     }
 
-    /// Whether nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.controls().iter().all(|f| f.is_empty()) && self.data.is_empty() && self.missed == 0
-    }
-
     /// The bytes that wait, of all kinds.
     pub(crate) fn bytes(&self) -> usize {
         let controls: usize = self.controls().iter().map(|f| f.len()).sum();
@@ -179,7 +182,13 @@ impl Queue {
     }
 
     fn controls(&self) -> [&Bytes; 5] {
-        [&self.partial, &self.pong, &self.ping, &self.notice, &self.close]
+        [
+            &self.partial,
+            &self.pong,
+            &self.ping,
+            &self.notice,
+            &self.close,
+        ]
     }
 
     /// What is to be written next, in order, up to the bounds of one write.
@@ -201,21 +210,33 @@ impl Queue {
 
     /// Takes away what the socket has taken.
     pub(crate) fn advance(&mut self, mut taken: usize) {
-        for control in [&mut self.partial, &mut self.pong, &mut self.ping, &mut self.notice] {
-            if taken == 0 {
-                return;
-            }
+        let mut partial = Bytes::new();
+        for control in [
+            &mut self.partial,
+            &mut self.pong,
+            &mut self.ping,
+            &mut self.notice,
+        ] {
             if control.len() > taken {
-                let mut rest = std::mem::take(control);
-                rest.advance(taken);
-                self.partial = rest;
-                return;
+                if taken > 0 {
+                    partial = std::mem::take(control).split_off(taken);
+                }
+                taken = 0;
+                break;
             }
-            taken -= control.len();
-            *control = Bytes::new();
+            taken -= std::mem::take(control).len();
+        }
+        if !partial.is_empty() {
+            self.partial = partial;
         }
         while taken > 0 {
-            let Some(Queued { mut frame, under_policy }) = self.data.pop_front() else { break };
+            let Some(Queued {
+                mut frame,
+                under_policy,
+            }) = self.data.pop_front()
+            else {
+                break;
+            };
             if under_policy {
                 self.policy_messages -= 1;
                 self.policy_bytes -= frame.len();
@@ -248,13 +269,20 @@ mod tests {
     use super::*;
 
     fn limits(messages: usize, bytes: usize, policy: Backpressure) -> QueueLimits {
-        QueueLimits { messages, bytes, policy }
+        QueueLimits {
+            messages,
+            bytes,
+            policy,
+        }
     }
 
     fn written(queue: &mut Queue, upto: usize) -> Vec<u8> {
         let mut out = [IoSlice::new(&[]); WRITE_FRAMES];
         let count = queue.slices(&mut out);
-        let mut bytes: Vec<u8> = out[..count].iter().flat_map(|s| s.iter().copied()).collect();
+        let mut bytes: Vec<u8> = out[..count]
+            .iter()
+            .flat_map(|s| s.iter().copied())
+            .collect();
         bytes.truncate(upto);
         queue.advance(bytes.len());
         bytes
@@ -284,7 +312,6 @@ mod tests {
         queue.set_pong(Bytes::from_static(b"pong"));
         assert_eq!(written(&mut queue, 4), b"tapo");
         assert_eq!(drained(&mut queue), b"ngpingreplyclose");
-        assert!(queue.is_empty());
         assert_eq!(queue.bytes(), 0);
     }
 
@@ -306,7 +333,10 @@ mod tests {
         let mut queue = Queue::new();
         queue.push_reply(Bytes::from_static(b"replies don't count"));
         let large = Bytes::from_static(b"larger than four");
-        assert_eq!(queue.push(large.clone(), limits), Push::Queued { dropped: 0 });
+        assert_eq!(
+            queue.push(large.clone(), limits),
+            Push::Queued { dropped: 0 }
+        );
         assert_eq!(queue.push(large, limits), Push::Full);
     }
 

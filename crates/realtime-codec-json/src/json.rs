@@ -1,0 +1,64 @@
+//! Typed JSON in handlers and wherever data is sent.
+
+use std::ops::{Deref, DerefMut};
+
+use realtime_core::{
+    BoxError, IntoPayload, Payload,
+    codec::{CodecError, CodecErrorKind},
+    extract::{FromMessage, HasMessage, IntoReply, Reply},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Data as JSON: as an argument of a handler it is read from the message, as its result it is the
+/// reply, and wherever data is sent it is what is sent.
+///
+/// Data that is missing reads as `null`. Data that doesn't fit `T` rejects the message, and the
+/// client is told `bad_data` if it asked with an id.
+///
+/// ```
+/// use realtime_codec_json::Json;
+/// use realtime_core::Message;
+///
+/// let message = Message::new("chat", Json(&["hello"]))?;
+/// assert_eq!(message.data().as_bytes(), br#"["hello"]"#);
+/// # Ok::<(), realtime_core::codec::CodecError>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Json<T>(pub T);
+
+impl<T> Deref for Json<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Json<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T: Serialize> IntoPayload for Json<T> {
+    fn into_payload(self) -> Result<Payload, CodecError> {
+        serde_json::to_vec(&self.0).map(Payload::from).map_err(|e| {
+            let context = format!("{} can't be written as JSON", std::any::type_name::<T>());
+            CodecError::new(CodecErrorKind::Encode, context).with_source(e)
+        })
+    }
+}
+
+impl<T: Serialize> IntoReply for Json<T> {
+    fn into_reply(self) -> Result<Reply, BoxError> {
+        Ok(Reply::data(self.into_payload()?))
+    }
+}
+
+impl<T: DeserializeOwned, Cx: HasMessage> FromMessage<Cx> for Json<T> {
+    type Rejection = CodecError;
+
+    fn from_message(cx: &Cx) -> Result<Self, CodecError> {
+        cx.message().decode().map(Self)
+    }
+}

@@ -1,0 +1,81 @@
+//! What a client is told when its message fails.
+
+use std::error::Error;
+
+use realtime_core::{
+    BoxError, ClientError,
+    codec::{CodecError, CodecErrorKind},
+};
+
+use crate::{HandlerError, HandlerErrorKind};
+
+/// Finds what may be said. Everything that isn't meant for clients becomes a general text.
+pub(crate) fn for_client(error: &BoxError) -> ClientError {
+    if let Some(told) = ClientError::find_in(&**error) {
+        return told.clone();
+    }
+    if let Some(codec) = find::<CodecError>(error) {
+        match codec.kind() {
+            CodecErrorKind::Decode => {
+                return ClientError::new(
+                    "bad_data",
+                    "the data does not fit what the route expects",
+                );
+            }
+            CodecErrorKind::Malformed => {
+                return ClientError::new("malformed", "the message is not a valid envelope");
+            }
+            _ => {}
+        }
+    }
+    match find::<HandlerError>(error).map(HandlerError::kind) {
+        Some(HandlerErrorKind::UnknownRoute) => {
+            ClientError::new("unknown_route", "no handler is registered for the route")
+        }
+        Some(HandlerErrorKind::Rejected) => ClientError::new(
+            "bad_request",
+            "the message lacks something that the route needs",
+        ),
+        Some(HandlerErrorKind::TimedOut) => {
+            ClientError::new("timeout", "the request took too long").temporary()
+        }
+        _ => ClientError::new("internal", "the server could not handle the message"),
+    }
+}
+
+fn find<T: Error + 'static>(error: &BoxError) -> Option<&T> {
+    let mut chain: Option<&(dyn Error + 'static)> = Some(&**error);
+    while let Some(link) = chain {
+        if let Some(found) = link.downcast_ref() {
+            return Some(found);
+        }
+        chain = link.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_meant_for_clients_is_told() {
+        let secret: BoxError = "the password of the database is hunter2".into();
+        let told = for_client(&secret);
+        assert_eq!(told.code(), "internal");
+        assert!(!told.message().contains("hunter2"));
+
+        let wrapped: BoxError = HandlerError::new(HandlerErrorKind::Rejected, "outer")
+            .with_source(ClientError::new("full", "no seat left").temporary())
+            .into();
+        assert_eq!(
+            for_client(&wrapped),
+            ClientError::new("full", "no seat left").temporary()
+        );
+
+        let decode: BoxError = HandlerError::new(HandlerErrorKind::Rejected, "outer")
+            .with_source(CodecError::new(CodecErrorKind::Decode, "inner"))
+            .into();
+        assert_eq!(for_client(&decode).code(), "bad_data");
+    }
+}

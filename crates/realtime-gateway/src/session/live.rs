@@ -1,0 +1,366 @@
+//! The life of an open session: one state machine that reads, handles, writes and keeps time.
+//!
+//! ```text
+//!   socket ─► reader ─► one message ahead ─► dispatch ─► reply ─┐
+//!                │ ping                                         ▼
+//!   socket ◄─────┴──────────────────────────────────────────  outbox
+//! ```
+//!
+//! All of it is polled by the session's own task, so a slow handler holds up neither writes nor
+//! pings: only the reading of the message after the next.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::atomic::Ordering::Relaxed,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use realtime_core::{
+    BoxError, CloseCode, DisconnectInfo, Initiator, Message,
+    codec::{CodecError, CodecErrorKind, Frame},
+};
+use realtime_websocket::{Event, frame};
+use tokio::time::{Instant, Sleep};
+
+use super::{
+    Session,
+    dispatch::{Dispatch, Done},
+    heartbeat::{Beat, Heartbeat},
+    outbox::Pumped,
+    read::{FrameReader, ReadEnd},
+};
+use crate::{ErrorStage, Inbound, answer, shared::Shared};
+
+/// How many turns a session takes before it lets others have one.
+const TURNS: usize = 64;
+/// How many malformed messages in a row end a session.
+const MALFORMED: u32 = 10;
+/// How long a message may take from its first byte to its last.
+const ASSEMBLY: Duration = Duration::from_secs(30);
+
+/// An open session.
+pub(crate) struct Live {
+    pub(super) session: Session,
+    pub(super) reader: FrameReader,
+    pub(super) dispatch: Dispatch,
+    /// The peer is gone, or takes nothing: writing to it is pointless.
+    pub(super) gone: bool,
+    ahead: Option<Message>,
+    heartbeat: Heartbeat,
+    assembling_since: Option<Instant>,
+    malformed: u32,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Live {
+    pub(super) fn new(session: Session, reader: FrameReader, dispatch: Dispatch) -> Self {
+        let (config, now) = (&session.0.shared.config, Instant::now());
+        let heartbeat = Heartbeat::new(config.heartbeat, config.pong_timeout, now);
+        Self {
+            session,
+            reader,
+            dispatch,
+            gone: false,
+            ahead: None,
+            heartbeat,
+            assembling_since: None,
+            malformed: 0,
+            timer: Box::pin(tokio::time::sleep_until(now)),
+        }
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.session.0.shared
+    }
+
+    /// Runs until the session is to be closed, by whatever cause.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // First of all, so that whoever ends the session from now on wakes this task.
+        self.pump(cx);
+        for _ in 0..TURNS {
+            if self.session.is_closed() {
+                return Poll::Ready(());
+            }
+            if !self.poll_messages(cx) && !self.poll_time(cx) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Writes only: while hooks run, before anything is read.
+    pub(super) fn pump(&mut self, cx: &mut Context<'_>) {
+        loop {
+            match self.session.0.outbox.pump(cx) {
+                Ok(Pumped::Done | Pumped::Blocked) => return,
+                Ok(Pumped::TellGap(missed)) => match gap_notice(self.shared(), missed) {
+                    Ok(notice) => self.session.0.outbox.set_notice(notice, missed),
+                    Err(error) => {
+                        self.session.0.outbox.set_notice(Bytes::new(), missed);
+                        self.report(ErrorStage::Message, error);
+                    }
+                },
+                Err(error) => return self.lost(ReadEnd::Io(error)),
+            }
+        }
+    }
+
+    /// One step of reading or handling. Returns whether anything happened.
+    fn poll_messages(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.dispatch.is_idle()
+            && let Poll::Ready(done) = self.dispatch.poll(cx)
+        {
+            self.answer(done);
+            return true;
+        }
+        if self.dispatch.is_idle() && self.ahead.is_some() {
+            if self.session.0.outbox.is_full_of_replies() {
+                self.pump(cx);
+            }
+            if !self.session.0.outbox.is_full_of_replies()
+                && let Some(message) = self.ahead.take()
+            {
+                self.shared().stats.received.add(1);
+                self.dispatch
+                    .start(Inbound::new(self.session.clone(), message));
+                return true;
+            }
+        }
+        if self.ahead.is_some() {
+            return false;
+        }
+        if !self.reader.has_input() {
+            // The replies to all that one read brought leave together.
+            self.pump(cx);
+        }
+        match self.reader.poll_event(cx) {
+            Poll::Ready(Ok(event)) => self.on_event(event),
+            Poll::Ready(Err(end)) => self.lost(end),
+            Poll::Pending => return false,
+        }
+        true
+    }
+
+    fn on_event(&mut self, event: Event) {
+        self.heartbeat.alive();
+        match event {
+            Event::Text(payload) => self.on_frame(Frame::text(payload)),
+            Event::Binary(payload) => self.on_frame(Frame::binary(payload)),
+            Event::Ping(payload) => self.session.0.outbox.set_pong(frame::pong(&payload)),
+            Event::Pong(_) => {}
+            Event::Close(close) => {
+                let (code, reason) = match close {
+                    Some(close) => (Some(CloseCode::new(close.code.as_u16())), close.reason),
+                    None => (None, String::new()),
+                };
+                self.session
+                    .end(DisconnectInfo::new(Initiator::Client, code, reason));
+            }
+        }
+    }
+
+    fn on_frame(&mut self, frame: Frame) {
+        self.assembling_since = None;
+        match self.shared().codec.decode(frame) {
+            Ok(message) => {
+                self.malformed = 0;
+                self.ahead = Some(message);
+            }
+            Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
+                let reason = "the codec does not take this kind of frame";
+                self.fail(CloseCode::UNSUPPORTED_DATA, reason, Some(error.into()));
+            }
+            Err(error) => {
+                self.shared().stats.malformed.add(1);
+                self.malformed += 1;
+                let error: BoxError = error.into();
+                self.answer_error(None, &error);
+                self.report(ErrorStage::Message, error);
+                if self.malformed >= MALFORMED {
+                    let reason = "too many malformed messages";
+                    self.fail(CloseCode::POLICY_VIOLATION, reason, None);
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, done: Done) {
+        let Done {
+            request,
+            result,
+            panicked,
+        } = done;
+        let id = request.as_ref().and_then(|request| request.id.clone());
+        match result {
+            Ok(reply) => {
+                if let (Some(request), Some(id), Some(data)) = (request, id, reply.into_payload())
+                    && let Ok(message) = Message::new(request.route, data)
+                {
+                    self.reply(&message.with_id(id));
+                }
+            }
+            Err(error) => {
+                self.shared().stats.failed.add(1);
+                if let Some(id) = id {
+                    self.answer_error(Some(id), &error);
+                }
+                if panicked {
+                    let reason = "the handler panicked";
+                    self.fail(CloseCode::INTERNAL_ERROR, reason, None);
+                }
+                self.report(ErrorStage::Message, error);
+            }
+        }
+    }
+
+    fn answer_error(&mut self, id: Option<realtime_core::Text>, error: &BoxError) {
+        match error_message(&answer::for_client(error)) {
+            Ok(message) => self.reply(&match id {
+                Some(id) => message.with_id(id),
+                None => message,
+            }),
+            Err(error) => self.report(ErrorStage::Message, error),
+        }
+    }
+
+    fn reply(&mut self, message: &Message) {
+        match self.shared().encode(message) {
+            Ok(frame) => {
+                self.shared().stats.sent.add(1);
+                self.session.0.outbox.push_reply(frame);
+            }
+            Err(error) => self.report(ErrorStage::Message, error),
+        }
+    }
+
+    /// Everything that happens because time has passed. Returns whether anything did.
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = Instant::now();
+        self.pump(cx);
+        let deadline = self
+            .watch_assembly(now)
+            .into_iter()
+            .chain(self.watch_writes(now));
+        let deadline = deadline.min();
+        if self.ahead.is_some() {
+            self.heartbeat.not_reading(now);
+        }
+        match self.heartbeat.poll(now) {
+            Beat::Nothing => {}
+            Beat::Ping => {
+                self.session.0.outbox.set_ping(self.shared().ping.clone());
+                self.pump(cx);
+            }
+            Beat::Dead => {
+                self.fail(CloseCode::PONG_TIMEOUT, "pong timeout", None);
+            }
+        }
+        if self.session.is_closed() {
+            return true;
+        }
+        let Some(next) = deadline.into_iter().chain(self.heartbeat.deadline()).min() else {
+            return false;
+        };
+        if self.timer.deadline() != next {
+            self.timer.as_mut().reset(next);
+        }
+        self.timer.as_mut().poll(cx).is_ready()
+    }
+
+    fn watch_writes(&mut self, now: Instant) -> Option<Instant> {
+        let timeout = self.shared().config.write_timeout?;
+        let deadline = self.session.0.outbox.blocked_since()? + timeout;
+        if deadline <= now {
+            self.gone = true;
+            self.session
+                .end(DisconnectInfo::new(Initiator::Error, None, "write timeout"));
+        }
+        Some(deadline)
+    }
+
+    fn watch_assembly(&mut self, now: Instant) -> Option<Instant> {
+        let assembled = self.reader.assembled();
+        self.session.0.assembling.store(assembled, Relaxed);
+        if assembled > 0 && self.shared().assembly_budget.is_over() {
+            self.shared().close_fullest_assembly();
+        }
+        if !self.reader.is_assembling() {
+            self.assembling_since = None;
+            return None;
+        }
+        if self.ahead.is_some() {
+            // It is we who are not reading.
+            self.assembling_since = Some(now);
+        }
+        let deadline = *self.assembling_since.get_or_insert(now) + ASSEMBLY;
+        if deadline <= now {
+            self.fail(
+                CloseCode::POLICY_VIOLATION,
+                "message not finished in time",
+                None,
+            );
+        }
+        Some(deadline)
+    }
+
+    fn fail(&mut self, code: CloseCode, reason: &'static str, error: Option<BoxError>) {
+        let info = DisconnectInfo::new(Initiator::Error, Some(code), reason);
+        self.session.end(match error {
+            Some(error) => info.with_error(error),
+            None => info,
+        });
+    }
+
+    /// There is nothing more to read, or no way to write.
+    fn lost(&mut self, end: ReadEnd) {
+        match end {
+            ReadEnd::Violation(violation) => {
+                let code = CloseCode::new(violation.close_code().as_u16());
+                let info = DisconnectInfo::new(Initiator::Error, Some(code), violation.to_string());
+                self.session
+                    .end(info.with_error(ReadEnd::Violation(violation)));
+            }
+            ReadEnd::Io(error) if !is_orderly(&error) => {
+                self.gone = true;
+                let info = DisconnectInfo::new(Initiator::Error, None, "the connection failed");
+                self.session.end(info.with_error(error));
+            }
+            end @ (ReadEnd::Eof | ReadEnd::Io(_)) => {
+                self.gone = true;
+                let reason = "the connection ended without a close frame";
+                self.session
+                    .end(DisconnectInfo::new(Initiator::Client, None, reason).with_error(end));
+            }
+        }
+    }
+
+    fn report(&self, stage: ErrorStage, error: impl Into<BoxError>) {
+        self.shared()
+            .report(stage, error, Some(self.session.clone()));
+    }
+}
+
+/// TLS peers often leave without saying so.
+fn is_orderly(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
+}
+
+/// What a session that lost messages is told in band.
+fn gap_notice(shared: &Shared, missed: u64) -> Result<Bytes, CodecError> {
+    let data = realtime_core::Payload::from(format!(r#"{{"missed":{missed}}}"#));
+    shared.encode(&Message::new("gap", data)?)
+}
+
+/// What a client whose message failed is told.
+fn error_message(error: &realtime_core::ClientError) -> Result<Message, CodecError> {
+    let data = serde_json::json!({
+        "code": error.code(),
+        "message": error.message(),
+        "temporary": error.is_temporary(),
+    });
+    Message::new("error", realtime_core::Payload::from(data.to_string()))
+}

@@ -1,0 +1,294 @@
+//! The one place from which a session's socket is written.
+//!
+//! Whoever has something for the peer takes the lock, puts it into the queue and writes what the
+//! socket takes, at once and in order. What it doesn't take waits in the queue, and the session's
+//! task goes on when the socket is writable again. So the queue holds something only when the
+//! peer is slow.
+
+use std::{
+    io::{self, IoSlice},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::Instant,
+};
+
+use super::queue::{Push, Queue, QueueLimits, WRITE_FRAMES};
+use crate::{budget::Budget, transport::Writer};
+
+/// Replies beyond this wait make the session stop making more of them.
+pub(crate) const REPLY_BYTES: usize = 64 * 1024;
+
+pub(crate) struct Outbox {
+    limits: QueueLimits,
+    /// What waits in the queues of all sessions together.
+    budget: Arc<Budget>,
+    state: Mutex<State>,
+    /// Notified whenever there is room again.
+    room: Notify,
+}
+
+struct State {
+    queue: Queue,
+    writer: Writer,
+    /// The session's task, once it has looked at the socket.
+    task: Option<Waker>,
+    /// Since when the socket takes nothing of what waits.
+    blocked: Option<Instant>,
+    unflushed: bool,
+    /// Nothing more is taken from outside.
+    sealed: bool,
+    failed: Option<io::Error>,
+}
+
+/// Why a frame was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The session is closing.
+    Sealed,
+    /// Dropped by the policy.
+    Dropped,
+    /// No room, and the policy says to close.
+    Full,
+}
+
+/// What is left to do after a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pumped {
+    /// Everything is written.
+    Done,
+    /// The socket takes no more for now; the session's task is woken when it does.
+    Blocked,
+    /// So many messages were dropped: tell the peer before any more data is written.
+    TellGap(u64),
+}
+
+impl Outbox {
+    pub(crate) fn new(writer: Writer, limits: QueueLimits, budget: Arc<Budget>) -> Self {
+        let state = State {
+            queue: Queue::new(),
+            writer,
+            task: None,
+            blocked: None,
+            unflushed: false,
+            sealed: false,
+            failed: None,
+        };
+        Self {
+            limits,
+            budget,
+            state: Mutex::new(state),
+            room: Notify::new(),
+        }
+    }
+
+    /// Does something under the lock, and keeps the books of the budget.
+    fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+        // No code of a user's runs under this lock, and ours doesn't panic; if it ever did, a
+        // queue is still better served than its session lost to a second panic.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = state.queue.bytes();
+        let result = act(&mut state);
+        let after = state.queue.bytes();
+        self.budget.moved(before, after);
+        if after < before {
+            self.room.notify_waiters();
+        }
+        result
+    }
+
+    /// Offers a frame under the policy. Returns how many older ones were dropped for it.
+    pub(crate) fn push(&self, frame: Bytes) -> Result<u64, Refused> {
+        self.with(|state| {
+            if state.sealed {
+                return Err(Refused::Sealed);
+            }
+            match state.queue.push(frame, self.limits) {
+                Push::Queued { dropped } => {
+                    state.write_now();
+                    Ok(dropped)
+                }
+                Push::Dropped => Err(Refused::Dropped),
+                Push::Full => Err(Refused::Full),
+            }
+        })
+    }
+
+    /// Takes a frame only if nothing is lost by it.
+    pub(crate) fn push_if_room(&self, frame: &Bytes) -> Result<(), Refused> {
+        self.with(|state| {
+            if state.sealed {
+                return Err(Refused::Sealed);
+            }
+            if !state.queue.has_room(frame.len(), self.limits) {
+                return Err(Refused::Full);
+            }
+            state.queue.push(frame.clone(), self.limits);
+            state.write_now();
+            Ok(())
+        })
+    }
+
+    /// Appends a reply, outside the policy. It is written with the next [`pump`](Self::pump), so
+    /// that the replies to all frames of one read leave together.
+    pub(crate) fn push_reply(&self, frame: Bytes) {
+        self.with(|state| {
+            if !state.sealed {
+                state.queue.push_reply(frame);
+            }
+        });
+    }
+
+    pub(crate) fn set_pong(&self, frame: Bytes) {
+        self.with(|state| state.queue.set_pong(frame));
+    }
+
+    pub(crate) fn set_ping(&self, frame: Bytes) {
+        self.with(|state| state.queue.set_ping(frame));
+    }
+
+    pub(crate) fn set_notice(&self, frame: Bytes, told: u64) {
+        self.with(|state| state.queue.set_notice(frame, told));
+    }
+
+    /// Whether so many replies wait that no more should be made for now.
+    pub(crate) fn is_full_of_replies(&self) -> bool {
+        self.with(|state| state.queue.reply_bytes() >= REPLY_BYTES)
+    }
+
+    /// The bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.with(|state| state.queue.bytes())
+    }
+
+    /// Since when the peer takes nothing of what waits for it.
+    pub(crate) fn blocked_since(&self) -> Option<Instant> {
+        self.with(|state| state.blocked)
+    }
+
+    /// Waits until there may be room again. Look before you wait, and again afterwards.
+    pub(crate) fn room(&self) -> Notified<'_> {
+        self.room.notified()
+    }
+
+    /// Wakes the session's task, for it to look at what has changed.
+    pub(crate) fn wake_task(&self) {
+        if let Some(task) = self.with(|state| state.task.clone()) {
+            task.wake();
+        }
+    }
+
+    /// Takes nothing more from outside, and puts the close frame behind what waits, or in its
+    /// place. Returns how many messages were discarded.
+    pub(crate) fn seal(&self, close: Bytes, discard: bool) -> usize {
+        let lost = self.with(|state| {
+            state.sealed = true;
+            let lost = if discard { state.queue.discard() } else { 0 };
+            state.queue.set_close(close);
+            lost
+        });
+        self.room.notify_waiters();
+        lost
+    }
+
+    /// Writes what waits, for the session's task.
+    pub(crate) fn pump(&self, cx: &mut Context<'_>) -> io::Result<Pumped> {
+        self.with(|state| {
+            if !state
+                .task
+                .as_ref()
+                .is_some_and(|task| task.will_wake(cx.waker()))
+            {
+                state.task = Some(cx.waker().clone());
+            }
+            state.pump(cx)
+        })
+    }
+
+    /// Ends the direction to the peer.
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|state| state.writer.poll_shutdown(cx))
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.with(|state| state.queue = Queue::new());
+    }
+}
+
+impl State {
+    /// Writes at once, unless it is known that the socket takes nothing.
+    fn write_now(&mut self) {
+        let Some(task) = self.task.clone() else {
+            return;
+        };
+        if self.blocked.is_some() || self.failed.is_some() {
+            return;
+        }
+        match self.pump(&mut Context::from_waker(&task)) {
+            Ok(Pumped::Done | Pumped::Blocked) => {}
+            Ok(Pumped::TellGap(_)) => task.wake(),
+            Err(error) => {
+                // The session's task reports it.
+                self.failed = Some(error);
+                task.wake();
+            }
+        }
+    }
+
+    fn pump(&mut self, cx: &mut Context<'_>) -> io::Result<Pumped> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        loop {
+            if let (Some(missed), false) = (self.queue.notice_due(), self.sealed) {
+                return Ok(Pumped::TellGap(missed));
+            }
+            let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
+            let count = self.queue.slices(&mut slices);
+            if count == 0 {
+                break;
+            }
+            match self.writer.poll_write(cx, &slices[..count]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(taken)) => {
+                    self.queue.advance(taken);
+                    self.unflushed = true;
+                    self.blocked = None;
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {
+                    self.blocked.get_or_insert_with(Instant::now);
+                    return Ok(Pumped::Blocked);
+                }
+            }
+        }
+        if self.unflushed {
+            match self.writer.poll_flush(cx) {
+                Poll::Ready(flushed) => {
+                    flushed?;
+                    self.unflushed = false;
+                }
+                Poll::Pending => {
+                    self.blocked.get_or_insert_with(Instant::now);
+                    return Ok(Pumped::Blocked);
+                }
+            }
+        }
+        self.blocked = None;
+        Ok(Pumped::Done)
+    }
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox")
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}

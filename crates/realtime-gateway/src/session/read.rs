@@ -1,0 +1,124 @@
+//! From the socket to events, without a buffer while nothing is unfinished.
+
+use std::{
+    io,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use realtime_websocket::{Decoder, Event, Violation};
+
+use crate::{budget::Budget, transport::Reader};
+
+/// Reads one peer.
+pub(crate) struct FrameReader {
+    reader: Reader,
+    decoder: Decoder,
+    /// What was read and not yet decoded, from `at` on.
+    pending: Vec<u8>,
+    at: usize,
+    /// Unfinished messages of all sessions together.
+    budget: Arc<Budget>,
+    booked: usize,
+}
+
+/// Why there are no more events.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadEnd {
+    #[error("the peer ended the connection without a close frame")]
+    Eof,
+    #[error("the connection failed")]
+    Io(#[source] io::Error),
+    #[error("the peer broke the protocol")]
+    Violation(#[source] Violation),
+}
+
+impl FrameReader {
+    pub(crate) fn new(reader: Reader, decoder: Decoder, budget: Arc<Budget>) -> Self {
+        Self {
+            reader,
+            decoder,
+            pending: Vec::new(),
+            at: 0,
+            budget,
+            booked: 0,
+        }
+    }
+
+    /// Whether there is input that was read and not yet looked at.
+    pub(crate) fn has_input(&self) -> bool {
+        self.at < self.pending.len()
+    }
+
+    /// Whether a message has begun and is not complete.
+    pub(crate) fn is_assembling(&self) -> bool {
+        self.decoder.is_assembling()
+    }
+
+    /// The memory of the unfinished message.
+    pub(crate) fn assembled(&self) -> usize {
+        self.booked
+    }
+
+    /// The next event. Cancel safe: what was read is kept.
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, ReadEnd>> {
+        loop {
+            let decoded = if self.has_input() {
+                let mut input = &self.pending[self.at..];
+                let decoded = self.decoder.decode(&mut input);
+                self.at = self.pending.len() - input.len();
+                if !self.has_input() {
+                    (self.pending, self.at) = (Vec::new(), 0);
+                }
+                decoded
+            } else {
+                let Self {
+                    reader,
+                    decoder,
+                    pending,
+                    ..
+                } = self;
+                let read = reader.poll_read(cx, |mut bytes| {
+                    (!bytes.is_empty()).then(|| {
+                        let decoded = decoder.decode(&mut bytes);
+                        pending.extend_from_slice(bytes);
+                        decoded
+                    })
+                });
+                match ready!(read) {
+                    Ok(Some(decoded)) => decoded,
+                    Ok(None) => return Poll::Ready(Err(ReadEnd::Eof)),
+                    Err(error) => return Poll::Ready(Err(ReadEnd::Io(error))),
+                }
+            };
+            self.book(self.decoder.buffered());
+            match decoded {
+                Ok(Some(event)) => return Poll::Ready(Ok(event)),
+                Ok(None) => {}
+                Err(violation) => return Poll::Ready(Err(ReadEnd::Violation(violation))),
+            }
+        }
+    }
+
+    /// Throws away whatever else the peer sends, until it ends the connection.
+    pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        (self.pending, self.at) = (Vec::new(), 0);
+        while let Ok(more) = ready!(self.reader.poll_read(cx, |bytes| !bytes.is_empty())) {
+            if !more {
+                break;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn book(&mut self, now: usize) {
+        self.budget.moved(self.booked, now);
+        self.booked = now;
+    }
+}
+
+impl Drop for FrameReader {
+    fn drop(&mut self) {
+        self.book(0);
+    }
+}

@@ -1,0 +1,288 @@
+//! A session from its first moment to its last.
+//!
+//! ```text
+//!   hub ─► presence ─► on_connect ─► live … first cause of an end
+//!     ─► what waits is written ─► close frame ─► presence out ─► hub out ─► on_disconnect
+//! ```
+
+use std::{
+    future::poll_fn,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, future::join};
+use realtime_core::{
+    BoxError, CloseCode, DisconnectInfo, Identity, Initiator,
+    presence::{Presence, PresenceError},
+};
+use realtime_websocket::{Decoder, Limits, Role, frame};
+
+use super::{Session, dispatch::Dispatch, live::Live, outbox::Pumped, read::FrameReader};
+use crate::{
+    ErrorStage,
+    admission::Slot,
+    middleware::panicked,
+    shared::Shared,
+    transport::{self, Stream},
+};
+
+/// How long the rest of a peer's input is read after the close frame. Without that, TCP would
+/// answer it with a reset, and the peer might never see the close frame.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// Runs a session in a task that the gateway owns.
+pub(crate) fn spawn(
+    shared: &Arc<Shared>,
+    slot: Slot,
+    stream: impl Stream,
+    identity: Identity,
+    remote_addr: Option<SocketAddr>,
+) {
+    let (reader, writer) = transport::split(stream);
+    let limits = Limits::default().with_message(shared.config.read_limit);
+    let decoder = Decoder::new(Role::Server, limits);
+    let reader = FrameReader::new(reader, decoder, Arc::clone(&shared.assembly_budget));
+    let session = Session::new(Arc::clone(shared), identity, remote_addr, writer);
+    let dispatch = Dispatch::new(shared.new_stack());
+    let live = Live::new(session, reader, dispatch);
+    let tasks = shared.tasks.clone();
+    let shared = Arc::clone(shared);
+    tasks.spawn(async move {
+        let session = live.session.clone();
+        tokio::select! {
+            biased;
+            () = shared.abort.cancelled() => aborted(&shared, &session).await,
+            () = run(&shared, live) => {}
+        }
+        drop(slot);
+    });
+}
+
+/// The shutdown deadline has passed while the session was still closing.
+async fn aborted(shared: &Shared, session: &Session) {
+    shared.stats.aborted.add(1);
+    shared.hub.remove(session);
+    let out = unregister(shared, session);
+    if tokio::time::timeout(Duration::from_secs(1), out)
+        .await
+        .is_err()
+    {
+        tracing::warn!(session = %session.id(), "presence did not answer; the lease will end");
+    }
+}
+
+async fn run(shared: &Shared, mut live: Live) {
+    let session = live.session.clone();
+    tracing::debug!(target: "realtime::session", session = %session.id(), "connected");
+    shared.stats.opened.add(1);
+    shared.hub.insert(session.clone());
+    if shared.is_draining() {
+        session.end(going_away());
+    }
+    let connected = connect(shared, &mut live).await;
+    let lived = AssertUnwindSafe(poll_fn(|cx| live.poll(cx)))
+        .catch_unwind()
+        .await;
+    if let Err(panic) = lived {
+        // Not a handler's: those are caught one by one. A codec's, or our own.
+        let info = DisconnectInfo::new(
+            Initiator::Error,
+            Some(CloseCode::INTERNAL_ERROR),
+            "the session's task panicked",
+        );
+        session.end(info.with_error(panicked(panic)));
+    }
+    let info = session.close_info().unwrap_or_else(going_away);
+    disconnect(shared, &mut live, &info).await;
+    if connected {
+        run_disconnect_hooks(shared, &session, &info).await;
+    }
+    shared.stats.closed.add(1);
+    tracing::debug!(
+        target: "realtime::session",
+        session = %session.id(), initiator = %info.initiator, code = ?info.code, "disconnected",
+    );
+    if !info.expected {
+        let error = Disconnected(info.clone());
+        shared.report(ErrorStage::Disconnect, error, Some(session));
+    }
+}
+
+/// A session that ended in an unexpected way, as the error hook hears of it.
+#[derive(Debug, thiserror::Error)]
+#[error("the session was {0}")]
+struct Disconnected(DisconnectInfo);
+
+pub(crate) fn going_away() -> DisconnectInfo {
+    let reason = "the server is shutting down";
+    DisconnectInfo::new(Initiator::Shutdown, Some(CloseCode::GOING_AWAY), reason)
+}
+
+/// Presence, then the hooks. Returns whether the session is fully connected; if not, it is
+/// closing.
+async fn connect(shared: &Shared, live: &mut Live) -> bool {
+    let session = live.session.clone();
+    let ttl = shared.config.presence_ttl;
+    let info = [session.info()];
+    let registered = while_writing(live, shared.presence.register(&info, ttl)).await;
+    if let Err(error) = registered {
+        if shared.config.require_presence {
+            let code = Some(CloseCode::TRY_AGAIN_LATER);
+            let info = DisconnectInfo::new(Initiator::Error, code, "presence is unavailable");
+            session.end(info.with_error(error));
+            return false;
+        }
+        shared.report(ErrorStage::Presence, error, Some(session.clone()));
+    }
+    for (ran, hook) in shared.hooks.connect.iter().enumerate() {
+        if session.is_closed() {
+            return ran > 0;
+        }
+        let called = async { hook(shared.weak(), session.clone()).await };
+        match while_writing(live, guarded(shared, called)).await {
+            Ok(()) => {}
+            Err(Failed::Refused(error)) => {
+                let code = Some(CloseCode::POLICY_VIOLATION);
+                let info = DisconnectInfo::new(Initiator::Server, code, "refused");
+                session.end(info.with_error(error));
+                return false;
+            }
+            Err(Failed::Broken(error)) => {
+                let code = Some(CloseCode::INTERNAL_ERROR);
+                let reason = "the connect hook failed";
+                session.end(DisconnectInfo::new(Initiator::Error, code, reason).with_error(error));
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// Drives something while what waits for the peer is written, and nothing is read.
+async fn while_writing<T>(live: &mut Live, what: impl Future<Output = T>) -> T {
+    tokio::pin!(what);
+    poll_fn(|cx| {
+        live.pump(cx);
+        what.as_mut().poll(cx)
+    })
+    .await
+}
+
+enum Failed {
+    /// The hook said no.
+    Refused(BoxError),
+    /// The hook panicked or took too long.
+    Broken(BoxError),
+}
+
+/// A hook that neither panics into us nor hangs.
+async fn guarded(
+    shared: &Shared,
+    hook: impl Future<Output = Result<(), BoxError>>,
+) -> Result<(), Failed> {
+    let hook = AssertUnwindSafe(hook).catch_unwind();
+    let ran = match shared.config.hook_timeout {
+        Some(limit) => tokio::time::timeout(limit, hook).await.map_err(|_| {
+            shared.stats.hooks_abandoned.add(1);
+            Failed::Broken(format!("the hook took longer than {limit:?}").into())
+        })?,
+        None => hook.await,
+    };
+    match ran {
+        Ok(result) => result.map_err(Failed::Refused),
+        Err(panic) => Err(Failed::Broken(panicked(panic))),
+    }
+}
+
+async fn disconnect(shared: &Shared, live: &mut Live, info: &DisconnectInfo) {
+    let by_client = info.initiator == Initiator::Client;
+    let slow = info.initiator == Initiator::Backpressure;
+    let session = live.session.clone();
+    let lost = session.0.outbox.seal(close_frame(info), by_client || slow);
+    if slow {
+        shared.stats.dropped.add(lost as u64);
+    }
+    let Live {
+        reader,
+        dispatch,
+        gone,
+        ..
+    } = live;
+    let socket_and_books = async {
+        let writable = !*gone && write_out(shared, &session).await;
+        let drained = async {
+            if writable {
+                let drain = poll_fn(|cx| reader.poll_drain(cx));
+                let _timed_out = tokio::time::timeout(DRAIN, drain).await.is_err();
+            }
+        };
+        let books = async {
+            if let Err(error) = unregister(shared, &session).await {
+                // The lease ends it.
+                shared.report(ErrorStage::Presence, error, Some(session.clone()));
+            }
+            shared.hub.remove(&session);
+        };
+        join(drained, books).await;
+    };
+    // A handler runs to its end: it is not cut in half because its client has left.
+    let handler = poll_fn(|cx| {
+        if dispatch.is_idle() {
+            Poll::Ready(())
+        } else {
+            finish(dispatch, cx)
+        }
+    });
+    join(socket_and_books, handler).await;
+}
+
+fn finish(dispatch: &mut Dispatch, cx: &mut Context<'_>) -> Poll<()> {
+    dispatch.poll(cx).map(|done| {
+        if let Err(error) = done.result {
+            tracing::debug!(target: "realtime::message", %error, "failed after the session closed");
+        }
+    })
+}
+
+async fn unregister(shared: &Shared, session: &Session) -> Result<(), PresenceError> {
+    shared.presence.unregister(&[session.key()]).await
+}
+
+fn close_frame(info: &DisconnectInfo) -> Bytes {
+    match info.code {
+        Some(code) => frame::close(
+            realtime_websocket::CloseCode::new(code.as_u16()),
+            &info.reason,
+        ),
+        None => frame::close_without_code(),
+    }
+}
+
+/// Writes what waits, the close frame last, and ends our direction. Returns whether it worked.
+async fn write_out(shared: &Shared, session: &Session) -> bool {
+    let outbox = &session.0.outbox;
+    let flushed = poll_fn(|cx| match outbox.pump(cx) {
+        Ok(Pumped::Blocked) => Poll::Pending,
+        Ok(Pumped::Done | Pumped::TellGap(_)) => Poll::Ready(true),
+        Err(_) => Poll::Ready(false),
+    });
+    let written = async { flushed.await && poll_fn(|cx| outbox.poll_shutdown(cx)).await.is_ok() };
+    match shared.config.write_timeout {
+        Some(limit) => tokio::time::timeout(limit, written).await.unwrap_or(false),
+        None => written.await,
+    }
+}
+
+async fn run_disconnect_hooks(shared: &Shared, session: &Session, info: &DisconnectInfo) {
+    for hook in &shared.hooks.disconnect {
+        let called = async { hook(shared.weak(), (session.clone(), info.clone())).await };
+        if let Err(Failed::Refused(error) | Failed::Broken(error)) = guarded(shared, called).await {
+            shared.report(ErrorStage::Hook, error, Some(session.clone()));
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What a gateway, its sessions and its background tasks share.
+
+use std::{
+    fmt,
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use realtime_core::{
+    BoxError, Message,
+    auth::AnyAuthenticator,
+    broker::{AnyBroker, NodeInfo},
+    codec::{Codec, CodecError, FrameKind},
+    presence::AnyPresence,
+};
+use realtime_websocket::{Kind, frame};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Config, ErrorContext, ErrorStage, Session, admission::Admission, budget::Budget,
+    gateway::WeakGateway, hooks::Hooks, hub::Hub, middleware::MessageService,
+    middleware::StackFactory, origin::OriginPolicy, router::RouteTable, router::RouterService,
+    stats::Counters,
+};
+
+/// How many error reports may be under way to the error hooks at once.
+const ERROR_REPORTS: usize = 256;
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) node: NodeInfo,
+    pub(crate) codec: Arc<dyn Codec>,
+    pub(crate) authenticator: AnyAuthenticator,
+    pub(crate) broker: AnyBroker,
+    pub(crate) presence: AnyPresence,
+    pub(crate) origin: OriginPolicy,
+    pub(crate) hooks: Arc<Hooks>,
+    pub(crate) hub: Hub,
+    pub(crate) admission: Admission,
+    pub(crate) queue_budget: Arc<Budget>,
+    pub(crate) assembly_budget: Arc<Budget>,
+    pub(crate) stats: Counters,
+    /// A ping that is ready to be written.
+    pub(crate) ping: Bytes,
+    /// The tasks of sessions, and of what they started.
+    pub(crate) tasks: TaskTracker,
+    /// The relay and the renewal of leases.
+    pub(crate) background: TaskTracker,
+    /// Cancelled when the gateway takes no more connections.
+    pub(crate) drain: CancellationToken,
+    /// Ends the background tasks.
+    pub(crate) stop: CancellationToken,
+    /// Ends the sessions that are still closing at the shutdown deadline.
+    pub(crate) abort: CancellationToken,
+    pub(crate) started: AtomicBool,
+    pub(crate) leasing: AtomicBool,
+    table: Arc<RouteTable>,
+    stack: StackFactory,
+    error_reports: Arc<Semaphore>,
+    weak: OnceLock<WeakGateway>,
+}
+
+/// What the builder has put together.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) node: NodeInfo,
+    pub(crate) codec: Arc<dyn Codec>,
+    pub(crate) authenticator: AnyAuthenticator,
+    pub(crate) broker: AnyBroker,
+    pub(crate) presence: AnyPresence,
+    pub(crate) origin: OriginPolicy,
+    pub(crate) hooks: Hooks,
+    pub(crate) table: RouteTable,
+    pub(crate) stack: StackFactory,
+}
+
+impl Shared {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts {
+            config,
+            node,
+            codec,
+            authenticator,
+            broker,
+            presence,
+            origin,
+            hooks,
+            ..
+        } = parts;
+        Self {
+            node,
+            codec,
+            authenticator,
+            broker,
+            presence,
+            origin,
+            hooks: Arc::new(hooks),
+            hub: Hub::default(),
+            admission: Admission::new(config.max_connections, config.max_authenticating),
+            queue_budget: Arc::new(Budget::new(config.queue_budget)),
+            assembly_budget: Arc::new(Budget::new(config.assembly_budget)),
+            stats: Counters::default(),
+            ping: frame::ping(&[]),
+            tasks: TaskTracker::new(),
+            background: TaskTracker::new(),
+            drain: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            started: AtomicBool::new(false),
+            leasing: AtomicBool::new(false),
+            table: Arc::new(parts.table),
+            stack: parts.stack,
+            error_reports: Arc::new(Semaphore::new(ERROR_REPORTS)),
+            weak: OnceLock::new(),
+            config,
+        }
+    }
+
+    pub(crate) fn set_weak(&self, weak: WeakGateway) {
+        let _set_once = self.weak.set(weak);
+    }
+
+    pub(crate) fn weak(&self) -> WeakGateway {
+        self.weak.get().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain.is_cancelled()
+    }
+
+    pub(crate) fn new_stack(&self) -> Box<dyn MessageService> {
+        (self.stack)(RouterService {
+            table: Arc::clone(&self.table),
+            gateway: self.weak(),
+        })
+    }
+
+    /// Encodes a message into a frame that is ready to be written to any session.
+    pub(crate) fn encode(&self, message: &Message) -> Result<Bytes, CodecError> {
+        frame::data_with(|out| {
+            Ok(match self.codec.encode(message, out)? {
+                FrameKind::Binary => Kind::Binary,
+                FrameKind::Text => Kind::Text,
+            })
+        })
+    }
+
+    pub(crate) fn close_fullest_queue(&self) {
+        if let Some(fullest) = self.hub.all().into_iter().max_by_key(Session::queued_bytes) {
+            fullest.end_slow();
+        }
+    }
+
+    pub(crate) fn close_fullest_assembly(&self) {
+        use realtime_core::{CloseCode, DisconnectInfo, Initiator};
+
+        if let Some(fullest) = self
+            .hub
+            .all()
+            .into_iter()
+            .max_by_key(Session::assembling_bytes)
+        {
+            let code = Some(CloseCode::MESSAGE_TOO_BIG);
+            let reason = "too much unfinished data on this server";
+            fullest.end(DisconnectInfo::new(Initiator::Error, code, reason));
+        }
+    }
+
+    /// Tells the error hooks, or the log where there are none.
+    pub(crate) fn report(
+        &self,
+        stage: ErrorStage,
+        error: impl Into<BoxError>,
+        session: Option<Session>,
+    ) {
+        let context = ErrorContext::new(stage, error, session);
+        if self.hooks.error.is_empty() {
+            let session = context.session().map(Session::id);
+            tracing::warn!(target: "realtime::error", ?stage, ?session, error = %Chain(context.error()));
+            return;
+        }
+        let Ok(permit) = Arc::clone(&self.error_reports).try_acquire_owned() else {
+            self.stats.errors_unreported.add(1);
+            return;
+        };
+        let (hooks, weak) = (Arc::clone(&self.hooks), self.weak());
+        let limit = self.config.hook_timeout.unwrap_or(Duration::MAX);
+        self.tasks.spawn(async move {
+            for hook in &hooks.error {
+                let called = AssertUnwindSafe(async { hook(weak.clone(), context.clone()).await });
+                let ran = tokio::time::timeout(limit, called.catch_unwind()).await;
+                if !matches!(ran, Ok(Ok(Ok(())))) {
+                    tracing::warn!(target: "realtime::error", ?stage, "an error hook failed");
+                }
+            }
+            drop(permit);
+        });
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("node", &self.node)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An error with its causes, on one line.
+pub(crate) struct Chain<'e>(pub(crate) &'e (dyn std::error::Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
