@@ -181,10 +181,12 @@ impl Session {
             tokio::pin!(room);
             // Registers before it looks, so that room made between the two is not missed.
             room.as_mut().enable();
+            if self.is_closed() {
+                return Err(closed());
+            }
             match self.0.outbox.push_if_room(&frame) {
                 Ok(()) => return self.taken(0),
                 Err(Refused::Sealed) => return Err(closed()),
-                Err(_) if self.is_closed() => return Err(closed()),
                 Err(_) => room.await,
             }
         }

@@ -231,8 +231,9 @@ impl State {
             return;
         }
         match self.pump(&mut Context::from_waker(&task)) {
-            Ok(Pumped::Done | Pumped::Blocked) => {}
-            Ok(Pumped::TellGap(_)) => task.wake(),
+            Ok(Pumped::Done) => {}
+            // The task keeps the time of a peer that takes nothing, and tells it of gaps.
+            Ok(Pumped::Blocked | Pumped::TellGap(_)) => task.wake(),
             Err(error) => {
                 // The session's task reports it.
                 self.failed = Some(error);

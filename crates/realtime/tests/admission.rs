@@ -1,0 +1,254 @@
+//! From the request to 101 or a refusal, in the documented order.
+
+mod support;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use realtime::{
+    Gateway, Identity, Session,
+    auth::{AuthError, Authenticator, StaticToken},
+    gateway,
+};
+use realtime_testkit::{
+    client::{Request, raw_http},
+    wait::until,
+};
+use support::Server;
+
+async fn default_server() -> Server {
+    Server::start(gateway().build().unwrap()).await
+}
+
+#[tokio::test]
+async fn bad_handshakes_are_refused_with_what_was_expected() {
+    let server = default_server().await;
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    let good = format!(
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+    );
+    let status = async |head: &str, headers: &str| {
+        let request = format!("{head}\r\n{headers}\r\n");
+        raw_http(server.addr, request.as_bytes()).await.unwrap()
+    };
+    let host = format!("Host: gateway.test\r\n{good}");
+    assert_eq!(status("GET /ws HTTP/1.1", &host).await.status, 101);
+    let answer = status("GET /ws HTTP/1.1", "Host: gateway.test\r\n").await;
+    assert_eq!(
+        (answer.status, answer.header("upgrade")),
+        (426, Some("websocket"))
+    );
+    let answer = status("POST /ws HTTP/1.1", &host).await;
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET")));
+    assert_eq!(status("GET /ws HTTP/1.0", &host).await.status, 400);
+    let old = host.replace("Version: 13", "Version: 8");
+    let answer = status("GET /ws HTTP/1.1", &old).await;
+    assert_eq!(
+        (answer.status, answer.header("sec-websocket-version")),
+        (426, Some("13"))
+    );
+    assert_eq!(
+        status("GET /ws HTTP/1.1", &host.replace(key, "short"))
+            .await
+            .status,
+        400
+    );
+    assert_eq!(
+        status("GET /ws HTTP/1.1", &good).await.status,
+        400,
+        "no Host"
+    );
+    assert_eq!(server.gateway.stats().refused, 6);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn only_pages_of_the_same_or_a_listed_origin_connect() {
+    let listed = gateway()
+        .origin_patterns(["*.example.com"])
+        .build()
+        .unwrap();
+    let server = Server::start(listed).await;
+    let from = |origin| Request::new("/ws").header("Origin", origin);
+    assert!(
+        from("http://gateway.test")
+            .connect(server.addr)
+            .await
+            .is_ok()
+    );
+    assert!(
+        from("https://app.example.com")
+            .connect(server.addr)
+            .await
+            .is_ok()
+    );
+    let answer = from("https://evil.example").refused(server.addr).await;
+    assert_eq!(answer.status, 403);
+    assert!(
+        !answer.head.contains("example.com"),
+        "the list is not shown"
+    );
+
+    let open = Server::start(gateway().insecure_origins().build().unwrap()).await;
+    assert!(
+        from("https://evil.example")
+            .connect(open.addr)
+            .await
+            .is_ok()
+    );
+}
+
+/// Counts how often it is asked, and does what the name of the user says.
+struct Moody(Arc<AtomicUsize>);
+
+impl Authenticator for Moody {
+    async fn authenticate(
+        &self,
+        request: &axum::http::request::Parts,
+    ) -> Result<Identity, AuthError> {
+        self.0.fetch_add(1, SeqCst);
+        match request.uri.query() {
+            Some("hang") => std::future::pending().await,
+            Some("panic") => panic!("no"),
+            Some("down") => Err(AuthError::unavailable("the directory is down")),
+            Some(name) => Ok(Identity::new(name)),
+            None => Err(AuthError::unauthorized("expected a name")),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_authenticator_is_asked_last_and_never_hangs_the_gateway() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let gateway = gateway()
+        .authenticator(Moody(Arc::clone(&asked)))
+        .auth_timeout(Some(Duration::from_millis(100)))
+        .max_connections(Some(1))
+        .build()
+        .unwrap();
+    let server = Server::start(gateway).await;
+    let ask = async |query: &str| {
+        Request::new(format!("/ws{query}"))
+            .refused(server.addr)
+            .await
+    };
+    assert_eq!(ask("").await.status, 401);
+    assert_eq!(ask("").await.header("www-authenticate"), Some("Bearer"));
+    assert_eq!(ask("?hang").await.status, 503);
+    assert_eq!(ask("?down").await.status, 503);
+    assert_eq!(ask("?panic").await.status, 500);
+    let client = Request::new("/ws?ada").connect(server.addr).await.unwrap();
+
+    let before = asked.load(SeqCst);
+    let evil = Request::new("/ws?ada").header("Origin", "https://evil.example");
+    assert_eq!(evil.refused(server.addr).await.status, 403);
+    let answer = ask("?bob").await;
+    assert_eq!(
+        (answer.status, answer.header("retry-after").is_some()),
+        (503, true)
+    );
+    assert_eq!(
+        asked.load(SeqCst),
+        before,
+        "a refused request never reaches a later stage"
+    );
+
+    drop(client);
+    server.until_open(0).await;
+    let again = async || Request::new("/ws?bob").connect(server.addr).await.is_ok();
+    until("the place is free again", again).await;
+}
+
+#[tokio::test]
+async fn a_static_token_is_taken_from_where_it_is_switched_on() {
+    let token = StaticToken::new("s3cret", Identity::new("worker").with_tenant("acme")).unwrap();
+    let token = token.from_query("token").from_subprotocol("token.");
+    let server = Server::start(gateway().authenticator(token).build().unwrap()).await;
+    let plain = Request::new("/ws");
+    assert_eq!(plain.refused(server.addr).await.status, 401);
+    let wrong = plain.clone().header("Authorization", "Bearer S3cret");
+    assert_eq!(wrong.refused(server.addr).await.status, 401);
+    let right = plain.clone().header("Authorization", "bearer s3cret");
+    assert!(right.connect(server.addr).await.is_ok());
+    assert!(
+        Request::new("/ws?token=s3cret")
+            .connect(server.addr)
+            .await
+            .is_ok()
+    );
+    assert_eq!(
+        Request::new("/ws?other=s3cret")
+            .refused(server.addr)
+            .await
+            .status,
+        401
+    );
+    let offered = plain.header("Sec-WebSocket-Protocol", "token.s3cret, realtime.json");
+    let client = offered.connect(server.addr).await.unwrap();
+    assert_eq!(
+        client.answer.header("sec-websocket-protocol"),
+        Some("realtime.json")
+    );
+    assert!(!client.answer.head.contains("s3cret"));
+}
+
+#[tokio::test]
+async fn everybody_is_one_anonymous_identity_by_default() {
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let sees = Arc::clone(&seen);
+    let gateway = gateway()
+        .on_connect(move |session: Session| {
+            sees.lock()
+                .unwrap()
+                .push((session.identity().clone(), session.remote_addr()));
+            async {}
+        })
+        .build()
+        .unwrap();
+    let server = Server::start(gateway).await;
+    let clients = [server.connect().await, server.connect().await];
+    server.until_open(2).await;
+    until("both hooks have run", async || {
+        seen.lock().unwrap().len() == 2
+    })
+    .await;
+    for (identity, addr) in &*seen.lock().unwrap() {
+        assert_eq!((identity.id(), identity.tenant()), ("anonymous", ""));
+        assert!(clients.iter().any(|c| c.stream.local_addr().ok() == *addr));
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_makes_no_sense_is_not_built() {
+    let cookie = || {
+        StaticToken::new("t", Identity::new("x"))
+            .unwrap()
+            .from_cookie("auth")
+    };
+    let error = gateway()
+        .authenticator(cookie())
+        .insecure_origins()
+        .build()
+        .unwrap_err();
+    assert!(error.to_string().contains("insecure_origins"), "{error}");
+    assert!(gateway().authenticator(cookie()).build().is_ok());
+    let error = gateway().read_limit(0).build().unwrap_err();
+    assert!(error.to_string().contains("read_limit"), "{error}");
+}
+
+#[tokio::test]
+async fn while_draining_new_upgrades_are_refused() {
+    let gateway: Gateway = gateway().build().unwrap();
+    let server = Server::start(gateway.clone()).await;
+    gateway.shutdown().await;
+    let answer = Request::new("/ws").refused(server.addr).await;
+    assert_eq!(
+        (answer.status, answer.header("retry-after").is_some()),
+        (503, true)
+    );
+}

@@ -1,0 +1,286 @@
+//! Sessions from connect to disconnect: hooks, presence, every initiator, heartbeat.
+
+mod support;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use realtime::{
+    Backpressure, CloseCode, Gateway, IdentityKey, Initiator, Json, Payload, Router, SendErrorKind,
+    Session, gateway,
+};
+use realtime_testkit::client::Client;
+use realtime_testkit::wait::{until, within};
+use serde_json::{Value, json};
+use support::{Ends, Server};
+use tokio::io::AsyncWriteExt;
+
+const SHORT: Duration = Duration::from_millis(150);
+
+fn anonymous() -> IdentityKey {
+    IdentityKey::new("", "anonymous")
+}
+
+#[tokio::test]
+async fn a_session_is_in_hub_and_presence_before_the_hook_and_out_before_the_other() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let (on, off) = (Arc::clone(&log), Arc::clone(&log));
+    let look = async |gateway: &Gateway, session: &Session| {
+        let hub = gateway.session(session.id()).is_some();
+        (hub, gateway.is_online(&anonymous()).await.unwrap())
+    };
+    let gateway = gateway()
+        .on_connect(move |gateway: Gateway, session: Session| {
+            let on = Arc::clone(&on);
+            async move {
+                let seen = look(&gateway, &session).await;
+                on.lock().unwrap().push(seen);
+                session.send("hello", ()).unwrap();
+            }
+        })
+        .on_disconnect(move |gateway: Gateway, session: Session| {
+            let off = Arc::clone(&off);
+            async move {
+                let seen = look(&gateway, &session).await;
+                off.lock().unwrap().push(seen);
+            }
+        })
+        .build()
+        .unwrap();
+    let server = Server::start(gateway.clone()).await;
+    let mut client = server.connect().await;
+    assert_eq!(client.recv_json().await.unwrap(), json!({"route": "hello"}));
+    let sessions = gateway.sessions_of(&anonymous()).await.unwrap();
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0].node_id, *gateway.node_id());
+    assert!(sessions[0].expires_at.unwrap() > sessions[0].connected_at);
+    client.close(1000, "bye").await.unwrap();
+    assert_eq!(client.closed().await, Some((1000, "bye".into())), "echoed");
+    client.eof().await;
+    until("both hooks have run", async || {
+        log.lock().unwrap().len() == 2
+    })
+    .await;
+    assert_eq!(*log.lock().unwrap(), [(true, true), (false, false)]);
+}
+
+#[tokio::test]
+async fn a_failing_connect_hook_leaves_no_trace() {
+    for (kind, code) in [("no", 1008), ("panic", 1011), ("hang", 1011)] {
+        let ends = Ends::default();
+        let builder = gateway()
+            .hook_timeout(Some(SHORT))
+            .on_connect(move || async move {
+                match kind {
+                    "no" => Err("not you"),
+                    "panic" => panic!("on purpose"),
+                    _ => std::future::pending().await,
+                }
+            });
+        let gateway = ends.hear(builder).build().unwrap();
+        let server = Server::start(gateway.clone()).await;
+        let mut client = server.connect().await;
+        assert_eq!(client.closed().await.unwrap().0, code, "{kind}");
+        let closed = async || gateway.stats().closed == 1;
+        until("the session is gone", closed).await;
+        assert_eq!(gateway.stats().open, 0);
+        assert!(!gateway.is_online(&anonymous()).await.unwrap());
+        assert_eq!(ends.len(), 0, "on_disconnect is not called");
+    }
+}
+
+#[tokio::test]
+async fn every_initiator_is_told_with_its_code() {
+    let router = || {
+        Router::new()
+            .route("leave", async |session: Session| {
+                session.close(4001, "asked")
+            })
+            .route("flood", async |session: Session| {
+                let data = Payload::from(format!("\"{}\"", "x".repeat(1 << 20)));
+                while session.send("f", &data).is_ok() {}
+            })
+    };
+    let start = async |ends: &Ends| {
+        let builder = ends.hear(gateway().router(router()).backpressure(Backpressure::Close));
+        Server::start(builder.build().unwrap()).await
+    };
+
+    let ends = Ends::default();
+    let server = start(&ends).await;
+    let mut client = server.connect().await;
+    client.close(3001, "done").await.unwrap();
+    let info = ends.one().await;
+    assert_eq!(
+        (info.initiator, info.code),
+        (Initiator::Client, Some(CloseCode::new(3001)))
+    );
+    assert!(info.expected && info.reason == "done");
+
+    let ends = Ends::default();
+    let server = start(&ends).await;
+    drop(server.connect().await);
+    let info = ends.one().await;
+    assert_eq!(
+        (info.initiator, info.code, info.expected),
+        (Initiator::Client, None, true)
+    );
+
+    let ends = Ends::default();
+    let server = start(&ends).await;
+    let mut client = server.connect().await;
+    client.send("leave", Value::Null).await.unwrap();
+    assert_eq!(client.closed().await, Some((4001, "asked".into())));
+    let info = ends.one().await;
+    assert_eq!((info.initiator, info.expected), (Initiator::Server, true));
+
+    let ends = Ends::default();
+    let server = start(&ends).await;
+    let mut client = server.connect().await;
+    client.send("flood", Value::Null).await.unwrap();
+    until("the slow reader is being closed", async || {
+        server
+            .gateway
+            .local_sessions_of(&anonymous())
+            .iter()
+            .all(Session::is_closed)
+    })
+    .await;
+    assert_eq!(client.closed().await, Some((1013, "slow consumer".into())));
+    let info = ends.one().await;
+    assert_eq!(
+        (info.initiator, info.expected),
+        (Initiator::Backpressure, false)
+    );
+
+    let ends = Ends::default();
+    let server = start(&ends).await;
+    let mut client = server.connect().await;
+    client.send_raw(b"\x81\x02hi").await.unwrap();
+    assert_eq!(client.closed().await.unwrap().0, 1002, "an unmasked frame");
+    let info = ends.one().await;
+    assert_eq!((info.initiator, info.expected), (Initiator::Error, false));
+    assert!(info.error.is_some());
+
+    let ends = Ends::default();
+    let server = start(&ends).await;
+    let mut client = server.connect().await;
+    server.until_open(1).await;
+    server.stop().await;
+    assert_eq!(client.closed().await.unwrap().0, 1001);
+    let info = ends.one().await;
+    assert_eq!((info.initiator, info.expected), (Initiator::Shutdown, true));
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_no_ping_is_closed_with_3012() {
+    let quick = || gateway().heartbeat(Some(SHORT)).pong_timeout(Some(SHORT));
+    let ends = Ends::default();
+    let server = Server::start(ends.hear(quick()).build().unwrap()).await;
+    let mut silent = server.connect().await;
+    silent.auto_pong = false;
+    assert_eq!(silent.closed().await, Some((3012, "pong timeout".into())));
+    assert_eq!(ends.one().await.initiator, Initiator::Error);
+}
+
+#[tokio::test]
+async fn a_slow_handler_stops_neither_pings_nor_writes_and_makes_no_peer_look_dead() {
+    let release = Arc::new(tokio::sync::Notify::new());
+    let released = Arc::clone(&release);
+    let router = Router::new().route("slow", move |Json(n): Json<u32>| {
+        let released = Arc::clone(&released);
+        async move {
+            if n == 0 {
+                released.notified().await;
+            }
+            Json(n)
+        }
+    });
+    let quick = gateway()
+        .heartbeat(Some(SHORT))
+        .pong_timeout(Some(SHORT))
+        .router(router);
+    let server = Server::start(quick.build().unwrap()).await;
+    let mut client = server.connect().await;
+    client.auto_pong = false;
+    // The second message is read ahead and the third stays in the socket, with our pongs behind.
+    for n in 0..3 {
+        client
+            .send_text(&json!({"id": "1", "route": "slow", "data": n}).to_string())
+            .await
+            .unwrap();
+    }
+    for _ in 0..6 {
+        let ping = client.recv().await.unwrap();
+        assert!(
+            matches!(ping, realtime_websocket::Event::Ping(_)),
+            "{ping:?}"
+        );
+        client.send_frame(10, true, b"").await.unwrap();
+    }
+    let broadcast = server.gateway.broadcast("news", Json(&1)).await.unwrap();
+    assert_eq!(broadcast.local, 1);
+    client.auto_pong = true;
+    assert_eq!(client.recv_json().await.unwrap()["route"], "news");
+    release.notify_one();
+    for n in 0..3 {
+        assert_eq!(client.recv_json().await.unwrap()["data"], n);
+    }
+}
+
+#[tokio::test]
+async fn limits_on_messages_hold_and_the_peer_sees_why() {
+    let server = Server::start(gateway().read_limit(1000).build().unwrap()).await;
+    let mut client = server.connect().await;
+    client.send_text(&"x".repeat(1001)).await.unwrap();
+    assert_eq!(client.closed().await.unwrap().0, 1009);
+    let mut client = server.connect().await;
+    client.send_frame(1, true, b"\xff").await.unwrap();
+    assert_eq!(client.closed().await.unwrap().0, 1007);
+}
+
+#[tokio::test]
+async fn close_is_idempotent_and_sending_afterwards_says_so() {
+    let server = Server::start(gateway().build().unwrap()).await;
+    let mut client = server.connect().await;
+    server.until_open(1).await;
+    let session = server.gateway.local_sessions_of(&anonymous()).remove(0);
+    assert!(session.close_info().is_none());
+    session.close(CloseCode::NORMAL, "first");
+    session.close(4000, "second");
+    assert_eq!(session.close_info().unwrap().reason, "first");
+    let error = session.send("late", ()).unwrap_err();
+    assert_eq!(error.kind(), SendErrorKind::SessionClosed);
+    let error = session.send_wait("late", ()).await.unwrap_err();
+    assert_eq!(error.kind(), SendErrorKind::SessionClosed);
+    within("closed()", session.closed()).await;
+    assert_eq!(client.closed().await, Some((1000, "first".into())));
+}
+
+#[tokio::test]
+async fn a_dropped_gateway_closes_its_sessions() {
+    let gateway = gateway().build().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let app = axum::Router::new().route_service("/ws", gateway.clone());
+    let host = tokio::spawn(async move { axum::serve(listener, app).await });
+    let mut client = Client::connect(addr).await.unwrap();
+    until("it is open", async || gateway.stats().open == 1).await;
+    host.abort();
+    drop(gateway);
+    assert_eq!(client.closed().await.unwrap().0, 1001);
+}
+
+#[tokio::test]
+async fn a_connection_that_resets_in_mid_frame_is_cleaned_up() {
+    let ends = Ends::default();
+    let server = Server::start(ends.hear(gateway()).build().unwrap()).await;
+    let mut client = server.connect().await;
+    client.send_raw(&[0x81, 0xfe, 0x10]).await.unwrap();
+    client.stream.shutdown().await.unwrap();
+    ends.one().await;
+    server.until_open(0).await;
+    assert!(!server.gateway.is_online(&anonymous()).await.unwrap());
+}

@@ -1,0 +1,81 @@
+//! A gateway under `serve` on a free port, and what tests ask of it.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared by test files that use a part of it each"
+)]
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use realtime::{Builder, DisconnectInfo, Gateway};
+use realtime_testkit::{client::Client, wait::within};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+pub struct Server {
+    pub gateway: Gateway,
+    pub addr: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    pub async fn start(gateway: Gateway) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let app = axum::Router::new().route_service("/ws", gateway.clone());
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(realtime::serve(listener, app, gateway.clone()).until(stopped));
+        Self {
+            gateway,
+            addr,
+            stop: Some(stop),
+            task,
+        }
+    }
+
+    pub async fn connect(&self) -> Client {
+        Client::connect(self.addr).await.unwrap()
+    }
+
+    /// Waits until this many sessions are open.
+    pub async fn until_open(&self, sessions: u64) {
+        let what = format!("{sessions} sessions are open");
+        realtime_testkit::wait::until(&what, async || self.gateway.stats().open == sessions).await;
+    }
+
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        within("the end of the server", self.task)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}
+
+/// Hears how sessions end.
+#[derive(Clone, Default)]
+pub struct Ends(Arc<Mutex<Vec<DisconnectInfo>>>);
+
+impl Ends {
+    pub fn hear(&self, builder: Builder) -> Builder {
+        let ends = self.clone();
+        builder.on_disconnect(move |info: DisconnectInfo| {
+            let ends = ends.clone();
+            async move { ends.0.lock().unwrap().push(info) }
+        })
+    }
+
+    pub async fn one(&self) -> DisconnectInfo {
+        let heard = async || !self.0.lock().unwrap().is_empty();
+        realtime_testkit::wait::until("a session has ended", heard).await;
+        assert_eq!(self.len(), 1, "on_disconnect runs once");
+        self.0.lock().unwrap()[0].clone()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
