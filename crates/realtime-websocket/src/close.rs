@@ -5,6 +5,14 @@ use std::fmt;
 use crate::Violation;
 
 /// A close code. Any number can be held; few may be sent.
+///
+/// ```
+/// use realtime_websocket::CloseCode;
+///
+/// assert_eq!(CloseCode::new(1000), CloseCode::NORMAL);
+/// assert!(CloseCode::new(4000).is_sendable());
+/// assert!(!CloseCode::new(1006).is_sendable());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CloseCode(u16);
 
@@ -25,6 +33,10 @@ impl CloseCode {
     pub const TOO_BIG: Self = Self(1009);
     /// 1011: the server failed.
     pub const INTERNAL: Self = Self(1011);
+    /// 1012: the server restarts.
+    pub const RESTART: Self = Self(1012);
+    /// 1013: the server can't serve this now; try again later.
+    pub const TRY_AGAIN: Self = Self(1013);
 
     /// The code with this number.
     #[must_use]
@@ -38,8 +50,8 @@ impl CloseCode {
         self.0
     }
 
-    /// Whether the code may stand in a close frame: RFC 6455, section 7.4, and the codes that
-    /// were registered since.
+    /// Whether the code may stand in a close frame: those of RFC 6455, section 7.4, less the ones
+    /// that only an API reports (1005, 1006, 1015), and 1012 to 1014, registered since.
     #[must_use]
     pub const fn is_sendable(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
@@ -53,6 +65,16 @@ impl fmt::Display for CloseCode {
 }
 
 /// What a close frame says.
+///
+/// ```
+/// use realtime_websocket::{CloseCode, Decoder, Event, Limits, Role, frame};
+///
+/// let sent = frame::close(CloseCode::NORMAL, "bye");
+/// let event = Decoder::new(Role::Client, Limits::default()).decode(&mut &sent[..])?;
+/// let Some(Event::Close(Some(close))) = event else { unreachable!() };
+/// assert_eq!((close.code, &close.reason[..]), (CloseCode::NORMAL, "bye"));
+/// # Ok::<(), realtime_websocket::Violation>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseFrame {
     /// Why the connection is closed.
@@ -62,21 +84,48 @@ pub struct CloseFrame {
 }
 
 impl CloseFrame {
-    /// Reads the payload of a close frame; an empty one says nothing.
-    pub(crate) fn parse(payload: &[u8]) -> Result<Option<Self>, Violation> {
-        let (code, reason) = match payload {
+    /// Reads the payload of a close frame; an empty one says nothing. The payload's memory becomes
+    /// the reason's.
+    pub(crate) fn parse(mut payload: Vec<u8>) -> Result<Option<Self>, Violation> {
+        let code = match payload[..] {
             [] => return Ok(None),
             [_] => return Err(Violation::BadClose),
-            [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
+            [high, low, ..] => CloseCode(u16::from_be_bytes([high, low])),
         };
-        let code = CloseCode(code);
         if !code.is_sendable() {
             return Err(Violation::BadClose);
         }
-        let reason = std::str::from_utf8(reason).map_err(|_| Violation::BadUtf8)?;
-        Ok(Some(Self {
-            code,
-            reason: reason.to_owned(),
-        }))
+        payload.drain(..2);
+        let reason = String::from_utf8(payload).map_err(|_| Violation::BadUtf8)?;
+        Ok(Some(Self { code, reason }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codes_that_may_be_sent_are_these() {
+        let sendable: Vec<u16> = (0..=u16::MAX)
+            .filter(|code| CloseCode(*code).is_sendable())
+            .collect();
+        let low = [
+            1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,
+        ];
+        assert_eq!(sendable[..12], low);
+        assert!(sendable[12..].iter().copied().eq(3000..5000));
+    }
+
+    #[test]
+    fn a_payload_is_nothing_or_a_code_and_a_reason() {
+        let parse = |payload: &[u8]| CloseFrame::parse(payload.to_vec());
+        assert_eq!(parse(b""), Ok(None));
+        assert_eq!(parse(b"\x03"), Err(Violation::BadClose));
+        assert_eq!(parse(b"\x03\xed"), Err(Violation::BadClose));
+        assert_eq!(parse(b"\x03\xe8\xff"), Err(Violation::BadUtf8));
+        let reason = String::new();
+        let code = CloseCode::NORMAL;
+        assert_eq!(parse(b"\x03\xe8"), Ok(Some(CloseFrame { code, reason })));
     }
 }

@@ -1,45 +1,74 @@
 //! WebSocket frames (RFC 6455) without I/O, for both sides of a connection.
 //!
-//! Bytes go in and events come out; messages go in and bytes come out. There is no socket here
-//! and nothing async, so the same code serves a blocking client, a proxy, a fuzzer and the
-//! gateway.
+//! A WebSocket is a TCP stream cut into frames. This crate does the cutting and nothing else:
+//! bytes go in and events come out, messages go in and bytes come out. There is no socket here,
+//! no clock and nothing async, so the same code serves the gateway, a test client, a proxy and a
+//! fuzzer, and every rule of the protocol can be tested without a network.
+//!
+//! # Reading
 //!
 //! ```text
-//!   bytes ──► Decoder ──► Event: text, binary, ping, pong, close     or a Violation and its code
-//!   text, binary, ping, pong, close ──► frame::… ──► bytes
+//!             ┌──────────────────────── Decoder ────────────────────────┐
+//!   bytes ──► │ header ──► may it come? ──► unmask ──► UTF-8 ──► join   │ ──► Event
+//!   (any cut) │               │ role, order, limits          │ fragments│     Text  Binary
+//!             └───────────────┼──────────────────────────────┼──────────┘     Ping  Pong
+//!                             ▼                              ▼                Close
+//!                         Violation ──► close_code(): what to tell the peer
 //! ```
 //!
-//! - [`Decoder`] joins fragments, unmasks, checks UTF-8 as it arrives and refuses everything that
-//!   the RFC forbids, with the close code that it asks for. While idle it holds no heap memory,
-//!   and it never allocates more than has come.
-//! - [`frame`] builds frames. A server's frames carry no mask, so one frame can be built once and
-//!   written to any number of connections.
-//! - [`handshake`] has the keys of the opening handshake.
+//! A [`Decoder`] is told which [`Role`] is ours and what the peer may send ([`Limits`]). It takes
+//! bytes in whatever pieces the network delivers, and the pieces never change the events. Three
+//! promises matter to a server that holds many connections:
+//!
+//! - **Idle costs nothing.** Between messages a decoder holds no heap memory; it is 96 bytes.
+//! - **What is announced is not believed.** A frame is judged at its header, and then memory grows
+//!   with the bytes that come, never past what was announced or allowed. A frame that lies whole
+//!   in the input costs one allocation of exactly its size.
+//! - **What is forbidden is refused at the first byte that shows it**, with the close code that
+//!   the RFC asks for. After a violation, or a close, all further input is ignored.
 //!
 //! ```
 //! use realtime_websocket::{Decoder, Event, Kind, Limits, Role, frame};
 //!
 //! let mut server = Decoder::new(Role::Server, Limits::default());
-//! let sent = frame::masked(Kind::Text, b"hello", [1, 2, 3, 4]);
+//! let sent = frame::client_frame(true, Kind::Text, b"hello", [1, 2, 3, 4]);
 //!
 //! let mut input = &sent[..];
 //! let event = server.decode(&mut input)?;
 //! assert!(matches!(event, Some(Event::Text(text)) if &text[..] == b"hello"));
+//! assert!(input.is_empty());
 //! # Ok::<(), realtime_websocket::Violation>(())
 //! ```
+//!
+//! # Writing
+//!
+//! ```text
+//!   message ──► frame::server_frame ──► bytes      no mask: built once, the same for all peers
+//!   message ──► frame::client_frame ──► bytes      masked with a key of its own
+//! ```
+//!
+//! A server's frames carry no mask, so a fan-out builds one [`Bytes`](bytes::Bytes) and writes it
+//! to any number of connections. [`frame::server_frame_with`] encodes the payload right behind the
+//! room that is kept for the header, so that it is never copied.
+//!
+//! # The opening handshake
+//!
+//! [`handshake`] checks and answers its keys. The HTTP around them is the caller's.
 
+mod build;
 mod close;
-mod decode;
 pub mod frame;
 pub mod handshake;
-mod header;
+mod limits;
 mod mask;
+mod parse;
 mod utf8;
 mod violation;
 
 pub use close::{CloseCode, CloseFrame};
-pub use decode::{Decoder, Event, Limits};
 pub use frame::Kind;
+pub use limits::Limits;
+pub use parse::{Decoder, Event};
 pub use violation::Violation;
 
 /// Which side of the connection this is.

@@ -3,6 +3,17 @@
 use crate::CloseCode;
 
 /// What a peer did that ends the connection, and the close code to tell it with.
+///
+/// ```
+/// use realtime_websocket::{CloseCode, Decoder, Limits, Role, Violation, frame};
+///
+/// let mut server = Decoder::new(Role::Server, Limits::default());
+/// let unmasked = frame::server_frame(frame::Kind::Text, b"hi");
+///
+/// let refused = server.decode(&mut &unmasked[..]);
+/// assert_eq!(refused, Err(Violation::BadMask));
+/// assert_eq!(Violation::BadMask.close_code(), CloseCode::PROTOCOL_ERROR);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {

@@ -1,1 +1,38 @@
-fn main() {}
+//! The smallest server: whatever a client sends on the route `chat` goes to everybody.
+//!
+//! `cargo run -p minimal -- --listen 127.0.0.1:8080`, then
+//! `new WebSocket("ws://127.0.0.1:8080/ws").send('{"route":"chat","data":"hello"}')`.
+
+use std::error::Error;
+
+use realtime::{DeliverError, Gateway, Json, Router, gateway};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+async fn chat(gateway: Gateway, Json(said): Json<Value>) -> Result<(), DeliverError> {
+    gateway.broadcast("chat", Json(&said)).await?;
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let gateway = gateway()
+        .router(Router::new().route("chat", chat))
+        .build()?;
+    let app = axum::Router::new().route_service("/ws", gateway.clone());
+    let listener = TcpListener::bind(listen_address()).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    realtime::serve(listener, app, gateway)
+        .until(tokio::signal::ctrl_c())
+        .await?;
+    Ok(())
+}
+
+fn listen_address() -> String {
+    let mut arguments = std::env::args()
+        .skip_while(|argument| argument != "--listen")
+        .skip(1);
+    arguments
+        .next()
+        .unwrap_or_else(|| "127.0.0.1:8080".to_owned())
+}

@@ -1,0 +1,372 @@
+//! From bytes to events: the one state machine of this crate.
+
+use std::mem;
+
+use bytes::Bytes;
+
+use crate::{
+    CloseFrame, Kind, Limits, Role, Violation,
+    frame::{Header, MAX, Opcode},
+    mask,
+    utf8::Utf8,
+};
+
+/// Reads the bytes of one peer.
+///
+/// It keeps what belongs to an unfinished frame, so the caller keeps nothing. After a close or a
+/// violation it ignores whatever else comes. While idle it holds no heap memory.
+///
+/// ```
+/// use realtime_websocket::{Decoder, Event, Limits, Role, frame};
+///
+/// let mut client = Decoder::new(Role::Client, Limits::default());
+/// let sent = [frame::ping(b"?"), frame::server_frame(frame::Kind::Text, b"hi")].concat();
+///
+/// let mut events = Vec::new();
+/// for mut piece in sent.chunks(3) {
+///     while let Some(event) = client.decode(&mut piece)? {
+///         events.push(event);
+///     }
+/// }
+/// assert_eq!(events, [Event::Ping("?".into()), Event::Text("hi".into())]);
+/// assert_eq!(client.buffered(), 0);
+/// # Ok::<(), realtime_websocket::Violation>(())
+/// ```
+#[derive(Debug)]
+pub struct Decoder {
+    /// The payload of the message so far. It grows as bytes come, never ahead of them.
+    data: Vec<u8>,
+    /// The payload of a control frame so far, which may stand between fragments.
+    control: Vec<u8>,
+    stage: Stage,
+    limits: Limits,
+    /// How many fragments of the message have begun.
+    fragments: usize,
+    /// The message that has begun.
+    message: Option<Kind>,
+    utf8: Utf8,
+    role: Role,
+}
+
+/// Something that a peer sent, whole.
+///
+/// Deliberately exhaustive: these are all that the RFC has, and whoever reads a connection must
+/// decide about each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A text message, its fragments joined: valid UTF-8.
+    Text(Bytes),
+    /// A binary message, its fragments joined.
+    Binary(Bytes),
+    /// A ping, to be answered by a pong with the same payload.
+    Ping(Bytes),
+    /// A pong.
+    Pong(Bytes),
+    /// The peer closes, and may say why. Nothing follows it.
+    Close(Option<CloseFrame>),
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// A header that the end of an input has cut; empty between two frames.
+    Header { bytes: [u8; MAX], len: u8 },
+    /// The payload of this frame is next.
+    Payload(Open),
+    /// After a close or a violation.
+    Done,
+}
+
+impl Stage {
+    const START: Self = Self::Header {
+        bytes: [0; MAX],
+        len: 0,
+    };
+}
+
+/// The frame whose payload is being read.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    opcode: Opcode,
+    fin: bool,
+    /// Turned so that it begins with the byte for the next byte of the payload.
+    key: Option<[u8; 4]>,
+    missing: usize,
+}
+
+impl Decoder {
+    /// A decoder for what is sent *to* this role: a server reads what clients send.
+    #[must_use]
+    pub const fn new(role: Role, limits: Limits) -> Self {
+        Self {
+            data: Vec::new(),
+            control: Vec::new(),
+            stage: Stage::START,
+            limits,
+            fragments: 0,
+            message: None,
+            utf8: Utf8::new(),
+            role,
+        }
+    }
+
+    /// Takes bytes from the front of `input` until one event is complete or the input is used up.
+    ///
+    /// `Ok(None)` means that all of the input was taken and more is needed. With an event, the
+    /// rest of the input is left: call it again.
+    ///
+    /// # Errors
+    /// What the peer did wrong. The connection is over then: send a close frame with
+    /// [`Violation::close_code`].
+    pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
+        let event = self.step(input);
+        if matches!(event, Err(_) | Ok(Some(Event::Close(_)))) {
+            *self = Self {
+                stage: Stage::Done,
+                ..Self::new(self.role, self.limits)
+            };
+        }
+        event
+    }
+
+    /// The memory allocated for what is unfinished, in bytes: capacity, not length. 0 while idle.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.data.capacity() + self.control.capacity()
+    }
+
+    /// Whether something has begun and is not complete: a message of which a fragment came, or
+    /// any frame, a control frame too, of which a byte came.
+    ///
+    /// A deadline on it must start anew with each message that completes, since a busy peer may
+    /// well have begun the next one whenever it is asked.
+    #[must_use]
+    pub fn is_assembling(&self) -> bool {
+        match self.stage {
+            Stage::Header { len, .. } => len > 0 || self.message.is_some(),
+            Stage::Payload(_) => true,
+            Stage::Done => false,
+        }
+    }
+
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
+        loop {
+            match self.stage {
+                Stage::Header { .. } => match self.read_header(input)? {
+                    Some(header) => self.stage = Stage::Payload(self.begin(header)?),
+                    None => return Ok(None),
+                },
+                Stage::Payload(open) => {
+                    let open = self.read_payload(open, input)?;
+                    if open.missing > 0 {
+                        self.stage = Stage::Payload(open);
+                        return Ok(None);
+                    }
+                    self.stage = Stage::START;
+                    if let Some(event) = self.finish(open)? {
+                        return Ok(Some(event));
+                    }
+                }
+                Stage::Done => {
+                    *input = &[];
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    fn read_header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, Violation> {
+        let Stage::Header { bytes, len } = &mut self.stage else {
+            return Ok(None);
+        };
+        let have = usize::from(*len);
+        // Nearly always the header lies whole in the input, and is read where it lies.
+        if have == 0
+            && let Some((header, size)) = Header::parse(input, self.role)?
+        {
+            *input = &input[size..];
+            return Ok(Some(header));
+        }
+        let more = input.len().min(MAX - have);
+        bytes[have..have + more].copy_from_slice(&input[..more]);
+        let parsed = Header::parse(&bytes[..have + more], self.role)?;
+        if let Some((header, size)) = parsed {
+            *input = &input[size - have..];
+            return Ok(Some(header));
+        }
+        *len += more as u8;
+        *input = &input[more..];
+        Ok(None)
+    }
+
+    /// Decides at the header whether the frame may come at all, before anything is allocated.
+    fn begin(&mut self, header: Header) -> Result<Open, Violation> {
+        let Header {
+            fin,
+            opcode,
+            key,
+            length,
+        } = header;
+        if !opcode.is_control() {
+            match (self.message, opcode) {
+                (None, Opcode::Continuation) => return Err(Violation::UnexpectedContinuation),
+                (None, Opcode::Text) => self.message = Some(Kind::Text),
+                (None, _) => self.message = Some(Kind::Binary),
+                (Some(_), Opcode::Continuation) => {}
+                (Some(_), _) => return Err(Violation::UnfinishedMessage),
+            }
+            self.fragments += 1;
+            if self.fragments > self.limits.max_fragments {
+                return Err(Violation::Fragments {
+                    limit: self.limits.max_fragments,
+                });
+            }
+            if length > (self.limits.max_message - self.data.len()) as u64 {
+                return Err(Violation::TooBig {
+                    limit: self.limits.max_message,
+                });
+            }
+        }
+        Ok(Open {
+            opcode,
+            fin,
+            key,
+            missing: length as usize,
+        })
+    }
+
+    fn read_payload(&mut self, mut open: Open, input: &mut &[u8]) -> Result<Open, Violation> {
+        let (piece, rest) = input.split_at(open.missing.min(input.len()));
+        *input = rest;
+        let control = open.opcode.is_control();
+        let buffer = if control {
+            &mut self.control
+        } else {
+            &mut self.data
+        };
+        let start = buffer.len();
+        let most = if control || open.fin {
+            start + open.missing
+        } else {
+            self.limits.max_message
+        };
+        grow(buffer, piece.len(), most);
+        buffer.extend_from_slice(piece);
+        if let Some(key) = &mut open.key {
+            *key = mask::apply(&mut buffer[start..], *key);
+        }
+        open.missing -= piece.len();
+        if !control && self.message == Some(Kind::Text) {
+            self.utf8
+                .push(&self.data[start..])
+                .map_err(|_| Violation::BadUtf8)?;
+        }
+        Ok(open)
+    }
+
+    /// What a frame that is now whole amounts to: nothing, while its message goes on.
+    fn finish(&mut self, open: Open) -> Result<Option<Event>, Violation> {
+        Ok(Some(match open.opcode {
+            Opcode::Ping => Event::Ping(mem::take(&mut self.control).into()),
+            Opcode::Pong => Event::Pong(mem::take(&mut self.control).into()),
+            Opcode::Close => Event::Close(CloseFrame::parse(mem::take(&mut self.control))?),
+            _ if !open.fin => return Ok(None),
+            _ => {
+                self.fragments = 0;
+                let payload = mem::take(&mut self.data).into();
+                if self.message.take() == Some(Kind::Text) {
+                    self.utf8.finish().map_err(|_| Violation::BadUtf8)?;
+                    Event::Text(payload)
+                } else {
+                    Event::Binary(payload)
+                }
+            }
+        }))
+    }
+}
+
+/// Makes room for `more` bytes. It grows geometrically, so that a peer that sends in small pieces
+/// costs no more copies than another, but holds no more than the `most` that can still come.
+fn grow(buffer: &mut Vec<u8>, more: usize, most: usize) {
+    const LEAST: usize = 64;
+    let needed = buffer.len() + more;
+    if needed > buffer.capacity() {
+        let room = needed.max(buffer.capacity().saturating_mul(2)).max(LEAST);
+        buffer.reserve_exact(room.min(most) - buffer.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame;
+
+    const KEY: Option<[u8; 4]> = Some([1, 2, 3, 4]);
+
+    fn server() -> Decoder {
+        Decoder::new(Role::Server, Limits::default())
+    }
+
+    #[test]
+    fn an_idle_decoder_is_small() {
+        assert!(size_of::<Decoder>() <= 96, "{}", size_of::<Decoder>());
+        assert_eq!((server().buffered(), server().is_assembling()), (0, false));
+    }
+
+    #[test]
+    fn it_is_assembling_from_the_first_byte_to_the_last() {
+        let mut decoder = server();
+        for frame in [
+            frame::fragment(1, false, b"ab", KEY),
+            frame::fragment(9, true, b"p", KEY),
+            frame::fragment(0, true, b"c", KEY),
+        ] {
+            for byte in &frame {
+                decoder.decode(&mut &[*byte][..]).unwrap();
+                let last = frame[0] == 0x80 && byte == &frame[frame.len() - 1];
+                assert_eq!(decoder.is_assembling(), !last);
+            }
+        }
+        assert_eq!(decoder.buffered(), 0);
+    }
+
+    #[test]
+    fn memory_follows_the_bytes_and_ends_at_what_was_announced() {
+        const SIZE: usize = 100_000;
+        let sent = frame::fragment(2, true, &vec![7; SIZE], KEY);
+        let mut decoder = server();
+        for (i, piece) in sent.chunks(1000).enumerate() {
+            decoder.decode(&mut &piece[..]).unwrap();
+            let held = decoder.buffered();
+            assert!(held <= (2 * 1000 * (i + 1)).min(SIZE), "{held} after {i}");
+        }
+        assert_eq!(decoder.buffered(), 0);
+    }
+
+    #[test]
+    fn fragments_hold_no_more_than_the_limit() {
+        let mut decoder = Decoder::new(Role::Server, Limits::default().with_message(1000));
+        let mut first = 2;
+        for _ in 0..10 {
+            let sent = frame::fragment(first, false, &[7; 100], KEY);
+            decoder.decode(&mut &sent[..]).unwrap();
+            first = 0;
+            assert!(decoder.buffered() <= 1000, "{}", decoder.buffered());
+        }
+    }
+
+    #[test]
+    fn nothing_is_held_after_a_violation() {
+        let mut decoder = server();
+        let sent = [
+            frame::fragment(2, false, &[7; 100], KEY),
+            frame::fragment(1, true, b"", KEY),
+        ];
+        let sent = sent.concat();
+        let refused = decoder.decode(&mut &sent[..]);
+        assert_eq!(refused, Err(Violation::UnfinishedMessage));
+        assert_eq!((decoder.buffered(), decoder.is_assembling()), (0, false));
+        let mut late = &frame::fragment(1, true, b"late", KEY)[..];
+        assert_eq!(decoder.decode(&mut late), Ok(None));
+        assert!(late.is_empty());
+    }
+}

@@ -1,0 +1,53 @@
+//! The gateway under a plain hyper-util server, without axum: it is a tower service.
+//!
+//! A host of one's own sets a timeout for slow requests and the peer's address itself, which
+//! `realtime::serve` does for those who have none.
+
+use std::{error::Error, time::Duration};
+
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use realtime::{Json, PeerAddr, Router, gateway};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tower_service::Service;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let router = Router::new().route("echo", async |Json(data): Json<Value>| Json(data));
+    let gateway = gateway().router(router).build()?;
+    let listener = TcpListener::bind(listen_address()).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => accepted?,
+            _ = tokio::signal::ctrl_c() => break,
+        };
+        let gateway = gateway.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(PeerAddr(peer));
+            gateway.clone().call(request)
+        });
+        tokio::spawn(async move {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(Duration::from_secs(10))
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
+            if let Err(error) = connection.await {
+                eprintln!("a connection from {peer} ended: {error}");
+            }
+        });
+    }
+    gateway.shutdown().await;
+    Ok(())
+}
+
+fn listen_address() -> String {
+    let mut arguments = std::env::args()
+        .skip_while(|argument| argument != "--listen")
+        .skip(1);
+    arguments
+        .next()
+        .unwrap_or_else(|| "127.0.0.1:8080".to_owned())
+}
