@@ -79,3 +79,7 @@ pub enum Role {
     /// The side that accepted the connection: it sends without a mask.
     Server,
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

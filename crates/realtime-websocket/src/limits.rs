@@ -13,7 +13,8 @@
 pub struct Limits {
     /// The bytes of a message, its fragments together. Default 1 MiB.
     pub max_message: usize,
-    /// The fragments of a message, empty ones too. Default 4,096.
+    /// The fragments of a message, empty ones too, beside one for each 64 bytes that it has.
+    /// Default 4,096.
     pub max_fragments: usize,
 }
 
@@ -34,7 +35,7 @@ impl Limits {
         self
     }
 
-    /// Sets the fragments that a message may have.
+    /// Sets the fragments that a message may have, beside one for each 64 bytes of it.
     #[must_use]
     pub const fn with_fragments(mut self, fragments: usize) -> Self {
         self.max_fragments = fragments;

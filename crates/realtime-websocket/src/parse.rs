@@ -11,6 +11,9 @@ use crate::{
     utf8::Utf8,
 };
 
+/// A fragment of so many bytes is no burden: only smaller ones count against the limit.
+const LARGE_FRAGMENT: usize = 64;
+
 /// Reads the bytes of one peer.
 ///
 /// It keeps what belongs to an unfinished frame, so the caller keeps nothing. After a close or a
@@ -215,7 +218,9 @@ impl Decoder {
                 (Some(_), _) => return Err(Violation::UnfinishedMessage),
             }
             self.fragments += 1;
-            if self.fragments > self.limits.max_fragments {
+            let large = self.data.len() / LARGE_FRAGMENT;
+            let allowed = self.limits.max_fragments.saturating_add(large);
+            if self.fragments > allowed {
                 return Err(Violation::Fragments {
                     limit: self.limits.max_fragments,
                 });

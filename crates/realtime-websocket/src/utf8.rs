@@ -81,6 +81,32 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// The model: a beginning is hopeless when the standard library finds an error in it that
+        /// is not merely its end.
+        #[test]
+        fn it_fails_at_the_first_byte_that_leaves_no_hope(
+            start in "[aß€😀]{0,4}",
+            then in prop::collection::vec(
+                prop_oneof![any::<u8>(), 0x80..=0xbfu8, prop::sample::select(
+                    vec![0xc1u8, 0xc2, 0xe0, 0xed, 0xef, 0xf0, 0xf4, 0xf5],
+                )],
+                0..6,
+            ),
+        ) {
+            let text = [start.as_bytes(), &then].concat();
+            let mut utf8 = Utf8::default();
+            for end in 1..=text.len() {
+                let hopeless = std::str::from_utf8(&text[..end])
+                    .is_err_and(|e| e.error_len().is_some());
+                prop_assert_eq!(utf8.push(&text[end - 1..end]).is_err(), hopeless);
+                if hopeless {
+                    break;
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_hopeless_beginning_fails_at_once() {
         assert_eq!(Utf8::default().push(b"\xf4\x90"), Err(Invalid));

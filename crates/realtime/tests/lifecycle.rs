@@ -284,3 +284,17 @@ async fn a_connection_that_resets_in_mid_frame_is_cleaned_up() {
     server.until_open(0).await;
     assert!(!server.gateway.is_online(&anonymous()).await.unwrap());
 }
+
+#[tokio::test]
+async fn a_reading_peer_gets_a_pong_for_every_ping() {
+    let server = Server::start(gateway().build().unwrap()).await;
+    let mut client = server.connect().await;
+    let pings: Vec<u8> = (0..10u8)
+        .flat_map(|n| realtime_websocket::frame::fragment(9, true, &[n], Some([1; 4])).to_vec())
+        .collect();
+    client.send_raw(&pings).await.unwrap();
+    for n in 0..10u8 {
+        let pong = client.recv().await.unwrap();
+        assert_eq!(pong, realtime_websocket::Event::Pong(vec![n].into()));
+    }
+}

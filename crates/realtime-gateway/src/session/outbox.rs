@@ -144,7 +144,13 @@ impl Outbox {
     }
 
     pub(crate) fn set_pong(&self, frame: Bytes) {
-        self.with(|state| state.queue.set_pong(frame));
+        self.with(|state| {
+            // One pong waits at the most. A peer that reads gets every one.
+            if state.queue.has_pong() {
+                state.write_now();
+            }
+            state.queue.set_pong(frame);
+        });
     }
 
     pub(crate) fn set_ping(&self, frame: Bytes) {

@@ -142,6 +142,10 @@ impl Queue {
         self.pong = frame;
     }
 
+    pub(crate) fn has_pong(&self) -> bool {
+        !self.pong.is_empty()
+    }
+
     /// At most one ping waits.
     pub(crate) fn set_ping(&mut self, frame: Bytes) {
         self.ping = frame;

@@ -1,0 +1,104 @@
+//! Held to another implementation: the same bytes give the same events, or are refused by both.
+//!
+//! tungstenite is looser in two points, and later in one:
+//! - it reads a length that isn't in its shortest form; the RFC says that the shortest form must
+//!   be used, and we refuse any other;
+//! - it hands out a close with a forbidden code, and answers 1002 itself; we say that it is a
+//!   violation;
+//! - it judges most frames once they are whole. So what we refuse is completed with zeros before
+//!   it is asked: it must refuse it too, and with the same events before.
+
+use std::io;
+
+use proptest::prelude::*;
+use realtime_websocket::{CloseCode, CloseFrame, Event, Limits, Role, Violation};
+use tungstenite::{
+    Error, Message,
+    protocol::{Role as TheirRole, WebSocket, WebSocketConfig},
+};
+
+use crate::stream;
+
+const LIMIT: usize = 70_000;
+
+struct Wire<'b>(&'b [u8]);
+
+impl io::Read for Wire<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self.0.is_empty() {
+            true => Err(io::ErrorKind::WouldBlock.into()),
+            false => self.0.read(out),
+        }
+    }
+}
+
+impl io::Write for Wire<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Their events, and whether they refused what came next.
+fn theirs(role: Role, bytes: &[u8]) -> (Vec<Event>, bool) {
+    let role = match role {
+        Role::Client => TheirRole::Client,
+        Role::Server => TheirRole::Server,
+    };
+    let config = WebSocketConfig::default()
+        .read_buffer_size(4096)
+        .max_message_size(Some(LIMIT))
+        .max_frame_size(Some(LIMIT));
+    let mut socket = WebSocket::from_raw_socket(Wire(bytes), role, Some(config));
+    let mut events = Vec::new();
+    loop {
+        events.push(match socket.read() {
+            Ok(Message::Text(text)) => Event::Text(text.into()),
+            Ok(Message::Binary(bytes)) => Event::Binary(bytes),
+            Ok(Message::Ping(bytes)) => Event::Ping(bytes),
+            Ok(Message::Pong(bytes)) => Event::Pong(bytes),
+            Ok(Message::Close(close)) => {
+                events.push(Event::Close(close.map(|close| CloseFrame {
+                    code: CloseCode::new(close.code.into()),
+                    reason: close.reason.to_string(),
+                })));
+                return (events, false);
+            }
+            Ok(Message::Frame(_)) => continue,
+            Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => return (events, false),
+            Err(_) => return (events, true),
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn we_agree(
+        (role, bytes) in stream::role().prop_flat_map(|role| {
+            (Just(role), stream::maybe_spoilt(role))
+        }),
+    ) {
+        let limits = Limits::default().with_message(LIMIT);
+        let (events, violation) = stream::decode(role, limits, [&bytes[..]]);
+        let Some(violation) = violation else {
+            prop_assert_eq!(theirs(role, &bytes), (events, false));
+            return Ok(());
+        };
+        let completed = [&bytes[..], &vec![0; LIMIT + 14]].concat();
+        let (their_events, refused) = theirs(role, &completed);
+        match violation {
+            Violation::BadLength => prop_assert_eq!(&their_events[..events.len()], events),
+            Violation::BadClose if !refused => {
+                let (close, before) = their_events.split_last().unwrap();
+                prop_assert!(matches!(close, Event::Close(Some(close)) if close.code.as_u16() == 1002));
+                prop_assert_eq!(before, events);
+            }
+            _ => prop_assert_eq!((their_events, refused), (events, true), "{}", violation),
+        }
+    }
+}
