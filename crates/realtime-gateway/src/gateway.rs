@@ -40,7 +40,6 @@ struct Handle {
 
 impl Gateway {
     /// Begins to describe a gateway that speaks this codec. Everything else has a default.
-    #[must_use]
     pub fn builder(codec: impl Codec) -> Builder {
         Builder::new(codec)
     }

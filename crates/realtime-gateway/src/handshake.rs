@@ -177,8 +177,9 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused() {
-        let refused = |change: Box<dyn FnOnce(&mut Parts)>| request(change).unwrap_err();
-        let rows: Vec<(Refusal, Box<dyn FnOnce(&mut Parts)>)> = vec![
+        type Change = Box<dyn FnOnce(&mut Parts)>;
+        let refused = |change: Change| request(change).unwrap_err();
+        let rows: Vec<(Refusal, Change)> = vec![
             (Refusal::Method, Box::new(|p| p.method = Method::POST)),
             (
                 Refusal::HttpVersion,

@@ -69,7 +69,7 @@ where
 {
     /// Puts TLS, or anything else, between TCP and HTTP.
     ///
-    /// ```ignore
+    /// ```text
     /// let acceptor = tokio_rustls::TlsAcceptor::from(config);
     /// serve(listener, app, gateway).secure(move |tcp| acceptor.accept(tcp))
     /// ```

@@ -73,8 +73,8 @@ pub enum Event {
 enum Stage {
     /// A header that the end of an input has cut; empty between two frames.
     Header { bytes: [u8; MAX], len: u8 },
-    /// The payload of this frame is next.
-    Payload(Open),
+    /// This frame's payload, of which so many bytes are missing.
+    Payload(Open, usize),
     /// After a close or a violation.
     Done,
 }
@@ -93,7 +93,6 @@ struct Open {
     fin: bool,
     /// Turned so that it begins with the byte for the next byte of the payload.
     key: Option<[u8; 4]>,
-    missing: usize,
 }
 
 impl Decoder {
@@ -146,7 +145,7 @@ impl Decoder {
     pub fn is_assembling(&self) -> bool {
         match self.stage {
             Stage::Header { len, .. } => len > 0 || self.message.is_some(),
-            Stage::Payload(_) => true,
+            Stage::Payload(..) => true,
             Stage::Done => false,
         }
     }
@@ -155,13 +154,22 @@ impl Decoder {
         loop {
             match self.stage {
                 Stage::Header { .. } => match self.read_header(input)? {
-                    Some(header) => self.stage = Stage::Payload(self.begin(header)?),
+                    Some(header) => {
+                        self.begin(header)?;
+                        let Header {
+                            fin,
+                            opcode,
+                            key,
+                            length,
+                        } = header;
+                        self.stage = Stage::Payload(Open { opcode, fin, key }, length as usize);
+                    }
                     None => return Ok(None),
                 },
-                Stage::Payload(open) => {
-                    let open = self.read_payload(open, input)?;
-                    if open.missing > 0 {
-                        self.stage = Stage::Payload(open);
+                Stage::Payload(mut open, mut missing) => {
+                    self.read_payload(&mut open, &mut missing, input)?;
+                    if missing > 0 {
+                        self.stage = Stage::Payload(open, missing);
                         return Ok(None);
                     }
                     self.stage = Stage::START;
@@ -202,13 +210,8 @@ impl Decoder {
     }
 
     /// Decides at the header whether the frame may come at all, before anything is allocated.
-    fn begin(&mut self, header: Header) -> Result<Open, Violation> {
-        let Header {
-            fin,
-            opcode,
-            key,
-            length,
-        } = header;
+    fn begin(&mut self, header: Header) -> Result<(), Violation> {
+        let Header { opcode, length, .. } = header;
         if !opcode.is_control() {
             match (self.message, opcode) {
                 (None, Opcode::Continuation) => return Err(Violation::UnexpectedContinuation),
@@ -231,16 +234,16 @@ impl Decoder {
                 });
             }
         }
-        Ok(Open {
-            opcode,
-            fin,
-            key,
-            missing: length as usize,
-        })
+        Ok(())
     }
 
-    fn read_payload(&mut self, mut open: Open, input: &mut &[u8]) -> Result<Open, Violation> {
-        let (piece, rest) = input.split_at(open.missing.min(input.len()));
+    fn read_payload(
+        &mut self,
+        open: &mut Open,
+        missing: &mut usize,
+        input: &mut &[u8],
+    ) -> Result<(), Violation> {
+        let (piece, rest) = input.split_at((*missing).min(input.len()));
         *input = rest;
         let control = open.opcode.is_control();
         let buffer = if control {
@@ -250,7 +253,7 @@ impl Decoder {
         };
         let start = buffer.len();
         let most = if control || open.fin {
-            start + open.missing
+            start + *missing
         } else {
             self.limits.max_message
         };
@@ -259,13 +262,13 @@ impl Decoder {
         if let Some(key) = &mut open.key {
             *key = mask::apply(&mut buffer[start..], *key);
         }
-        open.missing -= piece.len();
+        *missing -= piece.len();
         if !control && self.message == Some(Kind::Text) {
             self.utf8
                 .push(&self.data[start..])
                 .map_err(|_| Violation::BadUtf8)?;
         }
-        Ok(open)
+        Ok(())
     }
 
     /// What a frame that is now whole amounts to: nothing, while its message goes on.

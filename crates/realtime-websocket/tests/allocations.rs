@@ -1,4 +1,10 @@
 //! What a frame costs. A server's memory is the sum of what its connections hold.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
 
 use allocation_counter::{AllocationInfo, measure};
 use realtime_websocket::{

@@ -26,7 +26,7 @@
 //! ```
 //!
 //! # Features
-//! - `codec-json` (default): [`JsonCodec`](codec::json::JsonCodec), [`Json`] and [`gateway()`].
+//! - `codec-json` (default): [`JsonCodec`], [`Json`] and [`gateway()`].
 //! - `axum` (default): [`Upgrade`] as an axum extractor, and the peer's address from
 //!   `ConnectInfo`.
 //! - `server` (default): [`serve`].
@@ -85,3 +85,7 @@ pub use realtime_codec_json::{Json, JsonCodec};
 pub fn gateway() -> Builder {
     Gateway::builder(JsonCodec)
 }
+
+#[cfg(all(doctest, feature = "codec-json", feature = "server"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,4 +1,10 @@
 //! From the request to 101 or a refusal, in the documented order.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
 
 mod support;
 

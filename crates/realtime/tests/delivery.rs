@@ -1,4 +1,10 @@
 //! Broadcasts, targeted messages, order, backpressure, two nodes, shutdown.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
 
 mod support;
 

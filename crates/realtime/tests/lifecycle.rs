@@ -1,4 +1,10 @@
 //! Sessions from connect to disconnect: hooks, presence, every initiator, heartbeat.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
 
 mod support;
 

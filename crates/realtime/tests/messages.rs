@@ -1,4 +1,10 @@
 //! Messages, handlers, layers and answers.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
 
 mod support;
 

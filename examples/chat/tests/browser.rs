@@ -1,4 +1,10 @@
 //! Two real browsers in one room.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
 
 use std::{
     io::{BufRead, BufReader},
@@ -24,8 +30,14 @@ fn start(listen: &str) -> (Chat, String) {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let url = line.trim().strip_prefix("listening on ").unwrap_or_default().to_owned();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let url = line
+        .trim()
+        .strip_prefix("listening on ")
+        .unwrap_or_default()
+        .to_owned();
     (Chat(child), url)
 }
 
@@ -66,6 +78,9 @@ fn two_people_chat_one_leaves_and_a_restart_is_survived() {
             other => println!("{other}"),
         }
     }
-    assert!(script.wait().unwrap().success(), "the browser test failed; see above");
+    assert!(
+        script.wait().unwrap().success(),
+        "the browser test failed; see above"
+    );
     drop(chat);
 }

@@ -316,7 +316,8 @@ mod tests {
     #[test]
     fn what_is_malformed_is_refused_without_being_shown() {
         let long = [&b"Bearer "[..], &[b's'; 8 * 1024 + 1]].concat();
-        let rows: Vec<(&str, Vec<(&str, &[u8])>)> = vec![
+        type Headers<'h> = Vec<(&'h str, &'h [u8])>;
+        let rows: Vec<(&str, Headers<'_>)> = vec![
             ("/", vec![("authorization", b"Basic s3cret")]),
             ("/", vec![("authorization", b"s3cret")]),
             (

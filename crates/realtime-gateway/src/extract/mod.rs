@@ -6,7 +6,7 @@
 //! | [`State<T>`](State) | the router's state | the state given to `hook_state` |
 //! | `Message`, `Payload`, `Json<T>`, [`RouteTail`] | yes | no |
 //! | [`DisconnectInfo`] | no | `on_disconnect` |
-//! | [`ErrorContext`](crate::ErrorContext) | no | `on_error` |
+//! | [`ErrorContext`] | no | `on_error` |
 //! | `Option<E>`, `Result<E, E::Rejection>` | yes | yes |
 
 mod context;

@@ -1,0 +1,168 @@
+//! The envelope against a model, and everything that a hostile client may send.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
+
+use bytes::{Bytes, BytesMut};
+use proptest::prelude::*;
+use realtime_codec_json::{Json, JsonCodec};
+use realtime_core::{
+    Message,
+    codec::{Codec, CodecErrorKind, Frame, FrameKind},
+};
+use serde_json::{Value, json};
+
+fn decode(text: &str) -> Result<Message, CodecErrorKind> {
+    JsonCodec
+        .decode(Frame::text(Bytes::copy_from_slice(text.as_bytes())))
+        .map_err(|e| e.kind())
+}
+
+fn encode(message: &Message) -> String {
+    let mut out = BytesMut::from("before");
+    assert_eq!(
+        JsonCodec.encode(message, &mut out).unwrap(),
+        FrameKind::Text
+    );
+    String::from_utf8(out.to_vec())
+        .unwrap()
+        .strip_prefix("before")
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn what_is_not_an_envelope_is_malformed() {
+    let long = format!(r#"{{"route":"{}"}}"#, "x".repeat(257));
+    let entries: serde_json::Map<_, _> = (0..65).map(|n| (n.to_string(), json!("v"))).collect();
+    let much = json!({ "metadata": entries }).to_string();
+    let rows = [
+        "",
+        " ",
+        "null",
+        "[]",
+        "\"text\"",
+        "1",
+        "{",
+        "{}}",
+        "{} {}",
+        "{}x",
+        "\u{feff}{}",
+        "{\"route\":\"a\",}",
+        "{/**/}",
+        "{'route':'a'}",
+        "{\"data\":NaN}",
+        "{\"data\":}",
+        r#"{"route":null}"#,
+        r#"{"route":1}"#,
+        r#"{"id":7}"#,
+        r#"{"route":"a","route":"a"}"#,
+        r#"{"data":1,"data":1}"#,
+        r#"{"metadata":{"k":1}}"#,
+        r#"{"metadata":{"k":"a","k":"b"}}"#,
+        r#"{"metadata":[]}"#,
+        &long,
+        &much,
+    ];
+    for text in rows {
+        assert_eq!(
+            decode(text).unwrap_err(),
+            CodecErrorKind::Malformed,
+            "{text}"
+        );
+    }
+    let binary = JsonCodec
+        .decode(Frame::binary(Bytes::from_static(b"{}")))
+        .unwrap_err();
+    assert_eq!(binary.kind(), CodecErrorKind::UnsupportedFrame);
+}
+
+#[test]
+fn an_error_shows_nothing_of_the_data() {
+    let frame = Frame::text(Bytes::from_static(b"{\"route\": s3cret}"));
+    let error = JsonCodec.decode(frame).unwrap_err();
+    assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+}
+
+#[test]
+fn data_is_carried_to_the_byte() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let digits = "9".repeat(20_000);
+    let rows = [
+        "null",
+        "1e400",
+        "18446744073709551616",
+        r#""\ud800""#,
+        r#"{"a":1,"a":2}"#,
+        "[ 1 , 2 ]",
+        &deep,
+        &digits,
+    ];
+    for data in rows {
+        let message = decode(&format!(r#"{{"route":"r","data":{data}}}"#)).unwrap();
+        assert!(message.data().as_bytes() == data.as_bytes(), "{:.40}", data);
+        assert!(encode(&message).ends_with(&format!("\"data\":{data}}}")));
+    }
+}
+
+#[test]
+fn what_is_missing_is_empty_and_what_is_unknown_is_ignored() {
+    let message = decode(r#"{"later":[{}],"data":1}"#).unwrap();
+    assert_eq!(
+        (message.id(), message.route(), message.metadata()),
+        (None, "", None)
+    );
+    assert_eq!(encode(&Message::default()), "{}");
+    assert_eq!(encode(&Message::new("r", ()).unwrap()), r#"{"route":"r"}"#);
+}
+
+#[test]
+fn names_without_escapes_share_the_frame() {
+    let frame = Bytes::from_static(br#"{"id":"one","route":"two"}"#);
+    let message = JsonCodec.decode(Frame::text(frame.clone())).unwrap();
+    let range = frame.as_ptr_range();
+    assert!(range.contains(&message.route().as_ptr()));
+    assert!(range.contains(&message.id().unwrap().as_ptr()));
+    assert_eq!(decode(r#"{"route":"t\u0077o"}"#).unwrap().route(), "two");
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_is_decoded_and_reads_as_json(
+        id in prop::option::of("\\PC{0,20}"), route in "\\PC{0,20}",
+        data: Option<i64>, metadata in prop::collection::btree_map("\\PC{0,5}", "\\PC{0,5}", 0..4),
+    ) {
+        let mut message = Message::new(route.as_str(), ()).unwrap();
+        if let Some(data) = data {
+            message = Message::new(route.as_str(), Json(data)).unwrap();
+        }
+        if let Some(id) = &id {
+            message = message.with_id(id.as_str());
+        }
+        for (name, value) in &metadata {
+            message = message.with_metadata(name, value);
+        }
+        let text = encode(&message);
+        prop_assert_eq!(decode(&text).unwrap(), message);
+
+        let mut model = serde_json::Map::new();
+        id.map(|id| model.insert("id".into(), json!(id)));
+        (!route.is_empty()).then(|| model.insert("route".into(), json!(route)));
+        data.map(|data| model.insert("data".into(), json!(data)));
+        (!metadata.is_empty()).then(|| model.insert("metadata".into(), json!(metadata)));
+        prop_assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), Value::Object(model));
+    }
+
+    #[test]
+    fn garbage_never_panics(
+        mut text in r#"\{"id":"[a-z]{0,3}","route":"\PC{0,5}","data":[\[\]{}0-9,":]{0,9}\}"#,
+        at: prop::sample::Index, with in "\\PC",
+    ) {
+        let at = text.char_indices().map(|(i, _)| i).nth(at.index(text.chars().count())).unwrap();
+        text.insert_str(at, &with);
+        let _ = decode(&text);
+    }
+}
