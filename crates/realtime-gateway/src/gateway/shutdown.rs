@@ -90,6 +90,8 @@ impl Gateway {
         shared.stop.cancel();
         shared.background.close();
         shared.background.wait().await;
+        // What the background tasks reported last.
+        let _bounded = tokio::time::timeout(ABORT, shared.tasks.wait()).await;
         shared.broker.close().await;
         shared.presence.close().await;
         let aborted = (shared.stats.snapshot().aborted - before) as usize;

@@ -2,7 +2,8 @@
 //!
 //! Where they differ:
 //! - tungstenite reads a length that isn't in its shortest form; the RFC says that the shortest
-//!   form must be used, and we refuse any other.
+//!   form must be used, and we refuse any other. For a control frame that is any long form, and
+//!   shows before the length does.
 //! - It hands out a close with a forbidden code as 1002, which it also answers; we say that it is
 //!   a violation.
 //! - It forbids 1014 (bad gateway), which was registered after the RFC; we let it pass.
@@ -107,6 +108,11 @@ proptest! {
         let (their_events, refused) = theirs(role, &completed);
         match violation {
             Violation::BadLength => prop_assert_eq!(&their_events[..events.len()], events),
+            Violation::BadControl if their_events.len() > events.len() => {
+                let (before, after) = their_events.split_at(events.len());
+                prop_assert_eq!(before, events);
+                prop_assert!(!matches!(after[0], Event::Text(_) | Event::Binary(_)));
+            }
             Violation::BadClose if !refused => {
                 let (close, before) = their_events.split_last().unwrap();
                 let code = match close {

@@ -148,6 +148,9 @@ fn everything_that_the_rfc_forbids_has_its_close_code() {
         );
     }
     assert_eq!(refused(&fragments(3)), None);
+    // Each message is counted by itself.
+    assert_eq!(refused(&fragments(3).repeat(3)), None);
+    assert_eq!(refused(&f(2, true, &[0; 1000]).repeat(3)), None);
     assert_eq!(refused(&f(2, true, &[0; 1000])), None);
 }
 

@@ -1,0 +1,6 @@
+//! What the compiler says when a function doesn't fit.
+
+#[test]
+fn a_function_that_does_not_fit_is_explained() {
+    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+}

@@ -1,0 +1,7 @@
+use realtime::{Message, gateway};
+
+async fn hook(_message: Message) {}
+
+fn main() {
+    let _builder = gateway().on_connect(hook);
+}

@@ -1,0 +1,7 @@
+use realtime::Router;
+
+fn handler() {}
+
+fn main() {
+    let _router: Router = Router::new().route("r", handler);
+}
