@@ -79,7 +79,7 @@ async fn receive(shared: &Shared, message: BrokerMessage) {
             return shared.report(ErrorStage::Broker, error, None);
         }
     };
-    let frame = frame::data(frame_kind(envelope.kind()), envelope.body());
+    let frame = frame::server_frame(frame_kind(envelope.kind()), envelope.body());
     let sessions = match envelope.target() {
         Target::Identity(key) => shared.hub.of(key),
         _ => shared.hub.all(),

@@ -141,7 +141,7 @@ impl Shared {
 
     /// Encodes a message into a frame that is ready to be written to any session.
     pub(crate) fn encode(&self, message: &Message) -> Result<Bytes, CodecError> {
-        frame::data_with(|out| {
+        frame::server_frame_with(|out| {
             Ok(match self.codec.encode(message, out)? {
                 FrameKind::Binary => Kind::Binary,
                 FrameKind::Text => Kind::Text,

@@ -226,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// # Errors
     /// When the connection fails.
     pub async fn send_text(&mut self, text: &str) -> Result<(), ClientError> {
-        self.send_raw(&frame::masked(Kind::Text, text.as_bytes(), KEY))
+        self.send_raw(&frame::client_frame(true, Kind::Text, text.as_bytes(), KEY))
             .await
     }
 
@@ -235,7 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// # Errors
     /// When the connection fails.
     pub async fn send_binary(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
-        self.send_raw(&frame::masked(Kind::Binary, bytes, KEY))
+        self.send_raw(&frame::client_frame(true, Kind::Binary, bytes, KEY))
             .await
     }
 
@@ -350,6 +350,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// What is the same for all: a ready text frame, for floods.
     #[must_use]
     pub fn text_frame(text: &str) -> Bytes {
-        frame::masked(Kind::Text, text.as_bytes(), KEY)
+        frame::client_frame(true, Kind::Text, text.as_bytes(), KEY)
     }
 }

@@ -189,12 +189,6 @@ pub fn fragment(opcode: u8, fin: bool, payload: &[u8], key: Option<[u8; 4]>) -> 
     out.into()
 }
 
-#[doc(hidden)]
-#[must_use]
-pub fn masked(kind: Kind, payload: &[u8], key: [u8; 4]) -> Bytes {
-    client_frame(true, kind, payload, key)
-}
-
 fn control(opcode: Opcode, payload: &[u8]) -> Bytes {
     let payload = &payload[..payload.len().min(MAX_CONTROL)];
     build(true, opcode, payload, None).into()

@@ -12,9 +12,6 @@ pub use crate::build::{
     client_frame, close, close_payload, close_without_code, fragment, header, ping, pong,
     server_frame, server_frame_with,
 };
-// The names of the first drafts, for as long as callers use them.
-#[doc(hidden)]
-pub use crate::build::{masked, server_frame as data, server_frame_with as data_with};
 
 /// The longest header.
 pub(crate) const MAX: usize = 14;

@@ -35,8 +35,8 @@ pub enum Violation {
     /// An opcode that is reserved.
     #[error("expected opcode 0, 1, 2, 8, 9 or 10; got {0}")]
     BadOpcode(u8),
-    /// More fragments than the limit.
-    #[error("a message may have at most {limit} fragments")]
+    /// More small fragments than the limit.
+    #[error("a message may have at most {limit} fragments beside one for each 64 bytes")]
     Fragments {
         /// The limit.
         limit: usize,

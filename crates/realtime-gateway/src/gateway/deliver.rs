@@ -140,7 +140,7 @@ impl Gateway {
         }
         let mut kind = FrameKind::Text;
         let mut start = 0;
-        let frame = realtime_websocket::frame::data_with(|out| {
+        let frame = realtime_websocket::frame::server_frame_with(|out| {
             start = out.len();
             kind = shared.codec.encode(message, out)?;
             start = out.len() - start;
