@@ -3,6 +3,7 @@
 mod any;
 pub mod envelope;
 mod local;
+pub mod stream;
 
 use std::{
     fmt,
