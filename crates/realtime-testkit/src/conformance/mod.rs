@@ -1,0 +1,64 @@
+//! What every backend must do, one test for each bullet of a trait's `# Behavior` lists.
+//!
+//! Run the whole suite on a backend of your own with one macro in a test file. The expression
+//! makes, for each test anew, what the suite works on; it may `await`.
+//!
+//! ```
+//! use realtime_core::{auth::Anonymous, broker::LocalBroker, presence::MemoryPresence};
+//!
+//! // Members of one new cluster.
+//! realtime_testkit::broker_suite!({
+//!     let bus = LocalBroker::new();
+//!     move || bus.clone()
+//! });
+//!
+//! // Handles on one new store.
+//! realtime_testkit::presence_suite!({
+//!     let store = MemoryPresence::new();
+//!     move || store.clone()
+//! });
+//! # fn main() {}
+//! ```
+//!
+//! Each test is also a plain function here, for those who want to call it otherwise. What a
+//! backend does when its server fails can't be asked of all in the same way: hold it by tests of
+//! your own.
+
+pub mod auth;
+pub mod broker;
+pub mod codec;
+pub mod presence;
+
+use std::time::Duration;
+
+/// Runs a test of a suite on a runtime of its own, for at most a minute.
+///
+/// # Panics
+/// When the test does, or when it takes longer.
+pub fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    #[allow(clippy::expect_used, reason = "a test fails by a panic")]
+    let runtime = runtime.expect("a runtime for the test");
+    let done =
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), test).await });
+    assert!(done.is_ok(), "the test took longer than a minute");
+}
+
+/// Declares one `#[test]` for each function of a suite.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __suite {
+    ($suite:ident, $make:expr, $($test:ident)*) => {
+        $(
+            #[test]
+            fn $test() {
+                $crate::conformance::run(async {
+                    $crate::conformance::$suite::$test($make).await;
+                });
+            }
+        )*
+    };
+}
