@@ -70,6 +70,11 @@ pub struct Config {
     pub origin_patterns: Vec<String>,
     /// Lets pages of every origin connect. For development. Default: no.
     pub insecure_origins: bool,
+    /// The addresses and networks (`10.0.0.0/8`) of proxies in front of this server. From them,
+    /// and from nobody else, `X-Forwarded-For` is believed, so that
+    /// [`Session::remote_addr`](crate::Session::remote_addr) is the client's address. A proxy
+    /// must append to the header or replace it. Default: none.
+    pub trusted_proxies: Vec<String>,
 }
 
 /// What happens to a message for a session whose queue is full.
@@ -108,6 +113,7 @@ impl Default for Config {
             node_id: None,
             origin_patterns: Vec::new(),
             insecure_origins: false,
+            trusted_proxies: Vec::new(),
         }
     }
 }

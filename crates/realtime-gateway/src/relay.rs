@@ -16,7 +16,9 @@ use realtime_core::{
 };
 use realtime_websocket::{Kind, frame};
 
-use crate::{ErrorStage, gateway::hand_over, shared::Shared};
+use tracing::Instrument;
+
+use crate::{ErrorStage, gateway::hand_over, log::Escaped, shared::Shared};
 
 /// How many leases one call renews.
 const BATCH: usize = 500;
@@ -84,7 +86,15 @@ async fn receive(shared: &Shared, message: BrokerMessage) {
         Target::Identity(key) => shared.hub.of(key),
         _ => shared.hub.all(),
     };
-    hand_over(&sessions, &frame).await;
+    let span = envelope.traceparent().map(|traceparent| {
+        let traceparent = Escaped(traceparent);
+        tracing::info_span!(target: "realtime::relay", "relay", %source, %traceparent)
+    });
+    let handed_over = hand_over(&sessions, &frame);
+    match span {
+        Some(span) => handed_over.instrument(span).await,
+        None => handed_over.await,
+    };
 }
 
 /// Renews the leases of all sessions while there are any, from the first session on.

@@ -23,8 +23,8 @@ use realtime_core::{
 use tower_service::Service;
 
 use crate::{
-    ErrorStage, Gateway, admission::Slot, body::Body, handshake::Handshake, peer::peer_addr,
-    refusal::Refusal, relay, session, shared::Shared,
+    ErrorStage, Gateway, admission::Slot, body::Body, handshake::Handshake, refusal::Refusal,
+    relay, session, shared::Shared,
 };
 
 /// How long the connection may take to become a WebSocket after the 101.
@@ -151,7 +151,7 @@ impl Gateway {
             .remove::<OnUpgrade>()
             .ok_or(Refusal::NotUpgradable)?;
         let response = handshake.response().ok_or(Refusal::NotUpgradable)?;
-        let remote_addr = peer_addr(&request);
+        let remote_addr = shared.proxies.client(&request);
         slot.open();
         relay::renew_leases(shared);
         let waiting = Arc::clone(shared);

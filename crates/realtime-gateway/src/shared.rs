@@ -23,8 +23,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Config, ErrorContext, ErrorStage, Session, admission::Admission, budget::Budget,
     gateway::WeakGateway, hooks::Hooks, hub::Hub, middleware::MessageService,
-    middleware::StackFactory, origin::OriginPolicy, router::RouteTable, router::RouterService,
-    stats::Counters,
+    middleware::StackFactory, origin::OriginPolicy, peer::TrustedProxies, router::RouteTable,
+    router::RouterService, stats::Counters,
 };
 
 /// How many error reports may be under way to the error hooks at once.
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) broker: AnyBroker,
     pub(crate) presence: AnyPresence,
     pub(crate) origin: OriginPolicy,
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) traceparent: Option<Traceparent>,
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) hub: Hub,
     pub(crate) admission: Admission,
@@ -64,6 +66,9 @@ pub(crate) struct Shared {
     weak: OnceLock<WeakGateway>,
 }
 
+/// Finds out the current W3C trace context.
+pub(crate) type Traceparent = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// What the builder has put together.
 pub(crate) struct Parts {
     pub(crate) config: Config,
@@ -73,6 +78,8 @@ pub(crate) struct Parts {
     pub(crate) broker: AnyBroker,
     pub(crate) presence: AnyPresence,
     pub(crate) origin: OriginPolicy,
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) traceparent: Option<Traceparent>,
     pub(crate) hooks: Hooks,
     pub(crate) table: RouteTable,
     pub(crate) stack: StackFactory,
@@ -88,6 +95,8 @@ impl Shared {
             broker,
             presence,
             origin,
+            proxies,
+            traceparent,
             hooks,
             ..
         } = parts;
@@ -98,6 +107,8 @@ impl Shared {
             broker,
             presence,
             origin,
+            proxies,
+            traceparent,
             hooks: Arc::new(hooks),
             hub: Hub::default(),
             admission: Admission::new(config.max_connections, config.max_authenticating),

@@ -162,8 +162,13 @@ struct Ready {
 
 impl Ready {
     fn envelope(&self, gateway: &Gateway, target: Target) -> Bytes {
-        let codec = gateway.shared().codec.name();
-        Envelope::new(target, codec, self.kind, self.body.clone()).encode()
+        let shared = gateway.shared();
+        let envelope = Envelope::new(target, shared.codec.name(), self.kind, self.body.clone());
+        let traceparent = shared.traceparent.as_ref().and_then(|current| current());
+        match traceparent {
+            Some(traceparent) => envelope.with_traceparent(traceparent).encode(),
+            None => envelope.encode(),
+        }
     }
 }
 
