@@ -40,6 +40,7 @@ mod service;
 mod session;
 mod shared;
 mod stats;
+mod sync;
 mod transport;
 
 pub use body::Body;

@@ -4,6 +4,8 @@ mod dispatch;
 mod heartbeat;
 mod latch;
 mod live;
+#[cfg(all(test, realtime_loom))]
+mod loom;
 mod outbox;
 mod queue;
 mod read;
@@ -176,19 +178,15 @@ impl Session {
     /// Those of [`send_wait`](Self::send_wait).
     pub async fn send_message_wait(&self, message: &Message) -> Result<(), SendError> {
         let frame = self.0.shared.encode(message)?;
-        loop {
-            let room = self.0.outbox.room();
-            tokio::pin!(room);
-            // Registers before it looks, so that room made between the two is not missed.
-            room.as_mut().enable();
-            if self.is_closed() {
-                return Err(closed());
-            }
-            match self.0.outbox.push_if_room(&frame) {
-                Ok(()) => return self.taken(0),
-                Err(Refused::Sealed) => return Err(closed()),
-                Err(_) => room.await,
-            }
+        let closing = self.closed();
+        let taken = self.0.outbox.push_wait(&frame);
+        tokio::select! {
+            biased;
+            () = closing => Err(closed()),
+            taken = taken => match taken {
+                Ok(()) => self.taken(0),
+                Err(_) => Err(closed()),
+            },
         }
     }
 

@@ -7,34 +7,35 @@
 
 use std::{
     io::{self, IoSlice},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
-use tokio::{
-    sync::{Notify, futures::Notified},
-    time::Instant,
-};
+use tokio::time::Instant;
 
 use super::queue::{Push, Queue, QueueLimits, WRITE_FRAMES};
-use crate::{budget::Budget, transport::Writer};
+use crate::{
+    budget::Budget,
+    sync::{Mutex, Notify},
+    transport::{Sink, Writer},
+};
 
 /// Replies beyond this wait make the session stop making more of them.
 pub(crate) const REPLY_BYTES: usize = 64 * 1024;
 
-pub(crate) struct Outbox {
+pub(crate) struct Outbox<W: Sink = Writer> {
     limits: QueueLimits,
     /// What waits in the queues of all sessions together.
     budget: Arc<Budget>,
-    state: Mutex<State>,
+    state: Mutex<State<W>>,
     /// Notified whenever there is room again.
     room: Notify,
 }
 
-struct State {
+struct State<W> {
     queue: Queue,
-    writer: Writer,
+    writer: W,
     /// The session's task, once it has looked at the socket.
     task: Option<Waker>,
     /// Since when the socket takes nothing of what waits.
@@ -67,8 +68,8 @@ pub(crate) enum Pumped {
     TellGap(u64),
 }
 
-impl Outbox {
-    pub(crate) fn new(writer: Writer, limits: QueueLimits, budget: Arc<Budget>) -> Self {
+impl<W: Sink> Outbox<W> {
+    pub(crate) fn new(writer: W, limits: QueueLimits, budget: Arc<Budget>) -> Self {
         let state = State {
             queue: Queue::new(),
             writer,
@@ -87,7 +88,7 @@ impl Outbox {
     }
 
     /// Does something under the lock, and keeps the books of the budget.
-    fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+    fn with<R>(&self, act: impl FnOnce(&mut State<W>) -> R) -> R {
         // No code of a user's runs under this lock, and ours doesn't panic; if it ever did, a
         // queue is still better served than its session lost to a second panic.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,8 +119,22 @@ impl Outbox {
         })
     }
 
+    /// Takes a frame as soon as nothing is lost by it. Cancel safe.
+    pub(crate) async fn push_wait(&self, frame: &Bytes) -> Result<(), Refused> {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            // Registers before it looks, so that room made between the two is not missed.
+            room.as_mut().enable();
+            match self.push_if_room(frame) {
+                Err(Refused::Full) => room.await,
+                taken => return taken,
+            }
+        }
+    }
+
     /// Takes a frame only if nothing is lost by it.
-    pub(crate) fn push_if_room(&self, frame: &Bytes) -> Result<(), Refused> {
+    fn push_if_room(&self, frame: &Bytes) -> Result<(), Refused> {
         self.with(|state| {
             if state.sealed {
                 return Err(Refused::Sealed);
@@ -176,11 +191,6 @@ impl Outbox {
         self.with(|state| state.blocked)
     }
 
-    /// Waits until there may be room again. Look before you wait, and again afterwards.
-    pub(crate) fn room(&self) -> Notified<'_> {
-        self.room.notified()
-    }
-
     /// Wakes the session's task, for it to look at what has changed.
     pub(crate) fn wake_task(&self) {
         if let Some(task) = self.with(|state| state.task.clone()) {
@@ -221,13 +231,13 @@ impl Outbox {
     }
 }
 
-impl Drop for Outbox {
+impl<W: Sink> Drop for Outbox<W> {
     fn drop(&mut self) {
         self.with(|state| state.queue = Queue::new());
     }
 }
 
-impl State {
+impl<W: Sink> State<W> {
     /// Writes at once, unless it is known that the socket takes nothing.
     fn write_now(&mut self) {
         let Some(task) = self.task.clone() else {
@@ -292,7 +302,7 @@ impl State {
     }
 }
 
-impl std::fmt::Debug for Outbox {
+impl<W: Sink> std::fmt::Debug for Outbox<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Outbox")
             .field("bytes", &self.bytes())
