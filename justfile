@@ -55,6 +55,27 @@ deny:
 autobahn:
     .ci/autobahn
 
+# The outbox and the close latch in every interleaving of threads.
+loom:
+    RUSTFLAGS="--cfg realtime_loom" CARGO_TARGET_DIR=target/loom \
+        cargo test -p realtime-gateway --lib --release loom_
+
+# Each fuzz target for so many seconds. Needs a nightly toolchain.
+fuzz seconds="60":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
+    cd crates/fuzz
+    for target in $(cargo +nightly fuzz list --fuzz-dir .); do
+        cargo +nightly fuzz run --fuzz-dir . "$target" -- -max_total_time={{seconds}} -max_len=4096
+    done
+
+# Bytes per idle connection in a release build. With `preload`, under another allocator:
+# `just memory /usr/lib/x86_64-linux-gnu/libjemalloc.so.2`.
+memory preload="":
+    cargo test -p realtime --release --test many --no-run
+    LD_PRELOAD={{preload}} cargo test -p realtime --release --test many -- --nocapture
+
 # Every test again and again, to find what fails once in a while.
 flaky times="20":
     cargo nextest run --workspace --all-features -E 'not package(chat)' --stress-count {{times}}
