@@ -19,6 +19,7 @@
 //! - [`Message`], [`Payload`], [`Text`]: what travels;
 //! - [`Identity`], [`IdentityKey`], [`SessionId`], [`NodeId`]: who takes part;
 //! - [`CloseCode`], [`DisconnectInfo`], [`Initiator`]: how a session ended;
+//! - [`Events`]: how a backend tells what happens to it;
 //! - [`extract`]: what a codec crate needs to offer extractors and replies of its own;
 //! - [`auth`], [`broker`], [`codec`], [`presence`]: the four seams.
 
@@ -27,6 +28,7 @@ pub mod broker;
 mod close;
 pub mod codec;
 mod error;
+mod events;
 pub mod extract;
 mod id;
 mod identity;
@@ -38,6 +40,7 @@ mod timestamp;
 
 pub use close::{CloseCode, DisconnectInfo, Initiator};
 pub use error::{BoxError, ClientError};
+pub use events::Events;
 pub use id::{Incarnation, InvalidNodeId, NodeId, SessionId};
 pub use identity::{Identity, IdentityKey};
 pub use message::{Message, MessageParts, Metadata};

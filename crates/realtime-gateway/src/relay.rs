@@ -62,6 +62,10 @@ fn report(shared: &Shared, event: BrokerEvent) {
                 None,
             );
         }
+        BrokerEvent::InvalidMessage { cause } => {
+            shared.stats.invalid_broker_messages.add(1);
+            shared.report(ErrorStage::Broker, cause, None);
+        }
         other => tracing::info!(target: "realtime::broker", event = ?other, "broker"),
     }
 }

@@ -203,6 +203,11 @@ pub enum BrokerEvent {
         /// How many.
         missed: u64,
     },
+    /// Something arrived that is not a message of this version, and was dropped.
+    InvalidMessage {
+        /// What was expected and what came, for people. Nothing of the message itself.
+        cause: String,
+    },
     /// The broker takes publications again.
     Unblocked,
     /// The link is up.

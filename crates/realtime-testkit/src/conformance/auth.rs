@@ -17,7 +17,7 @@ use realtime_core::{
 #[macro_export]
 macro_rules! auth_suite {
     ($authenticator:expr, $accepts:expr, $refuses:expr) => {
-        $crate::__suite! { auth, (&$authenticator, &$accepts, &$refuses),
+        $crate::__suite! { each, auth, (&$authenticator, &$accepts, &$refuses),
             valid_credentials_give_the_same_identity_each_time
             it_may_be_called_concurrently
             it_is_cancel_safe

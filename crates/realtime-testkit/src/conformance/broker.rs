@@ -20,7 +20,13 @@ use crate::wait::{until, within};
 #[macro_export]
 macro_rules! broker_suite {
     ($members:expr) => {
-        $crate::__suite! { broker, $members,
+        $crate::broker_suite! { @tests each, broker, $members, }
+    };
+    ($name:ident, $server:expr, $members:expr) => {
+        $crate::broker_suite! { @tests all, broker, $name, $server, $members, }
+    };
+    (@tests $($how:tt)*) => {
+        $crate::__suite! { $($how)*
             nothing_is_connected_under_the_nodes_name_before_subscribe
             what_is_published_after_subscribe_has_returned_is_delivered
             what_one_source_publishes_is_delivered_in_its_order_across_topics

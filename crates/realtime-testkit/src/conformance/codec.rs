@@ -13,7 +13,7 @@ use realtime_core::{
 #[macro_export]
 macro_rules! codec_suite {
     ($codec:expr, $messages:expr) => {
-        $crate::__suite! { codec, (&$codec, &$messages),
+        $crate::__suite! { each, codec, (&$codec, &$messages),
             the_name_is_a_token_and_always_the_same
             what_is_encoded_decodes_to_the_same_message
             encoding_only_appends

@@ -16,7 +16,13 @@ use crate::wait::{until, within};
 #[macro_export]
 macro_rules! presence_suite {
     ($handles:expr) => {
-        $crate::__suite! { presence, $handles,
+        $crate::presence_suite! { @tests each, presence, $handles, }
+    };
+    ($name:ident, $server:expr, $handles:expr) => {
+        $crate::presence_suite! { @tests all, presence, $name, $server, $handles, }
+    };
+    (@tests $($how:tt)*) => {
+        $crate::__suite! { $($how)*
             a_registered_session_is_found_at_once_by_every_node
             registering_again_replaces_the_session_and_renews_its_lease
             the_answer_has_the_end_of_each_lease_in_the_order_of_the_question
