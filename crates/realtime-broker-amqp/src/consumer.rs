@@ -13,11 +13,11 @@ use realtime_core::{
     },
 };
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::mpsc,
     time::{Instant, sleep_until},
 };
 
-use crate::{AmqpConfig, beacon::Beacons};
+use crate::{AmqpConfig, beacon::Beacons, publisher::Asked};
 
 /// After how many messages they are acknowledged.
 const ACK_MESSAGES: u32 = 64;
@@ -32,7 +32,7 @@ pub(crate) struct Receiver<'c> {
     pub(crate) beacons: &'c Beacons,
     pub(crate) events: &'c Events<BrokerEvent>,
     pub(crate) inbox: &'c mpsc::Sender<BrokerMessage>,
-    pub(crate) asked: &'c Notify,
+    pub(crate) asked: &'c Asked,
 }
 
 /// What is still to be acknowledged.
@@ -99,9 +99,19 @@ impl Receiver<'_> {
                 let _leaving = self.inbox.send(message).await;
                 self.beacons.set_stalled(false);
             }
-            Ok(Received::Beacon { source, missed }) => self.gap(&source, missed),
+            Ok(Received::Beacon {
+                source,
+                missed,
+                is_new,
+                ..
+            }) => {
+                self.gap(&source, missed);
+                if is_new {
+                    self.asked.beacon.notify_one();
+                }
+            }
             Ok(Received::OwnBeacon) => self.beacons.returned(),
-            Ok(Received::Question) => self.asked.notify_one(),
+            Ok(Received::Question) => self.asked.answer.notify_one(),
             Ok(Received::DuplicateNode { incarnation }) => {
                 tracing::error!(
                     target: "realtime::broker", ?incarnation,

@@ -50,8 +50,16 @@ pub(crate) struct Publisher<'p> {
     pub(crate) outgoing: &'p mut Outgoing,
     pub(crate) beacons: &'p Beacons,
     pub(crate) state: &'p watch::Sender<State>,
-    /// Notified when another node asks for a double.
-    pub(crate) asked: &'p Notify,
+    pub(crate) asked: &'p Asked,
+}
+
+/// What other nodes ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// Is another alive under this id?
+    pub(crate) answer: Notify,
+    /// Which numbers has this node reached?
+    pub(crate) beacon: Notify,
 }
 
 impl Publisher<'_> {
@@ -80,7 +88,11 @@ impl Publisher<'_> {
                     let beacon = self.outgoing.beacon();
                     self.put(Topic::All, beacon, None).await
                 }
-                () = self.asked.notified() => {
+                () = self.asked.beacon.notified() => {
+                    let beacon = self.outgoing.beacon();
+                    self.put(Topic::All, beacon, None).await
+                }
+                () = self.asked.answer.notified() => {
                     let answer = self.outgoing.answer();
                     self.put(Topic::All, answer, None).await
                 }

@@ -10,7 +10,7 @@ use realtime_core::{
         stream::{Incoming, Outgoing},
     },
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     AmqpConfig,
@@ -19,7 +19,7 @@ use crate::{
     consumer::Receiver,
     error::unavailable,
     link::{Link, Notice},
-    publisher::{Publisher, Request},
+    publisher::{Asked, Publisher, Request},
 };
 
 /// The longest pause before the first attempt, and before a later one.
@@ -138,7 +138,7 @@ impl Supervisor {
 
     /// Runs a link until it is down, and says why.
     async fn serve(&mut self, link: &mut Link) -> String {
-        let (beacons, asked) = (Beacons::default(), Notify::new());
+        let (beacons, asked) = (Beacons::default(), Asked::default());
         let mut notices = pin!(link.notices());
         let publisher = Publisher {
             config: &self.config,

@@ -107,12 +107,14 @@ impl Incoming {
                 own = numbers;
             }
         }
+        let is_new = !self.sources.contains_key(&stamp.source);
         let source = self.source(&stamp.source);
         let missed =
             reached(&mut source.all, stamp.numbers).saturating_add(reached(&mut source.own, own));
         Ok(Received::Beacon {
             source: stamp.source.id,
             missed,
+            is_new,
         })
     }
 

@@ -12,7 +12,7 @@
 //!                                                             └─► DuplicateNode, Dropped
 //! ```
 //!
-//! Four rules keep the numbers true:
+//! Five rules keep the numbers true:
 //! 1. Stamp in the order in which you send: hold one lock, or use one task, for both.
 //! 2. Keep both values across reconnects, and begin new ones with each subscription.
 //! 3. Publish a beacon on [`Topic::All`](super::Topic::All) as soon as you are connected and then
@@ -21,6 +21,8 @@
 //!    the client library says.
 //! 4. Before you bind [`Topic::Node`](super::Topic::Node), publish the question there; if an
 //!    answer comes within [`ANSWER_TIMEOUT`], another node is alive under the id.
+//! 5. When a node is new to you, publish a beacon: it has just joined, and what it misses counts
+//!    from the first number that it knows.
 
 mod incoming;
 mod outgoing;
@@ -58,6 +60,8 @@ pub enum Received {
         source: NodeId,
         /// How many of its messages are missing at the end. Report them, too.
         missed: u64,
+        /// Nothing was heard of it before: publish a beacon, so that it knows your numbers.
+        is_new: bool,
     },
     /// A beacon of this node came back: the link works both ways.
     OwnBeacon,
