@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use lapin::uri::{AMQPScheme, AMQPUri};
-use realtime_core::broker::BrokerError;
+use realtime_core::{Namespace, broker::BrokerError};
 
 use crate::error::config as invalid;
 
@@ -15,7 +15,7 @@ use crate::error::config as invalid;
 /// use realtime_broker_amqp::AmqpConfig;
 ///
 /// let config = AmqpConfig::from_url("amqp://guest:s3cret@localhost?namespace=chat")?;
-/// assert_eq!(config.namespace(), "chat");
+/// assert_eq!(config.namespace().as_str(), "chat");
 /// assert!(!format!("{config:?}").contains("s3cret"));
 /// # Ok::<(), realtime_core::broker::BrokerError>(())
 /// ```
@@ -23,7 +23,7 @@ use crate::error::config as invalid;
 #[must_use]
 pub struct AmqpConfig {
     pub(crate) urls: Vec<AMQPUri>,
-    pub(crate) namespace: String,
+    pub(crate) namespace: Namespace,
     pub(crate) heartbeat: Duration,
     pub(crate) confirms: bool,
     pub(crate) declares: bool,
@@ -43,10 +43,10 @@ impl AmqpConfig {
     /// Kind [`Config`](realtime_core::broker::BrokerErrorKind::Config) when it isn't such a URL.
     /// The error shows no password.
     pub fn from_url(url: &str) -> Result<Self, BrokerError> {
-        let (url, namespace) = split_namespace(url);
-        let config = Self {
+        let (url, namespace) = split(url)?;
+        Ok(Self {
             urls: vec![parse(&url)?],
-            namespace: "realtime".to_owned(),
+            namespace,
             heartbeat: Duration::from_secs(5),
             confirms: true,
             declares: true,
@@ -55,10 +55,6 @@ impl AmqpConfig {
             queue_ttl: Duration::from_secs(30),
             prefetch: 512,
             max_message: 8 << 20,
-        };
-        Ok(match namespace {
-            Some(namespace) => config.with_namespace(namespace),
-            None => config,
         })
     }
 
@@ -67,14 +63,13 @@ impl AmqpConfig {
     /// # Errors
     /// Those of [`from_url`](Self::from_url).
     pub fn url(mut self, url: &str) -> Result<Self, BrokerError> {
-        self.urls.push(parse(&split_namespace(url).0)?);
+        self.urls.push(parse(&split(url)?.0)?);
         Ok(self)
     }
 
-    /// Keeps clusters that share a RabbitMQ apart: 1 to 64 letters, digits, `-`, `_` or `.`.
-    /// Default `realtime`.
-    pub fn with_namespace(mut self, namespace: impl Into<String>) -> Self {
-        self.namespace = namespace.into();
+    /// Keeps clusters that share a RabbitMQ apart. Default `realtime`.
+    pub fn with_namespace(mut self, namespace: Namespace) -> Self {
+        self.namespace = namespace;
         self
     }
 
@@ -126,19 +121,11 @@ impl AmqpConfig {
 
     /// The namespace.
     #[must_use]
-    pub fn namespace(&self) -> &str {
+    pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
     pub(crate) fn validate(&self) -> Result<(), BrokerError> {
-        let namespace = &self.namespace;
-        let odd = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-        if namespace.is_empty() || namespace.len() > 64 || namespace.contains(odd) {
-            return Err(invalid(format!(
-                "namespace: expected 1 to 64 ASCII letters, digits, '-', '_' or '.'; got \
-                 {namespace:?}"
-            )));
-        }
         let second = Duration::from_secs(1);
         if self.heartbeat < second || self.heartbeat > 60 * second {
             let got = self.heartbeat;
@@ -173,24 +160,8 @@ impl AmqpConfig {
     }
 }
 
-/// Takes our own parameter out of a URL.
-fn split_namespace(url: &str) -> (String, Option<String>) {
-    let Some((base, query)) = url.split_once('?') else {
-        return (url.to_owned(), None);
-    };
-    let (mut rest, mut namespace) = (Vec::new(), None);
-    for pair in query.split('&') {
-        match pair.strip_prefix("namespace=") {
-            Some(name) => namespace = Some(name.to_owned()),
-            None => rest.push(pair),
-        }
-    }
-    let url = if rest.is_empty() {
-        base.to_owned()
-    } else {
-        format!("{base}?{}", rest.join("&"))
-    };
-    (url, namespace)
+fn split(url: &str) -> Result<(String, Namespace), BrokerError> {
+    Namespace::split_url(url).map_err(|e| invalid(e.to_string()))
 }
 
 fn parse(url: &str) -> Result<AMQPUri, BrokerError> {
@@ -236,8 +207,6 @@ mod tests {
     fn nonsense_is_refused_by_name_and_without_the_password() {
         let config = || AmqpConfig::from_url("amqp://u:s3cret@h").unwrap();
         let rows = [
-            (config().with_namespace("a b"), "namespace"),
-            (config().with_namespace(""), "namespace"),
             (config().with_heartbeat(Duration::ZERO), "heartbeat"),
             (config().with_queue_limits(0, 1), "queue_messages"),
             (config().with_queue_ttl(Duration::ZERO), "queue_ttl"),
@@ -249,7 +218,13 @@ mod tests {
             assert!(error.to_string().starts_with(name), "{error}");
             assert!(!format!("{config:?}").contains("s3cret"));
         }
-        for url in ["", "h:1", "http://u:s3cret@h", "amqp://u:s3cret@h:port"] {
+        for url in [
+            "",
+            "h:1",
+            "amqp://u:s3cret@h?namespace=a b",
+            "http://u:s3cret@h",
+            "amqp://u:s3cret@h:port",
+        ] {
             let error = AmqpConfig::from_url(url).unwrap_err();
             assert_eq!(error.kind(), BrokerErrorKind::Config);
             assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
@@ -259,7 +234,7 @@ mod tests {
     #[test]
     fn our_own_parameter_is_taken_out_of_the_url() {
         let config = AmqpConfig::from_url("amqp://h/v?namespace=chat&heartbeat=9").unwrap();
-        assert_eq!(config.namespace(), "chat");
+        assert_eq!(config.namespace().as_str(), "chat");
         assert_eq!(config.urls[0].query.heartbeat, Some(9));
         assert_eq!(shown(&config.urls[0]), "amqp://h:5672/v");
     }

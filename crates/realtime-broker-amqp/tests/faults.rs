@@ -53,7 +53,9 @@ struct Member {
 
 impl Member {
     async fn join(url: &str) -> Self {
-        let config = AmqpConfig::from_url(url).unwrap().with_namespace("faults");
+        let config = AmqpConfig::from_url(url)
+            .unwrap()
+            .with_namespace("faults".parse().unwrap());
         let broker = AmqpBroker::new(config).unwrap();
         let mut events = broker.events();
         let id = NodeId::random();
@@ -328,7 +330,7 @@ async fn what_overflows_a_queue_is_told_as_a_gap() {
     let mut a = Member::join(&server.url()).await;
     let small = AmqpConfig::from_url(&server.url())
         .unwrap()
-        .with_namespace("faults")
+        .with_namespace("faults".parse().unwrap())
         .with_prefetch(1)
         .with_queue_limits(10, 1 << 20);
     let b = AmqpBroker::new(small).unwrap();
@@ -375,7 +377,7 @@ async fn what_can_not_be_healed_fails_at_the_start() {
     let join = async |url: String, namespace: &str| {
         let config = AmqpConfig::from_url(&url)
             .unwrap()
-            .with_namespace(namespace);
+            .with_namespace(namespace.parse().unwrap());
         let broker = AmqpBroker::new(config).unwrap();
         let node = NodeInfo::new(NodeId::random(), Incarnation::random());
         let joined = within("joining", broker.subscribe(node, &[Topic::All])).await;
@@ -409,7 +411,7 @@ async fn what_can_not_be_healed_fails_at_the_start() {
         let config = config
             .clone()
             .with_declares(false)
-            .with_namespace(namespace);
+            .with_namespace(namespace.parse().unwrap());
         AmqpBroker::new(config).unwrap()
     };
     let node = || NodeInfo::new(NodeId::random(), Incarnation::random());

@@ -13,7 +13,7 @@ realtime_testkit::broker_suite!(
         static CLUSTER: AtomicU32 = AtomicU32::new(0);
         let cluster = format!("suite-{}", CLUSTER.fetch_add(1, Relaxed));
         let config = AmqpConfig::from_url(&server.url()).unwrap();
-        let config = config.with_namespace(cluster);
+        let config = config.with_namespace(cluster.parse().unwrap());
         move || AmqpBroker::new(config.clone()).unwrap()
     }
 );
