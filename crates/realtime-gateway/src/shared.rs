@@ -166,7 +166,8 @@ impl Shared {
         {
             let code = Some(CloseCode::MESSAGE_TOO_BIG);
             let reason = "too much unfinished data on this server";
-            fullest.end(DisconnectInfo::new(Initiator::Error, code, reason));
+            let info = DisconnectInfo::new(Initiator::Error, code, reason);
+            fullest.end_counted(&self.stats.violations, info);
         }
     }
 

@@ -95,7 +95,7 @@ async fn run(shared: &Shared, mut live: Live) {
             Some(CloseCode::INTERNAL_ERROR),
             "the session's task panicked",
         );
-        session.end(info.with_error(panicked(panic)));
+        session.end_counted(&shared.stats.panics, info.with_error(panicked(panic)));
     }
     let info = session.close_info().unwrap_or_else(going_away);
     disconnect(shared, &mut live, &info).await;
@@ -134,7 +134,7 @@ async fn connect(shared: &Shared, live: &mut Live) -> bool {
         if shared.config.require_presence {
             let code = Some(CloseCode::TRY_AGAIN_LATER);
             let info = DisconnectInfo::new(Initiator::Error, code, "presence is unavailable");
-            session.end(info.with_error(error));
+            session.end_counted(&shared.stats.connects_refused, info.with_error(error));
             return false;
         }
         shared.report(ErrorStage::Presence, error, Some(session.clone()));
@@ -149,13 +149,14 @@ async fn connect(shared: &Shared, live: &mut Live) -> bool {
             Err(Failed::Refused(error)) => {
                 let code = Some(CloseCode::POLICY_VIOLATION);
                 let info = DisconnectInfo::new(Initiator::Server, code, "refused");
-                session.end(info.with_error(error));
+                session.end_counted(&shared.stats.connects_refused, info.with_error(error));
                 return false;
             }
             Err(Failed::Broken(error)) => {
                 let code = Some(CloseCode::INTERNAL_ERROR);
                 let reason = "the connect hook failed";
-                session.end(DisconnectInfo::new(Initiator::Error, code, reason).with_error(error));
+                let info = DisconnectInfo::new(Initiator::Error, code, reason);
+                session.end_counted(&shared.stats.connects_refused, info.with_error(error));
                 return false;
             }
         }
