@@ -92,7 +92,6 @@ pub(crate) fn host(headers: &HeaderMap) -> Option<Authority> {
 
 /// The port of an authority, if it names one; `None` for an authority that is more than a host and
 /// a port, such as `user@host`, `host:` and `host:99999`, which parse as one.
-#[allow(clippy::option_option, reason = "no port is not the same as a bad one")]
 pub(crate) fn port(authority: &Authority) -> Option<Option<u16>> {
     match authority.as_str().strip_prefix(authority.host())? {
         "" => Some(None),

@@ -12,7 +12,6 @@
 use std::{
     io,
     pin::Pin,
-    sync::atomic::Ordering::Relaxed,
     task::{Context, Poll},
     time::Duration,
 };
@@ -137,7 +136,7 @@ impl Live {
             // The replies to all that one read brought leave together.
             self.pump(cx);
         }
-        match self.reader.poll_event(cx) {
+        match self.reader.poll_event(cx, &self.session.0.assembling) {
             Poll::Ready(Ok(event)) => self.on_event(event),
             Poll::Ready(Err(end)) => self.lost(end),
             Poll::Pending => return false,
@@ -293,9 +292,7 @@ impl Live {
     }
 
     fn watch_assembly(&mut self, now: Instant) -> Option<Instant> {
-        let assembled = self.reader.assembled();
-        self.session.0.assembling.store(assembled, Relaxed);
-        if assembled > 0 && self.shared().assembly_budget.is_over() {
+        if self.session.assembling_bytes() > 0 && self.shared().assembly_budget.is_over() {
             self.shared().close_fullest_assembly();
         }
         if !self.reader.is_assembling() {

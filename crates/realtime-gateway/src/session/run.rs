@@ -214,6 +214,7 @@ async fn disconnect(shared: &Shared, live: &mut Live, info: &DisconnectInfo) {
         gone,
         ..
     } = live;
+    reader.release();
     let socket_and_books = async {
         let writable = !*gone && write_out(shared, &session).await;
         let drained = async {
