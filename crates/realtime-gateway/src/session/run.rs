@@ -26,6 +26,7 @@ use super::{Session, dispatch::Dispatch, live::Live, outbox::Pumped, read::Frame
 use crate::{
     ErrorStage,
     admission::Slot,
+    log::Chain,
     middleware::panicked,
     shared::Shared,
     transport::{self, Stream},
@@ -246,6 +247,7 @@ async fn disconnect(shared: &Shared, live: &mut Live, info: &DisconnectInfo) {
 fn finish(dispatch: &mut Dispatch, cx: &mut Context<'_>) -> Poll<()> {
     dispatch.poll(cx).map(|done| {
         if let Err(error) = done.result {
+            let error = Chain(&*error);
             tracing::debug!(target: "realtime::message", %error, "failed after the session closed");
         }
     })

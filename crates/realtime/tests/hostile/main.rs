@@ -20,5 +20,5 @@ mod handshake;
 // mod hooks;
 // mod load;
 mod log;
-// mod messages;
+mod messages;
 mod support;

@@ -17,7 +17,7 @@ use realtime_testkit::{
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
     task::JoinHandle,
 };
@@ -100,6 +100,14 @@ impl Server {
 
     pub async fn connect(&self) -> Client {
         Client::connect(self.addr).await.unwrap()
+    }
+
+    /// A client whose socket holds little of what it doesn't read.
+    pub async fn connect_narrow(&self) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let stream = socket.connect(self.addr).await.unwrap();
+        Request::new("/ws").over(stream).await.unwrap()
     }
 
     /// Waits until this many sessions are open beside the bystander's.
