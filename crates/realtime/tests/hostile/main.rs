@@ -14,7 +14,7 @@
 )]
 
 mod bystander;
-// mod clock;
+mod clock;
 mod frames;
 mod handshake;
 // mod hooks;
