@@ -17,7 +17,7 @@ mod bystander;
 mod clock;
 mod frames;
 mod handshake;
-// mod hooks;
+mod hooks;
 // mod load;
 mod log;
 mod messages;
