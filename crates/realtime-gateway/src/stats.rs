@@ -50,7 +50,7 @@ macro_rules! stats {
 stats! {
     /// Sessions that the shutdown deadline cut off.
     aborted,
-    /// Sessions that have ended.
+    /// Sessions that have ended, but for those in `aborted`.
     closed,
     /// Connections of `serve` that failed before a session: no valid HTTP, a timeout, or no TLS.
     connections_failed,

@@ -6,7 +6,9 @@
 //! peer is slow.
 
 use std::{
+    future::{self, Future},
     io::{self, IoSlice},
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
 };
@@ -14,6 +16,7 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     sync::{Notify, futures::Notified},
+    task::unconstrained,
     time::Instant,
 };
 
@@ -34,7 +37,8 @@ pub(crate) struct Outbox {
 
 struct State {
     queue: Queue,
-    writer: Writer,
+    /// `None` after the end: whoever keeps a session must not keep its socket.
+    writer: Option<Writer>,
     /// The session's task, once it has looked at the socket.
     task: Option<Waker>,
     /// Since when the socket takes nothing of what waits.
@@ -71,7 +75,7 @@ impl Outbox {
     pub(crate) fn new(writer: Writer, limits: QueueLimits, budget: Arc<Budget>) -> Self {
         let state = State {
             queue: Queue::new(),
-            writer,
+            writer: Some(writer),
             task: None,
             blocked: None,
             unflushed: false,
@@ -217,7 +221,22 @@ impl Outbox {
 
     /// Ends the direction to the peer.
     pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|state| state.writer.poll_shutdown(cx))
+        self.with(|state| match &mut state.writer {
+            Some(writer) => writer.poll_shutdown(cx),
+            None => Poll::Ready(Ok(())),
+        })
+    }
+
+    /// Gives up what waits, and the socket. The session has ended, though the application may keep
+    /// it for as long as it likes.
+    pub(crate) fn release(&self) {
+        self.with(|state| {
+            state.sealed = true;
+            state.queue = Queue::new();
+            state.writer = None;
+            state.task = None;
+        });
+        self.room.notify_waiters();
     }
 }
 
@@ -236,7 +255,16 @@ impl State {
         if self.blocked.is_some() || self.failed.is_some() {
             return;
         }
-        match self.pump(&mut Context::from_waker(&task)) {
+        // Whoever sends a lot in one turn has used up its budget of tokio's for that turn, and
+        // would find every socket blocked, however fast its peer reads.
+        let written = {
+            let written = unconstrained(future::poll_fn(|cx| Poll::Ready(self.pump(cx))));
+            pin!(written).poll(&mut Context::from_waker(&task))
+        };
+        let Poll::Ready(written) = written else {
+            return;
+        };
+        match written {
             Ok(Pumped::Done) => {}
             // The task keeps the time of a peer that takes nothing, and tells it of gaps.
             Ok(Pumped::Blocked | Pumped::TellGap(_)) => task.wake(),
@@ -252,6 +280,9 @@ impl State {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
+        let Some(writer) = &mut self.writer else {
+            return Ok(Pumped::Done);
+        };
         loop {
             if let (Some(missed), false) = (self.queue.notice_due(), self.sealed) {
                 return Ok(Pumped::TellGap(missed));
@@ -261,7 +292,7 @@ impl State {
             if count == 0 {
                 break;
             }
-            match self.writer.poll_write(cx, &slices[..count]) {
+            match writer.poll_write(cx, &slices[..count]) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(taken)) => {
                     self.queue.advance(taken);
@@ -276,7 +307,7 @@ impl State {
             }
         }
         if self.unflushed {
-            match self.writer.poll_flush(cx) {
+            match writer.poll_flush(cx) {
                 Poll::Ready(flushed) => {
                     flushed?;
                     self.unflushed = false;

@@ -67,6 +67,7 @@ pub(crate) fn spawn(
 /// The shutdown deadline has passed while the session was still closing.
 async fn aborted(shared: &Shared, session: &Session) {
     shared.stats.aborted.add(1);
+    session.0.outbox.release();
     shared.hub.remove(session);
     let out = unregister(shared, session);
     if tokio::time::timeout(Duration::from_secs(1), out)
@@ -100,6 +101,8 @@ async fn run(shared: &Shared, mut live: Live) {
     }
     let info = session.close_info().unwrap_or_else(going_away);
     disconnect(shared, &mut live, &info).await;
+    drop(live);
+    session.0.outbox.release();
     if connected {
         run_disconnect_hooks(shared, &session, &info).await;
     }

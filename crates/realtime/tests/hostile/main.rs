@@ -18,7 +18,7 @@ mod clock;
 mod frames;
 mod handshake;
 mod hooks;
-// mod load;
+mod load;
 mod log;
 mod messages;
 mod support;

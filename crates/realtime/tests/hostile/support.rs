@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::oneshot,
+    sync::{RwLock, oneshot},
     task::JoinHandle,
 };
 
@@ -46,9 +46,13 @@ pub fn anonymous() -> IdentityKey {
     IdentityKey::new("", "anonymous")
 }
 
+/// Descriptors and memory are the whole process's: tests that count them run alone.
+static TURN: RwLock<()> = RwLock::const_new(());
+
 pub struct Server {
     pub gateway: Gateway,
     pub addr: SocketAddr,
+    _turn: Box<dyn Send>,
     bystander: Bystander,
     stop: oneshot::Sender<()>,
     task: JoinHandle<io::Result<()>>,
@@ -59,8 +63,19 @@ impl Server {
         Self::under(Host::Ours, gateway, Request::new("/ws")).await
     }
 
+    /// Starts when no other server of this process is left, and until it has finished no other
+    /// starts.
+    pub async fn alone(gateway: Gateway) -> Self {
+        let turn = Box::new(TURN.write().await);
+        Self::with(turn, Host::Ours, gateway, Request::new("/ws")).await
+    }
+
     /// The request is the bystander's.
     pub async fn under(host: Host, gateway: Gateway, request: Request) -> Self {
+        Self::with(Box::new(TURN.read().await), host, gateway, request).await
+    }
+
+    async fn with(turn: Box<dyn Send>, host: Host, gateway: Gateway, request: Request) -> Self {
         log::capture();
         count_panics();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -88,6 +103,7 @@ impl Server {
         Self {
             gateway,
             addr,
+            _turn: turn,
             bystander,
             stop,
             task,
@@ -144,24 +160,35 @@ impl Server {
 
     /// The same, after so many panics that the test has brought about on purpose.
     pub async fn finish_after(self, panics: usize) {
+        self.finish_with(panics, async {}).await;
+    }
+
+    /// The same, with something to be done after the bystander's last answer.
+    pub async fn finish_with<T>(self, panics: usize, last: impl Future<Output = T>) -> T {
         let Self {
             gateway,
             bystander,
             stop,
             task,
+            _turn,
             ..
         } = self;
         bystander.leave().await;
+        let result = last.await;
         drop(stop);
         within("the end of the server", task)
             .await
             .unwrap()
             .unwrap();
         let stats = gateway.stats();
-        assert_eq!((stats.open, stats.opened), (0, stats.closed));
+        assert_eq!(
+            (stats.open, stats.opened),
+            (0, stats.closed + stats.aborted)
+        );
         assert_eq!((stats.queued_bytes, stats.assembling_bytes), (0, 0));
         assert_eq!(PANICS.get(), panics, "panics of this test's tasks");
         log::check();
+        result
     }
 }
 
