@@ -204,3 +204,33 @@ async fn a_peer_that_takes_no_byte_for_10_seconds_is_gone_under_every_policy() {
         assert_eq!(gateway.stats().open, 0);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_hangs_is_waited_for_5_seconds() {
+    let ends = Ends::default();
+    let hangs = async || std::future::pending::<()>().await;
+    let gateway = gateway().on_connect(hangs).build().unwrap();
+    let begun = Instant::now();
+    let mut client = connect(&gateway, 65_536).await;
+    assert_eq!(client.closed().await.unwrap().0, 1011);
+    assert!(seconds(5..7).contains(&begun.elapsed()));
+    drop(client);
+    gateway.shutdown().await;
+    let stats = gateway.stats();
+    assert_eq!((stats.hooks_abandoned, stats.connects_refused), (1, 1));
+
+    let builder = ends.hear(realtime::gateway().on_disconnect(hangs));
+    let gateway = builder.build().unwrap();
+    let mut client = connect(&gateway, 65_536).await;
+    let begun = Instant::now();
+    client.close(1000, "").await.unwrap();
+    assert_eq!(client.closed().await.unwrap().0, 1000);
+    drop(client);
+    ends.one().await;
+    assert!(seconds(5..7).contains(&begun.elapsed()));
+    gateway.shutdown().await;
+    assert_eq!(
+        (gateway.stats().hooks_abandoned, gateway.stats().open),
+        (1, 0)
+    );
+}

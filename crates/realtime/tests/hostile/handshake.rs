@@ -1,11 +1,16 @@
 //! Requests that are no proper handshake, or come from where they may not.
 
+use std::time::{Duration, Instant};
+
 use realtime::{Identity, auth::StaticToken, gateway};
 use realtime_testkit::{
     client::{Request, raw_http},
     wait::until,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::{
     log::SECRET,
@@ -379,10 +384,10 @@ async fn frames_glued_to_the_handshake_are_handled() {
         let server = Server::under(host, gateway, Request::new("/ws")).await;
         let frame = |n: u8| {
             let text = format!(r#"{{"id":"{n}","route":"echo","data":{n}}}"#);
-            Client::<tokio::net::TcpStream>::text_frame(&text)
+            Client::<TcpStream>::text_frame(&text)
         };
         let bytes = [&with(&[])[..], &frame(1), &frame(2)].concat();
-        let mut stream = tokio::net::TcpStream::connect(server.addr).await.unwrap();
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
         stream.write_all(&bytes).await.unwrap();
         let mut answer = Vec::new();
         let both = |answer: &[u8]| String::from_utf8_lossy(answer).contains(r#""data":2"#);
@@ -397,4 +402,59 @@ async fn frames_glued_to_the_handshake_are_handled() {
         server.until_alone().await;
         server.finish().await;
     }
+}
+
+/// Writes bytes with pauses until the server closes, and says how long it took.
+async fn patience(addr: std::net::SocketAddr, bytes: &[u8]) -> Duration {
+    let begun = Instant::now();
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let (mut read, mut write) = stream.split();
+    let dripping = async {
+        for byte in bytes {
+            if write.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut answer = Vec::new();
+    let closed = async { while let Ok(1..) = read.read_buf(&mut answer).await {} };
+    let deadline = tokio::time::sleep(Duration::from_secs(15));
+    tokio::select! {
+        () = closed => {}
+        () = dripping => {}
+        () = deadline => panic!("the server doesn't close"),
+    }
+    assert!(matches!(statuses(&answer)[..], [] | [408]));
+    begun.elapsed()
+}
+
+/// `axum::serve` has no such limit, and a gateway can't give it one.
+#[tokio::test]
+async fn a_handshake_that_does_not_come_is_waited_for_10_seconds() {
+    let server = Server::start(gateway().router(router()).build().unwrap()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let secured = listener.local_addr().unwrap();
+    let app = axum::Router::new();
+    let tls = realtime::serve(listener, app, gateway().build().unwrap()).secure(|tcp| async move {
+        std::future::pending::<()>().await;
+        Ok(tcp)
+    });
+    let tls = tokio::spawn(tls.until(std::future::pending::<()>()));
+    let head = with(&[]);
+    let waited = tokio::join!(
+        patience(server.addr, b""),
+        patience(server.addr, &head),
+        patience(secured, b"\x16\x03\x01"),
+    );
+    for waited in [waited.0, waited.1, waited.2] {
+        assert!(waited > Duration::from_secs(9), "closed after {waited:?}");
+    }
+    until("both are counted", async || {
+        server.stats().connections_failed == 2
+    })
+    .await;
+    tls.abort();
+    server.finish().await;
 }
