@@ -140,6 +140,26 @@ async fn a_violation_is_answered_with_a_close_that_the_peer_sees() {
     }
 }
 
+/// One who is in the middle of something, and looks at what came only when that is done.
+#[tokio::test]
+async fn a_peer_that_goes_on_sending_after_its_violation_sees_the_close_too() {
+    for host in HOSTS {
+        let gateway = gateway().router(router()).build().unwrap();
+        let server = Server::under(host, gateway, Request::new("/ws")).await;
+        let mut client = server.connect().await;
+        client.send_raw(&masked(3, true, b"")).await.unwrap();
+        until("it is found out", async || server.stats().violations == 1).await;
+        for _ in 0..20 {
+            client.send_raw(&[0xff; 16 * 1024]).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(client.closed().await.unwrap().0, 1002);
+        drop(client);
+        server.until_alone().await;
+        server.finish().await;
+    }
+}
+
 #[tokio::test]
 async fn many_small_fragments_below_the_limits_are_one_message() {
     let server = Server::start(gateway().router(router()).build().unwrap()).await;
@@ -283,15 +303,19 @@ async fn a_peer_that_only_drips_bytes_answers_no_ping() {
     let builder = builder.pong_timeout(Some(Duration::from_millis(400)));
     let server = Server::start(builder.build().unwrap()).await;
     let mut client = server.connect().await;
+    let mut lively = server.connect().await;
     let frame = masked(1, true, &[b' '; 60_000]);
     let mut bytes = frame.iter();
     let found_out = async || {
+        lively.send_frame(10, true, b"unasked").await.unwrap();
         let _closed = client.send_raw(&[*bytes.next().unwrap()]).await;
         server.stats().pong_timeouts == 1
     };
     until("it is found out", found_out).await;
     assert_eq!(client.closed().await, Some((3012, "pong timeout".into())));
-    drop(client);
+    let answer = lively.request("echo", json!(1)).await.unwrap();
+    assert_eq!(answer["data"], 1, "who sends whole frames is alive");
+    drop((client, lively));
     server.until_alone().await;
     server.finish().await;
 }
