@@ -170,6 +170,9 @@ async fn past_the_budget_for_queues_only_the_fullest_is_closed() {
     server.finish().await;
 }
 
+/// Other tests of this process begin and end, and a runtime has a few descriptors of its own.
+const SPARE: usize = 16;
+
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
@@ -217,7 +220,7 @@ async fn resets_in_mid_handshake_leave_nothing_behind() {
     .await;
     let as_before = async || {
         let now = (descriptors(), Handle::current().metrics().num_alive_tasks());
-        now.0 <= before.0 && now.1 <= before.1
+        now.0 <= before.0 + SPARE && now.1 <= before.1
     };
     until("descriptors and tasks are back", as_before).await;
     let stats = server.stats();
@@ -251,7 +254,7 @@ async fn ten_thousand_connections_that_come_and_go_leave_nothing_behind() {
         server.until_alone().await;
         assert_eq!(server.stats().closed, (half * HALF) as u64);
         until("descriptors and tasks are back", async || {
-            descriptors() <= before.0 && tasks.num_alive_tasks() <= before.1
+            descriptors() <= before.0 + SPARE && tasks.num_alive_tasks() <= before.1
         })
         .await;
         held.push(memory());
