@@ -35,7 +35,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 ///
 /// It does what an embedding host must see to itself: a timeout for slow requests, bounded
 /// buffers, `TCP_NODELAY`, the peer's address as [`PeerAddr`], and at the end draining of the
-/// gateway's sessions, then of the server.
+/// gateway's sessions, then of the server. A gateway can't do it for its host: under `axum::serve`,
+/// for one, a client may take as long as it likes for its request.
 pub fn serve<A>(listener: TcpListener, app: A, gateway: Gateway) -> Serve<A> {
     let secure = Arc::new(|tcp| Box::pin(async move { Ok(Box::new(tcp) as BoxStream) }) as Secured);
     Serve {

@@ -178,6 +178,7 @@ impl Live {
                 self.malformed += 1;
                 let error: BoxError = error.into();
                 self.answer_error(None, &error);
+                self.report(ErrorStage::Message, error);
                 if self.malformed >= MALFORMED {
                     let reason = "too many malformed messages";
                     self.fail(
@@ -186,7 +187,6 @@ impl Live {
                         reason,
                     );
                 }
-                self.report(ErrorStage::Message, error);
             }
         }
     }

@@ -31,6 +31,9 @@ pub(crate) use run::{going_away, spawn};
 
 /// One connected client. Cheap to clone; every clone is the same session.
 ///
+/// Keep it for as long as you like: once the session has ended, it holds neither its socket nor
+/// what waited for the client.
+///
 /// # Order
 /// What one task sends to a session, by [`send`](Self::send) and by
 /// [`Gateway::broadcast`](crate::Gateway::broadcast) in any mixture, arrives in that order.

@@ -230,11 +230,11 @@ impl Outbox {
     /// Gives up what waits, and the socket. The session has ended, though the application may keep
     /// it for as long as it likes.
     pub(crate) fn release(&self) {
-        self.with(|state| {
+        // Dropped without the lock: that closes the connection.
+        let _released = self.with(|state| {
             state.sealed = true;
             state.queue = Queue::new();
-            state.writer = None;
-            state.task = None;
+            (state.writer.take(), state.task.take())
         });
         self.room.notify_waiters();
     }

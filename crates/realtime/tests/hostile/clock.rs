@@ -225,6 +225,11 @@ async fn a_hook_that_hangs_is_waited_for_5_seconds() {
     let begun = Instant::now();
     client.close(1000, "").await.unwrap();
     assert_eq!(client.closed().await.unwrap().0, 1000);
+    client.eof().await;
+    assert!(
+        seconds(0..3).contains(&begun.elapsed()),
+        "the hook keeps no connection"
+    );
     drop(client);
     ends.one().await;
     assert!(seconds(5..7).contains(&begun.elapsed()));
