@@ -163,12 +163,18 @@ impl Gateway {
                     Ok(Ok(stream)) => {
                         session::spawn(&waiting, slot, TokioIo::new(stream), identity, remote_addr);
                     }
-                    Ok(Err(error)) => tracing::debug!(
-                        target: "realtime::admission", %error, "the upgrade failed",
-                    ),
-                    Err(_) => tracing::debug!(
-                        target: "realtime::admission", "the upgrade did not follow the 101",
-                    ),
+                    Ok(Err(error)) => {
+                        waiting.stats.upgrades_failed.add(1);
+                        tracing::debug!(
+                            target: "realtime::admission", %error, "the upgrade failed",
+                        );
+                    }
+                    Err(_) => {
+                        waiting.stats.upgrades_failed.add(1);
+                        tracing::debug!(
+                            target: "realtime::admission", "the upgrade did not follow the 101",
+                        );
+                    }
                 },
             }
         });

@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, ErrorContext, ErrorStage, Session, admission::Admission, budget::Budget,
-    gateway::WeakGateway, hooks::Hooks, hub::Hub, middleware::MessageService,
+    gateway::WeakGateway, hooks::Hooks, hub::Hub, log::Chain, middleware::MessageService,
     middleware::StackFactory, origin::OriginPolicy, peer::TrustedProxies, router::RouteTable,
     router::RouterService, stats::Counters,
 };
@@ -177,7 +177,8 @@ impl Shared {
         {
             let code = Some(CloseCode::MESSAGE_TOO_BIG);
             let reason = "too much unfinished data on this server";
-            fullest.end(DisconnectInfo::new(Initiator::Error, code, reason));
+            let info = DisconnectInfo::new(Initiator::Error, code, reason);
+            fullest.end_counted(&self.stats.violations, info);
         }
     }
 
@@ -218,20 +219,5 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared")
             .field("node", &self.node)
             .finish_non_exhaustive()
-    }
-}
-
-/// An error with its causes, on one line.
-pub(crate) struct Chain<'e>(pub(crate) &'e (dyn std::error::Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }

@@ -24,7 +24,7 @@ use realtime_core::{
     presence::{SessionInfo, SessionKey},
 };
 
-use crate::{SendError, SendErrorKind, shared::Shared, transport::Writer};
+use crate::{SendError, SendErrorKind, shared::Shared, stats::Counter, transport::Writer};
 
 use latch::CloseLatch;
 use outbox::{Outbox, Refused};
@@ -32,6 +32,9 @@ use queue::QueueLimits;
 pub(crate) use run::{going_away, spawn};
 
 /// One connected client. Cheap to clone; every clone is the same session.
+///
+/// Keep it for as long as you like: once the session has ended, it holds neither its socket nor
+/// what waited for the client.
 ///
 /// # Order
 /// What one task sends to a session, by [`send`](Self::send) and by
@@ -230,14 +233,18 @@ impl Session {
         first
     }
 
+    /// Ends the session, and counts it if this is the first cause.
+    pub(crate) fn end_counted(&self, counter: &Counter, info: DisconnectInfo) {
+        if self.end(info) {
+            counter.add(1);
+        }
+    }
+
     /// Ends the session of a client that reads too slowly.
     pub(crate) fn end_slow(&self) {
         let code = Some(CloseCode::TRY_AGAIN_LATER);
-        self.end(DisconnectInfo::new(
-            Initiator::Backpressure,
-            code,
-            "slow consumer",
-        ));
+        let info = DisconnectInfo::new(Initiator::Backpressure, code, "slow consumer");
+        self.end_counted(&self.0.shared.stats.slow_consumers, info);
     }
 
     /// The bytes that wait for the client.

@@ -6,13 +6,15 @@
 //! peer is slow.
 
 use std::{
+    future::{self, Future},
     io::{self, IoSlice},
+    pin::pin,
     sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::{task::unconstrained, time::Instant};
 
 use super::queue::{Push, Queue, QueueLimits, WRITE_FRAMES};
 use crate::{
@@ -35,7 +37,8 @@ pub(crate) struct Outbox<W: Sink = Writer> {
 
 struct State<W> {
     queue: Queue,
-    writer: W,
+    /// `None` after the end: whoever keeps a session must not keep its socket.
+    writer: Option<W>,
     /// The session's task, once it has looked at the socket.
     task: Option<Waker>,
     /// Since when the socket takes nothing of what waits.
@@ -72,7 +75,7 @@ impl<W: Sink> Outbox<W> {
     pub(crate) fn new(writer: W, limits: QueueLimits, budget: Arc<Budget>) -> Self {
         let state = State {
             queue: Queue::new(),
-            writer,
+            writer: Some(writer),
             task: None,
             blocked: None,
             unflushed: false,
@@ -227,7 +230,22 @@ impl<W: Sink> Outbox<W> {
 
     /// Ends the direction to the peer.
     pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|state| state.writer.poll_shutdown(cx))
+        self.with(|state| match &mut state.writer {
+            Some(writer) => writer.poll_shutdown(cx),
+            None => Poll::Ready(Ok(())),
+        })
+    }
+
+    /// Gives up what waits, and the socket. The session has ended, though the application may keep
+    /// it for as long as it likes.
+    pub(crate) fn release(&self) {
+        // Dropped without the lock: that closes the connection.
+        let _released = self.with(|state| {
+            state.sealed = true;
+            state.queue = Queue::new();
+            (state.writer.take(), state.task.take())
+        });
+        self.room.notify_waiters();
     }
 }
 
@@ -246,7 +264,16 @@ impl<W: Sink> State<W> {
         if self.blocked.is_some() || self.failed.is_some() {
             return;
         }
-        match self.pump(&mut Context::from_waker(&task)) {
+        // Whoever sends a lot in one turn has used up its budget of tokio's for that turn, and
+        // would find every socket blocked, however fast its peer reads.
+        let written = {
+            let written = unconstrained(future::poll_fn(|cx| Poll::Ready(self.pump(cx))));
+            pin!(written).poll(&mut Context::from_waker(&task))
+        };
+        let Poll::Ready(written) = written else {
+            return;
+        };
+        match written {
             Ok(Pumped::Done) => {}
             // The task keeps the time of a peer that takes nothing, and tells it of gaps.
             Ok(Pumped::Blocked | Pumped::TellGap(_)) => task.wake(),
@@ -262,6 +289,9 @@ impl<W: Sink> State<W> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
+        let Some(writer) = &mut self.writer else {
+            return Ok(Pumped::Done);
+        };
         loop {
             if let (Some(missed), false) = (self.queue.notice_due(), self.sealed) {
                 return Ok(Pumped::TellGap(missed));
@@ -271,7 +301,7 @@ impl<W: Sink> State<W> {
             if count == 0 {
                 break;
             }
-            match self.writer.poll_write(cx, &slices[..count]) {
+            match writer.poll_write(cx, &slices[..count]) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(taken)) => {
                     self.queue.advance(taken);
@@ -286,7 +316,7 @@ impl<W: Sink> State<W> {
             }
         }
         if self.unflushed {
-            match self.writer.poll_flush(cx) {
+            match writer.poll_flush(cx) {
                 Poll::Ready(flushed) => {
                     flushed?;
                     self.unflushed = false;
