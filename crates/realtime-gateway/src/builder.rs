@@ -14,7 +14,7 @@ use tower_layer::{Identity as NoLayer, Layer, Stack};
 use tower_service::Service;
 
 use crate::{
-    Backpressure, BuildError, BuildErrorKind, Config, Gateway, Inbound, Router,
+    Backpressure, BuildError, BuildErrorKind, Config, Gateway, Inbound, PresenceDown, Router,
     extract::{ConnectContext, DisconnectContext, ErrorHookContext},
     hooks::{Hook, Hooks},
     middleware::stack_factory,
@@ -184,6 +184,8 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         presence_ttl: Option<Duration>,
         /// See [`Config::require_presence`].
         require_presence: bool,
+        /// See [`Config::presence_down`].
+        presence_down: PresenceDown,
         /// See [`Config::queue_budget`].
         queue_budget: usize,
         /// See [`Config::assembly_budget`].

@@ -56,6 +56,9 @@ pub struct Config {
     /// Whether a session is refused when it can't be registered in presence. Otherwise it is
     /// registered when presence is back. Default: no.
     pub require_presence: bool,
+    /// What a message to one identity does when presence can't say where it is online. Default:
+    /// fail.
+    pub presence_down: PresenceDown,
     /// How many bytes may wait in the queues of all sessions together; past it the fullest
     /// session is closed. Default 512 MiB.
     pub queue_budget: usize,
@@ -91,6 +94,23 @@ pub enum Backpressure {
     DropOldest,
 }
 
+/// What a message to one identity does when presence can't say where it is online.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum PresenceDown {
+    /// It goes to all nodes, each of which looks for the identity among its own sessions.
+    Broadcast,
+    /// It fails.
+    #[default]
+    Fail,
+    /// It goes to the sessions of this node only.
+    LocalOnly,
+}
+
+/// A node that lost the broker may take this much longer than another to be back.
+pub(crate) const RECONNECTING: Duration = Duration::from_secs(5);
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -108,6 +128,7 @@ impl Default for Config {
             max_authenticating: 1_000,
             presence_ttl: Some(Duration::from_secs(90)),
             require_presence: false,
+            presence_down: PresenceDown::default(),
             queue_budget: 512 << 20,
             assembly_budget: 512 << 20,
             node_id: None,

@@ -23,8 +23,8 @@ use realtime_core::{
 use tower_service::Service;
 
 use crate::{
-    ErrorStage, Gateway, admission::Slot, body::Body, handshake::Handshake, refusal::Refusal,
-    relay, session, shared::Shared,
+    ErrorStage, Gateway, admission::Slot, body::Body, handshake::Handshake, lease,
+    refusal::Refusal, session, shared::Shared,
 };
 
 /// How long the connection may take to become a WebSocket after the 101.
@@ -153,7 +153,7 @@ impl Gateway {
         let response = handshake.response().ok_or(Refusal::NotUpgradable)?;
         let remote_addr = shared.proxies.client(&request);
         slot.open();
-        relay::renew_leases(shared);
+        lease::spawn(shared);
         let waiting = Arc::clone(shared);
         shared.tasks.spawn(async move {
             tokio::select! {

@@ -17,14 +17,14 @@ use realtime_core::{
     presence::AnyPresence,
 };
 use realtime_websocket::{Kind, frame};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, ErrorContext, ErrorStage, Session, admission::Admission, budget::Budget,
-    gateway::WeakGateway, hooks::Hooks, hub::Hub, log::Chain, middleware::MessageService,
-    middleware::StackFactory, origin::OriginPolicy, peer::TrustedProxies, router::RouteTable,
-    router::RouterService, stats::Counters,
+    gateway::WeakGateway, health::Watched, hooks::Hooks, hub::Hub, lease::Leaving, log::Chain,
+    middleware::MessageService, middleware::StackFactory, origin::OriginPolicy,
+    peer::TrustedProxies, router::RouteTable, router::RouterService, stats::Counters,
 };
 
 /// How many error reports may be under way to the error hooks at once.
@@ -60,6 +60,11 @@ pub(crate) struct Shared {
     pub(crate) abort: CancellationToken,
     pub(crate) started: AtomicBool,
     pub(crate) leasing: AtomicBool,
+    pub(crate) leaving: Leaving,
+    /// Leases are to be renewed at once.
+    pub(crate) renew_now: Notify,
+    pub(crate) broker_link: Watched,
+    pub(crate) presence_link: Watched,
     table: Arc<RouteTable>,
     stack: StackFactory,
     error_reports: Arc<Semaphore>,
@@ -123,6 +128,10 @@ impl Shared {
             abort: CancellationToken::new(),
             started: AtomicBool::new(false),
             leasing: AtomicBool::new(false),
+            leaving: Leaving::new(),
+            renew_now: Notify::new(),
+            broker_link: Watched::new(),
+            presence_link: Watched::new(),
             table: Arc::new(parts.table),
             stack: parts.stack,
             error_reports: Arc::new(Semaphore::new(ERROR_REPORTS)),

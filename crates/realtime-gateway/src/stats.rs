@@ -50,6 +50,8 @@ macro_rules! stats {
 stats! {
     /// Sessions that the shutdown deadline cut off.
     aborted,
+    /// How often the link to the broker went down.
+    broker_outages,
     /// Sessions that have ended, but for those in `aborted`.
     closed,
     /// Connections of `serve` that failed before a session: no valid HTTP, a timeout, or no TLS.
@@ -79,6 +81,8 @@ stats! {
     panics,
     /// Sessions whose peer answered no ping.
     pong_timeouts,
+    /// How often the presence store went down.
+    presence_outages,
     /// Messages that were received and passed to a handler.
     received,
     /// Requests that were refused.

@@ -240,6 +240,11 @@ impl Session {
         }
     }
 
+    /// Tells the client that it may have missed so many messages of other nodes.
+    pub(crate) fn note_missed(&self, messages: u64) {
+        self.0.outbox.note_missed(messages);
+    }
+
     /// Ends the session of a client that reads too slowly.
     pub(crate) fn end_slow(&self) {
         let code = Some(CloseCode::TRY_AGAIN_LATER);

@@ -175,6 +175,12 @@ impl<W: Sink> Outbox<W> {
         self.with(|state| state.queue.set_ping(frame));
     }
 
+    /// Messages were lost elsewhere: the peer is told before its next data.
+    pub(crate) fn note_missed(&self, messages: u64) {
+        self.with(|state| state.queue.note_missed(messages));
+        self.wake_task();
+    }
+
     pub(crate) fn set_notice(&self, frame: Bytes, told: u64) {
         self.with(|state| state.queue.set_notice(frame, told));
     }

@@ -16,16 +16,14 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, future::join};
-use realtime_core::{
-    BoxError, CloseCode, DisconnectInfo, Identity, Initiator,
-    presence::{Presence, PresenceError},
-};
+use realtime_core::{BoxError, CloseCode, DisconnectInfo, Identity, Initiator, presence::Presence};
 use realtime_websocket::{Decoder, Limits, Role, frame};
 
 use super::{Session, dispatch::Dispatch, live::Live, outbox::Pumped, read::FrameReader};
 use crate::{
     ErrorStage,
     admission::Slot,
+    lease,
     log::Chain,
     middleware::panicked,
     shared::Shared,
@@ -69,7 +67,7 @@ async fn aborted(shared: &Shared, session: &Session) {
     shared.stats.aborted.add(1);
     session.0.outbox.release();
     shared.hub.remove(session);
-    let out = unregister(shared, session);
+    let out = lease::unregister(shared, session);
     if tokio::time::timeout(Duration::from_secs(1), out)
         .await
         .is_err()
@@ -228,7 +226,7 @@ async fn disconnect(shared: &Shared, live: &mut Live, info: &DisconnectInfo) {
             }
         };
         let books = async {
-            if let Err(error) = unregister(shared, &session).await {
+            if let Err(error) = lease::unregister(shared, &session).await {
                 // The lease ends it.
                 shared.report(ErrorStage::Presence, error, Some(session.clone()));
             }
@@ -254,10 +252,6 @@ fn finish(dispatch: &mut Dispatch, cx: &mut Context<'_>) -> Poll<()> {
             tracing::debug!(target: "realtime::message", %error, "failed after the session closed");
         }
     })
-}
-
-async fn unregister(shared: &Shared, session: &Session) -> Result<(), PresenceError> {
-    shared.presence.unregister(&[session.key()]).await
 }
 
 fn close_frame(info: &DisconnectInfo) -> Bytes {
