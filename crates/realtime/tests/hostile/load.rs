@@ -24,6 +24,7 @@ async fn a_slow_reader_is_closed_and_costs_no_more_than_its_queue() {
     const QUEUE: u64 = 100_000;
     let ends = Ends::default();
     let builder = gateway().router(router()).queue_bytes(QUEUE as usize);
+    let builder = builder.write_timeout(None);
     let server = Server::start(ends.hear(builder).build().unwrap()).await;
     let mut client = server.connect_narrow().await;
     let session = server.session().await;
@@ -137,7 +138,8 @@ async fn past_the_budget_for_queues_only_the_fullest_is_closed() {
         .router(router())
         .queue_budget(BUDGET as usize)
         .queue_messages(1 << 20)
-        .queue_bytes(1 << 30);
+        .queue_bytes(1 << 30)
+        .write_timeout(None);
     let server = Server::start(builder.build().unwrap()).await;
     let mut clients = Vec::new();
     let mut sessions = Vec::new();
@@ -289,7 +291,7 @@ async fn a_shutdown_tells_a_thousand_sessions_and_ends_in_time() {
             session.send("m", &large).unwrap();
         }
     }
-    let shutdown = gateway.shutdown_within(Duration::from_secs(3));
+    let shutdown = gateway.shutdown_within(Duration::from_secs(5));
     let report = server
         .finish_with(0, within("the shutdown", shutdown))
         .await;
