@@ -1,11 +1,14 @@
-//! Requests that are no proper handshake, or come from where they may not.
+//! Requests that are no proper handshake, or no request at all.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
-use realtime::{Identity, auth::StaticToken, gateway};
+use realtime::gateway;
 use realtime_testkit::{
-    client::{Request, raw_http},
-    wait::until,
+    client::{Client, Request},
+    wait::{until, within},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,37 +16,9 @@ use tokio::{
 };
 
 use crate::{
-    log::SECRET,
-    support::{Host, Server, exchange, router, statuses, until_closed},
+    http::{LINES, exchange, head, replaced, start, statuses, until_closed, with},
+    support::{HOSTS, Host, Server, router},
 };
-
-const LINES: [&str; 5] = [
-    "Host: gateway.test",
-    "Upgrade: websocket",
-    "Connection: Upgrade",
-    "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-];
-
-fn head(first: &str, lines: &[&str]) -> Vec<u8> {
-    [&[first], lines, &["", ""]].concat().join("\r\n").into()
-}
-
-fn start() -> String {
-    format!("GET /ws?token={SECRET} HTTP/1.1")
-}
-
-/// A proper request with more lines.
-fn with(lines: &[&str]) -> Vec<u8> {
-    head(&start(), &[&LINES, lines].concat())
-}
-
-/// A proper request with these lines in place of those of the same name; `""` is none.
-fn replaced(name: &str, by: &[&str]) -> Vec<u8> {
-    let mut lines = LINES.to_vec();
-    lines.retain(|line| !line.starts_with(&format!("{name}:")));
-    head(&start(), &[&lines, by].concat())
-}
 
 #[tokio::test]
 async fn what_is_no_handshake_is_refused_with_what_was_expected() {
@@ -151,7 +126,7 @@ async fn what_is_no_http_is_answered_with_400_or_closed() {
         ),
         ("HTTP/9", head("GET /ws HTTP/9.9", &LINES)),
     ];
-    for host in [Host::Ours, Host::Axum] {
+    for host in HOSTS {
         let gateway = gateway().router(router()).build().unwrap();
         let server = Server::under(host, gateway, Request::new("/ws")).await;
         for (what, bytes) in &rows {
@@ -193,7 +168,7 @@ async fn a_body_never_becomes_a_second_request() {
             with(&["Content-Length: 0", "Content-Length: 5"]),
         ),
     ];
-    for host in [Host::Ours, Host::Axum] {
+    for host in HOSTS {
         let gateway = gateway().router(router()).build().unwrap();
         let server = Server::under(host, gateway, Request::new("/ws")).await;
         for (what, request) in &rows {
@@ -236,150 +211,9 @@ async fn a_head_that_is_too_large_is_refused() {
     server.finish().await;
 }
 
-/// What is refused for its origin, what isn't, and in either case not because of authentication.
-#[tokio::test]
-async fn origins_are_judged_by_host_and_port() {
-    let listed = ["*.example.com", "https://app.site.example:8443", "null"];
-    let rows: &[(&str, &[&str], u16)] = &[
-        ("same", &["http://gateway.test"], 101),
-        ("same, TLS before us", &["https://gateway.test"], 101),
-        ("upper case", &["HTTP://GATEWAY.TEST"], 101),
-        ("same, port", &["http://gateway.test:80"], 101),
-        ("other port", &["http://gateway.test:8080"], 403),
-        ("no origin", &[], 101),
-        ("listed below", &["https://a.b.example.com"], 101),
-        ("listed itself", &["https://example.com"], 403),
-        ("no dot", &["https://xexample.com"], 403),
-        ("suffix", &["https://app.example.com.evil"], 403),
-        ("prefix", &["https://evilgateway.test"], 403),
-        ("user", &["https://app.example.com@evil.example"], 403),
-        ("backslash", &["https://evil.example\\.example.com"], 403),
-        ("listed with port", &["https://app.site.example:8443"], 101),
-        ("another port", &["https://app.site.example"], 403),
-        ("another scheme", &["http://app.site.example:8443"], 403),
-        ("a default port", &["https://app.example.com:443"], 101),
-        ("not a default port", &["https://app.example.com:444"], 403),
-        ("null, listed", &["null"], 101),
-        ("file", &["file://"], 403),
-        ("empty", &[""], 403),
-        ("two", &["http://gateway.test", "http://gateway.test"], 403),
-        ("a list", &["http://gateway.test, http://evil.example"], 403),
-        ("spaces", &["http://gateway.test http://evil.example"], 403),
-    ];
-    let builder = gateway().router(router()).origin_patterns(listed);
-    let server = Server::start(builder.build().unwrap()).await;
-    for (what, origins, status) in rows {
-        let lines: Vec<_> = origins.iter().map(|o| format!("Origin: {o}")).collect();
-        let request = with(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-        let answer = raw_http(server.addr, &request).await.unwrap();
-        assert_eq!(answer.status, *status, "{what}");
-        assert!(!answer.head.contains("example"), "the list is not shown");
-    }
-    let v6 = replaced("Host", &["Host: [::1]:80", "Origin: http://[0:0:0::1]"]);
-    assert_eq!(raw_http(server.addr, &v6).await.unwrap().status, 101);
-    let refused = rows.iter().filter(|row| row.2 == 403).count() as u64;
-    assert_eq!(server.stats().refused, refused);
-    server.until_alone().await;
-    server.finish().await;
-}
-
-#[tokio::test]
-async fn only_the_very_token_from_one_source_opens() {
-    let token = StaticToken::new(SECRET, Identity::new("anonymous")).unwrap();
-    let token = token.from_query("token").from_subprotocol("token.");
-    let gateway = gateway().router(router()).authenticator(token);
-    let bearer = format!("Bearer {SECRET}");
-    let me = Request::new("/ws").header("Authorization", &bearer);
-    let server = Server::under(Host::Ours, gateway.build().unwrap(), me.clone()).await;
-    let own = |value: &str| Request::new("/ws").header("Authorization", value);
-    let upper = SECRET.to_uppercase();
-    let rows = [
-        ("missing", Request::new("/ws")),
-        ("wrong", own("Bearer other")),
-        ("a prefix", own(&bearer[..bearer.len() - 1])),
-        ("longer", own(&format!("{bearer}x"))),
-        ("other case", own(&format!("Bearer {upper}"))),
-        ("twice", me.clone().header("Authorization", &bearer)),
-        ("Basic", own(&format!("Basic {SECRET}"))),
-        ("no scheme", own(SECRET)),
-        ("empty", own("Bearer ")),
-        ("non-ASCII", own(&format!("{bearer}ä"))),
-        ("over 8 KB", own(&format!("Bearer {}", "x".repeat(8193)))),
-        ("wrong query", Request::new(format!("/ws?token={upper}"))),
-        (
-            "two that differ",
-            Request::new("/ws?token=other").header("Authorization", &bearer),
-        ),
-        (
-            "a subprotocol that differs",
-            me.clone().header("Sec-WebSocket-Protocol", "token.other"),
-        ),
-    ];
-    for (what, request) in &rows {
-        let answer = request.refused(server.addr).await;
-        assert_eq!(answer.status, 401, "{what}");
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{what}");
-        assert!(!answer.head.contains(SECRET));
-    }
-    assert_eq!(server.stats().refused, rows.len() as u64);
-    for scheme in ["bearer", "BEARER", "bEaReR"] {
-        let client = own(&format!("{scheme} {SECRET}"));
-        assert!(client.connect(server.addr).await.is_ok(), "{scheme}");
-    }
-    let by_query = Request::new(format!("/ws?token={SECRET}"));
-    assert!(by_query.connect(server.addr).await.is_ok());
-    server.until_alone().await;
-    server.finish().await;
-}
-
-#[tokio::test]
-async fn no_subprotocol_or_extension_but_our_own_is_ever_echoed() {
-    let server = Server::start(gateway().router(router()).build().unwrap()).await;
-    let secret = format!("token.{SECRET}");
-    let long = vec!["chat"; 1000].join(",");
-    let rows: [(&str, &str, Option<&str>); 9] = [
-        ("ours", "realtime.json", Some("realtime.json")),
-        ("upper case", "REALTIME.JSON", Some("realtime.json")),
-        ("among others", "a, realtime.json ,b", Some("realtime.json")),
-        ("unknown", "chat", None),
-        ("empty", "", None),
-        ("alike", "realtime.json2", None),
-        ("a token alone", &secret, None),
-        ("a thousand", &long, None),
-        ("non-ASCII", "chät, ☃", None),
-    ];
-    for (what, offered, echoed) in rows {
-        let request = Request::new("/ws").header("Sec-WebSocket-Protocol", offered);
-        let client = request.connect(server.addr).await.unwrap();
-        let header = client.answer.header("sec-websocket-protocol");
-        assert_eq!(header, echoed, "{what}");
-        assert!(!client.answer.head.contains(SECRET));
-    }
-    let injected = with(&["Sec-WebSocket-Protocol: a\r\n b: c\r\nrealtime.json"]);
-    assert_eq!(statuses(&exchange(server.addr, &injected).await), [400]);
-
-    let offers = vec!["permessage-deflate; client_max_window_bits=99"; 1000].join(", ");
-    for offered in [
-        &offers[..],
-        ";;;=,,\"",
-        "x-ä; \"unclosed",
-        "permessage-deflate",
-    ] {
-        let request = Request::new("/ws").header("Sec-WebSocket-Extensions", offered);
-        let mut client = request.connect(server.addr).await.unwrap();
-        assert_eq!(client.answer.header("sec-websocket-extensions"), None);
-        let answer = client.request("echo", true.into()).await.unwrap();
-        assert_eq!(answer["data"], true);
-    }
-    server.until_alone().await;
-    server.finish().await;
-}
-
 #[tokio::test]
 async fn frames_glued_to_the_handshake_are_handled() {
-    use realtime_testkit::client::Client;
-
-    for host in [Host::Ours, Host::Axum] {
+    for host in HOSTS {
         let gateway = gateway().router(router()).build().unwrap();
         let server = Server::under(host, gateway, Request::new("/ws")).await;
         let frame = |n: u8| {
@@ -396,7 +230,7 @@ async fn frames_glued_to_the_handshake_are_handled() {
                 assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
             }
         };
-        realtime_testkit::wait::within("both answers", read).await;
+        within("both answers", read).await;
         assert_eq!(statuses(&answer), [101]);
         drop(stream);
         server.until_alone().await;
@@ -405,7 +239,7 @@ async fn frames_glued_to_the_handshake_are_handled() {
 }
 
 /// Writes bytes with pauses until the server closes, and says how long it took.
-async fn patience(addr: std::net::SocketAddr, bytes: &[u8]) -> Duration {
+async fn patience(addr: SocketAddr, bytes: &[u8]) -> Duration {
     let begun = Instant::now();
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let (mut read, mut write) = stream.split();

@@ -13,11 +13,14 @@
     reason = "what a module offers to the others is public"
 )]
 
+mod admission;
+mod backpressure;
 mod bystander;
 mod clock;
 mod frames;
 mod handshake;
 mod hooks;
+mod http;
 mod load;
 mod log;
 mod messages;

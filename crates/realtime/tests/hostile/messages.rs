@@ -251,7 +251,11 @@ async fn read_in_order(stream: &mut (impl AsyncReadExt + Unpin), count: u64) {
 /// Sends a flood whose answers nobody reads, until the server takes no more of it. Then the
 /// answers are read.
 async fn flood(routes: Router, route: &str, count: u64) {
-    let builder = gateway().router(routes).queue_messages(8).queue_bytes(8192);
+    let builder = gateway()
+        .router(routes)
+        .queue_messages(8)
+        .queue_bytes(8192)
+        .write_timeout(None);
     let server = Server::start(builder.build().unwrap()).await;
     let client = server.connect_narrow().await;
     let (mut read, mut write) = client.stream.into_split();
