@@ -14,6 +14,8 @@ setup:
     missing=()
     command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
     [ -n "${CHROMIUM:-}" ] || [ -x /usr/bin/chromium ] || missing+=(chromium fonts-dejavu-core)
+    command -v redis-server >/dev/null && command -v redis-cli >/dev/null || missing+=(redis-server redis-tools)
+    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=(rabbitmq-server)
     if [ ${#missing[@]} -gt 0 ]; then
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
             apt-get update -q
@@ -75,6 +77,10 @@ fuzz seconds="60":
 memory preload="":
     cargo test -p realtime --release --test many --no-run
     LD_PRELOAD={{preload}} cargo test -p realtime --release --test many -- --nocapture
+
+# What takes long: 50 outages of RabbitMQ by closed connections and resets, three by kill -9.
+test-long:
+    FAULT_ROUNDS=50 cargo nextest run -p realtime-broker-amqp --profile long
 
 # Every test again and again, to find what fails once in a while.
 flaky times="20":

@@ -81,6 +81,8 @@ impl Gateway {
         }
         // Undone if this future is dropped before the broker has answered, or if it says no.
         let undo = Undo(Some(shared));
+        // Before presence is asked, so that nothing that happens to it is missed.
+        lease::spawn(shared);
         if let Err(error) = shared.presence.is_online(&IdentityKey::new("", "")).await {
             if error.kind() == PresenceErrorKind::Config {
                 let context = "presence is set up wrongly";
@@ -101,7 +103,6 @@ impl Gateway {
             })?;
         undo.keep();
         relay::spawn(shared, joined, events);
-        lease::spawn(shared);
         Ok(())
     }
 
@@ -128,6 +129,12 @@ impl Gateway {
     #[must_use]
     pub fn session(&self, id: SessionId) -> Option<Session> {
         self.shared().hub.get(id)
+    }
+
+    /// All sessions of this node, as they are now.
+    #[must_use]
+    pub fn local_sessions(&self) -> Vec<Session> {
+        self.shared().hub.all()
     }
 
     /// The sessions of an identity on this node.
