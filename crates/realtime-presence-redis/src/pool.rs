@@ -5,12 +5,15 @@ use std::{sync::Arc, time::Duration};
 use fred::{
     clients::Client,
     error::Error,
-    interfaces::ClientLike,
-    types::{Builder, ConnectHandle, config::ReconnectPolicy},
+    interfaces::{ClientLike, EventInterface},
+    types::{
+        Builder, ConnectHandle,
+        config::{ReconnectPolicy, Server},
+    },
 };
 use realtime_core::{IdentityKey, presence::PresenceError};
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{Semaphore, SemaphorePermit, broadcast},
     time::timeout,
 };
 
@@ -36,8 +39,11 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Begins to connect. Commands wait for it, for as long as a command may take.
-    pub(crate) fn open(config: &RedisConfig) -> Result<Arc<Self>, PresenceError> {
+    /// Begins to connect. Commands wait for it, for as long as a command may take. Each connection
+    /// tells when it is made, the first time too.
+    pub(crate) fn open(
+        config: &RedisConfig,
+    ) -> Result<(Arc<Self>, Vec<broadcast::Receiver<Server>>), PresenceError> {
         let mut builder = Builder::from_config(config.redis.clone());
         let limit = config.timeout;
         builder
@@ -57,13 +63,16 @@ impl Pool {
             .map_err(|e| {
                 invalid("the settings of Redis make no sense".to_owned()).with_source(e)
             })?;
+        // Before they connect, so that none is missed.
+        let connected = clients.iter().map(Client::reconnect_rx).collect();
         let connecting = clients.iter().map(Client::connect).collect();
-        Ok(Arc::new(Self {
+        let pool = Self {
             clients,
             connecting,
             commands: Semaphore::new(COMMANDS),
             timeout: limit,
-        }))
+        };
+        Ok((Arc::new(pool), connected))
     }
 
     /// The connection of an identity, and a place among the commands that are under way.

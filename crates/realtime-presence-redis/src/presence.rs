@@ -75,8 +75,9 @@ impl RedisPresence {
             Link::Open { pool, .. } => Ok(Arc::clone(pool)),
             Link::Closed => Err(closed()),
             Link::Idle => {
-                let pool = Pool::open(&self.config)?;
-                let watched = watchdog::watch(Arc::clone(&pool), Arc::clone(&self.events));
+                let (pool, connected) = Pool::open(&self.config)?;
+                let events = Arc::clone(&self.events);
+                let watched = watchdog::watch(Arc::clone(&pool), connected, events);
                 *link = Link::Open {
                     pool: Arc::clone(&pool),
                     watchdog: tokio::spawn(watched),

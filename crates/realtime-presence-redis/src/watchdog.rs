@@ -2,16 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use fred::{
-    clients::Client,
-    interfaces::{ClientLike, EventInterface},
-};
+use fred::{clients::Client, interfaces::ClientLike, types::config::Server};
 use futures::{
     FutureExt, StreamExt,
     stream::{self, FuturesUnordered},
 };
 use realtime_core::{Events, presence::PresenceEvent};
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::{
+    sync::broadcast,
+    time::{MissedTickBehavior, timeout},
+};
 
 use crate::pool::Pool;
 
@@ -23,17 +23,21 @@ const DOWN: u32 = 2;
 const STUCK: u32 = 3;
 
 /// Watches until it is dropped, and tells of what it sees.
-pub(crate) async fn watch(pool: Arc<Pool>, events: Arc<Events<PresenceEvent>>) {
-    let mut reconnects = stream::select_all(pool.clients.iter().map(|client| {
-        let again = client.reconnect_rx();
-        stream::unfold(again, |mut again| async {
+pub(crate) async fn watch(
+    pool: Arc<Pool>,
+    connected: Vec<broadcast::Receiver<Server>>,
+    events: Arc<Events<PresenceEvent>>,
+) {
+    let mut reconnects = stream::select_all(connected.into_iter().map(|made| {
+        let made = stream::unfold(made, |mut made| async {
             // Whether one was missed or not, there was one.
-            match again.recv().await {
-                Err(tokio::sync::broadcast::error::RecvError::Closed) => None,
-                _ => Some(((), again)),
+            match made.recv().await {
+                Err(broadcast::error::RecvError::Closed) => None,
+                _ => Some(((), made)),
             }
-        })
-        .boxed()
+        });
+        // The first is no reconnection.
+        made.skip(1).boxed()
     }));
     let mut failures = vec![0; pool.clients.len()];
     let mut seen = Seen::Nothing;
