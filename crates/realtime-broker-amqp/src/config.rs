@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{
+    tcp::OwnedTLSConfig,
+    uri::{AMQPScheme, AMQPUri},
+};
 use realtime_core::{Namespace, broker::BrokerError};
 
 use crate::error::config as invalid;
@@ -32,6 +35,8 @@ pub struct AmqpConfig {
     pub(crate) queue_ttl: Duration,
     pub(crate) prefetch: u16,
     pub(crate) max_message: usize,
+    #[cfg(feature = "rustls")]
+    pub(crate) root_certificates: Option<String>,
 }
 
 impl AmqpConfig {
@@ -55,6 +60,8 @@ impl AmqpConfig {
             queue_ttl: Duration::from_secs(30),
             prefetch: 512,
             max_message: 8 << 20,
+            #[cfg(feature = "rustls")]
+            root_certificates: None,
         })
     }
 
@@ -117,6 +124,24 @@ impl AmqpConfig {
     pub fn with_max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes;
         self
+    }
+
+    /// Trusts these certificates, in PEM, beside the system's, for `amqps:` URLs.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn with_root_certificates(mut self, pem: impl Into<String>) -> Self {
+        self.root_certificates = Some(pem.into());
+        self
+    }
+
+    pub(crate) fn tls(&self) -> OwnedTLSConfig {
+        OwnedTLSConfig {
+            identity: None,
+            #[cfg(feature = "rustls")]
+            cert_chain: self.root_certificates.clone(),
+            #[cfg(not(feature = "rustls"))]
+            cert_chain: None,
+        }
     }
 
     /// The namespace.

@@ -29,6 +29,7 @@ pub struct RabbitMq {
     _epmd: Process,
     folder: Folder,
     ports: Ports,
+    tls: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,8 +44,20 @@ impl RabbitMq {
     ///
     /// # Panics
     /// When it can't be started.
-    #[allow(clippy::expect_used, reason = "a test fails by a panic")]
     pub async fn start() -> Self {
+        Self::launched(None).await
+    }
+
+    /// Starts a broker that speaks TLS only, with a certificate and its key in PEM.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub async fn with_tls(certificate: &str, key: &str) -> Self {
+        Self::launched(Some((certificate, key))).await
+    }
+
+    #[allow(clippy::expect_used, reason = "a test fails by a panic")]
+    async fn launched(tls: Option<(&str, &str)>) -> Self {
         let folder = Folder::new("rabbitmq");
         let ports = Ports {
             amqp: free_port(),
@@ -57,12 +70,23 @@ impl RabbitMq {
         folder.write("env.conf", "");
         folder.write("advanced.config", "[].\n");
         folder.write("plugins", "[].\n");
-        let settings = format!(
-            "listeners.tcp.1 = 127.0.0.1:{}\nnum_acceptors.tcp = 2\n\
-             disk_free_limit.absolute = 1MB\nlog.console = true\nlog.file = false\n",
-            ports.amqp
-        );
-        folder.write("rabbitmq.conf", &settings);
+        let listener = match tls {
+            None => format!("listeners.tcp.1 = 127.0.0.1:{}\n", ports.amqp),
+            Some((certificate, key)) => {
+                let certificate = folder.write("certificate.pem", certificate);
+                let key = folder.write("key.pem", key);
+                format!(
+                    "listeners.tcp = none\nlisteners.ssl.1 = 127.0.0.1:{}\n\
+                     ssl_options.certfile = {}\nssl_options.keyfile = {}\n",
+                    ports.amqp,
+                    certificate.display(),
+                    key.display(),
+                )
+            }
+        };
+        let settings = "num_acceptors.tcp = 2\ndisk_free_limit.absolute = 1MB\n\
+                        log.console = true\nlog.file = false\n";
+        folder.write("rabbitmq.conf", &format!("{listener}{settings}"));
         // A child of ours: the broker would start one that stays behind.
         let mut epmd = Command::new("epmd");
         epmd.args(["-port", &ports.epmd.to_string(), "-address", "127.0.0.1"]);
@@ -74,6 +98,7 @@ impl RabbitMq {
             _epmd: epmd,
             folder,
             ports,
+            tls: tls.is_some(),
         };
         rabbitmq.until_ready().await;
         rabbitmq
@@ -81,11 +106,21 @@ impl RabbitMq {
 
     async fn until_ready(&mut self) {
         let start = Instant::now();
-        while !answers(self.ports.amqp).await {
+        while !self.is_ready().await {
             assert!(!self.broker.has_ended(), "{}", self.last_words());
             assert!(start.elapsed() < START, "{}", self.last_words());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    async fn is_ready(&self) -> bool {
+        // Over TLS that the port is open must do: it is opened last.
+        if self.tls {
+            return TcpStream::connect(("127.0.0.1", self.ports.amqp))
+                .await
+                .is_ok();
+        }
+        answers(self.ports.amqp).await
     }
 
     fn last_words(&self) -> String {
@@ -107,7 +142,12 @@ impl RabbitMq {
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.ports.amqp)
+        let (scheme, host) = if self.tls {
+            ("amqps", "localhost")
+        } else {
+            ("amqp", "127.0.0.1")
+        };
+        format!("{scheme}://guest:guest@{host}:{}/%2f", self.ports.amqp)
     }
 
     /// Kills it, as by `kill -9`.
