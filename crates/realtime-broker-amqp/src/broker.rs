@@ -93,19 +93,24 @@ pub(crate) enum State {
 
 impl AmqpBroker {
     /// A member that has not joined yet.
-    ///
-    /// # Errors
-    /// Kind [`Config`](realtime_core::broker::BrokerErrorKind::Config), naming the setting.
-    pub fn new(config: AmqpConfig) -> Result<Self, BrokerError> {
-        config.validate()?;
+    #[must_use]
+    pub fn new(config: AmqpConfig) -> Self {
         let (requests, waiting) = mpsc::channel(WINDOW);
-        Ok(Self {
+        Self {
             config: Arc::new(config),
             events: Arc::default(),
             state: watch::Sender::new(State::Idle),
             requests,
             own: Mutex::new(Own::Idle(waiting)),
-        })
+        }
+    }
+
+    /// A member of the cluster at this URL; see [`AmqpConfig::from_url`].
+    ///
+    /// # Errors
+    /// When the URL can't be read.
+    pub fn from_url(url: impl Into<String>) -> Result<Self, BrokerError> {
+        AmqpConfig::from_url(url).map(Self::new)
     }
 
     fn own(&self) -> MutexGuard<'_, Own> {

@@ -238,7 +238,8 @@ async fn connect(
     let name = format!("realtime {} {} {role}", config.namespace, node.id);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let runtime = lapin::runtime::default_runtime().map_err(|e| refused("connecting", e))?;
-    let connected = Connection::connect_uri_with_config(url, properties, config.tls(), runtime);
+    let connected =
+        Connection::connect_uri_with_config(url, properties, config.tls.clone(), runtime);
     let connected = connected.await;
     connected.map_err(|e| refused("connecting", e))
 }
