@@ -26,8 +26,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     AmqpConfig,
-    error::{closed, config as invalid, unavailable, unknown},
-    publisher::{Request, WINDOW, is_blocked},
+    error::{blocked, closed, config as invalid, unavailable, unknown},
+    publisher::{Request, WINDOW},
+    state::State,
     supervisor::Supervisor,
 };
 
@@ -80,17 +81,6 @@ impl Own {
     }
 }
 
-/// What the link is like, as publications see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Not subscribed, or not any more.
-    Idle,
-    Up,
-    Blocked,
-    Down,
-    Closed,
-}
-
 impl AmqpBroker {
     /// A member that has not joined yet.
     #[must_use]
@@ -125,7 +115,7 @@ impl AmqpBroker {
             State::Idle => Some(unavailable(
                 "subscribe before you publish: the broker doesn't know this node yet",
             )),
-            State::Blocked => Some(is_blocked()),
+            State::Blocked => Some(blocked()),
             State::Down => Some(unavailable("the link to RabbitMQ is down")),
             State::Closed => Some(closed()),
         }

@@ -37,6 +37,7 @@ mod error;
 mod link;
 mod probe;
 mod publisher;
+mod state;
 mod supervisor;
 mod topology;
 
