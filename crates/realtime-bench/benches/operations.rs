@@ -1,8 +1,9 @@
-//! The single steps of the hot path: `cargo bench -p realtime-bench`.
+//! The single steps of the hot path: `cargo bench -p realtime-bench --bench operations`.
 
 use divan::{AllocProfiler, Bencher, black_box};
 use realtime_bench::operations;
 
+/// Counts what an operation allocates, too.
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
@@ -12,6 +13,7 @@ fn main() {
 
 #[divan::bench(args = operations::NAMES, consts = [128, 1024])]
 fn operation<const SIZE: usize>(bencher: Bencher<'_, '_>, name: &str) {
-    let mut operation = operations::prepare(name, SIZE).expect("it is one of the names");
-    bencher.bench_local(|| black_box(&mut operation).once());
+    if let Some(mut operation) = operations::prepare(name, SIZE) {
+        bencher.bench_local(|| black_box(&mut operation).once());
+    }
 }

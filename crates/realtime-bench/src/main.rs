@@ -9,9 +9,11 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let first: &(dyn Error + 'static) = &*error;
-    let chain: Vec<_> = successors(Some(first), |error: &&(dyn Error + 'static)| (*error).source())
-        .map(ToString::to_string)
-        .collect();
+    let chain: Vec<_> = successors(Some(first), |error: &&(dyn Error + 'static)| {
+        (*error).source()
+    })
+    .map(ToString::to_string)
+    .collect();
     eprintln!("error: {}", chain.join(": "));
     ExitCode::FAILURE
 }

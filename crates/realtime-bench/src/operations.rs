@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
 use realtime::{
-    IdentityKey, JsonCodec, Message, Payload,
+    IdentityKey, JsonCodec,
     broker::envelope::{Envelope, Target},
     codec::{Codec, Frame, FrameKind},
 };
@@ -87,11 +87,4 @@ pub fn prepare(name: &str, size: usize) -> Option<Operation> {
         }),
         _ => return None,
     }))
-}
-
-/// A message as a handler gets it, for whoever measures more.
-#[must_use]
-pub fn message(size: usize) -> Message {
-    let data = Payload::from(format!("\"{}\"", "x".repeat(size)));
-    Message::new("broadcast", data).unwrap_or_default()
 }

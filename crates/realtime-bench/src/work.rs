@@ -9,6 +9,8 @@ pub(crate) enum Work {
     FanOut(Shape),
     /// Every session's messages come back to it, a window of them at a time.
     Echo(Shape),
+    /// The same with an id, as requests that are answered. The peers have none, so it is an echo.
+    Request(Shape),
     /// Broadcasts at a given rate, whether or not the last one has arrived.
     Latency(Shape),
     /// A fan-out before and after one more session has stopped to read.
@@ -38,6 +40,7 @@ impl Work {
         match self {
             Self::FanOut(shape) => format!("fan-out, {}", shape.title()),
             Self::Echo(shape) => format!("echo, {}", shape.title()),
+            Self::Request(shape) => format!("request and reply, {}", shape.title()),
             Self::Latency(shape) => {
                 format!("latency at half of the floor's rate, {}", shape.title())
             }
@@ -63,6 +66,7 @@ impl fmt::Display for Work {
         let (name, shape) = match self {
             Self::FanOut(shape) => ("fan-out", shape),
             Self::Echo(shape) => ("echo", shape),
+            Self::Request(shape) => ("request", shape),
             Self::Latency(shape) => ("latency", shape),
             Self::Stalled(shape) => ("stalled", shape),
             Self::Connect(sessions) => return write!(f, "connect:{sessions}"),
@@ -81,8 +85,8 @@ impl FromStr for Work {
     fn from_str(text: &str) -> Result<Self, String> {
         parse(text).ok_or_else(|| {
             format!(
-                "expected fan-out:NxP, echo:NxP (each also NxPwW), latency:NxP, stalled:NxP or \
-                 connect:N; got {text:?}"
+                "expected fan-out:NxP, echo:NxP, request:NxP (these also NxPwW), latency:NxP, \
+                 stalled:NxP or connect:N; got {text:?}"
             )
         })
     }
@@ -104,6 +108,7 @@ fn parse(text: &str) -> Option<Work> {
     match (name, shape.window) {
         ("fan-out", _) => Some(Work::FanOut(shape)),
         ("echo", _) => Some(Work::Echo(shape)),
+        ("request", _) => Some(Work::Request(shape)),
         ("latency", 1) => Some(Work::Latency(shape)),
         ("stalled", 1) => Some(Work::Stalled(shape)),
         _ => None,
@@ -120,6 +125,7 @@ mod tests {
             "fan-out:1000x128",
             "fan-out:1000x128w16",
             "echo:100x128w16",
+            "request:100x128",
             "latency:1000x128",
             "stalled:1000x1024",
             "connect:10000",

@@ -22,6 +22,8 @@ pub(crate) enum Dialect {
 pub(crate) enum Ask {
     Broadcast,
     Echo,
+    /// An echo that is asked for with an id, where the dialect has one.
+    Request,
 }
 
 /// What a server's other frames ask of a client.
@@ -62,9 +64,10 @@ impl Dialect {
             (Self::Json, Ask::Broadcast) => (r#"{"route":"broadcast","data":""#, r#""}"#),
             (Self::Json, Ask::Echo) => (r#"{"route":"echo","data":""#, r#""}"#),
             (Self::Plain, Ask::Broadcast) => ("b", ""),
-            (Self::Plain, Ask::Echo) => ("e", ""),
+            (Self::Json, Ask::Request) => (r#"{"id":"1","route":"echo","data":""#, r#""}"#),
+            (Self::Plain, Ask::Echo | Ask::Request) => ("e", ""),
             (Self::SocketIo, Ask::Broadcast) => (r#"42["b",""#, r#""]"#),
-            (Self::SocketIo, Ask::Echo) => (r#"42["e",""#, r#""]"#),
+            (Self::SocketIo, Ask::Echo | Ask::Request) => (r#"42["e",""#, r#""]"#),
         };
         let data = "x".repeat(size.saturating_sub(head.len() + tail.len()));
         let text = [head, &data, tail].concat();
@@ -99,7 +102,7 @@ mod tests {
     #[test]
     fn messages_have_the_size_that_was_asked_for() {
         for dialect in Dialect::value_variants() {
-            for ask in [Ask::Broadcast, Ask::Echo] {
+            for ask in [Ask::Broadcast, Ask::Echo, Ask::Request] {
                 let (frame, size) = dialect.message(ask, 128);
                 assert_eq!((frame.len(), size), (128 + 4 + 4, 128), "{dialect:?}");
                 assert!(dialect.message(ask, 0).1 >= 1);

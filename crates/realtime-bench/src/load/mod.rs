@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::work::Work;
 
+use dialect::Ask;
 pub(crate) use dialect::Dialect;
 
 /// The options of `load`.
@@ -30,7 +31,7 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value = "json")]
     dialect: Dialect,
     /// What to do: `fan-out:1000x128` is 1,000 sessions and 128 bytes; with `w16` behind it, 16
-    /// messages in flight. Also `echo:…`, `latency:…`, `stalled:…` and `connect:10000`.
+    /// messages in flight. Also `echo:…`, `request:…`, `latency:…`, `stalled:…` and `connect:10000`.
     #[arg(long)]
     work: Work,
     /// For how long, in seconds.
@@ -95,7 +96,8 @@ pub(crate) struct Latency {
 pub(crate) fn load(options: &Options) -> io::Result<()> {
     let outcome = match options.work {
         Work::FanOut(shape) => works::fan_out(options, shape),
-        Work::Echo(shape) => works::echo(options, shape),
+        Work::Echo(shape) => works::echo(options, shape, Ask::Echo),
+        Work::Request(shape) => works::echo(options, shape, Ask::Request),
         Work::Latency(shape) => works::latency(options, shape),
         Work::Stalled(shape) => works::stalled(options, shape),
         Work::Connect(sessions) => works::connect(options, sessions),

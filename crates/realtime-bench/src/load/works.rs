@@ -166,8 +166,8 @@ pub(super) fn fan_out(options: &Options, shape: Shape) -> io::Result<Outcome> {
     Field::open(options, shape, Ask::Broadcast)?.measure(options, Field::broadcast)
 }
 
-pub(super) fn echo(options: &Options, shape: Shape) -> io::Result<Outcome> {
-    Field::open(options, shape, Ask::Echo)?.measure(options, Field::echo)
+pub(super) fn echo(options: &Options, shape: Shape, ask: Ask) -> io::Result<Outcome> {
+    Field::open(options, shape, ask)?.measure(options, Field::echo)
 }
 
 pub(super) fn latency(options: &Options, shape: Shape) -> io::Result<Outcome> {

@@ -118,19 +118,17 @@ async fn channel_session(socket: WebSocket, hub: Hub) {
         Ok::<(), axum::Error>(())
     });
     while let Some(Ok(message)) = reader.next().await {
-        match message {
-            Message::Text(text) if text.starts_with('e') => {
-                if queue.send(text).await.is_err() {
-                    break;
-                }
-            }
-            Message::Text(text) => {
-                for session in hub.lock().values() {
-                    // A reader that has stopped loses it.
-                    let _ = session.try_send(text.clone());
-                }
-            }
-            _ => {}
+        let Message::Text(text) = message else {
+            continue;
+        };
+        if text.starts_with('e') {
+            // Its writer has ended, and so will the socket.
+            let _ = queue.send(text).await;
+            continue;
+        }
+        for session in hub.lock().values() {
+            // A reader that has stopped loses it.
+            let _ = session.try_send(text.clone());
         }
     }
     hub.lock().remove(&id);

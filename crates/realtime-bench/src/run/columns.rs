@@ -40,7 +40,7 @@ impl Column {
 
 pub(super) fn columns(work: Work) -> Vec<Column> {
     match work {
-        Work::FanOut(_) | Work::Echo(_) => {
+        Work::FanOut(_) | Work::Echo(_) | Work::Request(_) => {
             vec![RATIO, CPU, RATE, P50, P99, MAX, CALLS, SHARE]
         }
         Work::Latency(_) => vec![P99_RATIO, P50, P99, MAX, RATIO, RATE, SHARE],

@@ -36,7 +36,7 @@ pub(crate) struct Options {
         long,
         value_delimiter = ',',
         default_value = "fan-out:1000x128,fan-out:5000x1024,fan-out:1000x128w16,echo:100x128,\
-                         echo:100x128w16,latency:1000x128,stalled:1000x1024,connect:10000"
+                         echo:100x128w16,request:100x128w16,latency:1000x128,stalled:1000x1024,connect:10000"
     )]
     only: Vec<Work>,
     /// Whom to measure; all by default.
@@ -149,7 +149,7 @@ impl Bench {
             let server = &results.built()[index];
             let outcome = self.one(server, work, &more);
             let mut counted = None;
-            if calls && matches!(work, Work::FanOut(_) | Work::Echo(_)) {
+            if calls && matches!(work, Work::FanOut(_) | Work::Echo(_) | Work::Request(_)) {
                 let more = [more.clone(), vec![("--calls", String::new())]].concat();
                 counted = self.one(server, work, &more).ok();
             }

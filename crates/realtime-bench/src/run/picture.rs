@@ -114,7 +114,7 @@ fn rank(bar: &Bar) -> f64 {
 impl Panel {
     fn ratios(title: String, bars: Vec<Bar>) -> Self {
         let (least, most) = ends(&bars);
-        let (low, high) = (least.min(0.7).max(0.1), most.max(2.2));
+        let (low, high) = (least.clamp(0.1, 0.7), most.max(2.2));
         Self {
             title,
             scale: (low, high),
