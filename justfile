@@ -14,6 +14,8 @@ setup:
     missing=()
     command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
     [ -n "${CHROMIUM:-}" ] || [ -x /usr/bin/chromium ] || missing+=(chromium fonts-dejavu-core)
+    command -v redis-server >/dev/null && command -v redis-cli >/dev/null || missing+=(redis-server redis-tools)
+    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=(rabbitmq-server)
     if [ ${#missing[@]} -gt 0 ]; then
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
             apt-get update -q
@@ -54,6 +56,31 @@ deny:
 # The WebSocket conformance suite against `raw-echo`, plain and over TLS.
 autobahn:
     .ci/autobahn
+
+# The outbox and the close latch in every interleaving of threads.
+loom:
+    RUSTFLAGS="--cfg realtime_loom" CARGO_TARGET_DIR=target/loom \
+        cargo test -p realtime-gateway --lib --release loom_
+
+# Each fuzz target for so many seconds. Needs a nightly toolchain.
+fuzz seconds="60":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
+    cd crates/fuzz
+    for target in $(cargo +nightly fuzz list --fuzz-dir .); do
+        cargo +nightly fuzz run --fuzz-dir . "$target" -- -max_total_time={{seconds}} -max_len=4096
+    done
+
+# Bytes per idle connection in a release build. With `preload`, under another allocator:
+# `just memory /usr/lib/x86_64-linux-gnu/libjemalloc.so.2`.
+memory preload="":
+    cargo test -p realtime --release --test many --no-run
+    LD_PRELOAD={{preload}} cargo test -p realtime --release --test many -- --nocapture
+
+# What takes long: 50 outages of RabbitMQ by closed connections and resets, three by kill -9.
+test-long:
+    FAULT_ROUNDS=50 cargo nextest run -p realtime-broker-amqp --profile long
 
 # Every test again and again, to find what fails once in a while.
 flaky times="20":

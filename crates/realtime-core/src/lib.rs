@@ -19,6 +19,7 @@
 //! - [`Message`], [`Payload`], [`Text`]: what travels;
 //! - [`Identity`], [`IdentityKey`], [`SessionId`], [`NodeId`]: who takes part;
 //! - [`CloseCode`], [`DisconnectInfo`], [`Initiator`]: how a session ended;
+//! - [`Events`]: how a backend tells what happens to it;
 //! - [`extract`]: what a codec crate needs to offer extractors and replies of its own;
 //! - [`auth`], [`broker`], [`codec`], [`presence`]: the four seams.
 
@@ -27,10 +28,12 @@ pub mod broker;
 mod close;
 pub mod codec;
 mod error;
+mod events;
 pub mod extract;
 mod id;
 mod identity;
 mod message;
+mod namespace;
 mod payload;
 pub mod presence;
 mod text;
@@ -38,8 +41,10 @@ mod timestamp;
 
 pub use close::{CloseCode, DisconnectInfo, Initiator};
 pub use error::{BoxError, ClientError};
+pub use events::Events;
 pub use id::{Incarnation, InvalidNodeId, NodeId, SessionId};
 pub use identity::{Identity, IdentityKey};
 pub use message::{Message, MessageParts, Metadata};
+pub use namespace::{InvalidNamespace, Namespace};
 pub use payload::{IntoPayload, Payload};
 pub use text::Text;

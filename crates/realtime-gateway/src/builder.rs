@@ -14,13 +14,14 @@ use tower_layer::{Identity as NoLayer, Layer, Stack};
 use tower_service::Service;
 
 use crate::{
-    Backpressure, BuildError, BuildErrorKind, Config, Gateway, Inbound, Router,
+    Backpressure, BuildError, BuildErrorKind, Config, Gateway, Inbound, PresenceDown, Router,
     extract::{ConnectContext, DisconnectContext, ErrorHookContext},
     hooks::{Hook, Hooks},
     middleware::stack_factory,
     origin::OriginPolicy,
+    peer::TrustedProxies,
     router::RouterService,
-    shared::Parts,
+    shared::{Parts, Traceparent},
 };
 
 /// Describes a gateway. Made by [`Gateway::builder`].
@@ -38,6 +39,7 @@ pub struct Builder<S = (), L = NoLayer> {
     hooks: Hooks,
     hook_state: S,
     layers: L,
+    traceparent: Option<Traceparent>,
 }
 
 impl Builder {
@@ -52,6 +54,7 @@ impl Builder {
             hooks: Hooks::default(),
             hook_state: (),
             layers: NoLayer::new(),
+            traceparent: None,
         }
     }
 }
@@ -103,6 +106,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             hooks: self.hooks,
             hook_state: self.hook_state,
             layers: Stack::new(layer, self.layers),
+            traceparent: self.traceparent,
         }
     }
 
@@ -118,6 +122,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             hooks: self.hooks,
             hook_state: state,
             layers: self.layers,
+            traceparent: self.traceparent,
         }
     }
 
@@ -179,6 +184,8 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         presence_ttl: Option<Duration>,
         /// See [`Config::require_presence`].
         require_presence: bool,
+        /// See [`Config::presence_down`].
+        presence_down: PresenceDown,
         /// See [`Config::queue_budget`].
         queue_budget: usize,
         /// See [`Config::assembly_budget`].
@@ -197,6 +204,26 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         patterns: impl IntoIterator<Item = P>,
     ) -> Self {
         self.config.origin_patterns = patterns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// See [`Config::trusted_proxies`].
+    pub fn trusted_proxies<N: Into<String>>(
+        mut self,
+        networks: impl IntoIterator<Item = N>,
+    ) -> Self {
+        self.config.trusted_proxies = networks.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets how the current W3C trace context is found out. What it returns travels with
+    /// broadcasts and targeted messages to the other nodes, where it is the field `traceparent`
+    /// of the span `realtime::relay`. Default: none travels.
+    pub fn traceparent(
+        mut self,
+        current: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.traceparent = Some(Arc::new(current));
         self
     }
 
@@ -219,6 +246,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     {
         self.config.validate()?;
         let origin = OriginPolicy::new(&self.config.origin_patterns, self.config.insecure_origins)?;
+        let proxies = TrustedProxies::new(&self.config.trusted_proxies)?;
         if let Some(credentials) = self.authenticator.credentials() {
             credentials.validate().map_err(|e| {
                 let context = "the authenticator's credentials are set up wrongly";
@@ -239,6 +267,8 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             broker: self.broker,
             presence: self.presence,
             origin,
+            proxies,
+            traceparent: self.traceparent,
             hooks: self.hooks,
             table: self.router.build()?,
             stack: stack_factory(self.layers),

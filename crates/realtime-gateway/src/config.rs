@@ -56,6 +56,9 @@ pub struct Config {
     /// Whether a session is refused when it can't be registered in presence. Otherwise it is
     /// registered when presence is back. Default: no.
     pub require_presence: bool,
+    /// What a message to one identity does when presence can't say where it is online. Default:
+    /// fail.
+    pub presence_down: PresenceDown,
     /// How many bytes may wait in the queues of all sessions together; past it the fullest
     /// session is closed. Default 512 MiB.
     pub queue_budget: usize,
@@ -70,6 +73,11 @@ pub struct Config {
     pub origin_patterns: Vec<String>,
     /// Lets pages of every origin connect. For development. Default: no.
     pub insecure_origins: bool,
+    /// The addresses and networks (`10.0.0.0/8`) of proxies in front of this server. From them,
+    /// and from nobody else, `X-Forwarded-For` is believed, so that
+    /// [`Session::remote_addr`](crate::Session::remote_addr) is the client's address. A proxy
+    /// must append to the header or replace it. Default: none.
+    pub trusted_proxies: Vec<String>,
 }
 
 /// What happens to a message for a session whose queue is full.
@@ -85,6 +93,23 @@ pub enum Backpressure {
     /// The oldest that wait are dropped for it, counted, and the peer is told of the gap.
     DropOldest,
 }
+
+/// What a message to one identity does when presence can't say where it is online.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum PresenceDown {
+    /// It goes to all nodes, each of which looks for the identity among its own sessions.
+    Broadcast,
+    /// It fails.
+    #[default]
+    Fail,
+    /// It goes to the sessions of this node only.
+    LocalOnly,
+}
+
+/// A node that lost the broker may take this much longer than another to be back.
+pub(crate) const RECONNECTING: Duration = Duration::from_secs(5);
 
 impl Default for Config {
     fn default() -> Self {
@@ -103,11 +128,13 @@ impl Default for Config {
             max_authenticating: 1_000,
             presence_ttl: Some(Duration::from_secs(90)),
             require_presence: false,
+            presence_down: PresenceDown::default(),
             queue_budget: 512 << 20,
             assembly_budget: 512 << 20,
             node_id: None,
             origin_patterns: Vec::new(),
             insecure_origins: false,
+            trusted_proxies: Vec::new(),
         }
     }
 }

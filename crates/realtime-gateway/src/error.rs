@@ -34,6 +34,8 @@ pub enum StartErrorKind {
     Broker,
     /// The gateway is shutting down or shut down.
     Closed,
+    /// Presence is set up wrongly; the source says how.
+    Presence,
 }
 
 operation_error! {

@@ -2,6 +2,7 @@
 
 mod deliver;
 mod shutdown;
+mod targeted;
 
 use std::{
     fmt,
@@ -12,13 +13,13 @@ use realtime_core::{
     IdentityKey, NodeId, SessionId,
     broker::{Broker, Topic},
     codec::Codec,
-    presence::{Presence, PresenceError, SessionInfo},
+    presence::{Presence, PresenceError, PresenceErrorKind, SessionInfo},
 };
 use tokio::sync::OnceCell;
 
 use crate::{
-    Builder, Session, StartError, StartErrorKind, Stats, relay, session, shared::Parts,
-    shared::Shared,
+    Builder, ErrorStage, Health, Session, StartError, StartErrorKind, Stats, lease, relay, session,
+    shared::{Parts, Shared},
 };
 
 pub(crate) use deliver::hand_over;
@@ -65,8 +66,9 @@ impl Gateway {
     ///
     /// # Errors
     /// Kind [`AlreadyStarted`](StartErrorKind::AlreadyStarted) at the second call,
-    /// [`Broker`](StartErrorKind::Broker) when the broker can't be joined, after which it can be
-    /// tried again, and [`Closed`](StartErrorKind::Closed) once the gateway shuts down.
+    /// [`Broker`](StartErrorKind::Broker) when the broker can't be joined, or
+    /// [`Presence`](StartErrorKind::Presence) when presence is set up wrongly, after which it can
+    /// be tried again, and [`Closed`](StartErrorKind::Closed) once the gateway shuts down.
     pub async fn start(&self) -> Result<(), StartError> {
         let shared = self.shared();
         if shared.is_draining() {
@@ -79,6 +81,17 @@ impl Gateway {
         }
         // Undone if this future is dropped before the broker has answered, or if it says no.
         let undo = Undo(Some(shared));
+        // Before presence is asked, so that nothing that happens to it is missed.
+        lease::spawn(shared);
+        if let Err(error) = shared.presence.is_online(&IdentityKey::new("", "")).await {
+            if error.kind() == PresenceErrorKind::Config {
+                let context = "presence is set up wrongly";
+                return Err(StartError::new(StartErrorKind::Presence, context).with_source(error));
+            }
+            // It is waited for as it is after an outage.
+            shared.report(ErrorStage::Presence, error, None);
+        }
+        let events = shared.broker.events();
         let topics = [Topic::All, Topic::Node(shared.node.id.clone())];
         let joined = shared
             .broker
@@ -89,7 +102,7 @@ impl Gateway {
                 StartError::new(StartErrorKind::Broker, context).with_source(e)
             })?;
         undo.keep();
-        relay::spawn(shared, joined);
+        relay::spawn(shared, joined, events);
         Ok(())
     }
 
@@ -118,6 +131,12 @@ impl Gateway {
         self.shared().hub.get(id)
     }
 
+    /// All sessions of this node, as they are now.
+    #[must_use]
+    pub fn local_sessions(&self) -> Vec<Session> {
+        self.shared().hub.all()
+    }
+
     /// The sessions of an identity on this node.
     #[must_use]
     pub fn local_sessions_of(&self, identity: &IdentityKey) -> Vec<Session> {
@@ -128,6 +147,15 @@ impl Gateway {
     #[must_use]
     pub fn node_id(&self) -> &NodeId {
         &self.shared().node.id
+    }
+
+    /// How the links to the broker and to presence are.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health {
+            broker: self.shared().broker_link.link(),
+            presence: self.shared().presence_link.link(),
+        }
     }
 
     /// What has happened so far, in numbers.

@@ -87,7 +87,20 @@ pub(crate) fn host(headers: &HeaderMap) -> Option<Authority> {
     let host = single(headers, &HOST)?.to_str().ok()?;
     host.parse::<Authority>()
         .ok()
-        .filter(|authority| !authority.as_str().contains('@'))
+        .filter(|authority| port(authority).is_some())
+}
+
+/// The port of an authority, if it names one; `None` for an authority that is more than a host and
+/// a port, such as `user@host`, `host:` and `host:99999`, which parse as one.
+pub(crate) fn port(authority: &Authority) -> Option<Option<u16>> {
+    match authority.as_str().strip_prefix(authority.host())? {
+        "" => Some(None),
+        port => {
+            let digits = port.strip_prefix(':')?;
+            let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| digits.parse().ok()).flatten().map(Some)
+        }
+    }
 }
 
 /// Whether a header that holds a list, maybe on several lines, has this item, in any case.
@@ -209,6 +222,8 @@ mod tests {
             (Refusal::BadHost, Box::new(without("host"))),
             (Refusal::BadHost, Box::new(set("host", "exa mple.com"))),
             (Refusal::BadHost, Box::new(set("host", "user@example.com"))),
+            (Refusal::BadHost, Box::new(set("host", "example.com:"))),
+            (Refusal::BadHost, Box::new(set("host", "example.com:+80"))),
             (Refusal::BadHost, Box::new(add("host", "other.example"))),
             (
                 Refusal::HasBody,

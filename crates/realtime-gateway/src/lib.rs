@@ -24,9 +24,11 @@ pub mod extract;
 mod gateway;
 mod handler;
 mod handshake;
+mod health;
 mod hooks;
 mod hub;
 mod inbound;
+mod lease;
 mod log;
 pub mod middleware;
 mod origin;
@@ -40,11 +42,12 @@ mod service;
 mod session;
 mod shared;
 mod stats;
+mod sync;
 mod transport;
 
 pub use body::Body;
 pub use builder::Builder;
-pub use config::{Backpressure, Config};
+pub use config::{Backpressure, Config, PresenceDown};
 pub use delivery::{Delivery, Remote};
 pub use error::{
     BuildError, BuildErrorKind, DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind,
@@ -52,6 +55,7 @@ pub use error::{
 };
 pub use gateway::{Gateway, ShutdownReport};
 pub use handler::Handler;
+pub use health::{Health, Link};
 pub use hooks::{ErrorContext, ErrorStage, Hook, HookResult};
 pub use inbound::Inbound;
 pub use peer::PeerAddr;

@@ -1,6 +1,10 @@
-//! How a peer's own words appear in logs: escaped, on one line, and cut.
+//! How a peer's own words, and errors that may quote them, appear in logs: escaped, on one line,
+//! and cut.
 
-use std::fmt::{self, Write};
+use std::{
+    error::Error,
+    fmt::{self, Write},
+};
 
 /// At most 128 bytes of a peer's text, with everything that could break a line escaped.
 pub(crate) struct Escaped<'t>(pub(crate) &'t str);
@@ -22,9 +26,90 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// An error with its causes: at most 512 bytes of it, with everything that could break a line
+/// escaped. What serde says of JSON may quote the data of a peer, so only the place is told.
+pub(crate) struct Chain<'e>(pub(crate) &'e (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = Line {
+            out: f,
+            room: Some(512),
+        };
+        let (mut link, mut between) = (Some(self.0), "");
+        while let Some(error) = link {
+            line.write_str(between)?;
+            match error.downcast_ref::<serde_json::Error>() {
+                Some(json) => write!(
+                    line,
+                    "JSON is wrong ({:?}) at line {}, column {}",
+                    json.classify(),
+                    json.line(),
+                    json.column()
+                )?,
+                None => write!(line, "{error}")?,
+            }
+            (link, between) = (error.source(), ": ");
+        }
+        Ok(())
+    }
+}
+
+/// Writes as much as there is room for.
+struct Line<'f, 'o> {
+    out: &'f mut fmt::Formatter<'o>,
+    /// `None` once something was cut.
+    room: Option<usize>,
+}
+
+impl Write for Line<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            let Some(room) = self.room else { break };
+            let plain = matches!(c, '"' | '\'' | '\\');
+            let escaped = c.escape_debug();
+            let length = if plain {
+                1
+            } else {
+                escaped.len().max(c.len_utf8())
+            };
+            self.room = room.checked_sub(length);
+            match self.room {
+                None => self.out.write_char('…')?,
+                Some(_) if plain => self.out.write_char(c)?,
+                Some(_) => write!(self.out, "{escaped}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use realtime_core::codec::{CodecError, CodecErrorKind};
+
     use super::*;
+
+    #[test]
+    fn an_error_is_shown_with_its_causes_on_one_line_and_cut() {
+        let cause = fmt::Error;
+        let error = CodecError::new(CodecErrorKind::Decode, "a \"b\"\n\x1b").with_source(cause);
+        let shown = Chain(&error).to_string();
+        assert_eq!(shown, format!("a \"b\"\\n\\u{{1b}}: {cause}"), "{shown}");
+        let long = CodecError::new(CodecErrorKind::Decode, "ä".repeat(1000)).with_source(cause);
+        assert!(Chain(&long).to_string().len() < 520);
+    }
+
+    #[test]
+    fn the_data_that_serde_quotes_is_not_shown() {
+        let json = serde_json::from_str::<u8>("\n\"s3cret\"").unwrap_err();
+        assert!(json.to_string().contains("s3cret"));
+        let error = CodecError::new(CodecErrorKind::Decode, "it doesn't fit").with_source(json);
+        assert_eq!(
+            Chain(&error).to_string(),
+            "it doesn't fit: JSON is wrong (Data) at line 2, column 8"
+        );
+    }
 
     #[test]
     fn it_stays_on_one_line_and_is_cut() {

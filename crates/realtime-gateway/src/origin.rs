@@ -7,7 +7,10 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use http::{HeaderMap, Uri, header::ORIGIN, uri::Authority};
 
-use crate::{BuildError, BuildErrorKind, handshake::host};
+use crate::{
+    BuildError, BuildErrorKind,
+    handshake::{host, port},
+};
 
 /// Pages of the same origin, and those that match a pattern; or all.
 #[derive(Debug, Clone, Default)]
@@ -73,13 +76,7 @@ fn host_and_port(authority: &Authority) -> Option<(Host, Option<u16>)> {
     if text.contains(['@', '\\', '*', '%']) || authority.host().is_empty() {
         return None;
     }
-    // `host:` and `host:99999` parse as an authority without a port.
-    let rest = text.strip_prefix(authority.host())?;
-    let port = match rest.strip_prefix(':') {
-        Some(port) => Some(port.parse().ok()?),
-        None if rest.is_empty() => None,
-        None => return None,
-    };
+    let port = port(authority)?;
     Some((Host::parse(authority.host()), port))
 }
 
@@ -239,6 +236,7 @@ mod tests {
             ("example.com", "https://example.com/path", false),
             ("example.com", "https://example.com:", false),
             ("example.com", "https://example.com:99999", false),
+            ("example.com", "https://example.com:+443", false),
             ("example.com", "null", false),
             ("example.com", "file://", false),
             ("example.com", "", false),

@@ -1,8 +1,14 @@
-//! Where a request comes from.
+//! Where a request comes from, also when it comes through a proxy.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use http::request::Parts;
+use http::{HeaderMap, request::Parts};
+use ipnet::IpNet;
+
+use crate::{BuildError, BuildErrorKind};
+
+/// How many hops of a forwarded request are looked at.
+const HOPS: usize = 16;
 
 /// The peer's address, as a request extension.
 ///
@@ -11,7 +17,76 @@ use http::request::Parts;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerAddr(pub SocketAddr);
 
-pub(crate) fn peer_addr(request: &Parts) -> Option<SocketAddr> {
+/// The proxies whose word on where a request comes from is taken.
+#[derive(Debug, Default)]
+pub(crate) struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    pub(crate) fn new(networks: &[String]) -> Result<Self, BuildError> {
+        let parse = |text: &String| {
+            let address = text.parse::<IpAddr>().map(IpNet::from);
+            address.or_else(|_| text.parse()).map_err(|_| {
+                let got = format!(
+                    "trusted_proxies: expected an address or a network such as 10.0.0.0/8; \
+                     got {text:?}"
+                );
+                BuildError::new(BuildErrorKind::InvalidOption, got)
+            })
+        };
+        networks
+            .iter()
+            .map(parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The address of the client: that of the peer, or, when that is a trusted proxy, the last in
+    /// `X-Forwarded-For` that is not one.
+    pub(crate) fn client(&self, request: &Parts) -> Option<SocketAddr> {
+        let mut client = peer_addr(request)?;
+        let mut hops = forwarded(&request.headers);
+        while self.trusts(client.ip()) {
+            match hops.next() {
+                // What the proxy before has written can be nonsense only if it passes on the
+                // client's own header, so nothing before it counts.
+                Some(hop) => match parse_hop(hop) {
+                    Some(hop) => client = hop,
+                    None => break,
+                },
+                None => break,
+            }
+        }
+        Some(client)
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// The hops of a request, the nearest first.
+fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all("x-forwarded-for");
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|line| line.to_str().unwrap_or(""))
+        .collect();
+    let hops = lines.into_iter().rev().flat_map(|line| line.rsplit(','));
+    hops.map(str::trim).take(HOPS)
+}
+
+/// An address, with or without a port, which is 0 where it is not known.
+fn parse_hop(hop: &str) -> Option<SocketAddr> {
+    if let Ok(address) = hop.parse() {
+        return Some(address);
+    }
+    let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']'));
+    let address = bare.unwrap_or(hop).parse().ok()?;
+    Some(SocketAddr::new(address, 0))
+}
+
+fn peer_addr(request: &Parts) -> Option<SocketAddr> {
     if let Some(PeerAddr(addr)) = request.extensions.get() {
         return Some(*addr);
     }
@@ -23,4 +98,58 @@ pub(crate) fn peer_addr(request: &Parts) -> Option<SocketAddr> {
         return Some(info.0);
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {
+        let trusted: Vec<_> = trusted.iter().map(ToString::to_string).collect();
+        let mut request = http::Request::new(());
+        for line in forwarded {
+            let line = http::HeaderValue::from_bytes(line.as_bytes()).unwrap();
+            request.headers_mut().append("x-forwarded-for", line);
+        }
+        let mut parts = request.into_parts().0;
+        parts.extensions.insert(PeerAddr(peer.parse().unwrap()));
+        let client = TrustedProxies::new(&trusted).unwrap().client(&parts);
+        client.unwrap().to_string()
+    }
+
+    #[test]
+    fn a_header_counts_only_from_a_trusted_proxy() {
+        let (lan, told) = (&["10.0.0.0/8"][..], &["192.0.2.1"][..]);
+        assert_eq!(client(&[], "10.0.0.1:9", told), "10.0.0.1:9");
+        assert_eq!(client(lan, "11.0.0.1:9", told), "11.0.0.1:9");
+        assert_eq!(client(lan, "10.0.0.1:9", told), "192.0.2.1:0");
+        assert_eq!(client(lan, "[::ffff:10.0.0.1]:9", told), "192.0.2.1:0");
+        assert_eq!(client(lan, "10.0.0.1:9", &[]), "10.0.0.1:9");
+    }
+
+    #[test]
+    fn what_the_client_writes_itself_does_not_count() {
+        let trusted = &["10.0.0.0/8", "::1"][..];
+        let rows = [
+            (&["6.6.6.6, 192.0.2.1, 10.0.0.7"][..], "192.0.2.1:0"),
+            (&["6.6.6.6", "192.0.2.1"][..], "192.0.2.1:0"),
+            (&["6.6.6.6, nonsense"][..], "10.0.0.1:9"),
+            (&["6.6.6.6, nonsense, 10.0.0.7"][..], "10.0.0.7:0"),
+            (&["6.6.6.6, \u{e4}"][..], "10.0.0.1:9"),
+            (&["10.0.0.3, 10.0.0.2"][..], "10.0.0.3:0"),
+            (&["192.0.2.1:80"][..], "192.0.2.1:80"),
+            (&["[2001:db8::1]:80"][..], "[2001:db8::1]:80"),
+            (&["[2001:db8::1]"][..], "[2001:db8::1]:0"),
+            (&["2001:db8::1, ::1"][..], "[2001:db8::1]:0"),
+        ];
+        for (lines, expected) in rows {
+            assert_eq!(client(trusted, "10.0.0.1:9", lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        let error = TrustedProxies::new(&["10.0.0.0/33".to_owned()]).unwrap_err();
+        assert!(error.to_string().contains("trusted_proxies"), "{error}");
+    }
 }

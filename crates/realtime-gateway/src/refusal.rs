@@ -38,7 +38,13 @@ impl Refusal {
                 let text = "expected one Sec-WebSocket-Key: 16 bytes in base64";
                 (S::BAD_REQUEST, NONE, text)
             }
-            Self::HasBody => (S::BAD_REQUEST, NONE, "an upgrade request has no body"),
+            // Where the body ends may be seen differently by a proxy before us: what follows it must
+            // not become a request of its own.
+            Self::HasBody => (
+                S::BAD_REQUEST,
+                &[(CONNECTION, "close")],
+                "an upgrade request has no body",
+            ),
             Self::HttpVersion => (S::BAD_REQUEST, NONE, "expected HTTP/1.1"),
             Self::Method => (
                 S::METHOD_NOT_ALLOWED,

@@ -1,25 +1,20 @@
-//! What other nodes send, and the renewal of leases: the background tasks of a gateway.
+//! What other nodes send, and what happens to the link to them.
 
-use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use futures::StreamExt;
 use realtime_core::{
     broker::{
-        Broker, BrokerEvent, BrokerMessage, Subscription,
+        BrokerEvent, BrokerEvents, BrokerMessage, Subscription,
         envelope::{Envelope, Target},
     },
     codec::FrameKind,
-    presence::{Presence, PresenceError},
 };
 use realtime_websocket::{Kind, frame};
 
-use crate::{ErrorStage, gateway::hand_over, shared::Shared};
+use tracing::Instrument;
 
-/// How many leases one call renews.
-const BATCH: usize = 500;
+use crate::{ErrorStage, gateway::hand_over, health::Link, log::Escaped, shared::Shared};
 
 pub(crate) fn frame_kind(kind: FrameKind) -> Kind {
     match kind {
@@ -29,14 +24,15 @@ pub(crate) fn frame_kind(kind: FrameKind) -> Kind {
 }
 
 /// Delivers what other nodes publish, and reports what happens to the link.
-pub(crate) fn spawn(shared: &Arc<Shared>, mut joined: Subscription) {
-    let (relay, mut events) = (Arc::clone(shared), shared.broker.events());
+pub(crate) fn spawn(shared: &Arc<Shared>, mut joined: Subscription, mut events: BrokerEvents) {
+    shared.broker_link.turn(Link::Up);
+    let relay = Arc::clone(shared);
     shared.background.spawn(async move {
         loop {
             tokio::select! {
                 biased;
                 () = relay.stop.cancelled() => return,
-                Some(event) = events.next() => report(&relay, event),
+                Some(event) = events.next() => heard(&relay, event),
                 message = joined.next() => match message {
                     Some(message) => receive(&relay, message).await,
                     None => return,
@@ -46,22 +42,45 @@ pub(crate) fn spawn(shared: &Arc<Shared>, mut joined: Subscription) {
     });
 }
 
-fn report(shared: &Shared, event: BrokerEvent) {
-    match event {
+fn heard(shared: &Shared, event: BrokerEvent) {
+    let error = match event {
         BrokerEvent::Gap { source, missed } => {
             shared.stats.missed_from_nodes.add(missed);
-            let error = format!("{missed} messages of node {source} did not arrive");
-            shared.report(ErrorStage::Broker, error, None);
+            // Which of them were for whom is not known: every session that may have lost
+            // something is told.
+            for session in shared.hub.all() {
+                session.note_missed(missed);
+            }
+            format!("{missed} messages of node {source} did not arrive")
+        }
+        BrokerEvent::InvalidMessage { cause } => {
+            shared.stats.invalid_broker_messages.add(1);
+            cause
+        }
+        BrokerEvent::Blocked => {
+            shared.broker_link.turn(Link::Blocked);
+            "the broker takes no messages for now".to_owned()
         }
         BrokerEvent::Down { cause } => {
-            shared.report(
-                ErrorStage::Broker,
-                format!("the broker is down: {cause}"),
-                None,
-            );
+            let error = format!("the broker is down: {cause}");
+            shared.broker_link.turn(Link::Down { cause });
+            shared.stats.broker_outages.add(1);
+            error
         }
-        other => tracing::info!(target: "realtime::broker", event = ?other, "broker"),
-    }
+        BrokerEvent::Up | BrokerEvent::Unblocked => {
+            let (before, lasted) = shared.broker_link.turn(Link::Up);
+            if !matches!(before, Link::Down { .. }) {
+                return;
+            }
+            // Others may have taken this node's sessions out of presence.
+            shared.renew_now.notify_one();
+            format!(
+                "the broker is up again; messages from and to other nodes were lost for {lasted:?}"
+            )
+        }
+        other => return tracing::info!(target: "realtime::broker", event = ?other, "broker"),
+    };
+    shared.report(ErrorStage::Broker, error, None);
 }
 
 async fn receive(shared: &Shared, message: BrokerMessage) {
@@ -84,50 +103,13 @@ async fn receive(shared: &Shared, message: BrokerMessage) {
         Target::Identity(key) => shared.hub.of(key),
         _ => shared.hub.all(),
     };
-    hand_over(&sessions, &frame).await;
-}
-
-/// Renews the leases of all sessions while there are any, from the first session on.
-pub(crate) fn renew_leases(shared: &Arc<Shared>) {
-    let Some(ttl) = shared.config.presence_ttl else {
-        return;
-    };
-    if shared.leasing.swap(true, SeqCst) {
-        return;
-    }
-    let leases = Arc::clone(shared);
-    shared.background.spawn(async move {
-        loop {
-            // A third of the lease, and a tenth at random, so that nodes don't renew together.
-            let pause = ttl.div_f64(3.0).mul_f64(0.9 + fastrand::f64() / 5.0);
-            tokio::select! {
-                biased;
-                () = leases.stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-            if let Err(error) = renew_all(&leases, ttl).await {
-                leases.report(ErrorStage::Presence, error, None);
-            }
-        }
+    let span = envelope.traceparent().map(|traceparent| {
+        let traceparent = Escaped(traceparent);
+        tracing::info_span!(target: "realtime::relay", "relay", %source, %traceparent)
     });
-}
-
-async fn renew_all(shared: &Shared, ttl: Duration) -> Result<(), PresenceError> {
-    for batch in shared.hub.all().chunks(BATCH) {
-        let keys: Vec<_> = batch.iter().map(crate::Session::key).collect();
-        let lost = shared.presence.renew(&keys, Some(ttl)).await?;
-        // Only what the hub still holds open is registered again, and what closed meanwhile is
-        // unregistered once more: a session that has gone must not come back.
-        let open = |id| shared.hub.get(id).filter(|session| !session.is_closed());
-        let again: Vec<_> = lost.iter().filter_map(|key| open(key.session)).collect();
-        if again.is_empty() {
-            continue;
-        }
-        let infos: Vec<_> = again.iter().map(crate::Session::info).collect();
-        shared.presence.register(&infos, Some(ttl)).await?;
-        let gone = again.iter().filter(|session| open(session.id()).is_none());
-        let gone: Vec<_> = gone.map(crate::Session::key).collect();
-        shared.presence.unregister(&gone).await?;
-    }
-    Ok(())
+    let handed_over = hand_over(&sessions, &frame);
+    match span {
+        Some(span) => handed_over.instrument(span).await,
+        None => handed_over.await,
+    };
 }

@@ -35,7 +35,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 ///
 /// It does what an embedding host must see to itself: a timeout for slow requests, bounded
 /// buffers, `TCP_NODELAY`, the peer's address as [`PeerAddr`], and at the end draining of the
-/// gateway's sessions, then of the server.
+/// gateway's sessions, then of the server. A gateway can't do it for its host: under `axum::serve`,
+/// for one, a client may take as long as it likes for its request.
 pub fn serve<A>(listener: TcpListener, app: A, gateway: Gateway) -> Serve<A> {
     let secure = Arc::new(|tcp| Box::pin(async move { Ok(Box::new(tcp) as BoxStream) }) as Secured);
     Serve {
@@ -114,8 +115,12 @@ where
                         self.app.clone(),
                         stop.clone(),
                     );
+                    let gateway = self.gateway.clone();
                     connections.spawn(async move {
-                        connection.await;
+                        if let Err(error) = connection.await {
+                            gateway.shared().stats.connections_failed.add(1);
+                            tracing::debug!(target: "realtime::serve", %error, "a connection failed");
+                        }
                         drop(place);
                     });
                 }
@@ -155,38 +160,33 @@ async fn connection<A, B>(
     peer: SocketAddr,
     app: A,
     stop: CancellationToken,
-) where
+) -> io::Result<()>
+where
     A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
     A: Clone + Send + 'static,
     A::Future: Send + 'static,
     B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
     B::Data: Send,
 {
-    let stopped = stop.clone();
-    let served = async {
-        tcp.set_nodelay(true)?;
-        let secured = tokio::time::timeout(HEADER_TIMEOUT, secure(tcp)).await;
-        let stream = secured.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        let service = TowerToHyperService::new(WithPeer { app, peer });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .max_buf_size(HEADER_BYTES)
-            .max_headers(HEADERS)
-            .half_close(false)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        let mut connection = pin!(connection);
-        tokio::select! {
-            served = connection.as_mut() => return served.map_err(io::Error::other),
-            () = stopped.cancelled() => connection.as_mut().graceful_shutdown(),
-        }
-        let ended = tokio::time::timeout(DRAIN, connection).await;
-        ended.map_err(io::Error::from)?.map_err(io::Error::other)
-    };
-    if let Err(error) = served.await {
-        tracing::debug!(target: "realtime::serve", %error, "a connection ended");
+    tcp.set_nodelay(true)?;
+    let secured = tokio::time::timeout(HEADER_TIMEOUT, secure(tcp)).await;
+    let stream = secured.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let service = TowerToHyperService::new(WithPeer { app, peer });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES)
+        .max_headers(HEADERS)
+        .half_close(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    tokio::select! {
+        served = connection.as_mut() => return served.map_err(io::Error::other),
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
     }
+    let ended = tokio::time::timeout(DRAIN, connection).await;
+    ended.map_err(io::Error::from)?.map_err(io::Error::other)
 }
 
 /// Adds the peer's address to each request.

@@ -23,8 +23,8 @@ use realtime_core::{
 use tower_service::Service;
 
 use crate::{
-    ErrorStage, Gateway, admission::Slot, body::Body, handshake::Handshake, peer::peer_addr,
-    refusal::Refusal, relay, session, shared::Shared,
+    ErrorStage, Gateway, admission::Slot, body::Body, handshake::Handshake, lease,
+    refusal::Refusal, session, shared::Shared,
 };
 
 /// How long the connection may take to become a WebSocket after the 101.
@@ -151,9 +151,9 @@ impl Gateway {
             .remove::<OnUpgrade>()
             .ok_or(Refusal::NotUpgradable)?;
         let response = handshake.response().ok_or(Refusal::NotUpgradable)?;
-        let remote_addr = peer_addr(&request);
+        let remote_addr = shared.proxies.client(&request);
         slot.open();
-        relay::renew_leases(shared);
+        lease::spawn(shared);
         let waiting = Arc::clone(shared);
         shared.tasks.spawn(async move {
             tokio::select! {
@@ -163,12 +163,18 @@ impl Gateway {
                     Ok(Ok(stream)) => {
                         session::spawn(&waiting, slot, TokioIo::new(stream), identity, remote_addr);
                     }
-                    Ok(Err(error)) => tracing::debug!(
-                        target: "realtime::admission", %error, "the upgrade failed",
-                    ),
-                    Err(_) => tracing::debug!(
-                        target: "realtime::admission", "the upgrade did not follow the 101",
-                    ),
+                    Ok(Err(error)) => {
+                        waiting.stats.upgrades_failed.add(1);
+                        tracing::debug!(
+                            target: "realtime::admission", %error, "the upgrade failed",
+                        );
+                    }
+                    Err(_) => {
+                        waiting.stats.upgrades_failed.add(1);
+                        tracing::debug!(
+                            target: "realtime::admission", "the upgrade did not follow the 101",
+                        );
+                    }
                 },
             }
         });

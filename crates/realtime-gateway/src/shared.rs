@@ -17,14 +17,14 @@ use realtime_core::{
     presence::AnyPresence,
 };
 use realtime_websocket::{Kind, frame};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, ErrorContext, ErrorStage, Session, admission::Admission, budget::Budget,
-    gateway::WeakGateway, hooks::Hooks, hub::Hub, middleware::MessageService,
-    middleware::StackFactory, origin::OriginPolicy, router::RouteTable, router::RouterService,
-    stats::Counters,
+    gateway::WeakGateway, health::Watched, hooks::Hooks, hub::Hub, lease::Leaving, log::Chain,
+    middleware::MessageService, middleware::StackFactory, origin::OriginPolicy,
+    peer::TrustedProxies, router::RouteTable, router::RouterService, stats::Counters,
 };
 
 /// How many error reports may be under way to the error hooks at once.
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) broker: AnyBroker,
     pub(crate) presence: AnyPresence,
     pub(crate) origin: OriginPolicy,
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) traceparent: Option<Traceparent>,
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) hub: Hub,
     pub(crate) admission: Admission,
@@ -58,11 +60,19 @@ pub(crate) struct Shared {
     pub(crate) abort: CancellationToken,
     pub(crate) started: AtomicBool,
     pub(crate) leasing: AtomicBool,
+    pub(crate) leaving: Leaving,
+    /// Leases are to be renewed at once.
+    pub(crate) renew_now: Notify,
+    pub(crate) broker_link: Watched,
+    pub(crate) presence_link: Watched,
     table: Arc<RouteTable>,
     stack: StackFactory,
     error_reports: Arc<Semaphore>,
     weak: OnceLock<WeakGateway>,
 }
+
+/// Finds out the current W3C trace context.
+pub(crate) type Traceparent = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// What the builder has put together.
 pub(crate) struct Parts {
@@ -73,6 +83,8 @@ pub(crate) struct Parts {
     pub(crate) broker: AnyBroker,
     pub(crate) presence: AnyPresence,
     pub(crate) origin: OriginPolicy,
+    pub(crate) proxies: TrustedProxies,
+    pub(crate) traceparent: Option<Traceparent>,
     pub(crate) hooks: Hooks,
     pub(crate) table: RouteTable,
     pub(crate) stack: StackFactory,
@@ -88,6 +100,8 @@ impl Shared {
             broker,
             presence,
             origin,
+            proxies,
+            traceparent,
             hooks,
             ..
         } = parts;
@@ -98,6 +112,8 @@ impl Shared {
             broker,
             presence,
             origin,
+            proxies,
+            traceparent,
             hooks: Arc::new(hooks),
             hub: Hub::default(),
             admission: Admission::new(config.max_connections, config.max_authenticating),
@@ -112,6 +128,10 @@ impl Shared {
             abort: CancellationToken::new(),
             started: AtomicBool::new(false),
             leasing: AtomicBool::new(false),
+            leaving: Leaving::new(),
+            renew_now: Notify::new(),
+            broker_link: Watched::new(),
+            presence_link: Watched::new(),
             table: Arc::new(parts.table),
             stack: parts.stack,
             error_reports: Arc::new(Semaphore::new(ERROR_REPORTS)),
@@ -166,7 +186,8 @@ impl Shared {
         {
             let code = Some(CloseCode::MESSAGE_TOO_BIG);
             let reason = "too much unfinished data on this server";
-            fullest.end(DisconnectInfo::new(Initiator::Error, code, reason));
+            let info = DisconnectInfo::new(Initiator::Error, code, reason);
+            fullest.end_counted(&self.stats.violations, info);
         }
     }
 
@@ -207,20 +228,5 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared")
             .field("node", &self.node)
             .finish_non_exhaustive()
-    }
-}
-
-/// An error with its causes, on one line.
-pub(crate) struct Chain<'e>(pub(crate) &'e (dyn std::error::Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }

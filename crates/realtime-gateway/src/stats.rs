@@ -50,8 +50,15 @@ macro_rules! stats {
 stats! {
     /// Sessions that the shutdown deadline cut off.
     aborted,
-    /// Sessions that have ended.
+    /// How often the link to the broker went down.
+    broker_outages,
+    /// Sessions that have ended, but for those in `aborted`.
     closed,
+    /// Connections of `serve` that failed before a session: no valid HTTP, a timeout, or no TLS.
+    connections_failed,
+    /// Sessions that a connect hook refused, or that could not be connected for its failure or
+    /// that of presence.
+    connects_refused,
     /// Messages that a backpressure policy dropped.
     dropped,
     /// Error reports that were not passed to the error hooks, because too many were under way.
@@ -62,16 +69,33 @@ stats! {
     hooks_abandoned,
     /// Messages from other nodes that could not be read.
     invalid_broker_messages,
+    /// Sessions whose connection failed, or ended without a close frame.
+    lost,
     /// Messages of clients that were not envelopes.
     malformed,
     /// Sessions that were opened.
     opened,
     /// Messages of other nodes that never arrived.
     missed_from_nodes,
+    /// Sessions that a panic ended.
+    panics,
+    /// Sessions whose peer answered no ping.
+    pong_timeouts,
+    /// How often the presence store went down.
+    presence_outages,
     /// Messages that were received and passed to a handler.
     received,
     /// Requests that were refused.
     refused,
     /// Messages that were written or queued for a session.
     sent,
+    /// Sessions that were closed because their peer read too slowly.
+    slow_consumers,
+    /// Requests that were answered with 101 and then did not become a session.
+    upgrades_failed,
+    /// Sessions that were closed because their peer broke the protocol, or a limit on what it may
+    /// send.
+    violations,
+    /// Sessions whose peer took no byte for the write timeout.
+    write_timeouts,
 }

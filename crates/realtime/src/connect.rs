@@ -1,8 +1,14 @@
 //! Backends by URL, so that an operator chooses them with an environment variable.
 //!
-//! | URL | backend |
-//! | --- | --- |
-//! | `local:` | in this process |
+//! | URL | backend | feature |
+//! | --- | --- | --- |
+//! | `local:` | in this process | |
+//! | `amqp://user:password@host:5672/vhost` | RabbitMQ, as broker | `broker-amqp` |
+//! | `redis://user:password@host:6379/database` | Redis, as presence store | `presence-redis` |
+//! | `redis-cluster://…`, `redis-sentinel://…` | Redis Cluster, or behind Sentinel | `presence-redis` |
+//! | `amqps://…`, `rediss://…`, `rediss-cluster://…`, `rediss-sentinel://…` | over TLS | `rustls` too |
+//!
+//! `?namespace=` in either keeps clusters that share a server apart; the default is `realtime`.
 
 use realtime_core::{
     broker::{AnyBroker, BrokerError, BrokerErrorKind, LocalBroker},
@@ -12,33 +18,47 @@ use realtime_core::{
 /// The broker that a URL names. Nothing is connected before the gateway is started.
 ///
 /// # Errors
-/// Kind `Config` for a scheme that this build doesn't know.
+/// Kind `Config` for a URL that makes no sense, a scheme that is not known, or one whose feature
+/// is off; the error says which.
 ///
 /// ```
 /// let broker = realtime::connect::broker("local:")?;
 /// # Ok::<(), realtime::broker::BrokerError>(())
 /// ```
 pub fn broker(url: &str) -> Result<AnyBroker, BrokerError> {
+    let refused = |context| Err(BrokerError::new(BrokerErrorKind::Config, context));
     match scheme(url) {
         "local" => Ok(AnyBroker::new(LocalBroker::new())),
-        other => Err(BrokerError::new(
-            BrokerErrorKind::Config,
-            unknown("broker", other),
-        )),
+        #[cfg(feature = "broker-amqp")]
+        "amqp" | "amqps" => {
+            use realtime_broker_amqp::{AmqpBroker, AmqpConfig};
+
+            AmqpBroker::new(AmqpConfig::from_url(url)?).map(AnyBroker::new)
+        }
+        #[cfg(not(feature = "broker-amqp"))]
+        other @ ("amqp" | "amqps") => refused(feature_is_off(other, "broker-amqp")),
+        other => refused(unknown("local:, amqp: or amqps:", other)),
     }
 }
 
-/// The presence store that a URL names.
+/// The presence store that a URL names. Nothing is connected before it is used.
 ///
 /// # Errors
-/// Kind `Config` for a scheme that this build doesn't know.
+/// Those of [`broker`].
 pub fn presence(url: &str) -> Result<AnyPresence, PresenceError> {
+    let refused = |context| Err(PresenceError::new(PresenceErrorKind::Config, context));
     match scheme(url) {
         "local" => Ok(AnyPresence::new(MemoryPresence::new())),
-        other => Err(PresenceError::new(
-            PresenceErrorKind::Config,
-            unknown("presence", other),
-        )),
+        #[cfg(feature = "presence-redis")]
+        "redis" | "redis-cluster" | "redis-sentinel" | "rediss" | "rediss-cluster"
+        | "rediss-sentinel" => {
+            use realtime_presence_redis::{RedisConfig, RedisPresence};
+
+            RedisPresence::new(RedisConfig::from_url(url)?).map(AnyPresence::new)
+        }
+        #[cfg(not(feature = "presence-redis"))]
+        other if other.starts_with("redis") => refused(feature_is_off(other, "presence-redis")),
+        other => refused(unknown("local:, redis: or rediss:", other)),
     }
 }
 
@@ -47,8 +67,14 @@ fn scheme(url: &str) -> &str {
     url.split_once(':').map_or("", |(scheme, _)| scheme)
 }
 
-fn unknown(what: &str, scheme: &str) -> String {
-    format!("expected a {what} URL with the scheme local:; got {scheme:?}")
+fn unknown(known: &str, scheme: &str) -> String {
+    let scheme: String = scheme.chars().take(32).collect();
+    format!("expected a URL with the scheme {known}; got {scheme:?}")
+}
+
+#[cfg(any(not(feature = "broker-amqp"), not(feature = "presence-redis")))]
+fn feature_is_off(scheme: &str, feature: &str) -> String {
+    format!("{scheme}: needs the feature `{feature}` of the crate `realtime`; switch it on")
 }
 
 #[cfg(test)]
@@ -56,13 +82,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_scheme_is_refused_without_the_rest_of_the_url() {
-        let error = broker("amqp://user:s3cret@host").unwrap_err().to_string();
-        assert!(
-            error.contains("amqp") && !error.contains("s3cret"),
-            "{error}"
-        );
-        assert!(presence("redis://host").is_err());
+    fn what_is_not_known_or_not_on_is_refused_without_the_rest_of_the_url() {
+        for url in [
+            "nats://user:s3cret@host",
+            "s3cret",
+            "",
+            "amqp:s3cret",
+            "redis:s3cret",
+        ] {
+            for error in [
+                broker(url)
+                    .map(drop)
+                    .map_err(|e| e.to_string())
+                    .unwrap_err(),
+                presence(url)
+                    .map(drop)
+                    .map_err(|e| e.to_string())
+                    .unwrap_err(),
+            ] {
+                assert!(
+                    error.starts_with("expected") || error.contains("needs"),
+                    "{error}"
+                );
+                assert!(!error.contains("s3cret"), "{error}");
+            }
+        }
         assert!(broker("local:").is_ok() && presence("local:").is_ok());
+    }
+
+    #[test]
+    fn a_scheme_needs_its_feature() {
+        let on = broker("amqp://user:s3cret@host?namespace=chat").is_ok();
+        assert_eq!(on, cfg!(feature = "broker-amqp"));
+        let on = presence("redis://user:s3cret@host?namespace=chat").is_ok();
+        assert_eq!(on, cfg!(feature = "presence-redis"));
+        let on = broker("amqps://host").is_ok() && presence("rediss://host").is_ok();
+        assert_eq!(on, cfg!(all(feature = "full")));
     }
 }

@@ -30,22 +30,28 @@
 //! - `axum` (default): [`Upgrade`] as an axum extractor, and the peer's address from
 //!   `ConnectInfo`.
 //! - `server` (default): [`serve`].
+//! - `broker-amqp`: nodes joined over RabbitMQ, [`broker::amqp`].
+//! - `presence-redis`: who is online, in Redis, [`presence::redis`].
+//! - `rustls`: TLS for both of these.
 //! - `full`: all of them.
+//!
+//! A feature adds items and never changes what is there. [`connect`] chooses backends by URL.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod connect;
 
 pub use realtime_core::{
-    BoxError, ClientError, CloseCode, DisconnectInfo, Identity, IdentityKey, Incarnation,
-    Initiator, IntoPayload, InvalidNodeId, Message, MessageParts, Metadata, NodeId, Payload,
-    SessionId, Text, auth,
+    BoxError, ClientError, CloseCode, DisconnectInfo, Events, Identity, IdentityKey, Incarnation,
+    Initiator, IntoPayload, InvalidNamespace, InvalidNodeId, Message, MessageParts, Metadata,
+    Namespace, NodeId, Payload, SessionId, Text, auth,
 };
 pub use realtime_gateway::{
     Backpressure, Body, BuildError, BuildErrorKind, Builder, Config, DeliverError,
     DeliverErrorKind, Delivery, ErrorContext, ErrorStage, Gateway, Handler, HandlerError,
-    HandlerErrorKind, Hook, HookResult, Inbound, PeerAddr, Remote, Router, SendError,
-    SendErrorKind, Session, ShutdownReport, StartError, StartErrorKind, Stats, Upgrade, middleware,
+    HandlerErrorKind, Health, Hook, HookResult, Inbound, Link, PeerAddr, PresenceDown, Remote,
+    Router, SendError, SendErrorKind, Session, ShutdownReport, StartError, StartErrorKind, Stats,
+    Upgrade, middleware,
 };
 #[cfg(feature = "server")]
 pub use realtime_gateway::{Serve, serve};
@@ -62,11 +68,17 @@ pub use middleware::{Logger, Recovery, Timeout, from_fn};
 /// The broker seam and its backends.
 pub mod broker {
     pub use realtime_core::broker::*;
+
+    #[cfg(feature = "broker-amqp")]
+    pub use realtime_broker_amqp as amqp;
 }
 
 /// The presence seam and its backends.
 pub mod presence {
     pub use realtime_core::presence::*;
+
+    #[cfg(feature = "presence-redis")]
+    pub use realtime_presence_redis as redis;
 }
 
 /// The codec seam and its implementations.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use realtime::{
-    Gateway, Identity, Session,
+    Gateway, Identity, Json, Router, Session,
     auth::{AuthError, Authenticator, StaticToken},
     gateway,
 };
@@ -25,6 +25,7 @@ use realtime_testkit::{
     client::{Request, raw_http},
     wait::until,
 };
+use serde_json::json;
 use support::Server;
 
 async fn default_server() -> Server {
@@ -230,6 +231,23 @@ async fn everybody_is_one_anonymous_identity_by_default() {
 }
 
 #[tokio::test]
+async fn a_forwarded_address_is_believed_from_a_trusted_proxy_only() {
+    for (trusted, believed) in [("127.0.0.0/8", true), ("10.0.0.0/8", false)] {
+        let router = Router::new().route("who", async |session: Session| {
+            Json(session.remote_addr().map(|addr| addr.ip().to_string()))
+        });
+        let builder = gateway().router(router).trusted_proxies([trusted]);
+        let server = Server::start(builder.build().unwrap()).await;
+        let forwarded = Request::new("/ws").header("X-Forwarded-For", "6.6.6.6, 192.0.2.1");
+        let mut client = forwarded.connect(server.addr).await.unwrap();
+        let address = client.request("who", json!(null)).await.unwrap();
+        let expected = if believed { "192.0.2.1" } else { "127.0.0.1" };
+        assert_eq!(address["data"], expected);
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_that_makes_no_sense_is_not_built() {
     let cookie = || {
         StaticToken::new("t", Identity::new("x"))
@@ -245,6 +263,11 @@ async fn a_gateway_that_makes_no_sense_is_not_built() {
     assert!(gateway().authenticator(cookie()).build().is_ok());
     let error = gateway().read_limit(0).build().unwrap_err();
     assert!(error.to_string().contains("read_limit"), "{error}");
+    let error = gateway()
+        .trusted_proxies(["proxy.local"])
+        .build()
+        .unwrap_err();
+    assert!(error.to_string().contains("trusted_proxies"), "{error}");
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! What gateways say to each other: an encoded message and whom it is for.
 //!
 //! ```text
-//!   version 1 │ flags: 1 = text, 2 = for an identity │ codec │ tenant │ id │ body
-//!   one byte  │ one byte                             │ each: u16 length, bytes   │ the rest
+//!   version 1 │ flags: 1 = text, 2 = for an identity │ codec │ traceparent │ tenant │ id │ body
+//!   one byte  │ one byte                             │ each: u16 length, bytes           │ the rest
 //! ```
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -21,6 +21,7 @@ pub struct Envelope {
     target: Target,
     codec: Text,
     kind: FrameKind,
+    traceparent: Option<Text>,
     body: Bytes,
 }
 
@@ -42,8 +43,23 @@ impl Envelope {
             target,
             codec: codec.into(),
             kind,
+            traceparent: None,
             body,
         }
+    }
+
+    /// Carries the W3C trace context of the one who sends, so that a trace goes on at the other
+    /// node.
+    #[must_use]
+    pub fn with_traceparent(mut self, traceparent: impl Into<Text>) -> Self {
+        self.traceparent = Some(traceparent.into()).filter(|text| !text.is_empty());
+        self
+    }
+
+    /// The W3C trace context of the one who sent, if there was one.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        self.traceparent.as_deref()
     }
 
     /// Whom the message is for.
@@ -82,8 +98,9 @@ impl Envelope {
         } else {
             0
         };
-        let names = [self.codec.as_str(), tenant, id];
-        let size = 8 + names.iter().map(|n| n.len()).sum::<usize>() + self.body.len();
+        let traceparent = self.traceparent().unwrap_or_default();
+        let names = [self.codec.as_str(), traceparent, tenant, id];
+        let size = 10 + names.iter().map(|n| n.len()).sum::<usize>() + self.body.len();
         let mut out = BytesMut::with_capacity(size);
         out.put_slice(&[VERSION, flag | kind]);
         for name in names {
@@ -123,7 +140,7 @@ impl Envelope {
             let name = length.and_then(|length| Text::try_from(bytes.split_to(length)).ok());
             name.ok_or_else(|| invalid("expected a name in the envelope; it is cut off".into()))
         };
-        let (codec, tenant, id) = (name()?, name()?, name()?);
+        let (codec, traceparent, tenant, id) = (name()?, name()?, name()?, name()?);
         let target = if flags & IDENTITY == 0 {
             Target::All
         } else {
@@ -138,6 +155,7 @@ impl Envelope {
             target,
             codec,
             kind,
+            traceparent: Some(traceparent).filter(|text| !text.is_empty()),
             body: bytes,
         })
     }
@@ -153,11 +171,11 @@ mod tests {
         #[test]
         fn what_is_encoded_is_decoded(
             target in prop::option::of((".{0,9}", ".{0,9}")), codec in ".{0,9}", text: bool,
-            body: Vec<u8>,
+            trace in ".{0,9}", body: Vec<u8>,
         ) {
             let target = target.map_or(Target::All, |(t, i)| Target::Identity(IdentityKey::new(t, i)));
             let kind = if text { FrameKind::Text } else { FrameKind::Binary };
-            let envelope = Envelope::new(target, codec, kind, body.into());
+            let envelope = Envelope::new(target, codec, kind, body.into()).with_traceparent(trace);
             prop_assert_eq!(Envelope::decode(envelope.encode()).unwrap(), envelope);
         }
 

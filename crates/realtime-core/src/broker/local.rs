@@ -9,21 +9,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{Stream, stream};
-use tokio::sync::{broadcast, mpsc};
+use futures::Stream;
+use tokio::sync::mpsc;
 
 use super::{
     Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerMessage, NodeInfo,
     Published, Subscription, Topic,
 };
-use crate::NodeId;
+use crate::{Events, NodeId};
 
 /// How many messages may wait for a member.
 const QUEUE: usize = 1024;
 /// How long a publisher waits for room at a member, which then misses the message.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How many events a stream that isn't read keeps.
-const EVENTS: usize = 64;
 
 /// Joins gateways of one process.
 ///
@@ -33,6 +31,7 @@ const EVENTS: usize = 64;
 pub struct LocalBroker {
     bus: Arc<Mutex<Bus>>,
     own: Mutex<Own>,
+    events: Arc<Events<BrokerEvent>>,
     /// Numbers per topic. Held while a message is handed out, so that numbers arrive in order.
     numbers: tokio::sync::Mutex<HashMap<Topic, u64>>,
 }
@@ -44,14 +43,13 @@ struct Member {
     node: NodeInfo,
     topics: Vec<Topic>,
     inbox: mpsc::Sender<BrokerMessage>,
-    events: broadcast::Sender<BrokerEvent>,
+    events: Arc<Events<BrokerEvent>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Own {
     node: Option<NodeInfo>,
-    /// `None` once closed, which ends the streams of events.
-    events: Option<broadcast::Sender<BrokerEvent>>,
+    closed: bool,
 }
 
 impl Default for LocalBroker {
@@ -82,23 +80,20 @@ impl LocalBroker {
     }
 
     fn on(bus: Arc<Mutex<Bus>>) -> Self {
-        let own = Own {
-            node: None,
-            events: Some(broadcast::Sender::new(EVENTS)),
-        };
         Self {
             bus,
-            own: Mutex::new(own),
+            own: Mutex::default(),
+            events: Arc::default(),
             numbers: tokio::sync::Mutex::default(),
         }
     }
 
     fn node(&self) -> Result<NodeInfo, BrokerError> {
         let own = lock(&self.own);
-        match (&own.events, &own.node) {
-            (None, _) => Err(closed()),
-            (Some(_), Some(node)) => Ok(node.clone()),
-            (Some(_), None) => {
+        match &own.node {
+            _ if own.closed => Err(closed()),
+            Some(node) => Ok(node.clone()),
+            None => {
                 let context = "subscribe before you publish: the broker doesn't know this node yet";
                 Err(BrokerError::new(BrokerErrorKind::Unavailable, context))
             }
@@ -113,7 +108,9 @@ impl Broker for LocalBroker {
         topics: &[Topic],
     ) -> Result<Subscription, BrokerError> {
         let mut own = lock(&self.own);
-        let events = own.events.clone().ok_or_else(closed)?;
+        if own.closed {
+            return Err(closed());
+        }
         if own.node.is_some() {
             let context = "this member is subscribed already; a clone is another member";
             return Err(BrokerError::new(BrokerErrorKind::Config, context));
@@ -128,12 +125,11 @@ impl Broker for LocalBroker {
             node: node.clone(),
             topics: topics.to_vec(),
             inbox,
-            events: events.clone(),
+            events: Arc::clone(&self.events),
         };
         bus.insert(node.id.clone(), member);
         own.node = Some(node.clone());
-        // Nobody may be listening.
-        let _listeners = events.send(BrokerEvent::Up);
+        self.events.send(BrokerEvent::Up);
         Ok(Subscription::new(Inbox {
             bus: Arc::clone(&self.bus),
             node,
@@ -160,7 +156,7 @@ impl Broker for LocalBroker {
                         source: node.id.clone(),
                         missed: 1,
                     };
-                    let _listeners = member.events.send(gap);
+                    member.events.send(gap);
                     routed = true;
                 }
                 Err(mpsc::error::SendTimeoutError::Closed(_)) => {}
@@ -174,28 +170,16 @@ impl Broker for LocalBroker {
     }
 
     fn events(&self) -> BrokerEvents {
-        let receiver = lock(&self.own)
-            .events
-            .as_ref()
-            .map(broadcast::Sender::subscribe);
-        BrokerEvents::new(stream::unfold(receiver, |receiver| async {
-            let mut receiver = receiver?;
-            loop {
-                match receiver.recv().await {
-                    Ok(event) => return Some((event, Some(receiver))),
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return None,
-                }
-            }
-        }))
+        BrokerEvents::new(self.events.subscribe())
     }
 
     async fn close(&self) {
         let node = {
             let mut own = lock(&self.own);
-            own.events = None;
+            own.closed = true;
             own.node.take()
         };
+        self.events.close();
         if let Some(node) = node {
             leave(&self.bus, &node);
         }

@@ -3,6 +3,7 @@
 mod any;
 pub mod envelope;
 mod local;
+pub mod stream;
 
 use std::{
     fmt,
@@ -201,6 +202,11 @@ pub enum BrokerEvent {
         source: NodeId,
         /// How many.
         missed: u64,
+    },
+    /// Something arrived that is not a message of this version, and was dropped.
+    InvalidMessage {
+        /// What was expected and what came, for people. Nothing of the message itself.
+        cause: String,
     },
     /// The broker takes publications again.
     Unblocked,

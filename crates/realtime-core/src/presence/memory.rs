@@ -9,13 +9,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures::stream;
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 use super::{
-    Presence, PresenceError, PresenceErrorKind, PresenceEvents, Registered, SessionInfo, SessionKey,
+    Presence, PresenceError, PresenceErrorKind, PresenceEvent, PresenceEvents, Registered,
+    SessionInfo, SessionKey,
 };
-use crate::{IdentityKey, SessionId};
+use crate::{Events, IdentityKey, SessionId};
 
 /// Remembers sessions in this process, with the same leases as a networked store has.
 ///
@@ -25,8 +25,8 @@ use crate::{IdentityKey, SessionId};
 pub struct MemoryPresence {
     store: Arc<Mutex<Store>>,
     closed: AtomicBool,
-    /// Dropped at the end, which ends the streams of events.
-    alive: Mutex<Option<watch::Sender<()>>>,
+    /// Nothing ever happens to memory; the streams only end.
+    events: Events<PresenceEvent>,
 }
 
 type Store = HashMap<IdentityKey, HashMap<SessionId, Entry>>;
@@ -63,11 +63,10 @@ impl MemoryPresence {
     }
 
     fn with(store: Arc<Mutex<Store>>) -> Self {
-        let alive = Mutex::new(Some(watch::Sender::new(())));
         Self {
             store,
             closed: AtomicBool::new(false),
-            alive,
+            events: Events::new(),
         }
     }
 
@@ -173,22 +172,11 @@ impl Presence for MemoryPresence {
     }
 
     fn events(&self) -> PresenceEvents {
-        // Nothing ever happens to memory; the stream only ends.
-        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = alive.as_ref().map(watch::Sender::subscribe);
-        PresenceEvents::new(stream::unfold(ended, |ended| async move {
-            if let Some(mut ended) = ended {
-                let _sender_is_gone = ended.changed().await.is_err();
-            }
-            None
-        }))
+        PresenceEvents::new(self.events.subscribe())
     }
 
     async fn close(&self) {
         self.closed.store(true, SeqCst);
-        self.alive
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.events.close();
     }
 }

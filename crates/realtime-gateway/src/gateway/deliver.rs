@@ -1,16 +1,13 @@
-//! Broadcasts and targeted messages.
-
-use std::collections::BTreeSet;
+//! Broadcasts, and what targeted messages share with them.
 
 use bytes::Bytes;
 use realtime_core::{
-    IdentityKey, IntoPayload, Message, NodeId, Text,
+    IntoPayload, Message, Text,
     broker::{
-        Broker, Published, Topic,
+        Topic,
         envelope::{Envelope, Target},
     },
     codec::FrameKind,
-    presence::Presence,
 };
 
 use super::Gateway;
@@ -48,87 +45,20 @@ impl Gateway {
         };
         if self.is_started() {
             let envelope = out.envelope(self, Target::All);
-            let _any_number_of_nodes =
-                shared
-                    .broker
-                    .publish(&Topic::All, envelope)
-                    .await
-                    .map_err(|e| {
-                        let context = "the broker did not take the broadcast for the other nodes";
-                        DeliverError::new(DeliverErrorKind::Broker, context, delivery)
-                            .with_source(e)
-                    })?;
+            let _any_number_of_nodes = self.publish(&Topic::All, envelope, delivery).await?;
             delivery.remote = Remote::Published;
         }
         Ok(delivery)
     }
 
-    /// Sends data on a route to every session of an identity, on all nodes.
-    ///
-    /// Presence is asked first, and only nodes that hold a session of the identity get a message.
-    ///
-    /// # Errors
-    /// Kind [`NotOnline`](DeliverErrorKind::NotOnline) when the identity has no session;
-    /// [`Presence`](DeliverErrorKind::Presence) when that can't be found out; and those of
-    /// [`broadcast`](Self::broadcast).
-    pub async fn send_to_identity(
-        &self,
-        identity: &IdentityKey,
-        route: impl Into<Text>,
-        data: impl IntoPayload,
-    ) -> Result<Delivery, DeliverError> {
-        let out = self.prepare(&Message::new(route, data)?)?;
-        let shared = self.shared();
-        let sessions = shared.presence.sessions(identity).await.map_err(|e| {
-            let context = "presence could not say where the identity is online";
-            DeliverError::new(DeliverErrorKind::Presence, context, Delivery::none()).with_source(e)
-        })?;
-        let local = hand_over(&shared.hub.of(identity), &out.frame).await;
-        let nodes: BTreeSet<NodeId> = sessions
-            .into_iter()
-            .map(|session| session.node_id)
-            .filter(|node| *node != shared.node.id)
-            .collect();
-        let mut delivery = Delivery {
-            local,
-            remote: Remote::NotStarted,
-        };
-        if self.is_started() {
-            let envelope = out.envelope(self, Target::Identity(identity.clone()));
-            let mut reached = 0;
-            for node in nodes {
-                let published = shared
-                    .broker
-                    .publish(&Topic::Node(node), envelope.clone())
-                    .await;
-                delivery.remote = Remote::Nodes(reached);
-                let published = published.map_err(|e| {
-                    let context = "the broker did not take the message for another node";
-                    DeliverError::new(DeliverErrorKind::Broker, context, delivery).with_source(e)
-                })?;
-                reached += usize::from(published == Published::Routed);
-            }
-            delivery.remote = Remote::Nodes(reached);
-        }
-        if delivery.local == 0 && !matches!(delivery.remote, Remote::Nodes(1..)) {
-            let context = "the identity has no session online";
-            return Err(DeliverError::new(
-                DeliverErrorKind::NotOnline,
-                context,
-                delivery,
-            ));
-        }
-        Ok(delivery)
-    }
-
-    fn is_started(&self) -> bool {
+    pub(super) fn is_started(&self) -> bool {
         self.shared()
             .started
             .load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// Encodes and frames a message, once for all who get it.
-    fn prepare(&self, message: &Message) -> Result<Ready, DeliverError> {
+    pub(super) fn prepare(&self, message: &Message) -> Result<Ready, DeliverError> {
         let shared = self.shared();
         if shared.is_draining() {
             let context = "the gateway is shutting down";
@@ -152,18 +82,23 @@ impl Gateway {
 }
 
 /// A message on its way out.
-struct Ready {
+pub(super) struct Ready {
     /// For sessions of this node.
-    frame: Bytes,
+    pub(super) frame: Bytes,
     /// The same without the frame's header, for other nodes.
     body: Bytes,
     kind: FrameKind,
 }
 
 impl Ready {
-    fn envelope(&self, gateway: &Gateway, target: Target) -> Bytes {
-        let codec = gateway.shared().codec.name();
-        Envelope::new(target, codec, self.kind, self.body.clone()).encode()
+    pub(super) fn envelope(&self, gateway: &Gateway, target: Target) -> Bytes {
+        let shared = gateway.shared();
+        let envelope = Envelope::new(target, shared.codec.name(), self.kind, self.body.clone());
+        let traceparent = shared.traceparent.as_ref().and_then(|current| current());
+        match traceparent {
+            Some(traceparent) => envelope.with_traceparent(traceparent).encode(),
+            None => envelope.encode(),
+        }
     }
 }
 

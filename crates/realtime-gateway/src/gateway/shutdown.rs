@@ -60,8 +60,8 @@ impl Gateway {
         let shared = self.shared();
         shared.drain.cancel();
         let before = shared.stats.snapshot().aborted;
+        let sessions = shared.hub.all();
         let drained = async {
-            let sessions = shared.hub.all();
             for (turn, session) in sessions.iter().enumerate() {
                 if turn % TURN == TURN - 1 {
                     tokio::task::yield_now().await;
@@ -69,12 +69,11 @@ impl Gateway {
                 session.end(going_away());
             }
             shared.tasks.close();
-            (sessions.len(), shared.tasks.wait().await).0
+            shared.tasks.wait().await;
         };
-        let sessions = match limit {
-            Some(limit) => match tokio::time::timeout(limit, drained).await {
-                Ok(sessions) => sessions,
-                Err(_) => {
+        match limit {
+            Some(limit) => {
+                if tokio::time::timeout(limit, drained).await.is_err() {
                     let left = shared.hub.len();
                     shared.abort.cancel();
                     let gone = tokio::time::timeout(ABORT, shared.tasks.wait()).await;
@@ -82,11 +81,10 @@ impl Gateway {
                         target: "realtime::shutdown",
                         left, all_gone = gone.is_ok(), "cut off at the shutdown deadline",
                     );
-                    left
                 }
-            },
+            }
             None => drained.await,
-        };
+        }
         shared.stop.cancel();
         shared.background.close();
         shared.background.wait().await;
@@ -96,7 +94,7 @@ impl Gateway {
         shared.presence.close().await;
         let aborted = (shared.stats.snapshot().aborted - before) as usize;
         ShutdownReport {
-            sessions: sessions.max(aborted),
+            sessions: sessions.len().max(aborted),
             aborted,
         }
     }

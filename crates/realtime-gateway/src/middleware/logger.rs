@@ -8,7 +8,10 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Inbound, log::Escaped};
+use crate::{
+    Inbound,
+    log::{Chain, Escaped},
+};
 
 /// Logs each message that was handled at debug level, and each failure at warn level, under the
 /// target `realtime::message`, with the fields `session`, `route` and `elapsed`. Data and
@@ -63,7 +66,8 @@ where
                     target: "realtime::message", %session, %route, ?elapsed, "handled",
                 ),
                 Err(error) => tracing::warn!(
-                    target: "realtime::message", %session, %route, ?elapsed, %error, "failed",
+                    target: "realtime::message",
+                    %session, %route, ?elapsed, error = %Chain(&**error), "failed",
                 ),
             }
             result

@@ -1,9 +1,8 @@
 //! The close latch: the first cause of an end wins, and whoever waits is told.
 
-use std::sync::OnceLock;
-
 use realtime_core::DisconnectInfo;
-use tokio::sync::Notify;
+
+use crate::sync::{Notify, OnceLock};
 
 /// Set once, by whoever ends the session first.
 #[derive(Debug, Default)]

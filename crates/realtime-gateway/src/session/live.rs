@@ -12,7 +12,6 @@
 use std::{
     io,
     pin::Pin,
-    sync::atomic::Ordering::Relaxed,
     task::{Context, Poll},
     time::Duration,
 };
@@ -32,7 +31,7 @@ use super::{
     outbox::Pumped,
     read::{FrameReader, ReadEnd},
 };
-use crate::{ErrorStage, Inbound, answer, shared::Shared};
+use crate::{ErrorStage, Inbound, answer, shared::Shared, stats::Counter};
 
 /// How many turns a session takes before it lets others have one.
 const TURNS: usize = 64;
@@ -137,7 +136,7 @@ impl Live {
             // The replies to all that one read brought leave together.
             self.pump(cx);
         }
-        match self.reader.poll_event(cx) {
+        match self.reader.poll_event(cx, &self.session.0.assembling) {
             Poll::Ready(Ok(event)) => self.on_event(event),
             Poll::Ready(Err(end)) => self.lost(end),
             Poll::Pending => return false,
@@ -172,7 +171,7 @@ impl Live {
             }
             Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
                 let reason = "the codec does not take this kind of frame";
-                self.fail(CloseCode::UNSUPPORTED_DATA, reason, Some(error.into()));
+                self.violated(CloseCode::UNSUPPORTED_DATA, reason, error);
             }
             Err(error) => {
                 self.shared().stats.malformed.add(1);
@@ -182,7 +181,11 @@ impl Live {
                 self.report(ErrorStage::Message, error);
                 if self.malformed >= MALFORMED {
                     let reason = "too many malformed messages";
-                    self.fail(CloseCode::POLICY_VIOLATION, reason, None);
+                    self.fail(
+                        &self.shared().stats.violations,
+                        CloseCode::POLICY_VIOLATION,
+                        reason,
+                    );
                 }
             }
         }
@@ -210,7 +213,11 @@ impl Live {
                 }
                 if panicked {
                     let reason = "the handler panicked";
-                    self.fail(CloseCode::INTERNAL_ERROR, reason, None);
+                    self.fail(
+                        &self.shared().stats.panics,
+                        CloseCode::INTERNAL_ERROR,
+                        reason,
+                    );
                 }
                 self.report(ErrorStage::Message, error);
             }
@@ -256,7 +263,8 @@ impl Live {
                 self.pump(cx);
             }
             Beat::Dead => {
-                self.fail(CloseCode::PONG_TIMEOUT, "pong timeout", None);
+                let counted = &self.shared().stats.pong_timeouts;
+                self.fail(counted, CloseCode::PONG_TIMEOUT, "pong timeout");
             }
         }
         if self.session.is_closed() {
@@ -276,16 +284,15 @@ impl Live {
         let deadline = self.session.0.outbox.blocked_since()? + timeout;
         if deadline <= now {
             self.gone = true;
+            let info = DisconnectInfo::new(Initiator::Error, None, "write timeout");
             self.session
-                .end(DisconnectInfo::new(Initiator::Error, None, "write timeout"));
+                .end_counted(&self.shared().stats.write_timeouts, info);
         }
         Some(deadline)
     }
 
     fn watch_assembly(&mut self, now: Instant) -> Option<Instant> {
-        let assembled = self.reader.assembled();
-        self.session.0.assembling.store(assembled, Relaxed);
-        if assembled > 0 && self.shared().assembly_budget.is_over() {
+        if self.session.assembling_bytes() > 0 && self.shared().assembly_budget.is_over() {
             self.shared().close_fullest_assembly();
         }
         if !self.reader.is_assembling() {
@@ -298,21 +305,23 @@ impl Live {
         }
         let deadline = *self.assembling_since.get_or_insert(now) + ASSEMBLY;
         if deadline <= now {
-            self.fail(
-                CloseCode::POLICY_VIOLATION,
-                "message not finished in time",
-                None,
-            );
+            let counted = &self.shared().stats.violations;
+            let reason = "message not finished in time";
+            self.fail(counted, CloseCode::POLICY_VIOLATION, reason);
         }
         Some(deadline)
     }
 
-    fn fail(&mut self, code: CloseCode, reason: &'static str, error: Option<BoxError>) {
+    fn fail(&self, counted: &Counter, code: CloseCode, reason: &'static str) {
         let info = DisconnectInfo::new(Initiator::Error, Some(code), reason);
-        self.session.end(match error {
-            Some(error) => info.with_error(error),
-            None => info,
-        });
+        self.session.end_counted(counted, info);
+    }
+
+    /// The peer sent what it may not.
+    fn violated(&self, code: CloseCode, reason: impl Into<String>, error: impl Into<BoxError>) {
+        let info = DisconnectInfo::new(Initiator::Error, Some(code), reason);
+        let counted = &self.shared().stats.violations;
+        self.session.end_counted(counted, info.with_error(error));
     }
 
     /// There is nothing more to read, or no way to write.
@@ -320,20 +329,21 @@ impl Live {
         match end {
             ReadEnd::Violation(violation) => {
                 let code = CloseCode::new(violation.close_code().as_u16());
-                let info = DisconnectInfo::new(Initiator::Error, Some(code), violation.to_string());
-                self.session
-                    .end(info.with_error(ReadEnd::Violation(violation)));
+                let reason = violation.to_string();
+                self.violated(code, reason, ReadEnd::Violation(violation));
             }
             ReadEnd::Io(error) if !is_orderly(&error) => {
                 self.gone = true;
                 let info = DisconnectInfo::new(Initiator::Error, None, "the connection failed");
-                self.session.end(info.with_error(error));
+                self.session
+                    .end_counted(&self.shared().stats.lost, info.with_error(error));
             }
             end @ (ReadEnd::Eof | ReadEnd::Io(_)) => {
                 self.gone = true;
                 let reason = "the connection ended without a close frame";
+                let info = DisconnectInfo::new(Initiator::Client, None, reason);
                 self.session
-                    .end(DisconnectInfo::new(Initiator::Client, None, reason).with_error(end));
+                    .end_counted(&self.shared().stats.lost, info.with_error(end));
             }
         }
     }

@@ -4,6 +4,8 @@ mod dispatch;
 mod heartbeat;
 mod latch;
 mod live;
+#[cfg(all(test, realtime_loom))]
+mod loom;
 mod outbox;
 mod queue;
 mod read;
@@ -22,7 +24,7 @@ use realtime_core::{
     presence::{SessionInfo, SessionKey},
 };
 
-use crate::{SendError, SendErrorKind, shared::Shared, transport::Writer};
+use crate::{SendError, SendErrorKind, shared::Shared, stats::Counter, transport::Writer};
 
 use latch::CloseLatch;
 use outbox::{Outbox, Refused};
@@ -30,6 +32,9 @@ use queue::QueueLimits;
 pub(crate) use run::{going_away, spawn};
 
 /// One connected client. Cheap to clone; every clone is the same session.
+///
+/// Keep it for as long as you like: once the session has ended, it holds neither its socket nor
+/// what waited for the client.
 ///
 /// # Order
 /// What one task sends to a session, by [`send`](Self::send) and by
@@ -176,19 +181,15 @@ impl Session {
     /// Those of [`send_wait`](Self::send_wait).
     pub async fn send_message_wait(&self, message: &Message) -> Result<(), SendError> {
         let frame = self.0.shared.encode(message)?;
-        loop {
-            let room = self.0.outbox.room();
-            tokio::pin!(room);
-            // Registers before it looks, so that room made between the two is not missed.
-            room.as_mut().enable();
-            if self.is_closed() {
-                return Err(closed());
-            }
-            match self.0.outbox.push_if_room(&frame) {
-                Ok(()) => return self.taken(0),
-                Err(Refused::Sealed) => return Err(closed()),
-                Err(_) => room.await,
-            }
+        let closing = self.closed();
+        let taken = self.0.outbox.push_wait(&frame);
+        tokio::select! {
+            biased;
+            () = closing => Err(closed()),
+            taken = taken => match taken {
+                Ok(()) => self.taken(0),
+                Err(_) => Err(closed()),
+            },
         }
     }
 
@@ -232,14 +233,23 @@ impl Session {
         first
     }
 
+    /// Ends the session, and counts it if this is the first cause.
+    pub(crate) fn end_counted(&self, counter: &Counter, info: DisconnectInfo) {
+        if self.end(info) {
+            counter.add(1);
+        }
+    }
+
+    /// Tells the client that it may have missed so many messages of other nodes.
+    pub(crate) fn note_missed(&self, messages: u64) {
+        self.0.outbox.note_missed(messages);
+    }
+
     /// Ends the session of a client that reads too slowly.
     pub(crate) fn end_slow(&self) {
         let code = Some(CloseCode::TRY_AGAIN_LATER);
-        self.end(DisconnectInfo::new(
-            Initiator::Backpressure,
-            code,
-            "slow consumer",
-        ));
+        let info = DisconnectInfo::new(Initiator::Backpressure, code, "slow consumer");
+        self.end_counted(&self.0.shared.stats.slow_consumers, info);
     }
 
     /// The bytes that wait for the client.

@@ -6,35 +6,39 @@
 //! peer is slow.
 
 use std::{
+    future::{self, Future},
     io::{self, IoSlice},
-    sync::{Arc, Mutex, PoisonError},
+    pin::pin,
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
-use tokio::{
-    sync::{Notify, futures::Notified},
-    time::Instant,
-};
+use tokio::{task::unconstrained, time::Instant};
 
 use super::queue::{Push, Queue, QueueLimits, WRITE_FRAMES};
-use crate::{budget::Budget, transport::Writer};
+use crate::{
+    budget::Budget,
+    sync::{Mutex, Notify},
+    transport::{Sink, Writer},
+};
 
 /// Replies beyond this wait make the session stop making more of them.
 pub(crate) const REPLY_BYTES: usize = 64 * 1024;
 
-pub(crate) struct Outbox {
+pub(crate) struct Outbox<W: Sink = Writer> {
     limits: QueueLimits,
     /// What waits in the queues of all sessions together.
     budget: Arc<Budget>,
-    state: Mutex<State>,
+    state: Mutex<State<W>>,
     /// Notified whenever there is room again.
     room: Notify,
 }
 
-struct State {
+struct State<W> {
     queue: Queue,
-    writer: Writer,
+    /// `None` after the end: whoever keeps a session must not keep its socket.
+    writer: Option<W>,
     /// The session's task, once it has looked at the socket.
     task: Option<Waker>,
     /// Since when the socket takes nothing of what waits.
@@ -67,11 +71,11 @@ pub(crate) enum Pumped {
     TellGap(u64),
 }
 
-impl Outbox {
-    pub(crate) fn new(writer: Writer, limits: QueueLimits, budget: Arc<Budget>) -> Self {
+impl<W: Sink> Outbox<W> {
+    pub(crate) fn new(writer: W, limits: QueueLimits, budget: Arc<Budget>) -> Self {
         let state = State {
             queue: Queue::new(),
-            writer,
+            writer: Some(writer),
             task: None,
             blocked: None,
             unflushed: false,
@@ -87,7 +91,7 @@ impl Outbox {
     }
 
     /// Does something under the lock, and keeps the books of the budget.
-    fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+    fn with<R>(&self, act: impl FnOnce(&mut State<W>) -> R) -> R {
         // No code of a user's runs under this lock, and ours doesn't panic; if it ever did, a
         // queue is still better served than its session lost to a second panic.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,8 +122,22 @@ impl Outbox {
         })
     }
 
+    /// Takes a frame as soon as nothing is lost by it. Cancel safe.
+    pub(crate) async fn push_wait(&self, frame: &Bytes) -> Result<(), Refused> {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            // Registers before it looks, so that room made between the two is not missed.
+            room.as_mut().enable();
+            match self.push_if_room(frame) {
+                Err(Refused::Full) => room.await,
+                taken => return taken,
+            }
+        }
+    }
+
     /// Takes a frame only if nothing is lost by it.
-    pub(crate) fn push_if_room(&self, frame: &Bytes) -> Result<(), Refused> {
+    fn push_if_room(&self, frame: &Bytes) -> Result<(), Refused> {
         self.with(|state| {
             if state.sealed {
                 return Err(Refused::Sealed);
@@ -157,6 +175,12 @@ impl Outbox {
         self.with(|state| state.queue.set_ping(frame));
     }
 
+    /// Messages were lost elsewhere: the peer is told before its next data.
+    pub(crate) fn note_missed(&self, messages: u64) {
+        self.with(|state| state.queue.note_missed(messages));
+        self.wake_task();
+    }
+
     pub(crate) fn set_notice(&self, frame: Bytes, told: u64) {
         self.with(|state| state.queue.set_notice(frame, told));
     }
@@ -174,11 +198,6 @@ impl Outbox {
     /// Since when the peer takes nothing of what waits for it.
     pub(crate) fn blocked_since(&self) -> Option<Instant> {
         self.with(|state| state.blocked)
-    }
-
-    /// Waits until there may be room again. Look before you wait, and again afterwards.
-    pub(crate) fn room(&self) -> Notified<'_> {
-        self.room.notified()
     }
 
     /// Wakes the session's task, for it to look at what has changed.
@@ -217,17 +236,32 @@ impl Outbox {
 
     /// Ends the direction to the peer.
     pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|state| state.writer.poll_shutdown(cx))
+        self.with(|state| match &mut state.writer {
+            Some(writer) => writer.poll_shutdown(cx),
+            None => Poll::Ready(Ok(())),
+        })
+    }
+
+    /// Gives up what waits, and the socket. The session has ended, though the application may keep
+    /// it for as long as it likes.
+    pub(crate) fn release(&self) {
+        // Dropped without the lock: that closes the connection.
+        let _released = self.with(|state| {
+            state.sealed = true;
+            state.queue = Queue::new();
+            (state.writer.take(), state.task.take())
+        });
+        self.room.notify_waiters();
     }
 }
 
-impl Drop for Outbox {
+impl<W: Sink> Drop for Outbox<W> {
     fn drop(&mut self) {
         self.with(|state| state.queue = Queue::new());
     }
 }
 
-impl State {
+impl<W: Sink> State<W> {
     /// Writes at once, unless it is known that the socket takes nothing.
     fn write_now(&mut self) {
         let Some(task) = self.task.clone() else {
@@ -236,7 +270,16 @@ impl State {
         if self.blocked.is_some() || self.failed.is_some() {
             return;
         }
-        match self.pump(&mut Context::from_waker(&task)) {
+        // Whoever sends a lot in one turn has used up its budget of tokio's for that turn, and
+        // would find every socket blocked, however fast its peer reads.
+        let written = {
+            let written = unconstrained(future::poll_fn(|cx| Poll::Ready(self.pump(cx))));
+            pin!(written).poll(&mut Context::from_waker(&task))
+        };
+        let Poll::Ready(written) = written else {
+            return;
+        };
+        match written {
             Ok(Pumped::Done) => {}
             // The task keeps the time of a peer that takes nothing, and tells it of gaps.
             Ok(Pumped::Blocked | Pumped::TellGap(_)) => task.wake(),
@@ -252,6 +295,9 @@ impl State {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
+        let Some(writer) = &mut self.writer else {
+            return Ok(Pumped::Done);
+        };
         loop {
             if let (Some(missed), false) = (self.queue.notice_due(), self.sealed) {
                 return Ok(Pumped::TellGap(missed));
@@ -261,7 +307,7 @@ impl State {
             if count == 0 {
                 break;
             }
-            match self.writer.poll_write(cx, &slices[..count]) {
+            match writer.poll_write(cx, &slices[..count]) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(taken)) => {
                     self.queue.advance(taken);
@@ -276,7 +322,7 @@ impl State {
             }
         }
         if self.unflushed {
-            match self.writer.poll_flush(cx) {
+            match writer.poll_flush(cx) {
                 Poll::Ready(flushed) => {
                     flushed?;
                     self.unflushed = false;
@@ -292,7 +338,7 @@ impl State {
     }
 }
 
-impl std::fmt::Debug for Outbox {
+impl<W: Sink> std::fmt::Debug for Outbox<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Outbox")
             .field("bytes", &self.bytes())

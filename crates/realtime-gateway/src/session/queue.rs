@@ -156,6 +156,11 @@ impl Queue {
         self.close = frame;
     }
 
+    /// Messages were lost before they came here.
+    pub(crate) fn note_missed(&mut self, messages: u64) {
+        self.missed = self.missed.saturating_add(messages);
+    }
+
     /// How many dropped messages the peer has not been told of, if it is to be told now: that is,
     /// before the next data.
     pub(crate) fn notice_due(&self) -> Option<u64> {

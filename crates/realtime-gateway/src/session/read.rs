@@ -2,11 +2,14 @@
 
 use std::{
     io,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 
-use realtime_websocket::{Decoder, Event, Violation};
+use realtime_websocket::{Decoder, Event, Limits, Role, Violation};
 
 use crate::{budget::Budget, transport::Reader};
 
@@ -55,13 +58,13 @@ impl FrameReader {
         self.decoder.is_assembling()
     }
 
-    /// The memory of the unfinished message.
-    pub(crate) fn assembled(&self) -> usize {
-        self.booked
-    }
-
-    /// The next event. Cancel safe: what was read is kept.
-    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, ReadEnd>> {
+    /// The next event. Cancel safe: what was read is kept. The memory of the unfinished message
+    /// is told to `assembling`, where others see it.
+    pub(crate) fn poll_event(
+        &mut self,
+        cx: &mut Context<'_>,
+        assembling: &AtomicUsize,
+    ) -> Poll<Result<Event, ReadEnd>> {
         loop {
             let decoded = if self.has_input() {
                 let mut input = &self.pending[self.at..];
@@ -91,6 +94,8 @@ impl FrameReader {
                     Err(error) => return Poll::Ready(Err(ReadEnd::Io(error))),
                 }
             };
+            // Before the budget moves: who finds it exceeded must find the one who did it.
+            assembling.store(self.decoder.buffered(), Relaxed);
             self.book(self.decoder.buffered());
             match decoded {
                 Ok(Some(event)) => return Poll::Ready(Ok(event)),
@@ -100,9 +105,16 @@ impl FrameReader {
         }
     }
 
+    /// Gives up what was read: nothing more is made of it. The peer may take its time to leave,
+    /// and must hold no memory meanwhile.
+    pub(crate) fn release(&mut self) {
+        (self.pending, self.at) = (Vec::new(), 0);
+        self.decoder = Decoder::new(Role::Server, Limits::default());
+        self.book(0);
+    }
+
     /// Throws away whatever else the peer sends, until it ends the connection.
     pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        (self.pending, self.at) = (Vec::new(), 0);
         while let Ok(more) = ready!(self.reader.poll_read(cx, |bytes| !bytes.is_empty())) {
             if !more {
                 break;

@@ -16,16 +16,15 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, future::join};
-use realtime_core::{
-    BoxError, CloseCode, DisconnectInfo, Identity, Initiator,
-    presence::{Presence, PresenceError},
-};
+use realtime_core::{BoxError, CloseCode, DisconnectInfo, Identity, Initiator, presence::Presence};
 use realtime_websocket::{Decoder, Limits, Role, frame};
 
 use super::{Session, dispatch::Dispatch, live::Live, outbox::Pumped, read::FrameReader};
 use crate::{
     ErrorStage,
     admission::Slot,
+    lease,
+    log::Chain,
     middleware::panicked,
     shared::Shared,
     transport::{self, Stream},
@@ -66,8 +65,9 @@ pub(crate) fn spawn(
 /// The shutdown deadline has passed while the session was still closing.
 async fn aborted(shared: &Shared, session: &Session) {
     shared.stats.aborted.add(1);
+    session.0.outbox.release();
     shared.hub.remove(session);
-    let out = unregister(shared, session);
+    let out = lease::unregister(shared, session);
     if tokio::time::timeout(Duration::from_secs(1), out)
         .await
         .is_err()
@@ -95,10 +95,12 @@ async fn run(shared: &Shared, mut live: Live) {
             Some(CloseCode::INTERNAL_ERROR),
             "the session's task panicked",
         );
-        session.end(info.with_error(panicked(panic)));
+        session.end_counted(&shared.stats.panics, info.with_error(panicked(panic)));
     }
     let info = session.close_info().unwrap_or_else(going_away);
     disconnect(shared, &mut live, &info).await;
+    drop(live);
+    session.0.outbox.release();
     if connected {
         run_disconnect_hooks(shared, &session, &info).await;
     }
@@ -134,7 +136,7 @@ async fn connect(shared: &Shared, live: &mut Live) -> bool {
         if shared.config.require_presence {
             let code = Some(CloseCode::TRY_AGAIN_LATER);
             let info = DisconnectInfo::new(Initiator::Error, code, "presence is unavailable");
-            session.end(info.with_error(error));
+            session.end_counted(&shared.stats.connects_refused, info.with_error(error));
             return false;
         }
         shared.report(ErrorStage::Presence, error, Some(session.clone()));
@@ -149,13 +151,14 @@ async fn connect(shared: &Shared, live: &mut Live) -> bool {
             Err(Failed::Refused(error)) => {
                 let code = Some(CloseCode::POLICY_VIOLATION);
                 let info = DisconnectInfo::new(Initiator::Server, code, "refused");
-                session.end(info.with_error(error));
+                session.end_counted(&shared.stats.connects_refused, info.with_error(error));
                 return false;
             }
             Err(Failed::Broken(error)) => {
                 let code = Some(CloseCode::INTERNAL_ERROR);
                 let reason = "the connect hook failed";
-                session.end(DisconnectInfo::new(Initiator::Error, code, reason).with_error(error));
+                let info = DisconnectInfo::new(Initiator::Error, code, reason);
+                session.end_counted(&shared.stats.connects_refused, info.with_error(error));
                 return false;
             }
         }
@@ -213,6 +216,7 @@ async fn disconnect(shared: &Shared, live: &mut Live, info: &DisconnectInfo) {
         gone,
         ..
     } = live;
+    reader.release();
     let socket_and_books = async {
         let writable = !*gone && write_out(shared, &session).await;
         let drained = async {
@@ -222,7 +226,7 @@ async fn disconnect(shared: &Shared, live: &mut Live, info: &DisconnectInfo) {
             }
         };
         let books = async {
-            if let Err(error) = unregister(shared, &session).await {
+            if let Err(error) = lease::unregister(shared, &session).await {
                 // The lease ends it.
                 shared.report(ErrorStage::Presence, error, Some(session.clone()));
             }
@@ -244,13 +248,10 @@ async fn disconnect(shared: &Shared, live: &mut Live, info: &DisconnectInfo) {
 fn finish(dispatch: &mut Dispatch, cx: &mut Context<'_>) -> Poll<()> {
     dispatch.poll(cx).map(|done| {
         if let Err(error) = done.result {
+            let error = Chain(&*error);
             tracing::debug!(target: "realtime::message", %error, "failed after the session closed");
         }
     })
-}
-
-async fn unregister(shared: &Shared, session: &Session) -> Result<(), PresenceError> {
-    shared.presence.unregister(&[session.key()]).await
 }
 
 fn close_frame(info: &DisconnectInfo) -> Bytes {

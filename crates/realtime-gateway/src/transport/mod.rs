@@ -52,12 +52,27 @@ impl Reader {
     }
 }
 
+/// What an outbox writes to.
+pub(crate) trait Sink: Send {
+    /// Writes as much as the socket takes of these slices, at once.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>>;
+
+    /// Pushes on what a layer such as TLS holds back.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Tells the peer that nothing more will come.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
 /// The direction to the peer.
 pub(crate) struct Writer(WriteHalf<Box<dyn Stream>>);
 
-impl Writer {
-    /// Writes as much as the socket takes of these slices, at once.
-    pub(crate) fn poll_write(
+impl Sink for Writer {
+    fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
@@ -81,13 +96,11 @@ impl Writer {
         })
     }
 
-    /// Pushes on what a layer such as TLS holds back.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_flush(cx)
     }
 
-    /// Tells the peer that nothing more will come.
-    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

@@ -1,0 +1,59 @@
+//! Does the link work both ways? A node's own beacons come back to it, or it is down.
+
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+/// How many beacons may be missing as the next is due.
+const MISSING: u64 = 2;
+
+/// Beacons out and in again, between a link's publisher and its consumer.
+#[derive(Debug, Default)]
+pub(crate) struct Beacons {
+    out: AtomicU64,
+    back: AtomicU64,
+    /// The consumer waits for the gateway to take a message: it is not the link that is slow.
+    stalled: AtomicBool,
+}
+
+impl Beacons {
+    /// A beacon is about to be published.
+    pub(crate) fn sent(&self) {
+        self.out.fetch_add(1, Relaxed);
+    }
+
+    /// One has come back, and with it all before it.
+    pub(crate) fn returned(&self) {
+        self.back.store(self.out.load(Relaxed), Release);
+    }
+
+    pub(crate) fn set_stalled(&self, stalled: bool) {
+        self.stalled.store(stalled, Release);
+    }
+
+    /// Whether so many are missing that the link is down.
+    pub(crate) fn are_missing(&self) -> bool {
+        let missing = self.out.load(Relaxed) - self.back.load(Acquire);
+        missing >= MISSING && !self.stalled.load(Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_missing_beacons_mean_down_unless_it_is_we_who_do_not_read() {
+        let beacons = Beacons::default();
+        beacons.sent();
+        assert!(!beacons.are_missing());
+        beacons.sent();
+        assert!(beacons.are_missing());
+        beacons.set_stalled(true);
+        assert!(!beacons.are_missing());
+        beacons.set_stalled(false);
+        beacons.returned();
+        assert!(!beacons.are_missing());
+    }
+}

@@ -1,0 +1,150 @@
+//! Takes what RabbitMQ delivers, checks it, and hands it to the gateway.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use lapin::{Channel, Consumer, message::Delivery, options::BasicAckOptions};
+use realtime_core::{
+    Events,
+    broker::{
+        BrokerEvent, BrokerMessage,
+        stream::{Incoming, Received},
+    },
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+use crate::{AmqpConfig, beacon::Beacons, publisher::Asked};
+
+/// After how many messages they are acknowledged.
+const ACK_MESSAGES: u32 = 64;
+/// After how long they are, if they are fewer.
+const ACK_DELAY: Duration = Duration::from_millis(50);
+
+/// The consuming half of a link.
+pub(crate) struct Receiver<'c> {
+    pub(crate) config: &'c AmqpConfig,
+    pub(crate) channel: &'c Channel,
+    pub(crate) incoming: &'c mut Incoming,
+    pub(crate) beacons: &'c Beacons,
+    pub(crate) events: &'c Events<BrokerEvent>,
+    pub(crate) inbox: &'c mpsc::Sender<BrokerMessage>,
+    pub(crate) asked: &'c Asked,
+}
+
+/// What is still to be acknowledged.
+struct Unacked {
+    tag: u64,
+    count: u32,
+    due: Instant,
+}
+
+impl Receiver<'_> {
+    /// Runs until the link is down, and says why.
+    pub(crate) async fn run(
+        mut self,
+        deliveries: &mut Consumer,
+        mut early: VecDeque<Delivery>,
+    ) -> String {
+        let mut unacked: Option<Unacked> = None;
+        loop {
+            let due = unacked.as_ref().map_or_else(Instant::now, |u| u.due);
+            let full = unacked.as_ref().is_some_and(|u| u.count >= ACK_MESSAGES);
+            let delivery = tokio::select! {
+                biased;
+                () = sleep_until(due), if unacked.is_some() && !full => None,
+                () = std::future::ready(()), if full => None,
+                delivery = next(&mut early, deliveries) => Some(delivery),
+            };
+            match delivery {
+                Some(Ok(delivery)) => {
+                    let tag = delivery.delivery_tag;
+                    self.take(delivery).await;
+                    let unacked = unacked.get_or_insert_with(|| Unacked {
+                        tag,
+                        count: 0,
+                        due: Instant::now() + ACK_DELAY,
+                    });
+                    unacked.tag = tag;
+                    unacked.count += 1;
+                }
+                Some(Err(fault)) => return fault,
+                None => {
+                    let Some(Unacked { tag, .. }) = unacked.take() else {
+                        continue;
+                    };
+                    let all_before = BasicAckOptions { multiple: true };
+                    if let Err(error) = self.channel.basic_ack(tag, all_before).await {
+                        return format!("messages could not be acknowledged: {error}");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, delivery: Delivery) {
+        let size = delivery.data.len();
+        if size > self.config.max_message + 1_024 {
+            let limit = self.config.max_message;
+            return self.invalid(format!("expected at most {limit} bytes; got {size}"));
+        }
+        match self.incoming.read(Bytes::from(delivery.data)) {
+            Ok(Received::Message { message, missed }) => {
+                self.gap(&message.source, missed);
+                self.beacons.set_stalled(true);
+                // It fails only when the subscription is dropped, which ends this link.
+                let _leaving = self.inbox.send(message).await;
+                self.beacons.set_stalled(false);
+            }
+            Ok(Received::Beacon {
+                source,
+                missed,
+                is_new,
+                ..
+            }) => {
+                self.gap(&source, missed);
+                if is_new {
+                    self.asked.beacon.notify_one();
+                }
+            }
+            Ok(Received::OwnBeacon) => self.beacons.returned(),
+            Ok(Received::Question) => self.asked.answer.notify_one(),
+            Ok(Received::DuplicateNode { incarnation }) => {
+                tracing::error!(
+                    target: "realtime::broker", ?incarnation,
+                    "another node is alive under this node's id; give each an id of its own",
+                );
+            }
+            Ok(_) => {}
+            Err(error) => self.invalid(error.to_string()),
+        }
+    }
+
+    fn gap(&self, source: &realtime_core::NodeId, missed: u64) {
+        if missed > 0 {
+            let source = source.clone();
+            self.events.send(BrokerEvent::Gap { source, missed });
+        }
+    }
+
+    fn invalid(&self, cause: String) {
+        self.events.send(BrokerEvent::InvalidMessage { cause });
+    }
+}
+
+async fn next(
+    early: &mut VecDeque<Delivery>,
+    deliveries: &mut Consumer,
+) -> Result<Delivery, String> {
+    if let Some(delivery) = early.pop_front() {
+        return Ok(delivery);
+    }
+    match deliveries.next().await {
+        Some(Ok(delivery)) => Ok(delivery),
+        Some(Err(error)) => Err(format!("the consumer failed: {error}")),
+        None => Err("RabbitMQ has ended the consumer; was its queue deleted?".to_owned()),
+    }
+}

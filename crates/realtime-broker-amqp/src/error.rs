@@ -1,0 +1,46 @@
+//! From lapin's errors to the broker's.
+
+use std::time::Duration;
+
+use lapin::ErrorKind;
+use realtime_core::broker::{BrokerError, BrokerErrorKind};
+
+pub(crate) fn config(context: String) -> BrokerError {
+    BrokerError::new(BrokerErrorKind::Config, context)
+}
+
+pub(crate) fn unavailable(context: impl Into<std::borrow::Cow<'static, str>>) -> BrokerError {
+    BrokerError::new(BrokerErrorKind::Unavailable, context)
+}
+
+pub(crate) fn unknown(context: impl Into<std::borrow::Cow<'static, str>>) -> BrokerError {
+    BrokerError::new(BrokerErrorKind::Unknown, context)
+}
+
+pub(crate) fn closed() -> BrokerError {
+    BrokerError::new(BrokerErrorKind::Closed, "the broker is closed")
+}
+
+pub(crate) fn too_slow(step: &'static str, limit: Duration) -> BrokerError {
+    unavailable(format!("RabbitMQ did not answer in {limit:?}: {step}"))
+}
+
+/// A step of setting a link up that RabbitMQ or the network did not allow.
+///
+/// What RabbitMQ refuses for good, such as a wrong password or an exchange of another kind, is a
+/// matter of configuration: trying again won't help.
+pub(crate) fn refused(step: &'static str, error: lapin::Error) -> BrokerError {
+    let for_good = match error.kind() {
+        // 403 access refused, 404 not found, 406 precondition failed, 530 not allowed.
+        ErrorKind::ProtocolError(told) => matches!(told.get_id(), 403 | 404 | 406 | 530),
+        ErrorKind::AuthProviderError(_) => true,
+        _ => false,
+    };
+    let kind = if for_good {
+        BrokerErrorKind::Config
+    } else {
+        BrokerErrorKind::Unavailable
+    };
+    let context = format!("RabbitMQ could not be joined: {step}");
+    BrokerError::new(kind, context).with_source(error)
+}

@@ -1,0 +1,274 @@
+//! One link to RabbitMQ: two fresh connections and everything on them.
+//!
+//! Two, since RabbitMQ blocks a connection that publishes when it runs short of memory: the other
+//! one goes on consuming.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, Event,
+    message::Delivery,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::ShortString,
+    uri::AMQPUri,
+};
+use realtime_core::broker::{
+    BrokerError, BrokerErrorKind, NodeInfo, Topic,
+    stream::{ANSWER_TIMEOUT, Incoming, Outgoing, Received},
+};
+use tokio::time::timeout;
+
+use crate::{
+    AmqpConfig,
+    error::{refused, too_slow, unavailable},
+    probe, topology,
+};
+
+/// How long it may take to set everything up.
+const OPEN: Duration = Duration::from_secs(5);
+/// How long a connection may take to say goodbye.
+const CLOSE: Duration = Duration::from_secs(1);
+/// How often it is checked that what says it is connected is.
+const CHECK: Duration = Duration::from_millis(500);
+
+pub(crate) struct Link {
+    pub(crate) publish: Channel,
+    pub(crate) consume: Channel,
+    pub(crate) deliveries: Consumer,
+    /// What came while the link was set up.
+    pub(crate) early: VecDeque<Delivery>,
+    connections: [Connection; 2],
+}
+
+/// What a link tells of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Notice {
+    Blocked,
+    Unblocked,
+    /// It is of no use any more.
+    Broken(String),
+}
+
+impl Link {
+    /// Connects, joins under the node's name, and sees a beacon of its own come back.
+    pub(crate) async fn open(
+        config: &AmqpConfig,
+        url: &AMQPUri,
+        outgoing: &Outgoing,
+    ) -> Result<Self, BrokerError> {
+        probe::answers(url).await?;
+        let opened = timeout(OPEN, Self::join(config, url, outgoing)).await;
+        opened.unwrap_or_else(|_| Err(too_slow("joining", OPEN)))
+    }
+
+    async fn join(
+        config: &AmqpConfig,
+        url: &AMQPUri,
+        outgoing: &Outgoing,
+    ) -> Result<Self, BrokerError> {
+        let node = outgoing.node();
+        let (consuming, publishing) = futures::try_join!(
+            connect(config, url, node, "consume"),
+            connect(config, url, node, "publish"),
+        )?;
+        let consume = open_channel(&consuming).await?;
+        let publish = open_channel(&publishing).await?;
+        if config.confirms {
+            let on = publish.confirm_select(ConfirmSelectOptions::default());
+            on.await.map_err(|e| refused("switching confirms on", e))?;
+        }
+        topology::declare_exchange(&publish, config).await?;
+        let queue = topology::new_queue(config, node);
+        let deliveries = topology::consume(&consume, config, &queue).await?;
+        topology::bind(&consume, config, &queue, &Topic::All).await?;
+        let mut link = Self {
+            publish,
+            consume,
+            deliveries,
+            early: VecDeque::new(),
+            connections: [publishing, consuming],
+        };
+        link.ask_for_a_double(config, outgoing).await?;
+        let own = Topic::Node(node.id.clone());
+        topology::bind(&link.consume, config, &queue, &own).await?;
+        link.loop_back(config, outgoing).await?;
+        Ok(link)
+    }
+
+    /// Fails when another node is alive under this node's id.
+    async fn ask_for_a_double(
+        &mut self,
+        config: &AmqpConfig,
+        outgoing: &Outgoing,
+    ) -> Result<(), BrokerError> {
+        let node = outgoing.node();
+        let own = Topic::Node(node.id.clone());
+        let question = outgoing.question();
+        let asked = self.publish(config, node, &own, &question).await?;
+        let asked = asked.await.map_err(|e| refused("asking for a double", e))?;
+        if asked.take_message().is_some() {
+            // Returned: nobody has the name.
+            return Ok(());
+        }
+        let answered = self.early_until(node, |received| {
+            matches!(received, Received::DuplicateNode { .. }).then_some(())
+        });
+        match timeout(ANSWER_TIMEOUT, answered).await {
+            Ok(answered) => answered.and_then(|()| Err(double(node))),
+            // A leftover of a node that is gone, which nobody answers for.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Sees a beacon come back: the link works both ways, and no double has started meanwhile.
+    async fn loop_back(
+        &mut self,
+        config: &AmqpConfig,
+        outgoing: &Outgoing,
+    ) -> Result<(), BrokerError> {
+        let node = outgoing.node();
+        let beacon = outgoing.beacon();
+        let _confirmed_by_its_return = self.publish(config, node, &Topic::All, &beacon).await?;
+        let back = self.early_until(node, |received| match received {
+            Received::OwnBeacon => Some(Ok(())),
+            Received::DuplicateNode { .. } => Some(Err(double(node))),
+            _ => None,
+        });
+        back.await?
+    }
+
+    /// Keeps what comes until something is found in it. Bounded by the prefetch, since nothing is
+    /// acknowledged meanwhile.
+    async fn early_until<T>(
+        &mut self,
+        node: &NodeInfo,
+        find: impl Fn(&Received) -> Option<T>,
+    ) -> Result<T, BrokerError> {
+        // A look only: what is to be done with it is decided when the link runs.
+        let mut look = Incoming::new(node.clone());
+        loop {
+            let delivery = match self.deliveries.next().await {
+                Some(Ok(delivery)) => delivery,
+                Some(Err(error)) => return Err(refused("consuming the queue", error)),
+                None => return Err(unavailable("RabbitMQ has ended the consumer")),
+            };
+            let received = look.read(Bytes::copy_from_slice(&delivery.data));
+            self.early.push_back(delivery);
+            if let Some(found) = received.ok().as_ref().and_then(&find) {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn publish(
+        &self,
+        config: &AmqpConfig,
+        node: &NodeInfo,
+        topic: &Topic,
+        data: &[u8],
+    ) -> Result<lapin::PublisherConfirm, BrokerError> {
+        let published = publish(&self.publish, config, node, topic, data).await;
+        published.map_err(|e| refused("publishing", e))
+    }
+
+    /// What happens to the connections from now on, and whether they are what they say.
+    pub(crate) fn notices(&self) -> impl Stream<Item = Notice> + Send + use<> {
+        let [publishing, consuming] = &self.connections;
+        let blocked = publishing
+            .events_listener()
+            .filter_map(async |event| match event {
+                Event::ConnectionBlocked(_) => Some(Notice::Blocked),
+                Event::ConnectionUnblocked => Some(Notice::Unblocked),
+                Event::Error(error) => Some(Notice::Broken(error.to_string())),
+                _ => None,
+            });
+        let broken = consuming
+            .events_listener()
+            .filter_map(async |event| match event {
+                Event::Error(error) => Some(Notice::Broken(error.to_string())),
+                _ => None,
+            });
+        let connections = [publishing.status().clone(), consuming.status().clone()];
+        let channels = [self.publish.status().clone(), self.consume.status().clone()];
+        let ticks = stream::unfold((), |()| async {
+            tokio::time::sleep(CHECK).await;
+            Some(((), ()))
+        });
+        let checked = ticks.filter_map(move |()| {
+            let whole = connections.iter().all(|c| c.connected() && !c.errored())
+                && channels.iter().all(lapin::ChannelStatus::connected);
+            let broken = "a connection or channel is not connected any more";
+            std::future::ready((!whole).then(|| Notice::Broken(broken.to_owned())))
+        });
+        stream::select(
+            stream::select(blocked.boxed(), broken.boxed()),
+            checked.boxed(),
+        )
+    }
+
+    /// Says goodbye, with a bound: a server that doesn't answer is left alone.
+    pub(crate) async fn close(self) {
+        let goodbye = self.connections.iter().map(|connection| async {
+            let closed = connection.close(200, ShortString::from("leaving"));
+            timeout(CLOSE, closed).await.map(drop)
+        });
+        let _best_effort = futures::future::join_all(goodbye).await;
+    }
+}
+
+fn double(node: &NodeInfo) -> BrokerError {
+    let context = format!(
+        "another node is alive under the id {}; give each node an id of its own",
+        node.id
+    );
+    BrokerError::new(BrokerErrorKind::DuplicateNode, context)
+}
+
+async fn connect(
+    config: &AmqpConfig,
+    url: &AMQPUri,
+    node: &NodeInfo,
+    role: &str,
+) -> Result<Connection, BrokerError> {
+    let mut url = url.clone();
+    url.query.heartbeat = Some(u16::try_from(config.heartbeat.as_secs()).unwrap_or(60));
+    url.query.connection_timeout = Some(3_000);
+    let name = format!("realtime {} {} {role}", config.namespace, node.id);
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let connected = Connection::connect_uri(url, properties).await;
+    connected.map_err(|e| refused("connecting", e))
+}
+
+async fn open_channel(connection: &Connection) -> Result<Channel, BrokerError> {
+    let channel = connection.create_channel().await;
+    channel.map_err(|e| refused("opening a channel", e))
+}
+
+/// Hands bytes to the client library, in the order of the calls.
+pub(crate) async fn publish(
+    channel: &Channel,
+    config: &AmqpConfig,
+    node: &NodeInfo,
+    topic: &Topic,
+    data: &[u8],
+) -> lapin::Result<lapin::PublisherConfirm> {
+    let options = BasicPublishOptions {
+        // A node that has gone is to be noticed; that nobody listens to "all" is fine.
+        mandatory: *topic != Topic::All,
+        ..BasicPublishOptions::default()
+    };
+    let properties = BasicProperties::default()
+        .with_delivery_mode(1)
+        .with_app_id(node.id.as_str().into());
+    let (exchange, key) = (topology::exchange(config), topology::routing_key(topic));
+    channel
+        .basic_publish(exchange, key, options, data, properties)
+        .await
+}
+
+/// Whether nobody was there to get a message.
+pub(crate) fn was_returned(confirmation: Confirmation) -> bool {
+    confirmation.take_message().is_some()
+}

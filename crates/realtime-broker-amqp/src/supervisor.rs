@@ -1,0 +1,205 @@
+//! Keeps a link up: runs it until its first fault, then makes a new one, without end.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use realtime_core::{
+    Events,
+    broker::{
+        BrokerError, BrokerErrorKind, BrokerEvent, BrokerMessage,
+        stream::{Incoming, Outgoing},
+    },
+};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    AmqpConfig,
+    beacon::Beacons,
+    broker::State,
+    consumer::Receiver,
+    error::unavailable,
+    link::{Link, Notice},
+    publisher::{Asked, Publisher, Request},
+};
+
+/// The longest pause before the first attempt, and before a later one.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// Everything that outlives a link.
+pub(crate) struct Supervisor {
+    pub(crate) config: Arc<AmqpConfig>,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) incoming: Incoming,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) inbox: mpsc::Sender<BrokerMessage>,
+    pub(crate) events: Arc<Events<BrokerEvent>>,
+    pub(crate) state: watch::Sender<State>,
+    /// How many links were tried: which URL is next.
+    pub(crate) attempts: usize,
+}
+
+impl Supervisor {
+    /// The first link, from whichever URL gives one.
+    pub(crate) async fn open_any(&mut self) -> Result<Link, BrokerError> {
+        let mut tried = self.open().await;
+        for _ in 1..self.config.urls.len() {
+            match &tried {
+                Err(error) if error.kind() == BrokerErrorKind::Unavailable => {
+                    tried = self.open().await;
+                }
+                _ => break,
+            }
+        }
+        tried
+    }
+
+    async fn open(&mut self) -> Result<Link, BrokerError> {
+        let url = &self.config.urls[self.attempts % self.config.urls.len()];
+        self.attempts += 1;
+        Link::open(&self.config, url, &self.outgoing).await
+    }
+
+    /// Runs until it is told to stop.
+    pub(crate) async fn run(mut self, first: Link, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        let mut link = Some(first);
+        loop {
+            let mut current = tokio::select! {
+                biased;
+                () = &mut stop => break,
+                link = self.have(link.take()) => link,
+            };
+            self.turn(State::Up, BrokerEvent::Up);
+            let cause = tokio::select! {
+                biased;
+                () = &mut stop => {
+                    current.close().await;
+                    break;
+                }
+                cause = self.serve(&mut current) => cause,
+            };
+            tracing::warn!(target: "realtime::broker", cause, "the link to RabbitMQ is down");
+            self.turn(State::Down, BrokerEvent::Down { cause });
+            current.close().await;
+        }
+        self.change(State::Idle);
+        self.requests.close();
+        self.refuse_what_waits();
+    }
+
+    /// The link that there is, or a new one, whatever it takes.
+    async fn have(&mut self, link: Option<Link>) -> Link {
+        if let Some(link) = link {
+            return link;
+        }
+        let mut longest = BACKOFF.0;
+        loop {
+            let pause = longest.mul_f64(fastrand::f64());
+            self.refuse_for(tokio::time::sleep(pause)).await;
+            match self.open_and_refuse().await {
+                Ok(link) => return link,
+                Err(error) => {
+                    tracing::debug!(target: "realtime::broker", %error, "no link to RabbitMQ yet");
+                }
+            }
+            longest = (longest * 2).min(BACKOFF.1);
+        }
+    }
+
+    async fn open_and_refuse(&mut self) -> Result<Link, BrokerError> {
+        let urls = &self.config.urls;
+        let url = &urls[self.attempts % urls.len()];
+        self.attempts += 1;
+        let mut opening = pin!(Link::open(&self.config, url, &self.outgoing));
+        loop {
+            tokio::select! {
+                opened = &mut opening => return opened,
+                Some(request) = self.requests.recv() => refuse(request),
+            }
+        }
+    }
+
+    /// While something else is done, nobody who has just handed a message over waits in vain.
+    async fn refuse_for(&mut self, done: impl Future<Output = ()>) {
+        let mut done = pin!(done);
+        loop {
+            tokio::select! {
+                () = &mut done => return,
+                Some(request) = self.requests.recv() => refuse(request),
+            }
+        }
+    }
+
+    fn refuse_what_waits(&mut self) {
+        while let Ok(request) = self.requests.try_recv() {
+            refuse(request);
+        }
+    }
+
+    /// Runs a link until it is down, and says why.
+    async fn serve(&mut self, link: &mut Link) -> String {
+        let (beacons, asked) = (Beacons::default(), Asked::default());
+        let mut notices = pin!(link.notices());
+        let publisher = Publisher {
+            config: &self.config,
+            channel: &link.publish,
+            outgoing: &mut self.outgoing,
+            beacons: &beacons,
+            state: &self.state,
+            asked: &asked,
+        };
+        let receiver = Receiver {
+            config: &self.config,
+            channel: &link.consume,
+            incoming: &mut self.incoming,
+            beacons: &beacons,
+            events: &self.events,
+            inbox: &self.inbox,
+            asked: &asked,
+        };
+        let (state, events) = (&self.state, &self.events);
+        let watch = async {
+            while let Some(notice) = notices.next().await {
+                let (next, event) = match notice {
+                    Notice::Blocked => (State::Blocked, BrokerEvent::Blocked),
+                    Notice::Unblocked => (State::Up, BrokerEvent::Unblocked),
+                    Notice::Broken(cause) => return cause,
+                };
+                change(state, next);
+                events.send(event);
+            }
+            "the connections ended".to_owned()
+        };
+        let early = std::mem::take(&mut link.early);
+        tokio::select! {
+            cause = watch => cause,
+            cause = publisher.run(&mut self.requests) => cause,
+            cause = receiver.run(&mut link.deliveries, early) => cause,
+        }
+    }
+
+    fn turn(&self, state: State, event: BrokerEvent) {
+        self.change(state);
+        self.events.send(event);
+    }
+
+    fn change(&self, state: State) {
+        change(&self.state, state);
+    }
+}
+
+/// Whatever happens to the link, a closed broker stays closed.
+fn change(state: &watch::Sender<State>, next: State) {
+    state.send_if_modified(|state| {
+        let changes = *state != State::Closed && *state != next;
+        if changes {
+            *state = next;
+        }
+        changes
+    });
+}
+
+fn refuse(request: Request) {
+    let down = unavailable("the link to RabbitMQ is down");
+    let _nobody_waits = request.outcome.send(Err(down));
+}

@@ -1,0 +1,105 @@
+//! The names of things in RabbitMQ, and how they are declared.
+
+use lapin::{
+    Channel, Consumer, ExchangeKind,
+    options::{
+        BasicConsumeOptions, BasicQosOptions, ExchangeDeclareOptions, QueueBindOptions,
+        QueueDeclareOptions,
+    },
+    types::{AMQPValue, FieldTable, ShortString},
+};
+use realtime_core::broker::{BrokerError, NodeInfo, Topic};
+
+use crate::{AmqpConfig, error::refused};
+
+pub(crate) fn exchange(config: &AmqpConfig) -> ShortString {
+    format!("rt.{}", config.namespace).into()
+}
+
+pub(crate) fn routing_key(topic: &Topic) -> ShortString {
+    topic.to_string().into()
+}
+
+/// A queue of one connection: with a name that was never used before, nothing that a broken
+/// connection has left behind can be in the way.
+pub(crate) fn new_queue(config: &AmqpConfig, node: &NodeInfo) -> ShortString {
+    let nonce = fastrand::u64(..);
+    format!("rt.{}.{}.{nonce:016x}", config.namespace, node.id).into()
+}
+
+/// Declares the exchange, or looks whether it is there.
+pub(crate) async fn declare_exchange(
+    channel: &Channel,
+    config: &AmqpConfig,
+) -> Result<(), BrokerError> {
+    let options = ExchangeDeclareOptions {
+        durable: true,
+        passive: !config.declares,
+        ..ExchangeDeclareOptions::default()
+    };
+    let declared = channel.exchange_declare(
+        exchange(config),
+        ExchangeKind::Direct,
+        options,
+        FieldTable::default(),
+    );
+    declared
+        .await
+        .map_err(|e| refused("declaring the exchange", e))
+}
+
+/// Declares the queue and consumes it.
+pub(crate) async fn consume(
+    channel: &Channel,
+    config: &AmqpConfig,
+    queue: &ShortString,
+) -> Result<Consumer, BrokerError> {
+    let mut arguments = FieldTable::default();
+    let ttl = u32::try_from(config.queue_ttl.as_millis()).unwrap_or(u32::MAX);
+    for (name, limit) in [
+        ("x-max-length", config.queue_messages),
+        ("x-max-length-bytes", config.queue_bytes),
+        ("x-message-ttl", ttl),
+    ] {
+        arguments.insert(name.into(), AMQPValue::LongLongInt(i64::from(limit)));
+    }
+    // The newest are worth the most, and numbers tell what is missing.
+    let overflow = AMQPValue::LongString("drop-head".into());
+    arguments.insert("x-overflow".into(), overflow);
+    let options = QueueDeclareOptions {
+        exclusive: true,
+        auto_delete: true,
+        ..QueueDeclareOptions::default()
+    };
+    let declared = channel.queue_declare(queue.clone(), options, arguments);
+    declared
+        .await
+        .map_err(|e| refused("declaring the queue", e))?;
+    let qos = channel.basic_qos(config.prefetch, BasicQosOptions::default());
+    qos.await.map_err(|e| refused("setting the prefetch", e))?;
+    let consumer = channel.basic_consume(
+        queue.clone(),
+        ShortString::default(),
+        BasicConsumeOptions::default(),
+        FieldTable::default(),
+    );
+    consumer
+        .await
+        .map_err(|e| refused("consuming the queue", e))
+}
+
+pub(crate) async fn bind(
+    channel: &Channel,
+    config: &AmqpConfig,
+    queue: &ShortString,
+    topic: &Topic,
+) -> Result<(), BrokerError> {
+    let bound = channel.queue_bind(
+        queue.clone(),
+        exchange(config),
+        routing_key(topic),
+        QueueBindOptions::default(),
+        FieldTable::default(),
+    );
+    bound.await.map_err(|e| refused("binding the queue", e))
+}

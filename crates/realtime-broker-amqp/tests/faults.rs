@@ -1,0 +1,451 @@
+//! Everything that can happen to RabbitMQ and to the way there, on a real one.
+//!
+//! `FAULT_ROUNDS` says how often the repeated ones are repeated: `just test-long`.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt};
+use lapin::{
+    BasicProperties, Connection, ConnectionProperties, ExchangeKind,
+    options::{BasicPublishOptions, ExchangeDeclareOptions},
+    types::FieldTable,
+};
+use realtime_broker_amqp::{AmqpBroker, AmqpConfig};
+use realtime_core::{
+    Incarnation, NodeId,
+    broker::{
+        Broker, BrokerErrorKind, BrokerEvent, BrokerEvents, NodeInfo, Published, Subscription,
+        Topic,
+    },
+};
+use realtime_testkit::{
+    proxy::{Fault, Proxy},
+    servers::RabbitMq,
+    wait::{until, within},
+};
+use tokio::time::timeout;
+
+/// How soon a fault must be noticed.
+const NOTICED: Duration = Duration::from_secs(10);
+/// How soon the link must be back once RabbitMQ is.
+const BACK: Duration = Duration::from_secs(3);
+/// What a busy test machine may add to either.
+const SLACK: Duration = Duration::from_secs(3);
+
+fn rounds(default: usize) -> usize {
+    let rounds = std::env::var("FAULT_ROUNDS").ok();
+    rounds.and_then(|r| r.parse().ok()).unwrap_or(default)
+}
+
+struct Member {
+    broker: AmqpBroker,
+    id: NodeId,
+    inbox: Subscription,
+    events: BrokerEvents,
+}
+
+impl Member {
+    async fn join(url: &str) -> Self {
+        let config = AmqpConfig::from_url(url)
+            .unwrap()
+            .with_namespace("faults".parse().unwrap());
+        let broker = AmqpBroker::new(config).unwrap();
+        let mut events = broker.events();
+        let id = NodeId::random();
+        let node = NodeInfo::new(id.clone(), Incarnation::random());
+        let topics = [Topic::All, Topic::Node(id.clone())];
+        let inbox = broker.subscribe(node, &topics).await.unwrap();
+        assert_eq!(events.next().await, Some(BrokerEvent::Up));
+        Self {
+            broker,
+            id,
+            inbox,
+            events,
+        }
+    }
+
+    /// Waits for an event, and returns what came before it.
+    async fn until_event(
+        &mut self,
+        what: &str,
+        within: Duration,
+        is_it: impl Fn(&BrokerEvent) -> bool,
+    ) -> Vec<BrokerEvent> {
+        let mut before = Vec::new();
+        let waited = timeout(within, async {
+            loop {
+                let event = self.events.next().await.expect("the events go on");
+                if is_it(&event) {
+                    return;
+                }
+                before.push(event);
+            }
+        });
+        let heard = waited.await;
+        assert!(
+            heard.is_ok(),
+            "waited {within:?} for {what}; got {before:?}"
+        );
+        before
+    }
+
+    async fn until_down(&mut self) {
+        let down = |event: &BrokerEvent| matches!(event, BrokerEvent::Down { .. });
+        self.until_event("the link to be down", NOTICED + SLACK, down)
+            .await;
+    }
+
+    async fn until_up(&mut self) -> Vec<BrokerEvent> {
+        let up = |event: &BrokerEvent| *event == BrokerEvent::Up;
+        self.until_event("the link to be up", BACK + SLACK, up)
+            .await
+    }
+
+    async fn say(&self, data: &str) -> Result<Published, BrokerErrorKind> {
+        let data = Bytes::copy_from_slice(data.as_bytes());
+        // Never hangs: 2 s for its turn, 2 s to be written, 5 s to be confirmed.
+        let said = timeout(
+            Duration::from_secs(10),
+            self.broker.publish(&Topic::All, data),
+        );
+        said.await
+            .expect("a publication ends")
+            .map_err(|e| e.kind())
+    }
+
+    async fn hear(&mut self) -> Bytes {
+        within("a message", self.inbox.next()).await.unwrap().data
+    }
+}
+
+/// Both talk to each other.
+async fn talk(a: &mut Member, b: &mut Member) {
+    assert_eq!(a.say("from a").await, Ok(Published::Routed));
+    assert_eq!(b.hear().await, "from a");
+    assert_eq!(b.say("from b").await, Ok(Published::Routed));
+    assert_eq!(a.hear().await, "from b");
+    let to_b = Topic::Node(b.id.clone());
+    let said = a.broker.publish(&to_b, Bytes::from_static(b"to b")).await;
+    assert_eq!(said.unwrap(), Published::Routed);
+    assert_eq!(b.hear().await, "to b");
+}
+
+/// While the link is down, nobody waits.
+async fn fails_at_once(member: &Member) {
+    let start = Instant::now();
+    let said = member.say("lost").await;
+    assert_eq!(said, Err(BrokerErrorKind::Unavailable));
+    assert!(start.elapsed() < Duration::from_secs(1), "it fails at once");
+}
+
+#[tokio::test]
+async fn killed_and_restarted() {
+    let mut server = RabbitMq::start().await;
+    let mut a = Member::join(&server.url()).await;
+    let mut b = Member::join(&server.url()).await;
+    for _ in 0..rounds(3).min(3) {
+        talk(&mut a, &mut b).await;
+        server.kill();
+        futures::join!(a.until_down(), b.until_down());
+        fails_at_once(&a).await;
+        server.restart().await;
+        futures::join!(a.until_up(), b.until_up());
+    }
+    talk(&mut a, &mut b).await;
+}
+
+#[tokio::test]
+async fn stopped_and_continued() {
+    let server = RabbitMq::start().await;
+    let mut a = Member::join(&server.url()).await;
+    let mut b = Member::join(&server.url()).await;
+    talk(&mut a, &mut b).await;
+    server.stop();
+    futures::join!(a.until_down(), b.until_down());
+    fails_at_once(&a).await;
+    server.resume();
+    futures::join!(a.until_up(), b.until_up());
+    talk(&mut a, &mut b).await;
+}
+
+#[tokio::test]
+async fn cut_off_by_the_network() {
+    let server = RabbitMq::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let through = server
+        .url()
+        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let mut a = Member::join(&through).await;
+    let mut b = Member::join(&server.url()).await;
+    talk(&mut a, &mut b).await;
+    for fault in [Fault::Blackhole, Fault::StallAnswers, Fault::StallRequests] {
+        proxy.set(fault);
+        a.until_down().await;
+        fails_at_once(&a).await;
+        // The other one goes on, and what it says meanwhile is missed, not lost in silence.
+        assert_eq!(b.say("missed").await, Ok(Published::Routed));
+        proxy.set(Fault::None);
+        a.until_up().await;
+        let gap = |event: &BrokerEvent| {
+            *event
+                == BrokerEvent::Gap {
+                    source: b.id.clone(),
+                    missed: 1,
+                }
+        };
+        // Told by the next message or beacon of the other node.
+        let silence = Duration::from_secs(3);
+        a.until_event("the gap", silence + SLACK, gap).await;
+        talk(&mut a, &mut b).await;
+    }
+    // New connections are refused while old ones go on: nothing happens until they break.
+    proxy.set(Fault::Refuse);
+    talk(&mut a, &mut b).await;
+    proxy.reset();
+    a.until_down().await;
+    proxy.set(Fault::None);
+    a.until_up().await;
+    talk(&mut a, &mut b).await;
+}
+
+#[tokio::test]
+async fn every_connection_closed_again_and_again_leaves_nothing_behind() {
+    let server = RabbitMq::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let through = server
+        .url()
+        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let mut a = Member::join(&through).await;
+    let mut b = Member::join(&server.url()).await;
+    let mut before = None;
+    for round in 0..rounds(6) {
+        if round % 2 == 0 {
+            proxy.reset();
+            a.until_down().await;
+            a.until_up().await;
+        } else {
+            server.close_connections().await;
+            futures::join!(a.until_down(), b.until_down());
+            futures::join!(a.until_up(), b.until_up());
+        }
+        talk(&mut a, &mut b).await;
+        // After the first round of each, everything that is made once is there.
+        if round == 1 {
+            before = Some(held());
+        }
+    }
+    let before = before.unwrap();
+    until("threads and descriptors are what they were", async || {
+        let now = held();
+        now.0 <= before.0 && now.1 <= before.1
+    })
+    .await;
+}
+
+/// Threads and descriptors of this process.
+fn held() -> (usize, usize) {
+    let count = |folder: &str| std::fs::read_dir(folder).unwrap().count();
+    (count("/proc/self/task"), count("/proc/self/fd"))
+}
+
+#[tokio::test]
+async fn short_of_memory() {
+    let server = RabbitMq::start().await;
+    let mut a = Member::join(&server.url()).await;
+    let mut b = Member::join(&server.url()).await;
+    talk(&mut a, &mut b).await;
+    server.block(true).await;
+    // RabbitMQ says so to who publishes.
+    let mut outcomes = vec![a.say("first").await];
+    let blocked = |event: &BrokerEvent| *event == BrokerEvent::Blocked;
+    a.until_event("being blocked", NOTICED, blocked).await;
+    let start = Instant::now();
+    outcomes.push(a.say("second").await);
+    assert!(start.elapsed() < Duration::from_secs(3));
+    assert_eq!(outcomes[0], Err(BrokerErrorKind::Unknown), "not confirmed");
+    assert_eq!(outcomes[1], Err(BrokerErrorKind::Blocked));
+    server.block(false).await;
+    let unblocked = |event: &BrokerEvent| *event == BrokerEvent::Unblocked;
+    a.until_event("being unblocked", NOTICED, unblocked).await;
+    // What was on its way may come late; what is said now comes, too.
+    until("the link takes messages", async || {
+        a.say("now").await == Ok(Published::Routed)
+    })
+    .await;
+    until("it has come", async || b.hear().await == "now").await;
+}
+
+#[tokio::test]
+async fn its_queue_deleted() {
+    let server = RabbitMq::start().await;
+    let mut a = Member::join(&server.url()).await;
+    let mut b = Member::join(&server.url()).await;
+    talk(&mut a, &mut b).await;
+    let queues = server.queues().await;
+    let own = queues.iter().find(|q| q.contains(b.id.as_str())).unwrap();
+    server.delete_queue(own).await;
+    b.until_down().await;
+    b.until_up().await;
+    talk(&mut a, &mut b).await;
+}
+
+#[tokio::test]
+async fn poison_is_dropped_and_told_and_the_consumer_goes_on() {
+    let server = RabbitMq::start().await;
+    let mut a = Member::join(&server.url()).await;
+    let mut b = Member::join(&server.url()).await;
+    let stranger = Connection::connect(&server.url(), ConnectionProperties::default()).await;
+    let stranger = stranger.unwrap().create_channel().await.unwrap();
+    let large = vec![1; 10_000_000];
+    let poison: [&[u8]; 6] = [b"", b"garbage", b"\x01", b"\x02\0\0\0", &[0; 64], &large];
+    for bytes in poison {
+        let published = stranger.basic_publish(
+            "rt.faults".into(),
+            "all".into(),
+            BasicPublishOptions::default(),
+            bytes,
+            BasicProperties::default(),
+        );
+        published.await.unwrap().await.unwrap();
+        for member in [&mut a, &mut b] {
+            let told = |event: &BrokerEvent| matches!(event, BrokerEvent::InvalidMessage { .. });
+            let before = member.until_event("being told", NOTICED, told).await;
+            assert_eq!(before, [], "nothing else happens");
+        }
+        talk(&mut a, &mut b).await;
+    }
+    assert!(a.events.next().now_or_never().is_none(), "never requeued");
+}
+
+#[tokio::test]
+async fn what_overflows_a_queue_is_told_as_a_gap() {
+    let server = RabbitMq::start().await;
+    let mut a = Member::join(&server.url()).await;
+    let small = AmqpConfig::from_url(&server.url())
+        .unwrap()
+        .with_namespace("faults".parse().unwrap())
+        .with_prefetch(1)
+        .with_queue_limits(10, 1 << 20);
+    let b = AmqpBroker::new(small).unwrap();
+    let mut events = b.events();
+    let node = NodeInfo::new(NodeId::random(), Incarnation::random());
+    let mut inbox = b.subscribe(node, &[Topic::All]).await.unwrap();
+    // From here on it knows the other's numbers.
+    assert_eq!(a.say("first").await, Ok(Published::Routed));
+    assert_eq!(
+        within("the first", inbox.next()).await.unwrap().data,
+        "first"
+    );
+    // More than the inbox, the prefetch and the queue hold.
+    let sent = 3_000;
+    for n in 0..sent {
+        assert_eq!(a.say(&n.to_string()).await, Ok(Published::Routed));
+    }
+    let mut last = None;
+    let mut received = 0;
+    let mut missed = 0;
+    while received + missed < sent {
+        tokio::select! {
+            message = inbox.next() => {
+                let n: u64 = std::str::from_utf8(&message.unwrap().data).unwrap().parse().unwrap();
+                assert!(last < Some(n), "in order");
+                last = Some(n);
+                received += 1;
+            }
+            event = events.next() => if let Some(BrokerEvent::Gap { missed: more, .. }) = event {
+                missed += more;
+            },
+            () = tokio::time::sleep(NOTICED) => panic!("{received} received, {missed} missed"),
+        }
+    }
+    assert_eq!(received + missed, sent);
+    assert!(missed > 0, "the queue is small");
+    assert_eq!(a.say("goes on").await, Ok(Published::Routed));
+    assert_eq!(a.inbox.next().now_or_never(), None);
+}
+
+#[tokio::test]
+async fn what_can_not_be_healed_fails_at_the_start() {
+    let server = RabbitMq::start().await;
+    let join = async |url: String, namespace: &str| {
+        let config = AmqpConfig::from_url(&url)
+            .unwrap()
+            .with_namespace(namespace.parse().unwrap());
+        let broker = AmqpBroker::new(config).unwrap();
+        let node = NodeInfo::new(NodeId::random(), Incarnation::random());
+        let joined = within("joining", broker.subscribe(node, &[Topic::All])).await;
+        joined.map(drop).map_err(|error| error.kind())
+    };
+    let wrong = server.url().replace("guest:guest", "guest:wrong");
+    assert_eq!(join(wrong, "x").await, Err(BrokerErrorKind::Config));
+
+    let other = Connection::connect(&server.url(), ConnectionProperties::default()).await;
+    let other = other.unwrap();
+    let channel = other.create_channel().await.unwrap();
+    let fanout = channel.exchange_declare(
+        "rt.taken".into(),
+        ExchangeKind::Fanout,
+        ExchangeDeclareOptions::default(),
+        FieldTable::default(),
+    );
+    fanout.await.unwrap();
+    let taken = join(server.url(), "taken").await;
+    assert_eq!(taken, Err(BrokerErrorKind::Config), "another kind");
+
+    let nobody = format!(
+        "amqp://127.0.0.1:{}",
+        realtime_testkit::servers::free_port()
+    );
+    assert_eq!(join(nobody, "x").await, Err(BrokerErrorKind::Unavailable));
+
+    // A locked-down user: the exchange must be there.
+    let config = AmqpConfig::from_url(&server.url()).unwrap();
+    let passive = |namespace: &str| {
+        let config = config
+            .clone()
+            .with_declares(false)
+            .with_namespace(namespace.parse().unwrap());
+        AmqpBroker::new(config).unwrap()
+    };
+    let node = || NodeInfo::new(NodeId::random(), Incarnation::random());
+    let missing = passive("missing").subscribe(node(), &[Topic::All]).await;
+    assert_eq!(
+        missing.err().map(|e| e.kind()),
+        Some(BrokerErrorKind::Config)
+    );
+    assert_eq!(join(server.url(), "there").await, Ok(()));
+    assert!(
+        passive("there")
+            .subscribe(node(), &[Topic::All])
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn the_next_url_is_tried_when_one_does_not_answer() {
+    let server = RabbitMq::start().await;
+    let nobody = format!(
+        "amqp://127.0.0.1:{}",
+        realtime_testkit::servers::free_port()
+    );
+    let config = AmqpConfig::from_url(&nobody)
+        .unwrap()
+        .url(&server.url())
+        .unwrap();
+    let broker = AmqpBroker::new(config).unwrap();
+    let node = NodeInfo::new(NodeId::random(), Incarnation::random());
+    let _inbox = broker.subscribe(node, &[Topic::All]).await.unwrap();
+    server.close_connections().await;
+    until("it is back", async || {
+        broker.publish(&Topic::All, Bytes::new()).await.is_ok()
+    })
+    .await;
+}

@@ -1,0 +1,88 @@
+//! How the links to the broker and to presence are.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+/// How the links to the broker and to presence are, for a health check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Health {
+    /// The link to the other nodes.
+    pub broker: Link,
+    /// The link to the presence store.
+    pub presence: Link,
+}
+
+impl Health {
+    /// Whether everything works, as far as is known. Sessions of this node are served either way.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        let good = |link: &Link| matches!(link, Link::NotStarted | Link::Up);
+        good(&self.broker) && good(&self.presence)
+    }
+}
+
+/// How a link is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Link {
+    /// It is up, but takes nothing for now.
+    Blocked,
+    /// It is down.
+    Down {
+        /// Why, for people.
+        cause: String,
+    },
+    /// The gateway isn't started, or nothing has been heard of the link so far.
+    NotStarted,
+    /// It is up.
+    Up,
+}
+
+/// What is known of a link.
+#[derive(Debug)]
+pub(crate) struct Watched(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    link: Link,
+    since: Instant,
+}
+
+impl Watched {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(State {
+            link: Link::NotStarted,
+            since: Instant::now(),
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note, and returns how it was before and for how long.
+    pub(crate) fn turn(&self, link: Link) -> (Link, Duration) {
+        let mut state = self.state();
+        let lasted = state.since.elapsed();
+        if state.link != link {
+            state.since = Instant::now();
+        }
+        (std::mem::replace(&mut state.link, link), lasted)
+    }
+
+    pub(crate) fn link(&self) -> Link {
+        self.state().link.clone()
+    }
+
+    /// How long it has been as it is.
+    pub(crate) fn age(&self) -> Duration {
+        self.state().since.elapsed()
+    }
+}

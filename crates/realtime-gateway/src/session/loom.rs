@@ -1,0 +1,233 @@
+//! The close latch and the outbox in every interleaving of two or three threads: `just loom`.
+
+use std::{
+    io::{self, IoSlice},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use loom::{
+    future::block_on,
+    model::Builder,
+    sync::{
+        Arc as LoomArc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
+};
+use realtime_core::{CloseCode, DisconnectInfo, Initiator};
+
+use super::{
+    latch::CloseLatch,
+    outbox::{Outbox, Pumped, Refused},
+    queue::QueueLimits,
+};
+use crate::{budget::Budget, config::Backpressure, transport::Sink};
+
+/// Runs a test in every interleaving with at most three preemptions, which finds nearly every
+/// fault in a small part of the time.
+fn model(test: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(test);
+}
+
+/// A peer that takes a few bytes, and more when it has read.
+#[derive(Clone, Default)]
+struct Peer(LoomArc<Mutex<Window>>);
+
+#[derive(Default)]
+struct Window {
+    room: usize,
+    got: Vec<u8>,
+    waiting: Option<Waker>,
+    /// Whoever wants to know when so many bytes have come: another thread may write the last.
+    all: Option<(usize, Waker)>,
+}
+
+impl Peer {
+    fn with_room(room: usize) -> Self {
+        let peer = Self::default();
+        peer.0.lock().unwrap().room = room;
+        peer
+    }
+
+    fn read(&self, bytes: usize) {
+        let waiting = {
+            let mut window = self.0.lock().unwrap();
+            window.room += bytes;
+            window.waiting.take()
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    fn got(&self) -> Vec<u8> {
+        self.0.lock().unwrap().got.clone()
+    }
+}
+
+impl Sink for Peer {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut window = self.0.lock().unwrap();
+        let bytes = slices.iter().flat_map(|slice| slice.iter().copied());
+        let taken: Vec<u8> = bytes.take(window.room).collect();
+        if taken.is_empty() {
+            window.waiting = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        window.room -= taken.len();
+        window.got.extend(&taken);
+        if window
+            .all
+            .as_ref()
+            .is_some_and(|all| window.got.len() >= all.0)
+            && let Some((_, waker)) = window.all.take()
+        {
+            drop(window);
+            waker.wake();
+        }
+        Poll::Ready(Ok(taken.len()))
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn outbox(peer: &Peer, messages: usize) -> LoomArc<Outbox<Peer>> {
+    let limits = QueueLimits {
+        messages,
+        bytes: 1024,
+        policy: Backpressure::Close,
+    };
+    let budget = Arc::new(Budget::new(usize::MAX));
+    LoomArc::new(Outbox::new(peer.clone(), limits, budget))
+}
+
+/// What the session's task does: writes until the peer has got so much.
+fn pump_until(outbox: &Outbox<Peer>, peer: &Peer, bytes: usize) {
+    block_on(std::future::poll_fn(|cx| {
+        peer.0.lock().unwrap().all = Some((bytes, cx.waker().clone()));
+        let pumped = outbox.pump(cx).unwrap();
+        assert!(matches!(pumped, Pumped::Done | Pumped::Blocked));
+        if peer.got().len() >= bytes {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }));
+}
+
+fn end(by: Initiator) -> DisconnectInfo {
+    DisconnectInfo::new(by, Some(CloseCode::NORMAL), "")
+}
+
+#[test]
+fn loom_the_first_cause_wins_and_whoever_waits_is_told() {
+    model(|| {
+        let latch = LoomArc::new(CloseLatch::default());
+        let wins = LoomArc::new(AtomicUsize::new(0));
+        let closers = [Initiator::Server, Initiator::Client].map(|by| {
+            let (latch, wins) = (latch.clone(), wins.clone());
+            thread::spawn(move || {
+                if latch.close(end(by)) {
+                    wins.fetch_add(1, SeqCst);
+                }
+            })
+        });
+        block_on(latch.closed());
+        let first = latch.info().map(|info| info.initiator);
+        assert!(first.is_some());
+        for closer in closers {
+            closer.join().unwrap();
+        }
+        assert_eq!(wins.load(SeqCst), 1);
+        assert_eq!(latch.info().map(|info| info.initiator), first);
+    });
+}
+
+#[test]
+fn loom_what_is_sent_is_written_in_order_though_the_socket_is_full_for_a_while() {
+    model(|| {
+        let peer = Peer::with_room(1);
+        let outbox = outbox(&peer, 8);
+        let sender = {
+            let outbox = outbox.clone();
+            thread::spawn(move || {
+                outbox.push(Bytes::from_static(b"ab")).unwrap();
+                outbox.push(Bytes::from_static(b"c")).unwrap();
+            })
+        };
+        let reader = {
+            let peer = peer.clone();
+            thread::spawn(move || peer.read(2))
+        };
+        pump_until(&outbox, &peer, 3);
+        assert_eq!(peer.got(), b"abc");
+        sender.join().unwrap();
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_whoever_waits_for_room_gets_it() {
+    model(|| {
+        let peer = Peer::default();
+        let outbox = outbox(&peer, 1);
+        outbox.push(Bytes::from_static(b"a")).unwrap();
+        let waiter = {
+            let outbox = outbox.clone();
+            thread::spawn(move || block_on(outbox.push_wait(&Bytes::from_static(b"b"))))
+        };
+        let reader = {
+            let peer = peer.clone();
+            thread::spawn(move || peer.read(2))
+        };
+        pump_until(&outbox, &peer, 2);
+        assert_eq!(peer.got(), b"ab");
+        assert_eq!(waiter.join().unwrap(), Ok(()));
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_nothing_follows_the_close_frame_and_nobody_waits_for_ever() {
+    model(|| {
+        let peer = Peer::default();
+        let outbox = outbox(&peer, 1);
+        outbox.push(Bytes::from_static(b"a")).unwrap();
+        let waiter = {
+            let outbox = outbox.clone();
+            thread::spawn(move || block_on(outbox.push_wait(&Bytes::from_static(b"b"))))
+        };
+        let sealer = {
+            let (outbox, peer) = (outbox.clone(), peer.clone());
+            thread::spawn(move || {
+                outbox.seal(Bytes::from_static(b"!"), false);
+                peer.read(3);
+                outbox.wake_task();
+            })
+        };
+        pump_until(&outbox, &peer, 2);
+        let waited = waiter.join().unwrap();
+        sealer.join().unwrap();
+        let _last = block_on(std::future::poll_fn(|cx| Poll::Ready(outbox.pump(cx))));
+        match waited {
+            Ok(()) => assert_eq!(peer.got(), b"ab!"),
+            Err(refused) => {
+                assert_eq!(refused, Refused::Sealed);
+                assert_eq!(peer.got(), b"a!");
+            }
+        }
+        assert_eq!(outbox.push(Bytes::from_static(b"c")), Err(Refused::Sealed));
+    });
+}

@@ -1,0 +1,92 @@
+//! What every backend must do, one test for each bullet of a trait's `# Behavior` lists.
+//!
+//! Run the whole suite on a backend of your own with one macro in a test file. The expression
+//! makes, for each test anew, what the suite works on; it may `await`.
+//!
+//! ```
+//! use realtime_core::{auth::Anonymous, broker::LocalBroker, presence::MemoryPresence};
+//!
+//! // Members of one new cluster.
+//! realtime_testkit::broker_suite!({
+//!     let bus = LocalBroker::new();
+//!     move || bus.clone()
+//! });
+//!
+//! // Handles on one new store.
+//! realtime_testkit::presence_suite!({
+//!     let store = MemoryPresence::new();
+//!     move || store.clone()
+//! });
+//! # fn main() {}
+//! ```
+//!
+//! A server that is slow to start can be started once, for one test that runs the whole suite. The
+//! second expression is a function from the server to a new namespace of it:
+//!
+//! ```
+//! # use realtime_core::broker::LocalBroker;
+//! # struct Server;
+//! # impl Server { async fn start() -> Self { Self } }
+//! # impl Server { fn new_cluster(&self) -> LocalBroker { LocalBroker::new() } }
+//! realtime_testkit::broker_suite!(my_server_passes_the_suite, Server::start().await, |server: &Server| {
+//!     let bus = server.new_cluster();
+//!     move || bus.clone()
+//! });
+//! # fn main() {}
+//! ```
+//!
+//! Each test is also a plain function here, for those who want to call it otherwise. What a
+//! backend does when its server fails can't be asked of all in the same way: hold it by tests of
+//! your own.
+
+pub mod auth;
+pub mod broker;
+pub mod codec;
+pub mod presence;
+
+use std::time::Duration;
+
+/// Runs a test of a suite on a runtime of its own, for at most two minutes.
+///
+/// # Panics
+/// When the test does, or when it takes longer.
+pub fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    #[allow(clippy::expect_used, reason = "a test fails by a panic")]
+    let runtime = runtime.expect("a runtime for the test");
+    let done =
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(120), test).await });
+    assert!(done.is_ok(), "the test took longer than two minutes");
+}
+
+/// Declares one `#[test]` for each function of a suite, or one for all of them.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __suite {
+    (each, $suite:ident, $make:expr, $($test:ident)*) => {
+        $(
+            #[test]
+            fn $test() {
+                $crate::conformance::run(async {
+                    $crate::conformance::$suite::$test($make).await;
+                });
+            }
+        )*
+    };
+    (all, $suite:ident, $name:ident, $server:expr, $make:expr, $($test:ident)*) => {
+        #[test]
+        fn $name() {
+            $crate::conformance::run(async {
+                let server = $server;
+                let make = $make;
+                $(
+                    println!("{}", stringify!($test));
+                    $crate::conformance::$suite::$test(make(&server)).await;
+                )*
+            });
+        }
+    };
+}

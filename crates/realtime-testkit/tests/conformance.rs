@@ -1,0 +1,116 @@
+//! The in-process backends and the ready-made parts, held to the suites.
+
+mod broker {
+    realtime_testkit::broker_suite!({
+        let bus = realtime_core::broker::LocalBroker::new();
+        move || bus.clone()
+    });
+}
+
+mod any_broker {
+    realtime_testkit::broker_suite!({
+        let bus = realtime_core::broker::LocalBroker::new();
+        move || realtime_core::broker::AnyBroker::new(bus.clone())
+    });
+}
+
+mod presence {
+    realtime_testkit::presence_suite!({
+        let store = realtime_core::presence::MemoryPresence::new();
+        move || store.clone()
+    });
+}
+
+mod any_presence {
+    realtime_testkit::presence_suite!({
+        let store = realtime_core::presence::MemoryPresence::new();
+        move || realtime_core::presence::AnyPresence::new(store.clone())
+    });
+}
+
+mod codec {
+    use realtime_codec_json::{Json, JsonCodec};
+    use realtime_core::Message;
+
+    fn messages() -> Vec<Message> {
+        let data = Json(serde_json::json!({ "text": "\u{1F600} \\ \" \n", "n": [1, null] }));
+        let full = Message::new("room.1", data).map(|m| m.with_id("7").with_metadata("k", "v"));
+        let empty = Message::new("", ());
+        [full, empty, Ok(Message::default())]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    realtime_testkit::codec_suite!(JsonCodec, messages());
+}
+
+mod auth {
+    use http::{Request, request::Parts};
+
+    fn request(uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request
+            .body(())
+            .map(|r| r.into_parts().0)
+            .unwrap_or_else(|_| Request::new(()).into_parts().0)
+    }
+
+    mod anonymous {
+        use super::request;
+
+        realtime_testkit::auth_suite!(
+            realtime_core::auth::Anonymous,
+            [
+                request("/ws", &[]),
+                request("/ws?token=anything", &[("cookie", "a=b")])
+            ],
+            []
+        );
+    }
+
+    mod static_token {
+        use super::request;
+        use realtime_core::{
+            Identity,
+            auth::{AuthError, StaticToken},
+        };
+
+        fn token() -> Result<StaticToken, AuthError> {
+            let token = StaticToken::new("correct-horse", Identity::new("ann"))?;
+            Ok(token.from_query("token").from_cookie("session"))
+        }
+
+        realtime_testkit::auth_suite!(
+            token().unwrap(),
+            [
+                request("/ws", &[("authorization", "Bearer correct-horse")]),
+                request("/ws?token=correct-horse", &[]),
+                request("/ws", &[("cookie", "x=y; session=correct-horse")])
+            ],
+            [
+                request("/ws", &[]),
+                request("/ws", &[("authorization", "Bearer wrong-horse-battery")]),
+                request("/ws", &[("authorization", "Basic correct-horse")]),
+                request("/ws?token=Correct-horse", &[]),
+                request("/ws?token=correct-hors", &[])
+            ]
+        );
+    }
+
+    mod from_extension {
+        use super::{Parts, request};
+        use realtime_core::{Identity, auth::FromExtension};
+
+        fn logged_in() -> Parts {
+            let mut request = request("/ws", &[]);
+            request.extensions.insert(Identity::new("ann"));
+            request
+        }
+
+        realtime_testkit::auth_suite!(FromExtension, [logged_in()], [request("/ws", &[])]);
+    }
+}

@@ -1,0 +1,229 @@
+//! RabbitMQ or Redis is away, and what a gateway makes of it.
+
+use std::time::{Duration, Instant};
+
+use realtime::{
+    DeliverErrorKind, Incarnation, Json, Link, NodeId, PresenceDown, Remote, StartErrorKind,
+    broker::{
+        Broker, BrokerError, BrokerErrorKind, NodeInfo, Topic,
+        amqp::{AmqpBroker, AmqpConfig},
+    },
+    connect, gateway,
+};
+use realtime_testkit::{
+    client::ClientError,
+    wait::{DEADLINE, until},
+};
+
+use crate::nodes::{Cluster, key};
+
+pub(crate) async fn one_node_id_is_for_one_node() {
+    let cluster = Cluster::start().await;
+    let id: NodeId = "the-one".parse().unwrap();
+    let first = cluster
+        .node_with(|builder| builder.node_id(id.clone()))
+        .await;
+    let second = gateway()
+        .node_id(id.clone())
+        .broker(connect::broker(&cluster.rabbitmq.url()).unwrap())
+        .build()
+        .unwrap();
+    let error = second.start().await.unwrap_err();
+    assert_eq!(error.kind(), StartErrorKind::Broker);
+    let source = std::error::Error::source(&error).and_then(|e| e.downcast_ref::<BrokerError>());
+    assert_eq!(
+        source.map(BrokerError::kind),
+        Some(BrokerErrorKind::DuplicateNode)
+    );
+    first.stop().await;
+    // When the first has left, the id is free, and the start can be tried again.
+    second.start().await.unwrap();
+    second.shutdown().await;
+}
+
+pub(crate) async fn a_message_of_a_later_version_is_refused_and_counted() {
+    let cluster = Cluster::start().await;
+    let (a, b) = (cluster.node().await, cluster.node().await);
+    let mut ann = b.join("ann").await;
+    // A member of the same cluster that speaks a later envelope.
+    let config = AmqpConfig::from_url(&cluster.rabbitmq.url()).unwrap();
+    let later = AmqpBroker::new(config).unwrap();
+    let node = NodeInfo::new(NodeId::random(), Incarnation::random());
+    let _inbox = later.subscribe(node, &[Topic::All]).await.unwrap();
+    let _routed = later
+        .publish(&Topic::All, vec![200, 0, 1, 2].into())
+        .await
+        .unwrap();
+    for node in [&a, &b] {
+        until("it is counted", async || {
+            node.gateway.stats().invalid_broker_messages == 1
+        })
+        .await;
+    }
+    assert!(b.heard("version 200"));
+    a.gateway.broadcast("goes", Json("on")).await.unwrap();
+    assert_eq!(ann.recv_json().await.unwrap()["data"], "on");
+}
+
+pub(crate) async fn rabbitmq_goes_and_comes_back() {
+    let mut cluster = Cluster::start().await;
+    let (a, b) = (cluster.node().await, cluster.node().await);
+    let (mut ann, mut bob) = (a.join("ann").await, b.join("bob").await);
+    assert!(a.gateway.health().is_good() && b.gateway.health().is_good());
+
+    cluster.rabbitmq.kill();
+    a.until_heard("the broker is down", DEADLINE).await;
+    b.until_heard("the broker is down", DEADLINE).await;
+    assert!(matches!(a.gateway.health().broker, Link::Down { .. }));
+    // Those of this node are served, and the caller knows that the others are not.
+    let start = Instant::now();
+    let error = a.gateway.broadcast("n", Json(1)).await.unwrap_err();
+    assert_eq!(error.kind(), DeliverErrorKind::Broker);
+    assert_eq!(error.delivered().local, 1);
+    assert!(start.elapsed() < Duration::from_secs(1), "nobody waits");
+    assert_eq!(ann.recv_json().await.unwrap()["data"], 1);
+    let error = a
+        .gateway
+        .send_to_identity(&key("bob"), "n", ())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), DeliverErrorKind::Broker);
+
+    cluster.rabbitmq.restart().await;
+    a.until_heard("up again", DEADLINE).await;
+    // Whoever is back first doesn't take the other for gone.
+    until("the targeted message arrives", async || {
+        match a.gateway.send_to_identity(&key("bob"), "n", Json(2)).await {
+            Ok(delivery) => delivery.remote == Remote::Nodes(1),
+            Err(error) => {
+                assert_eq!(error.kind(), DeliverErrorKind::Broker, "{error}");
+                false
+            }
+        }
+    })
+    .await;
+    assert!(
+        a.gateway.is_online(&key("bob")).await.unwrap(),
+        "never taken out"
+    );
+    while bob.recv_json().await.unwrap()["data"] != 2 {}
+    b.until_heard("up again", DEADLINE).await;
+    assert!(a.gateway.health().is_good() && b.gateway.health().is_good());
+    assert_eq!(a.gateway.stats().broker_outages, 1);
+    a.stop().await;
+    b.stop().await;
+}
+
+pub(crate) async fn redis_comes_back_empty() {
+    let mut cluster = Cluster::start().await;
+    let (a, b) = (cluster.node().await, cluster.node().await);
+    let mut clients = Vec::new();
+    for n in 0..50 {
+        clients.push(a.join(&format!("n{n}")).await);
+    }
+    until("presence is up", async || {
+        a.gateway.health().presence == Link::Up
+    })
+    .await;
+    cluster.redis.restart().await;
+    let start = Instant::now();
+    for n in 0..50 {
+        let name = key(&format!("n{n}"));
+        until("everybody is online again", async || {
+            b.gateway.is_online(&name).await.unwrap_or(false)
+        })
+        .await;
+    }
+    let took = start.elapsed();
+    assert!(
+        took < Duration::from_secs(7),
+        "5 s, and what a busy machine adds; took {took:?}"
+    );
+    b.gateway
+        .send_to_identity(&key("n7"), "n", Json(7))
+        .await
+        .unwrap();
+    while clients[7].recv_json().await.unwrap()["data"] != 7 {}
+    a.stop().await;
+    b.stop().await;
+}
+
+pub(crate) async fn redis_is_away() {
+    let mut cluster = Cluster::start().await;
+    let a = cluster.node().await;
+    let local = cluster
+        .node_with(|b| b.presence_down(PresenceDown::LocalOnly))
+        .await;
+    let all = cluster
+        .node_with(|b| b.presence_down(PresenceDown::Broadcast))
+        .await;
+    let strict = cluster.node_with(|b| b.require_presence(true)).await;
+    let mut ann = a.join("ann").await;
+    let mut bob = local.join("bob").await;
+    cluster.redis.kill();
+    a.until_heard("presence is down", DEADLINE).await;
+    assert!(matches!(a.gateway.health().presence, Link::Down { .. }));
+
+    // Sessions stay, and new ones are taken, unless presence is required.
+    a.gateway.broadcast("n", Json(1)).await.unwrap();
+    assert_eq!(ann.recv_json().await.unwrap()["data"], 1);
+    let mut cid = a.connect("cid").await;
+    let mut refused = strict.connect("dan").await;
+    assert_eq!(refused.closed().await.map(|close| close.0), Some(1013));
+
+    let start = Instant::now();
+    let error = a
+        .gateway
+        .send_to_identity(&key("ann"), "n", ())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), DeliverErrorKind::Presence);
+    assert!(a.gateway.is_online(&key("ann")).await.is_err());
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "nobody waits for long"
+    );
+
+    while bob.recv_json().await.unwrap()["data"] != 1 {}
+    let sent = local
+        .gateway
+        .send_to_identity(&key("bob"), "n", Json(2))
+        .await
+        .unwrap();
+    assert_eq!((sent.local, sent.remote), (1, Remote::Nodes(0)));
+    assert_eq!(bob.recv_json().await.unwrap()["data"], 2);
+    let error = local
+        .gateway
+        .send_to_identity(&key("ann"), "n", ())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), DeliverErrorKind::NotOnline);
+
+    let sent = all
+        .gateway
+        .send_to_identity(&key("ann"), "n", Json(3))
+        .await
+        .unwrap();
+    assert_eq!((sent.local, sent.remote), (0, Remote::Published));
+    assert_eq!(ann.recv_json().await.unwrap()["data"], 3);
+
+    cluster.redis.restart().await;
+    for name in ["ann", "bob", "cid"] {
+        until("everybody is online again", async || {
+            strict.gateway.is_online(&key(name)).await.unwrap_or(false)
+        })
+        .await;
+    }
+    a.gateway
+        .send_to_identity(&key("cid"), "n", Json(4))
+        .await
+        .unwrap();
+    while cid.recv_json().await.unwrap()["data"] != 4 {}
+    assert!(matches!(
+        ann.send("x", ().into()).await,
+        Ok(()) | Err(ClientError::Io(_))
+    ));
+    for node in [a, local, all, strict] {
+        node.stop().await;
+    }
+}

@@ -1,0 +1,111 @@
+//! A node that is killed, as by `kill -9`: a process of its own.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use realtime::DeliverErrorKind;
+use realtime_testkit::{
+    client::{Client, Request},
+    wait::until,
+};
+
+use crate::nodes::{Cluster, Node, key};
+
+/// Set in the environment of a process that is to be a node: its broker and its presence.
+const NODE: &str = "REALTIME_TEST_NODE";
+/// The lease of its sessions.
+const LEASE: Duration = Duration::from_secs(3);
+
+pub(crate) fn asked_to_be_a_node() -> Option<String> {
+    std::env::var(NODE).ok()
+}
+
+#[tokio::main]
+pub(crate) async fn be_a_node(cluster: &str) {
+    let (broker, presence) = cluster.split_once(' ').unwrap();
+    let node = Node::start(broker, presence, |b| b.presence_ttl(Some(LEASE))).await;
+    println!("{}", node.addr);
+    // Until it is killed, or its parent is gone.
+    let gone = tokio::task::spawn_blocking(|| std::io::stdin().lines().count());
+    let _lines = gone.await;
+}
+
+/// A node in another process.
+struct Victim(Child);
+
+impl Victim {
+    async fn start(cluster: &Cluster) -> (Self, Client) {
+        let urls = format!("{} {}", cluster.rabbitmq.url(), cluster.redis.url());
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .env(NODE, urls)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut address = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut address).unwrap();
+        let address = address.trim().parse().unwrap();
+        let client = Request::new("/ws?bob").connect(address).await.unwrap();
+        (Self(child), client)
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _already_gone = self.0.kill();
+        let _already_waited = self.0.wait();
+    }
+}
+
+pub(crate) async fn a_killed_node_is_gone_for_a_targeted_message_at_once() {
+    let cluster = Cluster::start().await;
+    let survivor = cluster.node().await;
+    let (victim, mut bob) = Victim::start(&cluster).await;
+    let to_bob = async || {
+        survivor
+            .gateway
+            .send_to_identity(&key("bob"), "n", ())
+            .await
+    };
+    until("bob is reached", async || to_bob().await.is_ok()).await;
+    assert_eq!(bob.recv_json().await.unwrap()["route"], "n");
+    // By then its own link is old enough for it to judge others.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    drop(victim);
+    until("the message comes back", async || {
+        to_bob()
+            .await
+            .is_err_and(|error| error.kind() == DeliverErrorKind::NotOnline)
+    })
+    .await;
+    assert!(
+        !survivor.gateway.is_online(&key("bob")).await.unwrap(),
+        "taken out"
+    );
+    survivor.stop().await;
+}
+
+pub(crate) async fn a_killed_node_is_gone_from_presence_within_its_lease() {
+    let cluster = Cluster::start().await;
+    let survivor = cluster.node().await;
+    let (victim, _bob) = Victim::start(&cluster).await;
+    until("bob is online", async || {
+        survivor.gateway.is_online(&key("bob")).await.unwrap()
+    })
+    .await;
+    // Longer than a lease: it is renewed.
+    tokio::time::sleep(2 * LEASE).await;
+    assert!(survivor.gateway.is_online(&key("bob")).await.unwrap());
+    drop(victim);
+    let start = Instant::now();
+    until("his lease has ended", async || {
+        !survivor.gateway.is_online(&key("bob")).await.unwrap()
+    })
+    .await;
+    assert!(start.elapsed() < LEASE + Duration::from_secs(1));
+    survivor.stop().await;
+}

@@ -1,0 +1,55 @@
+//! Many nodes over a real RabbitMQ and a real Redis.
+//!
+//! The same program is also a node that can be killed: see [`killed`].
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
+
+mod books;
+mod faults;
+mod killed;
+mod nodes;
+
+use std::future::Future;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn test<F: Future<Output = ()> + 'static>(name: &str, run: fn() -> F) -> Trial {
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        runtime.block_on(run());
+        Ok(())
+    })
+}
+
+macro_rules! tests {
+    ($($module:ident::$name:ident,)*) => {
+        vec![$(test(concat!(stringify!($module), "::", stringify!($name)), $module::$name)),*]
+    };
+}
+
+fn main() {
+    if let Some(cluster) = killed::asked_to_be_a_node() {
+        return killed::be_a_node(&cluster);
+    }
+    let tests = tests![
+        books::a_message_dropped_or_doubled_is_found,
+        books::every_session_gets_every_message_once_and_in_order,
+        books::with_faults_what_is_missing_was_reported,
+        faults::a_message_of_a_later_version_is_refused_and_counted,
+        faults::one_node_id_is_for_one_node,
+        faults::rabbitmq_goes_and_comes_back,
+        faults::redis_comes_back_empty,
+        faults::redis_is_away,
+        killed::a_killed_node_is_gone_for_a_targeted_message_at_once,
+        killed::a_killed_node_is_gone_from_presence_within_its_lease,
+    ];
+    libtest_mimic::run(&Arguments::from_args(), tests).exit();
+}

@@ -1,0 +1,241 @@
+//! What takes its time, by a clock that the test moves: the same gateway under hyper, over a pipe
+//! in memory instead of a socket.
+//!
+//! The limits are the documented defaults, and no test waits for them.
+
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use realtime::{Backpressure, Gateway, Json, gateway};
+use realtime_testkit::client::{Client, Request};
+use realtime_websocket::Event;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    time::{Instant, sleep},
+};
+
+use crate::{
+    log,
+    support::{Ends, anonymous, router},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A connection to the gateway through a pipe that holds so many bytes.
+fn pipe(gateway: &Gateway, holds: usize) -> DuplexStream {
+    log::capture();
+    let (ours, theirs) = tokio::io::duplex(holds);
+    let service = TowerToHyperService::new(gateway.clone());
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(theirs), service);
+    tokio::spawn(connection.with_upgrades());
+    ours
+}
+
+async fn connect(gateway: &Gateway, holds: usize) -> Client<DuplexStream> {
+    Request::new("/ws")
+        .over(pipe(gateway, holds))
+        .await
+        .unwrap()
+}
+
+async fn is_answered(bystander: &mut Client<DuplexStream>) {
+    let answer = bystander.request("echo", json!(1)).await.unwrap();
+    assert_eq!(answer["data"], 1);
+}
+
+fn seconds(range: std::ops::Range<u64>) -> std::ops::Range<Duration> {
+    Duration::from_secs(range.start)..Duration::from_secs(range.end)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_never_finishes_is_given_up_after_30_seconds() {
+    for drips in [false, true] {
+        let builder = gateway().router(router()).heartbeat(None);
+        let gateway = builder.build().unwrap();
+        let mut bystander = connect(&gateway, 65_536).await;
+        let mut client = connect(&gateway, 65_536).await;
+        let begun = Instant::now();
+        let piece = realtime_websocket::frame::fragment(1, drips, &[b' '; 1000], Some([0; 4]));
+        let mut bytes = piece.iter();
+        if !drips {
+            client.send_raw(&piece).await.unwrap();
+        }
+        while gateway.stats().violations == 0 {
+            if drips {
+                // Single bytes of a frame, of which it has more than it has time for.
+                client.send_raw(&[*bytes.next().unwrap()]).await.unwrap();
+            } else {
+                // Pings between fragments: whole frames, but of another message.
+                client.send_frame(9, true, b"").await.unwrap();
+                client.send_frame(0, false, b" ").await.unwrap();
+                assert_eq!(client.recv().await.unwrap(), Event::Pong("".into()));
+            }
+            is_answered(&mut bystander).await;
+            sleep(SECOND / 2).await;
+        }
+        assert!(seconds(30..32).contains(&begun.elapsed()));
+        let reason = "message not finished in time".to_owned();
+        assert_eq!(client.closed().await, Some((1008, reason)));
+        gateway.shutdown().await;
+        assert_eq!(
+            (gateway.stats().open, gateway.stats().assembling_bytes),
+            (0, 0)
+        );
+        log::check();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_101_that_leads_to_no_websocket_is_given_up_after_10_seconds() {
+    let builder = gateway().router(router()).max_connections(Some(2));
+    let gateway = builder.build().unwrap();
+    let mut bystander = connect(&gateway, 65_536).await;
+    // Too small for the head of the response, which nobody reads.
+    let mut stuck = pipe(&gateway, 16);
+    let begun = Instant::now();
+    let head = "GET /ws HTTP/1.1\r\nHost: gateway.test\r\nUpgrade: websocket\r\n\
+                Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stuck.write_all(head.as_bytes()).await.unwrap();
+    // This clock moves only when nobody has anything left to do.
+    sleep(SECOND / 100).await;
+    while gateway.stats().upgrades_failed == 0 {
+        let full = Request::new("/ws").over(pipe(&gateway, 65_536)).await;
+        assert!(full.is_err(), "its place is taken");
+        is_answered(&mut bystander).await;
+        sleep(SECOND).await;
+    }
+    assert!(seconds(10..12).contains(&begun.elapsed()));
+    let mut next = connect(&gateway, 65_536).await;
+    is_answered(&mut next).await;
+    drop(stuck);
+    gateway.shutdown().await;
+    assert_eq!((gateway.stats().open, gateway.stats().opened), (0, 2));
+    log::check();
+}
+
+/// A slow reader is slow, not gone.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_a_byte_per_write_timeout_stays_and_is_told_what_it_missed() {
+    for policy in [Backpressure::DropNewest, Backpressure::DropOldest] {
+        let builder = gateway().router(router()).heartbeat(None);
+        let builder = builder.backpressure(policy).queue_messages(4);
+        let gateway = builder.build().unwrap();
+        let mut slow = connect(&gateway, 256).await;
+        let before = gateway.stats();
+        let (mut sent, mut early) = (0, Vec::new());
+        for _ in 0..30 {
+            for _ in 0..3 {
+                let _dropped = gateway
+                    .broadcast("m", Json(&json!([sent, "x".repeat(300)])))
+                    .await;
+                sent += 1;
+            }
+            let mut byte = [0];
+            slow.stream.read_exact(&mut byte).await.unwrap();
+            early.push(byte[0]);
+            sleep(9 * SECOND).await;
+        }
+        let dropped = gateway.stats().dropped - before.dropped;
+        assert!(dropped > 0 && gateway.stats().write_timeouts == 0);
+        // What was read byte by byte goes before the rest.
+        let mut rest = std::io::Cursor::new(early).chain(slow.stream);
+        let mut decoder = realtime_websocket::Decoder::new(
+            realtime_websocket::Role::Client,
+            realtime_websocket::Limits::default(),
+        );
+        let (mut received, mut told, mut buffer) = (Vec::new(), 0, vec![0; 4096]);
+        while (received.len() as u64) < sent - dropped || told < dropped {
+            let read = rest.read(&mut buffer).await.unwrap();
+            let mut input = &buffer[..read];
+            while let Some(event) = decoder.decode(&mut input).unwrap() {
+                let Event::Text(text) = event else {
+                    panic!("expected a text message; got {event:?}");
+                };
+                let message: serde_json::Value = serde_json::from_slice(&text).unwrap();
+                match message["route"].as_str() {
+                    Some("gap") => told += message["data"]["missed"].as_u64().unwrap(),
+                    _ => received.push(message["data"][0].as_u64().unwrap()),
+                }
+            }
+        }
+        assert_eq!((received.len() as u64, told), (sent - dropped, dropped));
+        assert!(received.is_sorted_by(|a, b| a < b), "order is kept");
+        drop(rest);
+        gateway.shutdown().await;
+        assert_eq!(gateway.stats().open, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_no_byte_for_10_seconds_is_gone_under_every_policy() {
+    let policies = [
+        Backpressure::Close,
+        Backpressure::DropNewest,
+        Backpressure::DropOldest,
+    ];
+    for policy in policies {
+        let ends = Ends::default();
+        let builder = gateway().router(router()).heartbeat(None);
+        let gateway = ends.hear(builder.backpressure(policy)).build().unwrap();
+        let mut bystander = connect(&gateway, 65_536).await;
+        is_answered(&mut bystander).await;
+        let _stuck = connect(&gateway, 256).await;
+        while gateway.stats().open < 2 {
+            sleep(SECOND / 100).await;
+        }
+        let begun = Instant::now();
+        let data = "x".repeat(1000);
+        gateway.broadcast("m", Json(&data)).await.unwrap();
+        while gateway.stats().write_timeouts == 0 {
+            is_answered(&mut bystander).await;
+            sleep(SECOND / 2).await;
+        }
+        assert!(seconds(10..12).contains(&begun.elapsed()));
+        while gateway.stats().open > 1 {
+            sleep(SECOND / 10).await;
+        }
+        assert_eq!(gateway.sessions_of(&anonymous()).await.unwrap().len(), 1);
+        let info = ends.one().await;
+        assert_eq!((info.code, &*info.reason), (None, "write timeout"));
+        gateway.shutdown().await;
+        assert_eq!(gateway.stats().open, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_hangs_is_waited_for_5_seconds() {
+    let ends = Ends::default();
+    let hangs = async || std::future::pending::<()>().await;
+    let gateway = gateway().on_connect(hangs).build().unwrap();
+    let begun = Instant::now();
+    let mut client = connect(&gateway, 65_536).await;
+    assert_eq!(client.closed().await.unwrap().0, 1011);
+    assert!(seconds(5..7).contains(&begun.elapsed()));
+    drop(client);
+    gateway.shutdown().await;
+    let stats = gateway.stats();
+    assert_eq!((stats.hooks_abandoned, stats.connects_refused), (1, 1));
+
+    let builder = ends.hear(realtime::gateway().on_disconnect(hangs));
+    let gateway = builder.build().unwrap();
+    let mut client = connect(&gateway, 65_536).await;
+    let begun = Instant::now();
+    client.close(1000, "").await.unwrap();
+    assert_eq!(client.closed().await.unwrap().0, 1000);
+    client.eof().await;
+    assert!(
+        seconds(0..3).contains(&begun.elapsed()),
+        "the hook keeps no connection"
+    );
+    drop(client);
+    ends.one().await;
+    assert!(seconds(5..7).contains(&begun.elapsed()));
+    gateway.shutdown().await;
+    assert_eq!(
+        (gateway.stats().hooks_abandoned, gateway.stats().open),
+        (1, 0)
+    );
+}

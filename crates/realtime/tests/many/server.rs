@@ -1,0 +1,56 @@
+//! The server: it tells its address, and then what it holds for each line that it reads.
+
+use std::{io::BufRead, time::Duration};
+
+use realtime::{Gateway, Json, Router, gateway};
+use serde::{Deserialize, Serialize};
+use tokio::{net::TcpListener, runtime::Handle};
+
+/// What the server process holds.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) sessions: u64,
+    pub(crate) tasks: usize,
+    pub(crate) descriptors: usize,
+    pub(crate) resident_bytes: usize,
+}
+
+impl Held {
+    fn now(gateway: &Gateway) -> Self {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+        Self {
+            sessions: gateway.stats().open,
+            tasks: Handle::current().metrics().num_alive_tasks(),
+            // One of them is the folder that is being read.
+            descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count() - 1,
+            resident_bytes: pages * 4096,
+        }
+    }
+}
+
+#[tokio::main]
+pub(crate) async fn run() {
+    let router = Router::new().route("echo", async |Json(data): Json<u32>| Json(data));
+    let gateway = gateway()
+        .router(router)
+        .shutdown_timeout(Some(Duration::from_secs(30)))
+        .build()
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("{}", listener.local_addr().unwrap());
+    let app = axum::Router::new().route_service("/ws", gateway.clone());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let served = tokio::spawn(realtime::serve(listener, app, gateway.clone()).until(stopped));
+    let runtime = Handle::current();
+    let asked = tokio::task::spawn_blocking(move || {
+        // Ends with the parent, which holds the other end.
+        for _question in std::io::stdin().lock().lines().map_while(Result::ok) {
+            let _in_runtime = runtime.enter();
+            println!("{}", serde_json::to_string(&Held::now(&gateway)).unwrap());
+        }
+    });
+    asked.await.unwrap();
+    drop(stop);
+    served.await.unwrap().unwrap();
+}
