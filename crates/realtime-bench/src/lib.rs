@@ -29,6 +29,7 @@ enum Task {
     /// Puts a load on one server and prints what it measured as JSON.
     Load(load::Options),
     /// Measures everybody in turn and writes the report.
+    #[command(args_override_self = true)]
     Run(run::Options),
     /// A peer that is written in Rust.
     Peer(peers::rust::Options),

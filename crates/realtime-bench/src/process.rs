@@ -17,11 +17,10 @@ impl Process {
 
     /// The CPU time of all its threads, user and system together.
     pub(crate) fn cpu(&self) -> io::Result<Duration> {
-        // The scheduler's own figure is in nanoseconds, that of `stat` in ticks of 10 ms.
-        match self.scheduled() {
-            Ok(time) if !time.is_zero() => Ok(time),
-            _ => self.ticks(),
-        }
+        // The scheduler's own figure is in nanoseconds, that of `stat` in ticks of 10 ms. But only
+        // the latter knows threads that have ended: then it is the larger one.
+        let ticks = self.ticks()?;
+        Ok(self.scheduled().map_or(ticks, |time| time.max(ticks)))
     }
 
     fn scheduled(&self) -> io::Result<Duration> {

@@ -1,4 +1,5 @@
 //! The whole tool, with tiny loads: generator, our server, the floor, the report.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::{
     fs,
@@ -6,8 +7,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use realtime_testkit::Client;
-use serde_json::{Value, json};
+use realtime_testkit::client::Request;
+use serde_json::json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_realtime-bench");
 
@@ -29,7 +30,9 @@ fn everything_is_measured_and_reported() {
     fs::remove_dir_all(&out).unwrap();
     assert_eq!(stdout.trim_end(), report.trim_end());
 
-    let summary = report.lines().find(|line| line.starts_with("| **realtime**"));
+    let summary = report
+        .lines()
+        .find(|line| line.starts_with("| **realtime**"));
     let cells: Vec<_> = summary.unwrap().split('|').skip(2).collect();
     let figures = cells.iter().filter(|cell| {
         let figure = cell.trim().trim_matches('*').parse::<f64>();
@@ -71,4 +74,69 @@ impl Drop for Server {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[tokio::test]
+async fn our_server_echoes_broadcasts_and_sends() {
+    let server = Server::start(&[
+        "--token",
+        "s3cret",
+        "--heartbeat",
+        "0",
+        "--broker",
+        "local:",
+    ]);
+    let address = server.1.parse().unwrap();
+    let client = async |identity: &str| {
+        let path = format!("/ws?token=s3cret&tenant=acme&identity={identity}");
+        Request::new(path).connect(address).await.unwrap()
+    };
+    let (mut ada, mut bob) = (client("ada").await, client("bob").await);
+
+    assert_eq!(
+        ada.request("echo", json!("hi")).await.unwrap()["data"],
+        "hi"
+    );
+    ada.send("echo", json!([1])).await.unwrap();
+    let echoed = json!({"route": "echo", "data": [1]});
+    assert_eq!(ada.recv_json().await.unwrap(), echoed);
+
+    ada.send("broadcast", json!("all")).await.unwrap();
+    let broadcast = json!({"route": "broadcast", "data": "all"});
+    assert_eq!(ada.recv_json().await.unwrap(), broadcast);
+    assert_eq!(bob.recv_json().await.unwrap(), broadcast);
+
+    let to = |identity: &str| json!({"tenant": "acme", "identity": identity, "data": 7});
+    ada.send("send", to("bob")).await.unwrap();
+    let sent = json!({"route": "send", "data": 7});
+    assert_eq!(bob.recv_json().await.unwrap(), sent);
+    let nobody = ada.request("send", to("eve")).await.unwrap();
+    assert_eq!(nobody["data"]["code"], "not_online", "{nobody}");
+
+    let refused = Request::new("/ws?token=wrong").refused(address).await;
+    assert_eq!(refused.status, 401);
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let fails = |arguments: &[&str]| {
+        let output = Command::new(PROGRAM).args(arguments).output().unwrap();
+        assert!(!output.status.success());
+        text(&output.stderr)
+    };
+    assert!(fails(&["run", "--peers", "nobody"]).contains("expected one of realtime"));
+    assert!(fails(&["run", "--only", "fan-out:1"]).contains("expected fan-out:NxP"));
+    let local = ["--listen", "127.0.0.1:0"];
+    let broker = fails(&[&["serve", "--broker", "carrier-pigeon:"], &local[..]].concat());
+    assert!(broker.contains("carrier-pigeon"), "{broker}");
+    let load = [
+        "load",
+        "--to",
+        "127.0.0.1:1",
+        "--pid",
+        "1",
+        "--work",
+        "echo:1x1",
+    ];
+    assert!(fails(&load).contains("refused"));
 }

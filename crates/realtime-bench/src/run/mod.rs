@@ -148,11 +148,9 @@ impl Bench {
         for index in 0..results.built().len() {
             let server = &results.built()[index];
             let outcome = self.one(server, work, &more);
-            let mut counted = None;
-            if calls && matches!(work, Work::FanOut(_) | Work::Echo(_) | Work::Request(_)) {
-                let more = [more.clone(), vec![("--calls", String::new())]].concat();
-                counted = self.one(server, work, &more).ok();
-            }
+            let counted = calls
+                .then(|| self.count_calls(server, work, &more))
+                .flatten();
             let after = floor_run()?;
             results.add_floor(work, &after);
             let sample = outcome.map(|outcome| Sample::new(outcome, counted, [&before, &after]));
@@ -163,6 +161,17 @@ impl Bench {
             before = after;
         }
         Ok(())
+    }
+
+    /// A run under strace, where its figure is of interest.
+    fn count_calls(&self, built: &Built, work: Work, more: &[(&str, String)]) -> Option<Outcome> {
+        if !matches!(work, Work::FanOut(_) | Work::Echo(_) | Work::Request(_)) {
+            return None;
+        }
+        let more = [more, &[("--calls", String::new())]].concat();
+        self.one(built, work, &more)
+            .inspect_err(|e| eprintln!("{}, {work}, system calls: {e}", built.peer))
+            .ok()
     }
 
     fn one(&self, built: &Built, work: Work, more: &[(&str, String)]) -> Result<Outcome, String> {

@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_run_is_set_against_the_mean_of_its_floors() {
         let outcome = |server_cpu| Outcome {
-            count: 10,
+            count: 8,
             server_cpu,
             ..Outcome::default()
         };
