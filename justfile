@@ -78,6 +78,28 @@ memory preload="":
     cargo test -p realtime --release --test many --no-run
     LD_PRELOAD={{preload}} cargo test -p realtime --release --test many -- --nocapture
 
+# Us beside our peers and the floor, in a table and a picture: about 80 minutes. Options of
+# `realtime-bench run` may follow: `just bench --rounds 3 --peers realtime,ws`.
+bench *options:
+    cargo build --release -p realtime-bench --features peers
+    target/release/realtime-bench run --calls {{options}}
+
+# The same in two minutes: a few peers, one round, short runs. Only large differences mean anything.
+bench-quick *options:
+    cargo build --release -p realtime-bench --features peers
+    target/release/realtime-bench run --rounds 1 --seconds 0.5 \
+        --only fan-out:1000x128,fan-out:1000x128w16,echo:100x128,request:100x128w16,connect:2000 \
+        --peers realtime,axum-channel,axum-channel-tuned,nhooyr,ws {{options}}
+
+# Instructions for each step of the hot path, by valgrind: they don't jitter.
+instructions:
+    cargo build --release -p realtime-bench
+    target/release/realtime-bench instructions
+
+# Time and allocations of single steps, and of sessions without a kernel.
+bench-steps *filter:
+    cargo bench -p realtime-bench -- {{filter}}
+
 # What takes long: 50 outages of RabbitMQ by closed connections and resets, three by kill -9.
 test-long:
     FAULT_ROUNDS=50 cargo nextest run -p realtime-broker-amqp --profile long

@@ -1,0 +1,63 @@
+//! Measures `realtime` beside its peers: a server, a load generator, and a report that sets
+//! everybody against a bare epoll loop in C. See the crate's README for how to run it and what
+//! its figures mean.
+
+mod instructions;
+mod load;
+pub mod operations;
+mod peers;
+mod process;
+mod run;
+mod serve;
+mod work;
+
+use clap::{Parser, Subcommand};
+use realtime::BoxError;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Command {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Our server, with the routes `echo`, `broadcast` and `send`.
+    Serve(serve::Options),
+    /// Puts a load on one server and prints what it measured as JSON.
+    Load(load::Options),
+    /// Measures everybody in turn and writes the report.
+    #[command(args_override_self = true)]
+    Run(run::Options),
+    /// A peer that is written in Rust.
+    Peer(peers::rust::Options),
+    /// Counts instructions for each operation, with valgrind.
+    Instructions,
+    /// Does one operation many times, for `instructions`.
+    Repeat(instructions::Options),
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// When it can't be done: the text says what was expected.
+pub fn execute(command: Command) -> Result<(), BoxError> {
+    match command.task {
+        Task::Serve(options) => runtime(options.workers)?.block_on(serve::serve(options)),
+        Task::Load(options) => Ok(load::load(&options)?),
+        Task::Run(options) => Ok(run::run(&options)?),
+        Task::Peer(options) => runtime(None)?.block_on(peers::rust::serve(options)),
+        Task::Instructions => instructions::count(),
+        Task::Repeat(options) => instructions::repeat(&options),
+    }
+}
+
+fn runtime(workers: Option<usize>) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        builder.worker_threads(workers.max(1));
+    }
+    builder.enable_all().build()
+}

@@ -1,0 +1,121 @@
+//! What the servers are spoken to in: the same messages, in each one's form.
+
+use bytes::Bytes;
+use clap::ValueEnum;
+use realtime_websocket::{Kind, frame};
+use serde::{Deserialize, Serialize};
+
+/// The form of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Dialect {
+    /// Our envelopes, on the routes `broadcast` and `echo`.
+    Json,
+    /// Text that starts with `b` or `e`.
+    Plain,
+    /// Socket.IO 5 over Engine.IO 4, events `b` and `e`.
+    SocketIo,
+}
+
+/// What the server is to do with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Broadcast,
+    Echo,
+    /// An echo that is asked for with an id, where the dialect has one.
+    Request,
+}
+
+/// What a server's other frames ask of a client.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Nothing.
+    None,
+    /// This frame, in return.
+    Send(Bytes),
+    /// The client may now send messages.
+    Joined,
+    /// The client did not expect this.
+    Wrong,
+}
+
+/// Clients must mask, but nothing here hides from a proxy: one key for all.
+const KEY: [u8; 4] = [0x5a, 0xa5, 0x3c, 0xc3];
+
+impl Dialect {
+    /// The path and query of the upgrade of the `index`th connection.
+    pub(crate) fn path(self, index: usize) -> String {
+        match self {
+            Self::Json => format!("/ws?tenant=bench&identity=u{index}"),
+            Self::Plain => "/ws".to_owned(),
+            Self::SocketIo => "/socket.io/?EIO=4&transport=websocket".to_owned(),
+        }
+    }
+
+    /// Whether a client may send as soon as the upgrade is answered.
+    pub(crate) fn joins_by_upgrade(self) -> bool {
+        self != Self::SocketIo
+    }
+
+    /// A message of exactly `size` bytes, or its shortest form, in a frame; and how many bytes
+    /// the message has. It comes back from the server as it was sent.
+    pub(crate) fn message(self, ask: Ask, size: usize) -> (Bytes, u64) {
+        let (head, tail) = match (self, ask) {
+            (Self::Json, Ask::Broadcast) => (r#"{"route":"broadcast","data":""#, r#""}"#),
+            (Self::Json, Ask::Echo) => (r#"{"route":"echo","data":""#, r#""}"#),
+            (Self::Plain, Ask::Broadcast) => ("b", ""),
+            (Self::Json, Ask::Request) => (r#"{"id":"1","route":"echo","data":""#, r#""}"#),
+            (Self::Plain, Ask::Echo | Ask::Request) => ("e", ""),
+            (Self::SocketIo, Ask::Broadcast) => (r#"42["b",""#, r#""]"#),
+            (Self::SocketIo, Ask::Echo | Ask::Request) => (r#"42["e",""#, r#""]"#),
+        };
+        let data = "x".repeat(size.saturating_sub(head.len() + tail.len()));
+        let text = [head, &data, tail].concat();
+        (client_text(text.as_bytes()), text.len() as u64)
+    }
+
+    /// What to do about a frame that is no message.
+    pub(crate) fn answer(self, opcode: u8, payload: &[u8]) -> Answer {
+        match (opcode, self, payload) {
+            (9, ..) => {
+                let pong = frame::client_frame(true, frame::Opcode::Pong, payload, KEY);
+                Answer::Send(pong)
+            }
+            (10, ..) => Answer::None,
+            // Engine.IO: open, then its ping.
+            (1, Self::SocketIo, [b'0', ..]) => Answer::Send(client_text(b"40")),
+            (1, Self::SocketIo, [b'2']) => Answer::Send(client_text(b"3")),
+            (1, Self::SocketIo, [b'4', b'0', ..]) => Answer::Joined,
+            _ => Answer::Wrong,
+        }
+    }
+}
+
+fn client_text(text: &[u8]) -> Bytes {
+    frame::client_frame(true, Kind::Text, text, KEY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_have_the_size_that_was_asked_for() {
+        for dialect in Dialect::value_variants() {
+            for ask in [Ask::Broadcast, Ask::Echo, Ask::Request] {
+                let (frame, size) = dialect.message(ask, 128);
+                assert_eq!((frame.len(), size), (128 + 4 + 4, 128), "{dialect:?}");
+                assert!(dialect.message(ask, 0).1 >= 1);
+            }
+        }
+    }
+
+    #[test]
+    fn socket_io_is_opened_and_kept_alive() {
+        let answer = |text: &[u8]| Dialect::SocketIo.answer(1, text);
+        assert!(matches!(answer(b"0{\"sid\":1}"), Answer::Send(_)));
+        assert_eq!(answer(b"40{\"sid\":1}"), Answer::Joined);
+        assert!(matches!(answer(b"2"), Answer::Send(_)));
+        assert_eq!(Dialect::Plain.answer(1, b"40"), Answer::Wrong);
+    }
+}

@@ -1,0 +1,90 @@
+//! Single steps of the hot path, for benchmarks and for counting their instructions.
+
+use std::hint::black_box;
+
+use bytes::{Bytes, BytesMut};
+use realtime::{
+    IdentityKey, JsonCodec,
+    broker::envelope::{Envelope, Target},
+    codec::{Codec, Frame, FrameKind},
+};
+use realtime_websocket::{Decoder, Kind, Limits, Role, frame};
+
+/// A step that is repeated, with everything that it needs.
+pub struct Operation(Box<dyn FnMut()>);
+
+impl Operation {
+    /// Does it once.
+    pub fn once(&mut self) {
+        (self.0)();
+    }
+}
+
+impl std::fmt::Debug for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operation").finish_non_exhaustive()
+    }
+}
+
+/// The names of all operations.
+pub const NAMES: &[&str] = &[
+    "json-decode",
+    "json-encode",
+    "frame-decode",
+    "frame-encode",
+    "frame-mask",
+    "broker-decode",
+    "broker-encode",
+];
+
+/// The operation of this name on messages of so many bytes, if there is one.
+///
+/// ```
+/// use realtime_bench::operations;
+///
+/// for name in operations::NAMES {
+///     operations::prepare(name, 128).unwrap().once();
+/// }
+/// ```
+#[must_use]
+pub fn prepare(name: &str, size: usize) -> Option<Operation> {
+    const KEY: [u8; 4] = [1, 2, 3, 4];
+    let data = "x".repeat(size);
+    let text = Bytes::from(format!(r#"{{"route":"broadcast","data":"{data}"}}"#));
+    let message = JsonCodec.decode(Frame::text(text.clone())).ok()?;
+    let identity = Target::Identity(IdentityKey::new("acme", "ada"));
+    let envelope = Envelope::new(identity, "realtime.json", FrameKind::Text, text.clone());
+    Some(Operation(match name {
+        "json-decode" => Box::new(move || {
+            let _ = black_box(JsonCodec.decode(Frame::text(black_box(&text).clone())));
+        }),
+        "json-encode" => Box::new(move || {
+            let mut out = BytesMut::new();
+            let _ = JsonCodec.encode(black_box(&message), &mut out);
+            black_box(out);
+        }),
+        "frame-decode" => {
+            let sent = frame::client_frame(true, Kind::Text, &text, KEY);
+            let mut decoder = Decoder::new(Role::Server, Limits::default());
+            Box::new(move || {
+                let _ = black_box(decoder.decode(&mut &black_box(&sent)[..]));
+            })
+        }
+        "frame-encode" => Box::new(move || {
+            black_box(frame::server_frame(Kind::Text, black_box(&text)));
+        }),
+        "frame-mask" => Box::new(move || {
+            black_box(frame::client_frame(true, Kind::Text, black_box(&text), KEY));
+        }),
+        "broker-decode" => {
+            let sent = envelope.encode();
+            Box::new(move || {
+                let _ = black_box(Envelope::decode(black_box(&sent).clone()));
+            })
+        }
+        "broker-encode" => Box::new(move || {
+            black_box(black_box(&envelope).encode());
+        }),
+        _ => return None,
+    }))
+}

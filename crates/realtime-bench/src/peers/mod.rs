@@ -1,0 +1,130 @@
+//! Who is measured: ourselves, the floors and the peers, and how each is built and started.
+
+#[cfg(feature = "peers")]
+mod axum;
+mod build;
+pub(crate) mod rust;
+#[cfg(feature = "peers")]
+mod socketioxide;
+
+use std::{fmt, path::Path};
+
+pub(crate) use build::build;
+
+use crate::load::Dialect;
+
+/// A server that can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// Its name on the command line and in the report.
+    pub(crate) name: &'static str,
+    pub(crate) dialect: Dialect,
+    source: Source,
+    /// How many cores it may use.
+    pub(crate) cores: usize,
+}
+
+/// What it is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// This program, `serve`.
+    Own,
+    /// `peers/floor.c`.
+    Floor { batching: bool },
+    /// This program, `peer`.
+    Rust,
+    /// A script of `peers/node`.
+    Node,
+    /// A file of `peers/go`, and where Debian puts its library.
+    Go { package: &'static str },
+}
+
+const fn peer(name: &'static str, dialect: Dialect, source: Source) -> Peer {
+    Peer {
+        name,
+        dialect,
+        source,
+        cores: 1,
+    }
+}
+
+pub(crate) const OURS: Peer = peer("realtime", Dialect::Json, Source::Own);
+pub(crate) const FLOOR: Peer = peer("floor", Dialect::Plain, Source::Floor { batching: false });
+pub(crate) const BATCHING_FLOOR: Peer = peer(
+    "batching-floor",
+    Dialect::Plain,
+    Source::Floor { batching: true },
+);
+
+/// All that are measured against a floor.
+pub(crate) const ALL: &[Peer] = &[
+    OURS,
+    Peer {
+        name: "realtime-two-workers",
+        cores: 2,
+        ..OURS
+    },
+    peer("axum-broadcast", Dialect::Plain, Source::Rust),
+    peer("axum-channel", Dialect::Plain, Source::Rust),
+    peer("axum-channel-tuned", Dialect::Plain, Source::Rust),
+    peer("socketioxide", Dialect::SocketIo, Source::Rust),
+    peer(
+        "gorilla",
+        Dialect::Plain,
+        Source::Go {
+            package: "github.com/gorilla/websocket",
+        },
+    ),
+    peer(
+        "nhooyr",
+        Dialect::Plain,
+        Source::Go {
+            package: "nhooyr.io/websocket",
+        },
+    ),
+    peer("ws", Dialect::Plain, Source::Node),
+    peer("socket.io", Dialect::SocketIo, Source::Node),
+];
+
+impl Peer {
+    /// The peer of this name.
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
+        ALL.iter()
+            .find(|peer| peer.name == name)
+            .copied()
+            .ok_or_else(|| {
+                let names: Vec<_> = ALL.iter().map(|peer| peer.name).collect();
+                format!("expected one of {}; got {name:?}", names.join(", "))
+            })
+    }
+
+    /// Whether it is one of ours.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.source == Source::Own
+    }
+
+    /// The program and its arguments, once it is built.
+    fn command(&self, built: &Path) -> Vec<String> {
+        let program = built.display().to_string();
+        let words: &[&str] = match self.source {
+            Source::Own => &["serve", "--listen", "127.0.0.1:0", "--max-connections", "0"],
+            Source::Floor { batching: true } => &["--batch", "--listen", "0"],
+            Source::Floor { batching: false } => &["--listen", "0"],
+            Source::Rust => &["peer", self.name],
+            Source::Go { .. } => &[],
+            Source::Node => return vec!["node".to_owned(), program],
+        };
+        let words = words.iter().map(|word| (*word).to_owned());
+        let mut command: Vec<_> = [program].into_iter().chain(words).collect();
+        if self.source == Source::Own {
+            command.extend(["--workers".to_owned(), self.cores.to_string()]);
+        }
+        command
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}

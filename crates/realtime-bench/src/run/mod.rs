@@ -1,0 +1,188 @@
+//! The measurement: everybody in turn, each between two runs of its floor, several rounds.
+
+mod columns;
+mod picture;
+mod results;
+mod server;
+mod table;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use crate::{
+    load::Outcome,
+    peers::{self, BATCHING_FLOOR, FLOOR, Peer},
+    work::Work,
+};
+
+use results::{Results, Sample};
+use server::Server;
+
+/// The options of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// How many rounds; the report has their medians.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// How long each run measures, in seconds.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// What to measure; see `load --help`.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "fan-out:1000x128,fan-out:5000x1024,fan-out:1000x128w16,echo:100x128,\
+                         echo:100x128w16,request:100x128w16,latency:1000x128,stalled:1000x1024,connect:10000"
+    )]
+    only: Vec<Work>,
+    /// Whom to measure; all by default.
+    #[arg(long, value_delimiter = ',', value_parser = Peer::named)]
+    peers: Vec<Peer>,
+    /// Count system calls, too, in a run of its own under strace.
+    #[arg(long)]
+    calls: bool,
+    /// Where report.md and report.svg go.
+    #[arg(long, default_value = "target/bench")]
+    out: PathBuf,
+}
+
+/// A server that is built.
+struct Built {
+    peer: Peer,
+    command: Vec<String>,
+}
+
+/// Measures and reports.
+pub(crate) fn run(options: &Options) -> Result<(), String> {
+    let folder = &options.out;
+    let unwritable = |e| format!("{} can't be written: {e}", folder.display());
+    fs::create_dir_all(folder).map_err(unwritable)?;
+    let bench = Bench::prepare(options)?;
+    let mut results = Results::default();
+    for peer in &options.peers() {
+        match peers::build(peer, folder) {
+            Ok(command) => results.add_peer(Built {
+                peer: *peer,
+                command,
+            }),
+            Err(missing) => results.add_missing(*peer, missing),
+        }
+    }
+    for round in 0..options.rounds {
+        for work in &options.only {
+            eprintln!("round {} of {}: {work}", round + 1, options.rounds);
+            bench.measure(*work, round == 0 && options.calls, &mut results)?;
+        }
+    }
+    let report = table::render(options, &results);
+    println!("{report}");
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).map_err(unwritable);
+    write("report.md", &report)?;
+    write("report.svg", &picture::draw(&options.only, &results))
+}
+
+impl Options {
+    fn peers(&self) -> Vec<Peer> {
+        if self.peers.is_empty() {
+            peers::ALL.to_vec()
+        } else {
+            self.peers.clone()
+        }
+    }
+}
+
+/// What all runs share.
+struct Bench {
+    floor: Built,
+    batching_floor: Built,
+    /// The cores of servers, and that of the generator.
+    cores: (Vec<usize>, Vec<usize>),
+    seconds: String,
+}
+
+impl Bench {
+    fn prepare(options: &Options) -> Result<Self, String> {
+        let floor = |peer| {
+            let command = peers::build(&peer, Path::new(&options.out))
+                .map_err(|missing| format!("the floor can't be built without {missing}"))?;
+            Ok::<_, String>(Built { peer, command })
+        };
+        let cores = match server::cores()[..] {
+            [server, generator, ..] => (vec![server], vec![generator]),
+            _ => {
+                eprintln!("one core alone: server and generator share it");
+                (Vec::new(), Vec::new())
+            }
+        };
+        Ok(Self {
+            floor: floor(FLOOR)?,
+            batching_floor: floor(BATCHING_FLOOR)?,
+            cores,
+            seconds: options.seconds.to_string(),
+        })
+    }
+
+    /// One round of one work.
+    fn measure(&self, work: Work, calls: bool, results: &mut Results) -> Result<(), String> {
+        let floor = if work.is_burst() {
+            &self.batching_floor
+        } else {
+            &self.floor
+        };
+        let mut more = vec![("--seconds", self.seconds.clone())];
+        if let Work::Latency(shape) = work {
+            let saturated = self.one(floor, Work::FanOut(shape), &more)?;
+            let rate = saturated.per_second() / shape.sessions as f64 / 2.0;
+            more.push(("--rate", rate.to_string()));
+        }
+        let floor_run = || {
+            self.one(floor, work, &more)
+                .map_err(|e| format!("{}, {work}: {e}", floor.peer))
+        };
+        let mut before = floor_run()?;
+        results.add_floor(work, &before);
+        for index in 0..results.built().len() {
+            let server = &results.built()[index];
+            let outcome = self.one(server, work, &more);
+            let counted = calls
+                .then(|| self.count_calls(server, work, &more))
+                .flatten();
+            let after = floor_run()?;
+            results.add_floor(work, &after);
+            let sample = outcome.map(|outcome| Sample::new(outcome, counted, [&before, &after]));
+            if let Err(error) = &sample {
+                eprintln!("{}, {work}: {error}", results.built()[index].peer);
+            }
+            results.add(index, work, sample);
+            before = after;
+        }
+        Ok(())
+    }
+
+    /// A run under strace, where its figure is of interest.
+    fn count_calls(&self, built: &Built, work: Work, more: &[(&str, String)]) -> Option<Outcome> {
+        if !matches!(work, Work::FanOut(_) | Work::Echo(_) | Work::Request(_)) {
+            return None;
+        }
+        let more = [more, &[("--calls", String::new())]].concat();
+        self.one(built, work, &more)
+            .inspect_err(|e| eprintln!("{}, {work}, system calls: {e}", built.peer))
+            .ok()
+    }
+
+    fn one(&self, built: &Built, work: Work, more: &[(&str, String)]) -> Result<Outcome, String> {
+        let (servers, generator) = &self.cores;
+        let both = [&servers[..], generator].concat();
+        let cores = if built.peer.cores == 1 {
+            servers
+        } else {
+            &both
+        };
+        let server = Server::start(&built.command, cores)?;
+        server.load(generator, built.peer.dialect, work, more)
+    }
+}

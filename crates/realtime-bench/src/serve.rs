@@ -1,0 +1,226 @@
+//! Our own server, for the load generator here and for anyone's.
+
+use std::{sync::atomic::AtomicU64, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use clap::{Args, ValueEnum};
+use http::request::Parts;
+use realtime::{
+    Backpressure, BoxError, ClientError, DeliverError, DeliverErrorKind, Gateway, Identity,
+    IdentityKey, Json, Message, Payload, Router, SendError, Session,
+    auth::{AuthError, Authenticator, Credentials},
+    connect, gateway,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::net::TcpListener;
+
+/// The options of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// The broker's URL, such as `local:`. Without it the gateway stays alone.
+    #[arg(long)]
+    broker: Option<String>,
+    /// The presence store's URL, such as `local:`.
+    #[arg(long)]
+    presence: Option<String>,
+    /// The namespace of broker and presence; it goes into both URLs.
+    #[arg(long)]
+    namespace: Option<String>,
+    /// What happens to a message for a full queue.
+    #[arg(long, value_enum)]
+    backpressure: Option<Policy>,
+    /// How many messages may wait for a slow reader.
+    #[arg(long)]
+    queue: Option<usize>,
+    /// How many sessions may be open at once; 0: any number.
+    #[arg(long)]
+    max_connections: Option<usize>,
+    /// The largest message that a client may send, in bytes.
+    #[arg(long)]
+    read_limit: Option<usize>,
+    /// Seconds between two pings; 0: none.
+    #[arg(long)]
+    heartbeat: Option<f64>,
+    /// A token that every client must show, as `?token=` or in the header `Authorization`.
+    #[arg(long)]
+    token: Option<String>,
+    /// Worker threads; by default as many as there are cores.
+    #[arg(long)]
+    pub(crate) workers: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Policy {
+    Close,
+    DropNewest,
+    DropOldest,
+}
+
+impl From<Policy> for Backpressure {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Close => Self::Close,
+            Policy::DropNewest => Self::DropNewest,
+            Policy::DropOldest => Self::DropOldest,
+        }
+    }
+}
+
+/// Serves until interrupted.
+pub(crate) async fn serve(options: Options) -> Result<(), BoxError> {
+    let listener = TcpListener::bind(&options.listen).await?;
+    let gateway = describe(&options)?;
+    if options.broker.is_some() || options.presence.is_some() {
+        gateway.start().await?;
+    }
+    println!("listening on http://{}", listener.local_addr()?);
+    let app = axum::Router::new().route_service("/ws", gateway.clone());
+    realtime::serve(listener, app, gateway)
+        .until(tokio::signal::ctrl_c())
+        .await?;
+    Ok(())
+}
+
+/// How many sessions have begun, so that the measured connect has a hook in it.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
+
+fn describe(options: &Options) -> Result<Gateway, BoxError> {
+    let mut builder = gateway()
+        .router(
+            Router::new()
+                .route("echo", echo)
+                .route("broadcast", broadcast)
+                .route("send", send),
+        )
+        .authenticator(FromQuery {
+            credentials: Credentials::bearer().from_query("token"),
+            token: options.token.clone(),
+        })
+        .on_connect(|| async {
+            SESSIONS.fetch_add(1, Relaxed);
+        })
+        .on_disconnect(|| async {
+            SESSIONS.fetch_sub(1, Relaxed);
+        });
+    let namespace = options.namespace.as_deref();
+    if let Some(url) = &options.broker {
+        builder = builder.broker(connect::broker(&with_namespace(url, namespace))?);
+    }
+    if let Some(url) = &options.presence {
+        builder = builder.presence(connect::presence(&with_namespace(url, namespace))?);
+    }
+    if let Some(policy) = options.backpressure {
+        builder = builder.backpressure(policy.into());
+    }
+    if let Some(messages) = options.queue {
+        builder = builder.queue_messages(messages);
+    }
+    if let Some(most) = options.max_connections {
+        builder = builder.max_connections((most > 0).then_some(most));
+    }
+    if let Some(bytes) = options.read_limit {
+        builder = builder.read_limit(bytes);
+    }
+    if let Some(seconds) = options.heartbeat {
+        let interval = Duration::try_from_secs_f64(seconds)?;
+        builder = builder.heartbeat((!interval.is_zero()).then_some(interval));
+    }
+    Ok(builder.build()?)
+}
+
+fn with_namespace(url: &str, namespace: Option<&str>) -> String {
+    let Some(namespace) = namespace else {
+        return url.to_owned();
+    };
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let value: String = form_urlencoded::byte_serialize(namespace.as_bytes()).collect();
+    format!("{url}{separator}namespace={value}")
+}
+
+/// Everybody is who they say they are, once they have shown the token. Not for production.
+struct FromQuery {
+    credentials: Credentials,
+    token: Option<String>,
+}
+
+impl Authenticator for FromQuery {
+    async fn authenticate(&self, request: &Parts) -> Result<Identity, AuthError> {
+        if let Some(expected) = &self.token
+            && !self.credentials.require(request)?.matches(expected)
+        {
+            return Err(AuthError::unauthorized("expected another token"));
+        }
+        let (mut tenant, mut id) = (None, None);
+        let query = request.uri.query().unwrap_or_default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "tenant" => tenant = Some(value),
+                "identity" => id = Some(value),
+                _ => {}
+            }
+        }
+        let identity = id.map_or_else(Identity::anonymous, Identity::new);
+        Ok(match tenant {
+            Some(tenant) => identity.with_tenant(tenant),
+            None => identity,
+        })
+    }
+
+    fn credentials(&self) -> Option<&Credentials> {
+        Some(&self.credentials)
+    }
+}
+
+/// The data back to the sender: as a reply where it asked for one.
+async fn echo(session: Session, message: Message) -> Result<Option<Payload>, SendError> {
+    if message.id().is_some() {
+        return Ok(Some(message.data().clone()));
+    }
+    session.send_wait("echo", message.data()).await?;
+    Ok(None)
+}
+
+async fn broadcast(gateway: Gateway, data: Payload) -> Result<(), DeliverError> {
+    gateway.broadcast("broadcast", data).await?;
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Send {
+    #[serde(default)]
+    tenant: String,
+    identity: String,
+    data: Box<RawValue>,
+}
+
+async fn send(gateway: Gateway, Json(send): Json<Send>) -> Result<(), BoxError> {
+    let to = IdentityKey::new(send.tenant, send.identity);
+    match gateway.send_to_identity(&to, "send", send.data).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == DeliverErrorKind::NotOnline => {
+            Err(ClientError::new("not_online", "the identity has no session").into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_namespace_goes_into_the_url() {
+        assert_eq!(with_namespace("local:", None), "local:");
+        assert_eq!(
+            with_namespace("local:", Some("a b")),
+            "local:?namespace=a+b"
+        );
+        assert_eq!(
+            with_namespace("redis://h/?x=1", Some("n")),
+            "redis://h/?x=1&namespace=n"
+        );
+    }
+}

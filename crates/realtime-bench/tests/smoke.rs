@@ -1,0 +1,142 @@
+//! The whole tool, with tiny loads: generator, our server, the floor, the report.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use realtime_testkit::client::Request;
+use serde_json::json;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_realtime-bench");
+
+#[test]
+fn everything_is_measured_and_reported() {
+    let out = std::env::temp_dir().join(format!("realtime-bench-{}", std::process::id()));
+    let works = "fan-out:20x128,fan-out:20x1024w16,echo:5x128w4,request:5x128w4,latency:20x128,\
+                 stalled:20x1024,connect:50";
+    let run = Command::new(PROGRAM)
+        .args(["run", "--rounds=1", "--seconds=0.1", "--peers=realtime"])
+        .args(["--only", works, "--out"])
+        .arg(&out)
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (text(&run.stdout), text(&run.stderr));
+    assert!(run.status.success(), "{stderr}");
+    let report = fs::read_to_string(out.join("report.md")).unwrap();
+    let picture = fs::read_to_string(out.join("report.svg")).unwrap();
+    fs::remove_dir_all(&out).unwrap();
+    assert_eq!(stdout.trim_end(), report.trim_end());
+
+    let summary = report
+        .lines()
+        .find(|line| line.starts_with("| **realtime**"));
+    let cells: Vec<_> = summary.unwrap().split('|').skip(2).collect();
+    let figures = cells.iter().filter(|cell| {
+        let figure = cell.trim().trim_matches('*').parse::<f64>();
+        figure.is_ok_and(|figure| figure > 0.0)
+    });
+    // Only a machine that is too busy for the rate may leave a figure out.
+    assert!(figures.count() >= works.split(',').count() - 1, "{report}");
+    assert!(!report.contains("failed"), "{report}{stderr}");
+    assert_eq!(report.matches("\n## ").count(), works.split(',').count());
+    assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));
+    assert!(picture.matches("class=\"best\"").count() >= 6, "{picture}");
+}
+
+/// Killed when the test ends.
+struct Server(Child, String);
+
+impl Server {
+    fn start(options: &[&str]) -> Self {
+        let mut child = Command::new(PROGRAM)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let output = child.stdout.take().unwrap();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").unwrap();
+        Self(child, address.to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[tokio::test]
+async fn our_server_echoes_broadcasts_and_sends() {
+    let server = Server::start(&[
+        "--token",
+        "s3cret",
+        "--heartbeat",
+        "0",
+        "--broker",
+        "local:",
+    ]);
+    let address = server.1.parse().unwrap();
+    let client = async |identity: &str| {
+        let path = format!("/ws?token=s3cret&tenant=acme&identity={identity}");
+        Request::new(path).connect(address).await.unwrap()
+    };
+    let (mut ada, mut bob) = (client("ada").await, client("bob").await);
+
+    assert_eq!(
+        ada.request("echo", json!("hi")).await.unwrap()["data"],
+        "hi"
+    );
+    ada.send("echo", json!([1])).await.unwrap();
+    let echoed = json!({"route": "echo", "data": [1]});
+    assert_eq!(ada.recv_json().await.unwrap(), echoed);
+
+    ada.send("broadcast", json!("all")).await.unwrap();
+    let broadcast = json!({"route": "broadcast", "data": "all"});
+    assert_eq!(ada.recv_json().await.unwrap(), broadcast);
+    assert_eq!(bob.recv_json().await.unwrap(), broadcast);
+
+    let to = |identity: &str| json!({"tenant": "acme", "identity": identity, "data": 7});
+    ada.send("send", to("bob")).await.unwrap();
+    let sent = json!({"route": "send", "data": 7});
+    assert_eq!(bob.recv_json().await.unwrap(), sent);
+    let nobody = ada.request("send", to("eve")).await.unwrap();
+    assert_eq!(nobody["data"]["code"], "not_online", "{nobody}");
+
+    let refused = Request::new("/ws?token=wrong").refused(address).await;
+    assert_eq!(refused.status, 401);
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let fails = |arguments: &[&str]| {
+        let output = Command::new(PROGRAM).args(arguments).output().unwrap();
+        assert!(!output.status.success());
+        text(&output.stderr)
+    };
+    assert!(fails(&["run", "--peers", "nobody"]).contains("expected one of realtime"));
+    assert!(fails(&["run", "--only", "fan-out:1"]).contains("expected fan-out:NxP"));
+    let local = ["--listen", "127.0.0.1:0"];
+    let broker = fails(&[&["serve", "--broker", "carrier-pigeon:"], &local[..]].concat());
+    assert!(broker.contains("carrier-pigeon"), "{broker}");
+    let load = [
+        "load",
+        "--to",
+        "127.0.0.1:1",
+        "--pid",
+        "1",
+        "--work",
+        "echo:1x1",
+    ];
+    assert!(fails(&load).contains("refused"));
+}
