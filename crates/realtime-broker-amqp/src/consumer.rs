@@ -9,7 +9,7 @@ use realtime_core::{
     Events,
     broker::{
         BrokerEvent, BrokerMessage,
-        stream::{Incoming, Received},
+        stream::{Incoming, Next, Say},
     },
 };
 use tokio::{
@@ -94,42 +94,26 @@ impl Receiver<'_> {
             let limit = self.config.max_message;
             return self.invalid(format!("expected at most {limit} bytes; got {size}"));
         }
-        match self.incoming.read(Bytes::from(delivery.data)) {
-            Ok(Received::Message { message, missed }) => {
-                self.gap(&message.source, missed);
+        match self
+            .incoming
+            .receive(Bytes::from(delivery.data), self.events)
+        {
+            Next::Deliver(message) => {
                 self.beacons.set_stalled(true);
                 // It fails only when the subscription is dropped, which ends this link.
                 let _leaving = self.inbox.send(message).await;
                 self.beacons.set_stalled(false);
             }
-            Ok(Received::Beacon {
-                source,
-                missed,
-                is_new,
-                ..
-            }) => {
-                self.gap(&source, missed);
-                if is_new {
-                    self.asked.beacon.notify_one();
-                }
-            }
-            Ok(Received::OwnBeacon) => self.beacons.returned(),
-            Ok(Received::Question) => self.asked.answer.notify_one(),
-            Ok(Received::DuplicateNode { incarnation }) => {
+            Next::OwnBeacon => self.beacons.returned(),
+            Next::Say(Say::Answer) => self.asked.answer.notify_one(),
+            Next::Say(_) => self.asked.beacon.notify_one(),
+            Next::DuplicateNode { incarnation } => {
                 tracing::error!(
                     target: "realtime::broker", ?incarnation,
                     "another node is alive under this node's id; give each an id of its own",
                 );
             }
-            Ok(_) => {}
-            Err(error) => self.invalid(error.to_string()),
-        }
-    }
-
-    fn gap(&self, source: &realtime_core::NodeId, missed: u64) {
-        if missed > 0 {
-            let source = source.clone();
-            self.events.send(BrokerEvent::Gap { source, missed });
+            _ => {}
         }
     }
 

@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::{
-    Received,
+    Next, Received, Say,
     stamp::{Kind, Numbers, Stamp, take_name, take_numbers},
 };
-use crate::broker::{BrokerError, BrokerMessage, NodeInfo, Topic};
+use crate::{
+    Events,
+    broker::{BrokerError, BrokerEvent, BrokerMessage, NodeInfo, Topic},
+};
 
 /// How many other nodes are remembered. Past it the one that was heard longest ago is forgotten.
 const SOURCES: usize = 4_096;
@@ -40,6 +43,42 @@ impl Incoming {
             node,
             sources: HashMap::new(),
             read: 0,
+        }
+    }
+
+    /// Reports gaps and what isn't a message of this version, and says what is left to do.
+    pub fn receive(&mut self, bytes: Bytes, events: &Events<BrokerEvent>) -> Next {
+        let gap = |source, missed| {
+            if missed > 0 {
+                events.send(BrokerEvent::Gap { source, missed });
+            }
+        };
+        match self.read(bytes) {
+            Ok(Received::Message { message, missed }) => {
+                gap(message.source.clone(), missed);
+                Next::Deliver(message)
+            }
+            Ok(Received::Beacon {
+                source,
+                missed,
+                is_new,
+            }) => {
+                gap(source, missed);
+                if is_new {
+                    Next::Say(Say::Beacon)
+                } else {
+                    Next::Nothing
+                }
+            }
+            Ok(Received::OwnBeacon) => Next::OwnBeacon,
+            Ok(Received::Question) => Next::Say(Say::Answer),
+            Ok(Received::DuplicateNode { incarnation }) => Next::DuplicateNode { incarnation },
+            Ok(Received::Dropped) => Next::Nothing,
+            Err(error) => {
+                let cause = error.to_string();
+                events.send(BrokerEvent::InvalidMessage { cause });
+                Next::Nothing
+            }
         }
     }
 

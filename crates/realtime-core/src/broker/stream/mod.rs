@@ -12,6 +12,9 @@
 //!                                                             └─► DuplicateNode, Dropped
 //! ```
 //!
+//! [`Incoming::receive`] is `read` for those who have [`Events`](crate::Events): it reports what
+//! is to be reported, and returns what is left to do.
+//!
 //! Five rules keep the numbers true:
 //! 1. Stamp in the order in which you send: hold one lock, or use one task, for both.
 //! 2. Keep both values across reconnects, and begin new ones with each subscription.
@@ -42,7 +45,36 @@ pub const BEACON_INTERVAL: Duration = Duration::from_secs(3);
 /// How long a node waits, before it binds its name, for another that has it already.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What [`Incoming`] made of some bytes.
+/// What is left to do with some bytes that [`Incoming::receive`] has looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Next {
+    /// Deliver this message.
+    Deliver(BrokerMessage),
+    /// Publish this on [`Topic::All`](super::Topic::All).
+    Say(Say),
+    /// A beacon of this node came back: the link works both ways.
+    OwnBeacon,
+    /// Another node is alive under this node's id.
+    DuplicateNode {
+        /// That node's incarnation.
+        incarnation: Incarnation,
+    },
+    /// Nothing.
+    Nothing,
+}
+
+/// What a node says of itself. [`Outgoing::say`] makes the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Say {
+    /// That it is alive under its id, to another that wants to start under it.
+    Answer,
+    /// Which numbers it has reached.
+    Beacon,
+}
+
+/// What [`Incoming::read`] made of some bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Received {

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use bytes::{Bytes, BytesMut};
 
-use super::stamp::{Kind, Numbers, Stamp, put_name, put_numbers};
+use super::{
+    Say,
+    stamp::{Kind, Numbers, Stamp, put_name, put_numbers},
+};
 use crate::broker::{NodeInfo, Topic};
 
 /// For how many topics numbers are kept. Past it the one that was used longest ago is forgotten.
@@ -87,6 +90,15 @@ impl Outgoing {
             self.forget_oldest();
         }
         self.stamp(Kind::Message, topic, numbers).put(data)
+    }
+
+    /// What this node says of itself, for [`Topic::All`].
+    #[must_use]
+    pub fn say(&self, say: Say) -> Bytes {
+        match say {
+            Say::Answer => self.answer(),
+            Say::Beacon => self.beacon(),
+        }
     }
 
     /// The numbers that this node has reached, for [`Topic::All`].

@@ -1,0 +1,247 @@
+//! A broker of one's own, over Redis pub/sub, on `realtime-core` alone.
+//!
+//! Core brings what is hard: numbers, gaps, beacons, doubles (`broker::stream`). What is left is
+//! to move bytes. A node that reads too slowly loses messages, which is noticed and reported.
+//!
+//! ```
+//! let broker = custom_broker::PubSub::new("redis://127.0.0.1:6379")?;
+//! let gateway = realtime::gateway().broker(broker).build()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic::Ordering::SeqCst},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use fred::{prelude::*, types::Message};
+use realtime_core::broker::{BrokerErrorKind as Kind, stream::*, *};
+use realtime_core::{Events, Namespace};
+use tokio::{sync::broadcast::Receiver, sync::mpsc, task::AbortHandle, time};
+
+/// Nodes joined by Redis pub/sub.
+#[derive(Debug)]
+pub struct PubSub {
+    redis: Config,
+    namespace: Namespace,
+    events: Arc<Events<BrokerEvent>>,
+    own: Mutex<Own>,
+}
+
+#[derive(Debug)]
+enum Own {
+    Idle,
+    Joined(
+        Arc<Link>,
+        #[allow(dead_code, reason = "dropping it ends them")] Tasks,
+    ),
+    Closed,
+}
+
+/// What publications and the task that reads share.
+#[derive(Debug)]
+struct Link {
+    writer: Client,
+    namespace: Namespace,
+    /// Held while a message goes out, so that messages go in the order of their numbers.
+    outgoing: tokio::sync::Mutex<Outgoing>,
+    events: Arc<Events<BrokerEvent>>,
+    up: AtomicBool,
+}
+
+/// Ended when the subscription is dropped, and when the broker is closed or dropped.
+#[derive(Debug, Clone)]
+struct Tasks(Vec<AbortHandle>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+fn error(kind: Kind, context: &'static str) -> BrokerError {
+    BrokerError::new(kind, context)
+}
+
+fn no_answer(cause: Error) -> BrokerError {
+    error(Kind::Unavailable, "Redis did not answer").with_source(cause)
+}
+
+impl PubSub {
+    /// Over the Redis at this URL; `?namespace=` keeps clusters apart. Opens no connection.
+    ///
+    /// # Errors
+    /// Kind `Config` when it isn't such a URL; the reason, which may hold a password, isn't shown.
+    pub fn new(url: &str) -> Result<Self, BrokerError> {
+        let invalid = || error(Kind::Config, "expected a URL such as redis://host:6379");
+        let (url, namespace) = Namespace::split_url(url).map_err(|_| invalid())?;
+        let redis = Config::from_url(&url).map_err(|_| invalid())?;
+        let (events, own) = (Arc::default(), Mutex::new(Own::Idle));
+        Ok(Self {
+            redis,
+            namespace,
+            events,
+            own,
+        })
+    }
+
+    fn own(&self) -> MutexGuard<'_, Own> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Link {
+    fn channel(&self, topic: &Topic) -> String {
+        format!("{}.{topic}", self.namespace)
+    }
+
+    /// How many got it.
+    async fn send(&self, topic: &Topic, bytes: Bytes) -> Result<u64, Error> {
+        let sent = self.writer.publish(self.channel(topic), bytes).await;
+        sent.inspect_err(|error| self.turn(false, error.to_string()))
+    }
+
+    fn turn(&self, up: bool, cause: String) {
+        if self.up.swap(up, SeqCst) != up {
+            let down = BrokerEvent::Down { cause };
+            self.events.send(if up { BrokerEvent::Up } else { down });
+        }
+    }
+
+    async fn has_a_double(&self, incoming: &mut Incoming, arrived: &mut Receiver<Message>) -> bool {
+        let mut next = async || match arrived.recv().await {
+            Ok(message) => incoming.receive(bytes_of(message), &self.events),
+            Err(_) => Next::Nothing,
+        };
+        let answered = async { while !matches!(next().await, Next::DuplicateNode { .. }) {} };
+        time::timeout(ANSWER_TIMEOUT, answered).await.is_ok()
+    }
+
+    async fn read(
+        self: Arc<Self>,
+        mut incoming: Incoming,
+        mut arrived: Receiver<Message>,
+        inbox: mpsc::Sender<BrokerMessage>,
+    ) {
+        let (mut beacon, mut missing) = (time::interval(BEACON_INTERVAL), 0);
+        loop {
+            let say = tokio::select! {
+                _ = beacon.tick() => {
+                    missing += 1;
+                    if missing > 2 {
+                        self.turn(false, "two beacons did not come back".to_owned());
+                    }
+                    Say::Beacon
+                }
+                // Having been too slow is an error that the numbers tell more of.
+                Ok(message) = arrived.recv() => {
+                    match incoming.receive(bytes_of(message), &self.events) {
+                        Next::Deliver(message) => {
+                            let _leaving = inbox.send(message).await;
+                            continue;
+                        }
+                        Next::OwnBeacon => {
+                            missing = 0;
+                            self.turn(true, String::new());
+                            continue;
+                        }
+                        Next::Say(say) => say,
+                        _ => continue,
+                    }
+                }
+            };
+            let bytes = self.outgoing.lock().await.say(say);
+            // Its failure is told by an event, and the next beacon is another chance.
+            let _told = self.send(&Topic::All, bytes).await;
+        }
+    }
+}
+
+fn bytes_of(message: Message) -> Bytes {
+    message.value.into_owned_bytes().unwrap_or_default().into()
+}
+
+impl Broker for PubSub {
+    async fn subscribe(&self, node: NodeInfo, _: &[Topic]) -> Result<Subscription, BrokerError> {
+        let idle = |own: &Own| match own {
+            Own::Idle => Ok(()),
+            Own::Joined(..) => Err(error(Kind::Config, "this member is subscribed already")),
+            Own::Closed => Err(error(Kind::Closed, "the broker is closed")),
+        };
+        idle(&self.own())?;
+        let mut builder = Builder::from_config(self.redis.clone());
+        builder.set_policy(ReconnectPolicy::new_exponential(0, 100, 1_000, 2));
+        builder.with_connection_config(|connection| connection.max_command_attempts = 1);
+        builder.with_performance_config(|performance| {
+            performance.default_command_timeout = Duration::from_secs(1);
+            performance.broadcast_channel_capacity = 10_000;
+        });
+        let (writer, reader) = (builder.build(), builder.build_subscriber_client());
+        let (writer, reader) = (writer.map_err(no_answer)?, reader.map_err(no_answer)?);
+        // It subscribes again after a reconnection.
+        let mut tasks = Tasks(vec![reader.manage_subscriptions().abort_handle()]);
+        for connected in [writer.init().await, reader.init().await] {
+            tasks.0.push(connected.map_err(no_answer)?.abort_handle());
+        }
+        let mut arrived = reader.message_rx();
+        let mut incoming = Incoming::new(node.clone());
+        let outgoing = Outgoing::new(node.clone());
+        let question = outgoing.question();
+        let link = Arc::new(Link {
+            writer,
+            namespace: self.namespace.clone(),
+            outgoing: outgoing.into(),
+            events: Arc::clone(&self.events),
+            up: AtomicBool::new(false),
+        });
+        let own = Topic::Node(node.id);
+        let all = reader.subscribe(link.channel(&Topic::All)).await;
+        all.map_err(no_answer)?;
+        let asked = link.send(&own, question).await.map_err(no_answer)?;
+        if asked > 0 && link.has_a_double(&mut incoming, &mut arrived).await {
+            return Err(error(Kind::DuplicateNode, "this node id is taken"));
+        }
+        let targeted = reader.subscribe(link.channel(&own)).await;
+        targeted.map_err(no_answer)?;
+        let (inbox, mut received) = mpsc::channel(1_024);
+        let reading = Arc::clone(&link).read(incoming, arrived, inbox);
+        tasks.0.push(tokio::spawn(reading).abort_handle());
+        link.turn(true, String::new());
+        let mut own = self.own();
+        idle(&own)?;
+        *own = Own::Joined(link, tasks.clone());
+        Ok(Subscription::new(futures::stream::poll_fn(move |cx| {
+            let _ended_with_it = (&tasks, &reader);
+            received.poll_recv(cx)
+        })))
+    }
+
+    async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
+        let link = match &*self.own() {
+            Own::Joined(link, _) if link.up.load(SeqCst) => Arc::clone(link),
+            Own::Joined(..) => return Err(error(Kind::Unavailable, "Redis is down")),
+            Own::Idle => return Err(error(Kind::Unavailable, "subscribe before you publish")),
+            Own::Closed => return Err(error(Kind::Closed, "the broker is closed")),
+        };
+        let mut outgoing = link.outgoing.lock().await;
+        let stamped = outgoing.message(topic, &data);
+        match link.send(topic, stamped).await {
+            Ok(0) if *topic != Topic::All => {
+                outgoing.forget(topic);
+                Ok(Published::NoRoute)
+            }
+            Ok(_) => Ok(Published::Routed),
+            Err(cause) => Err(error(Kind::Unknown, "Redis did not answer").with_source(cause)),
+        }
+    }
+
+    fn events(&self) -> BrokerEvents {
+        BrokerEvents::new(self.events.subscribe())
+    }
+
+    async fn close(&self) {
+        *self.own() = Own::Closed;
+        self.events.close();
+    }
+}
