@@ -6,7 +6,7 @@ mod targeted;
 
 use std::{
     fmt,
-    sync::{Arc, Weak, atomic::Ordering::SeqCst},
+    sync::{Arc, OnceLock, Weak, atomic::Ordering::SeqCst},
 };
 
 use realtime_core::{
@@ -25,6 +25,7 @@ use crate::{
 
 pub(crate) use deliver::hand_over;
 pub use shutdown::ShutdownReport;
+use shutdown::Begun;
 
 /// A WebSocket gateway: a tower service that turns upgrade requests into sessions, and the handle
 /// by which the application reaches them.
@@ -37,6 +38,7 @@ pub struct Gateway(Arc<Handle>);
 
 struct Handle {
     shared: Arc<Shared>,
+    shutdown_begun: OnceLock<Begun>,
     shutdown: OnceCell<ShutdownReport>,
 }
 
@@ -50,6 +52,7 @@ impl Gateway {
         let shared = Arc::new(Shared::new(parts));
         let gateway = Self(Arc::new(Handle {
             shared,
+            shutdown_begun: OnceLock::new(),
             shutdown: OnceCell::new(),
         }));
         gateway
@@ -70,13 +73,15 @@ impl Gateway {
     /// [`Broker`](StartErrorKind::Broker) when the broker can't be joined, or
     /// [`Presence`](StartErrorKind::Presence) when presence is set up wrongly, after which it can
     /// be tried again, and [`Closed`](StartErrorKind::Closed) once the gateway shuts down.
+    ///
+    /// # Cancel safety
+    /// Safe: dropped before it returns, the gateway isn't started, and it can be tried again.
     pub async fn start(&self) -> Result<(), StartError> {
         let shared = self.shared();
         if shared.is_draining() {
-            let context = "the gateway is shutting down, so it can't be started";
-            return Err(StartError::new(StartErrorKind::Closed, context));
+            return Err(closing());
         }
-        if shared.started.swap(true, SeqCst) {
+        if shared.starting.swap(true, SeqCst) {
             let context = "the gateway is started already; start it once";
             return Err(StartError::new(StartErrorKind::AlreadyStarted, context));
         }
@@ -103,7 +108,12 @@ impl Gateway {
                 let context = "the broker could not be joined";
                 StartError::new(StartErrorKind::Broker, context).with_source(e)
             })?;
+        // It may have shut down while the broker was asked. What was joined is left by the drop.
+        if shared.is_draining() {
+            return Err(closing());
+        }
         undo.keep();
+        shared.started.store(true, SeqCst);
         relay::spawn(shared, joined, events);
         Ok(())
     }
@@ -184,9 +194,14 @@ impl Undo<'_> {
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
         if let Some(shared) = self.0 {
-            shared.started.store(false, SeqCst);
+            shared.starting.store(false, SeqCst);
         }
     }
+}
+
+fn closing() -> StartError {
+    let context = "the gateway is shutting down, so it can't be started";
+    StartError::new(StartErrorKind::Closed, context)
 }
 
 impl Drop for Handle {

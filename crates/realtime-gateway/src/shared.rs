@@ -58,6 +58,9 @@ pub(crate) struct Shared {
     pub(crate) stop: CancellationToken,
     /// Ends the sessions that are still closing at the shutdown deadline.
     pub(crate) abort: CancellationToken,
+    /// Somebody has called `start`, which has not failed so far.
+    pub(crate) starting: AtomicBool,
+    /// The broker is joined.
     pub(crate) started: AtomicBool,
     pub(crate) leasing: AtomicBool,
     pub(crate) leaving: Leaving,
@@ -126,6 +129,7 @@ impl Shared {
             drain: CancellationToken::new(),
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
+            starting: AtomicBool::new(false),
             started: AtomicBool::new(false),
             leasing: AtomicBool::new(false),
             leaving: Leaving::new(),

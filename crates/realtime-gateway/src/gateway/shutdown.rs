@@ -22,6 +22,14 @@ pub struct ShutdownReport {
     pub aborted: usize,
 }
 
+/// How things were when the shutdown began, for a report that is right even if the call that
+/// began it was dropped and another one finishes.
+#[derive(Debug)]
+pub(super) struct Begun {
+    sessions: usize,
+    aborted: u64,
+}
+
 impl Gateway {
     /// Ends the gateway, within the configured `shutdown_timeout`.
     ///
@@ -34,7 +42,7 @@ impl Gateway {
     ///
     /// # Cancel safety
     /// Dropped before it returns, the gateway stays closed to new sessions; call it again to
-    /// finish.
+    /// finish. The report is then still that of the whole shutdown.
     pub async fn shutdown(&self) -> ShutdownReport {
         self.run_shutdown(self.shared().config.shutdown_timeout)
             .await
@@ -59,8 +67,11 @@ impl Gateway {
     async fn drain_all(&self, limit: Option<Duration>) -> ShutdownReport {
         let shared = self.shared();
         shared.drain.cancel();
-        let before = shared.stats.snapshot().aborted;
         let sessions = shared.hub.all();
+        let begun = self.0.shutdown_begun.get_or_init(|| Begun {
+            sessions: sessions.len(),
+            aborted: shared.stats.snapshot().aborted,
+        });
         let drained = async {
             for (turn, session) in sessions.iter().enumerate() {
                 if turn % TURN == TURN - 1 {
@@ -92,9 +103,9 @@ impl Gateway {
         let _bounded = tokio::time::timeout(ABORT, shared.tasks.wait()).await;
         shared.broker.close().await;
         shared.presence.close().await;
-        let aborted = (shared.stats.snapshot().aborted - before) as usize;
+        let aborted = (shared.stats.snapshot().aborted - begun.aborted) as usize;
         ShutdownReport {
-            sessions: sessions.len().max(aborted),
+            sessions: begun.sessions.max(aborted),
             aborted,
         }
     }
