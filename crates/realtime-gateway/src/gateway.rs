@@ -15,7 +15,10 @@ use realtime_core::{
     codec::Codec,
     presence::{Presence, PresenceError, PresenceErrorKind, SessionInfo},
 };
-use tokio::sync::OnceCell;
+use tokio::{
+    sync::{OnceCell, watch},
+    time::Instant,
+};
 
 use crate::{
     Builder, ErrorStage, Health, Link, Session, StartError, StartErrorKind, Stats, lease, relay,
@@ -24,8 +27,8 @@ use crate::{
 };
 
 pub(crate) use deliver::hand_over;
-pub use shutdown::ShutdownReport;
 use shutdown::Begun;
+pub use shutdown::ShutdownReport;
 
 /// A WebSocket gateway: a tower service that turns upgrade requests into sessions, and the handle
 /// by which the application reaches them.
@@ -40,6 +43,8 @@ struct Handle {
     shared: Arc<Shared>,
     shutdown_begun: OnceLock<Begun>,
     shutdown: OnceCell<ShutdownReport>,
+    /// When what still runs is cut off, once somebody has said.
+    deadline: watch::Sender<Option<Instant>>,
 }
 
 impl Gateway {
@@ -54,6 +59,7 @@ impl Gateway {
             shared,
             shutdown_begun: OnceLock::new(),
             shutdown: OnceCell::new(),
+            deadline: watch::Sender::new(None),
         }));
         gateway
             .shared()

@@ -89,12 +89,15 @@ where
 
     /// Serves until the signal completes, then shuts the gateway down and ends the server.
     ///
+    /// A shutdown that begins elsewhere doesn't end the server, which answers upgrades with 503
+    /// from then on: complete the signal, too.
+    ///
     /// # Errors
     /// When the listener fails for good. Errors of single connections are logged at debug level.
     pub async fn until(self, signal: impl Future) -> io::Result<()> {
         let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
         let places = Arc::new(Semaphore::new(CONNECTIONS));
-        let mut signal = pin!(signal);
+        let (mut signal, mut failed) = (pin!(signal), None);
         loop {
             // While there is no place, new connections wait in the listener's backlog.
             let accepted = async {
@@ -129,7 +132,10 @@ where
                     // Out of descriptors, most likely: let some be closed first.
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
             }
         }
         drop(self.listener);
@@ -142,7 +148,7 @@ where
         {
             tracing::warn!(target: "realtime::serve", "requests were cut off at the deadline");
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     panic::AssertUnwindSafe,
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     pub(crate) queue_budget: Arc<Budget>,
     pub(crate) assembly_budget: Arc<Budget>,
+    /// Held by whoever looks for the fullest queue.
+    evicting: Mutex<()>,
     pub(crate) stats: Counters,
     /// A ping that is ready to be written.
     pub(crate) ping: Bytes,
@@ -122,6 +124,7 @@ impl Shared {
             admission: Admission::new(config.max_connections, config.max_authenticating),
             queue_budget: Arc::new(Budget::new(config.queue_budget)),
             assembly_budget: Arc::new(Budget::new(config.assembly_budget)),
+            evicting: Mutex::new(()),
             stats: Counters::default(),
             ping: frame::ping(&[]),
             tasks: TaskTracker::new(),
@@ -173,21 +176,31 @@ impl Shared {
         })
     }
 
-    pub(crate) fn close_fullest_queue(&self) {
-        if let Some(fullest) = self.hub.all().into_iter().max_by_key(Session::queued_bytes) {
-            fullest.end_slow();
+    /// Ends sessions, the one with the fullest queue first, until the budget holds again.
+    pub(crate) fn evict_fullest_queue(&self) {
+        // One at a time: others that see the budget exceeded go on.
+        let Ok(_alone) = self.evicting.try_lock() else {
+            return;
+        };
+        while self.queue_budget.is_over() {
+            let open = self.hub.all().into_iter().filter(|s| !s.is_closed());
+            let fullest = open
+                .map(|s| (s.queued_bytes(), s))
+                .max_by_key(|(bytes, _)| *bytes);
+            match fullest {
+                Some((1.., session)) => session.evict(),
+                // What is left belongs to sessions that are closing.
+                _ => return,
+            }
         }
     }
 
     pub(crate) fn close_fullest_assembly(&self) {
         use realtime_core::{CloseCode, DisconnectInfo, Initiator};
 
-        if let Some(fullest) = self
-            .hub
-            .all()
-            .into_iter()
-            .max_by_key(Session::assembling_bytes)
-        {
+        let open = self.hub.all().into_iter().filter(|s| !s.is_closed());
+        let fullest = open.max_by_key(Session::assembling_bytes);
+        if let Some(fullest) = fullest.filter(|s| s.assembling_bytes() > 0) {
             let code = Some(CloseCode::MESSAGE_TOO_BIG);
             let reason = "too much unfinished data on this server";
             let info = DisconnectInfo::new(Initiator::Error, code, reason);

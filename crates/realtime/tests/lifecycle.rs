@@ -304,3 +304,72 @@ async fn a_reading_peer_gets_a_pong_for_every_ping() {
         assert_eq!(pong, realtime_websocket::Event::Pong(vec![n].into()));
     }
 }
+
+#[tokio::test]
+async fn a_handler_learns_that_its_client_has_left_though_more_messages_wait() {
+    let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
+    let (left, mut leaves) = tokio::sync::mpsc::unbounded_channel();
+    let router = Router::new().route("watch", move |session: Session| {
+        let (started, left) = (started.clone(), left.clone());
+        async move {
+            started.send(()).unwrap();
+            session.closed().await;
+            left.send(()).unwrap();
+        }
+    });
+    let builder = gateway().router(router).heartbeat(None);
+    let server = Server::start(builder.build().unwrap()).await;
+    let mut client = server.connect().await;
+    for _ in 0..3 {
+        client.send("watch", Value::Null).await.unwrap();
+    }
+    within("the handler", starts.recv()).await.unwrap();
+    drop(client);
+    within("the handler's notice", leaves.recv()).await.unwrap();
+    server.until_open(0).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_a_layer_holds_back_does_not_outlive_its_session() {
+    let ends = Ends::default();
+    let hour = Duration::from_secs(3_600);
+    let router = Router::new().route("r", async || {});
+    let builder = ends.hear(gateway()).router(router);
+    let gateway = builder
+        .layer(tower::limit::RateLimitLayer::new(1, hour))
+        .build()
+        .unwrap();
+    let server = Server::start(gateway).await;
+    let mut client = server.connect().await;
+    for _ in 0..3 {
+        client.send("r", Value::Null).await.unwrap();
+    }
+    until("one is handled", async || {
+        server.gateway.stats().received >= 2
+    })
+    .await;
+    let report = within("the shutdown", server.gateway.shutdown()).await;
+    assert_eq!(
+        (report.sessions, report.aborted, report.tasks_left),
+        (1, 0, 0)
+    );
+    assert_eq!(ends.one().await.initiator, Initiator::Shutdown);
+}
+
+#[tokio::test]
+async fn of_several_shutdowns_the_earliest_deadline_counts() {
+    let router = Router::new().route("stuck", async || std::future::pending::<()>().await);
+    let builder = gateway().router(router).shutdown_timeout(None);
+    let server = Server::start(builder.build().unwrap()).await;
+    let mut client = server.connect().await;
+    client.send("stuck", Value::Null).await.unwrap();
+    until("the handler runs", async || {
+        server.gateway.stats().received == 1
+    })
+    .await;
+    server.gateway.begin_shutdown();
+    let report = within("the shutdown", server.gateway.shutdown_within(SHORT)).await;
+    assert_eq!((report.sessions, report.aborted), (1, 1));
+    assert_eq!(server.gateway.shutdown().await, report);
+}

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use realtime_core::{broker::Broker, presence::Presence};
+use tokio::time::{Instant, timeout};
 
 use super::Gateway;
 use crate::session::going_away;
 
 /// After how many sessions a shutdown lets other tasks have a turn.
 const TURN: usize = 128;
+/// How long the broker and presence may take to be closed, each.
+const CLOSE: Duration = Duration::from_secs(5);
 /// How long what was cut off at the deadline may take to be gone.
 const ABORT: Duration = Duration::from_secs(2);
 
@@ -18,8 +21,11 @@ const ABORT: Duration = Duration::from_secs(2);
 pub struct ShutdownReport {
     /// The sessions that were open when it began.
     pub sessions: usize,
-    /// Those of them that were cut off at the deadline.
+    /// Those of them that were cut off at the deadline. Their `on_disconnect` hooks did not run.
     pub aborted: usize,
+    /// Tasks of the gateway that still run, though they were told to end: a handler that blocks
+    /// its thread, say. Normally 0.
+    pub tasks_left: usize,
 }
 
 /// How things were when the shutdown began, for a report that is right even if the call that
@@ -48,7 +54,7 @@ impl Gateway {
             .await
     }
 
-    /// The same within another time.
+    /// The same within another time. Of several calls, the earliest deadline counts.
     pub async fn shutdown_within(&self, limit: Duration) -> ShutdownReport {
         self.run_shutdown(Some(limit)).await
     }
@@ -61,10 +67,38 @@ impl Gateway {
     }
 
     async fn run_shutdown(&self, limit: Option<Duration>) -> ShutdownReport {
-        *self.0.shutdown.get_or_init(|| self.drain_all(limit)).await
+        if let Some(limit) = limit {
+            let mine = Instant::now() + limit;
+            self.0.deadline.send_if_modified(|deadline| {
+                let sooner = deadline.is_none_or(|others| mine < others);
+                if sooner {
+                    *deadline = Some(mine);
+                }
+                sooner
+            });
+        }
+        *self.0.shutdown.get_or_init(|| self.drain_all()).await
     }
 
-    async fn drain_all(&self, limit: Option<Duration>) -> ShutdownReport {
+    /// Waits for the deadline, which another call may set or bring forward meanwhile.
+    async fn deadline(&self) {
+        let mut changes = self.0.deadline.subscribe();
+        loop {
+            let deadline = *changes.borrow_and_update();
+            let passed = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = passed => return,
+                Ok(()) = changes.changed() => {}
+            }
+        }
+    }
+
+    async fn drain_all(&self) -> ShutdownReport {
         let shared = self.shared();
         shared.drain.cancel();
         let sessions = shared.hub.all();
@@ -82,31 +116,32 @@ impl Gateway {
             shared.tasks.close();
             shared.tasks.wait().await;
         };
-        match limit {
-            Some(limit) => {
-                if tokio::time::timeout(limit, drained).await.is_err() {
-                    let left = shared.hub.len();
-                    shared.abort.cancel();
-                    let gone = tokio::time::timeout(ABORT, shared.tasks.wait()).await;
-                    tracing::warn!(
-                        target: "realtime::shutdown",
-                        left, all_gone = gone.is_ok(), "cut off at the shutdown deadline",
-                    );
-                }
+        tokio::select! {
+            biased;
+            () = drained => {}
+            () = self.deadline() => {
+                let left = shared.hub.len();
+                shared.abort.cancel();
+                let gone = timeout(ABORT, shared.tasks.wait()).await;
+                tracing::warn!(
+                    target: "realtime::shutdown",
+                    left, all_gone = gone.is_ok(), "cut off at the shutdown deadline",
+                );
             }
-            None => drained.await,
         }
         shared.stop.cancel();
         shared.background.close();
-        shared.background.wait().await;
+        // Each has bounds of its own; these are for what doesn't keep them.
+        let _bounded = timeout(ABORT, shared.background.wait()).await;
         // What the background tasks reported last.
-        let _bounded = tokio::time::timeout(ABORT, shared.tasks.wait()).await;
-        shared.broker.close().await;
-        shared.presence.close().await;
+        let _bounded = timeout(ABORT, shared.tasks.wait()).await;
+        let _bounded = timeout(CLOSE, shared.broker.close()).await;
+        let _bounded = timeout(CLOSE, shared.presence.close()).await;
         let aborted = (shared.stats.snapshot().aborted - begun.aborted) as usize;
         ShutdownReport {
             sessions: begun.sessions.max(aborted),
             aborted,
+            tasks_left: shared.tasks.len() + shared.background.len(),
         }
     }
 }

@@ -55,6 +55,13 @@ impl Dispatch {
         matches!(self.doing, Doing::Nothing)
     }
 
+    /// Lets go of a message that no handler has begun with: a layer still holds it back.
+    pub(crate) fn forget_waiting(&mut self) {
+        if matches!(self.doing, Doing::Waiting(_)) {
+            self.doing = Doing::Nothing;
+        }
+    }
+
     /// Begins with a message. Only while idle.
     pub(crate) fn start(&mut self, inbound: Inbound) {
         let (id, route) = (

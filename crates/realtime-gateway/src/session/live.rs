@@ -1,13 +1,13 @@
 //! The life of an open session: one state machine that reads, handles, writes and keeps time.
 //!
 //! ```text
-//!   socket ─► reader ─► one message ahead ─► dispatch ─► reply ─┐
+//!   socket ─► reader ─► a few ahead ─► dispatch ─► reply ───────┐
 //!                │ ping                                         ▼
 //!   socket ◄─────┴──────────────────────────────────────────  outbox
 //! ```
 //!
 //! All of it is polled by the session's own task, so a slow handler holds up neither writes nor
-//! pings: only the reading of the message after the next.
+//! pings: only the reading of more than a few messages ahead.
 
 use std::{
     io,
@@ -26,6 +26,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::{
     Session,
+    ahead::Ahead,
     dispatch::{Dispatch, Done},
     heartbeat::{Beat, Heartbeat},
     outbox::Pumped,
@@ -47,7 +48,7 @@ pub(crate) struct Live {
     pub(super) dispatch: Dispatch,
     /// The peer is gone, or takes nothing: writing to it is pointless.
     pub(super) gone: bool,
-    ahead: Option<Message>,
+    ahead: Ahead,
     heartbeat: Heartbeat,
     assembling_since: Option<Instant>,
     malformed: u32,
@@ -63,7 +64,7 @@ impl Live {
             reader,
             dispatch,
             gone: false,
-            ahead: None,
+            ahead: Ahead::default(),
             heartbeat,
             assembling_since: None,
             malformed: 0,
@@ -116,12 +117,12 @@ impl Live {
             self.answer(done);
             return true;
         }
-        if self.dispatch.is_idle() && self.ahead.is_some() {
+        if self.dispatch.is_idle() && !self.ahead.is_empty() {
             if self.session.0.outbox.is_full_of_replies() {
                 self.pump(cx);
             }
             if !self.session.0.outbox.is_full_of_replies()
-                && let Some(message) = self.ahead.take()
+                && let Some(message) = self.ahead.pop()
             {
                 self.shared().stats.received.add(1);
                 self.dispatch
@@ -129,7 +130,7 @@ impl Live {
                 return true;
             }
         }
-        if self.ahead.is_some() {
+        if self.ahead.is_full() {
             return false;
         }
         if !self.reader.has_input() {
@@ -164,10 +165,11 @@ impl Live {
 
     fn on_frame(&mut self, frame: Frame) {
         self.assembling_since = None;
+        let bytes = frame.payload.len();
         match self.shared().codec.decode(frame) {
             Ok(message) => {
                 self.malformed = 0;
-                self.ahead = Some(message);
+                self.ahead.push(message, bytes);
             }
             Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
                 let reason = "the codec does not take this kind of frame";
@@ -253,7 +255,7 @@ impl Live {
             .into_iter()
             .chain(self.watch_writes(now));
         let deadline = deadline.min();
-        if self.ahead.is_some() {
+        if self.ahead.is_full() {
             self.heartbeat.not_reading(now);
         }
         match self.heartbeat.poll(now) {
@@ -299,7 +301,7 @@ impl Live {
             self.assembling_since = None;
             return None;
         }
-        if self.ahead.is_some() {
+        if self.ahead.is_full() {
             // It is we who are not reading.
             self.assembling_since = Some(now);
         }

@@ -1,5 +1,6 @@
 //! One connected client.
 
+mod ahead;
 mod dispatch;
 mod heartbeat;
 mod latch;
@@ -219,7 +220,7 @@ impl Session {
         shared.stats.sent.add(1);
         shared.stats.dropped.add(dropped);
         if shared.queue_budget.is_over() {
-            shared.close_fullest_queue();
+            shared.evict_fullest_queue();
         }
         Ok(())
     }
@@ -250,6 +251,13 @@ impl Session {
         let code = Some(CloseCode::TRY_AGAIN_LATER);
         let info = DisconnectInfo::new(Initiator::Backpressure, code, "slow consumer");
         self.end_counted(&self.0.shared.stats.slow_consumers, info);
+    }
+
+    /// Ends the session at once and gives up all that waits for its client, for want of memory.
+    pub(crate) fn evict(&self) {
+        self.end_slow();
+        let lost = self.0.outbox.evict();
+        self.0.shared.stats.dropped.add(lost as u64);
     }
 
     /// The bytes that wait for the client.

@@ -242,6 +242,23 @@ impl<W: Sink> Outbox<W> {
         })
     }
 
+    /// Gives up what waits, at once. What the socket has begun with must go on before anything
+    /// else; where that is much, the socket is given up, too. Returns how many messages were lost.
+    pub(crate) fn evict(&self) -> usize {
+        // Dropped without the lock: that closes the connection.
+        let (lost, _released) = self.with(|state| {
+            let lost = state.queue.discard();
+            let cut = state.queue.has_large_partial();
+            if cut {
+                state.sealed = true;
+                state.queue = Queue::new();
+            }
+            (lost, cut.then(|| state.writer.take()))
+        });
+        self.room.notify_waiters();
+        lost
+    }
+
     /// Gives up what waits, and the socket. The session has ended, though the application may keep
     /// it for as long as it likes.
     pub(crate) fn release(&self) {

@@ -142,6 +142,11 @@ impl Queue {
         self.pong = frame;
     }
 
+    /// Whether much is left of a frame that the socket has taken in part.
+    pub(crate) fn has_large_partial(&self) -> bool {
+        self.partial.len() > WRITE_BYTES
+    }
+
     pub(crate) fn has_pong(&self) -> bool {
         !self.pong.is_empty()
     }

@@ -234,6 +234,7 @@ async fn disconnect(shared: &Shared, live: &mut Live, info: &DisconnectInfo) {
         };
         join(drained, books).await;
     };
+    dispatch.forget_waiting();
     // A handler runs to its end: it is not cut in half because its client has left.
     let handler = poll_fn(|cx| {
         if dispatch.is_idle() {
