@@ -129,13 +129,17 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// Adds a hook that runs when a session is registered, before its first message is read. An
     /// error refuses the session with 1008: it is taken out of presence and the hub again, and no
     /// `on_disconnect` hook runs. Several run in order.
+    ///
+    /// While it runs, the session gets broadcasts already: who may connect is for the
+    /// authenticator to say.
     pub fn on_connect<Args>(mut self, hook: impl Hook<Args, ConnectContext<S>>) -> Self {
         self.hooks.on_connect(hook, self.hook_state.clone());
         self
     }
 
     /// Adds a hook that runs when a session has ended, was taken out of presence and the hub, and
-    /// its last handler has returned. Several run in order.
+    /// its last handler has returned. Several run in order. It does not run for sessions that the
+    /// shutdown deadline cut off.
     pub fn on_disconnect<Args>(mut self, hook: impl Hook<Args, DisconnectContext<S>>) -> Self {
         self.hooks.on_disconnect(hook, self.hook_state.clone());
         self

@@ -19,7 +19,7 @@ use crate::{HandlerError, HandlerErrorKind, extract::MessageContext};
     note = "each argument must be an extractor (`Session`, `Message`, `Json<T>`, `State<T>`, …), \
             the function must be `async`, its future `Send`, and what it returns one of `()`, \
             `Json<T>`, `Payload`, or a `Result` of these",
-    note = "see docs/handlers.md: \"My function is not a handler\""
+    note = "see the documentation of `realtime::Router`: \"My function is not a handler\""
 )]
 pub trait Handler<Args, S>: Clone + Send + Sync + 'static {
     #[doc(hidden)]

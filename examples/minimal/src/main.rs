@@ -1,7 +1,12 @@
 //! The smallest server: whatever a client sends on the route `chat` goes to everybody.
 //!
-//! `cargo run -p minimal -- --listen 127.0.0.1:8080`, then
-//! `new WebSocket("ws://127.0.0.1:8080/ws").send('{"route":"chat","data":"hello"}')`.
+//! `cargo run -p minimal -- --listen 127.0.0.1:8080`, open <http://127.0.0.1:8080> (an empty page:
+//! only pages of the same origin may connect), and in its console:
+//!
+//! ```js
+//! ws = new WebSocket("/ws"); ws.onmessage = (event) => console.log(event.data);
+//! ws.onopen = () => ws.send('{"route":"chat","data":"hello"}');
+//! ```
 
 use std::error::Error;
 

@@ -72,7 +72,10 @@ async fn aborted(shared: &Shared, session: &Session) {
         .await
         .is_err()
     {
-        tracing::warn!(session = %session.id(), "presence did not answer; the lease will end");
+        tracing::warn!(
+            target: "realtime::presence",
+            session = %session.id(), "presence did not answer; the lease will end",
+        );
     }
 }
 

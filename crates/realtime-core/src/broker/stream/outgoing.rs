@@ -124,7 +124,7 @@ impl Outgoing {
             .put(&[])
     }
 
-    /// Yes, this one is. For [`Topic::All`], when [`Received::Question`] came.
+    /// Yes, this one is. For [`Topic::All`], when [`Say::Answer`] is asked for.
     #[must_use]
     pub fn answer(&self) -> Bytes {
         self.stamp(Kind::Answer, &Topic::All, Numbers::default())
