@@ -40,7 +40,7 @@ pub(super) fn headline(work: Work, samples: &Samples) -> Option<f64> {
             let (_, before) = sample.outcome.stalled?;
             Some(sample.outcome.latency?.p99 / before.p99)
         }),
-        _ => samples.median(|sample| Some(sample.cpu_ratio)),
+        _ => samples.median(|sample| sample.cpu_ratio),
     }
 }
 
