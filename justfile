@@ -96,6 +96,11 @@ instructions:
     cargo build --release -p realtime-bench
     target/release/realtime-bench instructions
 
+# What many nodes cost: a fan-out across two, and presence. Needs RabbitMQ and Redis (`just setup`).
+bench-cluster *options:
+    cargo build --release -p realtime-bench --features full
+    target/release/realtime-bench cluster {{options}}
+
 # Time and allocations of single steps, and of sessions without a kernel.
 bench-steps *filter:
     cargo bench -p realtime-bench -- {{filter}}

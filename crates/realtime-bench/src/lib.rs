@@ -2,6 +2,8 @@
 //! everybody against a bare epoll loop in C. See the crate's README for how to run it and what
 //! its figures mean.
 
+#[cfg(feature = "full")]
+mod cluster;
 mod instructions;
 mod load;
 pub mod operations;
@@ -31,6 +33,9 @@ enum Task {
     /// Measures everybody in turn and writes the report.
     #[command(args_override_self = true)]
     Run(run::Options),
+    /// What many nodes cost, on a private RabbitMQ and Redis.
+    #[cfg(feature = "full")]
+    Cluster(cluster::Options),
     /// A peer that is written in Rust.
     Peer(peers::rust::Options),
     /// Counts instructions for each operation, with valgrind.
@@ -48,6 +53,8 @@ pub fn execute(command: Command) -> Result<(), BoxError> {
         Task::Serve(options) => runtime(options.workers)?.block_on(serve::serve(options)),
         Task::Load(options) => Ok(load::load(&options)?),
         Task::Run(options) => Ok(run::run(&options)?),
+        #[cfg(feature = "full")]
+        Task::Cluster(options) => runtime(None)?.block_on(cluster::measure(options)),
         Task::Peer(options) => runtime(None)?.block_on(peers::rust::serve(options)),
         Task::Instructions => instructions::count(),
         Task::Repeat(options) => instructions::repeat(&options),

@@ -1,12 +1,25 @@
-//! Does the link work both ways? A node's own beacons come back to it, or it is down.
+//! What a link's consumer tells its publisher: which beacons came back, and what others ask for.
+//!
+//! A node's own beacons come back to it, or the link is down.
 
 use std::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 
+use tokio::sync::Notify;
+
 /// How many beacons may be missing as the next is due.
 const MISSING: u64 = 2;
+
+/// What other nodes ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// Is another alive under this id?
+    pub(crate) answer: Notify,
+    /// Which numbers has this node reached?
+    pub(crate) beacon: Notify,
+}
 
 /// Beacons out and in again, between a link's publisher and its consumer.
 #[derive(Debug, Default)]

@@ -26,8 +26,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     AmqpConfig,
-    error::{closed, config as invalid, unavailable, unknown},
-    publisher::{Request, WINDOW, is_blocked},
+    error::{blocked, closed, config as invalid, unavailable, unknown},
+    publisher::{Request, WINDOW},
+    state::State,
     supervisor::Supervisor,
 };
 
@@ -80,32 +81,26 @@ impl Own {
     }
 }
 
-/// What the link is like, as publications see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Not subscribed, or not any more.
-    Idle,
-    Up,
-    Blocked,
-    Down,
-    Closed,
-}
-
 impl AmqpBroker {
     /// A member that has not joined yet.
-    ///
-    /// # Errors
-    /// Kind [`Config`](realtime_core::broker::BrokerErrorKind::Config), naming the setting.
-    pub fn new(config: AmqpConfig) -> Result<Self, BrokerError> {
-        config.validate()?;
+    #[must_use]
+    pub fn new(config: AmqpConfig) -> Self {
         let (requests, waiting) = mpsc::channel(WINDOW);
-        Ok(Self {
+        Self {
             config: Arc::new(config),
             events: Arc::default(),
             state: watch::Sender::new(State::Idle),
             requests,
             own: Mutex::new(Own::Idle(waiting)),
-        })
+        }
+    }
+
+    /// A member of the cluster at this URL; see [`AmqpConfig::from_url`].
+    ///
+    /// # Errors
+    /// When the URL can't be read.
+    pub fn from_url(url: impl Into<String>) -> Result<Self, BrokerError> {
+        AmqpConfig::from_url(url).map(Self::new)
     }
 
     fn own(&self) -> MutexGuard<'_, Own> {
@@ -120,7 +115,7 @@ impl AmqpBroker {
             State::Idle => Some(unavailable(
                 "subscribe before you publish: the broker doesn't know this node yet",
             )),
-            State::Blocked => Some(is_blocked()),
+            State::Blocked => Some(blocked()),
             State::Down => Some(unavailable("the link to RabbitMQ is down")),
             State::Closed => Some(closed()),
         }

@@ -2,25 +2,31 @@
 
 use std::{fmt, time::Duration};
 
-use lapin::uri::{AMQPScheme, AMQPUri};
-use realtime_core::{Namespace, broker::BrokerError};
+use lapin::{
+    tcp::OwnedTLSConfig,
+    uri::{AMQPScheme, AMQPUri},
+};
+use realtime_core::{InvalidNamespace, Namespace, broker::BrokerError};
 
 use crate::error::config as invalid;
 
-/// Where RabbitMQ is, and how it is used. All but the URL has a default.
-///
-/// `Debug` shows no password.
+/// Where RabbitMQ is, and how it is used. `Debug` shows no password.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use realtime_broker_amqp::AmqpConfig;
 ///
-/// let config = AmqpConfig::from_url("amqp://guest:s3cret@localhost?namespace=chat")?;
+/// let config = AmqpConfig::builder("amqp://guest:s3cret@rabbit-1")
+///     .url("amqp://guest:s3cret@rabbit-2")
+///     .namespace("chat")
+///     .heartbeat(Duration::from_secs(10))
+///     .build()?;
 /// assert_eq!(config.namespace().as_str(), "chat");
 /// assert!(!format!("{config:?}").contains("s3cret"));
 /// # Ok::<(), realtime_core::broker::BrokerError>(())
 /// ```
 #[derive(Clone)]
-#[must_use]
 pub struct AmqpConfig {
     pub(crate) urls: Vec<AMQPUri>,
     pub(crate) namespace: Namespace,
@@ -32,21 +38,27 @@ pub struct AmqpConfig {
     pub(crate) queue_ttl: Duration,
     pub(crate) prefetch: u16,
     pub(crate) max_message: usize,
+    pub(crate) tls: OwnedTLSConfig,
 }
 
 impl AmqpConfig {
     /// For the RabbitMQ at this URL: `amqp://user:password@host:port/vhost`. With the feature
     /// `rustls`, the scheme may be `amqps`. `?namespace=` keeps clusters that share a RabbitMQ
-    /// apart; its default is `realtime`.
+    /// apart; its default is `realtime`. What the URL doesn't say has its default.
     ///
     /// # Errors
     /// Kind [`Config`](realtime_core::broker::BrokerErrorKind::Config) when it isn't such a URL.
     /// The error shows no password.
-    pub fn from_url(url: &str) -> Result<Self, BrokerError> {
-        let (url, namespace) = split(url)?;
-        Ok(Self {
-            urls: vec![parse(&url)?],
-            namespace,
+    pub fn from_url(url: impl Into<String>) -> Result<Self, BrokerError> {
+        Self::builder(url).build()
+    }
+
+    /// Starts with a URL as [`from_url`](Self::from_url) reads it. What is set on the builder
+    /// wins.
+    pub fn builder(url: impl Into<String>) -> AmqpConfigBuilder {
+        AmqpConfigBuilder {
+            urls: vec![url.into()],
+            namespace: None,
             heartbeat: Duration::from_secs(5),
             confirms: true,
             declares: true,
@@ -55,77 +67,159 @@ impl AmqpConfig {
             queue_ttl: Duration::from_secs(30),
             prefetch: 512,
             max_message: 8 << 20,
-        })
+            #[cfg(feature = "rustls")]
+            root_certificates: None,
+        }
     }
 
+    /// What the names of the exchange and of all queues begin with, after `rt.`.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+}
+
+impl fmt::Debug for AmqpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AmqpConfig")
+            .field("urls", &self.urls.iter().map(shown).collect::<Vec<_>>())
+            .field("namespace", &self.namespace)
+            .field("heartbeat", &self.heartbeat)
+            .field("confirms", &self.confirms)
+            .field("declares", &self.declares)
+            .field("queue_messages", &self.queue_messages)
+            .field("queue_bytes", &self.queue_bytes)
+            .field("queue_ttl", &self.queue_ttl)
+            .field("prefetch", &self.prefetch)
+            .field("max_message", &self.max_message)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes an [`AmqpConfig`]. `Debug` shows no password.
+#[derive(Clone)]
+#[must_use]
+pub struct AmqpConfigBuilder {
+    urls: Vec<String>,
+    namespace: Option<String>,
+    heartbeat: Duration,
+    confirms: bool,
+    declares: bool,
+    queue_messages: u32,
+    queue_bytes: u32,
+    queue_ttl: Duration,
+    prefetch: u16,
+    max_message: usize,
+    #[cfg(feature = "rustls")]
+    root_certificates: Option<String>,
+}
+
+impl AmqpConfigBuilder {
     /// Adds the URL of another node of the same RabbitMQ cluster, which is tried in turn.
-    ///
-    /// # Errors
-    /// Those of [`from_url`](Self::from_url).
-    pub fn url(mut self, url: &str) -> Result<Self, BrokerError> {
-        self.urls.push(parse(&split(url)?.0)?);
-        Ok(self)
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.urls.push(url.into());
+        self
     }
 
-    /// Keeps clusters that share a RabbitMQ apart. Default `realtime`.
-    pub fn with_namespace(mut self, namespace: Namespace) -> Self {
-        self.namespace = namespace;
+    /// Keeps clusters that share a RabbitMQ apart: 1 to 64 ASCII letters, digits, `-`, `_` or
+    /// `.`. Default `realtime`.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
         self
     }
 
     /// How often each side shows that it is alive. 1 to 60 s; default 5 s.
-    pub fn with_heartbeat(mut self, heartbeat: Duration) -> Self {
+    pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
         self.heartbeat = heartbeat;
         self
     }
 
     /// Whether RabbitMQ confirms each publication. Default yes. Without, a publication is done
     /// when it is written, and nobody hears that a node is gone.
-    pub fn with_confirms(mut self, confirms: bool) -> Self {
+    pub fn confirms(mut self, confirms: bool) -> Self {
         self.confirms = confirms;
         self
     }
 
     /// Whether the exchange is declared. Default yes. Say no where the user may not configure
     /// exchanges: then `rt.{namespace}`, direct and durable, must be there.
-    pub fn with_declares(mut self, declares: bool) -> Self {
+    pub fn declares(mut self, declares: bool) -> Self {
         self.declares = declares;
         self
     }
 
     /// How much may wait in a node's queue. Past it RabbitMQ drops the oldest, which is noticed
     /// and reported as a gap. Default 100,000 messages and 64 MiB.
-    pub fn with_queue_limits(mut self, messages: u32, bytes: u32) -> Self {
+    pub fn queue_limits(mut self, messages: u32, bytes: u32) -> Self {
         (self.queue_messages, self.queue_bytes) = (messages, bytes);
         self
     }
 
-    /// How long a message may wait in a node's queue. Default 30 s.
-    pub fn with_queue_ttl(mut self, ttl: Duration) -> Self {
+    /// How long a message may wait in a node's queue. 1 s to a day; default 30 s.
+    pub fn queue_ttl(mut self, ttl: Duration) -> Self {
         self.queue_ttl = ttl;
         self
     }
 
     /// How many messages RabbitMQ sends ahead of their acknowledgement. Default 512.
-    pub fn with_prefetch(mut self, prefetch: u16) -> Self {
-        self.prefetch = prefetch;
+    pub fn prefetch(mut self, messages: u16) -> Self {
+        self.prefetch = messages;
         self
     }
 
     /// The largest message, in bytes. Publishing a larger one fails, and one that comes from
     /// elsewhere is dropped and reported. Default 8 MiB.
-    pub fn with_max_message(mut self, bytes: usize) -> Self {
+    pub fn max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes;
         self
     }
 
-    /// The namespace.
-    #[must_use]
-    pub fn namespace(&self) -> &Namespace {
-        &self.namespace
+    /// Trusts these certificates, in PEM, beside the system's, for `amqps:` URLs.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn root_certificates(mut self, pem: impl Into<String>) -> Self {
+        self.root_certificates = Some(pem.into());
+        self
     }
 
-    pub(crate) fn validate(&self) -> Result<(), BrokerError> {
+    /// Checks everything. Opens no connection.
+    ///
+    /// # Errors
+    /// Kind [`Config`](realtime_core::broker::BrokerErrorKind::Config), naming what was not as
+    /// expected.
+    pub fn build(self) -> Result<AmqpConfig, BrokerError> {
+        let (mut urls, mut namespace) = (Vec::new(), None);
+        for url in &self.urls {
+            let (url, named) = split(url)?;
+            namespace = namespace.or(Some(named));
+            urls.push(parse(&url)?);
+        }
+        if let Some(named) = &self.namespace {
+            namespace = Some(named.parse().map_err(not_a_namespace)?);
+        }
+        self.check(&urls)?;
+        Ok(AmqpConfig {
+            urls,
+            namespace: namespace.unwrap_or_default(),
+            heartbeat: self.heartbeat,
+            confirms: self.confirms,
+            declares: self.declares,
+            queue_messages: self.queue_messages,
+            queue_bytes: self.queue_bytes,
+            queue_ttl: self.queue_ttl,
+            prefetch: self.prefetch,
+            max_message: self.max_message,
+            tls: OwnedTLSConfig {
+                identity: None,
+                #[cfg(feature = "rustls")]
+                cert_chain: self.root_certificates,
+                #[cfg(not(feature = "rustls"))]
+                cert_chain: None,
+            },
+        })
+    }
+
+    fn check(&self, urls: &[AMQPUri]) -> Result<(), BrokerError> {
         let second = Duration::from_secs(1);
         if self.heartbeat < second || self.heartbeat > 60 * second {
             let got = self.heartbeat;
@@ -151,17 +245,33 @@ impl AmqpConfig {
             }
         }
         let tls = |url: &AMQPUri| url.scheme == AMQPScheme::AMQPS;
-        if !cfg!(feature = "rustls") && self.urls.iter().any(tls) {
+        if !cfg!(feature = "rustls") && urls.iter().any(tls) {
             return Err(invalid(
-                "amqps: needs the feature `rustls`; switch it on or use amqp:".to_owned(),
+                "amqps: needs the feature `rustls` of realtime-broker-amqp; switch it on or use \
+                 amqp:"
+                    .to_owned(),
             ));
         }
         Ok(())
     }
 }
 
+impl fmt::Debug for AmqpConfigBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AmqpConfigBuilder")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+fn not_a_namespace(_: InvalidNamespace) -> BrokerError {
+    // What it got may be a part of the URL that was meant as something else.
+    let expected = "expected a namespace of 1 to 64 ASCII letters, digits, '-', '_' or '.'";
+    invalid(expected.to_owned())
+}
+
 fn split(url: &str) -> Result<(String, Namespace), BrokerError> {
-    Namespace::split_url(url).map_err(|e| invalid(e.to_string()))
+    Namespace::split_url(url).map_err(not_a_namespace)
 }
 
 fn parse(url: &str) -> Result<AMQPUri, BrokerError> {
@@ -180,23 +290,6 @@ pub(crate) fn shown(url: &AMQPUri) -> String {
     format!("{scheme}://{}:{}/{}", at.host, at.port, url.vhost)
 }
 
-impl fmt::Debug for AmqpConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AmqpConfig")
-            .field("urls", &self.urls.iter().map(shown).collect::<Vec<_>>())
-            .field("namespace", &self.namespace)
-            .field("heartbeat", &self.heartbeat)
-            .field("confirms", &self.confirms)
-            .field("declares", &self.declares)
-            .field("queue_messages", &self.queue_messages)
-            .field("queue_bytes", &self.queue_bytes)
-            .field("queue_ttl", &self.queue_ttl)
-            .field("prefetch", &self.prefetch)
-            .field("max_message", &self.max_message)
-            .finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use realtime_core::broker::BrokerErrorKind;
@@ -205,30 +298,34 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_by_name_and_without_the_password() {
-        let config = || AmqpConfig::from_url("amqp://u:s3cret@h").unwrap();
+        let config = || AmqpConfig::builder("amqp://u:s3cret@h");
         let rows = [
-            (config().with_heartbeat(Duration::ZERO), "heartbeat"),
-            (config().with_queue_limits(0, 1), "queue_messages"),
-            (config().with_queue_ttl(Duration::ZERO), "queue_ttl"),
-            (config().with_prefetch(0), "prefetch"),
-            (config().with_max_message(0), "max_message"),
+            (config().namespace("a b"), "expected a namespace"),
+            (config().heartbeat(Duration::ZERO), "heartbeat"),
+            (config().queue_limits(0, 1), "queue_messages"),
+            (config().queue_limits(1, 0), "queue_bytes"),
+            (config().queue_ttl(Duration::ZERO), "queue_ttl"),
+            (config().prefetch(0), "prefetch"),
+            (config().max_message(0), "max_message"),
+            (config().url("http://u:s3cret@h"), "expected a URL"),
         ];
-        for (config, name) in rows {
-            let error = config.validate().unwrap_err();
+        for (builder, name) in rows {
+            assert!(!format!("{builder:?}").contains("s3cret"));
+            let error = builder.build().unwrap_err();
             assert!(error.to_string().starts_with(name), "{error}");
-            assert!(!format!("{config:?}").contains("s3cret"));
         }
         for url in [
             "",
             "h:1",
-            "amqp://u:s3cret@h?namespace=a b",
             "http://u:s3cret@h",
             "amqp://u:s3cret@h:port",
+            "amqp://u@h?namespace=s3cret%20",
         ] {
             let error = AmqpConfig::from_url(url).unwrap_err();
             assert_eq!(error.kind(), BrokerErrorKind::Config);
             assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
         }
+        assert!(!format!("{:?}", config().build().unwrap()).contains("s3cret"));
     }
 
     #[test]
@@ -237,5 +334,14 @@ mod tests {
         assert_eq!(config.namespace().as_str(), "chat");
         assert_eq!(config.urls[0].query.heartbeat, Some(9));
         assert_eq!(shown(&config.urls[0]), "amqp://h:5672/v");
+        let config = AmqpConfig::builder("amqp://h?namespace=a").namespace("b");
+        assert_eq!(config.build().unwrap().namespace().as_str(), "b");
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    #[test]
+    fn tls_names_the_feature_that_it_needs() {
+        let error = AmqpConfig::from_url("amqps://h").unwrap_err();
+        assert!(error.to_string().contains("`rustls`"), "{error}");
     }
 }

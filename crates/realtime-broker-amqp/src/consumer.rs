@@ -17,7 +17,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{AmqpConfig, beacon::Beacons, publisher::Asked};
+use crate::{
+    AmqpConfig,
+    beacon::{Asked, Beacons},
+};
 
 /// After how many messages they are acknowledged.
 const ACK_MESSAGES: u32 = 64;

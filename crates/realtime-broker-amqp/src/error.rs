@@ -21,6 +21,11 @@ pub(crate) fn closed() -> BrokerError {
     BrokerError::new(BrokerErrorKind::Closed, "the broker is closed")
 }
 
+pub(crate) fn blocked() -> BrokerError {
+    let context = "RabbitMQ takes no messages for now, most likely for want of memory or disk";
+    BrokerError::new(BrokerErrorKind::Blocked, context)
+}
+
 pub(crate) fn too_slow(step: &'static str, limit: Duration) -> BrokerError {
     unavailable(format!("RabbitMQ did not answer in {limit:?}: {step}"))
 }

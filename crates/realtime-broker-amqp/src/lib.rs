@@ -16,12 +16,10 @@
 //! by what the client library says.
 //!
 //! ```no_run
-//! use realtime_broker_amqp::{AmqpBroker, AmqpConfig};
+//! use realtime_broker_amqp::AmqpBroker;
 //!
 //! # fn main() -> Result<(), realtime_core::broker::BrokerError> {
-//! let config = AmqpConfig::from_url("amqp://user:password@rabbit-1:5672/%2f?namespace=chat")?
-//!     .url("amqp://user:password@rabbit-2:5672/%2f")?;
-//! let broker = AmqpBroker::new(config)?;
+//! let broker = AmqpBroker::from_url("amqp://user:password@rabbit/%2f?namespace=chat")?;
 //! # Ok(())
 //! # }
 //! ```
@@ -39,8 +37,9 @@ mod error;
 mod link;
 mod probe;
 mod publisher;
+mod state;
 mod supervisor;
 mod topology;
 
 pub use broker::AmqpBroker;
-pub use config::AmqpConfig;
+pub use config::{AmqpConfig, AmqpConfigBuilder};

@@ -237,7 +237,10 @@ async fn connect(
     url.query.connection_timeout = Some(3_000);
     let name = format!("realtime {} {} {role}", config.namespace, node.id);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connected = Connection::connect_uri(url, properties).await;
+    let runtime = lapin::runtime::default_runtime().map_err(|e| refused("connecting", e))?;
+    let connected =
+        Connection::connect_uri_with_config(url, properties, config.tls.clone(), runtime);
+    let connected = connected.await;
     connected.map_err(|e| refused("connecting", e))
 }
 

@@ -6,20 +6,20 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use lapin::{Channel, Confirmation};
 use realtime_core::broker::{
-    BrokerError, BrokerErrorKind, Published, Topic,
+    BrokerError, Published, Topic,
     stream::{BEACON_INTERVAL, Outgoing},
 };
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     time::{MissedTickBehavior, interval_at, timeout},
 };
 
 use crate::{
     AmqpConfig,
-    beacon::Beacons,
-    broker::State,
-    error::{refused, unavailable, unknown},
+    beacon::{Asked, Beacons},
+    error::{blocked, refused, unavailable, unknown},
     link::{self, was_returned},
+    state::State,
 };
 
 /// How many publications may wait for their confirmation.
@@ -51,15 +51,6 @@ pub(crate) struct Publisher<'p> {
     pub(crate) beacons: &'p Beacons,
     pub(crate) state: &'p watch::Sender<State>,
     pub(crate) asked: &'p Asked,
-}
-
-/// What other nodes ask for.
-#[derive(Debug, Default)]
-pub(crate) struct Asked {
-    /// Is another alive under this id?
-    pub(crate) answer: Notify,
-    /// Which numbers has this node reached?
-    pub(crate) beacon: Notify,
 }
 
 impl Publisher<'_> {
@@ -99,7 +90,7 @@ impl Publisher<'_> {
                 Some(request) = requests.recv(), if under_way.len() < WINDOW => {
                     let Request { topic, data, outcome } = request;
                     if self.is_blocked() {
-                        let _nobody_waits = outcome.send(Err(is_blocked()));
+                        let _nobody_waits = outcome.send(Err(blocked()));
                         continue;
                     }
                     let stamped = self.outgoing.message(&topic, &data);
@@ -183,9 +174,4 @@ impl Publisher<'_> {
     fn is_blocked(&self) -> bool {
         *self.state.borrow() == State::Blocked
     }
-}
-
-pub(crate) fn is_blocked() -> BrokerError {
-    let context = "RabbitMQ takes no messages for now, most likely for want of memory or disk";
-    BrokerError::new(BrokerErrorKind::Blocked, context)
 }

@@ -14,12 +14,12 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     AmqpConfig,
-    beacon::Beacons,
-    broker::State,
+    beacon::{Asked, Beacons},
     consumer::Receiver,
     error::unavailable,
     link::{Link, Notice},
-    publisher::{Asked, Publisher, Request},
+    publisher::{Publisher, Request},
+    state::State,
 };
 
 /// The longest pause before the first attempt, and before a later one.

@@ -53,10 +53,8 @@ struct Member {
 
 impl Member {
     async fn join(url: &str) -> Self {
-        let config = AmqpConfig::from_url(url)
-            .unwrap()
-            .with_namespace("faults".parse().unwrap());
-        let broker = AmqpBroker::new(config).unwrap();
+        let config = AmqpConfig::builder(url).namespace("faults");
+        let broker = AmqpBroker::new(config.build().unwrap());
         let mut events = broker.events();
         let id = NodeId::random();
         let node = NodeInfo::new(id.clone(), Incarnation::random());
@@ -147,15 +145,15 @@ async fn fails_at_once(member: &Member) {
 
 #[tokio::test]
 async fn killed_and_restarted() {
-    let mut server = RabbitMq::start().await;
+    let mut server = RabbitMq::start().await.unwrap();
     let mut a = Member::join(&server.url()).await;
     let mut b = Member::join(&server.url()).await;
     for _ in 0..rounds(3).min(3) {
         talk(&mut a, &mut b).await;
-        server.kill();
+        server.kill().unwrap();
         futures::join!(a.until_down(), b.until_down());
         fails_at_once(&a).await;
-        server.restart().await;
+        server.restart().await.unwrap();
         futures::join!(a.until_up(), b.until_up());
     }
     talk(&mut a, &mut b).await;
@@ -163,21 +161,21 @@ async fn killed_and_restarted() {
 
 #[tokio::test]
 async fn stopped_and_continued() {
-    let server = RabbitMq::start().await;
+    let mut server = RabbitMq::start().await.unwrap();
     let mut a = Member::join(&server.url()).await;
     let mut b = Member::join(&server.url()).await;
     talk(&mut a, &mut b).await;
-    server.stop();
+    server.stop().unwrap();
     futures::join!(a.until_down(), b.until_down());
     fails_at_once(&a).await;
-    server.resume();
+    server.resume().unwrap();
     futures::join!(a.until_up(), b.until_up());
     talk(&mut a, &mut b).await;
 }
 
 #[tokio::test]
 async fn cut_off_by_the_network() {
-    let server = RabbitMq::start().await;
+    let server = RabbitMq::start().await.unwrap();
     let proxy = Proxy::start(server.port()).await;
     let through = server
         .url()
@@ -217,7 +215,7 @@ async fn cut_off_by_the_network() {
 
 #[tokio::test]
 async fn every_connection_closed_again_and_again_leaves_nothing_behind() {
-    let server = RabbitMq::start().await;
+    let server = RabbitMq::start().await.unwrap();
     let proxy = Proxy::start(server.port()).await;
     let through = server
         .url()
@@ -231,7 +229,7 @@ async fn every_connection_closed_again_and_again_leaves_nothing_behind() {
             a.until_down().await;
             a.until_up().await;
         } else {
-            server.close_connections().await;
+            server.close_connections().await.unwrap();
             futures::join!(a.until_down(), b.until_down());
             futures::join!(a.until_up(), b.until_up());
         }
@@ -257,11 +255,11 @@ fn held() -> (usize, usize) {
 
 #[tokio::test]
 async fn short_of_memory() {
-    let server = RabbitMq::start().await;
+    let server = RabbitMq::start().await.unwrap();
     let mut a = Member::join(&server.url()).await;
     let mut b = Member::join(&server.url()).await;
     talk(&mut a, &mut b).await;
-    server.block(true).await;
+    server.block(true).await.unwrap();
     // RabbitMQ says so to who publishes.
     let mut outcomes = vec![a.say("first").await];
     let blocked = |event: &BrokerEvent| *event == BrokerEvent::Blocked;
@@ -271,7 +269,7 @@ async fn short_of_memory() {
     assert!(start.elapsed() < Duration::from_secs(3));
     assert_eq!(outcomes[0], Err(BrokerErrorKind::Unknown), "not confirmed");
     assert_eq!(outcomes[1], Err(BrokerErrorKind::Blocked));
-    server.block(false).await;
+    server.block(false).await.unwrap();
     let unblocked = |event: &BrokerEvent| *event == BrokerEvent::Unblocked;
     a.until_event("being unblocked", NOTICED, unblocked).await;
     // What was on its way may come late; what is said now comes, too.
@@ -284,13 +282,13 @@ async fn short_of_memory() {
 
 #[tokio::test]
 async fn its_queue_deleted() {
-    let server = RabbitMq::start().await;
+    let server = RabbitMq::start().await.unwrap();
     let mut a = Member::join(&server.url()).await;
     let mut b = Member::join(&server.url()).await;
     talk(&mut a, &mut b).await;
-    let queues = server.queues().await;
+    let queues = server.queues().await.unwrap();
     let own = queues.iter().find(|q| q.contains(b.id.as_str())).unwrap();
-    server.delete_queue(own).await;
+    server.delete_queue(own).await.unwrap();
     b.until_down().await;
     b.until_up().await;
     talk(&mut a, &mut b).await;
@@ -298,7 +296,7 @@ async fn its_queue_deleted() {
 
 #[tokio::test]
 async fn poison_is_dropped_and_told_and_the_consumer_goes_on() {
-    let server = RabbitMq::start().await;
+    let server = RabbitMq::start().await.unwrap();
     let mut a = Member::join(&server.url()).await;
     let mut b = Member::join(&server.url()).await;
     let stranger = Connection::connect(&server.url(), ConnectionProperties::default()).await;
@@ -326,14 +324,13 @@ async fn poison_is_dropped_and_told_and_the_consumer_goes_on() {
 
 #[tokio::test]
 async fn what_overflows_a_queue_is_told_as_a_gap() {
-    let server = RabbitMq::start().await;
+    let server = RabbitMq::start().await.unwrap();
     let mut a = Member::join(&server.url()).await;
-    let small = AmqpConfig::from_url(&server.url())
-        .unwrap()
-        .with_namespace("faults".parse().unwrap())
-        .with_prefetch(1)
-        .with_queue_limits(10, 1 << 20);
-    let b = AmqpBroker::new(small).unwrap();
+    let small = AmqpConfig::builder(server.url())
+        .namespace("faults")
+        .prefetch(1)
+        .queue_limits(10, 1 << 20);
+    let b = AmqpBroker::new(small.build().unwrap());
     let mut events = b.events();
     let node = NodeInfo::new(NodeId::random(), Incarnation::random());
     let mut inbox = b.subscribe(node, &[Topic::All]).await.unwrap();
@@ -373,12 +370,10 @@ async fn what_overflows_a_queue_is_told_as_a_gap() {
 
 #[tokio::test]
 async fn what_can_not_be_healed_fails_at_the_start() {
-    let server = RabbitMq::start().await;
+    let server = RabbitMq::start().await.unwrap();
     let join = async |url: String, namespace: &str| {
-        let config = AmqpConfig::from_url(&url)
-            .unwrap()
-            .with_namespace(namespace.parse().unwrap());
-        let broker = AmqpBroker::new(config).unwrap();
+        let config = AmqpConfig::builder(url).namespace(namespace);
+        let broker = AmqpBroker::new(config.build().unwrap());
         let node = NodeInfo::new(NodeId::random(), Incarnation::random());
         let joined = within("joining", broker.subscribe(node, &[Topic::All])).await;
         joined.map(drop).map_err(|error| error.kind())
@@ -401,18 +396,15 @@ async fn what_can_not_be_healed_fails_at_the_start() {
 
     let nobody = format!(
         "amqp://127.0.0.1:{}",
-        realtime_testkit::servers::free_port()
+        realtime_testkit::servers::free_port().unwrap()
     );
     assert_eq!(join(nobody, "x").await, Err(BrokerErrorKind::Unavailable));
 
     // A locked-down user: the exchange must be there.
-    let config = AmqpConfig::from_url(&server.url()).unwrap();
+    let config = AmqpConfig::builder(server.url()).declares(false);
     let passive = |namespace: &str| {
-        let config = config
-            .clone()
-            .with_declares(false)
-            .with_namespace(namespace.parse().unwrap());
-        AmqpBroker::new(config).unwrap()
+        let config = config.clone().namespace(namespace);
+        AmqpBroker::new(config.build().unwrap())
     };
     let node = || NodeInfo::new(NodeId::random(), Incarnation::random());
     let missing = passive("missing").subscribe(node(), &[Topic::All]).await;
@@ -431,19 +423,16 @@ async fn what_can_not_be_healed_fails_at_the_start() {
 
 #[tokio::test]
 async fn the_next_url_is_tried_when_one_does_not_answer() {
-    let server = RabbitMq::start().await;
+    let server = RabbitMq::start().await.unwrap();
     let nobody = format!(
         "amqp://127.0.0.1:{}",
-        realtime_testkit::servers::free_port()
+        realtime_testkit::servers::free_port().unwrap()
     );
-    let config = AmqpConfig::from_url(&nobody)
-        .unwrap()
-        .url(&server.url())
-        .unwrap();
-    let broker = AmqpBroker::new(config).unwrap();
+    let config = AmqpConfig::builder(nobody).url(server.url());
+    let broker = AmqpBroker::new(config.build().unwrap());
     let node = NodeInfo::new(NodeId::random(), Incarnation::random());
     let _inbox = broker.subscribe(node, &[Topic::All]).await.unwrap();
-    server.close_connections().await;
+    server.close_connections().await.unwrap();
     until("it is back", async || {
         broker.publish(&Topic::All, Bytes::new()).await.is_ok()
     })

@@ -8,12 +8,12 @@ use realtime_testkit::servers::RabbitMq;
 
 realtime_testkit::broker_suite!(
     rabbitmq_passes_the_suite,
-    RabbitMq::start().await,
+    RabbitMq::start().await.unwrap(),
     |server: &RabbitMq| {
         static CLUSTER: AtomicU32 = AtomicU32::new(0);
         let cluster = format!("suite-{}", CLUSTER.fetch_add(1, Relaxed));
-        let config = AmqpConfig::from_url(&server.url()).unwrap();
-        let config = config.with_namespace(cluster.parse().unwrap());
-        move || AmqpBroker::new(config.clone()).unwrap()
+        let config = AmqpConfig::builder(server.url()).namespace(cluster);
+        let config = config.build().unwrap();
+        move || AmqpBroker::new(config.clone())
     }
 );

@@ -18,7 +18,8 @@ use realtime_core::{
 use tokio::sync::OnceCell;
 
 use crate::{
-    Builder, ErrorStage, Health, Session, StartError, StartErrorKind, Stats, lease, relay, session,
+    Builder, ErrorStage, Health, Link, Session, StartError, StartErrorKind, Stats, lease, relay,
+    session,
     shared::{Parts, Shared},
 };
 
@@ -83,13 +84,14 @@ impl Gateway {
         let undo = Undo(Some(shared));
         // Before presence is asked, so that nothing that happens to it is missed.
         lease::spawn(shared);
-        if let Err(error) = shared.presence.is_online(&IdentityKey::new("", "")).await {
-            if error.kind() == PresenceErrorKind::Config {
+        match shared.presence.is_online(&IdentityKey::new("", "")).await {
+            Ok(_nobody) => drop(shared.presence_link.turn(Link::Up)),
+            Err(error) if error.kind() == PresenceErrorKind::Config => {
                 let context = "presence is set up wrongly";
                 return Err(StartError::new(StartErrorKind::Presence, context).with_source(error));
             }
             // It is waited for as it is after an outage.
-            shared.report(ErrorStage::Presence, error, None);
+            Err(error) => shared.report(ErrorStage::Presence, error, None),
         }
         let events = shared.broker.events();
         let topics = [Topic::All, Topic::Node(shared.node.id.clone())];

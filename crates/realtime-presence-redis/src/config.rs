@@ -4,127 +4,293 @@ use std::{fmt, time::Duration};
 
 use fred::types::config::{Config, ServerConfig};
 use realtime_core::{Namespace, presence::PresenceError};
+use url::Url;
 
 use crate::error::invalid;
 
-/// Where Redis is, and how it is used. All but the URL has a default.
-///
-/// `Debug` shows no password.
+const DEFAULT_POOL_SIZE: usize = 4;
+const MAX_POOL_SIZE: usize = 64;
+const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
+const COMMAND_TIMEOUTS: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(60);
+
+/// What may stand in a URL's query.
+const PARAMETERS: [&str; 5] = [
+    "namespace",
+    "node",
+    "sentinelPassword",
+    "sentinelServiceName",
+    "sentinelUsername",
+];
+
+/// Where Redis is, and how it is used. `Debug` shows no password.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use realtime_presence_redis::RedisConfig;
 ///
-/// let config = RedisConfig::from_url("redis://rt:s3cret@localhost:6379/1?namespace=chat")?;
-/// assert_eq!(config.namespace().as_str(), "chat");
-/// assert!(!format!("{config:?}").contains("s3cret"));
+/// let config = RedisConfig::builder("redis://rt:secret@redis.internal:6379/2")
+///     .namespace("shop")
+///     .command_timeout(Duration::from_millis(500))
+///     .build()?;
+/// assert_eq!(config.namespace().as_str(), "shop");
+/// assert!(!format!("{config:?}").contains("secret"));
 /// # Ok::<(), realtime_core::presence::PresenceError>(())
 /// ```
 #[derive(Clone)]
-#[must_use]
 pub struct RedisConfig {
     pub(crate) redis: Config,
     pub(crate) namespace: Namespace,
-    pub(crate) connections: usize,
-    pub(crate) timeout: Duration,
+    pub(crate) pool_size: usize,
+    pub(crate) command_timeout: Duration,
 }
 
 impl RedisConfig {
-    /// For the Redis at this URL:
-    /// - `redis://user:password@host:port/database`, one server;
-    /// - `redis-cluster://user:password@host:port?node=host2:port2`, a cluster;
-    /// - `redis-sentinel://user:password@host:port?node=host2:port2&sentinelServiceName=main`.
+    /// Reads a URL; what it doesn't say has its default.
     ///
-    /// With the feature `rustls`, the scheme may be `rediss`, `rediss-cluster` or
-    /// `rediss-sentinel`. `?namespace=` keeps clusters that share a Redis apart; its default is
-    /// `realtime`, and all keys begin with `rt:{namespace}:`.
+    /// ```text
+    /// redis://[[user:]password@]host[:6379][/database][?namespace=realtime]
+    /// redis-cluster://[[user:]password@]host:port[?node=host:port&node=…]
+    /// redis-sentinel://[[user:]password@]host[:26379][/database]?sentinelServiceName=…
+    ///                  [&node=host:port…][&sentinelUsername=…][&sentinelPassword=…]
+    /// ```
+    ///
+    /// With `rediss` in place of `redis` it is spoken over TLS, which needs the feature `rustls`.
+    /// The namespace can be given in each of them.
     ///
     /// # Errors
-    /// Kind [`Config`](realtime_core::presence::PresenceErrorKind::Config) when it isn't such a
-    /// URL. The error shows no password.
-    pub fn from_url(url: &str) -> Result<Self, PresenceError> {
-        let split = Namespace::split_url(url);
-        let (url, namespace) = split.map_err(|e| invalid(e.to_string()))?;
-        let secure = url.starts_with("rediss");
-        if secure && !cfg!(feature = "rustls") {
-            let context = "rediss: needs the feature `rustls`; switch it on or use redis:";
-            return Err(invalid(context.to_owned()));
+    /// Kind [`Config`](realtime_core::presence::PresenceErrorKind::Config) when the URL isn't one
+    /// of these.
+    pub fn from_url(url: impl Into<String>) -> Result<Self, PresenceError> {
+        Self::builder(url).build()
+    }
+
+    /// Starts with a URL as [`from_url`](Self::from_url) reads it. What is set on the builder
+    /// wins.
+    pub fn builder(url: impl Into<String>) -> RedisConfigBuilder {
+        RedisConfigBuilder {
+            url: url.into(),
+            namespace: None,
+            pool_size: DEFAULT_POOL_SIZE,
+            command_timeout: DEFAULT_COMMAND_TIMEOUT,
+            #[cfg(feature = "rustls")]
+            root_certificates: None,
         }
-        let known = ["redis", "redis-cluster", "redis-sentinel"];
-        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-        let plain = scheme.replacen("rediss", "redis", 1);
-        // The reason may quote the URL, and with it the password.
-        let parsed = Config::from_url(&url).ok();
-        let Some(redis) = parsed.filter(|_| known.contains(&plain.as_str())) else {
-            let context = "expected a URL such as redis://user:password@host:6379/0; got \
-                           something else";
-            return Err(invalid(context.to_owned()));
-        };
-        Ok(Self {
-            redis,
-            namespace,
-            connections: 4,
-            timeout: Duration::from_secs(1),
-        })
     }
 
-    /// Keeps clusters that share a Redis apart. Default `realtime`.
-    pub fn with_namespace(mut self, namespace: Namespace) -> Self {
-        self.namespace = namespace;
-        self
-    }
-
-    /// How many connections are held, to each server. 1 to 64; default 4.
-    pub fn with_connections(mut self, connections: usize) -> Self {
-        self.connections = connections;
-        self
-    }
-
-    /// How long a command may take. 50 ms to 30 s; default 1 s.
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// The namespace.
+    /// What all keys of this presence start with, after `rt:`.
     #[must_use]
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 
-    pub(crate) fn validate(&self) -> Result<(), PresenceError> {
-        let connections = self.connections;
-        if !(1..=64).contains(&connections) {
-            let got = format!("connections: expected 1 to 64; got {connections}");
-            return Err(invalid(got));
-        }
-        let timeout = self.timeout;
-        if timeout < Duration::from_millis(50) || timeout > Duration::from_secs(30) {
-            return Err(invalid(format!(
-                "timeout: expected 50 ms to 30 s; got {timeout:?}"
-            )));
-        }
-        Ok(())
+    /// Whether the servers form a cluster.
+    pub(crate) fn is_clustered(&self) -> bool {
+        self.redis.server.is_clustered()
     }
 }
 
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, servers) = match &self.redis.server {
-            ServerConfig::Centralized { server } => ("server", vec![server.to_string()]),
-            ServerConfig::Clustered { hosts, .. } => {
-                ("cluster", hosts.iter().map(ToString::to_string).collect())
-            }
-            ServerConfig::Sentinel { hosts, .. } => {
-                ("sentinel", hosts.iter().map(ToString::to_string).collect())
-            }
-        };
+        let hosts = self.redis.server.hosts();
+        let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
         f.debug_struct("RedisConfig")
-            .field(kind, &servers)
+            .field("hosts", &hosts)
+            .field("clustered", &self.is_clustered())
+            .field("tls", &self.redis.uses_tls())
             .field("database", &self.redis.database)
+            .field("password", &self.redis.password.as_ref().map(|_| "…"))
             .field("namespace", &self.namespace)
-            .field("connections", &self.connections)
-            .field("timeout", &self.timeout)
+            .field("pool_size", &self.pool_size)
+            .field("command_timeout", &self.command_timeout)
             .finish()
+    }
+}
+
+/// Makes a [`RedisConfig`]. `Debug` shows no password.
+#[derive(Clone)]
+#[must_use]
+pub struct RedisConfigBuilder {
+    url: String,
+    namespace: Option<String>,
+    pool_size: usize,
+    command_timeout: Duration,
+    #[cfg(feature = "rustls")]
+    root_certificates: Option<Vec<u8>>,
+}
+
+impl RedisConfigBuilder {
+    /// What all keys start with, after `rt:`, so that several gateways share one Redis: 1 to 64
+    /// ASCII letters, digits, `-`, `_` or `.`. Default `realtime`.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// How many connections are held, 1 to 64. Default 4.
+    pub fn pool_size(mut self, connections: usize) -> Self {
+        self.pool_size = connections;
+        self
+    }
+
+    /// How long a command may take, 10 ms to 60 s; a batch is made of many. Default 1 s.
+    pub fn command_timeout(mut self, timeout: Duration) -> Self {
+        self.command_timeout = timeout;
+        self
+    }
+
+    /// Trusts these certificates, in PEM, in place of the system's, for a `rediss:` URL.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates = Some(pem.into());
+        self
+    }
+
+    /// Checks everything. Opens no connection.
+    ///
+    /// # Errors
+    /// Kind [`Config`](realtime_core::presence::PresenceErrorKind::Config), saying which value was
+    /// not as expected.
+    pub fn build(self) -> Result<RedisConfig, PresenceError> {
+        let url = Url::parse(&self.url)
+            .map_err(|e| invalid(format!("expected a redis: URL; got none that parses: {e}")))?;
+        let (plain, tls) = plain_url(&url)?;
+        let mut redis = Config::from_url(&plain).map_err(|e| {
+            // Its text may hold parts of the URL.
+            invalid(format!(
+                "expected the URL of a Redis server, cluster or sentinel, with host, port, database \
+                 and service name where they belong; got one with a fault ({:?})",
+                e.kind()
+            ))
+        })?;
+        without_brackets(&mut redis.server);
+        if tls {
+            self.use_tls(&mut redis)?;
+        } else {
+            self.refuse_certificates()?;
+        }
+        let namespace = match &self.namespace {
+            Some(namespace) => Some(namespace.clone()),
+            None => parameter(&url, "namespace")?,
+        };
+        let namespace = namespace.map(|namespace| namespace.parse()).transpose();
+        let namespace = namespace.map_err(|_| {
+            // What it got may be a part of the URL that was meant as something else.
+            invalid("expected a namespace of 1 to 64 ASCII letters, digits, '-', '_' or '.'")
+        })?;
+        if !(1..=MAX_POOL_SIZE).contains(&self.pool_size) {
+            return Err(invalid(format!(
+                "expected a pool size of 1 to {MAX_POOL_SIZE}; got {}",
+                self.pool_size
+            )));
+        }
+        if !COMMAND_TIMEOUTS.contains(&self.command_timeout) {
+            return Err(invalid(format!(
+                "expected a command timeout of {COMMAND_TIMEOUTS:?}; got {:?}",
+                self.command_timeout
+            )));
+        }
+        Ok(RedisConfig {
+            redis,
+            namespace: namespace.unwrap_or_default(),
+            pool_size: self.pool_size,
+            command_timeout: self.command_timeout,
+        })
+    }
+
+    #[cfg(feature = "rustls")]
+    fn use_tls(&self, redis: &mut Config) -> Result<(), PresenceError> {
+        redis.tls = Some(crate::tls::connector(self.root_certificates.as_deref())?);
+        Ok(())
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    #[allow(clippy::unused_self, reason = "it has a use with the feature")]
+    fn use_tls(&self, _: &mut Config) -> Result<(), PresenceError> {
+        Err(invalid(
+            "a rediss: URL needs the feature `rustls` of realtime-presence-redis",
+        ))
+    }
+
+    fn refuse_certificates(&self) -> Result<(), PresenceError> {
+        #[cfg(feature = "rustls")]
+        if self.root_certificates.is_some() {
+            return Err(invalid(
+                "root certificates were given for a redis: URL; use rediss: to speak TLS",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RedisConfigBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisConfigBuilder")
+            .field("namespace", &self.namespace)
+            .field("pool_size", &self.pool_size)
+            .field("command_timeout", &self.command_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The URL with a scheme that says nothing of TLS, and whether it did.
+fn plain_url(url: &Url) -> Result<(String, bool), PresenceError> {
+    let (plain, tls) = match url.scheme() {
+        "redis" | "redis-cluster" | "redis-sentinel" => (url.scheme().to_owned(), false),
+        "rediss" | "rediss-cluster" | "rediss-sentinel" => {
+            (url.scheme().replacen("rediss", "redis", 1), true)
+        }
+        other => {
+            return Err(invalid(format!(
+                "expected the scheme redis, rediss, or one of these with -cluster or -sentinel; \
+                 got {other:?}"
+            )));
+        }
+    };
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(invalid("expected a redis: URL with a host; got none"));
+    }
+    if plain == "redis-cluster" && !matches!(url.path(), "" | "/") {
+        return Err(invalid(
+            "a cluster has no databases; leave the URL's path out",
+        ));
+    }
+    for (name, _) in url.query_pairs() {
+        if !PARAMETERS.contains(&&*name) {
+            return Err(invalid(format!(
+                "expected only {} in the URL's query; got another name of {} bytes",
+                PARAMETERS.join(", "),
+                name.len()
+            )));
+        }
+    }
+    let rest = &url.as_str()[url.scheme().len()..];
+    Ok((format!("{plain}{rest}"), tls))
+}
+
+fn parameter(url: &Url, name: &str) -> Result<Option<String>, PresenceError> {
+    let mut values = url.query_pairs().filter(|(n, _)| n == name);
+    let value = values.next().map(|(_, value)| value.into_owned());
+    if values.next().is_some() {
+        return Err(invalid(format!(
+            "expected {name} once in the URL; got it twice"
+        )));
+    }
+    Ok(value)
+}
+
+/// An IPv6 address stands in brackets in a URL, and nowhere else.
+fn without_brackets(server: &mut ServerConfig) {
+    let bare = |host: &str| host.trim_matches(['[', ']']).into();
+    match server {
+        ServerConfig::Centralized { server } => server.host = bare(&server.host),
+        ServerConfig::Clustered { hosts, .. } | ServerConfig::Sentinel { hosts, .. } => {
+            for server in hosts {
+                server.host = bare(&server.host);
+            }
+        }
     }
 }
 
@@ -135,28 +301,67 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nonsense_is_refused_without_the_password() {
+    fn urls_are_read() {
+        let config = RedisConfig::from_url("redis://u:s3cret@h:7/2?namespace=shop").unwrap();
+        assert_eq!(config.namespace().as_str(), "shop");
+        assert_eq!(config.redis.database, Some(2));
+        assert_eq!(config.redis.username.as_deref(), Some("u"));
+        assert_eq!(config.redis.password.as_deref(), Some("s3cret"));
+        assert_eq!(config.redis.server.hosts()[0].to_string(), "h:7");
+        let shown = format!("{config:?} {:?}", RedisConfig::builder("redis://:s3cret@h"));
+        assert!(!shown.contains("s3cret"), "{shown}");
+        let config = RedisConfig::from_url("redis://h").unwrap();
+        assert_eq!(
+            (config.namespace().as_str(), config.pool_size),
+            ("realtime", 4)
+        );
+        assert_eq!(config.redis.server.hosts()[0].port, 6379);
+        let config = RedisConfig::from_url("redis://[::1]:7").unwrap();
+        assert_eq!(&*config.redis.server.hosts()[0].host, "::1");
+        let config = RedisConfig::from_url("redis-cluster://a:1?node=b:2&namespace=n").unwrap();
+        assert!(config.is_clustered() && config.redis.server.hosts().len() == 2);
+        let sentinel = "redis-sentinel://:pw@a:1/3?sentinelServiceName=main&sentinelPassword=x";
+        let config = RedisConfig::from_url(sentinel).unwrap();
+        assert!(config.redis.server.is_sentinel());
+        let config = RedisConfig::builder("redis://h?namespace=a").namespace("b");
+        assert_eq!(config.build().unwrap().namespace().as_str(), "b");
+    }
+
+    #[test]
+    fn nonsense_is_refused_without_showing_secrets() {
         let urls = [
             "",
+            "h:6379",
             "http://u:s3cret@h",
-            "redis://u:s3cret@h:port",
-            "redis://u:s3cret@h?namespace=a b",
-            #[cfg(not(feature = "rustls"))]
-            "rediss://u:s3cret@h",
+            "redis://",
+            "redis://u:s3cret@h/x",
+            "redis://u:s3cret@h/999",
+            "redis://u:s3cret@h?s3cret=1",
+            "redis://u:s3cret@h?namespace=",
+            "redis://u:s3cret@h?namespace=s3cret%20",
+            "redis://u:s3cret@h?namespace=a&namespace=b",
+            "redis-cluster://u:s3cret@h:1/1",
+            "redis-cluster://u:s3cret@h:1?node=s3cret",
+            "redis-sentinel://u:s3cret@h",
         ];
         for url in urls {
             let error = RedisConfig::from_url(url).unwrap_err();
-            assert_eq!(error.kind(), PresenceErrorKind::Config);
-            assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+            assert_eq!(error.kind(), PresenceErrorKind::Config, "{url}");
+            assert!(!error.is_transient());
+            assert!(!format!("{error:?}").contains("s3cret"), "{url}: {error:?}");
         }
-        let config = || RedisConfig::from_url("redis://u:s3cret@h").unwrap();
-        for (config, name) in [
-            (config().with_connections(0), "connections"),
-            (config().with_timeout(Duration::ZERO), "timeout"),
-        ] {
-            let error = config.validate().unwrap_err();
-            assert!(error.to_string().starts_with(name), "{error}");
-            assert!(!format!("{config:?}").contains("s3cret"));
-        }
+        let builder = || RedisConfig::builder("redis://h");
+        assert!(builder().pool_size(0).build().is_err());
+        assert!(builder().pool_size(65).build().is_err());
+        assert!(builder().command_timeout(Duration::ZERO).build().is_err());
+        assert!(builder().namespace("a b").build().is_err());
+        assert!(builder().namespace("a".repeat(65)).build().is_err());
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    #[test]
+    fn tls_names_the_feature_that_it_needs() {
+        let error = RedisConfig::from_url("rediss://h").unwrap_err();
+        assert!(error.to_string().contains("`rustls`"), "{error}");
     }
 }

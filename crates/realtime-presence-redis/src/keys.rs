@@ -1,26 +1,84 @@
-//! The names of an identity's keys.
+//! The names of what is stored in Redis.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use realtime_core::IdentityKey;
 
-use fred::types::Key;
-use realtime_core::{IdentityKey, Namespace};
-
-/// The leases and the records of an identity.
-///
-/// In braces is what a cluster chooses the slot by. The tenant's length stands before it, so that
-/// `a:b`, `c` and `a`, `b:c` differ.
-pub(crate) fn of(namespace: &Namespace, identity: &IdentityKey) -> [Key; 2] {
-    let (tenant, id) = (identity.tenant(), identity.id());
-    let base = format!("rt:{namespace}:{{{}:{tenant}:{id}}}", tenant.len());
-    [
-        Key::from(format!("{base}:l")),
-        Key::from(format!("{base}:r")),
-    ]
+/// Makes the keys of one namespace.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    prefix: String,
 }
 
-/// Which of so many connections an identity's commands go through, so that they keep their order.
-pub(crate) fn connection(identity: &IdentityKey, connections: usize) -> usize {
-    let mut hasher = DefaultHasher::new();
-    identity.hash(&mut hasher);
-    (hasher.finish() % connections.max(1) as u64) as usize
+/// The two keys of an identity, on one node of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct IdentityKeys {
+    pub(crate) leases: String,
+    pub(crate) sessions: String,
+}
+
+impl Keys {
+    pub(crate) fn new(namespace: &str) -> Self {
+        Self {
+            prefix: format!("rt:{namespace}:presence"),
+        }
+    }
+
+    /// The length of the tenant stands before it, so that no two identities share a name. It also
+    /// keeps the hash tag from being empty, which a cluster wouldn't take for one.
+    pub(crate) fn of(&self, identity: &IdentityKey) -> IdentityKeys {
+        let (prefix, tenant, id) = (&self.prefix, identity.tenant(), identity.id());
+        let tagged = format!("{prefix}:{{{}:{tenant}:{id}}}", tenant.len());
+        IdentityKeys {
+            leases: format!("{tagged}:leases"),
+            sessions: format!("{tagged}:sessions"),
+        }
+    }
+
+    /// A key that is written to see whether writing works.
+    pub(crate) fn probe(&self) -> String {
+        format!("{}:probe", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_identities_share_a_key() {
+        let pairs = [
+            ("a|b", "c"),
+            ("a", "b|c"),
+            ("a:b", "c"),
+            ("a", "b:c"),
+            ("", "a:b:c"),
+            ("1:a", "b"),
+            ("}", "{"),
+            ("", "}:leases"),
+            ("", "}:sessions"),
+        ];
+        let keys = Keys::new("n");
+        let all: HashSet<_> = pairs
+            .iter()
+            .map(|(tenant, id)| keys.of(&IdentityKey::new(*tenant, *id)))
+            .flat_map(|keys| [keys.leases, keys.sessions])
+            .collect();
+        assert_eq!(all.len(), 2 * pairs.len());
+        assert!(all.iter().all(|key| key.starts_with("rt:n:presence:{")));
+    }
+
+    #[test]
+    fn both_keys_of_an_identity_have_one_hash_tag() {
+        for (tenant, id) in [("a", "b"), ("", ""), ("}", "{"), ("{", "}"), ("{}", "x")] {
+            let keys = Keys::new("n").of(&IdentityKey::new(tenant, id));
+            // What is between the first brace and the first closing one after it is hashed.
+            let tag = |key: &str| {
+                let (_, rest) = key.split_once('{').unwrap();
+                rest.split_once('}').unwrap().0.to_owned()
+            };
+            assert_eq!(tag(&keys.leases), tag(&keys.sessions));
+            assert!(!tag(&keys.leases).is_empty());
+        }
+    }
 }

@@ -1,37 +1,56 @@
-//! Remembers in Redis who is online at the `realtime` gateway, for many nodes.
-//!
-//! ```text
-//!   rt:{namespace}:{…tenant…id…}:l    sorted set   session ─► end of its lease in ms
-//!   rt:{namespace}:{…tenant…id…}:r    hash         session ─► its record, as JSON
-//! ```
-//!
-//! Both keys of an identity lie in one slot of a cluster, and both end with the longest lease, so
-//! that "is somebody online?" is one `EXISTS`. What changes them is Lua: atomic, idempotent, and by
-//! the server's clock. A node that crashed needs no cleaning up after: its leases end.
+//! Presence of the `realtime` gateway in Redis: who is online, on all nodes, under leases.
 //!
 //! ```no_run
-//! use realtime_presence_redis::{RedisConfig, RedisPresence};
+//! use realtime_core::{IdentityKey, presence::Presence};
+//! use realtime_presence_redis::RedisPresence;
 //!
-//! # fn main() -> Result<(), realtime_core::presence::PresenceError> {
-//! let config = RedisConfig::from_url("redis://user:password@redis:6379/0?namespace=chat")?;
-//! let presence = RedisPresence::new(config)?;
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! // Opens no connection yet: the first call does.
+//! let presence = RedisPresence::from_url("redis://rt:secret@redis.internal/?namespace=shop")?;
+//! if presence.is_online(&IdentityKey::new("acme", "ann")).await? {
+//!     println!("Ann is online");
+//! }
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # Features
-//! - `rustls`: URLs with the scheme `rediss:`, TLS with ring.
-
+//! # What is stored
+//! ```text
+//! rt:shop:presence:{4:acme:ann}:leases     sorted set   session ─► end of its lease, ms
+//! rt:shop:presence:{4:acme:ann}:sessions   hash         session ─► its SessionInfo, JSON
+//! ```
+//! `shop` is the namespace, `acme` the tenant with its length before it, `ann` the id. The braces
+//! are Redis Cluster's hash tag, so that both keys live on one node. Both expire with the longest lease: whether somebody is online is one `EXISTS`. All
+//! writes are Lua scripts, atomic and idempotent, and only the server's clock counts. Everything
+//! fits in the access rules `~rt:* +@all -@dangerous`.
+//!
+//! # When Redis fails
+//! Every command is answered or fails within [`command_timeout`], 1 s unless it is set, with an
+//! error that [`is_transient`] where it may heal. Each connection of the pool is watched: one that
+//! ends, or doesn't answer three checks in a row, a second apart, is replaced by a new one, with
+//! pauses from 100 ms to 2 s. [`events`] tells when the store is down and when it is up again. It
+//! counts as down, too, while it answers but can't be written to: out of memory, read-only,
+//! loading, no permission. To see that, a check writes the key `rt:shop:presence:probe`, for a
+//! second; in a cluster each master is sent a `PING` instead.
+//!
+//! A command that timed out may still be carried out, so a session can come back after it was
+//! unregistered. Its lease ends it: give one.
+//!
+//! [`command_timeout`]: RedisConfigBuilder::command_timeout
+//! [`is_transient`]: realtime_core::presence::PresenceError::is_transient
+//! [`events`]: realtime_core::presence::Presence::events
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod config;
 mod error;
+mod health;
 mod keys;
 mod pool;
 mod presence;
-mod record;
 mod scripts;
+#[cfg(feature = "rustls")]
+mod tls;
 mod watchdog;
 
-pub use config::RedisConfig;
+pub use config::{RedisConfig, RedisConfigBuilder};
 pub use presence::RedisPresence;

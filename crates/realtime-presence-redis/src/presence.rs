@@ -1,144 +1,165 @@
-//! The store itself: what the gateway calls.
+//! The trait, on scripts and one `EXISTS`.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    fmt,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, SystemTime},
 };
 
-use fred::interfaces::KeysInterface;
+use fred::{
+    error::{Error, ErrorKind},
+    interfaces::KeysInterface,
+    types::Value,
+};
 use futures::{StreamExt, TryStreamExt, stream};
 use realtime_core::{
-    Events, IdentityKey, SessionId,
-    presence::{
-        Presence, PresenceError, PresenceErrorKind, PresenceEvent, PresenceEvents, Registered,
-        SessionInfo, SessionKey,
-    },
+    IdentityKey, SessionId,
+    presence::{Presence, PresenceError, PresenceEvents, Registered, SessionInfo, SessionKey},
 };
-use tokio::task::JoinHandle;
 
 use crate::{
-    RedisConfig,
-    error::{closed, failed},
-    keys,
+    config::RedisConfig,
+    keys::Keys,
     pool::Pool,
-    record,
-    scripts::{self, REGISTER, RENEW, SESSIONS, SESSIONS_PER_CALL, UNREGISTER},
-    watchdog,
+    scripts::{REGISTER, RENEW, SESSIONS, Script, UNREGISTER},
 };
 
-/// How many identities of one batch are under way at once.
-const AT_ONCE: usize = 256;
+/// How many sessions of one identity a script takes; it blocks the server meanwhile.
+const SESSIONS_A_CALL: usize = 100;
 
-/// Presence in Redis: one server, Sentinel or Cluster.
+/// How many commands of one batch are under way.
+const CALLS_AT_ONCE: usize = 128;
+
+/// Longer leases are cut to this many ms, some 35,000 years.
+const LONGEST_LEASE: u64 = 1 << 50;
+
+/// Remembers in Redis which sessions are online.
 ///
-/// Making one opens no connection: the first call does. While Redis is away every call fails
-/// within a second, and connections are tried again every 2 s at the most.
-#[derive(Debug)]
+/// Building one opens no connection: the first call does, [`events`](Presence::events) on a Tokio
+/// runtime included, and the connections live on the runtime of that call. They end with
+/// [`close`](Presence::close), or when this is dropped. See the [crate's page](crate) for what is
+/// stored, and for what happens when Redis fails.
 pub struct RedisPresence {
-    config: RedisConfig,
-    events: Arc<Events<PresenceEvent>>,
-    link: Mutex<Link>,
+    pool: Pool,
+    keys: Keys,
+    corrupt: AtomicU64,
 }
 
+/// Sessions of one identity that go in one call, by their place in the question.
 #[derive(Debug)]
-enum Link {
-    Idle,
-    Open {
-        pool: Arc<Pool>,
-        watchdog: JoinHandle<()>,
-    },
-    Closed,
+struct Group {
+    identity: IdentityKey,
+    places: Vec<usize>,
 }
 
 impl RedisPresence {
-    /// A store that is not connected yet.
+    /// Presence in the Redis of this configuration.
+    #[must_use]
+    pub fn new(config: RedisConfig) -> Self {
+        Self {
+            keys: Keys::new(config.namespace().as_str()),
+            pool: Pool::new(config),
+            corrupt: AtomicU64::new(0),
+        }
+    }
+
+    /// Presence in the Redis at this URL; see [`RedisConfig::from_url`] for its forms.
     ///
     /// # Errors
-    /// Kind [`Config`](PresenceErrorKind::Config), naming the setting.
-    pub fn new(config: RedisConfig) -> Result<Self, PresenceError> {
-        config.validate()?;
-        Ok(Self {
-            config,
-            events: Arc::default(),
-            link: Mutex::new(Link::Idle),
-        })
+    /// When the URL can't be read.
+    pub fn from_url(url: impl Into<String>) -> Result<Self, PresenceError> {
+        RedisConfig::from_url(url).map(Self::new)
     }
 
-    fn link(&self) -> MutexGuard<'_, Link> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &RedisConfig {
+        self.pool.config()
     }
 
-    fn pool(&self) -> Result<Arc<Pool>, PresenceError> {
-        let mut link = self.link();
-        match &*link {
-            Link::Open { pool, .. } => Ok(Arc::clone(pool)),
-            Link::Closed => Err(closed()),
-            Link::Idle => {
-                let (pool, connected) = Pool::open(&self.config)?;
-                let events = Arc::clone(&self.events);
-                let watched = watchdog::watch(Arc::clone(&pool), connected, events);
-                *link = Link::Open {
-                    pool: Arc::clone(&pool),
-                    watchdog: tokio::spawn(watched),
-                };
-                Ok(pool)
-            }
-        }
+    /// How many records were skipped since the start because they couldn't be read: something
+    /// else wrote under the keys of this namespace.
+    #[must_use]
+    pub fn corrupt_records(&self) -> u64 {
+        self.corrupt.load(Relaxed)
     }
 
-    /// Runs a script for each identity of a batch, and collects what they return.
-    async fn each<T: Send, R: fred::types::FromValue + Send>(
+    async fn script(
         &self,
-        what: &'static str,
-        script: &fred::types::scripts::Script,
-        batches: Vec<(IdentityKey, Vec<T>)>,
-        arguments: impl Fn(&[T]) -> Result<Vec<String>, PresenceError>,
-    ) -> Result<Vec<(IdentityKey, Vec<T>, R)>, PresenceError> {
-        let pool = self.pool()?;
-        let calls = batches.into_iter().map(|(identity, batch)| {
-            let arguments = arguments(&batch);
-            let pool = &pool;
-            async move {
-                let arguments = arguments?;
-                let (client, _place) = pool.client(&identity).await?;
-                let keys = keys::of(&self.config.namespace, &identity);
-                let result = scripts::run(script, client, keys, arguments).await;
-                Ok((identity, batch, result.map_err(|e| failed(what, e))?))
-            }
-        });
-        stream::iter(calls)
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await
+        script: &Script,
+        identity: &IdentityKey,
+        arguments: Vec<Value>,
+    ) -> Result<Value, PresenceError> {
+        let call = self.pool.call(identity).await?;
+        let answer = script.run(&call, self.keys.of(identity), arguments).await;
+        answer.map_err(|e| self.pool.error(e))
     }
-}
 
-/// Milliseconds, where 0 means that there is no lease.
-fn ms(ttl: Option<Duration>) -> String {
-    let ms = ttl.map_or(0, |ttl| ttl.as_millis().max(1));
-    ms.to_string()
-}
-
-/// What one call may name, by identity and in order.
-fn batches<T>(all: impl IntoIterator<Item = (IdentityKey, T)>) -> Vec<(IdentityKey, Vec<T>)> {
-    let mut full = Vec::new();
-    let mut open: HashMap<IdentityKey, Vec<T>> = HashMap::new();
-    for (identity, one) in all {
-        let batch = open.entry(identity.clone()).or_default();
-        batch.push(one);
-        if batch.len() == SESSIONS_PER_CALL {
-            full.push((identity, std::mem::take(batch)));
+    async fn register_group(
+        &self,
+        group: Group,
+        sessions: &[SessionInfo],
+        ttl: Option<Duration>,
+    ) -> Result<(Vec<usize>, Option<SystemTime>), PresenceError> {
+        let mut arguments = vec![lease(ttl)];
+        for info in group.places.iter().filter_map(|place| sessions.get(*place)) {
+            arguments.push(info.session_id.to_string().into());
+            arguments.push(encode(info).map_err(|e| self.pool.error(e))?);
         }
+        let answer = self.script(&REGISTER, &group.identity, arguments).await?;
+        let ends = answer.convert::<i64>().map_err(|e| self.pool.error(e))?;
+        Ok((group.places, u64::try_from(ends).ok().map(time)))
     }
-    full.extend(open.into_iter().filter(|(_, batch)| !batch.is_empty()));
-    full
+
+    async fn unregister_group(
+        &self,
+        group: Group,
+        sessions: &[SessionKey],
+    ) -> Result<(), PresenceError> {
+        let arguments = ids(&group, sessions).collect();
+        self.script(&UNREGISTER, &group.identity, arguments).await?;
+        Ok(())
+    }
+
+    /// The places of those that are not there any more.
+    async fn renew_group(
+        &self,
+        group: Group,
+        sessions: &[SessionKey],
+        ttl: Option<Duration>,
+    ) -> Result<Vec<usize>, PresenceError> {
+        let mut arguments = vec![lease(ttl)];
+        arguments.extend(ids(&group, sessions));
+        let answer = self.script(&RENEW, &group.identity, arguments).await?;
+        let unknown = answer.convert::<Vec<usize>>();
+        let unknown = unknown.map_err(|e| self.pool.error(e))?;
+        let place = |position: usize| group.places.get(position.checked_sub(1)?).copied();
+        Ok(unknown.into_iter().filter_map(place).collect())
+    }
+
+    /// Reads a session with its lease's end, where it is one.
+    fn read(&self, identity: &IdentityKey, found: &[Value]) -> Option<SessionInfo> {
+        let info = decode(identity, found);
+        if info.is_none() {
+            self.corrupt.fetch_add(1, Relaxed);
+            tracing::warn!(
+                target: "realtime::presence",
+                namespace = %self.config().namespace(),
+                "skipped a record that presence didn't write"
+            );
+        }
+        info
+    }
 }
 
-fn ids(keys: &[SessionKey]) -> Vec<(IdentityKey, SessionId)> {
-    keys.iter()
-        .map(|key| (key.identity.clone(), key.session))
-        .collect()
+impl fmt::Debug for RedisPresence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisPresence")
+            .field("config", self.config())
+            .field("corrupt_records", &self.corrupt_records())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Presence for RedisPresence {
@@ -147,39 +168,34 @@ impl Presence for RedisPresence {
         sessions: &[SessionInfo],
         ttl: Option<Duration>,
     ) -> Result<Vec<Registered>, PresenceError> {
-        let infos = sessions.iter().map(|info| (info.identity(), info));
-        let arguments = |batch: &[&SessionInfo]| {
-            let mut arguments = vec![ms(ttl)];
-            for info in batch {
-                arguments.push(info.session_id.to_string());
-                arguments.push(record::write(info).map_err(|e| {
-                    let context = "a session could not be written as JSON";
-                    PresenceError::new(PresenceErrorKind::Corrupt, context).with_source(e)
-                })?);
-            }
-            Ok(arguments)
-        };
-        let what = "register sessions";
-        let done: Vec<(_, _, i64)> = self
-            .each(what, &REGISTER, batches(infos), arguments)
-            .await?;
-        let ends: HashMap<SessionId, i64> = done
+        let groups = groups(sessions.iter().map(SessionInfo::identity));
+        let calls: Vec<_> = groups
             .into_iter()
-            .flat_map(|(_, batch, ends)| batch.into_iter().map(move |i| (i.session_id, ends)))
+            .map(|group| self.register_group(group, sessions, ttl))
             .collect();
-        let registered = |info: &SessionInfo| {
-            let ends = ends.get(&info.session_id).copied();
-            let ends = ends.and_then(|ends| u64::try_from(ends).ok());
-            Registered::new(info.session_id, ends.map(record::time))
-        };
-        Ok(sessions.iter().map(registered).collect())
+        let mut ends = vec![None; sessions.len()];
+        let mut answers = stream::iter(calls).buffered(CALLS_AT_ONCE);
+        while let Some((places, end)) = answers.try_next().await? {
+            for place in places {
+                if let Some(known) = ends.get_mut(place) {
+                    *known = end;
+                }
+            }
+        }
+        let registered = sessions.iter().zip(ends);
+        Ok(registered
+            .map(|(info, end)| Registered::new(info.session_id, end))
+            .collect())
     }
 
     async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
-        let arguments = |batch: &[SessionId]| Ok(batch.iter().map(ToString::to_string).collect());
-        let (what, batches) = ("unregister sessions", batches(ids(sessions)));
-        let _done: Vec<(_, _, i64)> = self.each(what, &UNREGISTER, batches, arguments).await?;
-        Ok(())
+        let groups = groups(sessions.iter().map(|key| key.identity.clone()));
+        let calls: Vec<_> = groups
+            .into_iter()
+            .map(|group| self.unregister_group(group, sessions))
+            .collect();
+        let done = stream::iter(calls).buffered(CALLS_AT_ONCE);
+        done.try_for_each(|()| std::future::ready(Ok(()))).await
     }
 
     async fn renew(
@@ -187,67 +203,137 @@ impl Presence for RedisPresence {
         sessions: &[SessionKey],
         ttl: Option<Duration>,
     ) -> Result<Vec<SessionKey>, PresenceError> {
-        let arguments = |batch: &[SessionId]| {
-            let ids = batch.iter().map(ToString::to_string);
-            Ok(std::iter::once(ms(ttl)).chain(ids).collect())
-        };
-        let (what, batches) = ("renew leases", batches(ids(sessions)));
-        let done: Vec<(_, _, Vec<String>)> = self.each(what, &RENEW, batches, arguments).await?;
-        let unknown = done.into_iter().flat_map(|(identity, _, unknown)| {
-            let ids = unknown.into_iter().filter_map(|id| id.parse().ok());
-            ids.map(move |session| SessionKey {
-                identity: identity.clone(),
-                session,
-            })
-        });
-        Ok(unknown.collect())
+        let groups = groups(sessions.iter().map(|key| key.identity.clone()));
+        let calls: Vec<_> = groups
+            .into_iter()
+            .map(|group| self.renew_group(group, sessions, ttl))
+            .collect();
+        let unknown = stream::iter(calls).buffered(CALLS_AT_ONCE);
+        let mut unknown: Vec<usize> = unknown.try_concat().await?;
+        unknown.sort_unstable();
+        let key = |place: usize| sessions.get(place).cloned();
+        Ok(unknown.into_iter().filter_map(key).collect())
     }
 
     async fn sessions(&self, identity: &IdentityKey) -> Result<Vec<SessionInfo>, PresenceError> {
-        let one = vec![(identity.clone(), Vec::<()>::new())];
-        let what = "tell who is online";
-        let found: Vec<(_, _, Vec<String>)> =
-            self.each(what, &SESSIONS, one, |_| Ok(Vec::new())).await?;
-        let mut sessions = Vec::new();
-        for pair in found.iter().flat_map(|(_, _, found)| found.chunks_exact(2)) {
-            match record::read(&pair[0], &pair[1]) {
-                Some(info) => sessions.push(info),
-                None => tracing::warn!(
-                    target: "realtime::presence", bytes = pair[0].len(),
-                    "skipped a record that is not a session of this version",
-                ),
-            }
-        }
-        sessions.sort_by_key(|info| (info.connected_at, info.session_id));
-        Ok(sessions)
+        let answer = self.script(&SESSIONS, identity, Vec::new()).await?;
+        let found = answer.into_array();
+        let read = |found: &[Value]| self.read(identity, found);
+        let mut infos: Vec<_> = found.chunks(3).filter_map(read).collect();
+        infos.sort_by_key(|info| (info.connected_at, info.session_id));
+        Ok(infos)
     }
 
     async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
-        let pool = self.pool()?;
-        let (client, _place) = pool.client(identity).await?;
-        let [leases, _] = keys::of(&self.config.namespace, identity);
-        let found: Result<u64, _> = client.exists(leases).await;
-        Ok(found.map_err(|e| failed("tell who is online", e))? > 0)
+        let call = self.pool.call(identity).await?;
+        let leases = self.keys.of(identity).leases;
+        let exists = call.client().exists::<i64, _>(leases).await;
+        let exists = exists.map_err(|e| self.pool.error(e))?;
+        Ok(exists > 0)
     }
 
     fn events(&self) -> PresenceEvents {
-        PresenceEvents::new(self.events.subscribe())
+        self.pool.events()
     }
 
     async fn close(&self) {
-        let link = std::mem::replace(&mut *self.link(), Link::Closed);
-        if let Link::Open { pool, watchdog } = link {
-            watchdog.abort();
-            pool.close().await;
-        }
-        self.events.close();
+        self.pool.close().await;
     }
 }
 
-impl Drop for RedisPresence {
-    fn drop(&mut self) {
-        if let Link::Open { watchdog, .. } = &*self.link() {
-            watchdog.abort();
+/// Puts sessions of one identity together, in bounded pieces and in their order.
+fn groups(identities: impl Iterator<Item = IdentityKey>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut open: HashMap<IdentityKey, usize> = HashMap::new();
+    for (place, identity) in identities.enumerate() {
+        let group = open.get(&identity).and_then(|index| groups.get_mut(*index));
+        match group {
+            Some(group) if group.places.len() < SESSIONS_A_CALL => group.places.push(place),
+            _ => {
+                open.insert(identity.clone(), groups.len());
+                groups.push(Group {
+                    identity,
+                    places: vec![place],
+                });
+            }
         }
+    }
+    groups
+}
+
+fn ids(group: &Group, sessions: &[SessionKey]) -> impl Iterator<Item = Value> {
+    let key = |place: &usize| sessions.get(*place);
+    let keys = group.places.iter().filter_map(key);
+    keys.map(|key| key.session.to_string().into())
+}
+
+/// A lease in whole ms, at least one; -1 for none.
+fn lease(ttl: Option<Duration>) -> Value {
+    let Some(ttl) = ttl else {
+        return Value::Integer(-1);
+    };
+    let ms = ttl.as_nanos().div_ceil(1_000_000).max(1);
+    let ms = u64::try_from(ms)
+        .unwrap_or(LONGEST_LEASE)
+        .min(LONGEST_LEASE);
+    Value::Integer(ms.cast_signed())
+}
+
+/// The store's clock as a time.
+fn time(ms: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(ms)
+}
+
+/// The lease is kept beside the record, since it changes.
+fn encode(info: &SessionInfo) -> Result<Value, Error> {
+    let mut record = info.clone();
+    record.expires_at = None;
+    let record = serde_json::to_string(&record)
+        .map_err(|e| Error::new(ErrorKind::InvalidArgument, e.to_string()))?;
+    Ok(record.into())
+}
+
+fn decode(identity: &IdentityKey, found: &[Value]) -> Option<SessionInfo> {
+    let [session, ends, record] = found else {
+        return None;
+    };
+    let mut info: SessionInfo = serde_json::from_slice(record.as_bytes()?).ok()?;
+    let session: SessionId = session.as_bytes_str()?.parse().ok()?;
+    if info.session_id != session || info.identity() != *identity {
+        return None;
+    }
+    // The casts saturate: what isn't a sensible time comes from elsewhere.
+    let ends = ends.as_f64()?;
+    info.expires_at = ends.is_finite().then(|| time(ends as u64));
+    Some(info)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_cut_by_identity_and_size() {
+        let identity = |n: usize| IdentityKey::new("", (n % 2).to_string());
+        let groups = groups((0..500).map(identity));
+        let sizes: Vec<_> = groups.iter().map(|g| g.places.len()).collect();
+        assert_eq!(sizes, [100, 100, 100, 100, 50, 50]);
+        for group in &groups {
+            assert!(group.places.is_sorted());
+            assert!(
+                group
+                    .places
+                    .iter()
+                    .all(|place| identity(*place) == group.identity)
+            );
+        }
+    }
+
+    #[test]
+    fn leases_are_whole_and_bounded() {
+        assert_eq!(lease(None), Value::Integer(-1));
+        assert_eq!(lease(Some(Duration::ZERO)), Value::Integer(1));
+        assert_eq!(lease(Some(Duration::from_micros(1_001))), Value::Integer(2));
+        assert_eq!(lease(Some(Duration::MAX)), Value::Integer(1 << 50));
     }
 }

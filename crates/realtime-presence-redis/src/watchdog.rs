@@ -1,105 +1,267 @@
-//! Is Redis there? The client library finds out only when nothing is asked, so this asks.
+//! One connection, watched: made, checked each second, and replaced when it fails.
+//!
+//! The client's own recovery is not used. It doesn't notice a server that stopped answering while
+//! commands keep coming, and can't be told to while it is stuck in a write. A connection that
+//! fails is dropped with all that it holds, and another one is made.
 
 use std::{sync::Arc, time::Duration};
 
-use fred::{clients::Client, interfaces::ClientLike, types::config::Server};
-use futures::{
-    FutureExt, StreamExt,
-    stream::{self, FuturesUnordered},
+use fred::{
+    clients::Client,
+    error::{Error, ErrorKind},
+    interfaces::{ClientLike, KeysInterface},
+    types::{
+        Expiration,
+        config::{ConnectionConfig, PerformanceConfig},
+    },
 };
-use realtime_core::{Events, presence::PresenceEvent};
+use futures::future::try_join_all;
 use tokio::{
-    sync::broadcast,
-    time::{MissedTickBehavior, timeout},
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use crate::{
+    config::RedisConfig,
+    error::{cause_of, says},
+    health::Health,
+    keys::Keys,
+    pool::{Link, options},
 };
 
-use crate::pool::Pool;
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+const MISSES: u32 = 3;
 
-/// How often each connection is tried, and how long it may take to answer.
-const INTERVAL: Duration = Duration::from_secs(1);
-/// After how many failures in a row the store counts as down.
-const DOWN: u32 = 2;
-/// After how many a connection is made anew.
-const STUCK: u32 = 3;
+/// For one step of connecting, and for all of them: a cluster has many.
+const STEP_TIMEOUT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Watches until it is dropped, and tells of what it sees.
-pub(crate) async fn watch(
-    pool: Arc<Pool>,
-    connected: Vec<broadcast::Receiver<Server>>,
-    events: Arc<Events<PresenceEvent>>,
-) {
-    let mut reconnects = stream::select_all(connected.into_iter().map(|made| {
-        let made = stream::unfold(made, |mut made| async {
-            // Whether one was missed or not, there was one.
-            match made.recv().await {
-                Err(broadcast::error::RecvError::Closed) => None,
-                _ => Some(((), made)),
-            }
-        });
-        // The first is no reconnection.
-        made.skip(1).boxed()
-    }));
-    let mut failures = vec![0; pool.clients.len()];
-    let mut seen = Seen::Nothing;
-    let mut looks = tokio::time::interval(INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let again = tokio::select! {
-            _ = looks.tick() => false,
-            Some(()) = reconnects.next() => true,
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a connection is kept to a server that only reads: another one may be the master now.
+const READ_ONLY: Duration = Duration::from_secs(2);
+
+/// Watches one connection of the pool.
+pub(crate) struct Watchdog {
+    pub(crate) number: usize,
+    pub(crate) config: Arc<RedisConfig>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) link: watch::Sender<Link>,
+}
+
+struct Connection {
+    client: Client,
+    driver: Driver,
+}
+
+/// The task that drives a connection, which ends with it.
+struct Driver(Option<AbortOnDropHandle<Result<(), Error>>>);
+
+impl Driver {
+    /// Waits until the task has ended by itself, which says why.
+    async fn failed(&mut self) -> Error {
+        let gone = || Error::new(ErrorKind::IO, "the connection ended");
+        let Some(task) = &mut self.0 else {
+            return gone();
         };
-        while again && reconnects.next().now_or_never().flatten().is_some() {}
-        let asked: FuturesUnordered<_> = pool.clients.iter().enumerate().map(ask).collect();
-        let answers: Vec<_> = asked.collect().await;
-        for (at, error) in &answers {
-            failures[*at] = if error.is_none() {
-                0
-            } else {
-                failures[*at] + 1
-            };
-            if failures[*at] % STUCK == STUCK - 1 {
-                let anew = pool.clients[*at].force_reconnection();
-                let _bounded = timeout(INTERVAL, anew).await;
-            }
+        let ended = task.await;
+        self.0 = None;
+        match ended {
+            Ok(Err(error)) => error,
+            Ok(Ok(())) | Err(_) => gone(),
         }
-        let worst = failures.iter().copied().max().unwrap_or(0);
-        let cause = answers.into_iter().find_map(|(_, error)| error);
-        seen = match (seen, worst) {
-            // It went and came between two looks, and may have lost everything.
-            (Seen::Up, 0) if again => {
-                let cause = "the connection to Redis was lost for a moment".to_owned();
-                events.send(PresenceEvent::Down { cause });
-                events.send(PresenceEvent::Up);
-                Seen::Up
-            }
-            (Seen::Nothing | Seen::Down, 0) => {
-                tracing::info!(target: "realtime::presence", "Redis is up");
-                events.send(PresenceEvent::Up);
-                Seen::Up
-            }
-            (Seen::Nothing | Seen::Up, failures) if failures >= DOWN => {
-                let cause = cause.unwrap_or_else(|| "it does not answer".to_owned());
-                tracing::warn!(target: "realtime::presence", cause, "Redis is down");
-                events.send(PresenceEvent::Down { cause });
-                Seen::Down
-            }
-            (seen, _) => seen,
-        };
+    }
+
+    async fn end(mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+            // It was told to; that it ended is all that matters.
+            let _ended = task.await;
+        }
     }
 }
 
-enum Seen {
-    Nothing,
-    Up,
-    Down,
+impl Watchdog {
+    /// Runs until it is stopped; then the connection has ended.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut connection = None;
+        stop.run_until_cancelled(self.watch(&mut connection)).await;
+        let stopped = Error::new(ErrorKind::Canceled, "presence is closed");
+        self.link.send_replace(Link::Down(stopped));
+        end(connection).await;
+    }
+
+    async fn watch(&self, current: &mut Option<Connection>) {
+        let mut pause = Pause::default();
+        loop {
+            let (failure, was_open) = match connect(&self.config, current).await {
+                Ok(connection) => {
+                    let open = Link::Open(connection.client.clone());
+                    self.link.send_replace(open);
+                    (self.guard(connection, &mut pause).await, true)
+                }
+                Err(failure) => (failure, false),
+            };
+            // What was lost a moment ago may be back in another; what can't be reached fails at
+            // once.
+            self.link.send_replace(if was_open {
+                Link::Connecting
+            } else {
+                Link::Down(failure.clone())
+            });
+            self.health.ill(self.number, cause_of(&failure));
+            end(current.take()).await;
+            sleep(pause.next()).await;
+        }
+    }
+
+    /// Checks a connection until it has failed.
+    async fn guard(&self, connection: &mut Connection, pause: &mut Pause) -> Error {
+        let (since, mut misses) = (Instant::now(), 0);
+        let mut ticks = interval(CHECK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let Connection { client, driver } = connection;
+        loop {
+            let check = async {
+                ticks.tick().await;
+                timeout(CHECK_TIMEOUT, check(client, &self.config)).await
+            };
+            let answer = tokio::select! {
+                failure = driver.failed() => return failure,
+                answer = check => answer,
+            };
+            match answer {
+                Ok(Ok(())) => {
+                    misses = 0;
+                    pause.reset();
+                    self.health.well(self.number);
+                }
+                // It answers, and can't be used.
+                Ok(Err(error)) if !is_silence(&error) => {
+                    misses = 0;
+                    self.health.ill(self.number, cause_of(&error));
+                    if says(&error, "READONLY") && since.elapsed() > READ_ONLY {
+                        return error;
+                    }
+                }
+                Ok(Err(_)) | Err(_) => {
+                    misses += 1;
+                    if misses >= MISSES {
+                        return Error::new(
+                            ErrorKind::Timeout,
+                            "no answer to three checks in a row",
+                        );
+                    }
+                }
+            }
+        }
+    }
 }
 
-async fn ask((at, client): (usize, &Client)) -> (usize, Option<String>) {
-    let answer = timeout(INTERVAL, client.ping::<()>(None)).await;
-    let error = match answer {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some(format!("no answer within {INTERVAL:?}")),
+fn is_silence(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Timeout | ErrorKind::IO | ErrorKind::Canceled
+    )
+}
+
+/// Makes a connection, which is in `current` from its first moment on, so that it has an owner.
+async fn connect<'c>(
+    config: &RedisConfig,
+    current: &'c mut Option<Connection>,
+) -> Result<&'c mut Connection, Error> {
+    let performance = PerformanceConfig {
+        default_command_timeout: config.command_timeout,
+        ..PerformanceConfig::default()
     };
-    (at, error)
+    let connection = ConnectionConfig {
+        connection_timeout: STEP_TIMEOUT,
+        internal_command_timeout: STEP_TIMEOUT,
+        max_command_attempts: 1,
+        max_command_buffer_len: 0,
+        ..ConnectionConfig::default()
+    };
+    let redis = config.redis.clone();
+    let client = Client::new(redis, Some(performance), Some(connection), None);
+    let driver = Driver(Some(AbortOnDropHandle::new(client.connect())));
+    let Connection { client, driver } = current.insert(Connection { client, driver });
+    let open = async {
+        loop {
+            if client.is_connected() {
+                return Ok(());
+            }
+            tokio::select! {
+                failure = driver.failed() => return Err(failure),
+                // It may have connected just before we listened.
+                _ = timeout(SHORTEST_PAUSE, client.wait_for_connect()) => {}
+            }
+        }
+    };
+    let late = |_| Error::new(ErrorKind::Timeout, "no connection within 5 s");
+    timeout(CONNECT_TIMEOUT, open).await.map_err(late)??;
+    current
+        .as_mut()
+        .ok_or_else(|| Error::new(ErrorKind::Unknown, "the connection ended"))
+}
+
+/// Ends a connection: commands that wait on it fail.
+async fn end(connection: Option<Connection>) {
+    if let Some(Connection { driver, .. }) = connection {
+        driver.end().await;
+    }
+}
+
+/// Whether the store can be used: written to, or each master of a cluster asked.
+async fn check(client: &Client, config: &RedisConfig) -> Result<(), Error> {
+    let once = options(CHECK_TIMEOUT);
+    if config.is_clustered() {
+        let ask = |node| {
+            let mut to_node = once.clone();
+            to_node.cluster_node = Some(node);
+            async move { client.with_options(&to_node).ping::<()>(None).await }
+        };
+        try_join_all(client.active_connections().into_iter().map(ask)).await?;
+        return Ok(());
+    }
+    let probe = Keys::new(config.namespace.as_str()).probe();
+    let briefly = Some(Expiration::PX(1_000));
+    let client = client.with_options(&once);
+    client.set(probe, "", briefly, None, false).await
+}
+
+/// The pauses between attempts: exponential, with jitter, without end.
+#[derive(Debug, Default)]
+struct Pause(u32);
+
+impl Pause {
+    fn reset(&mut self) {
+        self.0 = 0;
+    }
+
+    fn next(&mut self) -> Duration {
+        let pause = SHORTEST_PAUSE * 2_u32.pow(self.0.min(8));
+        self.0 = self.0.saturating_add(1);
+        pause
+            .min(LONGEST_PAUSE)
+            .mul_f64(0.5 + fastrand::f64() / 2.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_their_bound() {
+        let mut pause = Pause::default();
+        let pauses: Vec<_> = (0..100).map(|_| pause.next()).collect();
+        assert!(pauses[0] <= SHORTEST_PAUSE);
+        assert!(pauses.iter().all(|p| *p <= LONGEST_PAUSE));
+        assert!(pauses[50..].iter().all(|p| *p >= LONGEST_PAUSE / 2));
+        pause.reset();
+        assert!(pause.next() <= SHORTEST_PAUSE);
+    }
 }

@@ -1,286 +1,381 @@
-//! Everything that can happen to Redis, on a real one.
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by a panic"
-)]
+//! What happens when Redis, or what it holds, is broken in every way that can be brought about.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use std::time::{Duration, Instant};
+mod support;
 
-use futures::StreamExt;
-use realtime_core::{
-    IdentityKey, NodeId, SessionId,
-    presence::{Presence, PresenceErrorKind, PresenceEvent, PresenceEvents, SessionInfo},
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
 };
-use realtime_presence_redis::{RedisConfig, RedisPresence};
-use realtime_testkit::{servers::Redis, wait::until};
-use tokio::time::timeout;
 
-const LONG: Option<Duration> = Some(Duration::from_secs(300));
-/// How soon a fault must be noticed, and how soon the store is back once Redis is; with what a
-/// busy test machine may add.
-const NOTICED: Duration = Duration::from_secs(12);
-const BACK: Duration = Duration::from_secs(6);
+use futures::{StreamExt, future::join_all};
+use realtime_core::{
+    IdentityKey,
+    presence::{Presence, PresenceErrorKind},
+};
+use realtime_presence_redis::RedisPresence;
+use realtime_testkit::{
+    servers::{
+        free_port,
+        redis::{Redis, RedisCluster},
+    },
+    wait::{until, within},
+};
+use support::{
+    LONG, SOON, ann, connections, failure, next_down, next_up, presence, session,
+    until_connections, with_one_connection, works,
+};
+use tokio::runtime::Handle;
 
-fn store(redis: &Redis) -> RedisPresence {
-    RedisPresence::new(RedisConfig::from_url(&redis.url()).unwrap()).unwrap()
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_not_there_makes_commands_fail_at_once() {
+    let port = free_port().unwrap();
+    let presence = presence(format!("redis://127.0.0.1:{port}"));
+    let mut events = presence.events();
+    let error = failure(&presence).await;
+    assert_eq!(error.kind(), PresenceErrorKind::Unavailable);
+    assert!(error.is_transient());
+    assert!(next_down(&mut events).await.contains("refused"));
 }
 
-fn ann() -> IdentityKey {
-    IdentityKey::new("acme", "ann")
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_redis_is_found_again_when_it_is_back() {
+    let mut redis = Redis::start().await.unwrap();
+    let presence = presence(redis.url());
+    let mut events = presence.events();
+    works(&presence).await;
+    for _ in 0..3 {
+        redis.kill().unwrap();
+        next_down(&mut events).await;
+        assert!(failure(&presence).await.is_transient());
+        redis.restart().await.unwrap();
+        let back = Instant::now();
+        next_up(&mut events).await;
+        let took = back.elapsed();
+        assert!(took < Duration::from_secs(3), "it took {took:?}");
+        assert!(
+            !presence.is_online(&ann()).await.unwrap(),
+            "it came back empty"
+        );
+        works(&presence).await;
+    }
 }
 
-fn session() -> SessionInfo {
-    SessionInfo::new(SessionId::random(), &ann(), NodeId::random())
-}
-
-/// Every call fails, within the second that it has and some slack.
-async fn fails(presence: &RedisPresence) -> PresenceErrorKind {
-    let (start, info, key, ann) = (Instant::now(), session(), [session().key()], ann());
-    let failures = futures::join!(
-        presence.register(std::slice::from_ref(&info), LONG),
-        presence.unregister(&key),
-        presence.is_online(&ann),
-        presence.sessions(&ann),
-    );
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_redis_is_noticed_also_while_commands_keep_coming() {
+    let mut redis = Redis::start().await.unwrap();
+    let presence = Arc::new(presence(redis.url()));
+    let mut events = presence.events();
+    works(&presence).await;
+    redis.stop().unwrap();
+    assert!(failure(&presence).await.is_transient());
+    let (asking, start) = (Arc::clone(&presence), Instant::now());
+    let asking = tokio::spawn(async move {
+        loop {
+            let asked = Instant::now();
+            let answer = asking.is_online(&ann()).await;
+            assert!(answer.is_err() && asked.elapsed() < SOON, "{answer:?}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    next_down(&mut events).await;
     assert!(
-        start.elapsed() < Duration::from_secs(4),
-        "they fail in time"
+        start.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        start.elapsed()
     );
-    assert!(failures.1.is_err() && failures.2.is_err() && failures.3.is_err());
-    failures.0.expect_err("nothing is registered").kind()
+    asking.abort();
+    assert!(asking.await.unwrap_err().is_cancelled());
+    redis.resume().unwrap();
+    let back = Instant::now();
+    next_up(&mut events).await;
+    assert!(
+        back.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        back.elapsed()
+    );
+    works(&presence).await;
 }
 
-async fn works(presence: &RedisPresence) {
-    let info = session();
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_at_a_stopped_redis_fails_in_time_and_is_over_when_it_goes_on() {
+    let mut redis = Redis::start().await.unwrap();
+    let presence = presence(redis.url());
+    let mut events = presence.events();
+    works(&presence).await;
+    redis.stop().unwrap();
+    // More than the permits, and more than the sockets take, so that writes are stuck, too.
+    let batches: Vec<Vec<_>> = (0..1_500)
+        .map(|n| IdentityKey::new("", n.to_string()))
+        .map(|identity| (0..20).map(|_| session(&identity)).collect())
+        .collect();
+    let asked = batches.iter().map(|infos| presence.register(infos, LONG));
+    let answers = within("the end of the flood", join_all(asked)).await;
+    assert!(answers.iter().all(Result::is_err));
+    next_down(&mut events).await;
+    redis.resume().unwrap();
+    next_up(&mut events).await;
+    works(&presence).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_connections_are_replaced() {
+    let redis = Redis::start().await.unwrap();
+    let presence = presence(redis.url());
+    let mut events = presence.events();
+    works(&presence).await;
+    until_connections(&redis, 4).await;
+    for _ in 0..5 {
+        redis
+            .command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
+            .await
+            .unwrap();
+        next_down(&mut events).await;
+        next_up(&mut events).await;
+        works(&presence).await;
+    }
+    until_connections(&redis, 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn out_of_memory_is_transient_and_reading_goes_on() {
+    let redis = Redis::start().await.unwrap();
+    let presence = presence(redis.url());
+    let mut events = presence.events();
+    let info = session(&ann());
+    presence
+        .register(std::slice::from_ref(&info), LONG)
+        .await
+        .unwrap();
+    redis
+        .command(&["CONFIG", "SET", "maxmemory", "1"])
+        .await
+        .unwrap();
+    let refused = presence
+        .register(&[session(&ann())], LONG)
+        .await
+        .unwrap_err();
+    assert!(refused.is_transient(), "{refused:?}");
+    assert!(next_down(&mut events).await.starts_with("OOM"));
+    assert_eq!(presence.sessions(&ann()).await.unwrap().len(), 1);
+    presence.unregister(&[info.key()]).await.unwrap();
+    assert!(
+        !presence.is_online(&ann()).await.unwrap(),
+        "memory can be given back"
+    );
+    redis
+        .command(&["CONFIG", "SET", "maxmemory", "0"])
+        .await
+        .unwrap();
+    next_up(&mut events).await;
+    works(&presence).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_replica_is_transient_until_it_is_a_master() {
+    let redis = Redis::start().await.unwrap();
+    redis
+        .command(&["CONFIG", "SET", "replica-serve-stale-data", "yes"])
+        .await
+        .unwrap();
+    let presence = presence(redis.url());
+    let mut events = presence.events();
+    works(&presence).await;
+    let nobody = free_port().unwrap().to_string();
+    redis
+        .command(&["REPLICAOF", "127.0.0.1", &nobody])
+        .await
+        .unwrap();
+    let refused = presence
+        .register(&[session(&ann())], LONG)
+        .await
+        .unwrap_err();
+    assert!(refused.is_transient(), "{refused:?}");
+    assert!(next_down(&mut events).await.starts_with("READONLY"));
+    let replaced = ids(&redis).await;
+    until(
+        "all connections are replaced, to find another master",
+        async || {
+            let now = ids(&redis).await;
+            now.len() == 4 && now.is_disjoint(&replaced)
+        },
+    )
+    .await;
+    redis.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+    let back = Instant::now();
+    next_up(&mut events).await;
+    assert!(
+        back.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        back.elapsed()
+    );
+    works(&presence).await;
+}
+
+/// The ids of all connections but the one that asks.
+async fn ids(redis: &Redis) -> HashSet<String> {
+    let list = redis.command(&["CLIENT", "LIST"]).await.unwrap();
+    let ours = list.lines().filter(|line| !line.contains("cmd=client"));
+    ours.filter_map(|line| Some(line.split_once(' ')?.0.to_owned()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_that_were_flushed_are_sent_again() {
+    let redis = Redis::start().await.unwrap();
+    let presence = presence(redis.url());
+    for _ in 0..3 {
+        works(&presence).await;
+        redis.command(&["SCRIPT", "FLUSH"]).await.unwrap();
+    }
+    let infos: Vec<_> = (0..500)
+        .map(|n| session(&IdentityKey::new("", n.to_string())))
+        .collect();
+    assert_eq!(presence.register(&infos, LONG).await.unwrap().len(), 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flushed_data_is_known_to_be_gone_and_can_be_registered_again() {
+    let redis = Redis::start().await.unwrap();
+    let presence = presence(redis.url());
+    let info = session(&ann());
+    presence
+        .register(std::slice::from_ref(&info), LONG)
+        .await
+        .unwrap();
+    redis.command(&["FLUSHALL"]).await.unwrap();
+    assert!(!presence.is_online(&ann()).await.unwrap());
+    assert_eq!(
+        presence.renew(&[info.key()], LONG).await.unwrap(),
+        [info.key()]
+    );
     presence
         .register(std::slice::from_ref(&info), LONG)
         .await
         .unwrap();
     assert!(presence.is_online(&ann()).await.unwrap());
-    assert_eq!(presence.renew(&[info.key()], LONG).await.unwrap(), []);
-    presence.unregister(&[info.key()]).await.unwrap();
 }
 
-async fn until_down(events: &mut PresenceEvents) {
-    let down = timeout(NOTICED, events.next())
-        .await
-        .expect("it is noticed");
-    assert!(matches!(down, Some(PresenceEvent::Down { .. })), "{down:?}");
-}
-
-async fn until_up(events: &mut PresenceEvents) {
-    let up = timeout(BACK, events.next()).await.expect("it is back");
-    assert_eq!(up, Some(PresenceEvent::Up));
-}
-
-#[tokio::test]
-async fn killed_and_restarted_empty() {
-    let mut redis = Redis::start().await;
-    let presence = store(&redis);
-    let mut events = presence.events();
-    works(&presence).await;
-    let info = session();
-    presence
-        .register(std::slice::from_ref(&info), LONG)
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_or_wrong_password_is_a_fault_of_the_configuration() {
+    let redis = Redis::options()
+        .line("requirepass right")
+        .start()
         .await
         .unwrap();
-    until_up(&mut events).await;
-    redis.kill();
-    assert_eq!(fails(&presence).await, PresenceErrorKind::Unavailable);
-    until_down(&mut events).await;
-    redis.restart().await;
-    until_up(&mut events).await;
-    let unknown = presence.renew(&[info.key()], LONG).await.unwrap();
-    assert_eq!(unknown, [info.key()], "it is empty");
-    works(&presence).await;
-}
-
-#[tokio::test]
-async fn stopped_and_continued() {
-    let redis = Redis::start().await;
-    let presence = store(&redis);
-    let mut events = presence.events();
-    works(&presence).await;
-    until_up(&mut events).await;
-    redis.stop();
-    assert_eq!(fails(&presence).await, PresenceErrorKind::Unavailable);
-    // Also while it is asked all the time.
-    let asked = async {
-        loop {
-            let _fails = presence.is_online(&ann()).await;
-        }
-    };
-    tokio::select! {
-        () = until_down(&mut events) => {}
-        () = asked => {}
+    let port = redis.port();
+    for user in ["", ":wrong@", "nobody:right@"] {
+        let presence = presence(format!("redis://{user}127.0.0.1:{port}"));
+        let mut events = presence.events();
+        let error = failure(&presence).await;
+        assert_eq!(error.kind(), PresenceErrorKind::Config, "{user}: {error:?}");
+        assert!(!error.is_transient());
+        next_down(&mut events).await;
+        assert!(!format!("{error:?}").contains("wrong@"));
     }
-    redis.resume();
-    until_up(&mut events).await;
+    let presence = presence(format!("redis://:right@127.0.0.1:{port}"));
+    works(&presence).await;
+    let shown = format!("{presence:?}");
+    assert!(!shown.contains("right"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_permission_is_a_fault_of_the_configuration() {
+    let options = Redis::options().user("rt", "pw", "~other:* +@all -@dangerous");
+    let redis = options.start().await.unwrap();
+    let presence = presence(redis.url());
+    let mut events = presence.events();
+    let error = failure(&presence).await;
+    assert_eq!(error.kind(), PresenceErrorKind::Config, "{error:?}");
+    assert!(next_down(&mut events).await.starts_with("NOPERM"));
+    redis
+        .command(&["ACL", "SETUSER", "rt", "~rt:*"])
+        .await
+        .unwrap();
+    next_up(&mut events).await;
     works(&presence).await;
 }
 
-#[tokio::test]
-async fn gone_for_a_moment_only_is_told_too() {
-    let redis = Redis::start().await;
-    let presence = store(&redis);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_master_of_a_cluster_is_noticed() {
+    let mut cluster = RedisCluster::start().await.unwrap();
+    let presence = presence(cluster.url());
     let mut events = presence.events();
     works(&presence).await;
-    until_up(&mut events).await;
-    redis.command(&["CLIENT", "KILL", "TYPE", "normal"]);
-    until_down(&mut events).await;
-    until_up(&mut events).await;
-    // Each connection notices on its own that it was closed.
-    until("it answers again", async || {
+    cluster.nodes()[0].stop().unwrap();
+    next_down(&mut events).await;
+    cluster.nodes()[0].resume().unwrap();
+    until("the cluster is whole again", async || {
         presence.is_online(&ann()).await.is_ok()
     })
     .await;
+    next_up(&mut events).await;
     works(&presence).await;
 }
 
-#[tokio::test]
-async fn it_is_not_there_at_first() {
-    let mut redis = Redis::start().await;
-    redis.kill();
-    let presence = store(&redis);
-    let mut events = presence.events();
-    assert_eq!(fails(&presence).await, PresenceErrorKind::Unavailable);
-    until_down(&mut events).await;
-    redis.restart().await;
-    until_up(&mut events).await;
-    works(&presence).await;
-}
-
-#[tokio::test]
-async fn it_takes_no_writes() {
-    let redis = Redis::start().await;
-    let presence = store(&redis);
-    works(&presence).await;
-    let online = session();
-    presence
-        .register(std::slice::from_ref(&online), LONG)
-        .await
-        .unwrap();
-
-    redis.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
-    redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
-    let refused = presence.register(&[session()], LONG).await.unwrap_err();
-    assert_eq!(
-        refused.kind(),
-        PresenceErrorKind::Unavailable,
-        "out of memory"
-    );
-    assert!(refused.is_transient());
-    assert!(
-        presence.is_online(&ann()).await.unwrap(),
-        "it is read all the same"
-    );
-    redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
-    works(&presence).await;
-
-    redis.command(&["REPLICAOF", "127.0.0.1", "1"]);
-    let refused = presence.register(&[session()], LONG).await.unwrap_err();
-    assert_eq!(refused.kind(), PresenceErrorKind::Unavailable, "read-only");
-    redis.command(&["REPLICAOF", "NO", "ONE"]);
-    until("it takes writes again", async || {
-        presence
-            .register(std::slice::from_ref(&online), LONG)
-            .await
-            .is_ok()
-    })
-    .await;
-    works(&presence).await;
-}
-
-#[tokio::test]
-async fn it_forgets_scripts_and_sessions() {
-    let redis = Redis::start().await;
-    let presence = store(&redis);
-    let info = session();
-    presence
-        .register(std::slice::from_ref(&info), LONG)
-        .await
-        .unwrap();
-    assert_eq!(redis.command(&["SCRIPT", "FLUSH"]), "OK");
-    assert_eq!(presence.renew(&[info.key()], LONG).await.unwrap(), []);
-    assert_eq!(redis.command(&["FLUSHALL"]), "OK");
-    let unknown = presence.renew(&[info.key()], LONG).await.unwrap();
-    assert_eq!(unknown, [info.key()]);
-    works(&presence).await;
-}
-
-#[tokio::test]
-async fn a_password_that_is_wrong_or_missing_is_told() {
-    let redis = Redis::with_options(&["--requirepass", "secret"]).await;
-    let with = |url: &str| {
-        let config = RedisConfig::from_url(&redis.url().replace("redis://", url)).unwrap();
-        RedisPresence::new(config).unwrap()
-    };
-    for url in ["redis://", "redis://:wrong@"] {
-        let error = with(url).register(&[session()], LONG).await.unwrap_err();
-        assert!(!format!("{error:?}").contains("wrong"), "{error:?}");
-        let kind = error.kind();
-        let told = [PresenceErrorKind::Config, PresenceErrorKind::Unavailable];
-        assert!(told.contains(&kind), "{kind:?}");
-    }
-    works(&with("redis://:secret@")).await;
-}
-
-#[tokio::test]
-async fn what_others_wrote_in_our_place_is_skipped_or_refused() {
-    let redis = Redis::start().await;
-    let presence = store(&redis);
-    let info = session();
-    presence
-        .register(std::slice::from_ref(&info), LONG)
-        .await
-        .unwrap();
-    let keys = redis.command(&["KEYS", "rt:realtime:*"]);
-    let (leases, records) = {
-        let mut keys: Vec<_> = keys.lines().collect();
-        keys.sort_unstable();
-        (keys[0].to_owned(), keys[1].to_owned())
-    };
-    redis.command(&["ZADD", &leases, "9999999999999", "stranger"]);
-    redis.command(&["HSET", &records, "stranger", "{not json"]);
-    redis.command(&["ZADD", &leases, "9999999999999", "without-record"]);
-    let found = presence.sessions(&ann()).await.unwrap();
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].session_id, info.session_id);
-    redis.command(&["SET", &leases, "a string"]);
-    let error = presence.sessions(&ann()).await.unwrap_err();
-    assert_eq!(error.kind(), PresenceErrorKind::Corrupt, "{error:?}");
-}
-
-#[tokio::test]
-async fn nothing_is_left_of_sessions_whose_leases_have_ended() {
-    let redis = Redis::start().await;
-    let presence = store(&redis);
-    let short = Some(Duration::from_millis(200));
-    for _ in 0..3 {
-        let sessions: Vec<_> = (0..150).map(|_| session()).collect();
-        presence.register(&sessions, short).await.unwrap();
-    }
-    until("Redis holds no key", async || {
-        redis.command(&["DBSIZE"]) == "0"
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_closed_store_leaves_no_task_behind() {
-    let redis = Redis::start().await;
-    let tasks = || {
-        tokio::runtime::Handle::current()
-            .metrics()
-            .num_alive_tasks()
-    };
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_behind_by_closing_or_dropping() {
+    let mut redis = Redis::start().await.unwrap();
+    // What runs on behalf of the test itself.
+    until_connections(&redis, 0).await;
+    let tasks = || Handle::current().metrics().num_alive_tasks();
     let before = tasks();
-    let (closed, dropped) = (store(&redis), store(&redis));
-    works(&closed).await;
-    works(&dropped).await;
-    closed.close().await;
-    drop(dropped);
-    until("its tasks have ended", async || tasks() <= before).await;
+    for _ in 0..3 {
+        let open = presence(redis.url());
+        let mut events = open.events();
+        works(&open).await;
+        until_connections(&redis, 4).await;
+        open.close().await;
+        open.close().await;
+        until("the tasks have ended", async || tasks() == before).await;
+        assert_eq!(events.next().await, None);
+        drop(presence(redis.url()).events());
+        let dropped = presence(redis.url());
+        works(&dropped).await;
+        drop(dropped);
+        until("the tasks of dropped presences ended", async || {
+            tasks() == before
+        })
+        .await;
+        until_connections(&redis, 0).await;
+    }
+    // In the middle of connecting, too, and while nobody answers.
+    redis.stop().unwrap();
+    let stuck = presence(redis.url());
+    assert!(stuck.is_online(&ann()).await.is_err());
+    stuck.close().await;
+    until("the tasks have ended", async || tasks() == before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_wait_when_it_is_closed_fail_as_closed() {
+    let mut redis = Redis::start().await.unwrap();
+    let presence = with_one_connection(redis.url());
+    works(&presence).await;
+    redis.stop().unwrap();
+    let identity = ann();
+    let (answer, ()) = futures::join!(presence.sessions(&identity), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        presence.close().await;
+    });
+    assert_eq!(answer.unwrap_err().kind(), PresenceErrorKind::Closed);
+}
+
+#[test]
+fn outside_of_a_runtime_nothing_panics() {
+    let presence = RedisPresence::from_url("redis://127.0.0.1:1").unwrap();
+    drop(presence.events());
+    let answer = futures::executor::block_on(presence.is_online(&ann()));
+    assert_eq!(answer.unwrap_err().kind(), PresenceErrorKind::Config);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn building_opens_no_connection() {
+    let redis = Redis::start().await.unwrap();
+    let presence = presence(redis.url());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(connections(&redis).await, 0);
+    works(&presence).await;
+    assert!(connections(&redis).await > 0);
 }

@@ -31,9 +31,9 @@ pub fn broker(url: &str) -> Result<AnyBroker, BrokerError> {
         "local" => Ok(AnyBroker::new(LocalBroker::new())),
         #[cfg(feature = "broker-amqp")]
         "amqp" | "amqps" => {
-            use realtime_broker_amqp::{AmqpBroker, AmqpConfig};
+            use realtime_broker_amqp::AmqpBroker;
 
-            AmqpBroker::new(AmqpConfig::from_url(url)?).map(AnyBroker::new)
+            AmqpBroker::from_url(url).map(AnyBroker::new)
         }
         #[cfg(not(feature = "broker-amqp"))]
         other @ ("amqp" | "amqps") => refused(feature_is_off(other, "broker-amqp")),
@@ -52,9 +52,9 @@ pub fn presence(url: &str) -> Result<AnyPresence, PresenceError> {
         #[cfg(feature = "presence-redis")]
         "redis" | "redis-cluster" | "redis-sentinel" | "rediss" | "rediss-cluster"
         | "rediss-sentinel" => {
-            use realtime_presence_redis::{RedisConfig, RedisPresence};
+            use realtime_presence_redis::RedisPresence;
 
-            RedisPresence::new(RedisConfig::from_url(url)?).map(AnyPresence::new)
+            RedisPresence::from_url(url).map(AnyPresence::new)
         }
         #[cfg(not(feature = "presence-redis"))]
         other if other.starts_with("redis") => refused(feature_is_off(other, "presence-redis")),

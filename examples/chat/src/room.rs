@@ -26,10 +26,14 @@ pub(crate) fn router() -> Router {
 
 /// Tells everybody who has come. Their pages say `here` to the newcomer.
 pub(crate) async fn welcome(gateway: Gateway, identity: Identity) -> Result<(), DeliverError> {
-    gateway
+    let told = gateway
         .broadcast("joined", Json(&Person::from(&identity)))
-        .await?;
-    Ok(())
+        .await;
+    match told {
+        // The people of this node were told; an error would refuse the newcomer.
+        Err(error) if error.kind() == DeliverErrorKind::Broker => Ok(()),
+        told => told.map(drop),
+    }
 }
 
 /// Tells everybody who has gone, unless another of their connections is there.

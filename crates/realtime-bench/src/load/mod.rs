@@ -1,5 +1,7 @@
 //! The load generator: one thread, one epoll, and as little work for each message as it can do.
 
+#[cfg(feature = "full")]
+mod across;
 mod calls;
 mod connection;
 mod dialect;
@@ -15,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::work::Work;
 
+#[cfg(feature = "full")]
+pub(crate) use across::across;
 use dialect::Ask;
 pub(crate) use dialect::Dialect;
 

@@ -1,11 +1,10 @@
--- Adds sessions of one identity, and returns the end of their lease in ms, or -1 without one.
--- KEYS: leases, records. ARGV: lease in ms, or 0 for none; then id and record, again and again.
-local now = now_ms()
+-- ARGV: the lease in ms, or -1 for none; then a session and its record, by turns.
+-- Answers the end of the leases in ms, or -1 for none.
 local ttl = tonumber(ARGV[1])
-local ends = ttl > 0 and now + ttl or 'inf'
 for i = 2, #ARGV, 2 do
-  redis.call('ZADD', KEYS[1], ends, ARGV[i])
-  redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
+    redis.call('HSET', records, ARGV[i], ARGV[i + 1])
+    redis.call('ZADD', leases, score(ttl), ARGV[i])
 end
-tidy(now)
-return ttl > 0 and ends or -1
+prune()
+settle()
+return ttl < 0 and -1 or now + ttl

@@ -1,13 +1,19 @@
--- Returns the sessions of one identity whose leases have not ended: record and end of the lease
--- in ms or 'inf', again and again. Writes nothing, so a replica can answer.
--- KEYS: leases, records.
-local live = redis.call('ZRANGE', KEYS[1], '(' .. now_ms(), '+inf', 'BYSCORE', 'WITHSCORES')
-local found = {}
-for i = 1, #live, 2 do
-  local record = redis.call('HGET', KEYS[2], live[i])
-  if record then
-    found[#found + 1] = record
-    found[#found + 1] = live[i + 1]
-  end
+-- Answers, for each session whose lease has not ended: the session, the end of its lease in ms or
+-- "inf", and its record or nil. Writes nothing.
+local live = redis.call(
+    'ZRANGEBYSCORE', leases, string.format('%.0f', now), '+inf', 'WITHSCORES')
+local answer = {}
+local function add(first, last)
+    local sessions = {}
+    for i = first, last, 2 do sessions[#sessions + 1] = live[i] end
+    local found = redis.call('HMGET', records, unpack(sessions))
+    for n, record in ipairs(found) do
+        local i = first + 2 * (n - 1)
+        answer[#answer + 1] = live[i]
+        answer[#answer + 1] = live[i + 1]
+        answer[#answer + 1] = record
+    end
 end
-return found
+-- In pieces, since a call takes only so many arguments.
+for first = 1, #live, 2000 do add(first, math.min(first + 1999, #live)) end
+return answer

@@ -1,6 +1,6 @@
--- Removes sessions of one identity.
--- KEYS: leases, records. ARGV: ids.
-redis.call('ZREM', KEYS[1], unpack(ARGV))
-redis.call('HDEL', KEYS[2], unpack(ARGV))
-tidy(now_ms())
+-- ARGV: sessions.
+redis.call('ZREM', leases, unpack(ARGV))
+redis.call('HDEL', records, unpack(ARGV))
+prune()
+settle()
 return 0

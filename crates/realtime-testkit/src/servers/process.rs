@@ -1,112 +1,212 @@
-//! A server process of one's own.
+//! A child process that is owned: started, waited for, signalled by its pid, and ended.
 
 use std::{
-    fs::File,
-    net::TcpListener,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
 };
 
-/// A port of the loopback address that nobody listens on.
-///
-/// Below the range from which the system takes ports for outgoing connections, so that none of
-/// those comes in between.
-///
-/// # Panics
-/// When a thousand attempts find none.
-#[must_use]
-pub fn free_port() -> u16 {
-    #[allow(clippy::expect_used, reason = "a test fails by a panic")]
-    (0..1_000)
-        .map(|_| fastrand::u16(10_000..30_000))
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .expect("a free port of the loopback address")
+use rustix::process::{self, Pid};
+
+use crate::wait::DEADLINE;
+
+/// How often a condition is looked at.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How much of the log an error shows, in bytes.
+const TAIL: usize = 2_000;
+
+/// A signal that a test sends to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Ends it at once, without a chance to tidy up.
+    Kill,
+    /// Lets it go on after [`Stop`](Self::Stop).
+    Resume,
+    /// Halts it: its connections stay open, and nobody answers.
+    Stop,
+    /// Asks it to end.
+    Terminate,
 }
 
-/// A folder that is removed when this is dropped.
+impl From<Signal> for process::Signal {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::Kill => Self::KILL,
+            Signal::Resume => Self::CONT,
+            Signal::Stop => Self::STOP,
+            Signal::Terminate => Self::TERM,
+        }
+    }
+}
+
+/// A child process with its output in a file. It is killed and waited for when this is dropped.
 #[derive(Debug)]
-pub(super) struct Folder(PathBuf);
-
-impl Folder {
-    pub(super) fn new(name: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let (pid, n) = (std::process::id(), NEXT.fetch_add(1, Relaxed));
-        let path = std::env::temp_dir().join(format!("realtime-{name}-{pid}-{n}"));
-        #[allow(clippy::expect_used, reason = "a test fails by a panic")]
-        std::fs::create_dir_all(&path).expect("a folder for a test's server");
-        Self(path)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    #[allow(clippy::expect_used, reason = "a test fails by a panic")]
-    pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).expect("a file of a test's server");
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _best_effort = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A child process, killed and waited for when this is dropped.
-#[derive(Debug)]
-pub(super) struct Process {
+pub struct Process {
+    name: String,
     child: Child,
-    name: &'static str,
+    log: PathBuf,
 }
 
 impl Process {
-    /// Starts it with its output in the file `log` of its folder.
-    #[allow(clippy::expect_used, clippy::panic, reason = "a test fails by a panic")]
-    pub(super) fn start(name: &'static str, folder: &Folder, mut command: Command) -> Self {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(folder.path().join("log"))
-            .expect("the log of a test's server");
-        let errors = log.try_clone().expect("the log of a test's server");
+    /// Starts a program with both its outputs in the file `log`, which is emptied, and no input.
+    ///
+    /// # Errors
+    /// When the program or the file can't be opened; the error names the program.
+    pub fn spawn(command: &mut Command, log: impl Into<PathBuf>) -> io::Result<Self> {
+        let log = log.into();
+        let name = command.get_program().to_string_lossy().into_owned();
+        let out = File::create(&log)?;
         let child = command
-            .current_dir(folder.path())
             .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors)
-            .spawn();
-        match child {
-            Ok(child) => Self { child, name },
-            Err(error) => panic!("{name} could not be started; is it installed? {error}"),
+            .stderr(out.try_clone()?)
+            .stdout(out)
+            .spawn()
+            .map_err(|e| io::Error::new(e.kind(), format!("{name} could not be started: {e}")))?;
+        Ok(Self { name, child, log })
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The file with the process's outputs.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Waits until the process is ready, as `is_ready` sees it, for at most `deadline`.
+    ///
+    /// # Errors
+    /// When it ends before, or isn't ready in time. The error shows the end of its log.
+    pub async fn ready(
+        &mut self,
+        deadline: Duration,
+        mut is_ready: impl AsyncFnMut(&Path) -> bool,
+    ) -> io::Result<()> {
+        let end = Instant::now() + deadline;
+        while !is_ready(&self.log).await {
+            if let Some(status) = self.child.try_wait()? {
+                let what = format!("{} ended with {status}", self.name);
+                return Err(self.error(io::ErrorKind::Other, &what));
+            }
+            if Instant::now() > end {
+                let what = format!("{} was not ready within {deadline:?}", self.name);
+                return Err(self.error(io::ErrorKind::TimedOut, &what));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Sends a signal, also to a process that is stopped.
+    ///
+    /// # Errors
+    /// When the process has ended and was waited for.
+    pub fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            let what = format!("{} had ended before, with {status}", self.name);
+            return Err(self.error(io::ErrorKind::NotFound, &what));
+        }
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| self.error(io::ErrorKind::InvalidData, "no process id"))?;
+        Ok(process::kill_process(pid, signal.into())?)
+    }
+
+    /// Kills the process where it still runs, and waits for its end.
+    ///
+    /// # Errors
+    /// When it hasn't ended within [`DEADLINE`].
+    pub fn end(&mut self) -> io::Result<ExitStatus> {
+        // A process that has ended already is fine.
+        let _ended = self.child.kill();
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > end {
+                let what = format!("{} did not end within {DEADLINE:?}", self.name);
+                return Err(self.error(io::ErrorKind::TimedOut, &what));
+            }
+            std::thread::sleep(PAUSE);
         }
     }
 
-    /// Whether it has ended by itself.
-    pub(super) fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
-    }
-
-    /// Sends it a signal, such as `STOP`.
-    pub(super) fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
-        let name = self.name;
-        assert!(sent.is_ok_and(|s| s.success()), "no {signal} to {name}");
-    }
-
-    /// Kills it, stopped or not, and waits until it is gone.
-    pub(super) fn kill(&mut self) {
-        let _already_gone = self.child.kill();
-        let _already_waited_for = self.child.wait();
+    fn error(&self, kind: io::ErrorKind, what: &str) -> io::Error {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let tail = &log[log.len().saturating_sub(TAIL)..];
+        let tail = String::from_utf8_lossy(tail);
+        io::Error::new(kind, format!("{what}; its log ends with:\n{tail}"))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill();
+        if let Err(error) = self.end() {
+            eprintln!("{error}");
+        }
+    }
+}
+
+/// Runs a program to its end, and returns what it prints.
+pub(super) async fn run(command: Command) -> io::Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let mut command = tokio::process::Command::from(command);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("{name} did not answer"));
+    let output = tokio::time::timeout(DEADLINE, command.output())
+        .await
+        .map_err(late)??;
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if output.status.success() {
+        return Ok(said);
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(io::Error::other(format!(
+        "{name} failed: {said} {complaint}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> (tempfile::TempDir, Process) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        let process = Process::spawn(command.args(["-c", script]), dir.path().join("log"));
+        (dir, process.unwrap())
+    }
+
+    fn says(log: &Path, what: &str) -> bool {
+        fs::read_to_string(log).is_ok_and(|log| log.contains(what))
+    }
+
+    #[tokio::test]
+    async fn a_process_is_waited_for_and_ends_with_its_owner() {
+        let (_dir, mut process) = shell("echo ready; exec sleep 600");
+        let ready = process.ready(DEADLINE, async |log| says(log, "ready"));
+        ready.await.unwrap();
+        let proc = PathBuf::from(format!("/proc/{}", process.pid()));
+        if cfg!(target_os = "linux") {
+            assert!(proc.exists());
+        }
+        process.signal(Signal::Stop).unwrap();
+        drop(process);
+        assert!(!proc.exists(), "it runs on");
+    }
+
+    #[tokio::test]
+    async fn an_early_end_is_told_with_the_log() {
+        let (_dir, mut process) = shell("echo no room >&2; exit 3");
+        let error = process.ready(DEADLINE, async |_| false).await.unwrap_err();
+        assert!(error.to_string().contains("no room"), "{error}");
+        assert!(process.signal(Signal::Stop).is_err());
     }
 }

@@ -1,19 +1,22 @@
 //! A private RabbitMQ.
 
 use std::{
+    fs, io,
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
 
-use super::process::{Folder, Process, free_port};
+use super::{Process, Signal, free_port, process::run};
+use crate::wait::DEADLINE;
 
 /// Where Debian, and RabbitMQ's own packages, put the scripts. The ones on the path would change
 /// user and folder.
@@ -21,14 +24,15 @@ const SCRIPTS: [&str; 2] = ["/usr/lib/rabbitmq/bin", "/usr/local/lib/rabbitmq/bi
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(60);
 
-/// A RabbitMQ of one's own. Needs `rabbitmq-server` with its Erlang.
+/// A private RabbitMQ. Needs `rabbitmq-server` with its Erlang.
 #[derive(Debug)]
 pub struct RabbitMq {
     // Fields are dropped in this order: the broker, then its name server, then the folder.
     broker: Process,
     _epmd: Process,
-    folder: Folder,
+    dir: TempDir,
     ports: Ports,
+    tls: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,64 +45,45 @@ struct Ports {
 impl RabbitMq {
     /// Starts a broker and waits until it answers, which takes some seconds.
     ///
-    /// # Panics
-    /// When it can't be started.
-    #[allow(clippy::expect_used, reason = "a test fails by a panic")]
-    pub async fn start() -> Self {
-        let folder = Folder::new("rabbitmq");
+    /// # Errors
+    /// When RabbitMQ isn't installed, or doesn't start; the error shows its log.
+    pub async fn start() -> io::Result<Self> {
+        Self::launched(None).await
+    }
+
+    /// Starts a broker that speaks TLS only, with a certificate and its key in PEM.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    pub async fn with_tls(certificate: &str, key: &str) -> io::Result<Self> {
+        Self::launched(Some((certificate, key))).await
+    }
+
+    async fn launched(tls: Option<(&str, &str)>) -> io::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("rabbitmq-").tempdir()?;
         let ports = Ports {
-            amqp: free_port(),
-            epmd: free_port(),
-            dist: free_port(),
+            amqp: free_port()?,
+            epmd: free_port()?,
+            dist: free_port()?,
         };
-        let cookie = folder.write(".erlang.cookie", "realtime");
-        let only_mine = std::fs::Permissions::from_mode(0o400);
-        std::fs::set_permissions(cookie, only_mine).expect("the cookie can be hidden");
-        folder.write("env.conf", "");
-        folder.write("advanced.config", "[].\n");
-        folder.write("plugins", "[].\n");
-        let settings = format!(
-            "listeners.tcp.1 = 127.0.0.1:{}\nnum_acceptors.tcp = 2\n\
-             disk_free_limit.absolute = 1MB\nlog.console = true\nlog.file = false\n",
-            ports.amqp
-        );
-        folder.write("rabbitmq.conf", &settings);
+        configure(dir.path(), ports, tls)?;
         // A child of ours: the broker would start one that stays behind.
         let mut epmd = Command::new("epmd");
         epmd.args(["-port", &ports.epmd.to_string(), "-address", "127.0.0.1"]);
-        let epmd = Process::start("epmd", &folder, epmd);
-        until_open(ports.epmd).await;
-        let broker = launch(&folder, ports);
-        let mut rabbitmq = Self {
+        let mut epmd = Process::spawn(&mut epmd, dir.path().join("epmd.log"))?;
+        epmd.ready(DEADLINE, async |_| is_open(ports.epmd).await)
+            .await?;
+        let broker = launch(dir.path(), ports, tls.is_some()).await?;
+        Ok(Self {
             broker,
             _epmd: epmd,
-            folder,
+            dir,
             ports,
-        };
-        rabbitmq.until_ready().await;
-        rabbitmq
+            tls: tls.is_some(),
+        })
     }
 
-    async fn until_ready(&mut self) {
-        let start = Instant::now();
-        while !answers(self.ports.amqp).await {
-            assert!(!self.broker.has_ended(), "{}", self.last_words());
-            assert!(start.elapsed() < START, "{}", self.last_words());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    fn last_words(&self) -> String {
-        let log = std::fs::read_to_string(self.folder.path().join("log"));
-        let log = log.unwrap_or_default();
-        let last: Vec<_> = log.lines().rev().take(20).collect();
-        format!(
-            "RabbitMQ did not start; its last words, backwards:\n{}",
-            last.join("\n")
-        )
-    }
-
-    /// Its port on the loopback address.
+    /// Its port on the loopback.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.ports.amqp
@@ -107,108 +92,144 @@ impl RabbitMq {
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.ports.amqp)
+        let (scheme, host) = if self.tls {
+            ("amqps", "localhost")
+        } else {
+            ("amqp", "127.0.0.1")
+        };
+        format!("{scheme}://guest:guest@{host}:{}/%2f", self.ports.amqp)
     }
 
-    /// Kills it, as by `kill -9`.
-    pub fn kill(&mut self) {
-        self.broker.kill();
-    }
-
-    /// Starts it again on the same port. What was durable is there again.
+    /// Kills it with SIGKILL and waits for its end.
     ///
-    /// # Panics
-    /// When it can't be started.
-    pub async fn restart(&mut self) {
-        self.broker.kill();
-        self.broker = launch(&self.folder, self.ports);
-        self.until_ready().await;
+    /// # Errors
+    /// When it doesn't end.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.broker.end().map(drop)
     }
 
-    /// Stops it in its tracks: it keeps its connections and answers nothing.
-    pub fn stop(&self) {
-        self.broker.signal("STOP");
+    /// Starts it again on the same port, killing it before where it still runs. What was durable
+    /// is there again.
+    ///
+    /// # Errors
+    /// When it doesn't start; the error shows its log.
+    pub async fn restart(&mut self) -> io::Result<()> {
+        self.broker.end()?;
+        self.broker = launch(self.dir.path(), self.ports, self.tls).await?;
+        Ok(())
     }
 
-    /// Lets it go on.
-    pub fn resume(&self) {
-        self.broker.signal("CONT");
+    /// Stops it with SIGSTOP: its connections stay open, and nobody answers.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn stop(&mut self) -> io::Result<()> {
+        self.broker.signal(Signal::Stop)
+    }
+
+    /// Lets it go on after [`stop`](Self::stop), with SIGCONT.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resume(&mut self) -> io::Result<()> {
+        self.broker.signal(Signal::Resume)
     }
 
     /// Runs `rabbitmqctl`, and returns what it prints. It takes about a second.
     ///
-    /// # Panics
-    /// When it fails.
-    #[allow(clippy::expect_used, reason = "a test fails by a panic")]
-    pub async fn ctl(&self, words: &[&str]) -> String {
-        let mut command = Command::new(script("rabbitmqctl"));
-        environment(&mut command, &self.folder, self.ports);
+    /// # Errors
+    /// When it isn't installed, or fails.
+    pub async fn ctl(&self, words: &[&str]) -> io::Result<String> {
+        let mut command = Command::new(script("rabbitmqctl")?);
+        environment(&mut command, self.dir.path(), self.ports);
         let node = format!("rt{}@localhost", self.ports.amqp);
         command.args(["-n", &node, "-q"]).args(words);
-        let ran = tokio::task::spawn_blocking(move || command.output()).await;
-        let output = ran
-            .expect("rabbitmqctl ran")
-            .expect("rabbitmqctl can be run");
-        assert!(output.status.success(), "rabbitmqctl {words:?}: {output:?}");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        run(command).await
     }
 
     /// Closes all connections.
     ///
-    /// # Panics
-    /// When `rabbitmqctl` fails.
-    pub async fn close_connections(&self) {
-        self.ctl(&["close_all_connections", "closed by a test"])
-            .await;
+    /// # Errors
+    /// Those of [`ctl`](Self::ctl).
+    pub async fn close_connections(&self) -> io::Result<()> {
+        let words = ["close_all_connections", "closed by a test"];
+        self.ctl(&words).await.map(drop)
     }
 
     /// Sets the memory alarm off, so that connections that publish are blocked; or clears it.
     ///
-    /// # Panics
-    /// When `rabbitmqctl` fails.
-    pub async fn block(&self, blocked: bool) {
+    /// # Errors
+    /// Those of [`ctl`](Self::ctl).
+    pub async fn block(&self, blocked: bool) -> io::Result<()> {
         let mark = if blocked { "0.0000001" } else { "0.4" };
-        self.ctl(&["set_vm_memory_high_watermark", mark]).await;
+        self.ctl(&["set_vm_memory_high_watermark", mark])
+            .await
+            .map(drop)
     }
 
     /// The names of its queues.
     ///
-    /// # Panics
-    /// When `rabbitmqctl` fails.
-    pub async fn queues(&self) -> Vec<String> {
+    /// # Errors
+    /// Those of [`ctl`](Self::ctl).
+    pub async fn queues(&self) -> io::Result<Vec<String>> {
         let listed = self
             .ctl(&["list_queues", "--no-table-headers", "name"])
-            .await;
-        listed.lines().map(str::to_owned).collect()
+            .await?;
+        Ok(listed.lines().map(str::to_owned).collect())
     }
 
     /// Deletes a queue, whoever consumes it.
     ///
-    /// # Panics
-    /// When `rabbitmqctl` fails.
-    pub async fn delete_queue(&self, name: &str) {
-        self.ctl(&["delete_queue", name]).await;
+    /// # Errors
+    /// Those of [`ctl`](Self::ctl).
+    pub async fn delete_queue(&self, name: &str) -> io::Result<()> {
+        self.ctl(&["delete_queue", name]).await.map(drop)
     }
 }
 
-#[allow(clippy::panic, reason = "a test fails by a panic")]
-fn script(name: &str) -> PathBuf {
-    let places = SCRIPTS
-        .iter()
-        .map(|folder| PathBuf::from(folder).join(name));
-    match places.into_iter().find(|path| path.exists()) {
-        Some(path) => path,
-        None => panic!("{name} is not in {SCRIPTS:?}; install rabbitmq-server"),
-    }
+fn configure(dir: &Path, ports: Ports, tls: Option<(&str, &str)>) -> io::Result<()> {
+    let write = |name: &str, text: &str| fs::write(dir.join(name), text);
+    write(".erlang.cookie", "realtime")?;
+    let only_mine = fs::Permissions::from_mode(0o400);
+    fs::set_permissions(dir.join(".erlang.cookie"), only_mine)?;
+    write("env.conf", "")?;
+    write("advanced.config", "[].\n")?;
+    write("plugins", "[].\n")?;
+    let listener = match tls {
+        None => format!("listeners.tcp.1 = 127.0.0.1:{}\n", ports.amqp),
+        Some((certificate, key)) => {
+            write("certificate.pem", certificate)?;
+            write("key.pem", key)?;
+            let dir = dir.display();
+            format!(
+                "listeners.tcp = none\nlisteners.ssl.1 = 127.0.0.1:{}\n\
+                 ssl_options.certfile = {dir}/certificate.pem\n\
+                 ssl_options.keyfile = {dir}/key.pem\n",
+                ports.amqp,
+            )
+        }
+    };
+    let settings = "num_acceptors.tcp = 2\ndisk_free_limit.absolute = 1MB\n\
+                    log.console = true\nlog.file = false\n";
+    write("rabbitmq.conf", &format!("{listener}{settings}"))
 }
 
-fn environment(command: &mut Command, folder: &Folder, ports: Ports) {
-    let file = |name: &str| folder.path().join(name);
+fn script(name: &str) -> io::Result<PathBuf> {
+    let mut places = SCRIPTS.iter().map(|folder| Path::new(folder).join(name));
+    let nowhere = || {
+        let context = format!("{name} is not in {SCRIPTS:?}; install rabbitmq-server");
+        io::Error::new(io::ErrorKind::NotFound, context)
+    };
+    places.find(|path| path.exists()).ok_or_else(nowhere)
+}
+
+fn environment(command: &mut Command, dir: &Path, ports: Ports) {
+    let file = |name: &str| dir.join(name);
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("LANG", "C.UTF-8")
-        .env("HOME", folder.path())
+        .env("HOME", dir)
         // The script becomes the broker, so that our child is the broker itself.
         .env("RUNNING_UNDER_SYSTEMD", "1")
         .env("ERL_EPMD_PORT", ports.epmd.to_string())
@@ -229,10 +250,25 @@ fn environment(command: &mut Command, folder: &Folder, ports: Ports) {
         );
 }
 
-fn launch(folder: &Folder, ports: Ports) -> Process {
-    let mut command = Command::new(script("rabbitmq-server"));
-    environment(&mut command, folder, ports);
-    Process::start("rabbitmq-server", folder, command)
+async fn launch(dir: &Path, ports: Ports, tls: bool) -> io::Result<Process> {
+    let mut command = Command::new(script("rabbitmq-server")?);
+    environment(&mut command, dir, ports);
+    command.current_dir(dir);
+    let mut process = Process::spawn(&mut command, dir.join("rabbitmq.log"))?;
+    let ready = async |_: &Path| {
+        // Over TLS that the port is open must do: it is opened last.
+        if tls {
+            is_open(ports.amqp).await
+        } else {
+            answers(ports.amqp).await
+        }
+    };
+    process.ready(START, ready).await?;
+    Ok(process)
+}
+
+async fn is_open(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).await.is_ok()
 }
 
 async fn answers(port: u16) -> bool {
@@ -242,11 +278,4 @@ async fn answers(port: u16) -> bool {
         stream.read_u8().await
     });
     matches!(asked.await, Ok(Ok(1)))
-}
-
-async fn until_open(port: u16) {
-    crate::wait::until("epmd listens", async || {
-        TcpStream::connect(("127.0.0.1", port)).await.is_ok()
-    })
-    .await;
 }

@@ -1,181 +1,294 @@
-//! A private Redis, and a cluster of three.
+//! Redis servers, alone or as a cluster of three masters.
 
-use std::{process::Command, time::Duration};
+use std::{fmt::Write as _, fs, io, path::Path, process::Command};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tempfile::TempDir;
 
-use super::process::{Folder, Process, free_port};
-use crate::wait::until;
+use super::{Process, Signal, free_port, process::run};
+use crate::wait::DEADLINE;
 
-/// A Redis server of one's own, without persistence. Needs `redis-server` and `redis-cli`.
+/// How often a start is tried again when somebody else took the port.
+const ATTEMPTS: usize = 5;
+
+/// The administrator that [`Redis::command`] is where users are set.
+const ADMIN: (&str, &str) = ("testkit", "testkit-admin");
+
+/// What a [`Redis`] server is started with.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct RedisOptions {
+    user: Option<(String, String, String)>,
+    lines: Vec<String>,
+    cluster: bool,
+    tls: Option<(String, String)>,
+}
+
+impl RedisOptions {
+    /// Turns the default user off, and adds one with a name, a password and access rules such as
+    /// `~rt:* +@all -@dangerous`. [`Redis::url`] has its name and password.
+    pub fn user(mut self, name: &str, password: &str, rules: &str) -> Self {
+        self.user = Some((name.to_owned(), password.to_owned(), rules.to_owned()));
+        self
+    }
+
+    /// How much memory the server may use, such as `2mb`; writes beyond that are refused.
+    pub fn maxmemory(self, limit: &str) -> Self {
+        self.line(format!("maxmemory {limit}\nmaxmemory-policy noeviction"))
+    }
+
+    /// Speaks TLS only, with a certificate and its key in PEM. [`Redis::url`] is a `rediss:` URL.
+    pub fn tls(mut self, certificate: &str, key: &str) -> Self {
+        self.tls = Some((certificate.to_owned(), key.to_owned()));
+        self
+    }
+
+    /// A further line of its configuration file.
+    pub fn line(mut self, line: impl Into<String>) -> Self {
+        self.lines.push(line.into());
+        self
+    }
+
+    /// Starts the server and waits until it is ready.
+    ///
+    /// # Errors
+    /// When `redis-server` isn't installed, or doesn't start; the error shows its log.
+    pub async fn start(self) -> io::Result<Redis> {
+        let mut error = None;
+        for _ in 0..ATTEMPTS {
+            let dir = tempfile::Builder::new().prefix("redis-").tempdir()?;
+            let port = free_port()?;
+            fs::write(
+                dir.path().join("redis.conf"),
+                self.config(dir.path(), port)?,
+            )?;
+            match launch(dir.path()).await {
+                Ok(process) => {
+                    let options = self;
+                    return Ok(Redis {
+                        process,
+                        dir,
+                        port,
+                        options,
+                    });
+                }
+                Err(e) if e.to_string().contains("Address already in use") => error = Some(e),
+                Err(e) => return Err(e),
+            }
+        }
+        Err(error.unwrap_or_else(|| io::Error::other("no attempt was made")))
+    }
+
+    fn config(&self, dir: &Path, port: u16) -> io::Result<String> {
+        let mut config = format!(
+            "bind 127.0.0.1\ndir \"{}\"\nsave \"\"\nappendonly no\ndaemonize no\n",
+            dir.display()
+        );
+        let mut line =
+            |line: std::fmt::Arguments<'_>| writeln!(config, "{line}").map_err(io::Error::other);
+        if let Some((certificate, key)) = &self.tls {
+            fs::write(dir.join("cert.pem"), certificate)?;
+            fs::write(dir.join("key.pem"), key)?;
+            line(format_args!("port 0\ntls-port {port}\ntls-auth-clients no"))?;
+            line(format_args!("tls-cert-file cert.pem\ntls-key-file key.pem"))?;
+            line(format_args!("tls-ca-cert-file cert.pem"))?;
+        } else {
+            line(format_args!("port {port}"))?;
+        }
+        if let Some((name, password, rules)) = &self.user {
+            let (admin, secret) = ADMIN;
+            line(format_args!("user default off"))?;
+            line(format_args!("user {admin} on >{secret} ~* &* +@all"))?;
+            line(format_args!("user {name} on >{password} {rules}"))?;
+        }
+        if self.cluster {
+            line(format_args!(
+                "cluster-enabled yes\ncluster-node-timeout 2000"
+            ))?;
+            line(format_args!("cluster-config-file nodes.conf"))?;
+            line(format_args!("cluster-port {}", free_port()?))?;
+        }
+        for more in &self.lines {
+            line(format_args!("{more}"))?;
+        }
+        Ok(config)
+    }
+}
+
+async fn launch(dir: &Path) -> io::Result<Process> {
+    let mut command = Command::new("redis-server");
+    let mut process = Process::spawn(
+        command.arg(dir.join("redis.conf")).current_dir(dir),
+        dir.join("redis.log"),
+    )?;
+    // Its own log is looked at, since somebody else might answer on a port that it didn't get.
+    let ready = async |log: &Path| {
+        fs::read_to_string(log).is_ok_and(|log| log.contains("Ready to accept connections"))
+    };
+    process.ready(DEADLINE, ready).await?;
+    Ok(process)
+}
+
+/// A private `redis-server`, empty and without persistence.
 #[derive(Debug)]
 pub struct Redis {
-    // Fields are dropped in this order: the process before its folder.
     process: Process,
-    folder: Folder,
+    dir: TempDir,
     port: u16,
-    options: Vec<String>,
+    options: RedisOptions,
 }
 
 impl Redis {
-    /// Starts a server and waits until it answers.
-    ///
-    /// # Panics
-    /// When it can't be started.
-    pub async fn start() -> Self {
-        Self::with_options(&[]).await
+    /// What a server can be started with.
+    pub fn options() -> RedisOptions {
+        RedisOptions::default()
     }
 
-    /// Starts a server with more options, such as `["--maxmemory", "2mb"]`.
+    /// Starts a server with nothing set.
     ///
-    /// # Panics
-    /// When it can't be started.
-    pub async fn with_options(options: &[&str]) -> Self {
-        let (folder, port) = (Folder::new("redis"), free_port());
-        let options: Vec<_> = options.iter().map(ToString::to_string).collect();
-        let process = launch(&folder, port, &options);
-        let mut redis = Self {
-            process,
-            folder,
-            port,
-            options,
+    /// # Errors
+    /// When `redis-server` isn't installed, or doesn't start; the error shows its log.
+    pub async fn start() -> io::Result<Self> {
+        Self::options().start().await
+    }
+
+    /// Where it listens, with the user that was set.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let port = self.port;
+        let scheme = if self.options.tls.is_some() {
+            "rediss"
+        } else {
+            "redis"
         };
-        redis.until_ready().await;
-        redis
+        match &self.options.user {
+            Some((name, password, _)) => format!("{scheme}://{name}:{password}@127.0.0.1:{port}"),
+            None => format!("{scheme}://127.0.0.1:{port}"),
+        }
     }
 
-    async fn until_ready(&mut self) {
-        let address = ("127.0.0.1", self.port);
-        until("Redis answers", async || {
-            assert!(!self.process.has_ended(), "Redis ended while it started");
-            answers(address).await.is_ok()
-        })
-        .await;
-    }
-
-    /// Its port on the loopback address.
+    /// The port on which it listens.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its URL.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// Runs a command with `redis-cli`, and returns what it prints.
+    /// Runs a command as an administrator, through `redis-cli`, and returns what it prints.
     ///
-    /// # Panics
-    /// When `redis-cli` can't be run.
-    #[allow(clippy::expect_used, reason = "a test fails by a panic")]
-    pub fn command(&self, words: &[&str]) -> String {
-        let output = Command::new("redis-cli")
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
-            .args(words)
-            .output()
-            .expect("redis-cli can be run");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    /// # Errors
+    /// When `redis-cli` isn't installed, the command fails, or no answer comes in time.
+    pub async fn command(&self, command: &[&str]) -> io::Result<String> {
+        let mut cli = self.cli();
+        cli.arg("-e").args(command);
+        run(cli).await
     }
 
-    /// Kills it, as by `kill -9`.
-    pub fn kill(&mut self) {
-        self.process.kill();
+    fn cli(&self) -> Command {
+        let mut cli = Command::new("redis-cli");
+        cli.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        if self.options.tls.is_some() {
+            cli.args(["--tls", "--insecure"]);
+        }
+        if self.options.user.is_some() {
+            cli.args(["--user", ADMIN.0]).env("REDISCLI_AUTH", ADMIN.1);
+        }
+        cli
     }
 
-    /// Starts it again on the same port, empty.
+    /// Kills it with SIGKILL and waits for its end.
     ///
-    /// # Panics
-    /// When it can't be started.
-    pub async fn restart(&mut self) {
-        self.process.kill();
-        self.process = launch(&self.folder, self.port, &self.options);
-        self.until_ready().await;
+    /// # Errors
+    /// When it doesn't end.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.process.end().map(drop)
     }
 
-    /// Stops it in its tracks: it keeps its connections and answers nothing.
-    pub fn stop(&self) {
-        self.process.signal("STOP");
+    /// Stops it with SIGSTOP: its connections stay open, and nobody answers.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn stop(&mut self) -> io::Result<()> {
+        self.process.signal(Signal::Stop)
     }
 
-    /// Lets it go on.
-    pub fn resume(&self) {
-        self.process.signal("CONT");
+    /// Lets it go on after [`stop`](Self::stop), with SIGCONT.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resume(&mut self) -> io::Result<()> {
+        self.process.signal(Signal::Resume)
+    }
+
+    /// Starts it again on the same port, killing it before where it still runs. It is empty.
+    ///
+    /// # Errors
+    /// When it doesn't start; the error shows its log.
+    pub async fn restart(&mut self) -> io::Result<()> {
+        self.process.end()?;
+        self.process = launch(self.dir.path()).await?;
+        Ok(())
     }
 }
 
-fn launch(folder: &Folder, port: u16, options: &[String]) -> Process {
-    let mut command = Command::new("redis-server");
-    command
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
-        .arg("--dir")
-        .arg(folder.path())
-        .args(options);
-    Process::start("redis-server", folder, command)
-}
-
-/// Any answer will do: a server that wants a password answers, too.
-async fn answers(address: (&str, u16)) -> std::io::Result<()> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(b"PING\r\n").await?;
-    let answer = tokio::time::timeout(Duration::from_secs(1), stream.read_u8());
-    answer.await.map_err(std::io::Error::from)?.map(drop)
-}
-
-/// A Redis cluster of three masters.
+/// Three masters that share the slots, without replicas.
 #[derive(Debug)]
 pub struct RedisCluster {
     nodes: Vec<Redis>,
 }
 
 impl RedisCluster {
-    /// Starts three servers and joins them.
+    /// Starts three servers, joins them, and waits until the cluster is ready.
     ///
-    /// # Panics
-    /// When they can't be started or joined.
-    #[allow(clippy::expect_used, reason = "a test fails by a panic")]
-    pub async fn start() -> Self {
+    /// # Errors
+    /// When a server doesn't start, or the cluster isn't ready in time.
+    pub async fn start() -> io::Result<Self> {
+        let mut options = Redis::options();
+        options.cluster = true;
         let mut nodes = Vec::new();
         for _ in 0..3 {
-            let bus = free_port().to_string();
-            let options = [
-                "--cluster-enabled",
-                "yes",
-                "--cluster-port",
-                &bus,
-                "--cluster-config-file",
-                "nodes.conf",
-                "--cluster-node-timeout",
-                "2000",
-            ];
-            nodes.push(Redis::with_options(&options).await);
+            nodes.push(options.clone().start().await?);
         }
-        let addresses = nodes.iter().map(|n| format!("127.0.0.1:{}", n.port()));
-        let joined = Command::new("redis-cli")
+        let address = |node: &Redis| format!("127.0.0.1:{}", node.port);
+        let mut create = Command::new("redis-cli");
+        create
             .args(["--cluster", "create"])
-            .args(addresses)
-            .args(["--cluster-replicas", "0", "--cluster-yes"])
-            .output()
-            .expect("redis-cli can be run");
-        assert!(joined.status.success(), "{joined:?}");
-        until("the cluster is whole", async || {
-            nodes.iter().all(|node| {
-                node.command(&["cluster", "info"])
-                    .contains("cluster_state:ok")
-            })
-        })
-        .await;
-        Self { nodes }
+            .args(nodes.iter().map(address))
+            .args(["--cluster-replicas", "0", "--cluster-yes"]);
+        run(create).await?;
+        let cluster = Self { nodes };
+        let ready = tokio::time::timeout(DEADLINE, async {
+            while !cluster.is_ready().await? {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            Ok(cluster)
+        });
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the cluster was not ready in time");
+        ready.await.map_err(late)?
     }
 
-    /// Its URL.
+    async fn is_ready(&self) -> io::Result<bool> {
+        for node in &self.nodes {
+            let info = node.command(&["CLUSTER", "INFO"]).await?;
+            if !info.contains("cluster_state:ok") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The masters.
+    #[must_use]
+    pub fn nodes(&mut self) -> &mut [Redis] {
+        &mut self.nodes
+    }
+
+    /// Where they listen, as a `redis-cluster:` URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis-cluster://127.0.0.1:{}", self.nodes[0].port())
+        let mut url = String::from("redis-cluster://");
+        for (n, node) in self.nodes.iter().enumerate() {
+            let before = ["", "?node=", "&node="][n.min(2)];
+            url += &format!("{before}127.0.0.1:{}", node.port);
+        }
+        url
     }
 }

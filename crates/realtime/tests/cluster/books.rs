@@ -257,10 +257,10 @@ pub(crate) async fn with_faults_what_is_missing_was_reported() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     proxy.reset();
     nodes[0].until_heard("up again", DEADLINE).await;
-    cluster.rabbitmq.close_connections().await;
+    cluster.rabbitmq.close_connections().await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    cluster.rabbitmq.kill();
-    cluster.rabbitmq.restart().await;
+    cluster.rabbitmq.kill().unwrap();
+    cluster.rabbitmq.restart().await.unwrap();
     let mut sent = <[Sent; NODES]>::default();
     for (sent, sender) in sent.iter_mut().zip(senders) {
         *sent = sender.await.unwrap();

@@ -4,10 +4,7 @@ use std::time::{Duration, Instant};
 
 use realtime::{
     DeliverErrorKind, Incarnation, Json, Link, NodeId, PresenceDown, Remote, StartErrorKind,
-    broker::{
-        Broker, BrokerError, BrokerErrorKind, NodeInfo, Topic,
-        amqp::{AmqpBroker, AmqpConfig},
-    },
+    broker::{Broker, BrokerError, BrokerErrorKind, NodeInfo, Topic, amqp::AmqpBroker},
     connect, gateway,
 };
 use realtime_testkit::{
@@ -46,8 +43,7 @@ pub(crate) async fn a_message_of_a_later_version_is_refused_and_counted() {
     let (a, b) = (cluster.node().await, cluster.node().await);
     let mut ann = b.join("ann").await;
     // A member of the same cluster that speaks a later envelope.
-    let config = AmqpConfig::from_url(&cluster.rabbitmq.url()).unwrap();
-    let later = AmqpBroker::new(config).unwrap();
+    let later = AmqpBroker::from_url(cluster.rabbitmq.url()).unwrap();
     let node = NodeInfo::new(NodeId::random(), Incarnation::random());
     let _inbox = later.subscribe(node, &[Topic::All]).await.unwrap();
     let _routed = later
@@ -71,7 +67,7 @@ pub(crate) async fn rabbitmq_goes_and_comes_back() {
     let (mut ann, mut bob) = (a.join("ann").await, b.join("bob").await);
     assert!(a.gateway.health().is_good() && b.gateway.health().is_good());
 
-    cluster.rabbitmq.kill();
+    cluster.rabbitmq.kill().unwrap();
     a.until_heard("the broker is down", DEADLINE).await;
     b.until_heard("the broker is down", DEADLINE).await;
     assert!(matches!(a.gateway.health().broker, Link::Down { .. }));
@@ -89,7 +85,7 @@ pub(crate) async fn rabbitmq_goes_and_comes_back() {
         .unwrap_err();
     assert_eq!(error.kind(), DeliverErrorKind::Broker);
 
-    cluster.rabbitmq.restart().await;
+    cluster.rabbitmq.restart().await.unwrap();
     a.until_heard("up again", DEADLINE).await;
     // Whoever is back first doesn't take the other for gone.
     until("the targeted message arrives", async || {
@@ -125,7 +121,7 @@ pub(crate) async fn redis_comes_back_empty() {
         a.gateway.health().presence == Link::Up
     })
     .await;
-    cluster.redis.restart().await;
+    cluster.redis.restart().await.unwrap();
     let start = Instant::now();
     for n in 0..50 {
         let name = key(&format!("n{n}"));
@@ -160,7 +156,7 @@ pub(crate) async fn redis_is_away() {
     let strict = cluster.node_with(|b| b.require_presence(true)).await;
     let mut ann = a.join("ann").await;
     let mut bob = local.join("bob").await;
-    cluster.redis.kill();
+    cluster.redis.kill().unwrap();
     a.until_heard("presence is down", DEADLINE).await;
     assert!(matches!(a.gateway.health().presence, Link::Down { .. }));
 
@@ -207,7 +203,7 @@ pub(crate) async fn redis_is_away() {
     assert_eq!((sent.local, sent.remote), (0, Remote::Published));
     assert_eq!(ann.recv_json().await.unwrap()["data"], 3);
 
-    cluster.redis.restart().await;
+    cluster.redis.restart().await.unwrap();
     for name in ["ann", "bob", "cid"] {
         until("everybody is online again", async || {
             strict.gateway.is_online(&key(name)).await.unwrap_or(false)

@@ -41,7 +41,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
-        let (rabbitmq, redis) = futures::join!(RabbitMq::start(), Redis::start());
+        let (rabbitmq, redis) = futures::try_join!(RabbitMq::start(), Redis::start()).unwrap();
         Self { rabbitmq, redis }
     }
 

@@ -1,0 +1,96 @@
+//! What the tests of faults share.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use realtime_core::{
+    IdentityKey, NodeId, SessionId,
+    presence::{Presence, PresenceError, PresenceEvent, PresenceEvents, SessionInfo},
+};
+use realtime_presence_redis::{RedisConfig, RedisPresence};
+use realtime_testkit::{
+    servers::redis::Redis,
+    wait::{until, within},
+};
+
+pub(crate) const LONG: Option<Duration> = Some(Duration::from_secs(300));
+
+/// The command timeout of 1 s, and what a busy machine may add.
+pub(crate) const SOON: Duration = Duration::from_millis(2_500);
+
+pub(crate) fn ann() -> IdentityKey {
+    IdentityKey::new("acme", "ann")
+}
+
+pub(crate) fn session(identity: &IdentityKey) -> SessionInfo {
+    SessionInfo::new(SessionId::random(), identity, NodeId::random())
+}
+
+pub(crate) fn presence(url: String) -> RedisPresence {
+    RedisPresence::from_url(url).unwrap()
+}
+
+pub(crate) fn with_one_connection(url: String) -> RedisPresence {
+    RedisPresence::new(RedisConfig::builder(url).pool_size(1).build().unwrap())
+}
+
+/// All commands of an identity fail within the timeout; the first error is returned.
+pub(crate) async fn failure(presence: &RedisPresence) -> PresenceError {
+    let (ann, info) = (ann(), session(&ann()));
+    let key = [info.key()];
+    let start = Instant::now();
+    let (registered, gone, renewed, sessions, online) = futures::join!(
+        presence.register(std::slice::from_ref(&info), LONG),
+        presence.unregister(&key),
+        presence.renew(&key, LONG),
+        presence.sessions(&ann),
+        presence.is_online(&ann),
+    );
+    let took = start.elapsed();
+    assert!(took < SOON, "it took {took:?} to fail");
+    let errors = [
+        registered.unwrap_err(),
+        gone.unwrap_err(),
+        renewed.unwrap_err(),
+        sessions.unwrap_err(),
+        online.unwrap_err(),
+    ];
+    let kind = errors[0].kind();
+    assert!(errors.iter().all(|e| e.kind() == kind), "{errors:?}");
+    let [first, ..] = errors;
+    first
+}
+
+pub(crate) async fn next_down(events: &mut PresenceEvents) -> String {
+    match within("an event", events.next()).await {
+        Some(PresenceEvent::Down { cause }) => cause,
+        other => panic!("expected Down; got {other:?}"),
+    }
+}
+
+pub(crate) async fn next_up(events: &mut PresenceEvents) {
+    let event = within("an event", events.next()).await;
+    assert_eq!(event, Some(PresenceEvent::Up));
+}
+
+/// Registers one session and finds it.
+pub(crate) async fn works(presence: &RedisPresence) {
+    let info = session(&ann());
+    presence
+        .register(std::slice::from_ref(&info), LONG)
+        .await
+        .unwrap();
+    let found = presence.sessions(&ann()).await.unwrap();
+    assert!(found.iter().any(|f| f.session_id == info.session_id));
+}
+
+/// Connections that clients hold, the asking one not counted.
+pub(crate) async fn connections(redis: &Redis) -> usize {
+    let list = redis.command(&["CLIENT", "LIST"]).await.unwrap();
+    list.lines().count() - 1
+}
+
+pub(crate) async fn until_connections(redis: &Redis, expected: usize) {
+    let what = format!("{expected} connections are held");
+    until(&what, async || connections(redis).await == expected).await;
+}
