@@ -42,9 +42,11 @@ impl Work {
             Self::Echo(shape) => format!("echo, {}", shape.title()),
             Self::Request(shape) => format!("request and reply, {}", shape.title()),
             Self::Latency(shape) => {
-                format!("latency at half of the floor's rate, {}", shape.title())
+                format!("p99 at half of the floor's rate, {}", shape.title())
             }
-            Self::Stalled(shape) => format!("one more reader stops, {}", shape.title()),
+            Self::Stalled(shape) => {
+                format!("p99 when a reader stops, {}", shape.title())
+            }
             Self::Connect(sessions) => format!("{sessions} connects"),
         }
     }

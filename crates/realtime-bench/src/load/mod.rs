@@ -79,8 +79,8 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     /// The server's CPU time for each of what was counted, in seconds.
-    pub(crate) fn cpu_each(&self) -> f64 {
-        self.server_cpu / self.count.max(1) as f64
+    pub(crate) fn cpu_each(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.server_cpu / self.count as f64)
     }
 
     pub(crate) fn per_second(&self) -> f64 {

@@ -44,6 +44,26 @@ impl Field {
         })
     }
 
+    /// Opens it, and lets every client have one message echoed: a server may answer the upgrade
+    /// before the session gets broadcasts, but what it echoes it has read from a member.
+    fn join(options: &Options, shape: Shape, ask: Ask) -> io::Result<Self> {
+        let mut field = Self::open(options, shape, ask)?;
+        let (frame, size) = options.dialect.message(Ask::Echo, shape.payload);
+        let expected = std::mem::replace(&mut field.swarm.expected, size);
+        for client in &mut field.swarm.clients {
+            client.send(&frame)?;
+        }
+        let mut waiting = shape.sessions;
+        while waiting > 0 {
+            field.swarm.turn(None, |_, _, _| {
+                waiting -= 1;
+                Ok(())
+            })?;
+        }
+        field.swarm.expected = expected;
+        Ok(field)
+    }
+
     /// Warms up, then measures what `work` does until a moment.
     fn measure(
         &mut self,
@@ -163,15 +183,15 @@ impl Field {
 }
 
 pub(super) fn fan_out(options: &Options, shape: Shape) -> io::Result<Outcome> {
-    Field::open(options, shape, Ask::Broadcast)?.measure(options, Field::broadcast)
+    Field::join(options, shape, Ask::Broadcast)?.measure(options, Field::broadcast)
 }
 
 pub(super) fn echo(options: &Options, shape: Shape, ask: Ask) -> io::Result<Outcome> {
-    Field::open(options, shape, ask)?.measure(options, Field::echo)
+    Field::join(options, shape, ask)?.measure(options, Field::echo)
 }
 
 pub(super) fn latency(options: &Options, shape: Shape) -> io::Result<Outcome> {
-    let mut field = Field::open(options, shape, Ask::Broadcast)?;
+    let mut field = Field::join(options, shape, Ask::Broadcast)?;
     let mut saturated = false;
     let mut outcome = field.measure(options, |field, until| {
         field.swarm.take_busy();
@@ -189,7 +209,7 @@ pub(super) fn latency(options: &Options, shape: Shape) -> io::Result<Outcome> {
 }
 
 pub(super) fn stalled(options: &Options, shape: Shape) -> io::Result<Outcome> {
-    let mut field = Field::open(options, shape, Ask::Broadcast)?;
+    let mut field = Field::join(options, shape, Ask::Broadcast)?;
     let before = field.measure(options, Field::broadcast)?;
     let memory = field.server.memory()?;
     field.swarm.open_stalled()?;

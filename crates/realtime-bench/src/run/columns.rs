@@ -17,14 +17,20 @@ enum Figure {
     Ratio(fn(&Sample) -> Option<f64>),
     /// Only those who are set against a floor have it.
     Sample(fn(&Sample) -> Option<f64>),
+    /// The least and the most of such a multiple.
+    Range(fn(&Sample) -> Option<f64>),
 }
 
 impl Column {
     pub(super) fn of(&self, samples: &Samples) -> String {
-        let value = samples.median(|sample| match self.figure {
-            Figure::Any(figure) => figure(&sample.outcome),
-            Figure::Ratio(figure) | Figure::Sample(figure) => figure(sample),
-        });
+        let value = match self.figure {
+            Figure::Any(figure) => samples.median(|sample| figure(&sample.outcome)),
+            Figure::Ratio(figure) | Figure::Sample(figure) => samples.median(figure),
+            Figure::Range(figure) => {
+                let ends = samples.ends(figure).map(|ends| ends.map(self.show));
+                return ends.map(|ends| ends.join(" to ")).unwrap_or_default();
+            }
+        };
         value.map(self.show).unwrap_or_default()
     }
 
@@ -32,7 +38,7 @@ impl Column {
         let value = match self.figure {
             Figure::Any(figure) => results.floor(work, figure),
             Figure::Ratio(_) => Some(1.0),
-            Figure::Sample(_) => None,
+            Figure::Sample(_) | Figure::Range(_) => None,
         };
         value.map(self.show).unwrap_or_default()
     }
@@ -41,18 +47,28 @@ impl Column {
 pub(super) fn columns(work: Work) -> Vec<Column> {
     match work {
         Work::FanOut(_) | Work::Echo(_) | Work::Request(_) => {
-            vec![RATIO, CPU, RATE, P50, P99, MAX, CALLS, SHARE]
+            vec![RATIO, RANGE, CPU, RATE, P50, P99, MAX, CALLS, SHARE]
         }
-        Work::Latency(_) => vec![P99_RATIO, P50, P99, MAX, RATIO, RATE, SHARE],
+        Work::Latency(_) => vec![P99_RATIO, P99_RANGE, P50, P99, MAX, RATIO, RATE, SHARE],
         Work::Stalled(_) => vec![STALLED_RATIO, P99_BEFORE, P99, GROWN, SHARE],
-        Work::Connect(_) => vec![RATIO, CPU, RATE, IDLE, USED, SHARE],
+        Work::Connect(_) => vec![RATIO, RANGE, CPU, RATE, IDLE, USED, SHARE],
     }
 }
 
 const RATIO: Column = Column {
     title: "CPU × floor",
     show: ratio,
-    figure: Figure::Ratio(|sample| Some(sample.cpu_ratio)),
+    figure: Figure::Ratio(|sample| sample.cpu_ratio),
+};
+const RANGE: Column = Column {
+    title: "from to",
+    show: ratio,
+    figure: Figure::Range(|sample| sample.cpu_ratio),
+};
+const P99_RANGE: Column = Column {
+    title: "from to",
+    show: ratio,
+    figure: Figure::Range(|sample| sample.p99_ratio),
 };
 const P99_RATIO: Column = Column {
     title: "p99 × floor",
@@ -68,7 +84,7 @@ const CALLS: Column = Column {
     }),
 };
 const CPU: Column = any("CPU µs each", ratio, |outcome| {
-    Some(outcome.cpu_each() * 1e6)
+    Some(outcome.cpu_each()? * 1e6)
 });
 const RATE: Column = any("per second", whole, |outcome| Some(outcome.per_second()));
 const P50: Column = any("p50 µs", whole, |outcome| Some(outcome.latency?.p50));

@@ -26,8 +26,8 @@ use server::Server;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// How many rounds; the report has their medians.
-    #[arg(long, default_value_t = 7)]
-    rounds: usize,
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// How long each run measures, in seconds.
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
@@ -72,17 +72,33 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
             Err(missing) => results.add_missing(*peer, missing),
         }
     }
-    for round in 0..options.rounds {
+    let mut failures = Vec::new();
+    for round in 1..=options.rounds {
         for work in &options.only {
-            eprintln!("round {} of {}: {work}", round + 1, options.rounds);
-            bench.measure(*work, round == 0 && options.calls, &mut results)?;
+            eprintln!("round {round} of {}: {work}", options.rounds);
+            let calls = round == 1 && options.calls;
+            if let Err(failure) = bench.measure(*work, calls, &mut results) {
+                eprintln!("{failure}");
+                failures.push(failure);
+            }
+        }
+        // After each round, so that a run that is cut short leaves what it has.
+        let report = table::render(options, round, &results);
+        fs::write(folder.join("report.md"), &report).map_err(unwritable)?;
+        let picture = picture::draw(&options.only, &results);
+        fs::write(folder.join("report.svg"), picture).map_err(unwritable)?;
+        if round == options.rounds {
+            println!("{report}");
         }
     }
-    let report = table::render(options, &results);
-    println!("{report}");
-    let write = |name: &str, text: &str| fs::write(folder.join(name), text).map_err(unwritable);
-    write("report.md", &report)?;
-    write("report.svg", &picture::draw(&options.only, &results))
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(format!(
+            "a floor could not be measured: {}",
+            failures.join("; ")
+        ))
+    }
 }
 
 impl Options {
@@ -133,17 +149,17 @@ impl Bench {
         } else {
             &self.floor
         };
+        let run_floor = |work: Work, more: &[(&str, String)]| {
+            self.one(floor, work, more)
+                .map_err(|e| format!("{}, {work}: {e}", floor.peer))
+        };
         let mut more = vec![("--seconds", self.seconds.clone())];
         if let Work::Latency(shape) = work {
-            let saturated = self.one(floor, Work::FanOut(shape), &more)?;
+            let saturated = run_floor(Work::FanOut(shape), &more)?;
             let rate = saturated.per_second() / shape.sessions as f64 / 2.0;
             more.push(("--rate", rate.to_string()));
         }
-        let floor_run = || {
-            self.one(floor, work, &more)
-                .map_err(|e| format!("{}, {work}: {e}", floor.peer))
-        };
-        let mut before = floor_run()?;
+        let mut before = run_floor(work, &more)?;
         results.add_floor(work, &before);
         for index in 0..results.built().len() {
             let server = &results.built()[index];
@@ -151,7 +167,7 @@ impl Bench {
             let counted = calls
                 .then(|| self.count_calls(server, work, &more))
                 .flatten();
-            let after = floor_run()?;
+            let after = run_floor(work, &more)?;
             results.add_floor(work, &after);
             let sample = outcome.map(|outcome| Sample::new(outcome, counted, [&before, &after]));
             if let Err(error) = &sample {

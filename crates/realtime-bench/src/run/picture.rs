@@ -10,7 +10,7 @@ const MARGIN: f64 = 36.0;
 const GAP: f64 = 44.0;
 const PANEL: f64 = (WIDTH - 2.0 * MARGIN - GAP) / 2.0;
 /// Where the bars begin, behind the names.
-const NAMES: f64 = 150.0;
+const NAMES: f64 = 164.0;
 /// What is kept behind the longest bar for its figure.
 const FIGURES: f64 = 56.0;
 const ROW: f64 = 24.0;
@@ -65,7 +65,7 @@ fn page(out: &mut String, panels: &[Panel]) -> f64 {
         out,
         "<text class=\"title\" x=\"{MARGIN}\" y=\"44\">realtime beside its peers</text>\n\
          <text class=\"note\" x=\"{MARGIN}\" y=\"68\">CPU time as a multiple of the floor, a bare \
-         epoll loop in C; shorter is better; each step of the scale doubles</text>\n"
+         epoll loop in C; logarithmic; shorter is better</text>\n"
     );
     let mut y = HEAD;
     for pair in panels.chunks(2) {

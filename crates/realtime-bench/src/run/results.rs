@@ -8,22 +8,21 @@ pub(super) struct Sample {
     pub(super) outcome: Outcome,
     /// The same work under strace.
     pub(super) counted: Option<Outcome>,
-    /// CPU for each message, as a multiple of the floor's.
-    pub(super) cpu_ratio: f64,
+    /// CPU for each message, as a multiple of the floor's, if there were any.
+    pub(super) cpu_ratio: Option<f64>,
     /// The 99th percentile, as a multiple of the floor's.
     pub(super) p99_ratio: Option<f64>,
 }
 
 impl Sample {
     pub(super) fn new(outcome: Outcome, counted: Option<Outcome>, floors: [&Outcome; 2]) -> Self {
-        let [before, after] = floors.map(Outcome::cpu_each);
-        let p99 = |outcome: &Outcome| Some(outcome.latency?.p99);
-        let floor_p99 = || Some((p99(floors[0])? + p99(floors[1])?) / 2.0);
+        let ratio = |of: fn(&Outcome) -> Option<f64>| {
+            let floor = (of(floors[0])? + of(floors[1])?) / 2.0;
+            Some(of(&outcome)? / floor)
+        };
         Self {
-            cpu_ratio: outcome.cpu_each() / ((before + after) / 2.0),
-            p99_ratio: p99(&outcome)
-                .zip(floor_p99())
-                .map(|(own, floor)| own / floor),
+            cpu_ratio: ratio(Outcome::cpu_each),
+            p99_ratio: ratio(|outcome| Some(outcome.latency?.p99)),
             outcome,
             counted,
         }
@@ -42,6 +41,12 @@ impl Samples {
     /// The median of what each run says.
     pub(super) fn median(&self, of: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
         median(self.good.iter().filter_map(of).collect())
+    }
+
+    /// The least and the most of what each run says.
+    pub(super) fn ends(&self, of: impl Fn(&Sample) -> Option<f64>) -> Option<[f64; 2]> {
+        let values = || self.good.iter().filter_map(&of);
+        Some([values().reduce(f64::min)?, values().reduce(f64::max)?])
     }
 
     /// Whether it was too slow for the rate that was asked for.
@@ -145,6 +150,6 @@ mod tests {
             ..Outcome::default()
         };
         let sample = Sample::new(outcome(3.0), None, [&outcome(1.0), &outcome(2.0)]);
-        assert_eq!((sample.cpu_ratio, sample.p99_ratio), (2.0, None));
+        assert_eq!((sample.cpu_ratio, sample.p99_ratio), (Some(2.0), None));
     }
 }

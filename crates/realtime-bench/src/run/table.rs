@@ -9,15 +9,16 @@ use super::{
 };
 use crate::work::Work;
 
-pub(super) fn render(options: &Options, results: &Results) -> String {
+/// The report after so many rounds.
+pub(super) fn render(options: &Options, rounds: u32, results: &Results) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
-    let _ = write(&mut out, options, results);
+    let _ = write(&mut out, options, rounds, results);
     out
 }
 
-fn write(out: &mut String, options: &Options, results: &Results) -> std::fmt::Result {
-    let (rounds, seconds) = (options.rounds, options.seconds);
+fn write(out: &mut String, options: &Options, rounds: u32, results: &Results) -> std::fmt::Result {
+    let seconds = options.seconds;
     writeln!(
         out,
         "# Beside the floor\n\nMedians of {rounds} rounds of {seconds} s, each run between two \
@@ -40,7 +41,7 @@ pub(super) fn headline(work: Work, samples: &Samples) -> Option<f64> {
             let (_, before) = sample.outcome.stalled?;
             Some(sample.outcome.latency?.p99 / before.p99)
         }),
-        _ => samples.median(|sample| Some(sample.cpu_ratio)),
+        _ => samples.median(|sample| sample.cpu_ratio),
     }
 }
 
