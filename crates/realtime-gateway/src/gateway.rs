@@ -23,8 +23,8 @@ use crate::{
 };
 
 pub(crate) use deliver::hand_over;
-pub use shutdown::ShutdownReport;
 use shutdown::Begun;
+pub use shutdown::ShutdownReport;
 
 /// A WebSocket gateway: a tower service that turns upgrade requests into sessions, and the handle
 /// by which the application reaches them.
