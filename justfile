@@ -72,6 +72,11 @@ fuzz seconds="60":
         cargo +nightly fuzz run --fuzz-dir . "$target" -- -max_total_time={{seconds}} -max_len=4096
     done
 
+# 2,000 sessions that come, talk, stall and vanish, for so many seconds: books and slopes.
+soak seconds="600":
+    REALTIME_SOAK_SECONDS={{seconds}} \
+        cargo test -p realtime --release --test soak -- --nocapture
+
 # Bytes per idle connection in a release build. With `preload`, under another allocator:
 # `just memory /usr/lib/x86_64-linux-gnu/libjemalloc.so.2`.
 memory preload="":

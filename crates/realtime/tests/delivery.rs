@@ -22,6 +22,7 @@ use realtime_testkit::{
     client::{Client, Request},
     wait::until,
 };
+use realtime_websocket::Event;
 use serde_json::{Value, json};
 use support::{Ends, Server};
 
@@ -258,6 +259,55 @@ async fn drop_oldest_keeps_the_session_counts_and_tells() {
     let (received, dropped, told, refused) = flood(Backpressure::DropOldest).await;
     assert!(dropped > 0 && told == dropped && refused == 0);
     assert_eq!(received.last(), Some(&2999));
+}
+
+/// Whoever is closed with a gap that it hasn't been told of is told before its close frame, and of
+/// all that it has missed before it gets what comes after it.
+#[tokio::test]
+async fn a_gap_is_told_before_what_comes_after_it_and_before_the_close() {
+    for policy in [Backpressure::DropNewest, Backpressure::DropOldest] {
+        let builder = gateway().backpressure(policy).queue_messages(8);
+        let server = Server::start(builder.build().unwrap()).await;
+        let mut client = server.connect().await;
+        server.until_open(1).await;
+        let anonymous = IdentityKey::new("", "anonymous");
+        let session = server.gateway.local_sessions_of(&anonymous).remove(0);
+        let filler = "x".repeat(8000);
+        let mut sent = 0;
+        // Its task has looked at the first gap before there is the second.
+        for _ in 0..2 {
+            let before = server.gateway.stats().dropped;
+            while server.gateway.stats().dropped < before + 20 {
+                let _dropped = session.send("m", Json(&json!([sent, filler])));
+                sent += 1;
+            }
+            tokio::task::yield_now().await;
+        }
+        session.close(4000, "bye");
+        let (mut next, mut missed, mut told) = (0, 0, 0);
+        let closed = loop {
+            match client.recv().await.unwrap() {
+                Event::Text(text) => {
+                    let message: Value = serde_json::from_slice(&text).unwrap();
+                    if message["route"] == "gap" {
+                        told += message["data"]["missed"].as_u64().unwrap();
+                        continue;
+                    }
+                    let number = message["data"][0].as_u64().unwrap();
+                    missed += number - next;
+                    next = number + 1;
+                    assert!(missed <= told, "{missed} missed, {told} told: {policy:?}");
+                }
+                Event::Close(close) => break close.unwrap(),
+                other => panic!("unexpected {other:?}"),
+            }
+        };
+        assert_eq!(closed.code.as_u16(), 4000);
+        assert_eq!(missed + sent - next, told, "{policy:?}");
+        assert_eq!(told, server.gateway.stats().dropped);
+        drop(client);
+        server.stop().await;
+    }
 }
 
 #[tokio::test]

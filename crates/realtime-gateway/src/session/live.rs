@@ -16,7 +16,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use realtime_core::{
     BoxError, CloseCode, DisconnectInfo, Initiator, Message,
     codec::{CodecError, CodecErrorKind, Frame},
@@ -29,7 +28,6 @@ use super::{
     ahead::Ahead,
     dispatch::{Dispatch, Done},
     heartbeat::{Beat, Heartbeat},
-    outbox::Pumped,
     read::{FrameReader, ReadEnd},
 };
 use crate::{ErrorStage, Inbound, answer, shared::Shared, stats::Counter};
@@ -94,18 +92,8 @@ impl Live {
 
     /// Writes only: while hooks run, before anything is read.
     pub(super) fn pump(&mut self, cx: &mut Context<'_>) {
-        loop {
-            match self.session.0.outbox.pump(cx) {
-                Ok(Pumped::Done | Pumped::Blocked) => return,
-                Ok(Pumped::TellGap(missed)) => match gap_notice(self.shared(), missed) {
-                    Ok(notice) => self.session.0.outbox.set_notice(notice, missed),
-                    Err(error) => {
-                        self.session.0.outbox.set_notice(Bytes::new(), missed);
-                        self.report(ErrorStage::Message, error);
-                    }
-                },
-                Err(error) => return self.lost(ReadEnd::Io(error)),
-            }
+        if let Poll::Ready(Err(error)) = self.session.poll_write(cx) {
+            self.lost(ReadEnd::Io(error));
         }
     }
 
@@ -359,12 +347,6 @@ impl Live {
 /// TLS peers often leave without saying so.
 fn is_orderly(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof
-}
-
-/// What a session that lost messages is told in band.
-fn gap_notice(shared: &Shared, missed: u64) -> Result<Bytes, CodecError> {
-    let data = realtime_core::Payload::from(format!(r#"{{"missed":{missed}}}"#));
-    shared.encode(&Message::new("gap", data)?)
 }
 
 /// What a client whose message failed is told.

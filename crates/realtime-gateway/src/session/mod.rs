@@ -13,19 +13,23 @@ mod read;
 mod run;
 
 use std::{
-    fmt,
+    fmt, io,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicUsize, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
     time::SystemTime,
 };
 
 use bytes::Bytes;
 use realtime_core::{
     CloseCode, DisconnectInfo, Identity, Initiator, IntoPayload, Message, SessionId, Text,
+    codec::CodecError,
     presence::{SessionInfo, SessionKey},
 };
 
-use crate::{SendError, SendErrorKind, shared::Shared, stats::Counter, transport::Writer};
+use crate::{
+    ErrorStage, SendError, SendErrorKind, shared::Shared, stats::Counter, transport::Writer,
+};
 
 use latch::CloseLatch;
 use outbox::{Outbox, Refused};
@@ -241,6 +245,18 @@ impl Session {
         }
     }
 
+    /// Writes what waits, for the session's task.
+    fn poll_write(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.outbox.poll_write(cx, |missed| {
+            gap_notice(&self.0.shared, missed).unwrap_or_else(|error| {
+                self.0
+                    .shared
+                    .report(ErrorStage::Message, error, Some(self.clone()));
+                Bytes::new()
+            })
+        })
+    }
+
     /// Tells the client that it may have missed so many messages of other nodes.
     pub(crate) fn note_missed(&self, messages: u64) {
         self.0.outbox.note_missed(messages);
@@ -285,6 +301,12 @@ impl Session {
             session: self.id(),
         }
     }
+}
+
+/// What a session that lost messages is told in band.
+fn gap_notice(shared: &Shared, missed: u64) -> Result<Bytes, CodecError> {
+    let data = realtime_core::Payload::from(format!(r#"{{"missed":{missed}}}"#));
+    shared.encode(&Message::new("gap", data)?)
 }
 
 fn closed() -> SendError {

@@ -25,6 +25,8 @@ use crate::{
 
 /// Replies beyond this wait make the session stop making more of them.
 pub(crate) const REPLY_BYTES: usize = 64 * 1024;
+/// How often one write makes the notice of a gap anew because the gap has grown meanwhile.
+const NOTICES: usize = 8;
 
 pub(crate) struct Outbox<W: Sink = Writer> {
     limits: QueueLimits,
@@ -62,7 +64,7 @@ pub(crate) enum Refused {
 
 /// What is left to do after a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pumped {
+enum Pumped {
     /// Everything is written.
     Done,
     /// The socket takes no more for now; the session's task is woken when it does.
@@ -151,7 +153,7 @@ impl<W: Sink> Outbox<W> {
         })
     }
 
-    /// Appends a reply, outside the policy. It is written with the next [`pump`](Self::pump), so
+    /// Appends a reply, outside the policy. It is written with the next [`poll_write`](Self::poll_write), so
     /// that the replies to all frames of one read leave together.
     pub(crate) fn push_reply(&self, frame: Bytes) {
         self.with(|state| {
@@ -177,12 +179,13 @@ impl<W: Sink> Outbox<W> {
 
     /// Messages were lost elsewhere: the peer is told before its next data.
     pub(crate) fn note_missed(&self, messages: u64) {
-        self.with(|state| state.queue.note_missed(messages));
+        self.with(|state| {
+            // Nothing follows a close frame.
+            if !state.sealed {
+                state.queue.note_missed(messages);
+            }
+        });
         self.wake_task();
-    }
-
-    pub(crate) fn set_notice(&self, frame: Bytes, told: u64) {
-        self.with(|state| state.queue.set_notice(frame, told));
     }
 
     /// Whether so many replies wait that no more should be made for now.
@@ -220,8 +223,31 @@ impl<W: Sink> Outbox<W> {
         lost
     }
 
-    /// Writes what waits, for the session's task.
-    pub(crate) fn pump(&self, cx: &mut Context<'_>) -> io::Result<Pumped> {
+    /// Writes what waits, for the session's task, which is woken when the socket takes more.
+    ///
+    /// `tell` makes the notice of a gap, which is written before any more data. Should more be
+    /// dropped each time while it does so, the rest is told with the next one.
+    pub(crate) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        tell: impl Fn(u64) -> Bytes,
+    ) -> Poll<io::Result<()>> {
+        for notices in 0..=NOTICES {
+            match self.pump(cx, notices < NOTICES)? {
+                // Without the lock: it is a codec that makes it.
+                Pumped::TellGap(missed) => {
+                    let notice = tell(missed);
+                    self.with(|state| state.queue.set_notice(notice, missed));
+                }
+                Pumped::Done => return Poll::Ready(Ok(())),
+                Pumped::Blocked => return Poll::Pending,
+            }
+        }
+        // The last round tells nothing, so that it has returned.
+        Poll::Pending
+    }
+
+    fn pump(&self, cx: &mut Context<'_>, tell: bool) -> io::Result<Pumped> {
         self.with(|state| {
             if !state
                 .task
@@ -230,7 +256,7 @@ impl<W: Sink> Outbox<W> {
             {
                 state.task = Some(cx.waker().clone());
             }
-            state.pump(cx)
+            state.pump(cx, tell)
         })
     }
 
@@ -290,7 +316,7 @@ impl<W: Sink> State<W> {
         // Whoever sends a lot in one turn has used up its budget of tokio's for that turn, and
         // would find every socket blocked, however fast its peer reads.
         let written = {
-            let written = unconstrained(future::poll_fn(|cx| Poll::Ready(self.pump(cx))));
+            let written = unconstrained(future::poll_fn(|cx| Poll::Ready(self.pump(cx, true))));
             pin!(written).poll(&mut Context::from_waker(&task))
         };
         let Poll::Ready(written) = written else {
@@ -308,7 +334,7 @@ impl<W: Sink> State<W> {
         }
     }
 
-    fn pump(&mut self, cx: &mut Context<'_>) -> io::Result<Pumped> {
+    fn pump(&mut self, cx: &mut Context<'_>, tell: bool) -> io::Result<Pumped> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
@@ -316,7 +342,7 @@ impl<W: Sink> State<W> {
             return Ok(Pumped::Done);
         };
         loop {
-            if let (Some(missed), false) = (self.queue.notice_due(), self.sealed) {
+            if let (Some(missed), true) = (self.queue.notice_due(), tell) {
                 return Ok(Pumped::TellGap(missed));
             }
             let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];

@@ -58,6 +58,8 @@ pub(crate) struct Queue {
     reply_bytes: usize,
     /// Messages dropped since the last gap notice.
     missed: u64,
+    /// What the gap notice that waits tells of.
+    noticed: u64,
 }
 
 impl Queue {
@@ -73,6 +75,7 @@ impl Queue {
             policy_bytes: 0,
             reply_bytes: 0,
             missed: 0,
+            noticed: 0,
         }
     }
 
@@ -166,16 +169,18 @@ impl Queue {
         self.missed = self.missed.saturating_add(messages);
     }
 
-    /// How many dropped messages the peer has not been told of, if it is to be told now: that is,
-    /// before the next data.
+    /// How many dropped messages the peer is to be told of before the next data, if no notice that
+    /// waits tells of them all. A notice that waits is in the number: a new one replaces it.
     pub(crate) fn notice_due(&self) -> Option<u64> {
-        (self.missed > 0 && self.notice.is_empty()).then_some(self.missed)
+        (self.missed > 0).then_some(self.missed.saturating_add(self.noticed))
     }
 
     /// Tells the peer of `told` dropped messages before the next data.
     pub(crate) fn set_notice(&mut self, frame: Bytes, told: u64) {
+        let due = self.missed.saturating_add(self.noticed);
+        self.missed = due.saturating_sub(told);
+        self.noticed = if frame.is_empty() { 0 } else { told };
         self.notice = frame;
-        self.missed = self.missed.saturating_sub(told);
     }
 
     /// Throws away all data that waits, but for a frame that the socket took in part. Returns how
@@ -184,7 +189,7 @@ impl Queue {
         let lost = self.policy_messages;
         self.data = VecDeque::new();
         (self.policy_messages, self.policy_bytes, self.reply_bytes) = (0, 0, 0);
-        (self.missed, self.notice) = (0, Bytes::new());
+        (self.missed, self.noticed, self.notice) = (0, 0, Bytes::new());
         (self.ping, self.pong) = (Bytes::new(), Bytes::new());
         lost
     }
@@ -242,6 +247,9 @@ impl Queue {
         }
         if !partial.is_empty() {
             self.partial = partial;
+        }
+        if self.notice.is_empty() {
+            self.noticed = 0;
         }
         while taken > 0 {
             let Some(Queued {
@@ -365,6 +373,29 @@ mod tests {
         queue.set_notice(Bytes::from_static(b"missed 2;"), 2);
         assert_eq!(queue.notice_due(), None);
         assert_eq!(drained(&mut queue), b"missed 2;34");
+    }
+
+    #[test]
+    fn a_gap_that_grows_while_its_notice_waits_is_told_in_one() {
+        let limits = limits(2, 1024, Backpressure::DropOldest);
+        let mut queue = Queue::new();
+        let push = |queue: &mut Queue, frame: &'static str| {
+            queue.push(Bytes::from_static(frame.as_bytes()), limits);
+        };
+        for frame in ["1", "2", "3"] {
+            push(&mut queue, frame);
+        }
+        queue.set_notice(Bytes::from_static(b"missed 1;"), 1);
+        push(&mut queue, "4");
+        assert_eq!(queue.notice_due(), Some(2));
+        queue.set_notice(Bytes::from_static(b"missed 2;"), 2);
+        assert_eq!(queue.notice_due(), None);
+        // From its first byte on, a notice stays as it is.
+        assert_eq!(written(&mut queue, 3), b"mis");
+        push(&mut queue, "5");
+        assert_eq!(queue.notice_due(), Some(1));
+        queue.set_notice(Bytes::from_static(b"missed 1;"), 1);
+        assert_eq!(drained(&mut queue), b"sed 2;missed 1;45");
     }
 
     #[derive(Debug, Clone)]

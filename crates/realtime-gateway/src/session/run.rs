@@ -19,7 +19,7 @@ use futures::{FutureExt, future::join};
 use realtime_core::{BoxError, CloseCode, DisconnectInfo, Identity, Initiator, presence::Presence};
 use realtime_websocket::{Decoder, Limits, Role, frame};
 
-use super::{Session, dispatch::Dispatch, live::Live, outbox::Pumped, read::FrameReader};
+use super::{Session, dispatch::Dispatch, live::Live, read::FrameReader};
 use crate::{
     ErrorStage,
     admission::Slot,
@@ -271,12 +271,9 @@ fn close_frame(info: &DisconnectInfo) -> Bytes {
 /// Writes what waits, the close frame last, and ends our direction. Returns whether it worked.
 async fn write_out(shared: &Shared, session: &Session) -> bool {
     let outbox = &session.0.outbox;
-    let flushed = poll_fn(|cx| match outbox.pump(cx) {
-        Ok(Pumped::Blocked) => Poll::Pending,
-        Ok(Pumped::Done | Pumped::TellGap(_)) => Poll::Ready(true),
-        Err(_) => Poll::Ready(false),
-    });
-    let written = async { flushed.await && poll_fn(|cx| outbox.poll_shutdown(cx)).await.is_ok() };
+    let flushed = poll_fn(|cx| session.poll_write(cx));
+    let written =
+        async { flushed.await.is_ok() && poll_fn(|cx| outbox.poll_shutdown(cx)).await.is_ok() };
     match shared.config.write_timeout {
         Some(limit) => tokio::time::timeout(limit, written).await.unwrap_or(false),
         None => written.await,

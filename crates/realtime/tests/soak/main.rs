@@ -1,0 +1,42 @@
+//! Sessions that connect, talk, stall, reset and vanish for as long as is wanted, and books that
+//! balance to the message: what was sent has arrived, or was dropped and the client told of it, or
+//! was under way to a session that ended without a close.
+//!
+//! Among the other tests it runs for a few seconds; `just soak` runs it for minutes. The same
+//! program is the server, in a process of its own: it is started once more, with [`SERVER`] in its
+//! environment.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
+#![allow(
+    unreachable_pub,
+    reason = "what a module offers to the others is public"
+)]
+
+mod account;
+mod clients;
+mod peer;
+mod plan;
+mod process;
+mod seen;
+mod server;
+mod slope;
+mod wire;
+
+/// Set in the environment of the process that is the server.
+const SERVER: &str = "REALTIME_SOAK_SERVER";
+
+fn main() {
+    if std::env::var_os(SERVER).is_some() {
+        return server::run();
+    }
+    let test = libtest_mimic::Trial::test("books_balance_and_nothing_grows", || {
+        clients::books_balance_and_nothing_grows();
+        Ok(())
+    });
+    libtest_mimic::run(&libtest_mimic::Arguments::from_args(), vec![test]).exit();
+}

@@ -1,0 +1,126 @@
+//! What a client has seen, checked as it comes.
+
+use std::collections::VecDeque;
+
+use realtime::Backpressure;
+use serde_json::Value;
+
+/// How a session ended for its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The server sent a close frame of its own.
+    Closed(u16),
+    /// The client closed.
+    Left,
+    /// Without a close: by a reset, or the end of the connection.
+    Lost,
+}
+
+/// Numbers that come in order, with holes.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    first: Option<u64>,
+    next: u64,
+    pub received: u64,
+}
+
+impl Numbers {
+    /// Returns how many were left out before this one, or nothing when it is out of order.
+    fn take(&mut self, number: u64) -> Option<u64> {
+        let first = *self.first.get_or_insert(number);
+        let hole = number.checked_sub(self.next.max(first))?;
+        self.next = number + 1;
+        self.received += 1;
+        Some(hole)
+    }
+
+    /// How many came, counted from this number on.
+    pub fn received_from(&self, from: u64) -> u64 {
+        let early = self.first.map_or(0, |first| from.saturating_sub(first));
+        self.received.saturating_sub(early)
+    }
+
+    /// One more than the last that came.
+    pub fn end(&self) -> u64 {
+        self.next
+    }
+}
+
+#[derive(Debug)]
+pub struct Seen {
+    pub id: u64,
+    pub policy: Backpressure,
+    /// What was sent to this session only, from 0 on.
+    pub own: Numbers,
+    pub broadcasts: Numbers,
+    /// How many messages it was told that it has missed.
+    pub told: u64,
+    pub replies: u64,
+    holes: u64,
+    waiting: VecDeque<u64>,
+}
+
+impl Seen {
+    pub fn new(id: u64, policy: Backpressure) -> Self {
+        let mut own = Numbers::default();
+        own.first = Some(0);
+        Self {
+            id,
+            policy,
+            own,
+            broadcasts: Numbers::default(),
+            told: 0,
+            replies: 0,
+            holes: 0,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Something was asked that has to be answered before all that is asked later.
+    pub fn asked(&mut self, id: u64) {
+        self.waiting.push_back(id);
+    }
+
+    pub fn message(&mut self, message: &Value) {
+        let data = &message["data"];
+        match (message["id"].as_str(), message["route"].as_str()) {
+            (Some(id), _) => {
+                let expected = self.waiting.pop_front();
+                assert_eq!(
+                    Some(id),
+                    expected.map(|id| id.to_string()).as_deref(),
+                    "{self:?}"
+                );
+                self.replies += 1;
+            }
+            (None, Some("own")) => {
+                let hole = self.own.take(data[0].as_u64().unwrap());
+                self.hole(hole, message);
+            }
+            (None, Some("all")) => {
+                let hole = self.broadcasts.take(data[0].as_u64().unwrap());
+                self.hole(hole, message);
+            }
+            (None, Some("gap")) => {
+                assert_ne!(
+                    self.policy,
+                    Backpressure::Close,
+                    "nothing is dropped: {self:?}"
+                );
+                self.told += data["missed"].as_u64().unwrap();
+            }
+            // The answer to what was no envelope.
+            (None, Some("error")) => assert_eq!(data["code"], "malformed", "{message}"),
+            _ => panic!("session {}: unexpected {message}", self.id),
+        }
+    }
+
+    /// Whoever misses something was told before.
+    fn hole(&mut self, hole: Option<u64>, message: &Value) {
+        let Some(hole) = hole else {
+            panic!("out of order or twice: {}: {self:?}", message["data"][0]);
+        };
+        self.holes += hole;
+        assert!(self.holes <= self.told, "missed and not told: {self:?}");
+    }
+}

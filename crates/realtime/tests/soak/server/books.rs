@@ -1,0 +1,156 @@
+//! What was sent to each session, by the server's own count.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use realtime::{Backpressure, Builder, DisconnectInfo, Initiator, Json, SendErrorKind, Session};
+use serde_json::json;
+
+use super::say;
+use crate::wire::{Ended, Said};
+
+/// The code with which a session is closed between two broadcasts.
+pub const BYE: u16 = 4000;
+
+/// The sessions of one gateway.
+pub struct Books {
+    policy: Backpressure,
+    entries: Mutex<HashMap<String, Arc<Entry>>>,
+    /// How many broadcasts there were. Held while one is under way.
+    pub broadcasts: tokio::sync::Mutex<u64>,
+}
+
+pub struct Entry {
+    policy: Backpressure,
+    session: Session,
+    own: tokio::sync::Mutex<Own>,
+    first_broadcast: u64,
+    /// How many there were when it was closed between two of them.
+    broadcasts: OnceLock<u64>,
+}
+
+/// The messages for this session alone.
+#[derive(Default)]
+struct Own {
+    offered: u64,
+    refused: u64,
+}
+
+impl Books {
+    pub fn new(policy: Backpressure) -> Self {
+        Self {
+            policy,
+            entries: Mutex::default(),
+            broadcasts: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Adds the hooks that keep the books.
+    pub fn keep(self: &Arc<Self>, builder: Builder) -> Builder {
+        let (opened, closed) = (Arc::clone(self), Arc::clone(self));
+        let opened = move |session| {
+            let books = Arc::clone(&opened);
+            async move { books.opened(session).await }
+        };
+        let closed = move |session, info| {
+            let books = Arc::clone(&closed);
+            async move { books.closed(session, info).await }
+        };
+        builder.on_connect(opened).on_disconnect(closed)
+    }
+
+    async fn opened(&self, session: Session) {
+        let first_broadcast = *self.broadcasts.lock().await;
+        let entry = Entry {
+            policy: self.policy,
+            session: session.clone(),
+            own: tokio::sync::Mutex::default(),
+            first_broadcast,
+            broadcasts: OnceLock::new(),
+        };
+        let key = session.identity().id().to_owned();
+        let before = self.entries.lock().unwrap().insert(key, Arc::new(entry));
+        assert!(before.is_none(), "on_connect runs once");
+    }
+
+    async fn closed(&self, session: Session, info: DisconnectInfo) {
+        let key = session.identity().id();
+        let entry = self.entries.lock().unwrap().remove(key);
+        let entry = entry.expect("on_disconnect runs once, after on_connect");
+        let range = match entry.broadcasts.get() {
+            Some(broadcasts) => (*broadcasts, *broadcasts),
+            None => (0, *self.broadcasts.lock().await),
+        };
+        let own = entry.own.lock().await;
+        say(&Said::Ended(Ended {
+            id: key.parse().unwrap(),
+            offered: own.offered,
+            refused: own.refused,
+            first_broadcast: entry.first_broadcast,
+            broadcasts: range,
+            slow: info.initiator == Initiator::Backpressure,
+            code: info.code.map(|code| code.as_u16()),
+        }));
+    }
+
+    /// The sessions, as they are now.
+    pub fn entries(&self) -> Vec<Arc<Entry>> {
+        self.entries.lock().unwrap().values().cloned().collect()
+    }
+
+    pub fn entry(&self, session: &Session) -> Arc<Entry> {
+        let entries = self.entries.lock().unwrap();
+        Arc::clone(
+            entries
+                .get(session.identity().id())
+                .expect("an open session"),
+        )
+    }
+
+    /// Closes a session between two broadcasts, so that it is known which were for it.
+    pub async fn close(&self, session: &Session) {
+        let entry = self.entry(session);
+        let broadcasts = self.broadcasts.lock().await;
+        session.close(BYE, "bye");
+        let code = session.close_info().and_then(|info| info.code);
+        if code.is_some_and(|code| code.as_u16() == BYE) {
+            let _first = entry.broadcasts.set(*broadcasts);
+        }
+    }
+}
+
+impl Entry {
+    /// Sends the next number, unless another task is about to.
+    pub fn try_send(&self, data: &str) {
+        if let Ok(mut own) = self.own.try_lock() {
+            self.offer(&mut own, data);
+        }
+    }
+
+    pub async fn send(&self, data: &str) {
+        self.offer(&mut *self.own.lock().await, data);
+    }
+
+    pub async fn send_wait(&self, data: &str) {
+        let mut own = self.own.lock().await;
+        let data = Json(&json!([own.offered, data]));
+        if self.session.send_wait("own", data).await.is_ok() {
+            own.offered += 1;
+        }
+    }
+
+    fn offer(&self, own: &mut Own, data: &str) {
+        let sent = self.session.send("own", Json(&json!([own.offered, data])));
+        match sent.map_err(|error| error.kind()) {
+            Ok(()) => own.offered += 1,
+            Err(SendErrorKind::Backpressure) if self.policy == Backpressure::DropNewest => {
+                own.offered += 1;
+                own.refused += 1;
+            }
+            // It is closing, maybe for want of room for this one.
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What the server's process says to the other one, a line of JSON each.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Said {
+    /// The address of each policy's gateway.
+    Listening(Vec<SocketAddr>),
+    /// The answer to a line of input.
+    Held(Held),
+    /// A session has ended.
+    Ended(Ended),
+}
+
+/// What the server's process holds, and has counted so far.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Held {
+    pub sessions: u64,
+    pub tasks: usize,
+    pub descriptors: usize,
+    pub resident_bytes: usize,
+    /// Sessions that haven't been reported as ended.
+    pub unreported: usize,
+    /// By policy.
+    pub stats: Vec<Counted>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Counted {
+    pub opened: u64,
+    pub closed: u64,
+    pub aborted: u64,
+    pub sent: u64,
+    pub dropped: u64,
+    pub failed: u64,
+    pub panics: u64,
+    pub slow_consumers: u64,
+    pub write_timeouts: u64,
+    pub pong_timeouts: u64,
+    pub lost: u64,
+    pub queued_bytes: u64,
+}
+
+/// A session that has ended, as the server saw it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Ended {
+    pub id: u64,
+    /// How many numbered messages were sent or dropped.
+    pub offered: u64,
+    /// How many of them the policy `DropNewest` dropped.
+    pub refused: u64,
+    /// The first broadcast that was surely for it, and how many there had been when it was closed:
+    /// a range, where it was not closed between two broadcasts.
+    pub first_broadcast: u64,
+    pub broadcasts: (u64, u64),
+    /// It was closed as a slow consumer.
+    pub slow: bool,
+    /// The code of the close frame.
+    pub code: Option<u16>,
+}
