@@ -70,7 +70,7 @@ pub async fn books_balance_and_nothing_grows() {
             slot.unwrap();
         }
         let elapsed = start.elapsed().as_secs();
-        if elapsed % 10 == 0 {
+        if elapsed.is_multiple_of(10) {
             println!(
                 "{elapsed:>4} s: {} sessions, {} tasks, {} descriptors, {} KiB",
                 held.sessions,

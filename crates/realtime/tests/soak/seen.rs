@@ -62,8 +62,10 @@ pub struct Seen {
 
 impl Seen {
     pub fn new(id: u64, policy: Backpressure) -> Self {
-        let mut own = Numbers::default();
-        own.first = Some(0);
+        let own = Numbers {
+            first: Some(0),
+            ..Numbers::default()
+        };
         Self {
             id,
             policy,
