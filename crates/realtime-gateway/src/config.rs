@@ -1,16 +1,21 @@
 //! Every setting of a gateway, with its default and its limits.
 
+mod duration;
+
 use std::time::Duration;
 
 use realtime_core::NodeId;
 use serde::{Deserialize, Serialize};
 
-use crate::{BuildError, BuildErrorKind};
+use crate::{BuildError, BuildErrorKind, origin::OriginPolicy, peer::TrustedProxies};
 
 /// The settings of a gateway. All have safe defaults.
 ///
-/// It can be read from a file: durations are objects of `secs` and `nanos`, as serde has them,
-/// and a field that is left out keeps its default.
+/// It can be read from a file: durations are written as `"30s"`, `"1m 30s"` or a number of
+/// seconds, and `"off"` or null is `None`; a field that is left out keeps its default.
+///
+/// Durations are between 1 ms and a year, `heartbeat` at least 10 ms and `presence_ttl` at least
+/// 100 ms. Sizes and counts are at least 1, and 0 has a meaning only where it says so.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,11 +31,14 @@ use crate::{BuildError, BuildErrorKind};
 pub struct Config {
     /// How often a session is pinged: the first time at random between half of it and the whole,
     /// then within a tenth of it. `None`: never. Default 30 s.
+    #[serde(with = "duration")]
     pub heartbeat: Option<Duration>,
     /// How long after a ping a complete frame may take to come before the session is closed with
     /// 3012. `None`: for ever. Default 10 s.
+    #[serde(with = "duration")]
     pub pong_timeout: Option<Duration>,
     /// How long a peer may take no byte of what waits for it. `None`: for ever. Default 10 s.
+    #[serde(with = "duration")]
     pub write_timeout: Option<Duration>,
     /// The largest message that a peer may send, in bytes, its fragments together. Default 1 MiB.
     pub read_limit: usize,
@@ -42,16 +50,20 @@ pub struct Config {
     /// What happens when more would have to wait. Default: close.
     pub backpressure: Backpressure,
     /// How long [`shutdown`](crate::Gateway::shutdown) may take. `None`: for ever. Default 10 s.
+    #[serde(with = "duration")]
     pub shutdown_timeout: Option<Duration>,
     /// How long the authenticator may take. `None`: for ever. Default 5 s.
+    #[serde(with = "duration")]
     pub auth_timeout: Option<Duration>,
     /// How long a hook may take. `None`: for ever. Default 5 s.
+    #[serde(with = "duration")]
     pub hook_timeout: Option<Duration>,
     /// How many sessions may be open at once. `None` or 0: any number. Default 10,000.
     pub max_connections: Option<usize>,
     /// How many requests may be authenticating at once. Default 1,000.
     pub max_authenticating: usize,
     /// The lease of a session in presence. `None`: no lease. Default 90 s.
+    #[serde(with = "duration")]
     pub presence_ttl: Option<Duration>,
     /// Whether a session is refused when it can't be registered in presence. Otherwise it is
     /// registered when presence is back. Default: no.
@@ -139,9 +151,6 @@ impl Default for Config {
     }
 }
 
-/// Longer than any sensible setting, and short enough for every clock.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-
 impl Config {
     /// Checks every field. The builder calls it.
     ///
@@ -149,20 +158,24 @@ impl Config {
     /// Kind [`InvalidOption`](BuildErrorKind::InvalidOption), naming the first field that makes no
     /// sense.
     pub fn validate(&self) -> Result<(), BuildError> {
+        let (ms, day) = (Duration::from_millis(1), Duration::from_secs(24 * 60 * 60));
         let durations = [
-            ("heartbeat", self.heartbeat),
-            ("pong_timeout", self.pong_timeout),
-            ("write_timeout", self.write_timeout),
-            ("shutdown_timeout", self.shutdown_timeout),
-            ("auth_timeout", self.auth_timeout),
-            ("hook_timeout", self.hook_timeout),
-            ("presence_ttl", self.presence_ttl),
+            ("heartbeat", self.heartbeat, 10 * ms),
+            ("pong_timeout", self.pong_timeout, ms),
+            ("write_timeout", self.write_timeout, ms),
+            ("shutdown_timeout", self.shutdown_timeout, ms),
+            ("auth_timeout", self.auth_timeout, ms),
+            ("hook_timeout", self.hook_timeout, ms),
+            ("presence_ttl", self.presence_ttl, 100 * ms),
         ];
-        for (name, duration) in durations {
+        // Longer than any sensible setting, and short enough for every clock.
+        let longest = 366 * day;
+        for (name, duration, shortest) in durations {
             if let Some(d) = duration
-                && (d < Duration::from_millis(1) || d > LONGEST)
+                && (d < shortest || d > longest)
             {
-                let got = format!("{name} must be between 1 ms and a year, or None; got {d:?}");
+                let got =
+                    format!("{name} must be between {shortest:?} and a year, or None; got {d:?}");
                 return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
             }
         }
@@ -180,6 +193,8 @@ impl Config {
                 return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
             }
         }
+        OriginPolicy::new(&self.origin_patterns, self.insecure_origins)?;
+        TrustedProxies::new(&self.trusted_proxies)?;
         Ok(())
     }
 }
@@ -222,6 +237,16 @@ mod tests {
         let error = config.validate().unwrap_err();
         assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
         assert!(error.to_string().contains("queue_bytes"));
+        config = Config {
+            origin_patterns: vec!["*".to_owned()],
+            ..Config::default()
+        };
+        assert!(config.validate().is_err());
+        config = Config {
+            trusted_proxies: vec!["nonsense".to_owned()],
+            ..Config::default()
+        };
+        assert!(config.validate().is_err());
     }
 
     #[test]
@@ -233,5 +258,35 @@ mod tests {
         assert_eq!(config.heartbeat, None);
         assert_eq!(config.pong_timeout, Config::default().pong_timeout);
         assert!(serde_json::from_str::<Config>(r#"{"read_limi": 1}"#).is_err());
+    }
+
+    #[test]
+    fn durations_are_written_as_people_write_them() {
+        let heartbeat = |written: &str| {
+            let json = format!(r#"{{"heartbeat": {written}}}"#);
+            serde_json::from_str::<Config>(&json).map(|config| config.heartbeat)
+        };
+        let rows = [
+            ("\"30s\"", Some(30_000)),
+            ("\"1m 30s\"", Some(90_000)),
+            ("\"500ms\"", Some(500)),
+            ("15", Some(15_000)),
+            ("0.5", Some(500)),
+            ("\"off\"", None),
+            ("null", None),
+        ];
+        for (written, ms) in rows {
+            let expected = ms.map(Duration::from_millis);
+            assert_eq!(heartbeat(written).unwrap(), expected, "{written}");
+        }
+        for written in ["\"soon\"", "-1", "true", "\"-5s\"", "1e300"] {
+            assert!(heartbeat(written).is_err(), "{written}");
+        }
+        let config = Config {
+            auth_timeout: None,
+            ..Config::default()
+        };
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
     }
 }

@@ -23,7 +23,7 @@ use realtime_core::{
 use tower_service::Service;
 
 use crate::{
-    ErrorStage, Gateway, admission::Slot, body::Body, handshake::Handshake, lease,
+    ErrorStage, Gateway, admission::Slot, body::Body, handshake::Handshake, lease, log::Chain,
     refusal::Refusal, session, shared::Shared,
 };
 
@@ -204,6 +204,11 @@ async fn authenticate(shared: &Shared, request: &Parts) -> Result<Identity, Refu
         ),
     };
     let error: realtime_core::BoxError = error;
+    if matches!(refusal, Refusal::Unauthorized) && shared.hooks.error.is_empty() {
+        // Anybody can cause it, and as often as they like.
+        tracing::debug!(target: "realtime::admission", error = %Chain(&*error), "unauthorized");
+        return Err(refusal);
+    }
     shared.report(ErrorStage::Authentication, error, None);
     Err(refusal)
 }

@@ -19,6 +19,8 @@ use futures::{FutureExt, future::join};
 use realtime_core::{BoxError, CloseCode, DisconnectInfo, Identity, Initiator, presence::Presence};
 use realtime_websocket::{Decoder, Limits, Role, frame};
 
+use tracing::Instrument;
+
 use super::{Session, dispatch::Dispatch, live::Live, read::FrameReader};
 use crate::{
     ErrorStage,
@@ -51,7 +53,11 @@ pub(crate) fn spawn(
     let live = Live::new(session, reader, dispatch);
     let tasks = shared.tasks.clone();
     let shared = Arc::clone(shared);
-    tasks.spawn(async move {
+    // So that what handlers and hooks log says whose it is.
+    let span = tracing::info_span!(
+        target: "realtime::session", parent: None, "session", id = %live.session.id(),
+    );
+    let life = async move {
         let session = live.session.clone();
         tokio::select! {
             biased;
@@ -59,7 +65,8 @@ pub(crate) fn spawn(
             () = run(&shared, live) => {}
         }
         drop(slot);
-    });
+    };
+    tasks.spawn(life.instrument(span));
 }
 
 /// The shutdown deadline has passed while the session was still closing.
@@ -81,7 +88,7 @@ async fn aborted(shared: &Shared, session: &Session) {
 
 async fn run(shared: &Shared, mut live: Live) {
     let session = live.session.clone();
-    tracing::debug!(target: "realtime::session", session = %session.id(), "connected");
+    tracing::debug!(target: "realtime::session", "connected");
     shared.stats.opened.add(1);
     shared.hub.insert(session.clone());
     if shared.is_draining() {
@@ -110,7 +117,7 @@ async fn run(shared: &Shared, mut live: Live) {
     shared.stats.closed.add(1);
     tracing::debug!(
         target: "realtime::session",
-        session = %session.id(), initiator = %info.initiator, code = ?info.code, "disconnected",
+        initiator = %info.initiator, code = ?info.code, "disconnected",
     );
     if !info.expected {
         let error = Disconnected(info.clone());
