@@ -265,25 +265,27 @@ async fn drop_oldest_keeps_the_session_counts_and_tells() {
 /// all that it has missed before it gets what comes after it.
 #[tokio::test]
 async fn a_gap_is_told_before_what_comes_after_it_and_before_the_close() {
-    for policy in [Backpressure::DropNewest, Backpressure::DropOldest] {
-        let builder = gateway().backpressure(policy).queue_messages(8);
-        let server = Server::start(builder.build().unwrap()).await;
-        let mut client = server.connect().await;
-        server.until_open(1).await;
-        let anonymous = IdentityKey::new("", "anonymous");
-        let session = server.gateway.local_sessions_of(&anonymous).remove(0);
+    // The session's task has looked at the first gap before there is the second, and not at that
+    // before the close.
+    let flood = async |gateway: Gateway, session: Session| {
         let filler = "x".repeat(8000);
         let mut sent = 0;
-        // Its task has looked at the first gap before there is the second.
         for _ in 0..2 {
-            let before = server.gateway.stats().dropped;
-            while server.gateway.stats().dropped < before + 20 {
+            tokio::task::yield_now().await;
+            let before = gateway.stats().dropped;
+            while gateway.stats().dropped < before + 20 {
                 let _dropped = session.send("m", Json(&json!([sent, filler])));
                 sent += 1;
             }
-            tokio::task::yield_now().await;
         }
-        session.close(4000, "bye");
+        session.close(4000, sent.to_string());
+    };
+    for policy in [Backpressure::DropNewest, Backpressure::DropOldest] {
+        let builder = gateway().backpressure(policy).queue_messages(8);
+        let builder = builder.router(Router::new().route("flood", flood));
+        let server = Server::start(builder.build().unwrap()).await;
+        let mut client = server.connect().await;
+        client.send("flood", json!(null)).await.unwrap();
         let (mut next, mut missed, mut told) = (0, 0, 0);
         let closed = loop {
             match client.recv().await.unwrap() {
@@ -303,6 +305,7 @@ async fn a_gap_is_told_before_what_comes_after_it_and_before_the_close() {
             }
         };
         assert_eq!(closed.code.as_u16(), 4000);
+        let sent: u64 = closed.reason.parse().unwrap();
         assert_eq!(missed + sent - next, told, "{policy:?}");
         assert_eq!(told, server.gateway.stats().dropped);
         drop(client);
