@@ -10,6 +10,7 @@ mod support;
 
 use std::time::Duration;
 
+use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof};
 use realtime::{
     Backpressure, DeliverErrorKind, Gateway, IdentityKey, Initiator, Json, NodeId, Remote, Router,
     SendErrorKind, Session, StartErrorKind,
@@ -265,25 +266,27 @@ async fn drop_oldest_keeps_the_session_counts_and_tells() {
 /// all that it has missed before it gets what comes after it.
 #[tokio::test]
 async fn a_gap_is_told_before_what_comes_after_it_and_before_the_close() {
-    for policy in [Backpressure::DropNewest, Backpressure::DropOldest] {
-        let builder = gateway().backpressure(policy).queue_messages(8);
-        let server = Server::start(builder.build().unwrap()).await;
-        let mut client = server.connect().await;
-        server.until_open(1).await;
-        let anonymous = IdentityKey::new("", "anonymous");
-        let session = server.gateway.local_sessions_of(&anonymous).remove(0);
+    // The session's task has looked at the first gap before there is the second, and not at that
+    // before the close.
+    let flood = async |gateway: Gateway, session: Session| {
         let filler = "x".repeat(8000);
         let mut sent = 0;
-        // Its task has looked at the first gap before there is the second.
         for _ in 0..2 {
-            let before = server.gateway.stats().dropped;
-            while server.gateway.stats().dropped < before + 20 {
+            tokio::task::yield_now().await;
+            let before = gateway.stats().dropped;
+            while gateway.stats().dropped < before + 20 {
                 let _dropped = session.send("m", Json(&json!([sent, filler])));
                 sent += 1;
             }
-            tokio::task::yield_now().await;
         }
-        session.close(4000, "bye");
+        session.close(4000, sent.to_string());
+    };
+    for policy in [Backpressure::DropNewest, Backpressure::DropOldest] {
+        let builder = gateway().backpressure(policy).queue_messages(8);
+        let builder = builder.router(Router::new().route("flood", flood));
+        let server = Server::start(builder.build().unwrap()).await;
+        let mut client = server.connect().await;
+        client.send("flood", json!(null)).await.unwrap();
         let (mut next, mut missed, mut told) = (0, 0, 0);
         let closed = loop {
             match client.recv().await.unwrap() {
@@ -303,6 +306,7 @@ async fn a_gap_is_told_before_what_comes_after_it_and_before_the_close() {
             }
         };
         assert_eq!(closed.code.as_u16(), 4000);
+        let sent: u64 = closed.reason.parse().unwrap();
         assert_eq!(missed + sent - next, told, "{policy:?}");
         assert_eq!(told, server.gateway.stats().dropped);
         drop(client);
@@ -456,4 +460,127 @@ async fn leases_are_renewed_and_what_the_store_has_lost_is_registered_again() {
     presence.unregister(&[info.key()]).await.unwrap();
     let back = async || server.gateway.is_online(&identity).await.unwrap();
     until("the session is registered again", back).await;
+}
+
+/// What callers do, and how much the session's queue takes.
+#[derive(Debug, Clone)]
+struct Plan {
+    policy: Backpressure,
+    queue: usize,
+    /// The client reads only when everything is sent.
+    reads_late: bool,
+    /// For each caller: by `broadcast` or by `send`, and the size.
+    callers: Vec<Vec<(bool, usize)>>,
+}
+
+fn plans() -> impl Strategy<Value = Plan> {
+    let limits = prop_oneof![
+        Just((Backpressure::Close, 1 << 20)),
+        (1..40_usize).prop_map(|queue| (Backpressure::DropNewest, queue)),
+        (1..40_usize).prop_map(|queue| (Backpressure::DropOldest, queue)),
+    ];
+    let message = (any::<bool>(), 1..20_000_usize);
+    let caller = prop::collection::vec(message, 1..120);
+    let callers = prop::collection::vec(caller, 1..5);
+    (limits, any::<bool>(), callers).prop_map(|((policy, queue), reads_late, callers)| Plan {
+        policy,
+        queue,
+        reads_late,
+        callers,
+    })
+}
+
+/// Carries a plan out, and returns what the client got from each caller, and what it was told to
+/// have missed.
+async fn carry_out(plan: &Plan) -> (Vec<Vec<u64>>, u64) {
+    let builder = gateway()
+        .backpressure(plan.policy)
+        .queue_messages(plan.queue)
+        .queue_bytes(64 << 20);
+    let server = Server::start(builder.build().unwrap()).await;
+    let mut client = server.connect().await;
+    server.until_open(1).await;
+    let session = server.gateway.local_sessions().remove(0);
+    let callers = plan
+        .callers
+        .iter()
+        .cloned()
+        .enumerate()
+        .map(|(caller, messages)| {
+            let (gateway, session) = (server.gateway.clone(), session.clone());
+            tokio::spawn(async move {
+                for (n, (broadcast, size)) in messages.into_iter().enumerate() {
+                    let data = Json((caller, n, "x".repeat(size)));
+                    if broadcast {
+                        gateway.broadcast("n", data).await.unwrap();
+                    } else if let Err(error) = session.send("n", data) {
+                        assert_eq!(error.kind(), SendErrorKind::Backpressure);
+                    }
+                }
+            })
+        });
+    let callers: Vec<_> = callers.collect();
+    let sent = async {
+        for caller in callers {
+            caller.await.unwrap();
+        }
+    };
+    let (count, reads_late) = (plan.callers.len(), plan.reads_late);
+    let read = async |client: &mut Client| {
+        let (mut got, mut told) = (vec![Vec::new(); count], 0);
+        loop {
+            let message = client.recv_json().await.unwrap();
+            match message["route"].as_str().unwrap() {
+                "end" => return (got, told),
+                "gap" => told += message["data"]["missed"].as_u64().unwrap(),
+                _ => {
+                    let caller = message["data"][0].as_u64().unwrap() as usize;
+                    got[caller].push(message["data"][1].as_u64().unwrap());
+                }
+            }
+        }
+    };
+    let end = async {
+        sent.await;
+        let _read_meanwhile = session.send_wait("end", ()).await;
+    };
+    tokio::pin!(end);
+    if reads_late {
+        // Until everything is sent, or waits for the reader.
+        let all_sent = tokio::time::timeout(Duration::from_millis(200), &mut end).await;
+        if all_sent.is_ok() {
+            let books = read(&mut client).await;
+            server.stop().await;
+            return books;
+        }
+    }
+    let (books, ()) = tokio::join!(read(&mut client), end);
+    server.stop().await;
+    books
+}
+
+#[test]
+fn whatever_the_schedule_the_order_of_each_caller_is_kept_and_every_loss_is_told() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(3)
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut config = proptest::test_runner::Config::with_cases(24);
+    config.failure_persistence = None;
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let result = runner.run(&plans(), |plan| {
+        let (got, told) = runtime.block_on(carry_out(&plan));
+        let sent: usize = plan.callers.iter().map(Vec::len).sum();
+        let received: usize = got.iter().map(Vec::len).sum();
+        for numbers in &got {
+            prop_assert!(
+                numbers.windows(2).all(|pair| pair[0] < pair[1]),
+                "{numbers:?}"
+            );
+        }
+        prop_assert_eq!(received as u64 + told, sent as u64);
+        Ok(())
+    });
+    result.unwrap();
 }

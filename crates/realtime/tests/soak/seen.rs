@@ -62,14 +62,13 @@ pub struct Seen {
 
 impl Seen {
     pub fn new(id: u64, policy: Backpressure) -> Self {
-        let own = Numbers {
-            first: Some(0),
-            ..Numbers::default()
-        };
         Self {
             id,
             policy,
-            own,
+            own: Numbers {
+                first: Some(0),
+                ..Numbers::default()
+            },
             broadcasts: Numbers::default(),
             told: 0,
             replies: 0,
