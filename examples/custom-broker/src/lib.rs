@@ -9,10 +9,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic::Ordering::SeqCst},
-    time::Duration,
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic::Ordering::SeqCst,
 };
+use std::time::Duration;
 
 use bytes::Bytes;
 use fred::{prelude::*, types::Message};
@@ -77,12 +77,11 @@ impl PubSub {
         let invalid = || error(Kind::Config, "expected a URL such as redis://host:6379");
         let (url, namespace) = Namespace::split_url(url).map_err(|_| invalid())?;
         let redis = Config::from_url(&url).map_err(|_| invalid())?;
-        let (events, own) = (Arc::default(), Mutex::new(Own::Idle));
         Ok(Self {
             redis,
             namespace,
-            events,
-            own,
+            events: Arc::default(),
+            own: Mutex::new(Own::Idle),
         })
     }
 
@@ -107,15 +106,6 @@ impl Link {
             let down = BrokerEvent::Down { cause };
             self.events.send(if up { BrokerEvent::Up } else { down });
         }
-    }
-
-    async fn has_a_double(&self, incoming: &mut Incoming, arrived: &mut Receiver<Message>) -> bool {
-        let mut next = async || match arrived.recv().await {
-            Ok(message) => incoming.receive(bytes_of(message), &self.events),
-            Err(_) => Next::Nothing,
-        };
-        let answered = async { while !matches!(next().await, Next::DuplicateNode { .. }) {} };
-        time::timeout(ANSWER_TIMEOUT, answered).await.is_ok()
     }
 
     async fn read(
@@ -177,15 +167,15 @@ impl Broker for PubSub {
             performance.default_command_timeout = Duration::from_secs(1);
             performance.broadcast_channel_capacity = 10_000;
         });
-        let (writer, reader) = (builder.build(), builder.build_subscriber_client());
-        let (writer, reader) = (writer.map_err(no_answer)?, reader.map_err(no_answer)?);
+        let writer = builder.build().map_err(no_answer)?;
+        let reader = builder.build_subscriber_client().map_err(no_answer)?;
         // It subscribes again after a reconnection.
         let mut tasks = Tasks(vec![reader.manage_subscriptions().abort_handle()]);
         for connected in [writer.init().await, reader.init().await] {
             tasks.0.push(connected.map_err(no_answer)?.abort_handle());
         }
-        let mut arrived = reader.message_rx();
-        let mut incoming = Incoming::new(node.clone());
+        let arrived = reader.message_rx();
+        let incoming = Incoming::new(node.clone());
         let outgoing = Outgoing::new(node.clone());
         let question = outgoing.question();
         let link = Arc::new(Link {
@@ -198,8 +188,13 @@ impl Broker for PubSub {
         let own = Topic::Node(node.id);
         let all = reader.subscribe(link.channel(&Topic::All)).await;
         all.map_err(no_answer)?;
-        let asked = link.send(&own, question).await.map_err(no_answer)?;
-        if asked > 0 && link.has_a_double(&mut incoming, &mut arrived).await {
+        // Redis knows who listens. A connection that is being closed gets a moment.
+        let mut taken = link.send(&own, question.clone()).await.map_err(no_answer)? > 0;
+        if taken {
+            time::sleep(ANSWER_TIMEOUT).await;
+            taken = link.send(&own, question).await.map_err(no_answer)? > 0;
+        }
+        if taken {
             return Err(error(Kind::DuplicateNode, "this node id is taken"));
         }
         let targeted = reader.subscribe(link.channel(&own)).await;
@@ -220,13 +215,13 @@ impl Broker for PubSub {
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
         let link = match &*self.own() {
             Own::Joined(link, _) if link.up.load(SeqCst) => Arc::clone(link),
-            Own::Joined(..) => return Err(error(Kind::Unavailable, "Redis is down")),
-            Own::Idle => return Err(error(Kind::Unavailable, "subscribe before you publish")),
+            Own::Joined(..) | Own::Idle => {
+                return Err(error(Kind::Unavailable, "not in the cluster"));
+            }
             Own::Closed => return Err(error(Kind::Closed, "the broker is closed")),
         };
         let mut outgoing = link.outgoing.lock().await;
-        let stamped = outgoing.message(topic, &data);
-        match link.send(topic, stamped).await {
+        match link.send(topic, outgoing.message(topic, &data)).await {
             Ok(0) if *topic != Topic::All => {
                 outgoing.forget(topic);
                 Ok(Published::NoRoute)
