@@ -46,7 +46,8 @@ doc:
 # Each feature of the published crates alone, none, and all.
 features:
     command -v cargo-hack >/dev/null || cargo install cargo-hack --locked
-    cargo hack clippy --each-feature --no-dev-deps -p realtime -p realtime-gateway -- -D warnings
+    cargo hack clippy --each-feature --no-dev-deps -p realtime -p realtime-gateway \
+        -p realtime-broker-amqp -p realtime-presence-redis -- -D warnings
 
 # Licences, bans and sources of all dependencies.
 deny:
