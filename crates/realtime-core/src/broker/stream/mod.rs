@@ -43,7 +43,7 @@ pub use outgoing::Outgoing;
 pub const BEACON_INTERVAL: Duration = Duration::from_secs(3);
 
 /// How long a node waits, before it binds its name, for another that has it already.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is left to do with some bytes that [`Incoming::receive`] has looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
