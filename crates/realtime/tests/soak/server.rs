@@ -131,6 +131,7 @@ fn held(gateways: &[(Gateway, Arc<Books>)], runtime: &Handle) -> Held {
             pong_timeouts: stats.pong_timeouts,
             lost: stats.lost,
             queued_bytes: stats.queued_bytes,
+            hooks_abandoned: stats.hooks_abandoned,
         }
     };
     Held {

@@ -77,8 +77,7 @@ impl Books {
 
     async fn closed(&self, session: Session, info: DisconnectInfo) {
         let key = session.identity().id();
-        let entry = self.entries.lock().unwrap().remove(key);
-        let entry = entry.expect("on_disconnect runs once, after on_connect");
+        let entry = self.entry(&session);
         let range = match entry.broadcasts.get() {
             Some(broadcasts) => (*broadcasts, *broadcasts),
             None => (0, *self.broadcasts.lock().await),
@@ -93,6 +92,9 @@ impl Books {
             slow: info.initiator == Initiator::Backpressure,
             code: info.code.map(|code| code.as_u16()),
         }));
+        // Only now, so that whoever finds it gone has heard of its end.
+        let removed = self.entries.lock().unwrap().remove(key);
+        assert!(removed.is_some(), "on_disconnect runs once");
     }
 
     /// The sessions, as they are now.
@@ -105,7 +107,7 @@ impl Books {
         Arc::clone(
             entries
                 .get(session.identity().id())
-                .expect("an open session"),
+                .expect("a session between on_connect and on_disconnect"),
         )
     }
 
