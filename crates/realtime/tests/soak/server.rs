@@ -104,12 +104,11 @@ async fn send(gateway: Gateway, books: Arc<Books>) -> std::io::Result<()> {
                 tokio::task::yield_now().await;
             }
         }
-        let mut broadcasts = books.broadcasts.lock().await;
-        let data = Json(&json!([*broadcasts, "broadcast"]));
+        let (number, _no_bye_now) = books.next_broadcast().await;
+        let data = Json(&json!([number, "broadcast"]));
         if gateway.broadcast("all", data).await.is_err() {
             return Ok(());
         }
-        *broadcasts += 1;
     }
 }
 
@@ -131,6 +130,7 @@ fn held(gateways: &[(Gateway, Arc<Books>)], runtime: &Handle) -> Held {
             pong_timeouts: stats.pong_timeouts,
             lost: stats.lost,
             queued_bytes: stats.queued_bytes,
+            hooks_abandoned: stats.hooks_abandoned,
         }
     };
     Held {

@@ -41,6 +41,7 @@ pub struct Counted {
     pub pong_timeouts: u64,
     pub lost: u64,
     pub queued_bytes: u64,
+    pub hooks_abandoned: u64,
 }
 
 /// A session that has ended, as the server saw it.

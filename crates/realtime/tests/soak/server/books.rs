@@ -2,11 +2,15 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
 };
 
 use realtime::{Backpressure, Builder, DisconnectInfo, Initiator, Json, SendErrorKind, Session};
 use serde_json::json;
+use tokio::sync::{RwLock, RwLockWriteGuard};
 
 use super::say;
 use crate::wire::{Ended, Said};
@@ -18,8 +22,11 @@ pub const BYE: u16 = 4000;
 pub struct Books {
     policy: Backpressure,
     entries: Mutex<HashMap<String, Arc<Entry>>>,
-    /// How many broadcasts there were. Held while one is under way.
-    pub broadcasts: tokio::sync::Mutex<u64>,
+    /// How many broadcasts have begun.
+    broadcasts: AtomicU64,
+    /// Written while one is under way. Read while a session is closed: many may at once, since
+    /// one after the other they would take long on a busy machine.
+    between: RwLock<()>,
 }
 
 pub struct Entry {
@@ -43,7 +50,8 @@ impl Books {
         Self {
             policy,
             entries: Mutex::default(),
-            broadcasts: tokio::sync::Mutex::default(),
+            broadcasts: AtomicU64::new(0),
+            between: RwLock::default(),
         }
     }
 
@@ -51,8 +59,8 @@ impl Books {
     pub fn keep(self: &Arc<Self>, builder: Builder) -> Builder {
         let (opened, closed) = (Arc::clone(self), Arc::clone(self));
         let opened = move |session| {
-            let books = Arc::clone(&opened);
-            async move { books.opened(session).await }
+            opened.opened(session);
+            std::future::ready(())
         };
         let closed = move |session, info| {
             let books = Arc::clone(&closed);
@@ -61,8 +69,8 @@ impl Books {
         builder.on_connect(opened).on_disconnect(closed)
     }
 
-    async fn opened(&self, session: Session) {
-        let first_broadcast = *self.broadcasts.lock().await;
+    fn opened(&self, session: Session) {
+        let first_broadcast = self.broadcasts.load(SeqCst);
         let entry = Entry {
             policy: self.policy,
             session: session.clone(),
@@ -77,11 +85,10 @@ impl Books {
 
     async fn closed(&self, session: Session, info: DisconnectInfo) {
         let key = session.identity().id();
-        let entry = self.entries.lock().unwrap().remove(key);
-        let entry = entry.expect("on_disconnect runs once, after on_connect");
+        let entry = self.entry(&session);
         let range = match entry.broadcasts.get() {
             Some(broadcasts) => (*broadcasts, *broadcasts),
-            None => (0, *self.broadcasts.lock().await),
+            None => (0, self.broadcasts.load(SeqCst)),
         };
         let own = entry.own.lock().await;
         say(&Said::Ended(Ended {
@@ -93,6 +100,9 @@ impl Books {
             slow: info.initiator == Initiator::Backpressure,
             code: info.code.map(|code| code.as_u16()),
         }));
+        // Only now, so that whoever finds it gone has heard of its end.
+        let removed = self.entries.lock().unwrap().remove(key);
+        assert!(removed.is_some(), "on_disconnect runs once");
     }
 
     /// The sessions, as they are now.
@@ -105,18 +115,25 @@ impl Books {
         Arc::clone(
             entries
                 .get(session.identity().id())
-                .expect("an open session"),
+                .expect("a session between on_connect and on_disconnect"),
         )
+    }
+
+    /// The number of the next broadcast, which is under way until the guard is dropped.
+    pub async fn next_broadcast(&self) -> (u64, RwLockWriteGuard<'_, ()>) {
+        let between = self.between.write().await;
+        (self.broadcasts.fetch_add(1, SeqCst), between)
     }
 
     /// Closes a session between two broadcasts, so that it is known which were for it.
     pub async fn close(&self, session: &Session) {
         let entry = self.entry(session);
-        let broadcasts = self.broadcasts.lock().await;
+        let _no_broadcast_now = self.between.read().await;
+        let broadcasts = self.broadcasts.load(SeqCst);
         session.close(BYE, "bye");
         let code = session.close_info().and_then(|info| info.code);
         if code.is_some_and(|code| code.as_u16() == BYE) {
-            let _first = entry.broadcasts.set(*broadcasts);
+            let _first = entry.broadcasts.set(broadcasts);
         }
     }
 }
