@@ -99,15 +99,16 @@ async fn receive(shared: &Shared, message: BrokerMessage) {
         }
     };
     let frame = frame::server_frame(frame_kind(envelope.kind()), envelope.body());
-    let sessions = match envelope.target() {
-        Target::Identity(key) => shared.hub.of(key),
-        _ => shared.hub.all(),
-    };
     let span = envelope.traceparent().map(|traceparent| {
         let traceparent = Escaped(traceparent);
         tracing::info_span!(target: "realtime::relay", "relay", %source, %traceparent)
     });
-    let handed_over = hand_over(&sessions, &frame);
+    let handed_over = async {
+        match envelope.target() {
+            Target::Identity(key) => hand_over(&shared.hub.of(key), &frame).await,
+            _ => shared.hub.broadcast(&frame).await,
+        }
+    };
     match span {
         Some(span) => handed_over.instrument(span).await,
         None => handed_over.await,

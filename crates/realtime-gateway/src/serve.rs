@@ -38,12 +38,11 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// gateway's sessions, then of the server. A gateway can't do it for its host: under `axum::serve`,
 /// for one, a client may take as long as it likes for its request.
 pub fn serve<A>(listener: TcpListener, app: A, gateway: Gateway) -> Serve<A> {
-    let secure = Arc::new(|tcp| Box::pin(async move { Ok(Box::new(tcp) as BoxStream) }) as Secured);
     Serve {
         listener,
         app,
         gateway,
-        secure,
+        secure: None,
     }
 }
 
@@ -57,7 +56,8 @@ pub struct Serve<A> {
     listener: TcpListener,
     app: A,
     gateway: Gateway,
-    secure: Secure,
+    /// `None`: plain TCP, which is kept visible to the gateway.
+    secure: Option<Secure>,
 }
 
 impl<A, B> Serve<A>
@@ -80,10 +80,10 @@ where
         Fut: Future<Output = io::Result<T>> + Send + 'static,
         T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
-        self.secure = Arc::new(move |tcp| {
+        self.secure = Some(Arc::new(move |tcp| {
             let secured = secure(tcp);
             Box::pin(async move { Ok(Box::new(secured.await?) as BoxStream) })
-        });
+        }));
         self
     }
 
@@ -112,7 +112,7 @@ where
             match accepted {
                 Ok((tcp, peer)) => {
                     let connection = connection(
-                        Arc::clone(&self.secure),
+                        self.secure.clone(),
                         tcp,
                         peer,
                         self.app.clone(),
@@ -161,7 +161,7 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 async fn connection<A, B>(
-    secure: Secure,
+    secure: Option<Secure>,
     tcp: TcpStream,
     peer: SocketAddr,
     app: A,
@@ -175,9 +175,26 @@ where
     B::Data: Send,
 {
     tcp.set_nodelay(true)?;
-    let secured = tokio::time::timeout(HEADER_TIMEOUT, secure(tcp)).await;
-    let stream = secured.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let service = TowerToHyperService::new(WithPeer { app, peer });
+    let app = WithPeer { app, peer };
+    match secure {
+        None => http(tcp, app, stop).await,
+        Some(secure) => {
+            let secured = tokio::time::timeout(HEADER_TIMEOUT, secure(tcp)).await;
+            let stream = secured.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            http(stream, app, stop).await
+        }
+    }
+}
+
+async fn http<A, B>(stream: impl Stream, app: A, stop: CancellationToken) -> io::Result<()>
+where
+    A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
+    A: Clone + Send + 'static,
+    A::Future: Send + 'static,
+    B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
+    B::Data: Send,
+{
+    let service = TowerToHyperService::new(app);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)

@@ -15,7 +15,6 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use http::{Request, Response, request::Parts};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use realtime_core::{
     Identity,
     auth::{AuthErrorKind, Authenticator},
@@ -154,6 +153,7 @@ impl Gateway {
         let remote_addr = shared.proxies.client(&request);
         slot.open();
         lease::spawn(shared);
+        shared.hub.dispatch(shared);
         let waiting = Arc::clone(shared);
         shared.tasks.spawn(async move {
             tokio::select! {
@@ -161,7 +161,7 @@ impl Gateway {
                 () = waiting.drain.cancelled() => {}
                 upgraded = tokio::time::timeout(UPGRADE, upgrade) => match upgraded {
                     Ok(Ok(stream)) => {
-                        session::spawn(&waiting, slot, TokioIo::new(stream), identity, remote_addr);
+                        session::spawn(&waiting, slot, stream, identity, remote_addr);
                     }
                     Ok(Err(error)) => {
                         waiting.stats.upgrades_failed.add(1);

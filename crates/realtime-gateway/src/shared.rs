@@ -120,7 +120,7 @@ impl Shared {
             proxies,
             traceparent,
             hooks: Arc::new(hooks),
-            hub: Hub::default(),
+            hub: Hub::new(),
             admission: Admission::new(config.max_connections, config.max_authenticating),
             queue_budget: Arc::new(Budget::new(config.queue_budget)),
             assembly_budget: Arc::new(Budget::new(config.assembly_budget)),

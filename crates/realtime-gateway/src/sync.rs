@@ -4,13 +4,19 @@
 //! (`just loom`). Not `--cfg loom`: that would take tokio's network away.
 
 #[cfg(not(realtime_loom))]
-pub(crate) use std::sync::{Mutex, OnceLock};
+pub(crate) use std::sync::{
+    Mutex, MutexGuard, OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
 #[cfg(not(realtime_loom))]
 pub(crate) use tokio::sync::Notify;
 
 #[cfg(realtime_loom)]
 mod model;
 #[cfg(realtime_loom)]
-pub(crate) use loom::sync::Mutex;
+pub(crate) use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering},
+};
 #[cfg(realtime_loom)]
 pub(crate) use model::{Notify, OnceLock};

@@ -38,7 +38,7 @@ impl Gateway {
     ) -> Result<Delivery, DeliverError> {
         let out = self.prepare(&Message::new(route, data)?)?;
         let shared = self.shared();
-        let local = hand_over(&shared.hub.all(), &out.frame).await;
+        let local = shared.hub.broadcast(&out.frame).await;
         let mut delivery = Delivery {
             local,
             remote: Remote::NotStarted,

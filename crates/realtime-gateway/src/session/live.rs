@@ -78,6 +78,9 @@ impl Live {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // First of all, so that whoever ends the session from now on wakes this task.
         self.pump(cx);
+        // What handlers send to their own session leaves together, and at the latest with this
+        // turn.
+        let _cork = self.session.0.outbox.cork();
         for _ in 0..TURNS {
             if self.session.is_closed() {
                 return Poll::Ready(());
@@ -86,6 +89,7 @@ impl Live {
                 return Poll::Pending;
             }
         }
+        self.pump(cx);
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -227,8 +231,7 @@ impl Live {
     fn reply(&mut self, message: &Message) {
         match self.shared().encode(message) {
             Ok(frame) => {
-                self.shared().stats.sent.add(1);
-                self.session.0.outbox.push_reply(frame);
+                self.session.reply(frame);
             }
             Err(error) => self.report(ErrorStage::Message, error),
         }

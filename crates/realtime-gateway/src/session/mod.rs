@@ -15,7 +15,7 @@ mod run;
 use std::{
     fmt, io,
     net::SocketAddr,
-    sync::{Arc, atomic::AtomicUsize, atomic::Ordering::Relaxed},
+    sync::{Arc, OnceLock, atomic::AtomicUsize, atomic::Ordering::Relaxed},
     task::{Context, Poll},
     time::SystemTime,
 };
@@ -28,11 +28,15 @@ use realtime_core::{
 };
 
 use crate::{
-    ErrorStage, SendError, SendErrorKind, shared::Shared, stats::Counter, transport::Writer,
+    ErrorStage, SendError, SendErrorKind,
+    hub::{Batch, Shard},
+    shared::Shared,
+    stats::Counter,
+    transport::Writer,
 };
 
 use latch::CloseLatch;
-use outbox::{Outbox, Refused};
+use outbox::{Outbox, Refused, Taken};
 use queue::QueueLimits;
 pub(crate) use run::{going_away, spawn};
 
@@ -54,6 +58,9 @@ struct Inner {
     connected_at: SystemTime,
     latch: CloseLatch,
     outbox: Outbox,
+    shard: Arc<Shard<Session>>,
+    /// Its place there, once it has one.
+    seat: OnceLock<usize>,
     /// The bytes of the message that the peer has begun and not finished.
     assembling: AtomicUsize,
     shared: Arc<Shared>,
@@ -71,13 +78,17 @@ impl Session {
             bytes: shared.config.queue_bytes,
             policy: shared.config.backpressure,
         };
+        let shard = shared.hub.next_shard();
+        let log = Arc::clone(shard.log());
         Self(Arc::new(Inner {
             id: SessionId::random(),
             identity,
             remote_addr,
             connected_at: SystemTime::now(),
             latch: CloseLatch::default(),
-            outbox: Outbox::new(writer, limits, Arc::clone(&shared.queue_budget)),
+            outbox: Outbox::new(writer, limits, Arc::clone(&shared.queue_budget), log),
+            shard,
+            seat: OnceLock::new(),
             assembling: AtomicUsize::new(0),
             shared,
         }))
@@ -187,14 +198,11 @@ impl Session {
     pub async fn send_message_wait(&self, message: &Message) -> Result<(), SendError> {
         let frame = self.0.shared.encode(message)?;
         let closing = self.closed();
-        let taken = self.0.outbox.push_wait(&frame);
+        let taken = self.0.outbox.push_wait(&frame, |taken| self.count(taken));
         tokio::select! {
             biased;
             () = closing => Err(closed()),
-            taken = taken => match taken {
-                Ok(()) => self.taken(0),
-                Err(_) => Err(closed()),
-            },
+            taken = taken => taken.map_err(|_| closed()),
         }
     }
 
@@ -203,36 +211,77 @@ impl Session {
         if self.is_closed() {
             return Err(closed());
         }
-        match self.0.outbox.push(frame) {
-            Ok(dropped) => self.taken(dropped),
+        let (taken, refused) = self.0.outbox.push(frame);
+        self.count(taken);
+        match refused {
+            Ok(()) => Ok(()),
             Err(Refused::Sealed) => Err(closed()),
             Err(Refused::Dropped) => {
-                self.0.shared.stats.dropped.add(1);
                 let context = "the session's queue is full, so the message was dropped";
                 Err(SendError::new(SendErrorKind::Backpressure, context))
             }
             Err(Refused::Full) => {
-                self.end_slow();
                 let context = "the session's queue is full, so the session is being closed";
                 Err(SendError::new(SendErrorKind::Backpressure, context))
             }
         }
     }
 
-    fn taken(&self, dropped: u64) -> Result<(), SendError> {
+    /// Writes what a round of its shard's dispatcher brings, and returns how many messages that
+    /// are.
+    pub(crate) fn catch_up(&self, batch: &Batch) -> u64 {
+        let taken = self.0.outbox.catch_up(batch);
+        self.count_lost(taken);
+        taken.sent
+    }
+
+    /// Answers the client, outside the policy. It leaves when the session's task next writes.
+    fn reply(&self, frame: Bytes) {
+        let mut taken = self.0.outbox.push_reply(frame);
+        taken.sent += 1;
+        self.count(taken);
+    }
+
+    /// Begins to follow its shard's log.
+    pub(crate) fn take_seat(&self) {
+        let seat = self.0.shard.insert(self.clone());
+        let _set_once = self.0.seat.set(seat);
+        self.0.outbox.join();
+    }
+
+    /// Gives its seat to others.
+    pub(crate) fn leave_seat(&self) {
+        if let Some(seat) = self.0.seat.get() {
+            self.0.shard.remove(*seat);
+        }
+    }
+
+    fn count(&self, taken: Taken) {
         let shared = &self.0.shared;
-        shared.stats.sent.add(1);
-        shared.stats.dropped.add(dropped);
+        if taken.sent > 0 {
+            shared.stats.sent.add(taken.sent);
+        }
+        self.count_lost(taken);
         if shared.queue_budget.is_over() {
             shared.evict_fullest_queue();
         }
-        Ok(())
+    }
+
+    fn count_lost(&self, taken: Taken) {
+        if taken.dropped > 0 {
+            self.0.shared.stats.dropped.add(taken.dropped);
+        }
+        if taken.full {
+            self.end_slow();
+        }
     }
 
     /// Ends the session, unless it is ending already.
     pub(crate) fn end(&self, info: DisconnectInfo) -> bool {
         let first = self.0.latch.close(info);
         if first {
+            // What was broadcast before this belongs to the session, what comes after doesn't.
+            self.count(self.0.outbox.leave());
             self.0.outbox.wake_task();
         }
         first

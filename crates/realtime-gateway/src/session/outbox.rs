@@ -1,54 +1,64 @@
 //! The one place from which a session's socket is written.
 //!
-//! Whoever has something for the peer takes the lock, puts it into the queue and writes what the
-//! socket takes, at once and in order. What it doesn't take waits in the queue, and the session's
-//! task goes on when the socket is writable again. So the queue holds something only when the
-//! peer is slow.
+//! Whoever has something for the peer takes the lock, takes what the shard's log holds for it,
+//! and writes both at once and in order. What the socket doesn't take waits in the queue, and the
+//! session's task goes on when the socket is writable again. So the queue holds something only
+//! when the peer is slow.
+//!
+//! What the session's own handlers send is held back until its task has done what it can, so that
+//! the answers to all that one read brought leave in one write.
+
+mod pen;
 
 use std::{
-    future::{self, Future},
-    io::{self, IoSlice},
-    pin::pin,
+    cell::Cell,
+    io,
+    marker::PhantomData,
     sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
-use tokio::{task::unconstrained, time::Instant};
+use tokio::time::Instant;
 
-use super::queue::{Push, Queue, QueueLimits, WRITE_FRAMES};
+use super::queue::{Queue, QueueLimits, WRITE_BYTES};
 use crate::{
     budget::Budget,
+    hub::{Batch, Log},
     sync::{Mutex, Notify},
     transport::{Sink, Writer},
 };
+
+use pen::{Pen, Pumped};
 
 /// Replies beyond this wait make the session stop making more of them.
 pub(crate) const REPLY_BYTES: usize = 64 * 1024;
 /// How often one write makes the notice of a gap anew because the gap has grown meanwhile.
 const NOTICES: usize = 8;
 
+thread_local! {
+    /// The outbox whose task runs on this thread now.
+    static CORKED: Cell<usize> = const { Cell::new(0) };
+}
+
 pub(crate) struct Outbox<W: Sink = Writer> {
-    limits: QueueLimits,
     /// What waits in the queues of all sessions together.
     budget: Arc<Budget>,
+    /// What is broadcast to the session's shard.
+    log: Arc<Log>,
     state: Mutex<State<W>>,
     /// Notified whenever there is room again.
     room: Notify,
 }
 
 struct State<W> {
-    queue: Queue,
-    /// `None` after the end: whoever keeps a session must not keep its socket.
-    writer: Option<W>,
+    pen: Pen<W>,
+    /// Up to where it has got the log; `None` before it joins and after it has left.
+    cursor: Option<u64>,
     /// The session's task, once it has looked at the socket.
     task: Option<Waker>,
-    /// Since when the socket takes nothing of what waits.
-    blocked: Option<Instant>,
-    unflushed: bool,
     /// Nothing more is taken from outside.
     sealed: bool,
-    failed: Option<io::Error>,
 }
 
 /// Why a frame was not taken.
@@ -62,31 +72,28 @@ pub(crate) enum Refused {
     Full,
 }
 
-/// What is left to do after a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pumped {
-    /// Everything is written.
-    Done,
-    /// The socket takes no more for now; the session's task is woken when it does.
-    Blocked,
-    /// So many messages were dropped: tell the peer before any more data is written.
-    TellGap(u64),
+/// What became of messages that were handed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Written or queued.
+    pub(crate) sent: u64,
+    /// Dropped by the policy, these or older ones.
+    pub(crate) dropped: u64,
+    /// There was no room, and the policy says to close.
+    pub(crate) full: bool,
 }
 
 impl<W: Sink> Outbox<W> {
-    pub(crate) fn new(writer: W, limits: QueueLimits, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(writer: W, limits: QueueLimits, budget: Arc<Budget>, log: Arc<Log>) -> Self {
         let state = State {
-            queue: Queue::new(),
-            writer: Some(writer),
+            pen: Pen::new(writer, limits),
+            cursor: None,
             task: None,
-            blocked: None,
-            unflushed: false,
             sealed: false,
-            failed: None,
         };
         Self {
-            limits,
             budget,
+            log,
             state: Mutex::new(state),
             room: Notify::new(),
         }
@@ -94,12 +101,13 @@ impl<W: Sink> Outbox<W> {
 
     /// Does something under the lock, and keeps the books of the budget.
     fn with<R>(&self, act: impl FnOnce(&mut State<W>) -> R) -> R {
-        // No code of a user's runs under this lock, and ours doesn't panic; if it ever did, a
-        // queue is still better served than its session lost to a second panic.
+        // No code of a user's runs under this lock but for a host's own stream, which a broken
+        // session may be left with: a queue is still better served than its session lost to a
+        // second panic.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = state.queue.bytes();
+        let before = state.pen.queue.bytes();
         let result = act(&mut state);
-        let after = state.queue.bytes();
+        let after = state.pen.queue.bytes();
         self.budget.moved(before, after);
         if after < before {
             self.room.notify_waiters();
@@ -107,74 +115,134 @@ impl<W: Sink> Outbox<W> {
         result
     }
 
-    /// Offers a frame under the policy. Returns how many older ones were dropped for it.
-    pub(crate) fn push(&self, frame: Bytes) -> Result<u64, Refused> {
+    /// Follows the log from here on.
+    pub(crate) fn join(&self) {
         self.with(|state| {
+            if !state.sealed && state.cursor.is_none() {
+                state.cursor = Some(self.log.join());
+            }
+        });
+    }
+
+    /// Takes what the log still holds for it, and follows it no longer.
+    pub(crate) fn leave(&self) -> Taken {
+        let mut taken = Taken::default();
+        self.with(|state| {
+            let Some(cursor) = state.cursor.take() else {
+                return;
+            };
+            let frames = self.log.leave(cursor);
+            if !frames.is_empty() {
+                let _counted = state.hand_over(&frames, None, &mut taken);
+            }
+        });
+        taken
+    }
+
+    /// Takes a round of the dispatcher, or what of it the session hasn't got yet.
+    pub(crate) fn catch_up(&self, batch: &Batch) -> Taken {
+        let mut taken = Taken::default();
+        self.with(|state| {
+            let Some(cursor) = state.cursor.filter(|cursor| *cursor < batch.end()) else {
+                return;
+            };
+            state.cursor = Some(batch.end());
+            let frames = batch.after(cursor);
+            let _counted = state.hand_over(frames, batch.joined_after(cursor), &mut taken);
+        });
+        taken
+    }
+
+    /// Offers a frame under the policy.
+    pub(crate) fn push(&self, frame: Bytes) -> (Taken, Result<(), Refused>) {
+        let mut taken = Taken::default();
+        let offered = self.with(|state| {
             if state.sealed {
                 return Err(Refused::Sealed);
             }
-            match state.queue.push(frame, self.limits) {
-                Push::Queued { dropped } => {
-                    state.write_now();
-                    Ok(dropped)
-                }
-                Push::Dropped => Err(Refused::Dropped),
-                Push::Full => Err(Refused::Full),
-            }
-        })
+            state.read_log(&self.log, &mut taken);
+            self.add(state, frame, &mut taken)
+        });
+        (taken, offered)
     }
 
-    /// Takes a frame as soon as nothing is lost by it. Cancel safe.
-    pub(crate) async fn push_wait(&self, frame: &Bytes) -> Result<(), Refused> {
+    /// Takes a frame as soon as nothing is lost by it. Cancel safe. What is taken meanwhile is
+    /// told to `count`.
+    pub(crate) async fn push_wait(
+        &self,
+        frame: &Bytes,
+        mut count: impl FnMut(Taken),
+    ) -> Result<(), Refused> {
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
             // Registers before it looks, so that room made between the two is not missed.
             room.as_mut().enable();
-            match self.push_if_room(frame) {
+            let (taken, offered) = self.push_if_room(frame);
+            count(taken);
+            match offered {
                 Err(Refused::Full) => room.await,
-                taken => return taken,
+                offered => return offered,
             }
         }
     }
 
     /// Takes a frame only if nothing is lost by it.
-    fn push_if_room(&self, frame: &Bytes) -> Result<(), Refused> {
-        self.with(|state| {
+    fn push_if_room(&self, frame: &Bytes) -> (Taken, Result<(), Refused>) {
+        let mut taken = Taken::default();
+        let offered = self.with(|state| {
             if state.sealed {
                 return Err(Refused::Sealed);
             }
-            if !state.queue.has_room(frame.len(), self.limits) {
+            state.read_log(&self.log, &mut taken);
+            let State { pen, task, .. } = state;
+            if !pen.has_room(task.as_ref(), frame.len()) {
                 return Err(Refused::Full);
             }
-            state.queue.push(frame.clone(), self.limits);
-            state.write_now();
-            Ok(())
-        })
+            self.add(state, frame.clone(), &mut taken)
+        });
+        (taken, offered)
     }
 
-    /// Appends a reply, outside the policy. It is written with the next [`poll_write`](Self::poll_write), so
-    /// that the replies to all frames of one read leave together.
-    pub(crate) fn push_reply(&self, frame: Bytes) {
+    fn add(&self, state: &mut State<W>, frame: Bytes, taken: &mut Taken) -> Result<(), Refused> {
+        let corked = self.is_corked();
+        if !corked && state.pen.is_clear() {
+            return state.hand_over(std::slice::from_ref(&frame), Some(&frame), taken);
+        }
+        let State { pen, task, .. } = state;
+        let offered = pen.offer(task.as_ref(), frame, taken);
+        if !corked || pen.queue.bytes() >= WRITE_BYTES {
+            pen.write_now(task.as_ref());
+        }
+        offered
+    }
+
+    /// Appends a reply, outside the policy. It is written with the next
+    /// [`poll_write`](Self::poll_write).
+    pub(crate) fn push_reply(&self, frame: Bytes) -> Taken {
+        let mut taken = Taken::default();
         self.with(|state| {
             if !state.sealed {
-                state.queue.push_reply(frame);
+                state.read_log(&self.log, &mut taken);
+                state.pen.queue.push_reply(frame);
             }
         });
+        taken
     }
 
     pub(crate) fn set_pong(&self, frame: Bytes) {
         self.with(|state| {
+            let State { pen, task, .. } = state;
             // One pong waits at the most. A peer that reads gets every one.
-            if state.queue.has_pong() {
-                state.write_now();
+            if pen.queue.has_pong() {
+                pen.write_now(task.as_ref());
             }
-            state.queue.set_pong(frame);
+            pen.queue.set_pong(frame);
         });
     }
 
     pub(crate) fn set_ping(&self, frame: Bytes) {
-        self.with(|state| state.queue.set_ping(frame));
+        self.with(|state| state.pen.queue.set_ping(frame));
     }
 
     /// Messages were lost elsewhere: the peer is told before its next data.
@@ -182,7 +250,7 @@ impl<W: Sink> Outbox<W> {
         self.with(|state| {
             // Nothing follows a close frame.
             if !state.sealed {
-                state.queue.note_missed(messages);
+                state.pen.queue.note_missed(messages);
             }
         });
         self.wake_task();
@@ -190,17 +258,17 @@ impl<W: Sink> Outbox<W> {
 
     /// Whether so many replies wait that no more should be made for now.
     pub(crate) fn is_full_of_replies(&self) -> bool {
-        self.with(|state| state.queue.reply_bytes() >= REPLY_BYTES)
+        self.with(|state| state.pen.queue.reply_bytes() >= REPLY_BYTES)
     }
 
     /// The bytes that wait.
     pub(crate) fn bytes(&self) -> usize {
-        self.with(|state| state.queue.bytes())
+        self.with(|state| state.pen.queue.bytes())
     }
 
     /// Since when the peer takes nothing of what waits for it.
     pub(crate) fn blocked_since(&self) -> Option<Instant> {
-        self.with(|state| state.blocked)
+        self.with(|state| state.pen.blocked)
     }
 
     /// Wakes the session's task, for it to look at what has changed.
@@ -215,12 +283,30 @@ impl<W: Sink> Outbox<W> {
     pub(crate) fn seal(&self, close: Bytes, discard: bool) -> usize {
         let lost = self.with(|state| {
             state.sealed = true;
-            let lost = if discard { state.queue.discard() } else { 0 };
-            state.queue.set_close(close);
+            let queue = &mut state.pen.queue;
+            let lost = if discard { queue.discard() } else { 0 };
+            queue.set_close(close);
             lost
         });
         self.room.notify_waiters();
         lost
+    }
+
+    /// Holds back what is sent from this thread, until the guard is dropped and
+    /// [`poll_write`](Self::poll_write) is called.
+    pub(crate) fn cork(&self) -> Cork {
+        Cork {
+            before: CORKED.replace(self.address()),
+            this_thread: PhantomData,
+        }
+    }
+
+    fn is_corked(&self) -> bool {
+        CORKED.get() == self.address()
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     /// Writes what waits, for the session's task, which is woken when the socket takes more.
@@ -237,7 +323,7 @@ impl<W: Sink> Outbox<W> {
                 // Without the lock: it is a codec that makes it.
                 Pumped::TellGap(missed) => {
                     let notice = tell(missed);
-                    self.with(|state| state.queue.set_notice(notice, missed));
+                    self.with(|state| state.pen.queue.set_notice(notice, missed));
                 }
                 Pumped::Done => return Poll::Ready(Ok(())),
                 Pumped::Blocked => return Poll::Pending,
@@ -256,13 +342,13 @@ impl<W: Sink> Outbox<W> {
             {
                 state.task = Some(cx.waker().clone());
             }
-            state.pump(cx, tell)
+            state.pen.pump(cx, tell)
         })
     }
 
     /// Ends the direction to the peer.
     pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|state| match &mut state.writer {
+        self.with(|state| match &mut state.pen.writer {
             Some(writer) => writer.poll_shutdown(cx),
             None => Poll::Ready(Ok(())),
         })
@@ -273,13 +359,14 @@ impl<W: Sink> Outbox<W> {
     pub(crate) fn evict(&self) -> usize {
         // Dropped without the lock: that closes the connection.
         let (lost, _released) = self.with(|state| {
-            let lost = state.queue.discard();
-            let cut = state.queue.has_large_partial();
+            let queue = &mut state.pen.queue;
+            let lost = queue.discard();
+            let cut = queue.has_large_partial();
             if cut {
                 state.sealed = true;
-                state.queue = Queue::new();
+                *queue = Queue::new();
             }
-            (lost, cut.then(|| state.writer.take()))
+            (lost, cut.then(|| state.pen.writer.take()))
         });
         self.room.notify_waiters();
         lost
@@ -291,93 +378,54 @@ impl<W: Sink> Outbox<W> {
         // Dropped without the lock: that closes the connection.
         let _released = self.with(|state| {
             state.sealed = true;
-            state.queue = Queue::new();
-            (state.writer.take(), state.task.take())
+            state.pen.queue = Queue::new();
+            if let Some(cursor) = state.cursor.take() {
+                self.log.leave(cursor);
+            }
+            (state.pen.writer.take(), state.task.take())
         });
         self.room.notify_waiters();
     }
 }
 
-impl<W: Sink> Drop for Outbox<W> {
-    fn drop(&mut self) {
-        self.with(|state| state.queue = Queue::new());
+impl<W: Sink> State<W> {
+    /// Takes what the log holds for the session, so that nothing overtakes it.
+    fn read_log(&mut self, log: &Log, taken: &mut Taken) {
+        let Some((frames, end)) = self.cursor.and_then(|cursor| log.read(cursor)) else {
+            return;
+        };
+        self.cursor = Some(end);
+        let Self { pen, task, .. } = self;
+        let _counted = pen.offer_all(task.as_ref(), &frames, taken);
+    }
+
+    fn hand_over(
+        &mut self,
+        frames: &[Bytes],
+        joined: Option<&[u8]>,
+        taken: &mut Taken,
+    ) -> Result<(), Refused> {
+        let Self { pen, task, .. } = self;
+        pen.hand_over(task.as_ref(), frames, joined, taken)
     }
 }
 
-impl<W: Sink> State<W> {
-    /// Writes at once, unless it is known that the socket takes nothing.
-    fn write_now(&mut self) {
-        let Some(task) = self.task.clone() else {
-            return;
-        };
-        if self.blocked.is_some() || self.failed.is_some() {
-            return;
-        }
-        // Whoever sends a lot in one turn has used up its budget of tokio's for that turn, and
-        // would find every socket blocked, however fast its peer reads.
-        let written = {
-            let written = unconstrained(future::poll_fn(|cx| Poll::Ready(self.pump(cx, true))));
-            pin!(written).poll(&mut Context::from_waker(&task))
-        };
-        let Poll::Ready(written) = written else {
-            return;
-        };
-        match written {
-            Ok(Pumped::Done) => {}
-            // The task keeps the time of a peer that takes nothing, and tells it of gaps.
-            Ok(Pumped::Blocked | Pumped::TellGap(_)) => task.wake(),
-            Err(error) => {
-                // The session's task reports it.
-                self.failed = Some(error);
-                task.wake();
-            }
-        }
+impl<W: Sink> Drop for Outbox<W> {
+    fn drop(&mut self) {
+        self.with(|state| state.pen.queue = Queue::new());
     }
+}
 
-    fn pump(&mut self, cx: &mut Context<'_>, tell: bool) -> io::Result<Pumped> {
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
-        let Some(writer) = &mut self.writer else {
-            return Ok(Pumped::Done);
-        };
-        loop {
-            if let (Some(missed), true) = (self.queue.notice_due(), tell) {
-                return Ok(Pumped::TellGap(missed));
-            }
-            let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
-            let count = self.queue.slices(&mut slices);
-            if count == 0 {
-                break;
-            }
-            match writer.poll_write(cx, &slices[..count]) {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(taken)) => {
-                    self.queue.advance(taken);
-                    self.unflushed = true;
-                    self.blocked = None;
-                }
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => {
-                    self.blocked.get_or_insert_with(Instant::now);
-                    return Ok(Pumped::Blocked);
-                }
-            }
-        }
-        if self.unflushed {
-            match writer.poll_flush(cx) {
-                Poll::Ready(flushed) => {
-                    flushed?;
-                    self.unflushed = false;
-                }
-                Poll::Pending => {
-                    self.blocked.get_or_insert_with(Instant::now);
-                    return Ok(Pumped::Blocked);
-                }
-            }
-        }
-        self.blocked = None;
-        Ok(Pumped::Done)
+/// Ends the holding back when it is dropped, on the thread that began it.
+#[derive(Debug)]
+pub(crate) struct Cork {
+    before: usize,
+    this_thread: PhantomData<*const ()>,
+}
+
+impl Drop for Cork {
+    fn drop(&mut self) {
+        CORKED.set(self.before);
     }
 }
 

@@ -79,6 +79,16 @@ impl Queue {
         }
     }
 
+    /// Whether nothing waits, and there is nothing to tell the peer.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.data.is_empty() && self.missed == 0 && self.controls().iter().all(|f| f.is_empty())
+    }
+
+    /// Begins with what is left of a frame that the socket took in part. Only while empty.
+    pub(crate) fn set_partial(&mut self, rest: Bytes) {
+        self.partial = rest;
+    }
+
     /// Whether a frame of this size would be taken without a loss. A queue without policy frames
     /// takes a frame of any size, so that one larger than the limit is not stuck for ever.
     pub(crate) fn has_room(&self, bytes: usize, limits: QueueLimits) -> bool {
@@ -277,7 +287,7 @@ impl Queue {
             rest.advance(taken.min(rest.len()));
             self.partial = rest;
         }
-        if self.data.is_empty() && self.data.capacity() > 16 {
+        if self.data.is_empty() && self.data.capacity() > 4 {
             // A burst's worth of slots is not kept by a session that has become quiet.
             self.data = VecDeque::new();
         }

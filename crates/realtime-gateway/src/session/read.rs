@@ -37,11 +37,13 @@ pub(crate) enum ReadEnd {
 }
 
 impl FrameReader {
-    pub(crate) fn new(reader: Reader, decoder: Decoder, budget: Arc<Budget>) -> Self {
+    /// `read` came with the request already. It is copied, so that the HTTP server's buffer isn't
+    /// kept.
+    pub(crate) fn new(reader: Reader, read: &[u8], decoder: Decoder, budget: Arc<Budget>) -> Self {
         Self {
             reader,
             decoder,
-            pending: Vec::new(),
+            pending: read.to_vec(),
             at: 0,
             budget,
             booked: 0,

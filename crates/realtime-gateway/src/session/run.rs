@@ -16,6 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, future::join};
+use hyper::upgrade::Upgraded;
 use realtime_core::{BoxError, CloseCode, DisconnectInfo, Identity, Initiator, presence::Presence};
 use realtime_websocket::{Decoder, Limits, Role, frame};
 
@@ -23,13 +24,7 @@ use tracing::Instrument;
 
 use super::{Session, dispatch::Dispatch, live::Live, read::FrameReader};
 use crate::{
-    ErrorStage,
-    admission::Slot,
-    lease,
-    log::Chain,
-    middleware::panicked,
-    shared::Shared,
-    transport::{self, Stream},
+    ErrorStage, admission::Slot, lease, log::Chain, middleware::panicked, shared::Shared, transport,
 };
 
 /// How long the rest of a peer's input is read after the close frame. Without that, TCP would
@@ -40,14 +35,14 @@ const DRAIN: Duration = Duration::from_millis(500);
 pub(crate) fn spawn(
     shared: &Arc<Shared>,
     slot: Slot,
-    stream: impl Stream,
+    upgraded: Upgraded,
     identity: Identity,
     remote_addr: Option<SocketAddr>,
 ) {
-    let (reader, writer) = transport::split(stream);
+    let (reader, writer, read) = transport::recover(upgraded);
     let limits = Limits::default().with_message(shared.config.read_limit);
     let decoder = Decoder::new(Role::Server, limits);
-    let reader = FrameReader::new(reader, decoder, Arc::clone(&shared.assembly_budget));
+    let reader = FrameReader::new(reader, &read, decoder, Arc::clone(&shared.assembly_budget));
     let session = Session::new(Arc::clone(shared), identity, remote_addr, writer);
     let dispatch = Dispatch::new(shared.new_stack());
     let live = Live::new(session, reader, dispatch);

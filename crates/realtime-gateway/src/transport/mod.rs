@@ -1,27 +1,26 @@
 //! The socket under a session, whatever it is made of.
 //!
-//! This is the private boundary behind which a faster path can take its place: the rest of the
-//! gateway knows a [`Reader`] and a [`Writer`] and nothing of hyper, TLS or TCP.
+//! The rest of the gateway knows a [`Reader`] and a [`Writer`] and nothing of hyper, TLS or TCP.
+//! Plain TCP takes the short way (`tcp`), everything else the general one (`stream`).
+
+mod recover;
+mod stream;
+mod tcp;
 
 use std::{
     cell::RefCell,
     io::{self, IoSlice},
-    pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+pub(crate) use recover::recover;
 
 /// What a session can run over.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
-
-/// Splits a stream into its two directions.
-pub(crate) fn split(stream: impl Stream) -> (Reader, Writer) {
-    let (read, write) = tokio::io::split(Box::new(stream) as Box<dyn Stream>);
-    (Reader(read), Writer(write))
-}
 
 /// How much one read takes at the most.
 const READ_BYTES: usize = 16 * 1024;
@@ -30,12 +29,14 @@ thread_local! {
     // One buffer for all sessions of a thread: it is held only while a read is polled, so an idle
     // session needs none.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
-    // The same for streams that can't write several slices at once.
-    static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The direction from the peer.
-pub(crate) struct Reader(ReadHalf<Box<dyn Stream>>);
+#[derive(Debug)]
+pub(crate) enum Reader {
+    Tcp(tcp::TcpReader),
+    Stream(stream::StreamReader),
+}
 
 impl Reader {
     /// Reads once, and hands what came to `take`; no bytes mean the end of the stream.
@@ -46,7 +47,10 @@ impl Reader {
     ) -> Poll<io::Result<R>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut self.0).poll_read(cx, &mut buffer))?;
+            ready!(match self {
+                Self::Tcp(tcp) => tcp.poll_read(cx, &mut buffer),
+                Self::Stream(stream) => stream.poll_read(cx, &mut buffer),
+            })?;
             Poll::Ready(Ok(take(buffer.filled())))
         })
     }
@@ -61,6 +65,11 @@ pub(crate) trait Sink: Send {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>>;
 
+    /// Whether there is never anything to flush.
+    fn is_unbuffered(&self) -> bool {
+        false
+    }
+
     /// Pushes on what a layer such as TLS holds back.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
@@ -69,7 +78,11 @@ pub(crate) trait Sink: Send {
 }
 
 /// The direction to the peer.
-pub(crate) struct Writer(WriteHalf<Box<dyn Stream>>);
+#[derive(Debug)]
+pub(crate) enum Writer {
+    Tcp(tcp::TcpWriter),
+    Stream(stream::StreamWriter),
+}
 
 impl Sink for Writer {
     fn poll_write(
@@ -77,30 +90,27 @@ impl Sink for Writer {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut io = Pin::new(&mut self.0);
-        if let [one] = slices {
-            return io.poll_write(cx, one);
+        match self {
+            Self::Tcp(tcp) => tcp.poll_write(cx, slices),
+            Self::Stream(stream) => stream.poll_write(cx, slices),
         }
-        if io.is_write_vectored() {
-            return io.poll_write_vectored(cx, slices);
-        }
-        // TLS, say: one record for all of them rather than one each.
-        JOINED.with_borrow_mut(|joined| {
-            joined.clear();
-            slices
-                .iter()
-                .for_each(|slice| joined.extend_from_slice(slice));
-            let written = io.as_mut().poll_write(cx, joined);
-            joined.shrink_to(4 * READ_BYTES);
-            written
-        })
+    }
+
+    fn is_unbuffered(&self) -> bool {
+        matches!(self, Self::Tcp(_))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        match self {
+            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Stream(stream) => stream.poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        match self {
+            Self::Tcp(tcp) => tcp.poll_shutdown(cx),
+            Self::Stream(stream) => stream.poll_shutdown(cx),
+        }
     }
 }

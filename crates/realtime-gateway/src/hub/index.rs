@@ -1,4 +1,4 @@
-//! The sessions of this node, by id and by identity.
+//! Sessions by id and by identity.
 
 use std::collections::HashMap;
 
@@ -7,15 +7,15 @@ use realtime_core::{IdentityKey, SessionId};
 
 use crate::Session;
 
-/// Every open session of this node. Bounded by the connection limit.
+/// Finds sessions.
 #[derive(Debug, Default)]
-pub(crate) struct Hub {
+pub(super) struct Index {
     by_id: DashMap<SessionId, Session>,
     by_identity: DashMap<IdentityKey, HashMap<SessionId, Session>>,
 }
 
-impl Hub {
-    pub(crate) fn insert(&self, session: Session) {
+impl Index {
+    pub(super) fn insert(&self, session: Session) {
         let key = session.identity().key().clone();
         self.by_identity
             .entry(key)
@@ -24,7 +24,7 @@ impl Hub {
         self.by_id.insert(session.id(), session);
     }
 
-    pub(crate) fn remove(&self, session: &Session) {
+    pub(super) fn remove(&self, session: &Session) {
         self.by_id.remove(&session.id());
         let key = session.identity().key();
         self.by_identity.remove_if_mut(key, |_, sessions| {
@@ -33,16 +33,16 @@ impl Hub {
         });
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    pub(crate) fn get(&self, id: SessionId) -> Option<Session> {
+    pub(super) fn get(&self, id: SessionId) -> Option<Session> {
         self.by_id.get(&id).map(|session| session.clone())
     }
 
     /// All sessions, as they are now. A copy, so that nothing is locked while they are written to.
-    pub(crate) fn all(&self) -> Vec<Session> {
+    pub(super) fn all(&self) -> Vec<Session> {
         self.by_id
             .iter()
             .map(|entry| entry.value().clone())
@@ -50,7 +50,7 @@ impl Hub {
     }
 
     /// The sessions of an identity, as they are now.
-    pub(crate) fn of(&self, key: &IdentityKey) -> Vec<Session> {
+    pub(super) fn of(&self, key: &IdentityKey) -> Vec<Session> {
         self.by_identity
             .get(key)
             .map(|sessions| sessions.values().cloned().collect())

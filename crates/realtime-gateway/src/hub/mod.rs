@@ -1,0 +1,109 @@
+//! The sessions of this node: an index to find them by, and shards to reach all of them.
+//!
+//! ```text
+//!   broadcast ─► log of each shard ─► dispatcher ─► outbox of each session
+//!   send ─────────────────────────────────────────►   │ first what the log holds for it
+//! ```
+
+mod batch;
+mod dispatch;
+mod index;
+mod log;
+mod shard;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    thread::available_parallelism,
+};
+
+use bytes::Bytes;
+use realtime_core::{IdentityKey, SessionId};
+
+use crate::{Session, shared::Shared};
+
+pub(crate) use batch::Batch;
+use index::Index;
+pub(crate) use log::Log;
+pub(crate) use shard::Shard;
+
+/// More than this share a broadcast's work no better.
+const MAX_SHARDS: usize = 16;
+
+/// Every open session of this node. Bounded by the connection limit.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    index: Index,
+    shards: Vec<Arc<Shard<Session>>>,
+    next_shard: AtomicUsize,
+    dispatching: AtomicBool,
+}
+
+impl Hub {
+    pub(crate) fn new() -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        let shards = (0..cores.min(MAX_SHARDS)).map(|_| Arc::new(Shard::new()));
+        Self {
+            index: Index::default(),
+            shards: shards.collect(),
+            next_shard: AtomicUsize::new(0),
+            dispatching: AtomicBool::new(false),
+        }
+    }
+
+    /// The shard of the next session.
+    pub(crate) fn next_shard(&self) -> Arc<Shard<Session>> {
+        let next = self.next_shard.fetch_add(1, Relaxed) % self.shards.len();
+        Arc::clone(&self.shards[next])
+    }
+
+    /// Begins to carry broadcasts to sessions, once, from the first session on.
+    pub(crate) fn dispatch(&self, shared: &Arc<Shared>) {
+        if !self.dispatching.swap(true, Relaxed) {
+            for shard in &self.shards {
+                let carry = dispatch::run(Arc::clone(shard), Arc::clone(shared));
+                shared.background.spawn(carry);
+            }
+        }
+    }
+
+    pub(crate) fn insert(&self, session: Session) {
+        self.index.insert(session.clone());
+        session.take_seat();
+    }
+
+    pub(crate) fn remove(&self, session: &Session) {
+        self.index.remove(session);
+        session.leave_seat();
+    }
+
+    /// Hands a frame to every session, in the log of its shard, and returns how many there are.
+    /// It waits while a log is full.
+    pub(crate) async fn broadcast(&self, frame: &Bytes) -> usize {
+        let mut readers = 0;
+        for shard in &self.shards {
+            readers += shard.log().append(frame).await;
+        }
+        readers
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(crate) fn get(&self, id: SessionId) -> Option<Session> {
+        self.index.get(id)
+    }
+
+    /// All sessions, as they are now. A copy, so that nothing is locked while they are written to.
+    pub(crate) fn all(&self) -> Vec<Session> {
+        self.index.all()
+    }
+
+    /// The sessions of an identity, as they are now.
+    pub(crate) fn of(&self, key: &IdentityKey) -> Vec<Session> {
+        self.index.of(key)
+    }
+}

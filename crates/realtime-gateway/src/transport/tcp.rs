@@ -1,0 +1,68 @@
+//! The short way: a TCP stream that belongs to nobody else any more.
+//!
+//! Both directions share the stream without a lock, nothing is buffered, and a write is one
+//! system call from whoever writes.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+
+use super::{Reader, Writer};
+
+pub(super) fn split(stream: TcpStream) -> (Reader, Writer) {
+    let (read, write) = stream.into_split();
+    (Reader::Tcp(TcpReader(read)), Writer::Tcp(TcpWriter(write)))
+}
+
+#[derive(Debug)]
+pub(crate) struct TcpReader(OwnedReadHalf);
+
+impl TcpReader {
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct TcpWriter(OwnedWriteHalf);
+
+impl TcpWriter {
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            // Not the socket's own `poll_write`: that asks for the task's turn each time, which
+            // costs more than it is worth while the socket takes everything.
+            let written = match slices {
+                [one] => self.0.try_write(one),
+                many => self.0.try_write_vectored(many),
+            };
+            match written {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.0.as_ref().poll_write_ready(cx))?;
+                }
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
