@@ -23,7 +23,12 @@ use super::{
     outbox::{Outbox, Refused},
     queue::QueueLimits,
 };
-use crate::{budget::Budget, config::Backpressure, transport::Sink};
+use crate::{
+    budget::Budget,
+    config::Backpressure,
+    hub::{Log, Shard},
+    transport::Sink,
+};
 
 /// Runs a test in every interleaving with at most three preemptions, which finds nearly every
 /// fault in a small part of the time.
@@ -104,13 +109,17 @@ impl Sink for Peer {
 }
 
 fn outbox(peer: &Peer, messages: usize) -> LoomArc<Outbox<Peer>> {
+    LoomArc::new(outbox_on(peer, messages, Arc::new(Log::new())))
+}
+
+fn outbox_on(peer: &Peer, messages: usize, log: Arc<Log>) -> Outbox<Peer> {
     let limits = QueueLimits {
         messages,
         bytes: 1024,
         policy: Backpressure::Close,
     };
     let budget = Arc::new(Budget::new(usize::MAX));
-    LoomArc::new(Outbox::new(peer.clone(), limits, budget))
+    Outbox::new(peer.clone(), limits, budget, log)
 }
 
 /// What the session's task does: writes until the peer has got so much.
@@ -126,6 +135,24 @@ fn pump_until(outbox: &Outbox<Peer>, peer: &Peer, bytes: usize) {
             Poll::Pending
         }
     }));
+}
+
+fn push_wait(outbox: &Outbox<Peer>, frame: &'static [u8]) -> Result<(), Refused> {
+    let frame = Bytes::from_static(frame);
+    block_on(outbox.push_wait(&frame, |_| ()))
+}
+
+/// What the dispatcher of a shard does in one round.
+fn round(shard: &Shard<Arc<Outbox<Peer>>>) {
+    let batch = block_on(shard.log().take());
+    let (mut members, mut seat) = (Vec::new(), Some(0));
+    while let Some(from) = seat {
+        seat = shard.members_from(from, 1, &mut members);
+    }
+    for member in members {
+        member.catch_up(&batch);
+    }
+    shard.log().release(&batch);
 }
 
 fn end(by: Initiator) -> DisconnectInfo {
@@ -164,8 +191,8 @@ fn loom_what_is_sent_is_written_in_order_though_the_socket_is_full_for_a_while()
         let sender = {
             let outbox = outbox.clone();
             thread::spawn(move || {
-                outbox.push(Bytes::from_static(b"ab")).unwrap();
-                outbox.push(Bytes::from_static(b"c")).unwrap();
+                outbox.push(Bytes::from_static(b"ab")).1.unwrap();
+                outbox.push(Bytes::from_static(b"c")).1.unwrap();
             })
         };
         let reader = {
@@ -184,10 +211,10 @@ fn loom_whoever_waits_for_room_gets_it() {
     model(|| {
         let peer = Peer::default();
         let outbox = outbox(&peer, 1);
-        outbox.push(Bytes::from_static(b"a")).unwrap();
+        outbox.push(Bytes::from_static(b"a")).1.unwrap();
         let waiter = {
             let outbox = outbox.clone();
-            thread::spawn(move || block_on(outbox.push_wait(&Bytes::from_static(b"b"))))
+            thread::spawn(move || push_wait(&outbox, b"b"))
         };
         let reader = {
             let peer = peer.clone();
@@ -205,10 +232,10 @@ fn loom_nothing_follows_the_close_frame_and_nobody_waits_for_ever() {
     model(|| {
         let peer = Peer::default();
         let outbox = outbox(&peer, 1);
-        outbox.push(Bytes::from_static(b"a")).unwrap();
+        outbox.push(Bytes::from_static(b"a")).1.unwrap();
         let waiter = {
             let outbox = outbox.clone();
-            thread::spawn(move || block_on(outbox.push_wait(&Bytes::from_static(b"b"))))
+            thread::spawn(move || push_wait(&outbox, b"b"))
         };
         let sealer = {
             let (outbox, peer) = (outbox.clone(), peer.clone());
@@ -231,6 +258,95 @@ fn loom_nothing_follows_the_close_frame_and_nobody_waits_for_ever() {
                 assert_eq!(peer.got(), b"a!");
             }
         }
-        assert_eq!(outbox.push(Bytes::from_static(b"c")), Err(Refused::Sealed));
+        assert_eq!(outbox.push(Bytes::from_static(b"c")).1, Err(Refused::Sealed));
+    });
+}
+
+/// A member of a shard, as the hub makes it one.
+fn join(shard: &Shard<Arc<Outbox<Peer>>>, peer: &Peer) -> (Arc<Outbox<Peer>>, usize) {
+    let outbox = Arc::new(outbox_on(peer, 8, Arc::clone(shard.log())));
+    let seat = shard.insert(Arc::clone(&outbox));
+    outbox.join();
+    (outbox, seat)
+}
+
+fn append(log: &Log, frame: &'static [u8]) -> usize {
+    block_on(log.append(&Bytes::from_static(frame)))
+}
+
+#[test]
+fn loom_what_one_task_broadcasts_and_sends_arrives_in_that_order() {
+    model(|| {
+        let shard = LoomArc::new(Shard::new());
+        let peer = Peer::with_room(1);
+        let (outbox, _seat) = join(&shard, &peer);
+        let sender = {
+            let (shard, outbox) = (shard.clone(), Arc::clone(&outbox));
+            thread::spawn(move || {
+                assert_eq!(append(shard.log(), b"a"), 1);
+                outbox.push(Bytes::from_static(b"b")).1.unwrap();
+            })
+        };
+        let dispatcher = {
+            let shard = shard.clone();
+            thread::spawn(move || round(&shard))
+        };
+        peer.read(8);
+        pump_until(&outbox, &peer, 2);
+        assert_eq!(peer.got(), b"ab");
+        sender.join().unwrap();
+        dispatcher.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_whoever_joins_gets_all_that_counts_it_and_nothing_else() {
+    model(|| {
+        let shard = LoomArc::new(Shard::new());
+        let early = Peer::with_room(8);
+        let (first, _seat) = join(&shard, &early);
+        let broadcaster = {
+            let shard = shard.clone();
+            thread::spawn(move || append(shard.log(), b"a"))
+        };
+        let dispatcher = {
+            let shard = shard.clone();
+            thread::spawn(move || round(&shard))
+        };
+        let late = Peer::with_room(8);
+        let (second, seat) = join(&shard, &late);
+        let left = second.leave();
+        shard.remove(seat);
+        let counted = broadcaster.join().unwrap();
+        dispatcher.join().unwrap();
+        pump_until(&first, &early, 1);
+        assert_eq!(early.got(), b"a");
+        // It left at once: what counted it came with the leave, or with the round before.
+        let _all = block_on(std::future::poll_fn(|cx| {
+            Poll::Ready(second.poll_write(cx, |_| Bytes::new()))
+        }));
+        assert!(left.sent <= 1);
+        assert_eq!(late.got().len(), counted - 1);
+    });
+}
+
+#[test]
+fn loom_what_was_broadcast_before_the_end_is_written_before_the_close() {
+    model(|| {
+        let shard = LoomArc::new(Shard::new());
+        let peer = Peer::with_room(8);
+        let (outbox, seat) = join(&shard, &peer);
+        let dispatcher = {
+            let shard = shard.clone();
+            thread::spawn(move || round(&shard))
+        };
+        assert_eq!(append(shard.log(), b"a"), 1);
+        outbox.leave();
+        outbox.seal(Bytes::from_static(b"!"), false);
+        pump_until(&outbox, &peer, 2);
+        assert_eq!(peer.got(), b"a!");
+        shard.remove(seat);
+        assert_eq!(append(shard.log(), b"late"), 0, "nobody is left");
+        dispatcher.join().unwrap();
     });
 }
