@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -15,7 +16,7 @@ use super::{
     Presence, PresenceError, PresenceErrorKind, PresenceEvent, PresenceEvents, Registered,
     SessionInfo, SessionKey,
 };
-use crate::{Events, IdentityKey, SessionId};
+use crate::{Events, IdentityKey, NodeId, SessionId};
 
 /// Remembers sessions in this process, with the same leases as a networked store has.
 ///
@@ -29,17 +30,31 @@ pub struct MemoryPresence {
     events: Events<PresenceEvent>,
 }
 
-type Store = HashMap<IdentityKey, HashMap<SessionId, Entry>>;
+/// Entries are boxed, since most identities have one session, and a map has room for several.
+type Store = HashMap<IdentityKey, HashMap<SessionId, Box<Entry>>>;
 
+/// A [`SessionInfo`] without the identity, which is the key already.
 #[derive(Debug)]
 struct Entry {
-    info: SessionInfo,
+    node: NodeId,
+    remote_addr: Option<SocketAddr>,
+    connected_at: SystemTime,
+    expires_at: Option<SystemTime>,
     ends: Option<Instant>,
 }
 
 impl Entry {
     fn is_live(&self, now: Instant) -> bool {
         self.ends.is_none_or(|ends| ends > now)
+    }
+
+    fn info(&self, session: SessionId, identity: &IdentityKey) -> SessionInfo {
+        SessionInfo {
+            remote_addr: self.remote_addr,
+            connected_at: self.connected_at,
+            expires_at: self.expires_at,
+            ..SessionInfo::new(session, identity, self.node.clone())
+        }
     }
 }
 
@@ -86,7 +101,10 @@ impl MemoryPresence {
             return Ok(Vec::new());
         };
         sessions.retain(|_, entry| entry.is_live(now));
-        let mut live: Vec<_> = sessions.values().map(|entry| entry.info.clone()).collect();
+        let mut live: Vec<_> = sessions
+            .iter()
+            .map(|(session, entry)| entry.info(*session, identity))
+            .collect();
         if live.is_empty() {
             store.remove(identity);
         }
@@ -112,14 +130,16 @@ impl Presence for MemoryPresence {
         let mut store = self.store()?;
         let (ends, expires_at) = lease(ttl);
         let register = |info: &SessionInfo| {
-            let info = SessionInfo {
+            let entry = Entry {
+                node: info.node_id.clone(),
+                remote_addr: info.remote_addr,
+                connected_at: info.connected_at,
                 expires_at,
-                ..info.clone()
+                ends,
             };
-            let registered = Registered::new(info.session_id, expires_at);
             let sessions = store.entry(info.identity()).or_default();
-            sessions.insert(info.session_id, Entry { info, ends });
-            registered
+            sessions.insert(info.session_id, Box::new(entry));
+            Registered::new(info.session_id, expires_at)
         };
         Ok(sessions.iter().map(register).collect())
     }
@@ -152,7 +172,7 @@ impl Presence for MemoryPresence {
             match entry {
                 Some(entry) if entry.is_live(now) => {
                     entry.ends = ends;
-                    entry.info.expires_at = expires_at;
+                    entry.expires_at = expires_at;
                 }
                 _ => unknown.push(key.clone()),
             }

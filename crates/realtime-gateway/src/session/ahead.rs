@@ -15,38 +15,32 @@ const BYTES: usize = 64 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
-    /// In place, so that a session whose handlers keep up allocates nothing.
-    next: Option<(Message, usize)>,
-    more: VecDeque<(Message, usize)>,
+    messages: VecDeque<(Message, usize)>,
     bytes: usize,
 }
 
 impl Ahead {
     pub(super) fn is_empty(&self) -> bool {
-        self.next.is_none()
+        self.messages.is_empty()
     }
 
     /// Whether no more is to be read for now.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes >= BYTES || self.more.len() + 1 >= MESSAGES
+        self.bytes >= BYTES || self.messages.len() >= MESSAGES
     }
 
     /// Appends a message that came in so many bytes.
     pub(super) fn push(&mut self, message: Message, bytes: usize) {
         self.bytes += bytes;
-        if self.next.is_none() {
-            self.next = Some((message, bytes));
-        } else {
-            self.more.push_back((message, bytes));
-        }
+        self.messages.push_back((message, bytes));
     }
 
     pub(super) fn pop(&mut self) -> Option<Message> {
-        let (message, bytes) = self.next.take()?;
+        let (message, bytes) = self.messages.pop_front()?;
         self.bytes -= bytes;
-        self.next = self.more.pop_front();
-        if self.more.is_empty() && self.more.capacity() > 0 {
-            self.more = VecDeque::new();
+        if self.messages.is_empty() {
+            // An idle session keeps no room for them.
+            self.messages = VecDeque::new();
         }
         Some(message)
     }

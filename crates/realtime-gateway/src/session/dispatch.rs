@@ -20,22 +20,25 @@ pub(crate) struct Dispatch {
     request: Option<Request>,
 }
 
-/// What of a message its answer needs.
+/// What of a message with an id its answer needs.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(crate) id: Option<Text>,
+    pub(crate) id: Text,
     pub(crate) route: Text,
 }
 
 enum Doing {
     Nothing,
-    /// The stack isn't ready yet.
-    Waiting(Inbound),
-    Running(BoxFuture<'static, Result<Reply, BoxError>>),
+    /// The stack isn't ready yet. That is rare, so the room for it isn't kept.
+    Waiting(Box<Inbound>),
+    Running(Running),
 }
+
+type Running = BoxFuture<'static, Result<Reply, BoxError>>;
 
 /// A message that was handled.
 pub(crate) struct Done {
+    /// `None` where no answer is wanted.
     pub(crate) request: Option<Request>,
     pub(crate) result: Result<Reply, BoxError>,
     /// The handler panicked and nothing recovered it.
@@ -62,19 +65,22 @@ impl Dispatch {
         }
     }
 
-    /// Begins with a message. Only while idle.
-    pub(crate) fn start(&mut self, inbound: Inbound) {
-        let (id, route) = (
-            inbound.message.id_text().cloned(),
-            inbound.message.route_text().clone(),
-        );
-        self.request = Some(Request { id, route });
-        self.doing = Doing::Waiting(inbound);
+    /// Begins with a message, and goes on with it at once. Only while idle.
+    pub(crate) fn start(&mut self, inbound: Inbound, cx: &mut Context<'_>) -> Poll<Done> {
+        self.request = inbound.message.id_text().map(|id| Request {
+            id: id.clone(),
+            route: inbound.message.route_text().clone(),
+        });
+        self.go(|dispatch| dispatch.begin(inbound, cx))
     }
 
     /// Goes on with the message that was begun.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Done> {
-        let step = catch_unwind(AssertUnwindSafe(|| self.step(cx)));
+        self.go(|dispatch| dispatch.step(cx))
+    }
+
+    fn go(&mut self, step: impl FnOnce(&mut Self) -> Poll<Result<Reply, BoxError>>) -> Poll<Done> {
+        let step = catch_unwind(AssertUnwindSafe(|| step(self)));
         let (result, panicked) = match step {
             Ok(step) => (ready!(step), false),
             Err(panic) => (Err(panicked(panic)), true),
@@ -87,25 +93,32 @@ impl Dispatch {
         })
     }
 
-    fn step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, BoxError>> {
-        loop {
-            match std::mem::replace(&mut self.doing, Doing::Nothing) {
-                Doing::Nothing => return Poll::Pending,
-                Doing::Waiting(inbound) => match self.stack.poll_ready(cx)? {
-                    Poll::Ready(()) => self.doing = Doing::Running(self.stack.call(inbound)),
-                    Poll::Pending => {
-                        self.doing = Doing::Waiting(inbound);
-                        return Poll::Pending;
-                    }
-                },
-                Doing::Running(mut running) => {
-                    let polled = running.poll_unpin(cx);
-                    if polled.is_pending() {
-                        self.doing = Doing::Running(running);
-                    }
-                    return polled;
-                }
+    fn begin(&mut self, inbound: Inbound, cx: &mut Context<'_>) -> Poll<Result<Reply, BoxError>> {
+        match self.stack.poll_ready(cx)? {
+            Poll::Ready(()) => {
+                let running = self.stack.call(inbound);
+                self.run(running, cx)
+            }
+            Poll::Pending => {
+                self.doing = Doing::Waiting(Box::new(inbound));
+                Poll::Pending
             }
         }
+    }
+
+    fn step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, BoxError>> {
+        match std::mem::replace(&mut self.doing, Doing::Nothing) {
+            Doing::Nothing => Poll::Pending,
+            Doing::Waiting(inbound) => self.begin(*inbound, cx),
+            Doing::Running(running) => self.run(running, cx),
+        }
+    }
+
+    fn run(&mut self, mut running: Running, cx: &mut Context<'_>) -> Poll<Result<Reply, BoxError>> {
+        let polled = running.poll_unpin(cx);
+        if polled.is_pending() {
+            self.doing = Doing::Running(running);
+        }
+        polled
     }
 }

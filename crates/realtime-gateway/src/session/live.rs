@@ -50,6 +50,8 @@ pub(crate) struct Live {
     heartbeat: Heartbeat,
     assembling_since: Option<Instant>,
     malformed: u32,
+    /// So many replies wait that no more should be made for now.
+    full_of_replies: bool,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -66,6 +68,7 @@ impl Live {
             heartbeat,
             assembling_since: None,
             malformed: 0,
+            full_of_replies: false,
             timer: Box::pin(tokio::time::sleep_until(now)),
         }
     }
@@ -76,8 +79,6 @@ impl Live {
 
     /// Runs until the session is to be closed, by whatever cause.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // First of all, so that whoever ends the session from now on wakes this task.
-        self.pump(cx);
         // What handlers send to their own session leaves together, and at the latest with this
         // turn.
         let _cork = self.session.0.outbox.cork();
@@ -85,7 +86,7 @@ impl Live {
             if self.session.is_closed() {
                 return Poll::Ready(());
             }
-            if !self.poll_messages(cx) && !self.poll_time(cx) {
+            if !self.poll_messages(cx) && !self.poll_rest(cx) {
                 return Poll::Pending;
             }
         }
@@ -94,10 +95,22 @@ impl Live {
         Poll::Pending
     }
 
-    /// Writes only: while hooks run, before anything is read.
-    pub(super) fn pump(&mut self, cx: &mut Context<'_>) {
-        if let Poll::Ready(Err(error)) = self.session.poll_write(cx) {
-            self.lost(ReadEnd::Io(error));
+    /// Writes only: while hooks run, before anything is read. Returns whether something waits
+    /// that the socket doesn't take.
+    pub(super) fn pump(&mut self, cx: &mut Context<'_>) -> bool {
+        match self.session.poll_write(cx) {
+            Poll::Ready(Ok(())) => {
+                self.full_of_replies = false;
+                false
+            }
+            Poll::Ready(Err(error)) => {
+                self.lost(ReadEnd::Io(error));
+                false
+            }
+            Poll::Pending => {
+                self.full_of_replies = self.session.0.outbox.is_full_of_replies();
+                true
+            }
         }
     }
 
@@ -109,39 +122,46 @@ impl Live {
             self.answer(done);
             return true;
         }
-        if self.dispatch.is_idle() && !self.ahead.is_empty() {
-            if self.session.0.outbox.is_full_of_replies() {
-                self.pump(cx);
-            }
-            if !self.session.0.outbox.is_full_of_replies()
-                && let Some(message) = self.ahead.pop()
-            {
-                self.shared().stats.received.add(1);
-                self.dispatch
-                    .start(Inbound::new(self.session.clone(), message));
-                return true;
-            }
+        if !self.ahead.is_empty()
+            && self.may_handle(cx)
+            && let Some(message) = self.ahead.pop()
+        {
+            self.handle(message, cx);
+            return true;
         }
         if self.ahead.is_full() {
             return false;
         }
-        if !self.reader.has_input() {
-            // The replies to all that one read brought leave together.
-            self.pump(cx);
-        }
         match self.reader.poll_event(cx, &self.session.0.assembling) {
-            Poll::Ready(Ok(event)) => self.on_event(event),
+            Poll::Ready(Ok(event)) => self.on_event(event, cx),
             Poll::Ready(Err(end)) => self.lost(end),
             Poll::Pending => return false,
         }
         true
     }
 
-    fn on_event(&mut self, event: Event) {
+    /// Whether the next message may go to its handler: the one before is done, and so are enough
+    /// of the replies.
+    fn may_handle(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.full_of_replies {
+            self.pump(cx);
+        }
+        self.dispatch.is_idle() && !self.full_of_replies
+    }
+
+    fn handle(&mut self, message: Message, cx: &mut Context<'_>) {
+        self.shared().stats.received.add(1);
+        let inbound = Inbound::new(self.session.clone(), message);
+        if let Poll::Ready(done) = self.dispatch.start(inbound, cx) {
+            self.answer(done);
+        }
+    }
+
+    fn on_event(&mut self, event: Event, cx: &mut Context<'_>) {
         self.heartbeat.alive();
         match event {
-            Event::Text(payload) => self.on_frame(Frame::text(payload)),
-            Event::Binary(payload) => self.on_frame(Frame::binary(payload)),
+            Event::Text(payload) => self.on_frame(Frame::text(payload), cx),
+            Event::Binary(payload) => self.on_frame(Frame::binary(payload), cx),
             Event::Ping(payload) => self.session.0.outbox.set_pong(frame::pong(&payload)),
             Event::Pong(_) => {}
             Event::Close(close) => {
@@ -155,13 +175,17 @@ impl Live {
         }
     }
 
-    fn on_frame(&mut self, frame: Frame) {
+    fn on_frame(&mut self, frame: Frame, cx: &mut Context<'_>) {
         self.assembling_since = None;
         let bytes = frame.payload.len();
         match self.shared().codec.decode(frame) {
             Ok(message) => {
                 self.malformed = 0;
-                self.ahead.push(message, bytes);
+                if self.ahead.is_empty() && self.may_handle(cx) {
+                    self.handle(message, cx);
+                } else {
+                    self.ahead.push(message, bytes);
+                }
             }
             Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
                 let reason = "the codec does not take this kind of frame";
@@ -191,19 +215,18 @@ impl Live {
             result,
             panicked,
         } = done;
-        let id = request.as_ref().and_then(|request| request.id.clone());
         match result {
             Ok(reply) => {
-                if let (Some(request), Some(id), Some(data)) = (request, id, reply.into_payload())
+                if let (Some(request), Some(data)) = (request, reply.into_payload())
                     && let Ok(message) = Message::new(request.route, data)
                 {
-                    self.reply(&message.with_id(id));
+                    self.reply(&message.with_id(request.id));
                 }
             }
             Err(error) => {
                 self.shared().stats.failed.add(1);
-                if let Some(id) = id {
-                    self.answer_error(Some(id), &error);
+                if let Some(request) = request {
+                    self.answer_error(Some(request.id), &error);
                 }
                 if panicked {
                     let reason = "the handler panicked";
@@ -230,17 +253,29 @@ impl Live {
 
     fn reply(&mut self, message: &Message) {
         match self.shared().encode(message) {
-            Ok(frame) => {
-                self.session.reply(frame);
-            }
+            Ok(frame) => self.full_of_replies = self.session.reply(frame),
             Err(error) => self.report(ErrorStage::Message, error),
         }
+    }
+
+    /// Writes what the turn has brought, and does what the time asks for. Returns whether there is
+    /// more to do.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> bool {
+        let was_full = self.full_of_replies;
+        let blocked = self.pump(cx);
+        let may_go_on = was_full && !self.full_of_replies && !self.ahead.is_empty();
+        if self.session.is_closed() || may_go_on {
+            return true;
+        }
+        // A clock is only looked at where something depends on it.
+        let watched = blocked || self.ahead.is_full() || self.reader.is_assembling();
+        let due = self.timer.as_mut().poll(cx).is_ready();
+        (watched || due) && self.poll_time(cx)
     }
 
     /// Everything that happens because time has passed. Returns whether anything did.
     fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
         let now = Instant::now();
-        self.pump(cx);
         let deadline = self
             .watch_assembly(now)
             .into_iter()

@@ -258,7 +258,10 @@ fn loom_nothing_follows_the_close_frame_and_nobody_waits_for_ever() {
                 assert_eq!(peer.got(), b"a!");
             }
         }
-        assert_eq!(outbox.push(Bytes::from_static(b"c")).1, Err(Refused::Sealed));
+        assert_eq!(
+            outbox.push(Bytes::from_static(b"c")).1,
+            Err(Refused::Sealed)
+        );
     });
 }
 

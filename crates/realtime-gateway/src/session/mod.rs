@@ -236,10 +236,12 @@ impl Session {
     }
 
     /// Answers the client, outside the policy. It leaves when the session's task next writes.
-    fn reply(&self, frame: Bytes) {
-        let mut taken = self.0.outbox.push_reply(frame);
+    /// Returns whether so many replies wait that no more should be made for now.
+    fn reply(&self, frame: Bytes) -> bool {
+        let (mut taken, full) = self.0.outbox.push_reply(frame);
         taken.sent += 1;
         self.count(taken);
+        full
     }
 
     /// Begins to follow its shard's log.

@@ -218,16 +218,18 @@ impl<W: Sink> Outbox<W> {
     }
 
     /// Appends a reply, outside the policy. It is written with the next
-    /// [`poll_write`](Self::poll_write).
-    pub(crate) fn push_reply(&self, frame: Bytes) -> Taken {
+    /// [`poll_write`](Self::poll_write). Returns whether so many wait that no more should be made
+    /// for now.
+    pub(crate) fn push_reply(&self, frame: Bytes) -> (Taken, bool) {
         let mut taken = Taken::default();
-        self.with(|state| {
+        let full = self.with(|state| {
             if !state.sealed {
                 state.read_log(&self.log, &mut taken);
                 state.pen.queue.push_reply(frame);
             }
+            state.pen.queue.reply_bytes() >= REPLY_BYTES
         });
-        taken
+        (taken, full)
     }
 
     pub(crate) fn set_pong(&self, frame: Bytes) {

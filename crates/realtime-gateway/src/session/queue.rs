@@ -14,6 +14,8 @@ use crate::config::Backpressure;
 
 /// How much one write takes at the most.
 pub(crate) const WRITE_BYTES: usize = 64 * 1024;
+/// A burst's worth of slots is not kept by a session that has become quiet, but this many.
+const KEPT: usize = 4;
 /// How many frames one write takes at the most.
 pub(crate) const WRITE_FRAMES: usize = 64;
 
@@ -46,13 +48,9 @@ struct Queued {
 /// The frames that the socket has not taken.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    /// What is left of a frame that the socket took in part. It is never dropped.
-    partial: Bytes,
-    pong: Bytes,
-    ping: Bytes,
-    notice: Bytes,
     data: VecDeque<Queued>,
-    close: Bytes,
+    /// Boxed, since there seldom are any: an idle session keeps no room for them.
+    controls: Option<Box<Controls>>,
     policy_messages: usize,
     policy_bytes: usize,
     reply_bytes: usize,
@@ -62,15 +60,46 @@ pub(crate) struct Queue {
     noticed: u64,
 }
 
+/// What stands beside the data: at most one of each.
+#[derive(Debug, Default)]
+struct Controls {
+    /// What is left of a frame that the socket took in part. It is never dropped.
+    partial: Bytes,
+    pong: Bytes,
+    ping: Bytes,
+    notice: Bytes,
+    close: Bytes,
+}
+
+static NO_CONTROLS: Controls = Controls {
+    partial: Bytes::new(),
+    pong: Bytes::new(),
+    ping: Bytes::new(),
+    notice: Bytes::new(),
+    close: Bytes::new(),
+};
+
+impl Controls {
+    fn all(&self) -> [&Bytes; 5] {
+        [
+            &self.partial,
+            &self.pong,
+            &self.ping,
+            &self.notice,
+            &self.close,
+        ]
+    }
+
+    fn bytes(&self) -> usize {
+        self.all().iter().map(|frame| frame.len()).sum()
+    }
+}
+
 impl Queue {
     pub(crate) const fn new() -> Self {
         Self {
-            partial: Bytes::new(),
-            pong: Bytes::new(),
-            ping: Bytes::new(),
-            notice: Bytes::new(),
             data: VecDeque::new(),
-            close: Bytes::new(),
+            controls: None,
             policy_messages: 0,
             policy_bytes: 0,
             reply_bytes: 0,
@@ -79,14 +108,22 @@ impl Queue {
         }
     }
 
+    fn controls(&self) -> &Controls {
+        self.controls.as_deref().unwrap_or(&NO_CONTROLS)
+    }
+
+    fn controls_mut(&mut self) -> &mut Controls {
+        self.controls.get_or_insert_default()
+    }
+
     /// Whether nothing waits, and there is nothing to tell the peer.
     pub(crate) fn is_empty(&self) -> bool {
-        self.data.is_empty() && self.missed == 0 && self.controls().iter().all(|f| f.is_empty())
+        self.data.is_empty() && self.missed == 0 && self.controls.is_none()
     }
 
     /// Begins with what is left of a frame that the socket took in part. Only while empty.
     pub(crate) fn set_partial(&mut self, rest: Bytes) {
-        self.partial = rest;
+        self.controls_mut().partial = rest;
     }
 
     /// Whether a frame of this size would be taken without a loss. A queue without policy frames
@@ -152,26 +189,26 @@ impl Queue {
 
     /// At most one pong waits; the latest wins.
     pub(crate) fn set_pong(&mut self, frame: Bytes) {
-        self.pong = frame;
+        self.controls_mut().pong = frame;
     }
 
     /// Whether much is left of a frame that the socket has taken in part.
     pub(crate) fn has_large_partial(&self) -> bool {
-        self.partial.len() > WRITE_BYTES
+        self.controls().partial.len() > WRITE_BYTES
     }
 
     pub(crate) fn has_pong(&self) -> bool {
-        !self.pong.is_empty()
+        !self.controls().pong.is_empty()
     }
 
     /// At most one ping waits.
     pub(crate) fn set_ping(&mut self, frame: Bytes) {
-        self.ping = frame;
+        self.controls_mut().ping = frame;
     }
 
     /// The last frame of all.
     pub(crate) fn set_close(&mut self, frame: Bytes) {
-        self.close = frame;
+        self.controls_mut().close = frame;
     }
 
     /// Messages were lost before they came here.
@@ -190,7 +227,8 @@ impl Queue {
         let due = self.missed.saturating_add(self.noticed);
         self.missed = due.saturating_sub(told);
         self.noticed = if frame.is_empty() { 0 } else { told };
-        self.notice = frame;
+        self.controls_mut().notice = frame;
+        self.drop_empty_controls();
     }
 
     /// Throws away all data that waits, but for a frame that the socket took in part. Returns how
@@ -199,32 +237,36 @@ impl Queue {
         let lost = self.policy_messages;
         self.data = VecDeque::new();
         (self.policy_messages, self.policy_bytes, self.reply_bytes) = (0, 0, 0);
-        (self.missed, self.noticed, self.notice) = (0, 0, Bytes::new());
-        (self.ping, self.pong) = (Bytes::new(), Bytes::new());
+        (self.missed, self.noticed) = (0, 0);
+        if let Some(controls) = &mut self.controls {
+            let partial = std::mem::take(&mut controls.partial);
+            let close = std::mem::take(&mut controls.close);
+            **controls = Controls {
+                partial,
+                close,
+                ..Controls::default()
+            };
+        }
+        self.drop_empty_controls();
         lost
     }
 
     /// The bytes that wait, of all kinds.
     pub(crate) fn bytes(&self) -> usize {
-        let controls: usize = self.controls().iter().map(|f| f.len()).sum();
-        controls + self.policy_bytes + self.reply_bytes
+        self.controls().bytes() + self.policy_bytes + self.reply_bytes
     }
 
-    fn controls(&self) -> [&Bytes; 5] {
-        [
-            &self.partial,
-            &self.pong,
-            &self.ping,
-            &self.notice,
-            &self.close,
-        ]
+    fn drop_empty_controls(&mut self) {
+        if self.controls().bytes() == 0 {
+            self.controls = None;
+        }
     }
 
     /// What is to be written next, in order, up to the bounds of one write.
     pub(crate) fn slices<'q>(&'q self, out: &mut [IoSlice<'q>; WRITE_FRAMES]) -> usize {
-        let before = [&self.partial, &self.pong, &self.ping, &self.notice];
+        let [before @ .., close] = self.controls().all();
         let data = self.data.iter().map(|q| &q.frame);
-        let frames = before.into_iter().chain(data).chain([&self.close]);
+        let frames = before.into_iter().chain(data).chain([close]);
         let (mut count, mut bytes) = (0, 0);
         for frame in frames.filter(|f| !f.is_empty()) {
             if count == out.len() || bytes >= WRITE_BYTES {
@@ -238,13 +280,34 @@ impl Queue {
     }
 
     /// Takes away what the socket has taken.
-    pub(crate) fn advance(&mut self, mut taken: usize) {
+    pub(crate) fn advance(&mut self, taken: usize) {
+        let taken = self.advance_controls(taken);
+        let taken = self.advance_data(taken);
+        if taken > 0 {
+            let controls = self.controls_mut();
+            controls.partial = std::mem::take(&mut controls.close);
+            let close = &mut controls.partial;
+            close.advance(taken.min(close.len()));
+        }
+        if self.controls.is_some() {
+            self.drop_empty_controls();
+        }
+        if self.data.is_empty() && self.data.capacity() > KEPT {
+            self.data = VecDeque::new();
+        }
+    }
+
+    /// Returns what the socket has taken of what stands behind.
+    fn advance_controls(&mut self, mut taken: usize) -> usize {
+        let Some(controls) = &mut self.controls else {
+            return taken;
+        };
         let mut partial = Bytes::new();
         for control in [
-            &mut self.partial,
-            &mut self.pong,
-            &mut self.ping,
-            &mut self.notice,
+            &mut controls.partial,
+            &mut controls.pong,
+            &mut controls.ping,
+            &mut controls.notice,
         ] {
             if control.len() > taken {
                 if taken > 0 {
@@ -256,11 +319,16 @@ impl Queue {
             taken -= std::mem::take(control).len();
         }
         if !partial.is_empty() {
-            self.partial = partial;
+            controls.partial = partial;
         }
-        if self.notice.is_empty() {
+        if controls.notice.is_empty() {
             self.noticed = 0;
         }
+        taken
+    }
+
+    /// Returns what the socket has taken of what stands behind.
+    fn advance_data(&mut self, mut taken: usize) -> usize {
         while taken > 0 {
             let Some(Queued {
                 mut frame,
@@ -277,20 +345,12 @@ impl Queue {
             }
             if frame.len() > taken {
                 frame.advance(taken);
-                self.partial = frame;
-                return;
+                self.controls_mut().partial = frame;
+                return 0;
             }
             taken -= frame.len();
         }
-        if taken > 0 {
-            let mut rest = std::mem::take(&mut self.close);
-            rest.advance(taken.min(rest.len()));
-            self.partial = rest;
-        }
-        if self.data.is_empty() && self.data.capacity() > 4 {
-            // A burst's worth of slots is not kept by a session that has become quiet.
-            self.data = VecDeque::new();
-        }
+        taken
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn spawn(
     let reader = FrameReader::new(reader, &read, decoder, Arc::clone(&shared.assembly_budget));
     let session = Session::new(Arc::clone(shared), identity, remote_addr, writer);
     let dispatch = Dispatch::new(shared.new_stack());
-    let live = Live::new(session, reader, dispatch);
+    let live = Box::new(Live::new(session, reader, dispatch));
     let tasks = shared.tasks.clone();
     let shared = Arc::clone(shared);
     // So that what handlers and hooks log says whose it is.
@@ -56,7 +56,7 @@ pub(crate) fn spawn(
         let session = live.session.clone();
         tokio::select! {
             biased;
-            () = shared.abort.cancelled() => aborted(&shared, &session).await,
+            () = shared.abort.cancelled() => Box::pin(aborted(&shared, &session)).await,
             () = run(&shared, live) => {}
         }
         drop(slot);
@@ -81,7 +81,9 @@ async fn aborted(shared: &Shared, session: &Session) {
     }
 }
 
-async fn run(shared: &Shared, mut live: Live) {
+/// The phases that don't last are boxed: a session is idle for most of its life, and its task then
+/// takes no more memory than it needs.
+async fn run(shared: &Shared, mut live: Box<Live>) {
     let session = live.session.clone();
     tracing::debug!(target: "realtime::session", "connected");
     shared.stats.opened.add(1);
@@ -89,7 +91,7 @@ async fn run(shared: &Shared, mut live: Live) {
     if shared.is_draining() {
         session.end(going_away());
     }
-    let connected = connect(shared, &mut live).await;
+    let connected = Box::pin(connect(shared, &mut live)).await;
     let lived = AssertUnwindSafe(poll_fn(|cx| live.poll(cx)))
         .catch_unwind()
         .await;
@@ -103,11 +105,11 @@ async fn run(shared: &Shared, mut live: Live) {
         session.end_counted(&shared.stats.panics, info.with_error(panicked(panic)));
     }
     let info = session.close_info().unwrap_or_else(going_away);
-    disconnect(shared, &mut live, &info).await;
+    Box::pin(disconnect(shared, &mut live, &info)).await;
     drop(live);
     session.0.outbox.release();
     if connected {
-        run_disconnect_hooks(shared, &session, &info).await;
+        Box::pin(run_disconnect_hooks(shared, &session, &info)).await;
     }
     shared.stats.closed.add(1);
     tracing::debug!(
