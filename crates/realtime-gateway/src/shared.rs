@@ -24,7 +24,8 @@ use crate::{
     Config, ErrorContext, ErrorStage, Session, admission::Admission, budget::Budget,
     gateway::WeakGateway, health::Watched, hooks::Hooks, hub::Hub, lease::Leaving, log::Chain,
     middleware::MessageService, middleware::StackFactory, origin::OriginPolicy,
-    peer::TrustedProxies, router::RouteTable, router::RouterService, stats::Counters,
+    peer::TrustedProxies, router::RouteTable, router::RouterService, session::Times,
+    stats::Counters,
 };
 
 /// How many error reports may be under way to the error hooks at once.
@@ -164,6 +165,13 @@ impl Shared {
             table: Arc::clone(&self.table),
             gateway: self.weak(),
         })
+    }
+
+    pub(crate) fn heartbeat(&self) -> Times {
+        Times {
+            interval: self.config.heartbeat,
+            pong_timeout: self.config.pong_timeout,
+        }
     }
 
     /// Encodes a message into a frame that is ready to be written to any session.

@@ -7,14 +7,15 @@ use crate::sync::{Notify, OnceLock};
 /// Set once, by whoever ends the session first.
 #[derive(Debug, Default)]
 pub(crate) struct CloseLatch {
-    info: OnceLock<DisconnectInfo>,
+    /// Boxed, since it is empty for as long as the session lives.
+    info: OnceLock<Box<DisconnectInfo>>,
     closed: Notify,
 }
 
 impl CloseLatch {
     /// Records the cause, unless there is one. Returns whether this one was the first.
     pub(crate) fn close(&self, info: DisconnectInfo) -> bool {
-        let first = self.info.set(info).is_ok();
+        let first = self.info.set(Box::new(info)).is_ok();
         if first {
             self.closed.notify_waiters();
         }
@@ -23,7 +24,7 @@ impl CloseLatch {
 
     /// The first cause, once there is one.
     pub(crate) fn info(&self) -> Option<&DisconnectInfo> {
-        self.info.get()
+        self.info.get().map(Box::as_ref)
     }
 
     pub(crate) fn is_closed(&self) -> bool {

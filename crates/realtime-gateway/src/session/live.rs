@@ -57,8 +57,8 @@ pub(crate) struct Live {
 
 impl Live {
     pub(super) fn new(session: Session, reader: FrameReader, dispatch: Dispatch) -> Self {
-        let (config, now) = (&session.0.shared.config, Instant::now());
-        let heartbeat = Heartbeat::new(config.heartbeat, config.pong_timeout, now);
+        let now = Instant::now();
+        let heartbeat = Heartbeat::new(session.0.shared.heartbeat(), now);
         Self {
             session,
             reader,
@@ -275,16 +275,16 @@ impl Live {
 
     /// Everything that happens because time has passed. Returns whether anything did.
     fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
-        let now = Instant::now();
+        let (now, times) = (Instant::now(), self.shared().heartbeat());
         let deadline = self
             .watch_assembly(now)
             .into_iter()
             .chain(self.watch_writes(now));
         let deadline = deadline.min();
         if self.ahead.is_full() {
-            self.heartbeat.not_reading(now);
+            self.heartbeat.not_reading(times, now);
         }
-        match self.heartbeat.poll(now) {
+        match self.heartbeat.poll(times, now) {
             Beat::Nothing => {}
             Beat::Ping => {
                 self.session.0.outbox.set_ping(self.shared().ping.clone());

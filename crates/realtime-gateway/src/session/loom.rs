@@ -139,7 +139,7 @@ fn pump_until(outbox: &Outbox<Peer>, peer: &Peer, bytes: usize) {
 
 fn push_wait(outbox: &Outbox<Peer>, frame: &'static [u8]) -> Result<(), Refused> {
     let frame = Bytes::from_static(frame);
-    block_on(outbox.push_wait(&frame, |_| ()))
+    block_on(outbox.push_wait(frame, |_| ()))
 }
 
 /// What the dispatcher of a shard does in one round.

@@ -35,6 +35,7 @@ use crate::{
     transport::Writer,
 };
 
+pub(crate) use heartbeat::Times;
 use latch::CloseLatch;
 use outbox::{Outbox, Refused, Taken};
 use queue::QueueLimits;
@@ -196,9 +197,19 @@ impl Session {
     /// # Errors
     /// Those of [`send_wait`](Self::send_wait).
     pub async fn send_message_wait(&self, message: &Message) -> Result<(), SendError> {
-        let frame = self.0.shared.encode(message)?;
+        let mut frame = self.0.shared.encode(message)?;
+        if self.is_closed() {
+            return Err(closed());
+        }
+        let (taken, offered) = self.0.outbox.push_if_room(&mut frame);
+        self.count(taken);
+        match offered {
+            Ok(()) => return Ok(()),
+            Err(Refused::Full) => {}
+            Err(_) => return Err(closed()),
+        }
         let closing = self.closed();
-        let taken = self.0.outbox.push_wait(&frame, |taken| self.count(taken));
+        let taken = self.0.outbox.push_wait(frame, |taken| self.count(taken));
         tokio::select! {
             biased;
             () = closing => Err(closed()),

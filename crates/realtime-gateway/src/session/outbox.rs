@@ -170,7 +170,7 @@ impl<W: Sink> Outbox<W> {
     /// told to `count`.
     pub(crate) async fn push_wait(
         &self,
-        frame: &Bytes,
+        mut frame: Bytes,
         mut count: impl FnMut(Taken),
     ) -> Result<(), Refused> {
         loop {
@@ -178,7 +178,7 @@ impl<W: Sink> Outbox<W> {
             tokio::pin!(room);
             // Registers before it looks, so that room made between the two is not missed.
             room.as_mut().enable();
-            let (taken, offered) = self.push_if_room(frame);
+            let (taken, offered) = self.push_if_room(&mut frame);
             count(taken);
             match offered {
                 Err(Refused::Full) => room.await,
@@ -187,8 +187,8 @@ impl<W: Sink> Outbox<W> {
         }
     }
 
-    /// Takes a frame only if nothing is lost by it.
-    fn push_if_room(&self, frame: &Bytes) -> (Taken, Result<(), Refused>) {
+    /// Takes a frame only if nothing is lost by it; else it is left where it is.
+    pub(crate) fn push_if_room(&self, frame: &mut Bytes) -> (Taken, Result<(), Refused>) {
         let mut taken = Taken::default();
         let offered = self.with(|state| {
             if state.sealed {
@@ -199,7 +199,7 @@ impl<W: Sink> Outbox<W> {
             if !pen.has_room(task.as_ref(), frame.len()) {
                 return Err(Refused::Full);
             }
-            self.add(state, frame.clone(), &mut taken)
+            self.add(state, std::mem::take(frame), &mut taken)
         });
         (taken, offered)
     }

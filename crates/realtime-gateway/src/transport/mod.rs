@@ -29,6 +29,24 @@ thread_local! {
     // One buffer for all sessions of a thread: it is held only while a read is polled, so an idle
     // session needs none.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+    // The same for what is written in one piece though it comes in several.
+    static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How much of the buffer for joined slices is kept.
+const KEPT_BYTES: usize = 64 * 1024;
+
+/// Hands slices over in one piece.
+fn join<R>(slices: &[IoSlice<'_>], write: impl FnOnce(&[u8]) -> R) -> R {
+    JOINED.with_borrow_mut(|joined| {
+        joined.clear();
+        for slice in slices {
+            joined.extend_from_slice(slice);
+        }
+        let written = write(joined);
+        joined.shrink_to(KEPT_BYTES);
+        written
+    })
 }
 
 /// The direction from the peer.

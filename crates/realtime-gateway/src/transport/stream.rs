@@ -1,7 +1,6 @@
 //! The general way: any stream of bytes, such as TLS or a pipe.
 
 use std::{
-    cell::RefCell,
     fmt,
     io::{self, IoSlice},
     pin::Pin,
@@ -10,15 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 
-use super::{Reader, Stream, Writer};
-
-/// How much of the buffer for streams that can't write several slices at once is kept.
-const KEPT_BYTES: usize = 64 * 1024;
-
-thread_local! {
-    // One for all sessions of a thread: it is held only while a write is polled.
-    static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
+use super::{Reader, Stream, Writer, join};
 
 /// Splits a stream into its two directions.
 pub(super) fn split(stream: impl Stream) -> (Reader, Writer) {
@@ -57,15 +48,7 @@ impl StreamWriter {
             return io.poll_write_vectored(cx, slices);
         }
         // TLS, say: one record for all of them rather than one each.
-        JOINED.with_borrow_mut(|joined| {
-            joined.clear();
-            slices
-                .iter()
-                .for_each(|slice| joined.extend_from_slice(slice));
-            let written = io.as_mut().poll_write(cx, joined);
-            joined.shrink_to(KEPT_BYTES);
-            written
-        })
+        join(slices, |joined| io.as_mut().poll_write(cx, joined))
     }
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -17,7 +17,14 @@ use tokio::{
     },
 };
 
-use super::{Reader, Writer};
+use super::{Reader, Writer, join};
+
+/// Up to this much is copied into one piece before it is written.
+const JOINED_BYTES: usize = 16 * 1024;
+
+fn bytes(slices: &[IoSlice<'_>]) -> usize {
+    slices.iter().map(|slice| slice.len()).sum()
+}
 
 pub(super) fn split(stream: TcpStream) -> (Reader, Writer) {
     let (read, write) = stream.into_split();
@@ -51,6 +58,8 @@ impl TcpWriter {
             // costs more than it is worth while the socket takes everything.
             let written = match slices {
                 [one] => self.0.try_write(one),
+                // To copy a little costs less than to hand the kernel a list.
+                few if bytes(few) <= JOINED_BYTES => join(few, |joined| self.0.try_write(joined)),
                 many => self.0.try_write_vectored(many),
             };
             match written {
