@@ -1,6 +1,6 @@
 //! The end of a gateway.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use realtime_core::{broker::Broker, presence::Presence};
 use tokio::time::{Instant, timeout};
@@ -121,6 +121,7 @@ impl Gateway {
             () = drained => {}
             () = self.deadline() => {
                 let left = shared.hub.len();
+                shared.aborting.store(true, SeqCst);
                 shared.abort.cancel();
                 let gone = timeout(ABORT, shared.tasks.wait()).await;
                 tracing::warn!(

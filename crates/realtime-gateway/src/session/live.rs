@@ -53,6 +53,7 @@ pub(crate) struct Live {
     /// So many replies wait that no more should be made for now.
     full_of_replies: bool,
     timer: Pin<Box<Sleep>>,
+    timer_set: bool,
 }
 
 impl Live {
@@ -70,6 +71,7 @@ impl Live {
             malformed: 0,
             full_of_replies: false,
             timer: Box::pin(tokio::time::sleep_until(now)),
+            timer_set: false,
         }
     }
 
@@ -269,7 +271,12 @@ impl Live {
         }
         // A clock is only looked at where something depends on it.
         let watched = blocked || self.ahead.is_full() || self.reader.is_assembling();
-        let due = self.timer.as_mut().poll(cx).is_ready();
+        // It wakes this task once it has been polled.
+        let due = match self.timer_set {
+            true => self.timer.is_elapsed(),
+            false => self.timer.as_mut().poll(cx).is_ready(),
+        };
+        self.timer_set = true;
         (watched || due) && self.poll_time(cx)
     }
 
@@ -304,6 +311,7 @@ impl Live {
         if self.timer.deadline() != next {
             self.timer.as_mut().reset(next);
         }
+        self.timer_set = true;
         self.timer.as_mut().poll(cx).is_ready()
     }
 

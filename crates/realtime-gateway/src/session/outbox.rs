@@ -59,6 +59,8 @@ struct State<W> {
     task: Option<Waker>,
     /// Nothing more is taken from outside.
     sealed: bool,
+    /// Somebody waits for room.
+    room_wanted: bool,
 }
 
 /// Why a frame was not taken.
@@ -90,6 +92,7 @@ impl<W: Sink> Outbox<W> {
             cursor: None,
             task: None,
             sealed: false,
+            room_wanted: false,
         };
         Self {
             budget,
@@ -109,7 +112,7 @@ impl<W: Sink> Outbox<W> {
         let result = act(&mut state);
         let after = state.pen.queue.bytes();
         self.budget.moved(before, after);
-        if after < before {
+        if after < before && std::mem::take(&mut state.room_wanted) {
             self.room.notify_waiters();
         }
         result
@@ -197,6 +200,7 @@ impl<W: Sink> Outbox<W> {
             state.read_log(&self.log, &mut taken);
             let State { pen, task, .. } = state;
             if !pen.has_room(task.as_ref(), frame.len()) {
+                state.room_wanted = true;
                 return Err(Refused::Full);
             }
             self.add(state, std::mem::take(frame), &mut taken)

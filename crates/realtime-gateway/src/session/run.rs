@@ -9,7 +9,7 @@ use std::{
     future::poll_fn,
     net::SocketAddr,
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::SeqCst},
     task::{Context, Poll},
     time::Duration,
 };
@@ -54,14 +54,29 @@ pub(crate) fn spawn(
     );
     let life = async move {
         let session = live.session.clone();
-        tokio::select! {
-            biased;
-            () = shared.abort.cancelled() => Box::pin(aborted(&shared, &session)).await,
-            () = run(&shared, live) => {}
+        if unless_aborted(&shared, run(&shared, live)).await.is_none() {
+            Box::pin(aborted(&shared, &session)).await;
         }
         drop(slot);
     };
     tasks.spawn(life.instrument(span));
+}
+
+/// Runs something until its end, or until the shutdown deadline.
+async fn unless_aborted<T>(shared: &Shared, running: impl Future<Output = T>) -> Option<T> {
+    let aborted = shared.abort.cancelled();
+    tokio::pin!(aborted, running);
+    let mut registered = false;
+    poll_fn(|cx| {
+        // Once it will wake this task, it is looked at only when it has something to say: its
+        // lock is shared by all sessions.
+        let look = !std::mem::replace(&mut registered, true) || shared.aborting.load(SeqCst);
+        if look && aborted.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        running.as_mut().poll(cx).map(Some)
+    })
+    .await
 }
 
 /// The shutdown deadline has passed while the session was still closing.
