@@ -3,17 +3,15 @@
 
 use std::io;
 
-use bytes::Bytes;
 use divan::Bencher;
-use hyper::server::conn::http1;
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use realtime::{
     Gateway, Inbound, Payload, Router, gateway,
     middleware::{Next, from_fn},
 };
+use realtime_bench::pipe::{Burst, connect};
 use realtime_websocket::{Kind, frame};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    io::{AsyncReadExt, AsyncWriteExt},
     runtime::{Builder, Runtime},
 };
 
@@ -37,17 +35,8 @@ fn messages_with_four_layers(bencher: Bencher<'_, '_>) {
 }
 
 fn messages(bencher: Bencher<'_, '_>, gateway: &Gateway) {
-    let runtime = runtime();
-    let mut client = runtime.block_on(connect(gateway));
-    let text = br#"{"id":"1","route":"echo","data":"hello"}"#;
-    let sent = frame::client_frame(true, Kind::Text, text, [1, 2, 3, 4]).repeat(BURST);
-    let mut answers = frame::server_frame(Kind::Text, text).repeat(BURST);
-    bencher.counter(BURST).bench_local(|| {
-        runtime.block_on(async {
-            client.write_all(&sent).await?;
-            client.read_exact(&mut answers).await
-        })
-    });
+    let mut burst = Burst::to(gateway, BURST, r#""hello""#).unwrap_or_else(|e| fail(&*e));
+    bencher.counter(BURST).bench_local(|| burst.once());
 }
 
 /// A broadcast to so many sessions whose sockets take it at once.
@@ -57,7 +46,7 @@ fn broadcast(bencher: Bencher<'_, '_>, sessions: usize) {
     let mut clients = runtime.block_on(async {
         let mut clients = Vec::new();
         for _ in 0..sessions {
-            clients.push(connect(&gateway).await);
+            clients.push(connect(&gateway).await.unwrap_or_else(|e| fail(&e)));
         }
         clients
     });
@@ -82,9 +71,38 @@ fn connect_and_leave(bencher: Bencher<'_, '_>) {
     let close = frame::client_frame(true, frame::Opcode::Close, &[], [1, 2, 3, 4]);
     bencher.bench_local(|| {
         runtime.block_on(async {
-            let mut client = connect(&gateway).await;
+            let mut client = connect(&gateway).await?;
             client.write_all(&close).await?;
             client.read_to_end(&mut Vec::new()).await
+        })
+    });
+}
+
+/// So many messages for a client that doesn't read, and its reading of them all: what the queue
+/// costs that is passed by while a client keeps up.
+#[divan::bench(args = [200])]
+fn queue_and_drain(bencher: Bencher<'_, '_>, messages: usize) {
+    let (runtime, gateway) = (runtime(), build(router(1), false));
+    let mut client = runtime
+        .block_on(connect(&gateway))
+        .unwrap_or_else(|e| fail(&e));
+    let session = gateway.local_sessions().pop();
+    // Fills the pipe, so that everything behind it has to wait.
+    let filler = format!("{:?}", "x".repeat(64 * 1024));
+    let large = format!(r#"{{"route":"news","data":{filler}}}"#);
+    let large = frame::server_frame(Kind::Text, large.as_bytes());
+    let (filler, data) = (Payload::from(filler), Payload::from(r#""hello""#));
+    let small = frame::server_frame(Kind::Text, br#"{"route":"news","data":"hello"}"#);
+    let mut received = vec![0; large.len() + messages * small.len()];
+    bencher.counter(messages).bench_local(|| {
+        let session = session.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        runtime.block_on(async {
+            let sent = session.send("news", &filler);
+            sent.map_err(io::Error::other)?;
+            for _ in 0..messages {
+                session.send("news", &data).map_err(io::Error::other)?;
+            }
+            client.read_exact(&mut received).await
         })
     });
 }
@@ -118,35 +136,6 @@ fn build(router: Router, layers: bool) -> Gateway {
         plain.build()
     };
     built.unwrap_or_else(|e| fail(&e))
-}
-
-/// A client whose upgrade is answered.
-async fn connect(gateway: &Gateway) -> DuplexStream {
-    let (mut client, server) = tokio::io::duplex(64 * 1024);
-    let service = TowerToHyperService::new(gateway.clone());
-    tokio::spawn(
-        http1::Builder::new()
-            .serve_connection(TokioIo::new(server), service)
-            .with_upgrades(),
-    );
-    let request = Bytes::from_static(
-        b"GET /ws HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-    );
-    let answered = async {
-        client.write_all(&request).await?;
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(client.read_u8().await?);
-        }
-        if head.starts_with(b"HTTP/1.1 101") {
-            Ok(())
-        } else {
-            Err(io::Error::other("the upgrade was refused"))
-        }
-    };
-    answered.await.unwrap_or_else(|e: io::Error| fail(&e));
-    client
 }
 
 /// A benchmark has nobody to hand an error to.

@@ -8,6 +8,7 @@ mod instructions;
 mod load;
 pub mod operations;
 mod peers;
+pub mod pipe;
 mod process;
 mod run;
 mod serve;

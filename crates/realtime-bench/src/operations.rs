@@ -10,6 +10,8 @@ use realtime::{
 };
 use realtime_websocket::{Decoder, Kind, Limits, Role, frame};
 
+use crate::pipe::Burst;
+
 /// A step that is repeated, with everything that it needs.
 pub struct Operation(Box<dyn FnMut()>);
 
@@ -35,6 +37,7 @@ pub const NAMES: &[&str] = &[
     "frame-mask",
     "broker-decode",
     "broker-encode",
+    "session-request",
 ];
 
 /// The operation of this name on messages of so many bytes, if there is one.
@@ -85,6 +88,18 @@ pub fn prepare(name: &str, size: usize) -> Option<Operation> {
         "broker-encode" => Box::new(move || {
             black_box(black_box(&envelope).encode());
         }),
+        // One of sixteen that come together: from the bytes of the request to those of the answer.
+        "session-request" => {
+            const TOGETHER: usize = 16;
+            let mut burst = Burst::new(TOGETHER, &format!("{data:?}")).ok()?;
+            let mut turn = 0;
+            Box::new(move || {
+                if turn % TOGETHER == 0 {
+                    let _ = black_box(burst.once());
+                }
+                turn += 1;
+            })
+        }
         _ => return None,
     }))
 }

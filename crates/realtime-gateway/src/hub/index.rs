@@ -45,6 +45,10 @@ impl Hash for Key {
 /// The sessions of one identity: nearly always one, seldom a few, and thousands where all are
 /// anonymous.
 #[derive(Debug)]
+#[expect(
+    clippy::box_collection,
+    reason = "the rare one is not to make the other larger"
+)]
 enum Sessions {
     One(Session),
     Many(Box<HashMap<SessionId, Session>>),

@@ -1,0 +1,113 @@
+//! Sessions over pipes in this process: no kernel, no network.
+
+use std::io;
+
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use realtime::{BoxError, Gateway, Payload, Router, gateway};
+use realtime_websocket::{Kind, frame};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    runtime::{Builder, Runtime},
+};
+
+/// A client whose upgrade is answered.
+///
+/// # Errors
+/// When it is refused.
+pub async fn connect(gateway: &Gateway) -> io::Result<DuplexStream> {
+    let (mut client, server) = tokio::io::duplex(64 * 1024);
+    let service = TowerToHyperService::new(gateway.clone());
+    tokio::spawn(
+        http1::Builder::new()
+            .serve_connection(TokioIo::new(server), service)
+            .with_upgrades(),
+    );
+    let request = b"GET /ws HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\n\
+        Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    client.write_all(request).await?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await?);
+    }
+    if head.starts_with(b"HTTP/1.1 101") {
+        Ok(client)
+    } else {
+        Err(io::Error::other("the upgrade was refused"))
+    }
+}
+
+/// Requests that are written together, and their answers.
+#[derive(Debug)]
+pub struct Burst {
+    /// Its sessions end with it.
+    _gateway: Gateway,
+    runtime: Runtime,
+    client: DuplexStream,
+    sent: Vec<u8>,
+    answers: Vec<u8>,
+}
+
+impl Burst {
+    /// So many requests with this data, a JSON value, to a route that answers with the same.
+    ///
+    /// # Errors
+    /// When the gateway can't be built or connected to.
+    pub fn new(requests: usize, data: &str) -> Result<Self, BoxError> {
+        let router = Router::new().route("echo", async |data: Payload| data);
+        Self::to(&gateway().router(router).build()?, requests, data)
+    }
+
+    /// The same to a gateway of one's own, with a route `echo`.
+    ///
+    /// # Errors
+    /// When it can't be connected to.
+    pub fn to(gateway: &Gateway, requests: usize, data: &str) -> Result<Self, BoxError> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let client = runtime.block_on(connect(gateway))?;
+        let text = format!(r#"{{"id":"1","route":"echo","data":{data}}}"#);
+        let sent = frame::client_frame(true, Kind::Text, text.as_bytes(), [1, 2, 3, 4]);
+        Ok(Self {
+            _gateway: gateway.clone(),
+            runtime,
+            client,
+            sent: sent.repeat(requests),
+            answers: frame::server_frame(Kind::Text, text.as_bytes()).repeat(requests),
+        })
+    }
+
+    /// Sends all requests and reads all answers.
+    ///
+    /// # Errors
+    /// When the session has ended.
+    pub fn once(&mut self) -> io::Result<()> {
+        let Self {
+            runtime,
+            client,
+            sent,
+            answers,
+            ..
+        } = self;
+        runtime.block_on(async {
+            client.write_all(sent).await?;
+            client.read_exact(answers).await.map(drop)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_of_every_burst_is_answered() {
+        let mut burst = Burst::new(16, r#""hello""#).unwrap();
+        let expected = burst.answers.clone();
+        burst.answers.fill(0);
+        for _ in 0..3 {
+            burst.once().unwrap();
+            assert_eq!(burst.answers, expected);
+        }
+    }
+}
