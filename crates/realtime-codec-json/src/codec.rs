@@ -13,8 +13,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use crate::scan::{Plain, scan};
+
 /// The longest route or id, in bytes.
-const NAME: usize = 256;
+pub(crate) const NAME: usize = 256;
 /// The most entries of metadata.
 const METADATA: usize = 64;
 
@@ -67,22 +69,16 @@ impl Codec for JsonCodec {
             let got = "expected a text frame with a JSON object; got a binary frame";
             return Err(CodecError::new(CodecErrorKind::UnsupportedFrame, got));
         }
-        let envelope: Envelope<'_> = serde_json::from_slice(&frame.payload).map_err(|e| {
-            // serde's own words may quote the client's data: only the place is told.
-            let (line, column) = (e.line(), e.column());
-            let got = format!("expected an envelope; it is wrong at line {line}, column {column}");
+        let text = std::str::from_utf8(&frame.payload).map_err(|e| {
+            let at = e.valid_up_to();
+            let got = format!("expected text in UTF-8; it is none at byte {at}");
             CodecError::new(CodecErrorKind::Malformed, got)
         })?;
-        let mut parts = MessageParts::default();
-        parts.id = envelope.id.map(|id| text(&frame.payload, id)).transpose()?;
-        if let Some(route) = envelope.route {
-            parts.route = text(&frame.payload, route)?;
-        }
-        if let Some(data) = envelope.data {
-            parts.data = Payload::from(frame.payload.slice_ref(data.get().as_bytes()));
-        }
-        parts.metadata = envelope.metadata.unwrap_or_default();
-        Ok(Message::from_parts(parts))
+        let envelope: Envelope<'_> = match scan(text) {
+            Some(plain) => plain.into(),
+            None => serde_json::from_str(text).map_err(|e| malformed(&e))?,
+        };
+        envelope.into_message(&frame.payload)
     }
 }
 
@@ -105,13 +101,46 @@ fn text(payload: &Bytes, name: Cow<'_, str>) -> Result<Text, CodecError> {
     }
 }
 
+fn malformed(error: &serde_json::Error) -> CodecError {
+    // serde's own words may quote the client's data: only the place is told.
+    let (line, column) = (error.line(), error.column());
+    let got = format!("expected an envelope; it is wrong at line {line}, column {column}");
+    CodecError::new(CodecErrorKind::Malformed, got)
+}
+
 /// The fields of an envelope, borrowed from the frame.
 #[derive(Default)]
 struct Envelope<'f> {
     id: Option<Cow<'f, str>>,
     route: Option<Cow<'f, str>>,
-    data: Option<&'f RawValue>,
+    data: Option<&'f str>,
     metadata: Option<Metadata>,
+}
+
+impl Envelope<'_> {
+    fn into_message(self, payload: &Bytes) -> Result<Message, CodecError> {
+        let mut parts = MessageParts::default();
+        parts.id = self.id.map(|id| text(payload, id)).transpose()?;
+        if let Some(route) = self.route {
+            parts.route = text(payload, route)?;
+        }
+        if let Some(data) = self.data {
+            parts.data = Payload::from(payload.slice_ref(data.as_bytes()));
+        }
+        parts.metadata = self.metadata.unwrap_or_default();
+        Ok(Message::from_parts(parts))
+    }
+}
+
+impl<'f> From<Plain<'f>> for Envelope<'f> {
+    fn from(plain: Plain<'f>) -> Self {
+        Self {
+            id: plain.id.map(Cow::Borrowed),
+            route: plain.route.map(Cow::Borrowed),
+            data: plain.data,
+            metadata: None,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Envelope<'de> {
@@ -135,7 +164,10 @@ impl<'de> Visitor<'de> for Fields {
             let twice = match &*field {
                 "id" => envelope.id.replace(name(map.next_value()?)?).is_some(),
                 "route" => envelope.route.replace(name(map.next_value()?)?).is_some(),
-                "data" => envelope.data.replace(map.next_value()?).is_some(),
+                "data" => {
+                    let data: &RawValue = map.next_value()?;
+                    envelope.data.replace(data.get()).is_some()
+                }
                 "metadata" => envelope
                     .metadata
                     .replace(map.next_value::<Entries>()?.0)
@@ -189,5 +221,76 @@ impl<'de> Deserialize<'de> for Entries {
             }
         }
         deserializer.deserialize_map(V)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What may stand in an envelope, in any order and with anything else between.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            " ",
+            "\n",
+            "\"id\"",
+            "\"route\"",
+            "\"data\"",
+            "\"x\"",
+            "\"id\":\"7\"",
+            "\"route\":\"chat\"",
+            "\"data\":{\"a\":[1]}",
+            "\"metadata\":{}",
+            "\"\\u0041\"",
+            "\"ä\"",
+            "1",
+            "-0.5e3",
+            "null",
+            "tru",
+            "\"",
+            "\\",
+            "\"\\ud800\"",
+        ]);
+        prop::collection::vec(piece, 0..9).prop_map(|pieces| pieces.concat())
+    }
+
+    /// A whole envelope, with a piece of garbage now and then.
+    fn envelopes() -> impl Strategy<Value = String> {
+        let field = prop::sample::select(vec![
+            "\"id\":\"7\"",
+            " \"route\" : \"room.1\" ",
+            "\"data\":[{\"}\":\"{\"}, 1]",
+            "\"data\":\"\\n\"",
+            "\"data\":1",
+            "\"id\":null",
+            "\"metadata\":{\"a\":\"b\"}",
+            "\"later\":true",
+            "",
+            "1",
+        ]);
+        prop::collection::vec(field, 0..4).prop_map(|fields| format!("{{{}}}", fields.join(",")))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn the_short_way_reads_what_serde_reads(text in prop_oneof![pieces(), envelopes()]) {
+            if let Some(plain) = scan(&text) {
+                let slow: Envelope<'_> = serde_json::from_str(&text).unwrap();
+                prop_assert_eq!(slow.id.as_deref(), plain.id);
+                prop_assert_eq!(slow.route.as_deref(), plain.route);
+                prop_assert_eq!(slow.data, plain.data);
+                prop_assert_eq!(slow.metadata, None);
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@
 
 mod codec;
 mod json;
+mod scan;
 
 pub use codec::JsonCodec;
 pub use json::Json;

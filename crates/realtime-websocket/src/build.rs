@@ -1,6 +1,6 @@
 //! From messages to bytes: frames, built ready to be written.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
     CloseCode, Kind,
@@ -57,7 +57,9 @@ pub fn server_frame_with<E>(
     let header = header(true, kind, payload.len(), None);
     let start = ROOM.len() - header.len();
     out[start..ROOM.len()].copy_from_slice(&header);
-    Ok(out.freeze().slice(start..))
+    let mut frame = out.freeze();
+    frame.advance(start);
+    Ok(frame)
 }
 
 /// A client's frame. With `fin` not set, and [`Opcode::Continuation`] for all but the first, it

@@ -1,0 +1,125 @@
+//! The short way through an envelope, for the shape that nearly all of them have.
+//!
+//! Names without escapes, no metadata, no unknown field: that is read with a few comparisons.
+//! Anything else, and anything wrong, is left to serde, which has the last word. Both ways give
+//! the same result; a property test holds them to it.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::codec::NAME;
+
+/// The parts of a plain envelope, borrowed from its text.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plain<'t> {
+    pub(crate) id: Option<&'t str>,
+    pub(crate) route: Option<&'t str>,
+    pub(crate) data: Option<&'t str>,
+}
+
+/// Reads a plain envelope; `None` for any other text.
+pub(crate) fn scan(text: &str) -> Option<Plain<'_>> {
+    let mut plain = Plain::default();
+    let mut rest = skip_space(text).strip_prefix('{')?;
+    if let Some(end) = skip_space(rest).strip_prefix('}') {
+        return skip_space(end).is_empty().then_some(plain);
+    }
+    loop {
+        let (field, behind) = name(skip_space(rest))?;
+        let value = skip_space(skip_space(behind).strip_prefix(':')?);
+        let (twice, behind) = match field {
+            "id" => {
+                let (id, behind) = name(value)?;
+                (plain.id.replace(id).is_some(), behind)
+            }
+            "route" => {
+                let (route, behind) = name(value)?;
+                (plain.route.replace(route).is_some(), behind)
+            }
+            "data" => {
+                let (data, behind) = json(value)?;
+                (plain.data.replace(data).is_some(), behind)
+            }
+            _ => return None,
+        };
+        if twice {
+            return None;
+        }
+        rest = skip_space(behind);
+        if let Some(more) = rest.strip_prefix(',') {
+            rest = more;
+        } else {
+            let end = rest.strip_prefix('}')?;
+            return skip_space(end).is_empty().then_some(plain);
+        }
+    }
+}
+
+fn skip_space(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t', '\n', '\r'])
+}
+
+/// A string at the beginning of a text, and what is behind it. Only one without escapes, and no
+/// longer than a name may be.
+fn name(text: &str) -> Option<(&str, &str)> {
+    let inside = text.strip_prefix('"')?;
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    let end = inside.as_bytes().iter().position(|byte| ends(byte))?;
+    let (name, behind) = inside.split_at_checked(end.min(NAME))?;
+    Some((name, behind.strip_prefix('"')?))
+}
+
+/// Any JSON value at the beginning of a text, and what is behind it.
+fn json(text: &str) -> Option<(&str, &str)> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = <&RawValue>::deserialize(&mut reader).ok()?.get();
+    Some((value, text.strip_prefix(value)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_envelopes_are_read_in_any_order_and_with_any_space() {
+        let expected = Plain {
+            id: Some("7"),
+            route: Some("chat"),
+            data: Some(r#"{"a":[1,"}"]}"#),
+        };
+        for text in [
+            r#"{"id":"7","route":"chat","data":{"a":[1,"}"]}}"#,
+            "\n{ \"data\" : {\"a\":[1,\"}\"]} ,\t\"route\":\"chat\" , \"id\" :\r\"7\" } ",
+        ] {
+            assert_eq!(scan(text).as_ref(), Some(&expected), "{text}");
+        }
+        assert_eq!(scan(" { } "), Some(Plain::default()));
+    }
+
+    #[test]
+    fn everything_else_is_left_to_serde() {
+        for text in [
+            "",
+            "[]",
+            "{",
+            "{}x",
+            r#"{"id":7}"#,
+            r#"{"id":"\u0037"}"#,
+            "{\"id\":\"\n\"}",
+            r#"{"id":"7","id":"7"}"#,
+            r#"{"route":"a",}"#,
+            r#"{"data":tru}"#,
+            r#"{"data":1 2}"#,
+            r#"{"metadata":{}}"#,
+            r#"{"unknown":1}"#,
+            r#"{"route":"a"}}"#,
+            r#"{"route":null}"#,
+            &format!(r#"{{"route":"{}"}}"#, "x".repeat(NAME + 1)),
+        ] {
+            assert_eq!(scan(text), None, "{text}");
+        }
+        let longest = "x".repeat(NAME);
+        let text = format!(r#"{{"route":"{longest}"}}"#);
+        assert_eq!(scan(&text).unwrap().route, Some(&*longest));
+    }
+}
