@@ -1,8 +1,9 @@
 //! Presence in this process.
 
+mod leases;
+
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -12,11 +13,13 @@ use std::{
 
 use tokio::time::Instant;
 
+use leases::{Entry, Leases};
+
 use super::{
     Presence, PresenceError, PresenceErrorKind, PresenceEvent, PresenceEvents, Registered,
     SessionInfo, SessionKey,
 };
-use crate::{Events, IdentityKey, NodeId, SessionId};
+use crate::{Events, IdentityKey};
 
 /// Remembers sessions in this process, with the same leases as a networked store has.
 ///
@@ -30,33 +33,7 @@ pub struct MemoryPresence {
     events: Events<PresenceEvent>,
 }
 
-/// Entries are boxed, since most identities have one session, and a map has room for several.
-type Store = HashMap<IdentityKey, HashMap<SessionId, Box<Entry>>>;
-
-/// A [`SessionInfo`] without the identity, which is the key already.
-#[derive(Debug)]
-struct Entry {
-    node: NodeId,
-    remote_addr: Option<SocketAddr>,
-    connected_at: SystemTime,
-    expires_at: Option<SystemTime>,
-    ends: Option<Instant>,
-}
-
-impl Entry {
-    fn is_live(&self, now: Instant) -> bool {
-        self.ends.is_none_or(|ends| ends > now)
-    }
-
-    fn info(&self, session: SessionId, identity: &IdentityKey) -> SessionInfo {
-        SessionInfo {
-            remote_addr: self.remote_addr,
-            connected_at: self.connected_at,
-            expires_at: self.expires_at,
-            ..SessionInfo::new(session, identity, self.node.clone())
-        }
-    }
-}
+type Store = HashMap<IdentityKey, Leases>;
 
 impl Default for MemoryPresence {
     fn default() -> Self {
@@ -100,12 +77,12 @@ impl MemoryPresence {
         let Some(sessions) = store.get_mut(identity) else {
             return Ok(Vec::new());
         };
-        sessions.retain(|_, entry| entry.is_live(now));
+        let none_left = sessions.retain(|_, entry| entry.is_live(now));
         let mut live: Vec<_> = sessions
             .iter()
-            .map(|(session, entry)| entry.info(*session, identity))
+            .map(|(session, entry)| entry.info(session, identity))
             .collect();
-        if live.is_empty() {
+        if none_left {
             store.remove(identity);
         }
         live.sort_by_key(|info| (info.connected_at, info.session_id));
@@ -138,7 +115,7 @@ impl Presence for MemoryPresence {
                 ends,
             };
             let sessions = store.entry(info.identity()).or_default();
-            sessions.insert(info.session_id, Box::new(entry));
+            sessions.insert(info.session_id, entry);
             Registered::new(info.session_id, expires_at)
         };
         Ok(sessions.iter().map(register).collect())
@@ -147,11 +124,9 @@ impl Presence for MemoryPresence {
     async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
         let mut store = self.store()?;
         for key in sessions {
-            if let Some(of_identity) = store.get_mut(&key.identity) {
-                of_identity.remove(&key.session);
-                if of_identity.is_empty() {
-                    store.remove(&key.identity);
-                }
+            let of_identity = store.get_mut(&key.identity);
+            if of_identity.is_some_and(|leases| leases.remove(key.session)) {
+                store.remove(&key.identity);
             }
         }
         Ok(())
@@ -168,7 +143,7 @@ impl Presence for MemoryPresence {
         for key in sessions {
             let entry = store
                 .get_mut(&key.identity)
-                .and_then(|s| s.get_mut(&key.session));
+                .and_then(|s| s.get_mut(key.session));
             match entry {
                 Some(entry) if entry.is_live(now) => {
                     entry.ends = ends;
@@ -188,7 +163,7 @@ impl Presence for MemoryPresence {
         let (store, now) = (self.store()?, Instant::now());
         Ok(store
             .get(identity)
-            .is_some_and(|s| s.values().any(|entry| entry.is_live(now))))
+            .is_some_and(|s| s.iter().any(|(_, entry)| entry.is_live(now))))
     }
 
     fn events(&self) -> PresenceEvents {

@@ -9,6 +9,7 @@ use std::{
     future::poll_fn,
     net::SocketAddr,
     panic::AssertUnwindSafe,
+    pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::SeqCst},
     task::{Context, Poll},
     time::Duration,
@@ -54,7 +55,8 @@ pub(crate) fn spawn(
     );
     let life = async move {
         let session = live.session.clone();
-        if unless_aborted(&shared, run(&shared, live)).await.is_none() {
+        let running = pin!(run(&shared, live));
+        if unless_aborted(&shared, running).await.is_none() {
             Box::pin(aborted(&shared, &session)).await;
         }
         drop(slot);
@@ -63,9 +65,10 @@ pub(crate) fn spawn(
 }
 
 /// Runs something until its end, or until the shutdown deadline.
-async fn unless_aborted<T>(shared: &Shared, running: impl Future<Output = T>) -> Option<T> {
-    let aborted = shared.abort.cancelled();
-    tokio::pin!(aborted, running);
+///
+/// What runs is pinned by the caller, since an argument would be kept twice.
+async fn unless_aborted<F: Future>(shared: &Shared, mut running: Pin<&mut F>) -> Option<F::Output> {
+    let mut aborted = pin!(shared.abort.cancelled());
     let mut registered = false;
     poll_fn(|cx| {
         // Once it will wake this task, it is looked at only when it has something to say: its
