@@ -20,12 +20,13 @@ impl Gateway {
     /// Sends data on a route to every session of every started node, each exactly once: local
     /// sessions first, then the other nodes.
     ///
-    /// The message is encoded once. It returns when the message has been handed to every local
-    /// session and to the broker; what a backpressure policy drops is counted and told to the
-    /// client, and is no error here.
+    /// The message is encoded once. It returns when the message is on its way to every local
+    /// session, in the order of the caller's other broadcasts and sends, and has been handed to the
+    /// broker. Where more than 128 messages or 1 MiB are on their way, it waits. What a
+    /// backpressure policy drops is counted and told to the client, and is no error here.
     ///
     /// # Cancel safety
-    /// Dropped before it returns, some sessions may have got the message and others not.
+    /// Dropped before it returns, some sessions may get the message and others not.
     ///
     /// # Errors
     /// Kind [`Encode`](DeliverErrorKind::Encode); [`Closed`](DeliverErrorKind::Closed) while the

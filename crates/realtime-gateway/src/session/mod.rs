@@ -158,6 +158,8 @@ impl Session {
     /// Sends data to the client on a route.
     ///
     /// It writes at once, or queues what the socket doesn't take, and never waits.
+    /// From one of the session's own handlers it leaves as soon as the handler awaits something that
+    /// isn't ready or returns, together with what else it sends.
     ///
     /// # Errors
     /// Kind [`Backpressure`](SendErrorKind::Backpressure) when the queue is full and the policy
