@@ -1,0 +1,422 @@
+//! A whole session through the public API: a peer that sends lawful and unlawful bytes in any
+//! pieces, stops reading, leaves; an application that sends, floods, closes, fails and panics.
+//!
+//! Whatever they do: no panic that wasn't asked for; what the peer reads is lawful, with one close
+//! frame at the most and nothing behind it; every hook runs as often as it should; what waits is
+//! bounded; what was sent has come or was told as missed; and at the end nothing is left.
+#![no_main]
+
+mod books;
+mod host;
+mod peer;
+mod script;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use libfuzzer_sys::fuzz_target;
+use realtime::{Gateway, Identity, Initiator, SessionId, ShutdownReport, Stats};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::{JoinSet, yield_now},
+    time::{sleep, timeout},
+};
+
+use books::Books;
+use peer::Peer;
+use script::{Action, Ending, Policy, Script, Setup, Step};
+
+/// How long a peer goes without looking at its socket.
+const TURN: Duration = Duration::from_millis(250);
+/// What waits beyond the policy's limit: answers, and what one message adds to them.
+const REPLIES: u64 = 64 * 1024 + 8 * 1024;
+/// Control frames and the notice of a gap.
+const CONTROLS: u64 = 1_024;
+
+thread_local! {
+    // Time passes as soon as nobody has anything to do.
+    static RUNTIME: Runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+}
+
+fuzz_target!(|script: Script| {
+    RUNTIME.with(|runtime| {
+        fastrand::seed(7);
+        runtime.block_on(async {
+            let run = Run::start(&script.setup).await;
+            run.play(&script).await;
+            settle().await;
+            let left = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+            assert_eq!(left, 0, "tasks are left");
+        });
+    });
+});
+
+/// Lets everybody do what there is to do.
+async fn settle() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+struct Run<'s> {
+    setup: &'s Setup,
+    gateway: Gateway,
+    books: Books,
+    peer: Peer,
+    bystander: Option<Peer>,
+    reset: Arc<AtomicBool>,
+    reading: bool,
+    /// It didn't read at the time when its session ended, or may not have.
+    was_deaf: bool,
+    /// It has ended its direction, or all of it.
+    has_left: bool,
+    /// Bytes were sent that may hold an id of ours.
+    is_free: bool,
+    ids: Vec<String>,
+    sending: JoinSet<()>,
+}
+
+impl<'s> Run<'s> {
+    async fn start(setup: &'s Setup) -> Self {
+        let books = Books::default();
+        let gateway = host::gateway(setup, &books);
+        let reset = Arc::new(AtomicBool::new(false));
+        let mut bystander = setup.bystander.then(|| {
+            let (ours, theirs) = tokio::io::duplex(1 << 18);
+            host::serve(&gateway, setup, theirs, &Arc::default());
+            Peer::new(ours, true)
+        });
+        if let Some(bystander) = &mut bystander {
+            bystander.write().await;
+            settle().await;
+            bystander.read().await;
+            assert!(bystander.is_upgraded());
+        }
+        let (ours, theirs) = tokio::io::duplex(setup.wire.buffer());
+        host::serve(&gateway, setup, theirs, &reset);
+        Self {
+            peer: Peer::new(ours, setup.answers_pings),
+            setup,
+            gateway,
+            books,
+            bystander,
+            reset,
+            reading: true,
+            was_deaf: false,
+            has_left: false,
+            is_free: false,
+            ids: Vec::new(),
+            sending: JoinSet::new(),
+        }
+    }
+
+    async fn play(mut self, script: &Script) {
+        while !self.peer.is_upgraded() {
+            self.turn(Duration::from_millis(1)).await;
+        }
+        for step in script.steps() {
+            self.step(step).await;
+        }
+        self.end(script.ending).await;
+    }
+
+    /// A moment passes: bytes move, and then time.
+    async fn turn(&mut self, time: Duration) {
+        for _ in 0..64 {
+            let before = self.peer.moved;
+            self.peer.write().await;
+            if self.reading {
+                self.peer.read().await;
+            }
+            if let Some(bystander) = &mut self.bystander {
+                bystander.write().await;
+                bystander.read().await;
+            }
+            yield_now().await;
+            self.check_memory();
+            if self.peer.moved == before {
+                break;
+            }
+        }
+        sleep(time).await;
+        self.check_memory();
+    }
+
+    fn check_memory(&self) {
+        let Stats {
+            queued_bytes,
+            assembling_bytes,
+            ..
+        } = self.gateway.stats();
+        let sessions = 1 + u64::from(self.bystander.is_some());
+        let largest = self.books.open().largest as u64;
+        // One larger message is taken by an empty queue, and what the socket has begun with
+        // isn't under the limit any more.
+        let queue = largest.max(self.setup.queue_bytes() as u64) + largest;
+        let most = sessions * (queue + REPLIES + CONTROLS);
+        assert!(queued_bytes <= most, "{queued_bytes} bytes wait");
+        let most = sessions * (2 * self.setup.read_limit() as u64 + 256);
+        assert!(assembling_bytes <= most, "{assembling_bytes} bytes are unfinished");
+    }
+
+    async fn step(&mut self, step: &Step) {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        let bytes = step.bytes(|| {
+            // Nothing that the fuzzer could have learnt and put into a frame of its own.
+            let id = IDS.fetch_add(1, Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.ids.push(format!("{id:016x}"));
+            format!("{id:016x}")
+        });
+        self.is_free |= bytes.is_free;
+        for piece in &bytes.pieces {
+            self.peer.send(piece);
+            self.turn(Duration::from_millis(1)).await;
+        }
+        match step {
+            Step::Reading(reading) => {
+                self.reading = *reading;
+                self.turn(Duration::from_millis(1)).await;
+                self.was_deaf = !reading || (self.was_deaf && self.subject_has_ended());
+            }
+            Step::Rest { ms } => {
+                for _ in 0..=u64::from(*ms) % 20_000 / TURN.as_millis() as u64 {
+                    self.turn(TURN).await;
+                }
+            }
+            Step::Server(action) => {
+                self.act(*action).await;
+                self.turn(Duration::from_millis(1)).await;
+            }
+            _ => {}
+        }
+    }
+
+    fn subject(&self) -> Option<realtime::Session> {
+        let subject = self.books.open().subject;
+        subject.and_then(|id: SessionId| self.gateway.session(id))
+    }
+
+    fn subject_has_ended(&self) -> bool {
+        self.subject().is_none_or(|session| session.is_closed())
+    }
+
+    async fn act(&mut self, action: Action) {
+        match action {
+            Action::Broadcast(burst) => {
+                for _ in 0..burst.times() {
+                    self.books.broadcast(&self.gateway, burst.size()).await;
+                }
+            }
+            Action::SendToIdentity(burst) => {
+                let to = Identity::anonymous().key().clone();
+                for _ in 0..burst.times() {
+                    self.books.send_to_identity(&self.gateway, &to, burst.size()).await;
+                }
+            }
+            Action::BeginShutdown => self.gateway.begin_shutdown(),
+            Action::Send(_) | Action::SendWait(_) | Action::Close { .. } => {
+                let Some(session) = self.subject() else { return };
+                match action {
+                    Action::Send(burst) => (0..burst.times())
+                        .for_each(|_| self.books.send(&session, burst.size())),
+                    Action::SendWait(burst) => {
+                        let books = self.books.clone();
+                        self.sending.spawn(async move {
+                            for _ in 0..burst.times() {
+                                books.send_wait(&session, burst.size()).await;
+                            }
+                        });
+                    }
+                    Action::Close { code } => session.close(code, "by the application"),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    async fn end(mut self, ending: Ending) {
+        match ending {
+            Ending::PeerCloses => self.peer.send(&script::close(1000, "bye")),
+            Ending::PeerHalfCloses => {
+                self.has_left = true;
+                self.peer.half_close().await;
+            }
+            Ending::PeerResets | Ending::PeerVanishes => {
+                self.has_left = true;
+                self.reset.store(ending == Ending::PeerResets, Relaxed);
+                self.peer.vanish();
+            }
+            Ending::ServerCloses => {
+                if let Some(session) = self.subject() {
+                    session.close(4_002, "by the application");
+                }
+            }
+            Ending::Shutdown | Ending::GatewayDropped => {}
+            Ending::ShutdownWhileNotReading => {
+                (self.reading, self.was_deaf) = (false, true);
+            }
+        }
+        let ends_by_itself = !matches!(
+            ending,
+            Ending::Shutdown | Ending::ShutdownWhileNotReading | Ending::GatewayDropped
+        );
+        if ends_by_itself {
+            self.until_gone().await;
+        }
+        self.ask_bystander().await;
+        if ending == Ending::GatewayDropped {
+            return self.drop_gateway().await;
+        }
+        let gateway = self.gateway.clone();
+        let mut shutdown = tokio::spawn(async move { gateway.shutdown().await });
+        let report = loop {
+            tokio::select! {
+                biased;
+                report = &mut shutdown => break report.expect("no panic"),
+                () = self.turn(TURN) => {}
+            }
+        };
+        self.finish_reading().await;
+        self.verdict(Some(report));
+        timeout(TURN, async { while self.sending.join_next().await.is_some() {} })
+            .await
+            .expect("whoever waits for room learns that the session has ended");
+    }
+
+    /// Whoever is gone is noticed, unless a handler holds up its session.
+    async fn until_gone(&mut self) {
+        for _ in 0..400 {
+            if self.subject().is_none() {
+                return;
+            }
+            self.turn(TURN).await;
+        }
+        let waits = self.books.open().waits;
+        // A peer that doesn't stop sending before its close frame isn't gone.
+        let is_stuck = self.peer.is_there() && self.peer.unsent() > 0;
+        assert!(waits || is_stuck || self.setup.on_connect == script::Hook::Hangs, "a session is left");
+    }
+
+    /// Others are served all the while.
+    async fn ask_bystander(&mut self) {
+        let Some(bystander) = &mut self.bystander else { return };
+        bystander.send(&script::request("bystander"));
+        for _ in 0..4 {
+            bystander.write().await;
+            settle().await;
+            bystander.read().await;
+        }
+        let answered = bystander.saw.ids.iter().any(|id| id == "bystander");
+        let closed = bystander.saw.close.iter().flatten().next();
+        // It may have been in the way of a burst, or of a shutdown.
+        let excused = closed.is_some_and(|close| matches!(close.code.as_u16(), 1001 | 1013));
+        assert!(answered || excused, "{:?}", bystander.saw);
+    }
+
+    async fn finish_reading(&mut self) {
+        for _ in 0..64 {
+            self.turn(Duration::from_millis(1)).await;
+        }
+        assert!(
+            !self.reading || !self.peer.is_there() || self.peer.saw.end,
+            "the connection is left open"
+        );
+    }
+
+    async fn drop_gateway(mut self) {
+        // Its clone in the books of the handlers would keep it alive; there is none.
+        let Self { gateway, .. } = self;
+        drop(gateway);
+        for _ in 0..120 {
+            self.peer.write().await;
+            if self.reading {
+                self.peer.read().await;
+            }
+            if let Some(bystander) = &mut self.bystander {
+                bystander.read().await;
+            }
+            sleep(TURN).await;
+        }
+        assert!(!self.reading || !self.peer.is_there() || self.peer.saw.end);
+        while self.sending.join_next().await.is_some() {}
+        hooks_ran(&self.books, None);
+    }
+
+    fn verdict(&self, report: Option<ShutdownReport>) {
+        let report = report.unwrap_or_default();
+        assert_eq!(report.tasks_left, 0);
+        let stats = self.gateway.stats();
+        assert_eq!((stats.open, stats.queued_bytes, stats.assembling_bytes), (0, 0, 0));
+        assert_eq!(stats.opened, stats.closed + stats.aborted, "{stats:?}");
+        hooks_ran(&self.books, Some(&stats));
+        self.check_order();
+        if stats.aborted > 0 || self.has_left || self.was_deaf {
+            return;
+        }
+        self.check_close(&stats);
+    }
+
+    /// Answers come once and in the order of the requests, and messages in that of their sending.
+    fn check_order(&self) {
+        let saw = &self.peer.saw;
+        if !self.is_free {
+            let mut asked = self.ids.iter();
+            for id in &saw.ids {
+                assert!(asked.any(|other| other == id), "{id} comes twice or too late");
+            }
+        }
+        for (route, numbers) in &saw.numbers {
+            let mut sorted = numbers.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            // Several tasks may wait for room at once, and then have no order among them.
+            let as_sent = if route == "w" { sorted.len() == numbers.len() } else { sorted == *numbers };
+            assert!(as_sent, "{route}: {numbers:?}");
+        }
+    }
+
+    /// A peer that reads to the end sees the close frame, and what it wasn't sent it was told of.
+    fn check_close(&self, stats: &Stats) {
+        let (saw, books) = (&self.peer.saw, self.books.open());
+        let life = books.subject.and_then(|id| books.lives.get(&id));
+        let Some(info) = life.and_then(|life| life.ends.first()) else {
+            // It was refused.
+            assert!(saw.close.is_some() || stats.write_timeouts + stats.lost > 0);
+            return;
+        };
+        if stats.write_timeouts + stats.lost > 0 {
+            return;
+        }
+        let close = saw.close.as_ref().unwrap_or_else(|| panic!("no close frame: {info}"));
+        let code = close.as_ref().map(|close| close.code.as_u16());
+        assert_eq!(code, info.code.map(|code| code.as_u16()), "{info}");
+        // To a client that closes, or is too slow, nothing more is written.
+        if matches!(info.initiator, Initiator::Client | Initiator::Backpressure) {
+            return;
+        }
+        let came: usize = saw.numbers.values().map(Vec::len).sum();
+        let missing = books.sent.len().checked_sub(came).expect("nothing comes unsent");
+        assert_eq!(missing as u64, saw.missed, "missing, and told; {info}");
+        assert!(missing == 0 || self.setup.policy != Policy::Close);
+    }
+}
+
+/// Each session is connected once, and disconnected once if it was connected.
+fn hooks_ran(books: &Books, stats: Option<&Stats>) {
+    let books = books.open();
+    let mut without_end = 0;
+    for life in books.lives.values() {
+        assert_eq!(life.connects, 1);
+        assert!(life.ends.len() <= usize::from(life.connected), "{life:?}");
+        without_end += u64::from(life.connected && life.ends.is_empty());
+    }
+    let aborted = stats.map_or(0, |stats| stats.aborted);
+    assert!(without_end <= aborted, "a session has no end");
+}
