@@ -24,15 +24,17 @@ use realtime::{Gateway, Identity, Initiator, SessionId, ShutdownReport, Stats};
 use tokio::{
     runtime::{Builder, Runtime},
     task::{JoinSet, yield_now},
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use books::Books;
 use peer::Peer;
 use script::{Action, Ending, Policy, Script, Setup, Step};
 
-/// How long a peer goes without looking at its socket.
+/// How long a peer goes without looking at its socket while something comes.
 const TURN: Duration = Duration::from_millis(250);
+/// And while nothing does: less than any timeout.
+const LONG_TURN: Duration = Duration::from_millis(1_900);
 /// What waits beyond the policy's limit: answers, and what one message adds to them.
 const REPLIES: u64 = 64 * 1024 + 8 * 1024;
 /// Control frames and the notice of a gap.
@@ -136,8 +138,8 @@ impl<'s> Run<'s> {
                 self.peer.read().await;
             }
             if let Some(bystander) = &mut self.bystander {
-                bystander.write().await;
                 bystander.read().await;
+                bystander.write().await;
             }
             yield_now().await;
             self.check_memory();
@@ -147,6 +149,21 @@ impl<'s> Run<'s> {
         }
         sleep(time).await;
         self.check_memory();
+    }
+
+    async fn rest(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.turn_until(end).await;
+        }
+    }
+
+    /// One turn, short while something comes.
+    async fn turn_until(&mut self, end: Instant) {
+        let before = self.peer.moved;
+        self.turn(Duration::from_millis(1)).await;
+        let turn = if self.peer.moved == before { LONG_TURN } else { TURN };
+        sleep_until(end.min(Instant::now() + turn)).await;
     }
 
     fn check_memory(&self) {
@@ -186,9 +203,7 @@ impl<'s> Run<'s> {
                 self.was_deaf = !reading || (self.was_deaf && self.subject_has_ended());
             }
             Step::Rest { ms } => {
-                for _ in 0..=u64::from(*ms) % 20_000 / TURN.as_millis() as u64 {
-                    self.turn(TURN).await;
-                }
+                self.rest(Duration::from_millis((*ms).into())).await;
             }
             Step::Server(action) => {
                 self.act(*action).await;
@@ -292,11 +307,12 @@ impl<'s> Run<'s> {
 
     /// Whoever is gone is noticed, unless a handler holds up its session.
     async fn until_gone(&mut self) {
-        for _ in 0..400 {
+        let end = Instant::now() + Duration::from_secs(120);
+        while Instant::now() < end {
             if self.subject().is_none() {
                 return;
             }
-            self.turn(TURN).await;
+            self.turn_until(end).await;
         }
         let waits = self.books.open().waits;
         // A peer that doesn't stop sending before its close frame isn't gone.
@@ -323,6 +339,9 @@ impl<'s> Run<'s> {
     async fn finish_reading(&mut self) {
         for _ in 0..64 {
             self.turn(Duration::from_millis(1)).await;
+            if !self.reading || !self.peer.is_there() || self.peer.saw.end {
+                break;
+            }
         }
         assert!(
             !self.reading || !self.peer.is_there() || self.peer.saw.end,
@@ -334,7 +353,9 @@ impl<'s> Run<'s> {
         // Its clone in the books of the handlers would keep it alive; there is none.
         let Self { gateway, .. } = self;
         drop(gateway);
-        for _ in 0..120 {
+        let end = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < end {
+            let before = self.peer.moved;
             self.peer.write().await;
             if self.reading {
                 self.peer.read().await;
@@ -342,7 +363,8 @@ impl<'s> Run<'s> {
             if let Some(bystander) = &mut self.bystander {
                 bystander.read().await;
             }
-            sleep(TURN).await;
+            let turn = if self.peer.moved == before { LONG_TURN } else { TURN };
+            sleep(turn).await;
         }
         assert!(!self.reading || !self.peer.is_there() || self.peer.saw.end);
         while self.sending.join_next().await.is_some() {}

@@ -5,8 +5,8 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use realtime_websocket::{Kind, frame};
 
 /// Steps past this are not taken, and pieces past this are sent in one.
-const STEPS: usize = 64;
-const PIECES: usize = 64;
+const STEPS: usize = 32;
+const PIECES: usize = 16;
 
 #[derive(Arbitrary, Debug)]
 pub struct Script {
@@ -73,7 +73,7 @@ pub struct Wire {
 impl Wire {
     /// How many bytes it takes before somebody reads, in each direction.
     pub fn buffer(self) -> usize {
-        16 << (self.buffer % 12)
+        64 << (self.buffer % 10)
     }
 }
 
@@ -119,11 +119,11 @@ pub struct Burst {
 
 impl Burst {
     pub fn times(self) -> usize {
-        usize::from(self.times % 32) + 1
+        usize::from(self.times % 16) + 1
     }
 
     pub fn size(self) -> usize {
-        usize::from(self.size % 2048)
+        usize::from(self.size % 768)
     }
 }
 
@@ -244,7 +244,7 @@ impl Step {
 
 impl Message {
     fn bytes(&self, mut id: impl FnMut() -> String) -> Vec<u8> {
-        let (route, data) = (self.route.name(), "x".repeat(usize::from(self.size % 2048)));
+        let (route, data) = (self.route.name(), "x".repeat(usize::from(self.size % 512)));
         let one = |_| {
             let id = match self.with_id {
                 true => format!(r#""id":"{}","#, id()),
@@ -253,7 +253,7 @@ impl Message {
             let envelope = format!(r#"{{{id}"route":"{route}","data":"{data}"}}"#);
             masked(frame::Opcode::Text, envelope.as_bytes())
         };
-        (0..=self.times % 64).flat_map(one).collect()
+        (0..=self.times % 24).flat_map(one).collect()
     }
 }
 
