@@ -245,15 +245,16 @@ impl Step {
 impl Message {
     fn bytes(&self, mut id: impl FnMut() -> String) -> Vec<u8> {
         let (route, data) = (self.route.name(), "x".repeat(usize::from(self.size % 512)));
-        let one = |_| {
+        let mut out = Vec::new();
+        for _ in 0..=self.times % 24 {
             let id = match self.with_id {
                 true => format!(r#""id":"{}","#, id()),
                 false => String::new(),
             };
             let envelope = format!(r#"{{{id}"route":"{route}","data":"{data}"}}"#);
-            masked(frame::Opcode::Text, envelope.as_bytes())
-        };
-        (0..=self.times % 24).flat_map(one).collect()
+            out.extend_from_slice(&masked(frame::Opcode::Text, envelope.as_bytes()));
+        }
+        out
     }
 }
 
