@@ -69,7 +69,10 @@ impl Books {
             Err(error) => {
                 let kind = error.kind();
                 assert!(
-                    matches!(kind, SendErrorKind::Backpressure | SendErrorKind::SessionClosed),
+                    matches!(
+                        kind,
+                        SendErrorKind::Backpressure | SendErrorKind::SessionClosed
+                    ),
                     "{error:?}"
                 );
                 kind == SendErrorKind::Backpressure
@@ -103,12 +106,7 @@ impl Books {
         subject.is_some_and(|session| !session.is_closed())
     }
 
-    fn note_delivery(
-        &self,
-        number: u64,
-        was_open: bool,
-        sent: Result<Delivery, DeliverErrorKind>,
-    ) {
+    fn note_delivery(&self, number: u64, was_open: bool, sent: Result<Delivery, DeliverErrorKind>) {
         match sent {
             // Nobody took it, but the peer is told of the gap.
             Ok(_) | Err(DeliverErrorKind::NotOnline) => {}

@@ -74,7 +74,12 @@ fn hooks(builder: Builder, setup: &Setup, books: &Books) -> Builder {
                 if !is_bystander {
                     behave(connect, &books, &session).await?;
                 }
-                books.open().lives.entry(session.id()).or_default().connected = true;
+                books
+                    .open()
+                    .lives
+                    .entry(session.id())
+                    .or_default()
+                    .connected = true;
                 Ok::<_, BoxError>(())
             }
         })
@@ -82,7 +87,13 @@ fn hooks(builder: Builder, setup: &Setup, books: &Books) -> Builder {
             let books = leaving.clone();
             async move {
                 assert!(session.is_closed(), "the hook sees the final state");
-                books.open().lives.entry(session.id()).or_default().ends.push(info);
+                books
+                    .open()
+                    .lives
+                    .entry(session.id())
+                    .or_default()
+                    .ends
+                    .push(info);
                 behave(disconnect, &books, &session).await
             }
         })
@@ -116,7 +127,9 @@ fn router(setup: &Setup, books: &Books) -> Router {
         .route("fail", async || Err::<(), BoxError>("as asked".into()))
         .route("panic", async || -> () { on_purpose() })
         .route("slow", async || sleep(Duration::from_millis(50)).await)
-        .route("close", async |session: Session| session.close(4_001, "by a handler"))
+        .route("close", async |session: Session| {
+            session.close(4_001, "by a handler")
+        })
         .route("flood", move |session: Session| {
             let books = floods.clone();
             async move { (0..FLOOD).for_each(|size| books.send(&session, size * 50)) }
@@ -151,7 +164,9 @@ pub fn serve(gateway: &Gateway, setup: &Setup, io: DuplexStream, reset: &Arc<Ato
     let service = service_fn(move |mut request: Request<Incoming>| {
         let mut gateway = gateway.clone();
         async move {
-            request.extensions_mut().insert(PeerAddr(([127, 0, 0, 1], 9).into()));
+            request
+                .extensions_mut()
+                .insert(PeerAddr(([127, 0, 0, 1], 9).into()));
             if accept {
                 let upgrade = Upgrade::from_request(request);
                 return Ok(gateway.accept(upgrade, Identity::anonymous()));

@@ -56,7 +56,9 @@ fuzz_target!(|script: Script| {
             let run = Run::start(&script.setup).await;
             run.play(&script).await;
             settle().await;
-            let left = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+            let left = tokio::runtime::Handle::current()
+                .metrics()
+                .num_alive_tasks();
             assert_eq!(left, 0, "tasks are left");
         });
     });
@@ -162,7 +164,11 @@ impl<'s> Run<'s> {
     async fn turn_until(&mut self, end: Instant) {
         let before = self.peer.moved;
         self.turn(Duration::from_millis(1)).await;
-        let turn = if self.peer.moved == before { LONG_TURN } else { TURN };
+        let turn = if self.peer.moved == before {
+            LONG_TURN
+        } else {
+            TURN
+        };
         sleep_until(end.min(Instant::now() + turn)).await;
     }
 
@@ -180,14 +186,19 @@ impl<'s> Run<'s> {
         let most = sessions * (queue + REPLIES + CONTROLS);
         assert!(queued_bytes <= most, "{queued_bytes} bytes wait");
         let most = sessions * (2 * self.setup.read_limit() as u64 + 256);
-        assert!(assembling_bytes <= most, "{assembling_bytes} bytes are unfinished");
+        assert!(
+            assembling_bytes <= most,
+            "{assembling_bytes} bytes are unfinished"
+        );
     }
 
     async fn step(&mut self, step: &Step) {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let bytes = step.bytes(|| {
             // Nothing that the fuzzer could have learnt and put into a frame of its own.
-            let id = IDS.fetch_add(1, Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let id = IDS
+                .fetch_add(1, Relaxed)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15);
             self.ids.push(format!("{id:016x}"));
             format!("{id:016x}")
         });
@@ -232,15 +243,20 @@ impl<'s> Run<'s> {
             Action::SendToIdentity(burst) => {
                 let to = Identity::anonymous().key().clone();
                 for _ in 0..burst.times() {
-                    self.books.send_to_identity(&self.gateway, &to, burst.size()).await;
+                    self.books
+                        .send_to_identity(&self.gateway, &to, burst.size())
+                        .await;
                 }
             }
             Action::BeginShutdown => self.gateway.begin_shutdown(),
             Action::Send(_) | Action::SendWait(_) | Action::Close { .. } => {
-                let Some(session) = self.subject() else { return };
+                let Some(session) = self.subject() else {
+                    return;
+                };
                 match action {
-                    Action::Send(burst) => (0..burst.times())
-                        .for_each(|_| self.books.send(&session, burst.size())),
+                    Action::Send(burst) => {
+                        (0..burst.times()).for_each(|_| self.books.send(&session, burst.size()))
+                    }
                     Action::SendWait(burst) => {
                         let books = self.books.clone();
                         self.sending.spawn(async move {
@@ -300,9 +316,11 @@ impl<'s> Run<'s> {
         };
         self.finish_reading().await;
         self.verdict(Some(report));
-        timeout(TURN, async { while self.sending.join_next().await.is_some() {} })
-            .await
-            .expect("whoever waits for room learns that the session has ended");
+        timeout(TURN, async {
+            while self.sending.join_next().await.is_some() {}
+        })
+        .await
+        .expect("whoever waits for room learns that the session has ended");
     }
 
     /// Whoever is gone is noticed, unless a handler holds up its session.
@@ -315,14 +333,16 @@ impl<'s> Run<'s> {
             self.turn_until(end).await;
         }
         let waits = self.books.open().waits;
-        // A peer that doesn't stop sending before its close frame isn't gone.
-        let is_stuck = self.peer.is_there() && self.peer.unsent() > 0;
-        assert!(waits || is_stuck || self.setup.on_connect == script::Hook::Hangs, "a session is left");
+        // A close frame may be taken for a part of the garbage before it, or may never be read.
+        let may_stay = self.peer.is_there() && (self.is_free || self.peer.unsent() > 0);
+        assert!(waits || may_stay, "a session is left");
     }
 
     /// Others are served all the while.
     async fn ask_bystander(&mut self) {
-        let Some(bystander) = &mut self.bystander else { return };
+        let Some(bystander) = &mut self.bystander else {
+            return;
+        };
         bystander.send(&script::request("bystander"));
         for _ in 0..4 {
             bystander.write().await;
@@ -363,7 +383,11 @@ impl<'s> Run<'s> {
             if let Some(bystander) = &mut self.bystander {
                 bystander.read().await;
             }
-            let turn = if self.peer.moved == before { LONG_TURN } else { TURN };
+            let turn = if self.peer.moved == before {
+                LONG_TURN
+            } else {
+                TURN
+            };
             sleep(turn).await;
         }
         assert!(!self.reading || !self.peer.is_there() || self.peer.saw.end);
@@ -375,7 +399,10 @@ impl<'s> Run<'s> {
         let report = report.unwrap_or_default();
         assert_eq!(report.tasks_left, 0);
         let stats = self.gateway.stats();
-        assert_eq!((stats.open, stats.queued_bytes, stats.assembling_bytes), (0, 0, 0));
+        assert_eq!(
+            (stats.open, stats.queued_bytes, stats.assembling_bytes),
+            (0, 0, 0)
+        );
         assert_eq!(stats.opened, stats.closed + stats.aborted, "{stats:?}");
         hooks_ran(&self.books, Some(&stats));
         self.check_order();
@@ -391,7 +418,10 @@ impl<'s> Run<'s> {
         if !self.is_free {
             let mut asked = self.ids.iter();
             for id in &saw.ids {
-                assert!(asked.any(|other| other == id), "{id} comes twice or too late");
+                assert!(
+                    asked.any(|other| other == id),
+                    "{id} comes twice or too late"
+                );
             }
         }
         for (route, numbers) in &saw.numbers {
@@ -399,7 +429,11 @@ impl<'s> Run<'s> {
             sorted.sort_unstable();
             sorted.dedup();
             // Several tasks may wait for room at once, and then have no order among them.
-            let as_sent = if route == "w" { sorted.len() == numbers.len() } else { sorted == *numbers };
+            let as_sent = if route == "w" {
+                sorted.len() == numbers.len()
+            } else {
+                sorted == *numbers
+            };
             assert!(as_sent, "{route}: {numbers:?}");
         }
     }
@@ -416,7 +450,10 @@ impl<'s> Run<'s> {
         if stats.write_timeouts + stats.lost > 0 {
             return;
         }
-        let close = saw.close.as_ref().unwrap_or_else(|| panic!("no close frame: {info}"));
+        let close = saw
+            .close
+            .as_ref()
+            .unwrap_or_else(|| panic!("no close frame: {info}"));
         let code = close.as_ref().map(|close| close.code.as_u16());
         assert_eq!(code, info.code.map(|code| code.as_u16()), "{info}");
         // To a client that closes, or is too slow, nothing more is written.
@@ -424,7 +461,11 @@ impl<'s> Run<'s> {
             return;
         }
         let came: usize = saw.numbers.values().map(Vec::len).sum();
-        let missing = books.sent.len().checked_sub(came).expect("nothing comes unsent");
+        let missing = books
+            .sent
+            .len()
+            .checked_sub(came)
+            .expect("nothing comes unsent");
         assert_eq!(missing as u64, saw.missed, "missing, and told; {info}");
         assert!(missing == 0 || self.setup.policy != Policy::Close);
     }

@@ -129,7 +129,11 @@ impl Peer {
             let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") else {
                 return;
             };
-            assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", head.escape_ascii());
+            assert!(
+                head.starts_with(b"HTTP/1.1 101 "),
+                "{}",
+                head.escape_ascii()
+            );
             rest = head.split_off(end + 4);
             (self.head, bytes) = (None, &rest);
         }
@@ -220,7 +224,11 @@ impl Socket {
         vectored: bool,
         reset: std::sync::Arc<std::sync::atomic::AtomicBool>,
     ) -> Self {
-        Self { io, vectored, reset }
+        Self {
+            io,
+            vectored,
+            reset,
+        }
     }
 }
 

@@ -265,7 +265,10 @@ impl Fragments {
             false => self.text.clone(),
         };
         let mut out = Vec::new();
-        let pieces: Vec<_> = text.as_bytes().chunks(usize::from(self.size).max(1)).collect();
+        let pieces: Vec<_> = text
+            .as_bytes()
+            .chunks(usize::from(self.size).max(1))
+            .collect();
         for (at, piece) in pieces.iter().enumerate() {
             let fin = at + 1 == pieces.len() && !self.unfinished;
             let opcode = match at {
@@ -314,7 +317,12 @@ impl Frame {
         if masked != 0 {
             out.extend_from_slice(&key);
         }
-        out.extend(self.payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+        out.extend(
+            self.payload
+                .iter()
+                .zip(key.iter().cycle())
+                .map(|(byte, key)| byte ^ key),
+        );
         out
     }
 }
