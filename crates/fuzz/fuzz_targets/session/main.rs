@@ -315,7 +315,7 @@ impl<'s> Run<'s> {
             }
         };
         self.finish_reading().await;
-        self.verdict(Some(report));
+        self.verdict(report);
         timeout(TURN, async {
             while self.sending.join_next().await.is_some() {}
         })
@@ -370,9 +370,8 @@ impl<'s> Run<'s> {
     }
 
     async fn drop_gateway(mut self) {
-        // Its clone in the books of the handlers would keep it alive; there is none.
-        let Self { gateway, .. } = self;
-        drop(gateway);
+        // The last one: neither handlers nor the host keep another.
+        drop(self.gateway);
         let end = Instant::now() + Duration::from_secs(30);
         while Instant::now() < end {
             let before = self.peer.moved;
@@ -395,8 +394,7 @@ impl<'s> Run<'s> {
         hooks_ran(&self.books, None);
     }
 
-    fn verdict(&self, report: Option<ShutdownReport>) {
-        let report = report.unwrap_or_default();
+    fn verdict(&self, report: ShutdownReport) {
         assert_eq!(report.tasks_left, 0);
         let stats = self.gateway.stats();
         assert_eq!(
