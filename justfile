@@ -70,7 +70,11 @@ fuzz seconds="60":
     command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
     cd crates/fuzz
     for target in $(cargo +nightly fuzz list --fuzz-dir .); do
-        cargo +nightly fuzz run --fuzz-dir . "$target" -- -max_total_time={{seconds}} -max_len=4096
+        mkdir -p "corpus/$target" "seeds/$target"
+        options=(-max_total_time={{seconds}} -max_len=4096 -timeout=20)
+        [ ! -f "dictionaries/$target.dict" ] || options+=("-dict=dictionaries/$target.dict")
+        # What is found goes into the first folder, which isn't kept.
+        cargo +nightly fuzz run --fuzz-dir . "$target" "corpus/$target" "seeds/$target" -- "${options[@]}"
     done
 
 # 2,000 sessions that come, talk, stall and vanish, for so many seconds: books and slopes.

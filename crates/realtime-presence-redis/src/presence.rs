@@ -310,7 +310,54 @@ fn decode(identity: &IdentityKey, found: &[Value]) -> Option<SessionInfo> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::Integer),
+            any::<f64>().prop_map(Value::Double),
+            any::<bool>().prop_map(Value::Boolean),
+            ".{0,40}".prop_map(Value::from),
+            any::<Vec<u8>>().prop_map(|bytes| Value::Bytes(bytes.into())),
+            Just(Value::Array(vec![Value::Null])),
+        ]
+    }
+
+    fn session() -> (IdentityKey, SessionInfo) {
+        let identity = IdentityKey::new("acme", "ann");
+        let node = "node".parse().unwrap();
+        let info = SessionInfo::new(SessionId::random(), &identity, node);
+        (identity, info)
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_no_session(found in prop::collection::vec(value(), 0..5)) {
+            prop_assert_eq!(decode(&session().0, &found), None);
+        }
+
+        #[test]
+        fn garbage_in_one_place_is_never_somebody_elses_session(
+            value in value(), place in 0..3usize,
+        ) {
+            let (identity, info) = session();
+            let mut found = [
+                info.session_id.to_string().into(),
+                Value::Double(1e12),
+                encode(&info).unwrap(),
+            ];
+            found[place] = value;
+            if let Some(read) = decode(&identity, &found) {
+                prop_assert_eq!(place, 1, "only the lease may differ");
+                prop_assert_eq!(read.key(), info.key());
+                // Whoever asks may want to pass it on.
+                prop_assert!(serde_json::to_string(&read).is_ok(), "{:?}", read.expires_at);
+            }
+        }
+    }
 
     #[test]
     fn a_batch_is_cut_by_identity_and_size() {

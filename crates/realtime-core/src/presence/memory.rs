@@ -90,11 +90,12 @@ impl MemoryPresence {
     }
 }
 
-/// The end of a lease, by the clock that counts and by the one that is shown.
+/// The end of a lease, by the clock that counts and by the one that is shown. One that is longer
+/// than a clock can say has none.
 fn lease(ttl: Option<Duration>) -> (Option<Instant>, Option<SystemTime>) {
     (
-        ttl.map(|ttl| Instant::now() + ttl),
-        ttl.map(|ttl| SystemTime::now() + ttl),
+        ttl.and_then(|ttl| Instant::now().checked_add(ttl)),
+        ttl.and_then(|ttl| SystemTime::now().checked_add(ttl)),
     )
 }
 
@@ -173,5 +174,23 @@ impl Presence for MemoryPresence {
     async fn close(&self) {
         self.closed.store(true, SeqCst);
         self.events.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_longest_lease_of_all_has_no_end() {
+        let (presence, identity) = (MemoryPresence::new(), IdentityKey::new("", "ann"));
+        let node = "node".parse().unwrap();
+        let info = SessionInfo::new(crate::SessionId::random(), &identity, node);
+        let sessions = [info];
+        presence
+            .register(&sessions, Some(Duration::MAX))
+            .await
+            .unwrap();
+        assert_eq!(presence.sessions(&identity).await.unwrap(), sessions);
     }
 }

@@ -1,0 +1,165 @@
+//! Tokens in upgrade requests, wherever they may stand: a token that is put somewhere properly is
+//! found there and nowhere else, sources that differ are refused, and no error shows a token.
+#![no_main]
+
+use http::{HeaderName, HeaderValue, Request, request::Parts};
+use libfuzzer_sys::{
+    arbitrary::{self, Arbitrary},
+    fuzz_target,
+};
+use realtime::auth::{AuthErrorKind, Credentials};
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    looked_at: [bool; 4],
+    token: Vec<u8>,
+    proper: Vec<Place>,
+    /// Values as they come.
+    free: Vec<(Place, Vec<u8>)>,
+    query: String,
+}
+
+#[derive(Arbitrary, Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Header,
+    Query,
+    Cookie,
+    Subprotocol,
+}
+
+use Place::{Cookie, Header, Query, Subprotocol};
+
+const PLACES: [Place; 4] = [Header, Query, Cookie, Subprotocol];
+
+fn credentials(places: &[Place]) -> Credentials {
+    let start = if places.contains(&Header) {
+        Credentials::bearer()
+    } else {
+        Credentials::bearer().without_header()
+    };
+    places.iter().fold(start, |credentials, place| match place {
+        Header => credentials,
+        Query => credentials.from_query("token"),
+        Cookie => credentials.from_cookie("session"),
+        Subprotocol => credentials.from_subprotocol("bearer."),
+    })
+}
+
+fn find(places: &[Place], request: &Parts) -> Result<Option<String>, ()> {
+    let credentials = credentials(places);
+    let found = credentials.find(request);
+    let required = credentials.require(request);
+    match found {
+        Ok(found) => {
+            let token = found.map(|token| token.expose().to_owned());
+            assert_eq!(required.ok().map(|token| token.expose().to_owned()), token);
+            assert!(
+                token
+                    .as_ref()
+                    .is_none_or(|token| (1..=8 * 1024).contains(&token.len()))
+            );
+            Ok(token)
+        }
+        Err(error) => {
+            assert!(required.is_err());
+            assert_eq!(error.kind(), AuthErrorKind::Unauthorized);
+            assert!(!format!("{error:?}{error}").contains(SECRET));
+            Err(())
+        }
+    }
+}
+
+/// Stands in every token that is put somewhere properly.
+const SECRET: &str = "s3cr3t";
+
+fn header(place: Place) -> HeaderName {
+    match place {
+        Header => http::header::AUTHORIZATION,
+        Cookie => http::header::COOKIE,
+        Query | Subprotocol => http::header::SEC_WEBSOCKET_PROTOCOL,
+    }
+}
+
+fuzz_target!(|input: Input| {
+    let places = PLACES.into_iter().zip(input.looked_at);
+    let places: Vec<_> = places
+        .filter(|(_, on)| *on)
+        .map(|(place, _)| place)
+        .collect();
+    // What may stand in all of the places without a quoting of its own.
+    let fits =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*:@/?=%+#[]{}|".contains(byte);
+    let token: String = input
+        .token
+        .iter()
+        .filter(|byte| fits(byte))
+        .map(|b| char::from(*b))
+        .collect();
+    let token = format!("{SECRET}{token}");
+
+    let mut query = String::new();
+    let mut headers = Vec::new();
+    for place in &input.proper {
+        match place {
+            Header => headers.push((header(*place), format!("Bearer {token}"))),
+            Cookie => headers.push((header(*place), format!("a=b; session={token}; c"))),
+            Subprotocol => headers.push((header(*place), format!("realtime.json, bearer.{token}"))),
+            Query => {
+                let encoded: String = token.bytes().map(|byte| format!("%{byte:02X}")).collect();
+                query.push_str(&format!("a=b&token={encoded}&"));
+            }
+        }
+    }
+    let is_free = !input.free.is_empty() || !input.query.is_empty();
+    query.push_str(&input.query);
+    for (place, value) in &input.free {
+        if *place == Query {
+            query.push('&');
+            query.push_str(&String::from_utf8_lossy(value));
+        }
+    }
+    let Ok(request) = Request::get(format!("/ws?{query}")).body(()) else {
+        return;
+    };
+    let mut request = request.into_parts().0;
+    for (name, value) in headers {
+        request
+            .headers
+            .append(name, HeaderValue::from_str(&value).expect("visible ASCII"));
+    }
+    for (place, value) in input.free.iter().filter(|(place, _)| *place != Query) {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            request.headers.append(header(*place), value);
+        }
+    }
+
+    let found = find(&places, &request);
+    // All places together say what each of them says, if they agree.
+    let each: Result<Vec<_>, ()> = places
+        .iter()
+        .map(|place| find(&[*place], &request))
+        .collect();
+    let mut each = each.map(|each| each.into_iter().flatten().collect::<Vec<_>>());
+    if let Ok(tokens) = &mut each {
+        tokens.dedup();
+    }
+    match each {
+        Ok(tokens) if tokens.len() <= 1 => assert_eq!(found, Ok(tokens.first().cloned())),
+        _ => assert_eq!(found, Err(())),
+    }
+    if is_free {
+        return;
+    }
+    let is_twice = input
+        .proper
+        .iter()
+        .filter(|place| **place == Header)
+        .count()
+        > 1;
+    if is_twice && places.contains(&Header) {
+        assert_eq!(found, Err(()));
+    } else {
+        let is_there = input.proper.iter().any(|place| places.contains(place));
+        assert_eq!(found, Ok(is_there.then_some(token)));
+    }
+});
