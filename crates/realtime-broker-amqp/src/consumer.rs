@@ -22,7 +22,7 @@ use crate::{
     beacon::{Asked, Beacons},
 };
 
-/// After how many messages they are acknowledged.
+/// After how many messages they are acknowledged, at the latest.
 const ACK_MESSAGES: u32 = 64;
 /// After how long they are, if they are fewer.
 const ACK_DELAY: Duration = Duration::from_millis(50);
@@ -50,17 +50,23 @@ impl Receiver<'_> {
     pub(crate) async fn run(
         mut self,
         deliveries: &mut Consumer,
-        mut early: VecDeque<Delivery>,
+        early: VecDeque<Delivery>,
     ) -> String {
+        // Acknowledged already.
+        for delivery in early {
+            self.take(delivery).await;
+        }
+        // Before RabbitMQ has sent all that it may send ahead, or it would wait for the delay.
+        let at_most = (u32::from(self.config.prefetch) / 2).clamp(1, ACK_MESSAGES);
         let mut unacked: Option<Unacked> = None;
         loop {
             let due = unacked.as_ref().map_or_else(Instant::now, |u| u.due);
-            let full = unacked.as_ref().is_some_and(|u| u.count >= ACK_MESSAGES);
+            let full = unacked.as_ref().is_some_and(|u| u.count >= at_most);
             let delivery = tokio::select! {
                 biased;
                 () = sleep_until(due), if unacked.is_some() && !full => None,
                 () = std::future::ready(()), if full => None,
-                delivery = next(&mut early, deliveries) => Some(delivery),
+                delivery = next(deliveries) => Some(delivery),
             };
             match delivery {
                 Some(Ok(delivery)) => {
@@ -90,6 +96,10 @@ impl Receiver<'_> {
 
     async fn take(&mut self, delivery: Delivery) {
         let size = delivery.data.len();
+        if size == 0 {
+            // Somebody finds out whether this node is there.
+            return;
+        }
         if size > self.config.max_message + 1_024 {
             let limit = self.config.max_message;
             return self.invalid(format!("expected at most {limit} bytes; got {size}"));
@@ -122,13 +132,7 @@ impl Receiver<'_> {
     }
 }
 
-async fn next(
-    early: &mut VecDeque<Delivery>,
-    deliveries: &mut Consumer,
-) -> Result<Delivery, String> {
-    if let Some(delivery) = early.pop_front() {
-        return Ok(delivery);
-    }
+async fn next(deliveries: &mut Consumer) -> Result<Delivery, String> {
     match deliveries.next().await {
         Some(Ok(delivery)) => Ok(delivery),
         Some(Err(error)) => Err(format!("the consumer failed: {error}")),

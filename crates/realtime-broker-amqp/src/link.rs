@@ -9,8 +9,9 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, Event,
+    PublisherConfirm,
     message::Delivery,
-    options::{BasicPublishOptions, ConfirmSelectOptions},
+    options::{BasicAckOptions, BasicPublishOptions, ConfirmSelectOptions},
     types::ShortString,
     uri::AMQPUri,
 };
@@ -107,12 +108,12 @@ impl Link {
         let own = Topic::Node(node.id.clone());
         let question = outgoing.question();
         let asked = self.publish(config, node, &own, &question).await?;
-        let asked = asked.await.map_err(|e| refused("asking for a double", e))?;
-        if asked.take_message().is_some() {
-            // Returned: nobody has the name.
+        let asked = asked.outcome().await;
+        if asked.map_err(|e| refused("asking for a double", e))? == Outcome::Returned {
+            // Nobody has the name.
             return Ok(());
         }
-        let answered = self.early_until(node, |received| {
+        let answered = self.early_until(config, node, |received| {
             matches!(received, Received::DuplicateNode { .. }).then_some(())
         });
         match timeout(ANSWER_TIMEOUT, answered).await {
@@ -131,7 +132,7 @@ impl Link {
         let node = outgoing.node();
         let beacon = outgoing.beacon();
         let _confirmed_by_its_return = self.publish(config, node, &Topic::All, &beacon).await?;
-        let back = self.early_until(node, |received| match received {
+        let back = self.early_until(config, node, |received| match received {
             Received::OwnBeacon => Some(Ok(())),
             Received::DuplicateNode { .. } => Some(Err(double(node))),
             _ => None,
@@ -139,10 +140,12 @@ impl Link {
         back.await?
     }
 
-    /// Keeps what comes until something is found in it. Bounded by the prefetch, since nothing is
-    /// acknowledged meanwhile.
+    /// Keeps what comes until something is found in it. Each message is acknowledged at once: what
+    /// is looked for may stand behind more of them than RabbitMQ sends ahead. No more are kept than
+    /// that; of what is given up, the numbers tell.
     async fn early_until<T>(
         &mut self,
+        config: &AmqpConfig,
         node: &NodeInfo,
         find: impl Fn(&Received) -> Option<T>,
     ) -> Result<T, BrokerError> {
@@ -154,7 +157,12 @@ impl Link {
                 Some(Err(error)) => return Err(refused("consuming the queue", error)),
                 None => return Err(unavailable("RabbitMQ has ended the consumer")),
             };
+            let acked = delivery.ack(BasicAckOptions::default()).await;
+            acked.map_err(|e| refused("consuming the queue", e))?;
             let received = look.read(Bytes::copy_from_slice(&delivery.data));
+            if self.early.len() >= usize::from(config.prefetch) {
+                self.early.pop_front();
+            }
             self.early.push_back(delivery);
             if let Some(found) = received.ok().as_ref().and_then(&find) {
                 return Ok(found);
@@ -168,7 +176,7 @@ impl Link {
         node: &NodeInfo,
         topic: &Topic,
         data: &[u8],
-    ) -> Result<lapin::PublisherConfirm, BrokerError> {
+    ) -> Result<Receipt, BrokerError> {
         let published = publish(&self.publish, config, node, topic, data).await;
         published.map_err(|e| refused("publishing", e))
     }
@@ -249,29 +257,67 @@ async fn open_channel(connection: &Connection) -> Result<Channel, BrokerError> {
     channel.map_err(|e| refused("opening a channel", e))
 }
 
+/// What RabbitMQ is to confirm of one publication.
+pub(crate) struct Receipt {
+    /// Empty, and returned where nobody has the name.
+    probe: Option<PublisherConfirm>,
+    message: PublisherConfirm,
+}
+
+/// What became of a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Taken,
+    Refused,
+    /// Nobody was there to get it.
+    Returned,
+}
+
+impl Receipt {
+    pub(crate) async fn outcome(self) -> lapin::Result<Outcome> {
+        let probed = match self.probe {
+            Some(probe) => Some(probe.await?),
+            None => None,
+        };
+        let confirmed = self.message.await?;
+        let is_returned = |probed: Confirmation| probed.take_message().is_some();
+        Ok(match confirmed {
+            Confirmation::Nack(_) => Outcome::Refused,
+            _ if probed.is_some_and(is_returned) => Outcome::Returned,
+            _ => Outcome::Taken,
+        })
+    }
+}
+
 /// Hands bytes to the client library, in the order of the calls.
+///
+/// Whether anybody gets what is for one node is found out by an empty message before it: the client
+/// library logs what is returned to it with its data. It does so only with confirms, without which
+/// the library would keep what is returned for ever.
 pub(crate) async fn publish(
     channel: &Channel,
     config: &AmqpConfig,
     node: &NodeInfo,
     topic: &Topic,
     data: &[u8],
-) -> lapin::Result<lapin::PublisherConfirm> {
-    let options = BasicPublishOptions {
-        // A node that has gone is to be noticed; that nobody listens to "all" is fine.
-        mandatory: *topic != Topic::All,
-        ..BasicPublishOptions::default()
-    };
+) -> lapin::Result<Receipt> {
     let properties = BasicProperties::default()
         .with_delivery_mode(1)
         .with_app_id(node.id.as_str().into());
-    let (exchange, key) = (topology::exchange(config), topology::routing_key(topic));
-    channel
-        .basic_publish(exchange, key, options, data, properties)
-        .await
-}
-
-/// Whether nobody was there to get a message.
-pub(crate) fn was_returned(confirmation: Confirmation) -> bool {
-    confirmation.take_message().is_some()
+    let put = async |data: &[u8], mandatory| {
+        let options = BasicPublishOptions {
+            mandatory,
+            ..BasicPublishOptions::default()
+        };
+        let (exchange, key) = (topology::exchange(config), topology::routing_key(topic));
+        let put = channel.basic_publish(exchange, key, options, data, properties.clone());
+        put.await
+    };
+    // A node that has gone is to be noticed; that nobody listens to "all" is fine.
+    let probe = match *topic != Topic::All && config.confirms {
+        true => Some(put(&[], true).await?),
+        false => None,
+    };
+    let message = put(data, false).await?;
+    Ok(Receipt { probe, message })
 }

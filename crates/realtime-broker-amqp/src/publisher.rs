@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use lapin::{Channel, Confirmation};
+use lapin::Channel;
 use realtime_core::broker::{
     BrokerError, Published, Topic,
     stream::{BEACON_INTERVAL, Outgoing},
@@ -18,7 +18,7 @@ use crate::{
     AmqpConfig,
     beacon::{Asked, Beacons},
     error::{blocked, refused, unavailable, unknown},
-    link::{self, was_returned},
+    link::{self, Outcome},
     state::State,
 };
 
@@ -40,7 +40,7 @@ pub(crate) struct Request {
 struct Sent {
     topic: Topic,
     outcome: Option<oneshot::Sender<Result<Published, BrokerError>>>,
-    confirmed: Result<lapin::Result<Confirmation>, tokio::time::error::Elapsed>,
+    confirmed: Result<lapin::Result<Outcome>, tokio::time::error::Elapsed>,
 }
 
 /// The publishing half of a link.
@@ -117,8 +117,8 @@ impl Publisher<'_> {
         let node = self.outgoing.node();
         let published = link::publish(self.channel, self.config, node, &topic, &stamped);
         match timeout(PUBLISH, published).await {
-            Ok(Ok(confirmation)) => Ok(async move {
-                let confirmed = timeout(CONFIRM, confirmation).await;
+            Ok(Ok(receipt)) => Ok(async move {
+                let confirmed = timeout(CONFIRM, receipt.outcome()).await;
                 Sent {
                     topic,
                     outcome,
@@ -144,17 +144,12 @@ impl Publisher<'_> {
     /// Tells the outcome. Returns what it says about the link, if that is bad.
     fn settle(&mut self, sent: Sent) -> Option<String> {
         let (result, fault) = match sent.confirmed {
-            Ok(Ok(Confirmation::Nack(_))) => {
-                (Err(unavailable("RabbitMQ refused the message")), None)
+            Ok(Ok(Outcome::Refused)) => (Err(unavailable("RabbitMQ refused the message")), None),
+            Ok(Ok(Outcome::Returned)) => {
+                self.outgoing.forget(&sent.topic);
+                (Ok(Published::NoRoute), None)
             }
-            Ok(Ok(confirmation)) => {
-                if was_returned(confirmation) {
-                    self.outgoing.forget(&sent.topic);
-                    (Ok(Published::NoRoute), None)
-                } else {
-                    (Ok(Published::Routed), None)
-                }
-            }
+            Ok(Ok(Outcome::Taken)) => (Ok(Published::Routed), None),
             Ok(Err(error)) => {
                 let fault = format!("a message was not confirmed: {error}");
                 let context = "the link broke before RabbitMQ had confirmed the message";

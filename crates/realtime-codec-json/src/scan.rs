@@ -64,7 +64,7 @@ fn skip_space(text: &str) -> &str {
 fn name(text: &str) -> Option<(&str, &str)> {
     let inside = text.strip_prefix('"')?;
     let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let end = inside.as_bytes().iter().position(|byte| ends(byte))?;
+    let end = inside.as_bytes().iter().position(ends)?;
     let (name, behind) = inside.split_at_checked(end.min(NAME))?;
     Some((name, behind.strip_prefix('"')?))
 }

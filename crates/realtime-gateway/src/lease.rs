@@ -20,6 +20,11 @@ use crate::{ErrorStage, Session, health::Link, shared::Shared};
 
 /// How many sessions one call names.
 const BATCH: usize = 500;
+/// How long after a failure the leases are renewed again: once to twice this, and twice as long
+/// after each further failure.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often that is doubled at the most.
+const MOST_DOUBLINGS: u32 = 3;
 /// Over how long all leases are renewed when a link is back, so that nodes don't do it together.
 const SPREAD: Duration = Duration::from_secs(2);
 
@@ -105,7 +110,7 @@ async fn take_out(shared: Arc<Shared>, mut leaving: mpsc::Receiver<Goodbye>) {
 async fn renew(shared: Arc<Shared>, events: PresenceEvents) {
     let mut events = events.fuse();
     let ttl = shared.config.presence_ttl;
-    let mut due = ttl.map(next);
+    let (mut due, mut failures) = (ttl.map(next), 0);
     loop {
         let timer: OptionFuture<BoxFuture<'_, ()>> = due.map(|due| sleep_until(due).boxed()).into();
         let spread = tokio::select! {
@@ -118,12 +123,20 @@ async fn renew(shared: Arc<Shared>, events: PresenceEvents) {
             () = shared.renew_now.notified() => SPREAD,
             Some(()) = timer => Duration::ZERO,
         };
-        tokio::select! {
+        let renewed = tokio::select! {
             biased;
             () = shared.stop.cancelled() => return,
-            () = renew_all(&shared, ttl, spread) => {}
+            renewed = renew_all(&shared, ttl, spread) => renewed,
+        };
+        if renewed {
+            (due, failures) = (ttl.map(next), 0);
+        } else {
+            // A hiccup that is too short to count as an outage must not hide anybody until the
+            // leases are due again, nor for ever where there are none.
+            let soon = Instant::now() + RETRY.mul_f64(1.0 + fastrand::f64()) * (1 << failures);
+            failures = (failures + 1).min(MOST_DOUBLINGS);
+            due = Some(ttl.map_or(soon, |ttl| soon.min(next(ttl))));
         }
-        due = ttl.map(next);
     }
 }
 
@@ -153,7 +166,8 @@ fn heard(shared: &Shared, event: PresenceEvent) -> bool {
     }
 }
 
-async fn renew_all(shared: &Shared, ttl: Option<Duration>, spread: Duration) {
+/// Returns whether all leases are renewed.
+async fn renew_all(shared: &Shared, ttl: Option<Duration>, spread: Duration) -> bool {
     let sessions = shared.hub.all();
     let pause = spread / (sessions.len() / BATCH + 1) as u32;
     let mut failed = None;
@@ -165,9 +179,11 @@ async fn renew_all(shared: &Shared, ttl: Option<Duration>, spread: Duration) {
             failed = Some(error);
         }
     }
+    let renewed = failed.is_none();
     if let Some(error) = failed {
         shared.report(ErrorStage::Presence, error, None);
     }
+    renewed
 }
 
 async fn renew_batch(

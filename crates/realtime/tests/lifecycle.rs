@@ -9,13 +9,20 @@
 mod support;
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
 use realtime::{
     Backpressure, CloseCode, Gateway, IdentityKey, Initiator, Json, Payload, Router, SendErrorKind,
     Session, gateway,
+    presence::{
+        MemoryPresence, Presence, PresenceError, PresenceErrorKind, PresenceEvents, Registered,
+        SessionInfo, SessionKey,
+    },
 };
 use realtime_testkit::client::Client;
 use realtime_testkit::wait::{until, within};
@@ -372,4 +379,81 @@ async fn of_several_shutdowns_the_earliest_deadline_counts() {
     let report = within("the shutdown", server.gateway.shutdown_within(SHORT)).await;
     assert_eq!((report.sessions, report.aborted), (1, 1));
     assert_eq!(server.gateway.shutdown().await, report);
+}
+
+/// Fails for a while, too short to count as an outage: it tells nobody.
+#[derive(Debug, Clone, Default)]
+struct Hiccup {
+    store: MemoryPresence,
+    now: Arc<AtomicBool>,
+}
+
+impl Hiccup {
+    fn check(&self) -> Result<(), PresenceError> {
+        match self.now.load(SeqCst) {
+            true => Err(PresenceError::new(PresenceErrorKind::Unavailable, "hiccup")),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Presence for Hiccup {
+    async fn register(
+        &self,
+        sessions: &[SessionInfo],
+        ttl: Option<Duration>,
+    ) -> Result<Vec<Registered>, PresenceError> {
+        self.check()?;
+        self.store.register(sessions, ttl).await
+    }
+
+    async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
+        self.store.unregister(sessions).await
+    }
+
+    async fn renew(
+        &self,
+        sessions: &[SessionKey],
+        ttl: Option<Duration>,
+    ) -> Result<Vec<SessionKey>, PresenceError> {
+        self.check()?;
+        self.store.renew(sessions, ttl).await
+    }
+
+    async fn sessions(&self, identity: &IdentityKey) -> Result<Vec<SessionInfo>, PresenceError> {
+        self.store.sessions(identity).await
+    }
+
+    async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
+        self.store.is_online(identity).await
+    }
+
+    fn events(&self) -> PresenceEvents {
+        self.store.events()
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn who_connects_while_presence_has_the_hiccups_is_online_soon_after() {
+    // With leases that are renewed much later, and without leases.
+    for ttl in [Some(Duration::from_secs(3600)), None] {
+        let presence = Hiccup::default();
+        presence.now.store(true, SeqCst);
+        let builder = gateway().presence(presence.clone()).presence_ttl(ttl);
+        let server = Server::start(builder.build().unwrap()).await;
+        let client = server.connect().await;
+        server.until_open(1).await;
+        assert!(!server.gateway.is_online(&anonymous()).await.unwrap());
+        presence.now.store(false, SeqCst);
+        until("it is registered after all", async || {
+            server.gateway.is_online(&anonymous()).await.unwrap()
+        })
+        .await;
+        drop(client);
+        server.stop().await;
+    }
 }

@@ -18,7 +18,8 @@ use bytes::Bytes;
 use fred::{prelude::*, types::Message};
 use realtime_core::broker::{BrokerErrorKind as Kind, stream::*, *};
 use realtime_core::{Events, Namespace};
-use tokio::{sync::broadcast::Receiver, sync::mpsc, task::AbortHandle, time};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::{sync::mpsc, task::AbortHandle, time};
 
 /// Nodes joined by Redis pub/sub.
 #[derive(Debug)]
@@ -124,8 +125,13 @@ impl Link {
                     }
                     Say::Beacon
                 }
-                // Having been too slow is an error that the numbers tell more of.
-                Ok(message) = arrived.recv() => {
+                message = arrived.recv() => {
+                    // Of what it was too slow for, the numbers tell.
+                    let message = match message {
+                        Err(RecvError::Lagged(_)) => continue,
+                        Err(RecvError::Closed) => return,
+                        Ok(message) => message,
+                    };
                     match incoming.receive(bytes_of(message), &self.events) {
                         Next::Deliver(message) => {
                             let _leaving = inbox.send(message).await;
@@ -221,6 +227,10 @@ impl Broker for PubSub {
             Own::Closed => return Err(error(Kind::Closed, "the broker is closed")),
         };
         let mut outgoing = link.outgoing.lock().await;
+        if !link.up.load(SeqCst) {
+            // Found out while others were waiting, too.
+            return Err(error(Kind::Unavailable, "not in the cluster"));
+        }
         match link.send(topic, outgoing.message(topic, &data)).await {
             Ok(0) if *topic != Topic::All => {
                 outgoing.forget(topic);

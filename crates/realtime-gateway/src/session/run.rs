@@ -165,6 +165,8 @@ async fn connect(shared: &Shared, live: &mut Live) -> bool {
             return false;
         }
         shared.report(ErrorStage::Presence, error, Some(session.clone()));
+        // It is registered with the next renewal, which is now.
+        shared.renew_now.notify_one();
     }
     for (ran, hook) in shared.hooks.connect.iter().enumerate() {
         if session.is_closed() {
