@@ -77,6 +77,17 @@ fuzz seconds="60":
         cargo +nightly fuzz run --fuzz-dir . "$target" "corpus/$target" "seeds/$target" -- "${options[@]}"
     done
 
+# The gateway's tests under AddressSanitizer. Needs a nightly toolchain. Without browsers, the ten
+# thousand connections and the compile-fail tests, which say nothing about memory, and without
+# servers, whose tests wait for other processes.
+asan:
+    RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan cargo +nightly test \
+        --target x86_64-unknown-linux-gnu --tests \
+        -p realtime-websocket -p realtime-core -p realtime-codec-json -p realtime-gateway
+    RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan cargo +nightly test \
+        --target x86_64-unknown-linux-gnu -p realtime --test admission --test messages \
+        --test delivery --test lifecycle --test hosts --test hostile --test cancel
+
 # 2,000 sessions that come, talk, stall and vanish, for so many seconds: books and slopes.
 soak seconds="600":
     REALTIME_SOAK_SECONDS={{seconds}} \
