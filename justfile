@@ -77,9 +77,9 @@ fuzz seconds="60":
         cargo +nightly fuzz run --fuzz-dir . "$target" "corpus/$target" "seeds/$target" -- "${options[@]}"
     done
 
-# The gateway's tests under AddressSanitizer. Needs a nightly toolchain. Without browsers, the ten
-# thousand connections and the compile-fail tests, which say nothing about memory, and without
-# servers, whose tests wait for other processes.
+# Without browsers, the ten thousand connections and the compile-fail tests, which say nothing about
+# memory, and without servers, whose tests wait for other processes.
+# The gateway's tests under AddressSanitizer. Needs a nightly toolchain.
 asan:
     RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan cargo +nightly test \
         --target x86_64-unknown-linux-gnu --tests \

@@ -14,6 +14,9 @@ use crate::wait::DEADLINE;
 
 /// How often a condition is looked at.
 const PAUSE: Duration = Duration::from_millis(5);
+/// How long a program may run. `rabbitmqctl` starts an Erlang machine of its own, which takes its
+/// time where everything else is busy, too.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// How much of the log an error shows, in bytes.
 const TAIL: usize = 2_000;
@@ -160,7 +163,7 @@ pub(super) async fn run(command: Command) -> io::Result<String> {
     let mut command = tokio::process::Command::from(command);
     command.stdin(Stdio::null()).kill_on_drop(true);
     let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("{name} did not answer"));
-    let output = tokio::time::timeout(DEADLINE, command.output())
+    let output = tokio::time::timeout(ANSWER, command.output())
         .await
         .map_err(late)??;
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
