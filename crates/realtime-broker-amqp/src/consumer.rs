@@ -8,7 +8,7 @@ use lapin::{Channel, Consumer, message::Delivery, options::BasicAckOptions};
 use realtime_core::{
     Events,
     broker::{
-        BrokerEvent, BrokerMessage,
+        BrokerEvent, BrokerMessage, Topic,
         stream::{Incoming, Next, Say},
     },
 };
@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     AmqpConfig,
     beacon::{Asked, Beacons},
+    topology,
 };
 
 /// After how many messages they are acknowledged, at the latest.
@@ -96,7 +97,7 @@ impl Receiver<'_> {
 
     async fn take(&mut self, delivery: Delivery) {
         let size = delivery.data.len();
-        if size == 0 {
+        if size == 0 && delivery.routing_key != topology::routing_key(&Topic::All) {
             // Somebody finds out whether this node is there.
             return;
         }
