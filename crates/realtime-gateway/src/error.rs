@@ -102,7 +102,7 @@ pub enum DeliverErrorKind {
     Closed,
     /// The message could not be encoded.
     Encode,
-    /// The identity has no session online.
+    /// The identity has no session that can be reached.
     NotOnline,
     /// Presence could not be asked who is online.
     Presence,

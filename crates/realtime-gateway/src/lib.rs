@@ -44,6 +44,7 @@ mod shared;
 mod stats;
 mod sync;
 mod transport;
+mod unreachable;
 
 pub use body::Body;
 pub use builder::Builder;

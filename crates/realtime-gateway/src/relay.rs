@@ -72,7 +72,7 @@ fn heard(shared: &Shared, event: BrokerEvent) {
             if !matches!(before, Link::Down { .. }) {
                 return;
             }
-            // Others may have taken this node's sessions out of presence.
+            // What cut this node off may have kept it from the store, too.
             shared.renew_now.notify_one();
             format!(
                 "the broker is up again; messages from and to other nodes were lost for {lasted:?}"
@@ -85,6 +85,7 @@ fn heard(shared: &Shared, event: BrokerEvent) {
 
 async fn receive(shared: &Shared, message: BrokerMessage) {
     let source = message.source;
+    shared.unreachable.heard(&source);
     let envelope = match Envelope::decode(message.data) {
         Ok(envelope) if envelope.codec() == shared.codec.name() => envelope,
         Ok(envelope) => {

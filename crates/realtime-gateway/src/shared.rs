@@ -25,7 +25,7 @@ use crate::{
     gateway::WeakGateway, health::Watched, hooks::Hooks, hub::Hub, lease::Leaving, log::Chain,
     middleware::MessageService, middleware::StackFactory, origin::OriginPolicy,
     peer::TrustedProxies, router::RouteTable, router::RouterService, session::Times,
-    stats::Counters,
+    stats::Counters, unreachable::Unreachable,
 };
 
 /// How many error reports may be under way to the error hooks at once.
@@ -73,6 +73,7 @@ pub(crate) struct Shared {
     pub(crate) renew_now: Notify,
     pub(crate) broker_link: Watched,
     pub(crate) presence_link: Watched,
+    pub(crate) unreachable: Unreachable,
     table: Arc<RouteTable>,
     stack: StackFactory,
     error_reports: Arc<Semaphore>,
@@ -143,6 +144,7 @@ impl Shared {
             renew_now: Notify::new(),
             broker_link: Watched::new(),
             presence_link: Watched::new(),
+            unreachable: Unreachable::default(),
             table: Arc::new(parts.table),
             stack: parts.stack,
             error_reports: Arc::new(Semaphore::new(ERROR_REPORTS)),

@@ -10,7 +10,7 @@ use realtime_core::{
     codec::FrameKind,
 };
 
-use super::Gateway;
+use super::{Gateway, targeted::not_taken};
 use crate::{DeliverError, DeliverErrorKind, Delivery, Remote, Session, relay};
 
 /// After how many sessions a fan-out lets other tasks have a turn.
@@ -46,7 +46,8 @@ impl Gateway {
         };
         if self.is_started() {
             let envelope = out.envelope(self, Target::All);
-            let _any_number_of_nodes = self.publish(&Topic::All, envelope, delivery).await?;
+            let published = self.publish(&Topic::All, envelope).await;
+            let _any_number = published.map_err(|e| not_taken(e, delivery))?;
             delivery.remote = Remote::Published;
         }
         Ok(delivery)

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use realtime_core::{
     IdentityKey, IntoPayload, Message, NodeId, Text,
-    broker::{Broker, Published, Topic, envelope::Target},
-    presence::{Presence, PresenceError, SessionInfo},
+    broker::{Broker, BrokerError, Published, Topic, envelope::Target},
+    presence::{Presence, PresenceError},
 };
 
 use super::{Gateway, deliver::hand_over};
@@ -16,14 +16,16 @@ impl Gateway {
     /// Sends data on a route to every session of an identity, on all nodes.
     ///
     /// Presence is asked first, and only nodes that hold a session of the identity get a message.
-    /// A node that turns out to be gone is taken out of presence for this identity. When presence
-    /// can't be asked, [`Config::presence_down`](crate::Config::presence_down) says what happens.
+    /// A node that can't be reached is skipped for a second, or until it is heard; what presence
+    /// says of it ends with its leases. When presence can't be asked,
+    /// [`Config::presence_down`](crate::Config::presence_down) says what happens.
     ///
     /// # Cancel safety
     /// Dropped before it returns, some sessions may have got the message and others not.
     ///
     /// # Errors
-    /// Kind [`NotOnline`](DeliverErrorKind::NotOnline) when the identity has no session;
+    /// Kind [`NotOnline`](DeliverErrorKind::NotOnline) when the identity has no session that can be
+    /// reached;
     /// [`Presence`](DeliverErrorKind::Presence) when that can't be found out; and those of
     /// [`broadcast`](Self::broadcast).
     pub async fn send_to_identity(
@@ -52,8 +54,8 @@ impl Gateway {
             match asked {
                 Ok(nodes) => self.reach(identity, nodes, envelope, &mut delivery).await?,
                 Err(_) if policy == PresenceDown::Broadcast => {
-                    let _any_number_of_nodes =
-                        self.publish(&Topic::All, envelope, delivery).await?;
+                    let published = self.publish(&Topic::All, envelope).await;
+                    let _any_number = published.map_err(|e| not_taken(e, delivery))?;
                     delivery.remote = Remote::Published;
                     return Ok(delivery);
                 }
@@ -61,7 +63,7 @@ impl Gateway {
             }
         }
         if delivery.local == 0 && !matches!(delivery.remote, Remote::Nodes(1..)) {
-            let context = "the identity has no session online";
+            let context = "the identity has no session that can be reached";
             let kind = DeliverErrorKind::NotOnline;
             return Err(DeliverError::new(kind, context, delivery));
         }
@@ -76,7 +78,10 @@ impl Gateway {
     }
 
     /// Publishes to each node. Where a message comes back, presence is asked once more: the
-    /// identity may have moved, or the node may be gone for good.
+    /// identity may have moved. A node from which it comes back again is cut off, or gone for good:
+    /// it is skipped for a moment, and its leases say when its sessions leave presence.
+    ///
+    /// A failure at one node doesn't keep the others from getting the message.
     async fn reach(
         &self,
         identity: &IdentityKey,
@@ -84,92 +89,92 @@ impl Gateway {
         envelope: Bytes,
         delivery: &mut Delivery,
     ) -> Result<(), DeliverError> {
-        let mut reached = BTreeSet::new();
-        let returned = self
-            .try_each(&nodes, &envelope, &mut reached, delivery)
-            .await?;
+        let shared = self.shared();
+        let (mut tried, mut not_asked) = (Tried::default(), None);
+        let mut returned = self.try_each(nodes, &envelope, &mut tried).await;
+        if !returned.is_empty() {
+            match self.nodes_of(identity).await {
+                Ok(now) => returned = self.try_each(now, &envelope, &mut tried).await,
+                Err(error) => not_asked = Some(error),
+            }
+        }
+        delivery.remote = Remote::Nodes(tried.reached);
+        if let Some(error) = tried.error {
+            return Err(not_taken(error, *delivery));
+        }
+        if let Some(error) = not_asked {
+            return Err(not_told(error, *delivery));
+        }
         if returned.is_empty() {
             return Ok(());
         }
-        let now = self
-            .nodes_of(identity)
-            .await
-            .map_err(|e| not_told(e, *delivery))?;
-        let again = now.difference(&reached).cloned().collect();
-        let gone = self
-            .try_each(&again, &envelope, &mut reached, delivery)
-            .await?;
-        if gone.is_empty() {
-            return Ok(());
-        }
-        if self.shared().broker_link.age() < RECONNECTING {
+        if shared.broker_link.age() < RECONNECTING {
             // They may be on their way back, as this node was a moment ago.
             let context = "a node on which the identity is online can't be reached; it may be \
                            reconnecting to the broker: try again";
-            return Err(DeliverError::new(
-                DeliverErrorKind::Broker,
-                context,
-                *delivery,
-            ));
+            let kind = DeliverErrorKind::Broker;
+            return Err(DeliverError::new(kind, context, *delivery));
         }
-        self.take_out(identity, &gone)
-            .await
-            .map_err(|e| not_told(e, *delivery))
+        for node in returned {
+            tracing::info!(target: "realtime::relay", %node, "a node can't be reached");
+            shared.unreachable.add(node);
+        }
+        Ok(())
     }
 
-    /// Publishes to each of these nodes. Returns those where nobody listens.
+    /// Publishes to each of these nodes that has not been tried or found to be unreachable.
+    /// Returns those where nobody listens.
     async fn try_each(
         &self,
-        nodes: &BTreeSet<NodeId>,
+        nodes: BTreeSet<NodeId>,
         envelope: &Bytes,
-        reached: &mut BTreeSet<NodeId>,
-        delivery: &mut Delivery,
-    ) -> Result<BTreeSet<NodeId>, DeliverError> {
+        tried: &mut Tried,
+    ) -> BTreeSet<NodeId> {
         let mut returned = BTreeSet::new();
-        delivery.remote = Remote::Nodes(reached.len());
         for node in nodes {
-            let topic = Topic::Node(node.clone());
-            match self.publish(&topic, envelope.clone(), *delivery).await? {
-                Published::Routed => reached.insert(node.clone()),
-                Published::NoRoute => returned.insert(node.clone()),
-            };
-            delivery.remote = Remote::Nodes(reached.len());
+            if tried.done.contains(&node) || self.shared().unreachable.contains(&node) {
+                continue;
+            }
+            match self
+                .publish(&Topic::Node(node.clone()), envelope.clone())
+                .await
+            {
+                Ok(Published::NoRoute) => {
+                    returned.insert(node);
+                    continue;
+                }
+                Ok(Published::Routed) => tried.reached += 1,
+                // Not tried again: the message may have gone out.
+                Err(error) => drop(tried.error.get_or_insert(error)),
+            }
+            tried.done.insert(node);
         }
-        Ok(returned)
-    }
-
-    /// Takes an identity's sessions on nodes that are gone out of presence.
-    async fn take_out(
-        &self,
-        identity: &IdentityKey,
-        gone: &BTreeSet<NodeId>,
-    ) -> Result<(), PresenceError> {
-        let presence = &self.shared().presence;
-        let mut sessions = presence.sessions(identity).await?;
-        sessions.retain(|session| gone.contains(&session.node_id));
-        tracing::info!(
-            target: "realtime::presence", nodes = ?gone, sessions = sessions.len(),
-            "took sessions of nodes that are gone out of presence",
-        );
-        let keys: Vec<_> = sessions.iter().map(SessionInfo::key).collect();
-        presence.unregister(&keys).await
+        returned
     }
 
     pub(super) async fn publish(
         &self,
         topic: &Topic,
         envelope: Bytes,
-        delivery: Delivery,
-    ) -> Result<Published, DeliverError> {
-        self.shared()
-            .broker
-            .publish(topic, envelope)
-            .await
-            .map_err(|e| {
-                let context = "the broker did not take the message for other nodes";
-                DeliverError::new(DeliverErrorKind::Broker, context, delivery).with_source(e)
-            })
+    ) -> Result<Published, BrokerError> {
+        self.shared().broker.publish(topic, envelope).await
     }
+}
+
+/// What became of a message for several nodes.
+#[derive(Debug, Default)]
+struct Tried {
+    /// The nodes that took it, and those where that failed.
+    done: BTreeSet<NodeId>,
+    /// How many took it.
+    reached: usize,
+    /// The first failure.
+    error: Option<BrokerError>,
+}
+
+pub(super) fn not_taken(error: BrokerError, delivery: Delivery) -> DeliverError {
+    let context = "the broker did not take the message for other nodes";
+    DeliverError::new(DeliverErrorKind::Broker, context, delivery).with_source(error)
 }
 
 fn not_told(error: PresenceError, delivery: Delivery) -> DeliverError {

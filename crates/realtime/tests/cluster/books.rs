@@ -10,7 +10,7 @@ use std::{
 };
 
 use realtime::{Gateway, Json};
-use realtime_testkit::{client::Client, proxy::Proxy, wait::DEADLINE};
+use realtime_testkit::{client::Client, wait::DEADLINE};
 use realtime_websocket::Event;
 use tokio::task::JoinHandle;
 
@@ -238,12 +238,7 @@ pub(crate) async fn every_session_gets_every_message_once_and_in_order() {
 
 pub(crate) async fn with_faults_what_is_missing_was_reported() {
     let mut cluster = Cluster::start().await;
-    let proxy = Proxy::start(cluster.rabbitmq.port()).await;
-    let through = cluster.rabbitmq.url();
-    let through = through.replace(
-        &cluster.rabbitmq.port().to_string(),
-        &proxy.port().to_string(),
-    );
+    let (proxy, through) = cluster.behind_a_proxy().await;
     let queue = |builder: realtime::Builder| builder.queue_messages(100_000).queue_bytes(64 << 20);
     let mut nodes = vec![Node::start(&through, &cluster.redis.url(), queue).await];
     for _ in 1..NODES {

@@ -9,10 +9,11 @@ use realtime::{
 };
 use realtime_testkit::{
     client::ClientError,
+    proxy::Fault,
     wait::{DEADLINE, until},
 };
 
-use crate::nodes::{Cluster, key};
+use crate::nodes::{Cluster, Node, key};
 
 pub(crate) async fn one_node_id_is_for_one_node() {
     let cluster = Cluster::start().await;
@@ -106,6 +107,42 @@ pub(crate) async fn rabbitmq_goes_and_comes_back() {
     b.until_heard("up again", DEADLINE).await;
     assert!(a.gateway.health().is_good() && b.gateway.health().is_good());
     assert_eq!(a.gateway.stats().broker_outages, 1);
+    a.stop().await;
+    b.stop().await;
+}
+
+pub(crate) async fn a_node_that_lost_its_own_link_is_not_pruned() {
+    let cluster = Cluster::start().await;
+    let (proxy, through) = cluster.behind_a_proxy().await;
+    let (a, b) = (
+        cluster.node().await,
+        Node::start(&through, &cluster.redis.url(), |b| b).await,
+    );
+    let mut bob = b.join("bob").await;
+    let to_bob = async |n: u64| {
+        let sent = a.gateway.send_to_identity(&key("bob"), "n", Json(n)).await;
+        sent.map_err(|error| error.kind())
+    };
+    proxy.set(Fault::Refuse);
+    proxy.reset();
+    b.until_heard("the broker is down", DEADLINE).await;
+    // While the own link is young, others may be on their way back; then they are not.
+    until("the sender knows that bob can't be reached", async || {
+        to_bob(0).await == Err(DeliverErrorKind::NotOnline)
+    })
+    .await;
+    for _ in 0..20 {
+        assert_eq!(to_bob(0).await, Err(DeliverErrorKind::NotOnline));
+        assert!(a.gateway.is_online(&key("bob")).await.unwrap());
+    }
+    proxy.set(Fault::None);
+    b.until_heard("up again", DEADLINE).await;
+    until("bob is reached", async || {
+        assert!(a.gateway.is_online(&key("bob")).await.unwrap());
+        to_bob(1).await.is_ok()
+    })
+    .await;
+    while bob.recv_json().await.unwrap()["data"] != 1 {}
     a.stop().await;
     b.stop().await;
 }

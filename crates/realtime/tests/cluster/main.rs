@@ -44,6 +44,7 @@ fn main() {
         books::every_session_gets_every_message_once_and_in_order,
         books::with_faults_what_is_missing_was_reported,
         faults::a_message_of_a_later_version_is_refused_and_counted,
+        faults::a_node_that_lost_its_own_link_is_not_pruned,
         faults::one_node_id_is_for_one_node,
         faults::rabbitmq_goes_and_comes_back,
         faults::redis_comes_back_empty,

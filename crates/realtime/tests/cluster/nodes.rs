@@ -13,6 +13,7 @@ use realtime::{
 };
 use realtime_testkit::{
     client::{Client, Request},
+    proxy::Proxy,
     servers::{RabbitMq, Redis},
     wait::until,
 };
@@ -47,6 +48,14 @@ impl Cluster {
 
     pub(crate) async fn node(&self) -> Node {
         Node::start(&self.rabbitmq.url(), &self.redis.url(), |builder| builder).await
+    }
+
+    /// A proxy in front of the broker, and the broker's URL through it.
+    pub(crate) async fn behind_a_proxy(&self) -> (Proxy, String) {
+        let proxy = Proxy::start(self.rabbitmq.port()).await;
+        let [direct, through] = [self.rabbitmq.port(), proxy.port()].map(|p| p.to_string());
+        let url = self.rabbitmq.url().replace(&direct, &through);
+        (proxy, url)
     }
 
     pub(crate) async fn node_with(&self, with: impl FnOnce(Builder) -> Builder) -> Node {

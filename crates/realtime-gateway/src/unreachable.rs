@@ -1,0 +1,93 @@
+//! Nodes that a targeted message came back from, for as long as they are not tried again.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use realtime_core::NodeId;
+use tokio::time::Instant;
+
+/// For how long such a node gets no targeted message. It is short: the node may be back.
+const SKIPPED: Duration = Duration::from_secs(1);
+/// How many nodes are remembered. Any more are tried each time.
+const NODES: usize = 1_024;
+
+/// Which nodes can't be reached, as far as this node has seen. Nobody else is told: a node that
+/// merely lost its link stays in presence, and one that is dead leaves it by its leases.
+#[derive(Debug, Default)]
+pub(crate) struct Unreachable {
+    since: Mutex<HashMap<NodeId, Instant>>,
+    /// Whether there may be any, so that what is heard costs no lock.
+    any: AtomicBool,
+}
+
+impl Unreachable {
+    fn since(&self) -> MutexGuard<'_, HashMap<NodeId, Instant>> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A message to this node came back.
+    pub(crate) fn add(&self, node: NodeId) {
+        let mut since = self.since();
+        since.retain(|_, since| since.elapsed() < SKIPPED);
+        if since.len() < NODES {
+            since.insert(node, Instant::now());
+            self.any.store(true, Relaxed);
+        }
+    }
+
+    /// Whether a message to this node would come back.
+    pub(crate) fn contains(&self, node: &NodeId) -> bool {
+        let is_recent = |since: &Instant| since.elapsed() < SKIPPED;
+        self.any.load(Relaxed) && self.since().get(node).is_some_and(is_recent)
+    }
+
+    /// Something was heard of this node.
+    pub(crate) fn heard(&self, node: &NodeId) {
+        if !self.any.load(Relaxed) {
+            return;
+        }
+        let mut since = self.since();
+        since.remove(node);
+        since.retain(|_, since| since.elapsed() < SKIPPED);
+        self.any.store(!since.is_empty(), Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_is_tried_again_soon_and_at_once_when_it_is_heard() {
+        let (unreachable, a, b) = (Unreachable::default(), NodeId::random(), NodeId::random());
+        unreachable.add(a.clone());
+        unreachable.add(b.clone());
+        assert!(unreachable.contains(&a) && unreachable.contains(&b));
+        unreachable.heard(&a);
+        assert!(!unreachable.contains(&a) && unreachable.contains(&b));
+        advance(SKIPPED).await;
+        assert!(!unreachable.contains(&b));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bounded_number_of_nodes_is_remembered() {
+        let unreachable = Unreachable::default();
+        for _ in 0..2 * NODES {
+            unreachable.add(NodeId::random());
+        }
+        assert_eq!(unreachable.since().len(), NODES);
+        advance(SKIPPED).await;
+        let node = NodeId::random();
+        unreachable.add(node.clone());
+        assert!(unreachable.contains(&node));
+        assert_eq!(unreachable.since().len(), 1);
+    }
+}
