@@ -61,8 +61,6 @@ pub(crate) struct Shared {
     pub(crate) stop: CancellationToken,
     /// Ends the sessions that are still closing at the shutdown deadline.
     pub(crate) abort: CancellationToken,
-    /// Set before that.
-    pub(crate) aborting: AtomicBool,
     /// Somebody has called `start`, which has not failed so far.
     pub(crate) starting: AtomicBool,
     /// The broker is joined.
@@ -136,7 +134,6 @@ impl Shared {
             drain: CancellationToken::new(),
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
-            aborting: AtomicBool::new(false),
             starting: AtomicBool::new(false),
             started: AtomicBool::new(false),
             leasing: AtomicBool::new(false),
