@@ -24,8 +24,8 @@ use crate::{
     Config, ErrorContext, ErrorStage, Session, admission::Admission, budget::Budget,
     gateway::WeakGateway, health::Watched, hooks::Hooks, hub::Hub, lease::Leaving, log::Chain,
     middleware::MessageService, middleware::StackFactory, origin::OriginPolicy,
-    peer::TrustedProxies, router::RouteTable, router::RouterService, session::Times,
-    stats::Counters, unreachable::Unreachable,
+    peer::TrustedProxies, router::RouteTable, router::RouterService, session::QueueLimits,
+    session::Times, stats::Counters, unreachable::Unreachable,
 };
 
 /// How many error reports may be under way to the error hooks at once.
@@ -44,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) hub: Hub,
     pub(crate) admission: Admission,
+    pub(crate) queue_limits: Arc<QueueLimits>,
     pub(crate) queue_budget: Arc<Budget>,
     pub(crate) assembly_budget: Arc<Budget>,
     /// Held by whoever looks for the fullest queue.
@@ -124,6 +125,11 @@ impl Shared {
             hooks: Arc::new(hooks),
             hub: Hub::new(),
             admission: Admission::new(config.max_connections, config.max_authenticating),
+            queue_limits: Arc::new(QueueLimits {
+                messages: config.queue_messages,
+                bytes: config.queue_bytes,
+                policy: config.backpressure,
+            }),
             queue_budget: Arc::new(Budget::new(config.queue_budget)),
             assembly_budget: Arc::new(Budget::new(config.assembly_budget)),
             evicting: Mutex::new(()),

@@ -119,7 +119,7 @@ fn outbox_on(peer: &Peer, messages: usize, log: Arc<Log>) -> Outbox<Peer> {
         policy: Backpressure::Close,
     };
     let budget = Arc::new(Budget::new(usize::MAX));
-    Outbox::new(peer.clone(), limits, budget, log)
+    Outbox::new(peer.clone(), Arc::new(limits), budget, log)
 }
 
 /// What the session's task does: writes until the peer has got so much.

@@ -44,7 +44,7 @@ pub(crate) use heartbeat::Times;
 use latch::CloseLatch;
 pub(crate) use live::ASSEMBLY;
 use outbox::{Outbox, Refused, Taken};
-use queue::QueueLimits;
+pub(crate) use queue::QueueLimits;
 pub(crate) use run::{going_away, spawn};
 
 /// The seat of a session that has none: not yet, or no longer.
@@ -84,11 +84,6 @@ impl Session {
         remote_addr: Option<SocketAddr>,
         writer: Writer,
     ) -> Self {
-        let limits = QueueLimits {
-            messages: shared.config.queue_messages,
-            bytes: shared.config.queue_bytes,
-            policy: shared.config.backpressure,
-        };
         let shard = shared.hub.next_shard();
         let log = Arc::clone(shard.log());
         Self(Arc::new(Inner {
@@ -97,7 +92,12 @@ impl Session {
             remote_addr,
             connected_at: SystemTime::now(),
             latch: CloseLatch::default(),
-            outbox: Outbox::new(writer, limits, Arc::clone(&shared.queue_budget), log),
+            outbox: Outbox::new(
+                writer,
+                Arc::clone(&shared.queue_limits),
+                Arc::clone(&shared.queue_budget),
+                log,
+            ),
             shard,
             seat: AtomicUsize::new(NO_SEAT),
             alarm: Alarm::new(),
