@@ -52,7 +52,14 @@ pub(crate) struct Watched(Mutex<State>);
 #[derive(Debug)]
 struct State {
     link: Link,
+    /// Since when it is up, or isn't.
     since: Instant,
+}
+
+impl Link {
+    fn is_up(&self) -> bool {
+        *self == Self::Up
+    }
 }
 
 impl Watched {
@@ -67,11 +74,11 @@ impl Watched {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note, and returns how it was before and for how long.
+    /// Takes note, and returns how it was before, and for how long it was up or wasn't.
     pub(crate) fn turn(&self, link: Link) -> (Link, Duration) {
         let mut state = self.state();
         let lasted = state.since.elapsed();
-        if state.link != link {
+        if state.link.is_up() != link.is_up() {
             state.since = Instant::now();
         }
         (std::mem::replace(&mut state.link, link), lasted)
@@ -81,7 +88,7 @@ impl Watched {
         self.state().link.clone()
     }
 
-    /// How long it has been as it is.
+    /// How long it has been up, or hasn't.
     pub(crate) fn age(&self) -> Duration {
         self.state().since.elapsed()
     }
