@@ -84,6 +84,14 @@ impl Watched {
         (std::mem::replace(&mut state.link, link), lasted)
     }
 
+    /// It is up, if nothing else is known.
+    pub(crate) fn begin(&self) {
+        let mut state = self.state();
+        if state.link == Link::NotStarted {
+            (state.link, state.since) = (Link::Up, Instant::now());
+        }
+    }
+
     pub(crate) fn link(&self) -> Link {
         self.state().link.clone()
     }

@@ -2,6 +2,7 @@
 //! batches.
 
 use std::{
+    ops::Range,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::SeqCst},
     time::Duration,
 };
@@ -20,11 +21,8 @@ use crate::{ErrorStage, Session, health::Link, shared::Shared};
 
 /// How many sessions one call names.
 const BATCH: usize = 500;
-/// How long after a failure the leases are renewed again: once to twice this, and twice as long
-/// after each further failure.
-const RETRY: Duration = Duration::from_secs(1);
-/// How often that is doubled at the most.
-const MOST_DOUBLINGS: u32 = 3;
+/// How soon what failed is tried again while the store is up: first, and at the latest.
+const AGAIN: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(3);
 /// Over how long all leases are renewed when a link is back, so that nodes don't do it together.
 const SPREAD: Duration = Duration::from_secs(2);
 
@@ -110,7 +108,7 @@ async fn take_out(shared: Arc<Shared>, mut leaving: mpsc::Receiver<Goodbye>) {
 async fn renew(shared: Arc<Shared>, events: PresenceEvents) {
     let mut events = events.fuse();
     let ttl = shared.config.presence_ttl;
-    let (mut due, mut failures) = (ttl.map(next), 0);
+    let (mut due, mut pause) = (ttl.map(next), AGAIN.start);
     loop {
         let timer: OptionFuture<BoxFuture<'_, ()>> = due.map(|due| sleep_until(due).boxed()).into();
         let spread = tokio::select! {
@@ -121,6 +119,10 @@ async fn renew(shared: Arc<Shared>, events: PresenceEvents) {
                 false => continue,
             },
             () = shared.renew_now.notified() => SPREAD,
+            () = shared.register_later.notified() => {
+                due = sooner(&shared, due, pause);
+                continue;
+            }
             Some(()) = timer => Duration::ZERO,
         };
         let renewed = tokio::select! {
@@ -128,16 +130,26 @@ async fn renew(shared: Arc<Shared>, events: PresenceEvents) {
             () = shared.stop.cancelled() => return,
             renewed = renew_all(&shared, ttl, spread) => renewed,
         };
+        due = ttl.map(next);
         if renewed {
-            (due, failures) = (ttl.map(next), 0);
+            pause = AGAIN.start;
         } else {
-            // A hiccup that is too short to count as an outage must not hide anybody until the
-            // leases are due again, nor for ever where there are none.
-            let soon = Instant::now() + RETRY.mul_f64(1.0 + fastrand::f64()) * (1 << failures);
-            failures = (failures + 1).min(MOST_DOUBLINGS);
-            due = Some(ttl.map_or(soon, |ttl| soon.min(next(ttl))));
+            due = sooner(&shared, due, pause);
+            pause = AGAIN.end.min(pause * 2);
         }
     }
+}
+
+/// The next renewal, brought forward after a failure: a hiccup that is too short to count as an
+/// outage must not hide anybody until the leases are due again, nor for ever where there are none.
+///
+/// A store that is down is not asked. All leases are renewed when it is back.
+fn sooner(shared: &Shared, due: Option<Instant>, pause: Duration) -> Option<Instant> {
+    if let Link::Down { .. } = shared.presence_link.link() {
+        return due;
+    }
+    let again = Instant::now() + pause.mul_f64(0.9 + fastrand::f64() / 5.0);
+    Some(due.map_or(again, |due| due.min(again)))
 }
 
 /// A third of the lease from now, and a tenth at random, so that nodes don't renew together.

@@ -25,8 +25,8 @@ pub(super) async fn connect(shared: &Shared, live: &mut Live) -> bool {
             return false;
         }
         shared.report(ErrorStage::Presence, error, Some(session.clone()));
-        // It is registered with the next renewal, which is now.
-        shared.renew_now.notify_one();
+        // It is registered with the next renewal, which comes soon.
+        shared.register_later.notify_one();
     }
     for (ran, hook) in shared.hooks.connect.iter().enumerate() {
         if session.is_closed() {
