@@ -129,7 +129,7 @@ impl Receiver<'_> {
     }
 
     fn invalid(&self, cause: String) {
-        self.events.send(BrokerEvent::InvalidMessage { cause });
+        self.events.send(BrokerEvent::InvalidMessage { cause, count: 1 });
     }
 }
 

@@ -4,6 +4,7 @@ mod any;
 mod memory;
 
 use std::{
+    collections::VecDeque,
     fmt,
     net::SocketAddr,
     pin::Pin,
@@ -14,7 +15,11 @@ use std::{
 use futures::{Stream, StreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 
-use crate::{IdentityKey, NodeId, SessionId, error::operation_error};
+use crate::{
+    IdentityKey, NodeId, SessionId,
+    error::operation_error,
+    events::{Event, push_change},
+};
 
 pub use any::AnyPresence;
 pub use memory::MemoryPresence;
@@ -101,7 +106,7 @@ pub trait Presence: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - Every caller gets a stream of its own.
-    /// - A stream that isn't read loses its oldest events, never memory.
+    /// - A stream that isn't read loses its oldest events, never the last, and never memory.
     /// - The stream ends after [`close`](Self::close).
     fn events(&self) -> PresenceEvents;
 
@@ -210,6 +215,13 @@ pub enum PresenceEvent {
     },
     /// The store can be reached again; it may have lost everything.
     Up,
+}
+
+/// While a listener doesn't read, the last 63 at least are kept.
+impl Event for PresenceEvent {
+    fn wait_in(self, waiting: &mut VecDeque<Self>) {
+        push_change(self, waiting, |_| true);
+    }
 }
 
 /// A stream of [`PresenceEvent`]s.
