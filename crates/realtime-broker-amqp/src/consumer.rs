@@ -129,7 +129,8 @@ impl Receiver<'_> {
     }
 
     fn invalid(&self, cause: String) {
-        self.events.send(BrokerEvent::InvalidMessage { cause, count: 1 });
+        self.events
+            .send(BrokerEvent::InvalidMessage { cause, count: 1 });
     }
 }
 

@@ -165,8 +165,7 @@ async fn connect(shared: &Shared, live: &mut Live) -> bool {
             return false;
         }
         shared.report(ErrorStage::Presence, error, Some(session.clone()));
-        // It is registered with the next renewal, which is now.
-        shared.renew_now.notify_one();
+        lease::register_later(shared);
     }
     for (ran, hook) in shared.hooks.connect.iter().enumerate() {
         if session.is_closed() {

@@ -45,6 +45,8 @@ fn main() {
         books::with_faults_what_is_missing_was_reported,
         faults::a_message_of_a_later_version_is_refused_and_counted,
         faults::a_node_that_lost_its_own_link_is_not_pruned,
+        faults::a_renewal_that_fails_is_soon_repeated,
+        faults::a_session_that_could_not_be_registered_is_soon,
         faults::one_node_id_is_for_one_node,
         faults::rabbitmq_goes_and_comes_back,
         faults::redis_comes_back_empty,
