@@ -40,7 +40,8 @@ fn main() {
         return killed::be_a_node(&cluster);
     }
     let tests = tests![
-        books::a_message_dropped_or_doubled_is_found,
+        books::one_message_dropped_and_one_doubled_are_found,
+        books::the_checker_finds_what_is_wrong,
         books::every_session_gets_every_message_once_and_in_order,
         books::with_faults_what_is_missing_was_reported,
         faults::a_message_of_a_later_version_is_refused_and_counted,
