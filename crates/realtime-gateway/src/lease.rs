@@ -3,6 +3,7 @@
 
 use std::{
     ops::Range,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::SeqCst},
     time::Duration,
 };
@@ -21,7 +22,7 @@ use crate::{ErrorStage, Session, health::Link, shared::Shared};
 
 /// How many sessions one call names.
 const BATCH: usize = 500;
-/// How soon what failed is tried again while the store is up: first, and at the latest.
+/// How soon after a failure all leases are renewed again: at first, and at the latest.
 const AGAIN: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(3);
 /// Over how long all leases are renewed when a link is back, so that nodes don't do it together.
 const SPREAD: Duration = Duration::from_secs(2);
@@ -105,51 +106,70 @@ async fn take_out(shared: Arc<Shared>, mut leaving: mpsc::Receiver<Goodbye>) {
     }
 }
 
+/// Says that a session could not be registered. It is with the next renewal, which comes soon.
+pub(crate) fn register_later(shared: &Shared) {
+    shared.register_later.notify_one();
+}
+
 async fn renew(shared: Arc<Shared>, events: PresenceEvents) {
     let mut events = events.fuse();
     let ttl = shared.config.presence_ttl;
-    let (mut due, mut pause) = (ttl.map(next), AGAIN.start);
+    let mut due = ttl.map(next);
+    // A hiccup that is too short to count as an outage must not hide anybody until the leases are
+    // due, nor for ever where there are none.
+    let (mut again, mut pause) = (None, AGAIN.start);
+    let mut is_back = false;
     loop {
-        let timer: OptionFuture<BoxFuture<'_, ()>> = due.map(|due| sleep_until(due).boxed()).into();
+        let timer: OptionFuture<BoxFuture<'_, ()>> = [due, again]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|at| sleep_until(at).boxed())
+            .into();
         let spread = tokio::select! {
             biased;
             () = shared.stop.cancelled() => return,
-            Some(event) = events.next() => match heard(&shared, event) {
-                true => SPREAD,
-                false => continue,
-            },
+            () = std::future::ready(()), if is_back => SPREAD,
+            Some(event) = events.next() => {
+                is_back = heard(&shared, event);
+                continue;
+            }
             () = shared.renew_now.notified() => SPREAD,
             () = shared.register_later.notified() => {
-                due = sooner(&shared, due, pause);
+                again = again.or_else(|| Some(soon(pause)));
                 continue;
             }
             Some(()) = timer => Duration::ZERO,
         };
-        let renewed = tokio::select! {
-            biased;
-            () = shared.stop.cancelled() => return,
-            renewed = renew_all(&shared, ttl, spread) => renewed,
+        // A store that is down is asked only when leases are due, since a part of it may work. All
+        // of them are renewed when it is back.
+        let is_due = due.is_some_and(|due| due <= Instant::now());
+        if !is_due && matches!(shared.presence_link.link(), Link::Down { .. }) {
+            again = None;
+            continue;
+        }
+        is_back = false;
+        let mut renewal = pin!(renew_all(&shared, ttl, spread));
+        let renewed = loop {
+            tokio::select! {
+                biased;
+                () = shared.stop.cancelled() => return,
+                Some(event) = events.next() => is_back = heard(&shared, event),
+                renewed = &mut renewal => break renewed,
+            }
         };
         due = ttl.map(next);
-        if renewed {
-            pause = AGAIN.start;
+        (again, pause) = if renewed {
+            (None, AGAIN.start)
         } else {
-            due = sooner(&shared, due, pause);
-            pause = AGAIN.end.min(pause * 2);
-        }
+            (Some(soon(pause)), AGAIN.end.min(pause * 2))
+        };
     }
 }
 
-/// The next renewal, brought forward after a failure: a hiccup that is too short to count as an
-/// outage must not hide anybody until the leases are due again, nor for ever where there are none.
-///
-/// A store that is down is not asked. All leases are renewed when it is back.
-fn sooner(shared: &Shared, due: Option<Instant>, pause: Duration) -> Option<Instant> {
-    if let Link::Down { .. } = shared.presence_link.link() {
-        return due;
-    }
-    let again = Instant::now() + pause.mul_f64(0.9 + fastrand::f64() / 5.0);
-    Some(due.map_or(again, |due| due.min(again)))
+/// This long from now, and a tenth at random, so that nodes don't try together.
+fn soon(pause: Duration) -> Instant {
+    Instant::now() + pause.mul_f64(0.9 + fastrand::f64() / 5.0)
 }
 
 /// A third of the lease from now, and a tenth at random, so that nodes don't renew together.
