@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{
     AtomicBool, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
 use tokio::sync::Notify;
@@ -28,6 +28,8 @@ pub(crate) struct Beacons {
     back: AtomicU64,
     /// The consumer waits for the gateway to take a message: it is not the link that is slow.
     stalled: AtomicBool,
+    /// Something was delivered: what is missing may stand behind more of it.
+    delivered: AtomicBool,
 }
 
 impl Beacons {
@@ -45,10 +47,17 @@ impl Beacons {
         self.stalled.store(stalled, Release);
     }
 
-    /// Whether so many are missing that the link is down.
+    pub(crate) fn delivered(&self) {
+        self.delivered.store(true, Release);
+    }
+
+    /// Whether so many are missing that the link is down. Asked before each one: a time in which
+    /// anything was delivered doesn't count.
     pub(crate) fn are_missing(&self) -> bool {
-        let missing = self.out.load(Relaxed) - self.back.load(Acquire);
-        missing >= MISSING && !self.stalled.load(Acquire)
+        if self.delivered.swap(false, AcqRel) || self.stalled.load(Acquire) {
+            self.returned();
+        }
+        self.out.load(Relaxed) - self.back.load(Acquire) >= MISSING
     }
 }
 
@@ -66,7 +75,24 @@ mod tests {
         beacons.set_stalled(true);
         assert!(!beacons.are_missing());
         beacons.set_stalled(false);
+        assert!(!beacons.are_missing());
+        beacons.sent();
+        beacons.sent();
         beacons.returned();
         assert!(!beacons.are_missing());
+    }
+
+    #[test]
+    fn a_backlog_is_no_reason_to_give_a_link_up() {
+        let beacons = Beacons::default();
+        for _ in 0..10 {
+            beacons.sent();
+            beacons.delivered();
+            assert!(!beacons.are_missing());
+        }
+        beacons.sent();
+        assert!(!beacons.are_missing());
+        beacons.sent();
+        assert!(beacons.are_missing(), "nothing comes any more");
     }
 }

@@ -96,19 +96,21 @@ impl Receiver<'_> {
     }
 
     async fn take(&mut self, delivery: Delivery) {
-        let size = delivery.data.len();
-        if size == 0 && delivery.routing_key != topology::routing_key(&Topic::All) {
+        self.beacons.delivered();
+        if delivery.data.is_empty() && delivery.routing_key != topology::routing_key(&Topic::All) {
             // Somebody finds out whether this node is there.
             return;
-        }
-        if size > self.config.max_message + 1_024 {
-            let limit = self.config.max_message;
-            return self.invalid(format!("expected at most {limit} bytes; got {size}"));
         }
         match self
             .incoming
             .receive(Bytes::from(delivery.data), self.events)
         {
+            Next::Deliver(message) if message.data.len() > self.config.max_message => {
+                let (limit, size) = (self.config.max_message, message.data.len());
+                let cause = format!("expected at most {limit} bytes; got {size}");
+                self.events
+                    .send(BrokerEvent::InvalidMessage { cause, messages: 1 });
+            }
             Next::Deliver(message) => {
                 self.beacons.set_stalled(true);
                 // It fails only when the subscription is dropped, which ends this link.
@@ -126,11 +128,6 @@ impl Receiver<'_> {
             }
             _ => {}
         }
-    }
-
-    fn invalid(&self, cause: String) {
-        self.events
-            .send(BrokerEvent::InvalidMessage { cause, count: 1 });
     }
 }
 

@@ -40,6 +40,7 @@ mod publisher;
 mod state;
 mod supervisor;
 mod topology;
+mod wire;
 
 pub use broker::AmqpBroker;
 pub use config::{AmqpConfig, AmqpConfigBuilder};

@@ -3,10 +3,13 @@
 //! Two, since RabbitMQ blocks a connection that publishes when it runs short of memory: the other
 //! one goes on consuming.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, pin::pin, time::Duration};
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
+use futures::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, Event,
     PublisherConfirm,
@@ -19,15 +22,16 @@ use realtime_core::broker::{
     BrokerError, BrokerErrorKind, NodeInfo, Topic,
     stream::{ANSWER_TIMEOUT, Incoming, Outgoing, Received},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     AmqpConfig,
-    error::{refused, too_slow, unavailable},
+    error::{self, refused, too_slow, unavailable},
     probe, topology,
+    wire::Wires,
 };
 
-/// How long it may take to set everything up.
+/// How long it may take to connect, and then to join.
 const OPEN: Duration = Duration::from_secs(5);
 /// How long a connection may take to say goodbye.
 const CLOSE: Duration = Duration::from_secs(1);
@@ -41,6 +45,10 @@ pub(crate) struct Link {
     /// What came while the link was set up.
     pub(crate) early: VecDeque<Delivery>,
     connections: [Connection; 2],
+    /// What happens to the connections. One for each: the library tells each event only once.
+    told: BoxStream<'static, Notice>,
+    /// Dropped last: what said goodbye has ended by then.
+    _wires: Wires,
 }
 
 /// What a link tells of itself.
@@ -52,27 +60,42 @@ pub(crate) enum Notice {
     Broken(String),
 }
 
+/// What to do about what only time heals.
+pub(crate) enum Patience<'t> {
+    /// The node starts: fail, and say why.
+    Start,
+    /// The link is made anew: wait, and tell.
+    Again(&'t (dyn Fn(Notice) + Send + Sync)),
+}
+
 impl Link {
     /// Connects, joins under the node's name, and sees a beacon of its own come back.
     pub(crate) async fn open(
         config: &AmqpConfig,
         url: &AMQPUri,
         outgoing: &Outgoing,
+        patience: &Patience<'_>,
     ) -> Result<Self, BrokerError> {
         probe::answers(url).await?;
-        let opened = timeout(OPEN, Self::join(config, url, outgoing)).await;
-        opened.unwrap_or_else(|_| Err(too_slow("joining", OPEN)))
+        let node = outgoing.node();
+        let queue = topology::new_queue(config, node);
+        let connected = timeout(OPEN, Self::connect(config, url, node, &queue)).await;
+        let mut link = connected.unwrap_or_else(|_| Err(too_slow("connecting", OPEN)))?;
+        link.introduce(config, outgoing, &queue, patience).await?;
+        Ok(link)
     }
 
-    async fn join(
+    /// Everything that can be done without publishing.
+    async fn connect(
         config: &AmqpConfig,
         url: &AMQPUri,
-        outgoing: &Outgoing,
+        node: &NodeInfo,
+        queue: &ShortString,
     ) -> Result<Self, BrokerError> {
-        let node = outgoing.node();
+        let wires = Wires::default();
         let (consuming, publishing) = futures::try_join!(
-            connect(config, url, node, "consume"),
-            connect(config, url, node, "publish"),
+            connect(&wires, config, url, node, "consume"),
+            connect(&wires, config, url, node, "publish"),
         )?;
         let consume = open_channel(&consuming).await?;
         let publish = open_channel(&publishing).await?;
@@ -81,45 +104,96 @@ impl Link {
             on.await.map_err(|e| refused("switching confirms on", e))?;
         }
         topology::declare_exchange(&publish, config).await?;
-        let queue = topology::new_queue(config, node);
-        let deliveries = topology::consume(&consume, config, &queue).await?;
-        topology::bind(&consume, config, &queue, &Topic::All).await?;
-        let mut link = Self {
+        let deliveries = topology::consume(&consume, config, queue).await?;
+        topology::bind(&consume, config, queue, &Topic::All).await?;
+        Ok(Self {
             publish,
             consume,
             deliveries,
             early: VecDeque::new(),
+            told: stream::select(told_by(&publishing), told_by(&consuming)).boxed(),
             connections: [publishing, consuming],
+            _wires: wires,
+        })
+    }
+
+    /// Takes the node's name, and sees that what it publishes arrives. RabbitMQ may be short of
+    /// memory and take nothing: it says so with the first publication.
+    async fn introduce(
+        &mut self,
+        config: &AmqpConfig,
+        outgoing: &Outgoing,
+        queue: &ShortString,
+        patience: &Patience<'_>,
+    ) -> Result<(), BrokerError> {
+        let mut told = std::mem::replace(&mut self.told, stream::empty().boxed());
+        let own = Topic::Node(outgoing.node().id.clone());
+        let mut limit = match patience {
+            Patience::Start => OPEN + leftover(config),
+            Patience::Again(_) => OPEN,
         };
-        link.ask_for_a_double(config, outgoing).await?;
-        let own = Topic::Node(node.id.clone());
-        topology::bind(&link.consume, config, &queue, &own).await?;
-        link.loop_back(config, outgoing).await?;
-        Ok(link)
+        let mut blocked = false;
+        let joined = async {
+            let mut work = pin!(async {
+                self.ask_for_a_double(config, outgoing, patience).await?;
+                topology::bind(&self.consume, config, queue, &own).await?;
+                self.loop_back(config, outgoing).await
+            });
+            loop {
+                tokio::select! {
+                    biased;
+                    done = &mut work => return done,
+                    Some(notice) = told.next() => match (notice, patience) {
+                        (Notice::Broken(cause), _) => return Err(unavailable(cause)),
+                        (Notice::Blocked, Patience::Start) => return Err(error::blocked()),
+                        (Notice::Blocked, Patience::Again(tell)) => {
+                            blocked = true;
+                            tell(Notice::Blocked);
+                        }
+                        (Notice::Unblocked, _) => (blocked, limit) = (false, OPEN),
+                    },
+                    () = sleep(limit), if !blocked => return Err(too_slow("joining", limit)),
+                }
+            }
+        };
+        joined.await?;
+        self.told = told;
+        Ok(())
     }
 
     /// Fails when another node is alive under this node's id.
+    ///
+    /// Where nobody has the name, the question comes back. A queue that takes it may be a leftover,
+    /// which nobody answers for and which RabbitMQ gives up after a while; or its node has so much
+    /// to read that the question has to wait.
     async fn ask_for_a_double(
         &mut self,
         config: &AmqpConfig,
         outgoing: &Outgoing,
+        patience: &Patience<'_>,
     ) -> Result<(), BrokerError> {
         let node = outgoing.node();
         let own = Topic::Node(node.id.clone());
-        let question = outgoing.question();
-        let asked = self.publish(config, node, &own, &question).await?;
-        let asked = asked.outcome().await;
-        if asked.map_err(|e| refused("asking for a double", e))? == Outcome::Returned {
-            // Nobody has the name.
-            return Ok(());
-        }
-        let answered = self.early_until(config, node, |received| {
-            matches!(received, Received::DuplicateNode { .. }).then_some(())
-        });
-        match timeout(ANSWER_TIMEOUT, answered).await {
-            Ok(answered) => answered.and_then(|()| Err(double(node))),
-            // A leftover of a node that is gone, which nobody answers for.
-            Err(_) => Ok(()),
+        let asked_first = Instant::now();
+        loop {
+            let question = outgoing.question();
+            let asked = put(&self.publish, config, node, &own, &question).await?;
+            let asked = asked.outcome().await;
+            if asked.map_err(|e| refused("asking for a double", e))? == Outcome::Returned {
+                return Ok(());
+            }
+            let answered = self.early_until(config, node, |received| {
+                matches!(received, Received::DuplicateNode { .. }).then_some(())
+            });
+            match timeout(ANSWER_TIMEOUT, answered).await {
+                Ok(answered) => return answered.and_then(|()| Err(double(node))),
+                // Most likely this node's own leftover. Without confirms nothing comes back.
+                Err(_) if matches!(patience, Patience::Again(_)) || !config.confirms => {
+                    return Ok(());
+                }
+                Err(_) if asked_first.elapsed() > leftover(config) => return Err(double(node)),
+                Err(_) => {}
+            }
         }
     }
 
@@ -131,7 +205,8 @@ impl Link {
     ) -> Result<(), BrokerError> {
         let node = outgoing.node();
         let beacon = outgoing.beacon();
-        let _confirmed_by_its_return = self.publish(config, node, &Topic::All, &beacon).await?;
+        let _confirmed_by_its_return =
+            put(&self.publish, config, node, &Topic::All, &beacon).await?;
         let back = self.early_until(config, node, |received| match received {
             Received::OwnBeacon => Some(Ok(())),
             Received::DuplicateNode { .. } => Some(Err(double(node))),
@@ -170,34 +245,10 @@ impl Link {
         }
     }
 
-    async fn publish(
-        &self,
-        config: &AmqpConfig,
-        node: &NodeInfo,
-        topic: &Topic,
-        data: &[u8],
-    ) -> Result<Receipt, BrokerError> {
-        let published = publish(&self.publish, config, node, topic, data).await;
-        published.map_err(|e| refused("publishing", e))
-    }
-
-    /// What happens to the connections from now on, and whether they are what they say.
-    pub(crate) fn notices(&self) -> impl Stream<Item = Notice> + Send + use<> {
+    /// What happens to the connections from now on, and whether they are what they say. Once.
+    pub(crate) fn notices(&mut self) -> impl Stream<Item = Notice> + Send + use<> {
+        let told = std::mem::replace(&mut self.told, stream::empty().boxed());
         let [publishing, consuming] = &self.connections;
-        let blocked = publishing
-            .events_listener()
-            .filter_map(async |event| match event {
-                Event::ConnectionBlocked(_) => Some(Notice::Blocked),
-                Event::ConnectionUnblocked => Some(Notice::Unblocked),
-                Event::Error(error) => Some(Notice::Broken(error.to_string())),
-                _ => None,
-            });
-        let broken = consuming
-            .events_listener()
-            .filter_map(async |event| match event {
-                Event::Error(error) => Some(Notice::Broken(error.to_string())),
-                _ => None,
-            });
         let connections = [publishing.status().clone(), consuming.status().clone()];
         let channels = [self.publish.status().clone(), self.consume.status().clone()];
         let ticks = stream::unfold((), |()| async {
@@ -210,10 +261,7 @@ impl Link {
             let broken = "a connection or channel is not connected any more";
             std::future::ready((!whole).then(|| Notice::Broken(broken.to_owned())))
         });
-        stream::select(
-            stream::select(blocked.boxed(), broken.boxed()),
-            checked.boxed(),
-        )
+        stream::select(told, checked.boxed())
     }
 
     /// Says goodbye, with a bound: a server that doesn't answer is left alone.
@@ -226,6 +274,24 @@ impl Link {
     }
 }
 
+fn told_by(connection: &Connection) -> BoxStream<'static, Notice> {
+    let notice = |event| match event {
+        Event::ConnectionBlocked(_) => Some(Notice::Blocked),
+        Event::ConnectionUnblocked => Some(Notice::Unblocked),
+        Event::Error(error) => Some(Notice::Broken(error.to_string())),
+        _ => None,
+    };
+    let events = connection.events_listener();
+    let notices = events.filter_map(move |event| std::future::ready(notice(event)));
+    notices.boxed()
+}
+
+/// For how long RabbitMQ may keep the queue of a node whose connection was cut. It gives a
+/// connection up after two to three heartbeats.
+fn leftover(config: &AmqpConfig) -> Duration {
+    4 * config.heartbeat
+}
+
 fn double(node: &NodeInfo) -> BrokerError {
     let context = format!(
         "another node is alive under the id {}; give each node an id of its own",
@@ -235,6 +301,7 @@ fn double(node: &NodeInfo) -> BrokerError {
 }
 
 async fn connect(
+    wires: &Wires,
     config: &AmqpConfig,
     url: &AMQPUri,
     node: &NodeInfo,
@@ -242,19 +309,26 @@ async fn connect(
 ) -> Result<Connection, BrokerError> {
     let mut url = url.clone();
     url.query.heartbeat = Some(u16::try_from(config.heartbeat.as_secs()).unwrap_or(60));
-    url.query.connection_timeout = Some(3_000);
     let name = format!("realtime {} {} {role}", config.namespace, node.id);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let runtime = lapin::runtime::default_runtime().map_err(|e| refused("connecting", e))?;
-    let connected =
-        Connection::connect_uri_with_config(url, properties, config.tls.clone(), runtime);
-    let connected = connected.await;
+    let connected = wires.connect(url, config.tls.clone(), properties).await;
     connected.map_err(|e| refused("connecting", e))
 }
 
 async fn open_channel(connection: &Connection) -> Result<Channel, BrokerError> {
     let channel = connection.create_channel().await;
     channel.map_err(|e| refused("opening a channel", e))
+}
+
+async fn put(
+    channel: &Channel,
+    config: &AmqpConfig,
+    node: &NodeInfo,
+    topic: &Topic,
+    data: &[u8],
+) -> Result<Receipt, BrokerError> {
+    let published = publish(channel, config, node, topic, data).await;
+    published.map_err(|e| refused("publishing", e))
 }
 
 /// What RabbitMQ is to confirm of one publication.

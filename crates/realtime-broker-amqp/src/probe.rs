@@ -1,8 +1,8 @@
 //! Is there a RabbitMQ that answers?
 //!
 //! A server that was stopped, or that a partition has cut off, still takes TCP connections or
-//! leaves them hanging, and each attempt of the client library would leave a thread behind. So a
-//! plain socket goes first.
+//! leaves them hanging, and an attempt of the client library takes two threads. So a plain socket
+//! goes first.
 
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ pub(crate) async fn answers(url: &AMQPUri) -> Result<(), BrokerError> {
     let asked = timeout(LIMIT, async {
         let at = (url.authority.host.as_str(), url.authority.port);
         let mut stream = TcpStream::connect(at).await?;
-        // Over TLS the first word would be a handshake's; that the port is open must do.
+        // Over TLS the first word would be a handshake's, which comes soon enough and has its
+        // bound.
         if url.scheme == AMQPScheme::AMQP {
             stream.write_all(HELLO).await?;
             stream.read_u8().await?;

@@ -1,6 +1,6 @@
 //! Keeps a link up: runs it until its first fault, then makes a new one, without end.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{error::Error, pin::pin, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use realtime_core::{
@@ -16,8 +16,8 @@ use crate::{
     AmqpConfig,
     beacon::{Asked, Beacons},
     consumer::Receiver,
-    error::unavailable,
-    link::{Link, Notice},
+    error::{blocked, unavailable},
+    link::{Link, Notice, Patience},
     publisher::{Publisher, Request},
     state::State,
 };
@@ -56,7 +56,7 @@ impl Supervisor {
     async fn open(&mut self) -> Result<Link, BrokerError> {
         let url = &self.config.urls[self.attempts % self.config.urls.len()];
         self.attempts += 1;
-        Link::open(&self.config, url, &self.outgoing).await
+        Link::open(&self.config, url, &self.outgoing, &Patience::Start).await
     }
 
     /// Runs until it is told to stop.
@@ -93,13 +93,25 @@ impl Supervisor {
             return link;
         }
         let mut longest = BACKOFF.0;
+        let mut known = String::new();
         loop {
             let pause = longest.mul_f64(fastrand::f64());
             self.refuse_for(tokio::time::sleep(pause)).await;
             match self.open_and_refuse().await {
                 Ok(link) => return link,
                 Err(error) => {
-                    tracing::debug!(target: "realtime::broker", %error, "no link to RabbitMQ yet");
+                    let cause = with_sources(&error);
+                    if known != cause {
+                        // Once for each: whoever looks sees what is wrong now, a password, say.
+                        tracing::warn!(target: "realtime::broker", cause, "no link to RabbitMQ yet");
+                        self.turn(
+                            State::Down,
+                            BrokerEvent::Down {
+                                cause: cause.clone(),
+                            },
+                        );
+                        known = cause;
+                    }
                 }
             }
             longest = (longest * 2).min(BACKOFF.1);
@@ -110,11 +122,14 @@ impl Supervisor {
         let urls = &self.config.urls;
         let url = &urls[self.attempts % urls.len()];
         self.attempts += 1;
-        let mut opening = pin!(Link::open(&self.config, url, &self.outgoing));
+        let (state, events) = (&self.state, &self.events);
+        let tell = |notice| drop(told(notice, state, events));
+        let patience = Patience::Again(&tell);
+        let mut opening = pin!(Link::open(&self.config, url, &self.outgoing, &patience));
         loop {
             tokio::select! {
                 opened = &mut opening => return opened,
-                Some(request) = self.requests.recv() => refuse(request),
+                Some(request) = self.requests.recv() => refuse(request, state),
             }
         }
     }
@@ -125,14 +140,14 @@ impl Supervisor {
         loop {
             tokio::select! {
                 () = &mut done => return,
-                Some(request) = self.requests.recv() => refuse(request),
+                Some(request) = self.requests.recv() => refuse(request, &self.state),
             }
         }
     }
 
     fn refuse_what_waits(&mut self) {
         while let Ok(request) = self.requests.try_recv() {
-            refuse(request);
+            refuse(request, &self.state);
         }
     }
 
@@ -160,13 +175,9 @@ impl Supervisor {
         let (state, events) = (&self.state, &self.events);
         let watch = async {
             while let Some(notice) = notices.next().await {
-                let (next, event) = match notice {
-                    Notice::Blocked => (State::Blocked, BrokerEvent::Blocked),
-                    Notice::Unblocked => (State::Up, BrokerEvent::Unblocked),
-                    Notice::Broken(cause) => return cause,
-                };
-                change(state, next);
-                events.send(event);
+                if let Some(cause) = told(notice, state, events) {
+                    return cause;
+                }
             }
             "the connections ended".to_owned()
         };
@@ -188,6 +199,32 @@ impl Supervisor {
     }
 }
 
+fn with_sources(error: &dyn Error) -> String {
+    let mut told = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        told = format!("{told}: {source}");
+        next = source.source();
+    }
+    told
+}
+
+/// Tells of a notice. Returns the cause, if the link is broken.
+fn told(
+    notice: Notice,
+    state: &watch::Sender<State>,
+    events: &Events<BrokerEvent>,
+) -> Option<String> {
+    let (next, event) = match notice {
+        Notice::Blocked => (State::Blocked, BrokerEvent::Blocked),
+        Notice::Unblocked => (State::Up, BrokerEvent::Unblocked),
+        Notice::Broken(cause) => return Some(cause),
+    };
+    change(state, next);
+    events.send(event);
+    None
+}
+
 /// Whatever happens to the link, a closed broker stays closed.
 fn change(state: &watch::Sender<State>, next: State) {
     state.send_if_modified(|state| {
@@ -199,7 +236,11 @@ fn change(state: &watch::Sender<State>, next: State) {
     });
 }
 
-fn refuse(request: Request) {
-    let down = unavailable("the link to RabbitMQ is down");
-    let _nobody_waits = request.outcome.send(Err(down));
+/// While there is no link.
+fn refuse(request: Request, state: &watch::Sender<State>) {
+    let error = match *state.borrow() {
+        State::Blocked => blocked(),
+        _ => unavailable("the link to RabbitMQ is down"),
+    };
+    let _nobody_waits = request.outcome.send(Err(error));
 }

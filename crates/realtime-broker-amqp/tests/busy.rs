@@ -9,6 +9,7 @@
 use std::{
     io::{self, Write},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,9 +17,13 @@ use futures::StreamExt;
 use realtime_broker_amqp::{AmqpBroker, AmqpConfig};
 use realtime_core::{
     Incarnation, NodeId,
-    broker::{Broker, NodeInfo, Published, Subscription, Topic},
+    broker::{Broker, BrokerErrorKind, NodeInfo, Published, Subscription, Topic},
 };
-use realtime_testkit::{servers::RabbitMq, wait::within};
+use realtime_testkit::{
+    proxy::{Fault, Proxy},
+    servers::RabbitMq,
+    wait::within,
+};
 
 /// A broker, the topic of its node, and what it receives.
 async fn join(url: &str, prefetch: u16) -> (Arc<AmqpBroker>, Topic, Subscription) {
@@ -46,6 +51,49 @@ async fn a_node_joins_though_others_talk_all_the_time_and_little_is_sent_ahead()
         assert_eq!(heard.data, "talk");
     }
     talk.abort();
+}
+
+/// Starts a node under an id, with short heartbeats.
+async fn start(url: &str, id: &NodeId) -> Result<(AmqpBroker, Subscription), BrokerErrorKind> {
+    let config = AmqpConfig::builder(url).namespace("busy");
+    let config = config.heartbeat(Duration::from_secs(1));
+    let broker = AmqpBroker::new(config.build().unwrap());
+    let node = NodeInfo::new(id.clone(), Incarnation::random());
+    let topics = [Topic::All, Topic::Node(id.clone())];
+    let joined = within("an answer", broker.subscribe(node, &topics)).await;
+    let inbox = joined.map_err(|error| error.kind())?;
+    Ok((broker, inbox))
+}
+
+#[tokio::test]
+async fn a_node_that_lags_behind_keeps_its_name() {
+    let server = RabbitMq::start().await.unwrap();
+    let id = NodeId::random();
+    let lagging = start(&server.url(), &id).await.unwrap();
+    let (talker, _own, _inbox) = join(&server.url(), 512).await;
+    // More than it is sent ahead: a question has to wait behind the rest.
+    for _ in 0..3_000 {
+        let said = talker.publish(&Topic::All, Bytes::from_static(b"talk"));
+        assert_eq!(said.await.unwrap(), Published::Routed);
+    }
+    let double = start(&server.url(), &id).await;
+    assert_eq!(double.err(), Some(BrokerErrorKind::DuplicateNode));
+    drop(lagging);
+    assert!(start(&server.url(), &id).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_node_that_was_cut_off_can_be_started_elsewhere() {
+    let server = RabbitMq::start().await.unwrap();
+    let proxy = Proxy::start(server.port()).await;
+    let (direct, through) = (server.port().to_string(), proxy.port().to_string());
+    let id = NodeId::random();
+    let _cut_off = start(&server.url().replace(&direct, &through), &id)
+        .await
+        .unwrap();
+    proxy.set(Fault::Blackhole);
+    // RabbitMQ needs some heartbeats to give the old connection up.
+    assert!(start(&server.url(), &id).await.is_ok());
 }
 
 #[derive(Clone, Default)]

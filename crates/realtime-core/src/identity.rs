@@ -1,9 +1,13 @@
 //! Who a session belongs to.
 
+mod key;
+
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use key::IdentityKey;
 
 /// An authenticated caller: id, tenant, roles and claims.
 ///
@@ -53,7 +57,9 @@ impl Identity {
     /// Sets the tenant.
     #[must_use]
     pub fn with_tenant(mut self, tenant: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.0).key.tenant_id = tenant.into();
+        let tenant = tenant.into();
+        let key = IdentityKey::new(tenant, self.id());
+        Arc::make_mut(&mut self.0).key = key;
         self
     }
 
@@ -76,13 +82,13 @@ impl Identity {
     /// The id within the tenant.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.0.key.identity_id
+        self.0.key.id()
     }
 
     /// The tenant; empty where there is only one.
     #[must_use]
     pub fn tenant(&self) -> &str {
-        &self.0.key.tenant_id
+        self.0.key.tenant()
     }
 
     /// Tenant and id together: what messages are sent to and presence is asked for.
@@ -119,53 +125,6 @@ impl fmt::Debug for Identity {
             .field("roles", &self.roles())
             .field("claims", &format_args!("({} of them)", self.claims().len()))
             .finish()
-    }
-}
-
-/// Tenant and id of an identity: the address of [`send_to_identity`] and of presence.
-///
-/// [`send_to_identity`]: https://docs.rs/realtime/latest/realtime/struct.Gateway.html#method.send_to_identity
-///
-/// ```
-/// use realtime_core::IdentityKey;
-///
-/// let key = IdentityKey::new("acme", "ada");
-/// assert_eq!((key.tenant(), key.id()), ("acme", "ada"));
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct IdentityKey {
-    #[serde(default)]
-    tenant_id: String,
-    #[serde(rename = "id")]
-    identity_id: String,
-}
-
-impl IdentityKey {
-    /// The key of an identity in a tenant; the tenant is empty where there is only one.
-    #[must_use]
-    pub fn new(tenant: impl Into<String>, id: impl Into<String>) -> Self {
-        Self {
-            tenant_id: tenant.into(),
-            identity_id: id.into(),
-        }
-    }
-
-    /// The tenant; empty where there is only one.
-    #[must_use]
-    pub fn tenant(&self) -> &str {
-        &self.tenant_id
-    }
-
-    /// The id within the tenant.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.identity_id
-    }
-}
-
-impl From<&Identity> for IdentityKey {
-    fn from(identity: &Identity) -> Self {
-        identity.key().clone()
     }
 }
 

@@ -52,7 +52,14 @@ pub(crate) struct Watched(Mutex<State>);
 #[derive(Debug)]
 struct State {
     link: Link,
+    /// Since when it is up, or isn't.
     since: Instant,
+}
+
+impl Link {
+    fn is_up(&self) -> bool {
+        *self == Self::Up
+    }
 }
 
 impl Watched {
@@ -67,19 +74,18 @@ impl Watched {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note, and returns how it was before and for how long.
+    /// Takes note, and returns how it was before, and for how long it was up or wasn't.
     pub(crate) fn turn(&self, link: Link) -> (Link, Duration) {
         let mut state = self.state();
         let lasted = state.since.elapsed();
-        if state.link != link {
+        if state.link.is_up() != link.is_up() {
             state.since = Instant::now();
         }
         (std::mem::replace(&mut state.link, link), lasted)
     }
 
-    /// Takes note of an answer. It may be older than what an event has told since, so it counts
-    /// only where nothing is known.
-    pub(crate) fn is_heard_of(&self) {
+    /// It is up, if nothing else is known.
+    pub(crate) fn begin(&self) {
         let mut state = self.state();
         if state.link == Link::NotStarted {
             (state.link, state.since) = (Link::Up, Instant::now());
@@ -90,7 +96,7 @@ impl Watched {
         self.state().link.clone()
     }
 
-    /// How long it has been as it is.
+    /// How long it has been up, or hasn't.
     pub(crate) fn age(&self) -> Duration {
         self.state().since.elapsed()
     }

@@ -53,12 +53,9 @@ fn heard(shared: &Shared, event: BrokerEvent) {
             }
             format!("{missed} messages of node {source} did not arrive")
         }
-        BrokerEvent::InvalidMessage { cause, count } => {
-            shared.stats.invalid_broker_messages.add(count);
-            match count {
-                1 => cause,
-                _ => format!("{cause} ({count} messages)"),
-            }
+        BrokerEvent::InvalidMessage { cause, messages } => {
+            shared.stats.invalid_broker_messages.add(messages);
+            format!("{messages} messages of other nodes were dropped: {cause}")
         }
         BrokerEvent::Blocked => {
             shared.broker_link.turn(Link::Blocked);
@@ -66,20 +63,21 @@ fn heard(shared: &Shared, event: BrokerEvent) {
         }
         BrokerEvent::Down { cause } => {
             let error = format!("the broker is down: {cause}");
-            shared.broker_link.turn(Link::Down { cause });
-            shared.stats.broker_outages.add(1);
+            let (before, _) = shared.broker_link.turn(Link::Down { cause });
+            // Later ones of the same outage tell why it lasts.
+            if !matches!(before, Link::Down { .. }) {
+                shared.stats.broker_outages.add(1);
+            }
             error
         }
         BrokerEvent::Up | BrokerEvent::Unblocked => {
             let (before, lasted) = shared.broker_link.turn(Link::Up);
-            if !matches!(before, Link::Down { .. }) {
+            if matches!(before, Link::Up | Link::NotStarted) {
                 return;
             }
             // What cut this node off may have kept it from the store, too.
             shared.renew_now.notify_one();
-            format!(
-                "the broker is up again; messages from and to other nodes were lost for {lasted:?}"
-            )
+            format!("the broker is up again; messages could be lost for {lasted:?}")
         }
         other => return tracing::info!(target: "realtime::broker", event = ?other, "broker"),
     };

@@ -24,8 +24,8 @@ use crate::{
     Config, ErrorContext, ErrorStage, Session, admission::Admission, budget::Budget,
     gateway::WeakGateway, health::Watched, hooks::Hooks, hub::Hub, lease::Leaving, log::Chain,
     middleware::MessageService, middleware::StackFactory, origin::OriginPolicy,
-    peer::TrustedProxies, router::RouteTable, router::RouterService, session::Times,
-    stats::Counters, unreachable::Unreachable,
+    peer::TrustedProxies, router::RouteTable, router::RouterService, session::QueueLimits,
+    session::Times, stats::Counters, unreachable::Unreachable,
 };
 
 /// How many error reports may be under way to the error hooks at once.
@@ -44,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) hub: Hub,
     pub(crate) admission: Admission,
+    pub(crate) queue_limits: Arc<QueueLimits>,
     pub(crate) queue_budget: Arc<Budget>,
     pub(crate) assembly_budget: Arc<Budget>,
     /// Held by whoever looks for the fullest queue.
@@ -61,8 +62,6 @@ pub(crate) struct Shared {
     pub(crate) stop: CancellationToken,
     /// Ends the sessions that are still closing at the shutdown deadline.
     pub(crate) abort: CancellationToken,
-    /// Set before that.
-    pub(crate) aborting: AtomicBool,
     /// Somebody has called `start`, which has not failed so far.
     pub(crate) starting: AtomicBool,
     /// The broker is joined.
@@ -128,6 +127,11 @@ impl Shared {
             hooks: Arc::new(hooks),
             hub: Hub::new(),
             admission: Admission::new(config.max_connections, config.max_authenticating),
+            queue_limits: Arc::new(QueueLimits {
+                messages: config.queue_messages,
+                bytes: config.queue_bytes,
+                policy: config.backpressure,
+            }),
             queue_budget: Arc::new(Budget::new(config.queue_budget)),
             assembly_budget: Arc::new(Budget::new(config.assembly_budget)),
             evicting: Mutex::new(()),
@@ -138,7 +142,6 @@ impl Shared {
             drain: CancellationToken::new(),
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
-            aborting: AtomicBool::new(false),
             starting: AtomicBool::new(false),
             started: AtomicBool::new(false),
             leasing: AtomicBool::new(false),

@@ -168,7 +168,7 @@ impl Presence for RedisPresence {
         sessions: &[SessionInfo],
         ttl: Option<Duration>,
     ) -> Result<Vec<Registered>, PresenceError> {
-        let groups = groups(sessions.iter().map(SessionInfo::identity));
+        let groups = groups(sessions.iter().map(|s| s.identity.clone()));
         let calls: Vec<_> = groups
             .into_iter()
             .map(|group| self.register_group(group, sessions, ttl))
@@ -299,7 +299,7 @@ fn decode(identity: &IdentityKey, found: &[Value]) -> Option<SessionInfo> {
     };
     let mut info: SessionInfo = serde_json::from_slice(record.as_bytes()?).ok()?;
     let session: SessionId = session.as_bytes_str()?.parse().ok()?;
-    if info.session_id != session || info.identity() != *identity {
+    if info.session_id != session || info.identity != *identity {
         return None;
     }
     // The casts saturate: what isn't a sensible time comes from elsewhere.

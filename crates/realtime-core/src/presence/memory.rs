@@ -115,7 +115,7 @@ impl Presence for MemoryPresence {
                 expires_at,
                 ends,
             };
-            let sessions = store.entry(info.identity()).or_default();
+            let sessions = store.entry(info.identity.clone()).or_default();
             sessions.insert(info.session_id, entry);
             Registered::new(info.session_id, expires_at)
         };

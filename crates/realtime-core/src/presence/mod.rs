@@ -2,9 +2,9 @@
 
 mod any;
 mod memory;
+mod record;
 
 use std::{
-    collections::VecDeque,
     fmt,
     net::SocketAddr,
     pin::Pin,
@@ -15,14 +15,11 @@ use std::{
 use futures::{Stream, StreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    IdentityKey, NodeId, SessionId,
-    error::operation_error,
-    events::{Event, push_change},
-};
+use crate::{Coalesce, IdentityKey, NodeId, SessionId, error::operation_error};
 
 pub use any::AnyPresence;
 pub use memory::MemoryPresence;
+use record::Record;
 
 /// Remembers which sessions are online, under a lease.
 ///
@@ -106,7 +103,7 @@ pub trait Presence: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - Every caller gets a stream of its own.
-    /// - A stream that isn't read loses its oldest events, never the last, and never memory.
+    /// - A stream that isn't read loses its oldest events, never memory.
     /// - The stream ends after [`close`](Self::close).
     fn events(&self) -> PresenceEvents;
 
@@ -123,23 +120,20 @@ pub trait Presence: Send + Sync + 'static {
 ///
 /// As JSON it has exactly these field names, and times are RFC 3339 in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Record", into = "Record")]
 #[non_exhaustive]
 pub struct SessionInfo {
     /// The session.
     pub session_id: SessionId,
-    /// The id of its identity.
-    pub identity_id: String,
-    /// The tenant of its identity; empty where there is only one.
-    pub tenant_id: String,
+    /// The identity that it belongs to; in JSON `identity_id` and `tenant_id`.
+    pub identity: IdentityKey,
     /// The node that holds it.
     pub node_id: NodeId,
     /// The peer's address, where it is known.
     pub remote_addr: Option<SocketAddr>,
     /// When it connected.
-    #[serde(with = "crate::timestamp")]
     pub connected_at: SystemTime,
     /// When its lease ends, by the store's clock; `None` without a lease.
-    #[serde(with = "crate::timestamp::option", default)]
     pub expires_at: Option<SystemTime>,
 }
 
@@ -149,8 +143,7 @@ impl SessionInfo {
     pub fn new(session: SessionId, identity: &IdentityKey, node: NodeId) -> Self {
         Self {
             session_id: session,
-            identity_id: identity.id().to_owned(),
-            tenant_id: identity.tenant().to_owned(),
+            identity: identity.clone(),
             node_id: node,
             remote_addr: None,
             connected_at: SystemTime::now(),
@@ -158,17 +151,11 @@ impl SessionInfo {
         }
     }
 
-    /// The identity that the session belongs to.
-    #[must_use]
-    pub fn identity(&self) -> IdentityKey {
-        IdentityKey::new(&*self.tenant_id, &*self.identity_id)
-    }
-
     /// What the session is unregistered and renewed by.
     #[must_use]
     pub fn key(&self) -> SessionKey {
         SessionKey {
-            identity: self.identity(),
+            identity: self.identity.clone(),
             session: self.session_id,
         }
     }
@@ -217,10 +204,10 @@ pub enum PresenceEvent {
     Up,
 }
 
-/// While a listener doesn't read, the last 63 at least are kept.
-impl Event for PresenceEvent {
-    fn wait_in(self, waiting: &mut VecDeque<Self>) {
-        push_change(self, waiting, |_| true);
+impl Coalesce for PresenceEvent {
+    fn absorb(&mut self, _later: &Self) -> bool {
+        // Each is a turn, and there are few.
+        false
     }
 }
 

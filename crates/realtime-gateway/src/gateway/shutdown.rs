@@ -1,6 +1,6 @@
 //! The end of a gateway.
 
-use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+use std::time::Duration;
 
 use realtime_core::{broker::Broker, presence::Presence};
 use tokio::time::{Instant, timeout};
@@ -121,8 +121,10 @@ impl Gateway {
             () = drained => {}
             () = self.deadline() => {
                 let left = shared.hub.len();
-                shared.aborting.store(true, SeqCst);
                 shared.abort.cancel();
+                for session in shared.hub.all() {
+                    session.end(going_away());
+                }
                 let gone = timeout(ABORT, shared.tasks.wait()).await;
                 tracing::warn!(
                     target: "realtime::shutdown",

@@ -27,7 +27,7 @@ pub(super) async fn run(shard: Arc<Shard<Session>>, shared: Arc<Shared>) {
         };
         let mut seat = Some(0);
         while let Some(from) = seat {
-            seat = shard.members_from(from, TURN, &mut sessions);
+            seat = shard.members_from(from, TURN, |_| true, &mut sessions);
             write(&shared, &batch, sessions.drain(..));
             if seat.is_some() {
                 tokio::task::yield_now().await;

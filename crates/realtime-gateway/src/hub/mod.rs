@@ -10,6 +10,7 @@ mod dispatch;
 mod index;
 mod log;
 mod shard;
+mod sweep;
 
 use std::{
     sync::{
@@ -18,6 +19,8 @@ use std::{
     },
     thread::available_parallelism,
 };
+
+use tokio::time::Instant;
 
 use bytes::Bytes;
 use realtime_core::{IdentityKey, SessionId};
@@ -28,6 +31,7 @@ pub(crate) use batch::Batch;
 use index::Index;
 pub(crate) use log::Log;
 pub(crate) use shard::Shard;
+use sweep::Clock;
 
 /// More than this share a broadcast's work no better.
 const MAX_SHARDS: usize = 16;
@@ -39,6 +43,7 @@ pub(crate) struct Hub {
     shards: Vec<Arc<Shard<Session>>>,
     next_shard: AtomicUsize,
     dispatching: AtomicBool,
+    clock: Clock,
 }
 
 impl Hub {
@@ -50,6 +55,7 @@ impl Hub {
             shards: shards.collect(),
             next_shard: AtomicUsize::new(0),
             dispatching: AtomicBool::new(false),
+            clock: Clock::new(),
         }
     }
 
@@ -59,13 +65,15 @@ impl Hub {
         Arc::clone(&self.shards[next])
     }
 
-    /// Begins to carry broadcasts to sessions, once, from the first session on.
+    /// Begins to carry broadcasts to sessions and to keep their time, once, from the first session
+    /// on.
     pub(crate) fn dispatch(&self, shared: &Arc<Shared>) {
         if !self.dispatching.swap(true, Relaxed) {
             for shard in &self.shards {
                 let carry = dispatch::run(Arc::clone(shard), Arc::clone(shared));
                 shared.background.spawn(carry);
             }
+            shared.background.spawn(sweep::run(Arc::clone(shared)));
         }
     }
 
@@ -74,9 +82,18 @@ impl Hub {
         session.take_seat();
     }
 
-    pub(crate) fn remove(&self, session: &Session) {
-        self.index.remove(session);
-        session.leave_seat();
+    /// Returns whether it was here.
+    pub(crate) fn remove(&self, session: &Session) -> bool {
+        let was_here = session.leave_seat();
+        if was_here {
+            self.index.remove(session);
+        }
+        was_here
+    }
+
+    /// A time on the clock that alarms are set by, in milliseconds.
+    pub(crate) fn millis(&self, at: Instant) -> u64 {
+        self.clock.millis(at)
     }
 
     /// Hands a frame to every session, in the log of its shard, and returns how many there are.

@@ -41,17 +41,19 @@ impl<M: Clone> Shard<M> {
         let _member = self.members().try_remove(seat);
     }
 
-    /// Copies the members of the next `seats` seats, so that nothing is locked while they are
-    /// written to. Returns the seat to go on with, or `None` when there are no more.
+    /// Copies those members of the next `seats` seats that `pick` says, so that nothing is locked
+    /// while they are written to. Returns the seat to go on with, or `None` when there are no more.
     pub(crate) fn members_from(
         &self,
         seat: usize,
         seats: usize,
+        pick: impl Fn(&M) -> bool,
         into: &mut Vec<M>,
     ) -> Option<usize> {
         let members = self.members();
         let end = seat.saturating_add(seats).min(members.capacity());
-        into.extend((seat..end).filter_map(|seat| members.get(seat).cloned()));
+        let picked = (seat..end).filter_map(|seat| members.get(seat).filter(|m| pick(m)));
+        into.extend(picked.cloned());
         (end < members.capacity()).then_some(end)
     }
 }

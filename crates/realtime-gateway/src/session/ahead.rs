@@ -13,34 +13,40 @@ const MESSAGES: usize = 16;
 /// How many bytes they may have together, before the last.
 const BYTES: usize = 64 * 1024;
 
+/// Boxed, since there seldom are any: an idle session keeps no room for them.
 #[derive(Debug, Default)]
-pub(super) struct Ahead {
+pub(super) struct Ahead(Option<Box<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
     messages: VecDeque<(Message, usize)>,
     bytes: usize,
 }
 
 impl Ahead {
     pub(super) fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.0.is_none()
     }
 
     /// Whether no more is to be read for now.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes >= BYTES || self.messages.len() >= MESSAGES
+        let is_full = |w: &Waiting| w.bytes >= BYTES || w.messages.len() >= MESSAGES;
+        self.0.as_deref().is_some_and(is_full)
     }
 
     /// Appends a message that came in so many bytes.
     pub(super) fn push(&mut self, message: Message, bytes: usize) {
-        self.bytes += bytes;
-        self.messages.push_back((message, bytes));
+        let waiting = self.0.get_or_insert_default();
+        waiting.bytes += bytes;
+        waiting.messages.push_back((message, bytes));
     }
 
     pub(super) fn pop(&mut self) -> Option<Message> {
-        let (message, bytes) = self.messages.pop_front()?;
-        self.bytes -= bytes;
-        if self.messages.is_empty() {
-            // An idle session keeps no room for them.
-            self.messages = VecDeque::new();
+        let waiting = self.0.as_mut()?;
+        let (message, bytes) = waiting.messages.pop_front()?;
+        waiting.bytes -= bytes;
+        if waiting.messages.is_empty() {
+            self.0 = None;
         }
         Some(message)
     }

@@ -17,7 +17,8 @@ use crate::{
 pub(crate) struct Dispatch {
     stack: Box<dyn MessageService>,
     doing: Doing,
-    request: Option<Request>,
+    /// Of the message that is in it. Boxed, since most are done at once.
+    request: Option<Box<Request>>,
 }
 
 /// What of a message with an id its answer needs.
@@ -45,6 +46,23 @@ pub(crate) struct Done {
     pub(crate) panicked: bool,
 }
 
+/// How a message's way through the stack ended.
+struct Ended {
+    result: Result<Reply, BoxError>,
+    panicked: bool,
+}
+
+impl Ended {
+    fn answering(self, request: Option<Request>) -> Done {
+        let Self { result, panicked } = self;
+        Done {
+            request,
+            result,
+            panicked,
+        }
+    }
+}
+
 impl Dispatch {
     pub(crate) fn new(stack: Box<dyn MessageService>) -> Self {
         Self {
@@ -67,30 +85,34 @@ impl Dispatch {
 
     /// Begins with a message, and goes on with it at once. Only while idle.
     pub(crate) fn start(&mut self, inbound: Inbound, cx: &mut Context<'_>) -> Poll<Done> {
-        self.request = inbound.message.id_text().map(|id| Request {
+        let request = inbound.message.id_text().map(|id| Request {
             id: id.clone(),
             route: inbound.message.route_text().clone(),
         });
-        self.go(|dispatch| dispatch.begin(inbound, cx))
+        match self.go(|dispatch| dispatch.begin(inbound, cx)) {
+            Poll::Ready(ended) => Poll::Ready(ended.answering(request)),
+            Poll::Pending => {
+                self.request = request.map(Box::new);
+                Poll::Pending
+            }
+        }
     }
 
     /// Goes on with the message that was begun.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Done> {
-        self.go(|dispatch| dispatch.step(cx))
+        let ended = ready!(self.go(|dispatch| dispatch.step(cx)));
+        let request = self.request.take().map(|request| *request);
+        Poll::Ready(ended.answering(request))
     }
 
-    fn go(&mut self, step: impl FnOnce(&mut Self) -> Poll<Result<Reply, BoxError>>) -> Poll<Done> {
+    fn go(&mut self, step: impl FnOnce(&mut Self) -> Poll<Result<Reply, BoxError>>) -> Poll<Ended> {
         let step = catch_unwind(AssertUnwindSafe(|| step(self)));
         let (result, panicked) = match step {
             Ok(step) => (ready!(step), false),
             Err(panic) => (Err(panicked(panic)), true),
         };
         self.doing = Doing::Nothing;
-        Poll::Ready(Done {
-            request: self.request.take(),
-            result,
-            panicked,
-        })
+        Poll::Ready(Ended { result, panicked })
     }
 
     fn begin(&mut self, inbound: Inbound, cx: &mut Context<'_>) -> Poll<Result<Reply, BoxError>> {

@@ -11,7 +11,6 @@
 
 use std::{
     io,
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
@@ -21,7 +20,7 @@ use realtime_core::{
     codec::{CodecError, CodecErrorKind, Frame},
 };
 use realtime_websocket::{Event, frame};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::{
     Session,
@@ -37,7 +36,7 @@ const TURNS: usize = 64;
 /// How many malformed messages in a row end a session.
 const MALFORMED: u32 = 10;
 /// How long a message may take from its first byte to its last.
-const ASSEMBLY: Duration = Duration::from_secs(30);
+pub(crate) const ASSEMBLY: Duration = Duration::from_secs(30);
 
 /// An open session.
 pub(crate) struct Live {
@@ -52,8 +51,6 @@ pub(crate) struct Live {
     malformed: u32,
     /// So many replies wait that no more should be made for now.
     full_of_replies: bool,
-    timer: Pin<Box<Sleep>>,
-    timer_set: bool,
 }
 
 impl Live {
@@ -70,8 +67,6 @@ impl Live {
             assembling_since: None,
             malformed: 0,
             full_of_replies: false,
-            timer: Box::pin(tokio::time::sleep_until(now)),
-            timer_set: false,
         }
     }
 
@@ -271,13 +266,7 @@ impl Live {
         }
         // A clock is only looked at where something depends on it.
         let watched = blocked || self.ahead.is_full() || self.reader.is_assembling();
-        // It wakes this task once it has been polled.
-        let due = match self.timer_set {
-            true => self.timer.is_elapsed(),
-            false => self.timer.as_mut().poll(cx).is_ready(),
-        };
-        self.timer_set = true;
-        (watched || due) && self.poll_time(cx)
+        (watched || self.session.alarm().has_rung()) && self.poll_time(cx)
     }
 
     /// Everything that happens because time has passed. Returns whether anything did.
@@ -305,14 +294,10 @@ impl Live {
         if self.session.is_closed() {
             return true;
         }
-        let Some(next) = deadline.into_iter().chain(self.heartbeat.deadline()).min() else {
-            return false;
-        };
-        if self.timer.deadline() != next {
-            self.timer.as_mut().reset(next);
-        }
-        self.timer_set = true;
-        self.timer.as_mut().poll(cx).is_ready()
+        let next = deadline.into_iter().chain(self.heartbeat.deadline()).min();
+        let next = next.map(|next| self.shared().hub.millis(next));
+        self.session.alarm().set(next);
+        false
     }
 
     fn watch_writes(&mut self, now: Instant) -> Option<Instant> {

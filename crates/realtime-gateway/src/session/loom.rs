@@ -119,7 +119,7 @@ fn outbox_on(peer: &Peer, messages: usize, log: Arc<Log>) -> Outbox<Peer> {
         policy: Backpressure::Close,
     };
     let budget = Arc::new(Budget::new(usize::MAX));
-    Outbox::new(peer.clone(), limits, budget, log)
+    Outbox::new(peer.clone(), Arc::new(limits), budget, log)
 }
 
 /// What the session's task does: writes until the peer has got so much.
@@ -147,7 +147,7 @@ fn round(shard: &Shard<Arc<Outbox<Peer>>>) {
     let batch = block_on(shard.log().take());
     let (mut members, mut seat) = (Vec::new(), Some(0));
     while let Some(from) = seat {
-        seat = shard.members_from(from, 1, &mut members);
+        seat = shard.members_from(from, 1, |_| true, &mut members);
     }
     for member in members {
         member.catch_up(&batch);

@@ -1,7 +1,11 @@
 //! One connected client.
 
 mod ahead;
+mod alarm;
+mod connect;
+mod disconnect;
 mod dispatch;
+mod guarded;
 mod heartbeat;
 mod latch;
 mod live;
@@ -15,7 +19,7 @@ mod run;
 use std::{
     fmt, io,
     net::SocketAddr,
-    sync::{Arc, OnceLock, atomic::AtomicUsize, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::AtomicUsize, atomic::Ordering::Relaxed},
     task::{Context, Poll},
     time::SystemTime,
 };
@@ -35,11 +39,16 @@ use crate::{
     transport::Writer,
 };
 
+use alarm::Alarm;
 pub(crate) use heartbeat::Times;
 use latch::CloseLatch;
+pub(crate) use live::ASSEMBLY;
 use outbox::{Outbox, Refused, Taken};
-use queue::QueueLimits;
+pub(crate) use queue::QueueLimits;
 pub(crate) use run::{going_away, spawn};
+
+/// The seat of a session that has none: not yet, or no longer.
+const NO_SEAT: usize = usize::MAX;
 
 /// One connected client. Cheap to clone; every clone is the same session.
 ///
@@ -60,8 +69,9 @@ struct Inner {
     latch: CloseLatch,
     outbox: Outbox,
     shard: Arc<Shard<Session>>,
-    /// Its place there, once it has one.
-    seat: OnceLock<usize>,
+    /// Its place there, or [`NO_SEAT`].
+    seat: AtomicUsize,
+    alarm: Alarm,
     /// The bytes of the message that the peer has begun and not finished.
     assembling: AtomicUsize,
     shared: Arc<Shared>,
@@ -74,11 +84,6 @@ impl Session {
         remote_addr: Option<SocketAddr>,
         writer: Writer,
     ) -> Self {
-        let limits = QueueLimits {
-            messages: shared.config.queue_messages,
-            bytes: shared.config.queue_bytes,
-            policy: shared.config.backpressure,
-        };
         let shard = shared.hub.next_shard();
         let log = Arc::clone(shard.log());
         Self(Arc::new(Inner {
@@ -87,9 +92,15 @@ impl Session {
             remote_addr,
             connected_at: SystemTime::now(),
             latch: CloseLatch::default(),
-            outbox: Outbox::new(writer, limits, Arc::clone(&shared.queue_budget), log),
+            outbox: Outbox::new(
+                writer,
+                Arc::clone(&shared.queue_limits),
+                Arc::clone(&shared.queue_budget),
+                log,
+            ),
             shard,
-            seat: OnceLock::new(),
+            seat: AtomicUsize::new(NO_SEAT),
+            alarm: Alarm::new(),
             assembling: AtomicUsize::new(0),
             shared,
         }))
@@ -260,15 +271,27 @@ impl Session {
     /// Begins to follow its shard's log.
     pub(crate) fn take_seat(&self) {
         let seat = self.0.shard.insert(self.clone());
-        let _set_once = self.0.seat.set(seat);
+        self.0.seat.store(seat, Relaxed);
         self.0.outbox.join();
     }
 
-    /// Gives its seat to others.
-    pub(crate) fn leave_seat(&self) {
-        if let Some(seat) = self.0.seat.get() {
-            self.0.shard.remove(*seat);
+    /// Gives its seat to others. Returns whether it had one.
+    pub(crate) fn leave_seat(&self) -> bool {
+        let seat = self.0.seat.swap(NO_SEAT, Relaxed);
+        if seat != NO_SEAT {
+            self.0.shard.remove(seat);
         }
+        seat != NO_SEAT
+    }
+
+    /// When its task is to look at the clock.
+    pub(crate) fn alarm(&self) -> &Alarm {
+        &self.0.alarm
+    }
+
+    /// Wakes its task.
+    pub(crate) fn wake(&self) {
+        self.0.outbox.wake_task();
     }
 
     fn count(&self, taken: Taken) {
@@ -297,7 +320,7 @@ impl Session {
         if first {
             // What was broadcast before this belongs to the session, what comes after doesn't.
             self.count(self.0.outbox.leave());
-            self.0.outbox.wake_task();
+            self.wake();
         }
         first
     }

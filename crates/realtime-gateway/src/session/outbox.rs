@@ -86,7 +86,12 @@ pub(crate) struct Taken {
 }
 
 impl<W: Sink> Outbox<W> {
-    pub(crate) fn new(writer: W, limits: QueueLimits, budget: Arc<Budget>, log: Arc<Log>) -> Self {
+    pub(crate) fn new(
+        writer: W,
+        limits: Arc<QueueLimits>,
+        budget: Arc<Budget>,
+        log: Arc<Log>,
+    ) -> Self {
         let state = State {
             pen: Pen::new(writer, limits),
             cursor: None,

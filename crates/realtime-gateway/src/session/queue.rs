@@ -54,10 +54,6 @@ pub(crate) struct Queue {
     policy_messages: usize,
     policy_bytes: usize,
     reply_bytes: usize,
-    /// Messages dropped since the last gap notice.
-    missed: u64,
-    /// What the gap notice that waits tells of.
-    noticed: u64,
 }
 
 /// What stands beside the data: at most one of each.
@@ -69,6 +65,10 @@ struct Controls {
     ping: Bytes,
     notice: Bytes,
     close: Bytes,
+    /// Messages dropped since the last gap notice.
+    missed: u64,
+    /// What the gap notice that waits tells of.
+    noticed: u64,
 }
 
 static NO_CONTROLS: Controls = Controls {
@@ -77,6 +77,8 @@ static NO_CONTROLS: Controls = Controls {
     ping: Bytes::new(),
     notice: Bytes::new(),
     close: Bytes::new(),
+    missed: 0,
+    noticed: 0,
 };
 
 impl Controls {
@@ -103,8 +105,6 @@ impl Queue {
             policy_messages: 0,
             policy_bytes: 0,
             reply_bytes: 0,
-            missed: 0,
-            noticed: 0,
         }
     }
 
@@ -118,7 +118,7 @@ impl Queue {
 
     /// Whether nothing waits, and there is nothing to tell the peer.
     pub(crate) fn is_empty(&self) -> bool {
-        self.data.is_empty() && self.missed == 0 && self.controls.is_none()
+        self.data.is_empty() && self.controls.is_none()
     }
 
     /// Begins with what is left of a frame that the socket took in part. Only while empty.
@@ -141,14 +141,14 @@ impl Queue {
             match limits.policy {
                 Backpressure::Close => return Push::Full,
                 Backpressure::DropNewest => {
-                    self.missed += 1;
+                    self.note_missed(1);
                     return Push::Dropped;
                 }
                 Backpressure::DropOldest => {
                     while !self.has_room(frame.len(), limits) && self.drop_oldest() {
                         dropped += 1;
                     }
-                    self.missed += dropped;
+                    self.note_missed(dropped);
                 }
             }
         }
@@ -213,21 +213,28 @@ impl Queue {
 
     /// Messages were lost before they came here.
     pub(crate) fn note_missed(&mut self, messages: u64) {
-        self.missed = self.missed.saturating_add(messages);
+        if messages > 0 {
+            let missed = &mut self.controls_mut().missed;
+            *missed = missed.saturating_add(messages);
+        }
     }
 
     /// How many dropped messages the peer is to be told of before the next data, if no notice that
     /// waits tells of them all. A notice that waits is in the number: a new one replaces it.
     pub(crate) fn notice_due(&self) -> Option<u64> {
-        (self.missed > 0).then_some(self.missed.saturating_add(self.noticed))
+        let Controls {
+            missed, noticed, ..
+        } = self.controls();
+        (*missed > 0).then(|| missed.saturating_add(*noticed))
     }
 
     /// Tells the peer of `told` dropped messages before the next data.
     pub(crate) fn set_notice(&mut self, frame: Bytes, told: u64) {
-        let due = self.missed.saturating_add(self.noticed);
-        self.missed = due.saturating_sub(told);
-        self.noticed = if frame.is_empty() { 0 } else { told };
-        self.controls_mut().notice = frame;
+        let controls = self.controls_mut();
+        let due = controls.missed.saturating_add(controls.noticed);
+        controls.missed = due.saturating_sub(told);
+        controls.noticed = if frame.is_empty() { 0 } else { told };
+        controls.notice = frame;
         self.drop_empty_controls();
     }
 
@@ -237,7 +244,6 @@ impl Queue {
         let lost = self.policy_messages;
         self.data = VecDeque::new();
         (self.policy_messages, self.policy_bytes, self.reply_bytes) = (0, 0, 0);
-        (self.missed, self.noticed) = (0, 0);
         if let Some(controls) = &mut self.controls {
             let partial = std::mem::take(&mut controls.partial);
             let close = std::mem::take(&mut controls.close);
@@ -257,7 +263,8 @@ impl Queue {
     }
 
     fn drop_empty_controls(&mut self) {
-        if self.controls().bytes() == 0 {
+        let controls = self.controls();
+        if controls.bytes() == 0 && controls.missed == 0 {
             self.controls = None;
         }
     }
@@ -322,7 +329,7 @@ impl Queue {
             controls.partial = partial;
         }
         if controls.notice.is_empty() {
-            self.noticed = 0;
+            controls.noticed = 0;
         }
         taken
     }

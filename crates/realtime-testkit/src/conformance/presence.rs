@@ -233,7 +233,7 @@ pub async fn what_the_store_does_not_know_is_returned_and_not_added<P: Presence>
     expected.sort_by_key(by_id);
     assert_eq!(returned, expected);
     assert_eq!(ids(&presence, &ann()).await, [known.session_id]);
-    assert!(!ok(presence.is_online(&stranger.identity()).await));
+    assert!(!ok(presence.is_online(&stranger.identity).await));
 }
 
 /// Tenants are kept apart, also where tenant and id joined would read the same.
@@ -259,7 +259,7 @@ pub async fn tenants_are_kept_apart<P: Presence>(mut handle: impl FnMut() -> P) 
         .collect();
     ok(presence.register(&infos, LONG).await);
     for info in &infos {
-        let identity = info.identity();
+        let identity = info.identity.clone();
         assert_eq!(
             ids(&presence, &identity).await,
             [info.session_id],

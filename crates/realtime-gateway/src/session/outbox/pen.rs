@@ -4,6 +4,7 @@ use std::{
     future::{self, Future},
     io::{self, IoSlice},
     pin::pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -23,7 +24,7 @@ pub(super) struct Pen<W> {
     pub(super) writer: Option<W>,
     /// Since when the socket takes nothing of what waits.
     pub(super) blocked: Option<Instant>,
-    limits: QueueLimits,
+    limits: Arc<QueueLimits>,
     unflushed: bool,
     failed: Option<io::Error>,
 }
@@ -40,7 +41,7 @@ pub(super) enum Pumped {
 }
 
 impl<W: Sink> Pen<W> {
-    pub(super) fn new(writer: W, limits: QueueLimits) -> Self {
+    pub(super) fn new(writer: W, limits: Arc<QueueLimits>) -> Self {
         Self {
             queue: Queue::new(),
             writer: Some(writer),
@@ -117,7 +118,7 @@ impl<W: Sink> Pen<W> {
         taken: &mut Taken,
     ) -> Result<(), Refused> {
         let _asked = self.has_room(task, frame.len());
-        match self.queue.push(frame, self.limits) {
+        match self.queue.push(frame, *self.limits) {
             Push::Queued { dropped } => {
                 taken.sent += 1;
                 taken.dropped += dropped;
@@ -137,10 +138,10 @@ impl<W: Sink> Pen<W> {
     /// Whether nothing is lost by a frame of this size, after the socket was asked to take what
     /// waits.
     pub(super) fn has_room(&mut self, task: Option<&Waker>, bytes: usize) -> bool {
-        if !self.queue.has_room(bytes, self.limits) {
+        if !self.queue.has_room(bytes, *self.limits) {
             self.write_now(task);
         }
-        self.queue.has_room(bytes, self.limits)
+        self.queue.has_room(bytes, *self.limits)
     }
 
     /// Writes what waits, unless it is known that the socket takes nothing.

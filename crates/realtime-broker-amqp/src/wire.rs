@@ -1,0 +1,108 @@
+//! The sockets of a link, to end them by.
+//!
+//! The client library ends a connection with a goodbye, and keeps its thread and its socket until
+//! that is answered. A server that is stopped or takes nothing for want of memory never answers,
+//! and with each attempt there would be more of them.
+
+use std::{
+    io,
+    net::Shutdown,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use lapin::{
+    Connection, ConnectionProperties,
+    tcp::{AsyncTcpStream, OwnedTLSConfig},
+    uri::{AMQPScheme, AMQPUri},
+};
+use socket2::{SockRef, Socket};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
+
+/// How long a socket may take to connect, with TLS where that is spoken.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// Ends the sockets that it has opened when it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Wires(Arc<Sockets>);
+
+#[derive(Debug)]
+struct Sockets(Mutex<Option<Vec<Socket>>>);
+
+impl Default for Sockets {
+    fn default() -> Self {
+        Self(Mutex::new(Some(Vec::new())))
+    }
+}
+
+impl Sockets {
+    /// The last word on this stream is ours.
+    fn add(&self, stream: &TcpStream) -> io::Result<()> {
+        let socket = SockRef::from(stream).try_clone()?;
+        let mut sockets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let given_up = || io::Error::other("nobody waits for this connection any more");
+        sockets.as_mut().ok_or_else(given_up)?.push(socket);
+        Ok(())
+    }
+}
+
+impl Drop for Wires {
+    fn drop(&mut self) {
+        let sockets = self
+            .0
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        for socket in sockets.into_iter().flatten() {
+            // Most have ended already, with a goodbye.
+            let _ended_already = socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Wires {
+    /// Connects to RabbitMQ.
+    pub(crate) async fn connect(
+        &self,
+        url: AMQPUri,
+        tls: OwnedTLSConfig,
+        properties: ConnectionProperties,
+    ) -> lapin::Result<Connection> {
+        let sockets = Arc::clone(&self.0);
+        let runtime = lapin::runtime::default_runtime()?;
+        // It runs on a thread of the library's, which is kept for as long as this takes.
+        Connection::connector(
+            url,
+            runtime,
+            async move |url, runtime| {
+                let connecting = async {
+                    let at = (url.authority.host.as_str(), url.authority.port);
+                    let mut tried = Err(io::Error::other("the host has no address"));
+                    for address in lookup_host(at).await? {
+                        tried = AsyncTcpStream::connect(&runtime, address).await;
+                        if tried.is_ok() {
+                            break;
+                        }
+                    }
+                    let stream = tried?;
+                    if let AsyncTcpStream::Plain(plain) = &stream {
+                        sockets.add(plain.get_ref())?;
+                    }
+                    match url.scheme {
+                        AMQPScheme::AMQP => Ok(stream),
+                        AMQPScheme::AMQPS => stream.into_tls(at.0, tls.as_ref()).await,
+                    }
+                };
+                let connected = timeout(CONNECT, connecting).await;
+                let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                connected.map_err(lapin::Error::from)
+            },
+            properties,
+        )
+        .await
+    }
+}

@@ -1,0 +1,136 @@
+//! The address of an identity.
+
+use std::{cmp::Ordering, fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::Identity;
+
+/// Tenant and id of an identity: the address of [`send_to_identity`] and of presence.
+///
+/// Cheap to clone: clones share the text.
+///
+/// [`send_to_identity`]: https://docs.rs/realtime/latest/realtime/struct.Gateway.html#method.send_to_identity
+///
+/// ```
+/// use realtime_core::IdentityKey;
+///
+/// let key = IdentityKey::new("acme", "ada");
+/// assert_eq!((key.tenant(), key.id()), ("acme", "ada"));
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Parts", into = "Parts")]
+pub struct IdentityKey {
+    /// The tenant, and the id behind it, in one piece: every session's identity is kept in several
+    /// places.
+    text: Arc<str>,
+    tenant_len: usize,
+}
+
+/// How it is written.
+#[derive(Serialize, Deserialize)]
+struct Parts {
+    #[serde(default)]
+    tenant_id: String,
+    id: String,
+}
+
+impl IdentityKey {
+    /// The key of an identity in a tenant; the tenant is empty where there is only one.
+    #[must_use]
+    pub fn new(tenant: impl Into<String>, id: impl Into<String>) -> Self {
+        let mut text = tenant.into();
+        let tenant_len = text.len();
+        text.push_str(&id.into());
+        Self {
+            text: text.into(),
+            tenant_len,
+        }
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.text
+            .split_at_checked(self.tenant_len)
+            .unwrap_or_default()
+    }
+
+    /// The tenant; empty where there is only one.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        self.parts().0
+    }
+
+    /// The id within the tenant.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.parts().1
+    }
+}
+
+impl Ord for IdentityKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl PartialOrd for IdentityKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Debug for IdentityKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdentityKey")
+            .field("tenant", &self.tenant())
+            .field("id", &self.id())
+            .finish()
+    }
+}
+
+impl From<&Identity> for IdentityKey {
+    fn from(identity: &Identity) -> Self {
+        identity.key().clone()
+    }
+}
+
+impl From<Parts> for IdentityKey {
+    fn from(parts: Parts) -> Self {
+        Self::new(parts.tenant_id, parts.id)
+    }
+}
+
+impl From<IdentityKey> for Parts {
+    fn from(key: IdentityKey) -> Self {
+        Self {
+            tenant_id: key.tenant().to_owned(),
+            id: key.id().to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenant_and_id_are_told_apart_and_order_keys() {
+        let one = IdentityKey::new("ab", "c");
+        let other = IdentityKey::new("a", "bc");
+        assert_ne!(one, other);
+        assert!(other < one && IdentityKey::new("b", "") > one);
+        assert_eq!(one, IdentityKey::new("ab", "c"));
+        let shown = format!("{one:?}");
+        assert_eq!(shown, r#"IdentityKey { tenant: "ab", id: "c" }"#);
+    }
+
+    #[test]
+    fn it_is_written_with_the_names_of_old() {
+        let key = IdentityKey::new("acme", "ada");
+        let json = serde_json::to_string(&key).unwrap();
+        assert_eq!(json, r#"{"tenant_id":"acme","id":"ada"}"#);
+        assert_eq!(serde_json::from_str::<IdentityKey>(&json).unwrap(), key);
+        let bare: IdentityKey = serde_json::from_str(r#"{"id":"ada"}"#).unwrap();
+        assert_eq!(bare, IdentityKey::new("", "ada"));
+    }
+}
