@@ -95,8 +95,7 @@ impl Gateway {
         // Before presence is asked, so that nothing that happens to it is missed.
         lease::spawn(shared);
         match shared.presence.is_online(&IdentityKey::new("", "")).await {
-            // Unless something was heard of it meanwhile.
-            Ok(_nobody) => shared.presence_link.begin(),
+            Ok(_nobody) => shared.presence_link.is_heard_of(),
             Err(error) if error.kind() == PresenceErrorKind::Config => {
                 let context = "presence is set up wrongly";
                 return Err(StartError::new(StartErrorKind::Presence, context).with_source(error));

@@ -84,8 +84,9 @@ impl Watched {
         (std::mem::replace(&mut state.link, link), lasted)
     }
 
-    /// It is up, if nothing else is known.
-    pub(crate) fn begin(&self) {
+    /// Takes note of an answer. It may be older than what an event has told since, so it counts
+    /// only where nothing is known.
+    pub(crate) fn is_heard_of(&self) {
         let mut state = self.state();
         if state.link == Link::NotStarted {
             (state.link, state.since) = (Link::Up, Instant::now());

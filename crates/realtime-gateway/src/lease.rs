@@ -106,6 +106,11 @@ async fn take_out(shared: Arc<Shared>, mut leaving: mpsc::Receiver<Goodbye>) {
     }
 }
 
+/// Says that a session could not be registered. It is with the next renewal, which comes soon.
+pub(crate) fn register_later(shared: &Shared) {
+    shared.register_later.notify_one();
+}
+
 async fn renew(shared: Arc<Shared>, events: PresenceEvents) {
     let mut events = events.fuse();
     let ttl = shared.config.presence_ttl;

@@ -65,8 +65,8 @@ async fn a_flood_of_invalid_messages_hides_no_gap_and_no_outage() {
     gateway.start().await.unwrap();
     // The gateway runs in this thread: it reads nothing before the flood is over.
     for n in 0..5_000 {
-        let (cause, messages) = ("too short".to_owned(), 1);
-        events.send(BrokerEvent::InvalidMessage { cause, messages });
+        let (cause, count) = ("too short".to_owned(), 1);
+        events.send(BrokerEvent::InvalidMessage { cause, count });
         let (cause, source) = ("no answer".to_owned(), "there".parse().unwrap());
         match n {
             1_000 => events.send(BrokerEvent::Down { cause }),

@@ -8,7 +8,7 @@ use super::{
     guarded::{Failed, guarded},
     live::Live,
 };
-use crate::{ErrorStage, shared::Shared};
+use crate::{ErrorStage, lease, shared::Shared};
 
 /// Presence, then the hooks. Returns whether the session is fully connected; if not, it is
 /// closing.
@@ -26,7 +26,7 @@ pub(super) async fn connect(shared: &Shared, live: &mut Live) -> bool {
         }
         shared.report(ErrorStage::Presence, error, Some(session.clone()));
         // It is registered with the next renewal, which comes soon.
-        shared.register_later.notify_one();
+        lease::register_later(shared);
     }
     for (ran, hook) in shared.hooks.connect.iter().enumerate() {
         if session.is_closed() {
