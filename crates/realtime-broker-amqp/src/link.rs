@@ -349,11 +349,11 @@ pub(crate) enum Outcome {
 
 impl Receipt {
     pub(crate) async fn outcome(self) -> lapin::Result<Outcome> {
+        let confirmed = self.message.await?;
         let probed = match self.probe {
             Some(probe) => Some(probe.await?),
             None => None,
         };
-        let confirmed = self.message.await?;
         let is_returned = |probed: Confirmation| probed.take_message().is_some();
         Ok(match confirmed {
             Confirmation::Nack(_) => Outcome::Refused,
@@ -365,9 +365,13 @@ impl Receipt {
 
 /// Hands bytes to the client library, in the order of the calls.
 ///
-/// Whether anybody gets what is for one node is found out by an empty message before it: the client
-/// library logs what is returned to it with its data. It does so only with confirms, without which
-/// the library would keep what is returned for ever.
+/// Whether anybody gets what is for one node is found out by an empty message: the client library
+/// logs what is returned to it with its data. It does so only with confirms, without which the
+/// library would keep what is returned for ever.
+///
+/// It comes behind the message. Before it, a node that binds its queue between the two would get
+/// the message though it counts as returned, and get it again when it is sent again. Behind it, such
+/// a node misses the message, and reports a gap.
 pub(crate) async fn publish(
     channel: &Channel,
     config: &AmqpConfig,
@@ -387,11 +391,11 @@ pub(crate) async fn publish(
         let put = channel.basic_publish(exchange, key, options, data, properties.clone());
         put.await
     };
+    let message = put(data, false).await?;
     // A node that has gone is to be noticed; that nobody listens to "all" is fine.
     let probe = match *topic != Topic::All && config.confirms {
         true => Some(put(&[], true).await?),
         false => None,
     };
-    let message = put(data, false).await?;
     Ok(Receipt { probe, message })
 }
