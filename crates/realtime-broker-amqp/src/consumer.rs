@@ -13,7 +13,7 @@ use realtime_core::{
     },
 };
 use tokio::{
-    sync::mpsc,
+    sync::mpsc::{self, error::TrySendError},
     time::{Instant, sleep_until},
 };
 
@@ -111,10 +111,12 @@ impl Receiver<'_> {
                 self.events.send(BrokerEvent::InvalidMessage { cause });
             }
             Next::Deliver(message) => {
-                self.beacons.set_stalled(true);
-                // It fails only when the subscription is dropped, which ends this link.
-                let _leaving = self.inbox.send(message).await;
-                self.beacons.set_stalled(false);
+                // Closed only when the subscription is dropped, which ends this link.
+                if let Err(TrySendError::Full(message)) = self.inbox.try_send(message) {
+                    self.beacons.set_stalled(true);
+                    let _leaving = self.inbox.send(message).await;
+                    self.beacons.set_stalled(false);
+                }
             }
             Next::OwnBeacon => self.beacons.returned(),
             Next::Say(Say::Answer) => self.asked.answer.notify_one(),

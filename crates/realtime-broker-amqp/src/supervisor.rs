@@ -153,7 +153,7 @@ impl Supervisor {
 
     /// Runs a link until it is down, and says why.
     async fn serve(&mut self, link: &mut Link) -> String {
-        let (beacons, asked) = (Beacons::default(), Asked::default());
+        let (beacons, asked) = (Beacons::new(self.config.queue_ttl), Asked::default());
         let mut notices = pin!(link.notices());
         let publisher = Publisher {
             config: &self.config,
