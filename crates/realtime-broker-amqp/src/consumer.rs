@@ -108,7 +108,8 @@ impl Receiver<'_> {
             Next::Deliver(message) if message.data.len() > self.config.max_message => {
                 let (limit, size) = (self.config.max_message, message.data.len());
                 let cause = format!("expected at most {limit} bytes; got {size}");
-                self.events.send(BrokerEvent::InvalidMessage { cause });
+                self.events
+                    .send(BrokerEvent::InvalidMessage { cause, messages: 1 });
             }
             Next::Deliver(message) => {
                 // Closed only when the subscription is dropped, which ends this link.

@@ -45,6 +45,8 @@ pub(crate) struct Link {
     /// What came while the link was set up.
     pub(crate) early: VecDeque<Delivery>,
     connections: [Connection; 2],
+    /// What happens to the connections. One for each: the library tells each event only once.
+    told: BoxStream<'static, Notice>,
     /// Dropped last: what said goodbye has ended by then.
     _wires: Wires,
 }
@@ -109,6 +111,7 @@ impl Link {
             consume,
             deliveries,
             early: VecDeque::new(),
+            told: stream::select(told_by(&publishing), told_by(&consuming)).boxed(),
             connections: [publishing, consuming],
             _wires: wires,
         })
@@ -123,34 +126,39 @@ impl Link {
         queue: &ShortString,
         patience: &Patience<'_>,
     ) -> Result<(), BrokerError> {
-        let mut alarms = alarms(&self.connections[0]);
+        let mut told = std::mem::replace(&mut self.told, stream::empty().boxed());
         let own = Topic::Node(outgoing.node().id.clone());
         let mut limit = match patience {
             Patience::Start => OPEN + leftover(config),
             Patience::Again(_) => OPEN,
         };
         let mut blocked = false;
-        let mut work = pin!(async {
-            self.ask_for_a_double(config, outgoing, patience).await?;
-            topology::bind(&self.consume, config, queue, &own).await?;
-            self.loop_back(config, outgoing).await
-        });
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut work => return done,
-                Some(notice) = alarms.next() => {
-                    blocked = notice == Notice::Blocked;
-                    limit = OPEN;
-                    match patience {
-                        Patience::Start if blocked => return Err(error::blocked()),
-                        Patience::Again(tell) if blocked => tell(notice),
-                        _ => {}
-                    }
+        let joined = async {
+            let mut work = pin!(async {
+                self.ask_for_a_double(config, outgoing, patience).await?;
+                topology::bind(&self.consume, config, queue, &own).await?;
+                self.loop_back(config, outgoing).await
+            });
+            loop {
+                tokio::select! {
+                    biased;
+                    done = &mut work => return done,
+                    Some(notice) = told.next() => match (notice, patience) {
+                        (Notice::Broken(cause), _) => return Err(unavailable(cause)),
+                        (Notice::Blocked, Patience::Start) => return Err(error::blocked()),
+                        (Notice::Blocked, Patience::Again(tell)) => {
+                            blocked = true;
+                            tell(Notice::Blocked);
+                        }
+                        (Notice::Unblocked, _) => (blocked, limit) = (false, OPEN),
+                    },
+                    () = sleep(limit), if !blocked => return Err(too_slow("joining", limit)),
                 }
-                () = sleep(limit), if !blocked => return Err(too_slow("joining", limit)),
             }
-        }
+        };
+        joined.await?;
+        self.told = told;
+        Ok(())
     }
 
     /// Fails when another node is alive under this node's id.
@@ -169,7 +177,7 @@ impl Link {
         let asked_first = Instant::now();
         loop {
             let question = outgoing.question();
-            let asked = self.publish(config, node, &own, &question).await?;
+            let asked = put(&self.publish, config, node, &own, &question).await?;
             let asked = asked.outcome().await;
             if asked.map_err(|e| refused("asking for a double", e))? == Outcome::Returned {
                 return Ok(());
@@ -197,7 +205,8 @@ impl Link {
     ) -> Result<(), BrokerError> {
         let node = outgoing.node();
         let beacon = outgoing.beacon();
-        let _confirmed_by_its_return = self.publish(config, node, &Topic::All, &beacon).await?;
+        let _confirmed_by_its_return =
+            put(&self.publish, config, node, &Topic::All, &beacon).await?;
         let back = self.early_until(config, node, |received| match received {
             Received::OwnBeacon => Some(Ok(())),
             Received::DuplicateNode { .. } => Some(Err(double(node))),
@@ -236,28 +245,10 @@ impl Link {
         }
     }
 
-    async fn publish(
-        &self,
-        config: &AmqpConfig,
-        node: &NodeInfo,
-        topic: &Topic,
-        data: &[u8],
-    ) -> Result<Receipt, BrokerError> {
-        let published = publish(&self.publish, config, node, topic, data).await;
-        published.map_err(|e| refused("publishing", e))
-    }
-
-    /// What happens to the connections from now on, and whether they are what they say.
-    pub(crate) fn notices(&self) -> impl Stream<Item = Notice> + Send + use<> {
+    /// What happens to the connections from now on, and whether they are what they say. Once.
+    pub(crate) fn notices(&mut self) -> impl Stream<Item = Notice> + Send + use<> {
+        let told = std::mem::replace(&mut self.told, stream::empty().boxed());
         let [publishing, consuming] = &self.connections;
-        let broken = [publishing, consuming].map(|connection| {
-            let events = connection.events_listener();
-            let broken = events.filter_map(async |event| match event {
-                Event::Error(error) => Some(Notice::Broken(error.to_string())),
-                _ => None,
-            });
-            broken.boxed()
-        });
         let connections = [publishing.status().clone(), consuming.status().clone()];
         let channels = [self.publish.status().clone(), self.consume.status().clone()];
         let ticks = stream::unfold((), |()| async {
@@ -270,8 +261,7 @@ impl Link {
             let broken = "a connection or channel is not connected any more";
             std::future::ready((!whole).then(|| Notice::Broken(broken.to_owned())))
         });
-        let broken = stream::select_all(broken);
-        stream::select(alarms(publishing), stream::select(broken, checked.boxed()))
+        stream::select(told, checked.boxed())
     }
 
     /// Says goodbye, with a bound: a server that doesn't answer is left alone.
@@ -284,15 +274,16 @@ impl Link {
     }
 }
 
-/// Whether RabbitMQ takes what is published.
-fn alarms(publishing: &Connection) -> BoxStream<'static, Notice> {
-    let events = publishing.events_listener();
-    let alarms = events.filter_map(async |event| match event {
+fn told_by(connection: &Connection) -> BoxStream<'static, Notice> {
+    let notice = |event| match event {
         Event::ConnectionBlocked(_) => Some(Notice::Blocked),
         Event::ConnectionUnblocked => Some(Notice::Unblocked),
+        Event::Error(error) => Some(Notice::Broken(error.to_string())),
         _ => None,
-    });
-    alarms.boxed()
+    };
+    let events = connection.events_listener();
+    let notices = events.filter_map(move |event| std::future::ready(notice(event)));
+    notices.boxed()
 }
 
 /// For how long RabbitMQ may keep the queue of a node whose connection was cut. It gives a
@@ -327,6 +318,17 @@ async fn connect(
 async fn open_channel(connection: &Connection) -> Result<Channel, BrokerError> {
     let channel = connection.create_channel().await;
     channel.map_err(|e| refused("opening a channel", e))
+}
+
+async fn put(
+    channel: &Channel,
+    config: &AmqpConfig,
+    node: &NodeInfo,
+    topic: &Topic,
+    data: &[u8],
+) -> Result<Receipt, BrokerError> {
+    let published = publish(channel, config, node, topic, data).await;
+    published.map_err(|e| refused("publishing", e))
 }
 
 /// What RabbitMQ is to confirm of one publication.

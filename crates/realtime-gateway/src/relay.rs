@@ -53,9 +53,9 @@ fn heard(shared: &Shared, event: BrokerEvent) {
             }
             format!("{missed} messages of node {source} did not arrive")
         }
-        BrokerEvent::InvalidMessage { cause } => {
-            shared.stats.invalid_broker_messages.add(1);
-            cause
+        BrokerEvent::InvalidMessage { cause, messages } => {
+            shared.stats.invalid_broker_messages.add(messages);
+            format!("{messages} messages of other nodes were dropped: {cause}")
         }
         BrokerEvent::Blocked => {
             shared.broker_link.turn(Link::Blocked);

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
 
-use crate::{Incarnation, NodeId, error::operation_error};
+use crate::{Coalesce, Incarnation, NodeId, error::operation_error};
 
 pub use any::AnyBroker;
 pub use local::LocalBroker;
@@ -205,13 +205,37 @@ pub enum BrokerEvent {
     },
     /// Something arrived that is not a message of this version, and was dropped.
     InvalidMessage {
-        /// What was expected and what came, for people. Nothing of the message itself.
+        /// What was expected and what came, for people. Nothing of the message itself. Of several,
+        /// the first.
         cause: String,
+        /// How many messages.
+        messages: u64,
     },
     /// The broker takes publications again.
     Unblocked,
     /// The link is up.
     Up,
+}
+
+impl Coalesce for BrokerEvent {
+    fn absorb(&mut self, later: &Self) -> bool {
+        let (sum, more) = match (self, later) {
+            (
+                Self::Gap { source, missed },
+                Self::Gap {
+                    source: later,
+                    missed: more,
+                },
+            ) if source == later => (missed, more),
+            (
+                Self::InvalidMessage { messages, .. },
+                Self::InvalidMessage { messages: more, .. },
+            ) => (messages, more),
+            _ => return false,
+        };
+        *sum = sum.saturating_add(*more);
+        true
+    }
 }
 
 /// A stream of [`BrokerEvent`]s.

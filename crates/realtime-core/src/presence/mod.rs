@@ -15,7 +15,7 @@ use std::{
 use futures::{Stream, StreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 
-use crate::{IdentityKey, NodeId, SessionId, error::operation_error};
+use crate::{Coalesce, IdentityKey, NodeId, SessionId, error::operation_error};
 
 pub use any::AnyPresence;
 pub use memory::MemoryPresence;
@@ -202,6 +202,13 @@ pub enum PresenceEvent {
     },
     /// The store can be reached again; it may have lost everything.
     Up,
+}
+
+impl Coalesce for PresenceEvent {
+    fn absorb(&mut self, _later: &Self) -> bool {
+        // Each is a turn, and there are few.
+        false
+    }
 }
 
 /// A stream of [`PresenceEvent`]s.
