@@ -76,8 +76,10 @@ async fn tap(url: &str) -> (Connection, Consumer) {
     let connection = connection.unwrap();
     let channel = connection.create_channel().await.unwrap();
     let (queue, all) = (ShortString::from("tap"), ShortString::from("all"));
-    let mut exclusive = QueueDeclareOptions::default();
-    exclusive.exclusive = true;
+    let exclusive = QueueDeclareOptions {
+        exclusive: true,
+        ..QueueDeclareOptions::default()
+    };
     let declared = channel.queue_declare(queue.clone(), exclusive, FieldTable::default());
     declared.await.unwrap();
     let bound = channel.queue_bind(
@@ -88,8 +90,10 @@ async fn tap(url: &str) -> (Connection, Consumer) {
         FieldTable::default(),
     );
     bound.await.unwrap();
-    let mut no_acks = BasicConsumeOptions::default();
-    no_acks.no_ack = true;
+    let no_acks = BasicConsumeOptions {
+        no_ack: true,
+        ..BasicConsumeOptions::default()
+    };
     let consumer = channel.basic_consume(queue, "tap".into(), no_acks, FieldTable::default());
     (connection, consumer.await.unwrap())
 }
