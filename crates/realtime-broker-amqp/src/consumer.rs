@@ -109,7 +109,7 @@ impl Receiver<'_> {
                 let (limit, size) = (self.config.max_message, message.data.len());
                 let cause = format!("expected at most {limit} bytes; got {size}");
                 self.events
-                    .send(BrokerEvent::InvalidMessage { cause, messages: 1 });
+                    .send(BrokerEvent::InvalidMessage { cause, count: 1 });
             }
             Next::Deliver(message) => {
                 // Closed only when the subscription is dropped, which ends this link.

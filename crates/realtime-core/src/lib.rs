@@ -41,7 +41,7 @@ mod timestamp;
 
 pub use close::{CloseCode, DisconnectInfo, Initiator};
 pub use error::{BoxError, ClientError};
-pub use events::{Coalesce, Events};
+pub use events::{Event, Events};
 pub use id::{Incarnation, InvalidNodeId, NodeId, SessionId};
 pub use identity::{Identity, IdentityKey};
 pub use message::{Message, MessageParts, Metadata};

@@ -21,8 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    Builder, ErrorStage, Health, Link, Session, StartError, StartErrorKind, Stats, lease, relay,
-    session,
+    Builder, ErrorStage, Health, Session, StartError, StartErrorKind, Stats, lease, relay, session,
     shared::{Parts, Shared},
 };
 
@@ -96,7 +95,7 @@ impl Gateway {
         // Before presence is asked, so that nothing that happens to it is missed.
         lease::spawn(shared);
         match shared.presence.is_online(&IdentityKey::new("", "")).await {
-            Ok(_nobody) => drop(shared.presence_link.turn(Link::Up)),
+            Ok(_nobody) => shared.presence_link.is_heard_of(),
             Err(error) if error.kind() == PresenceErrorKind::Config => {
                 let context = "presence is set up wrongly";
                 return Err(StartError::new(StartErrorKind::Presence, context).with_source(error));

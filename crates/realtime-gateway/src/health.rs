@@ -84,6 +84,15 @@ impl Watched {
         (std::mem::replace(&mut state.link, link), lasted)
     }
 
+    /// Takes note of an answer. It may be older than what an event has told since, so it counts
+    /// only where nothing is known.
+    pub(crate) fn is_heard_of(&self) {
+        let mut state = self.state();
+        if state.link == Link::NotStarted {
+            (state.link, state.since) = (Link::Up, Instant::now());
+        }
+    }
+
     pub(crate) fn link(&self) -> Link {
         self.state().link.clone()
     }

@@ -2,6 +2,8 @@
 //! batches.
 
 use std::{
+    ops::Range,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::SeqCst},
     time::Duration,
 };
@@ -20,11 +22,8 @@ use crate::{ErrorStage, Session, health::Link, shared::Shared};
 
 /// How many sessions one call names.
 const BATCH: usize = 500;
-/// How long after a failure the leases are renewed again: once to twice this, and twice as long
-/// after each further failure.
-const RETRY: Duration = Duration::from_secs(1);
-/// How often that is doubled at the most.
-const MOST_DOUBLINGS: u32 = 3;
+/// How soon after a failure all leases are renewed again: at first, and at the latest.
+const AGAIN: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(3);
 /// Over how long all leases are renewed when a link is back, so that nodes don't do it together.
 const SPREAD: Duration = Duration::from_secs(2);
 
@@ -107,37 +106,70 @@ async fn take_out(shared: Arc<Shared>, mut leaving: mpsc::Receiver<Goodbye>) {
     }
 }
 
+/// Says that a session could not be registered. It is with the next renewal, which comes soon.
+pub(crate) fn register_later(shared: &Shared) {
+    shared.register_later.notify_one();
+}
+
 async fn renew(shared: Arc<Shared>, events: PresenceEvents) {
     let mut events = events.fuse();
     let ttl = shared.config.presence_ttl;
-    let (mut due, mut failures) = (ttl.map(next), 0);
+    let mut due = ttl.map(next);
+    // A hiccup that is too short to count as an outage must not hide anybody until the leases are
+    // due, nor for ever where there are none.
+    let (mut again, mut pause) = (None, AGAIN.start);
+    let mut is_back = false;
     loop {
-        let timer: OptionFuture<BoxFuture<'_, ()>> = due.map(|due| sleep_until(due).boxed()).into();
+        let timer: OptionFuture<BoxFuture<'_, ()>> = [due, again]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|at| sleep_until(at).boxed())
+            .into();
         let spread = tokio::select! {
             biased;
             () = shared.stop.cancelled() => return,
-            Some(event) = events.next() => match heard(&shared, event) {
-                true => SPREAD,
-                false => continue,
-            },
+            () = std::future::ready(()), if is_back => SPREAD,
+            Some(event) = events.next() => {
+                is_back = heard(&shared, event);
+                continue;
+            }
             () = shared.renew_now.notified() => SPREAD,
+            () = shared.register_later.notified() => {
+                again = again.or_else(|| Some(soon(pause)));
+                continue;
+            }
             Some(()) = timer => Duration::ZERO,
         };
-        let renewed = tokio::select! {
-            biased;
-            () = shared.stop.cancelled() => return,
-            renewed = renew_all(&shared, ttl, spread) => renewed,
-        };
-        if renewed {
-            (due, failures) = (ttl.map(next), 0);
-        } else {
-            // A hiccup that is too short to count as an outage must not hide anybody until the
-            // leases are due again, nor for ever where there are none.
-            let soon = Instant::now() + RETRY.mul_f64(1.0 + fastrand::f64()) * (1 << failures);
-            failures = (failures + 1).min(MOST_DOUBLINGS);
-            due = Some(ttl.map_or(soon, |ttl| soon.min(next(ttl))));
+        // A store that is down is asked only when leases are due, since a part of it may work. All
+        // of them are renewed when it is back.
+        let is_due = due.is_some_and(|due| due <= Instant::now());
+        if !is_due && matches!(shared.presence_link.link(), Link::Down { .. }) {
+            again = None;
+            continue;
         }
+        is_back = false;
+        let mut renewal = pin!(renew_all(&shared, ttl, spread));
+        let renewed = loop {
+            tokio::select! {
+                biased;
+                () = shared.stop.cancelled() => return,
+                Some(event) = events.next() => is_back = heard(&shared, event),
+                renewed = &mut renewal => break renewed,
+            }
+        };
+        due = ttl.map(next);
+        (again, pause) = if renewed {
+            (None, AGAIN.start)
+        } else {
+            (Some(soon(pause)), AGAIN.end.min(pause * 2))
+        };
     }
+}
+
+/// This long from now, and a tenth at random, so that nodes don't try together.
+fn soon(pause: Duration) -> Instant {
+    Instant::now() + pause.mul_f64(0.9 + fastrand::f64() / 5.0)
 }
 
 /// A third of the lease from now, and a tenth at random, so that nodes don't renew together.

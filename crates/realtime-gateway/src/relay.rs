@@ -53,9 +53,12 @@ fn heard(shared: &Shared, event: BrokerEvent) {
             }
             format!("{missed} messages of node {source} did not arrive")
         }
-        BrokerEvent::InvalidMessage { cause, messages } => {
-            shared.stats.invalid_broker_messages.add(messages);
-            format!("{messages} messages of other nodes were dropped: {cause}")
+        BrokerEvent::InvalidMessage { cause, count } => {
+            shared.stats.invalid_broker_messages.add(count);
+            match count {
+                1 => cause,
+                _ => format!("{cause} ({count} messages)"),
+            }
         }
         BrokerEvent::Blocked => {
             shared.broker_link.turn(Link::Blocked);

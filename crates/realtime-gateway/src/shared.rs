@@ -70,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) leaving: Leaving,
     /// Leases are to be renewed at once.
     pub(crate) renew_now: Notify,
+    /// A session could not be registered.
+    pub(crate) register_later: Notify,
     pub(crate) broker_link: Watched,
     pub(crate) presence_link: Watched,
     pub(crate) unreachable: Unreachable,
@@ -145,6 +147,7 @@ impl Shared {
             leasing: AtomicBool::new(false),
             leaving: Leaving::new(),
             renew_now: Notify::new(),
+            register_later: Notify::new(),
             broker_link: Watched::new(),
             presence_link: Watched::new(),
             unreachable: Unreachable::default(),

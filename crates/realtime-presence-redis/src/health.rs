@@ -2,23 +2,23 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use futures::stream;
-use realtime_core::presence::{PresenceEvent, PresenceEvents};
-use tokio::sync::broadcast::{self, error::RecvError};
-
-/// How many events wait for a listener that doesn't read.
-const BACKLOG: usize = 64;
+use realtime_core::{
+    Events,
+    presence::{PresenceEvent, PresenceEvents},
+};
 
 /// The health of all connections together: the store is up when each of them is well.
 #[derive(Debug)]
-pub(crate) struct Health(Mutex<State>);
+pub(crate) struct Health {
+    state: Mutex<State>,
+    /// Told while the state is locked, so that they come in its order.
+    events: Events<PresenceEvent>,
+}
 
 #[derive(Debug)]
 struct State {
     connections: Vec<Condition>,
     is_down: bool,
-    /// Dropped at the end, which ends the streams.
-    listeners: Option<broadcast::Sender<PresenceEvent>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +30,17 @@ enum Condition {
 
 impl Health {
     pub(crate) fn new(connections: usize) -> Self {
-        Self(Mutex::new(State {
-            connections: vec![Condition::Unknown; connections],
-            is_down: false,
-            listeners: Some(broadcast::Sender::new(BACKLOG)),
-        }))
+        Self {
+            state: Mutex::new(State {
+                connections: vec![Condition::Unknown; connections],
+                is_down: false,
+            }),
+            events: Events::new(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn well(&self, connection: usize) {
@@ -47,7 +49,7 @@ impl Health {
         if state.is_down && state.connections.iter().all(|c| *c == Condition::Well) {
             state.is_down = false;
             tracing::info!(target: "realtime::presence", "Redis is up");
-            state.tell(PresenceEvent::Up);
+            self.events.send(PresenceEvent::Up);
         }
     }
 
@@ -57,31 +59,17 @@ impl Health {
         if !state.is_down {
             state.is_down = true;
             tracing::warn!(target: "realtime::presence", cause, "Redis is down");
-            state.tell(PresenceEvent::Down { cause });
+            self.events.send(PresenceEvent::Down { cause });
         }
     }
 
     /// A stream of its own for each caller, from now on.
     pub(crate) fn events(&self) -> PresenceEvents {
-        let events = self
-            .state()
-            .listeners
-            .as_ref()
-            .map(broadcast::Sender::subscribe);
-        PresenceEvents::new(stream::unfold(events, |events| async move {
-            let mut events = events?;
-            loop {
-                match events.recv().await {
-                    Ok(event) => return Some((event, Some(events))),
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return None,
-                }
-            }
-        }))
+        PresenceEvents::new(self.events.subscribe())
     }
 
     pub(crate) fn close(&self) {
-        self.state().listeners.take();
+        self.events.close();
     }
 }
 
@@ -89,13 +77,6 @@ impl State {
     fn set(&mut self, connection: usize, condition: Condition) {
         if let Some(known) = self.connections.get_mut(connection) {
             *known = condition;
-        }
-    }
-
-    fn tell(&self, event: PresenceEvent) {
-        if let Some(listeners) = &self.listeners {
-            // Nobody has to listen.
-            let _heard = listeners.send(event);
         }
     }
 }
@@ -126,20 +107,5 @@ mod tests {
         health.close();
         let heard: Vec<_> = events.collect().await;
         assert_eq!(heard, [down("first"), PresenceEvent::Up]);
-    }
-
-    #[tokio::test]
-    async fn a_stream_that_is_not_read_loses_its_oldest_events() {
-        let health = Health::new(1);
-        let events = health.events();
-        for n in 0..100 {
-            health.ill(0, n.to_string());
-            health.well(0);
-        }
-        health.close();
-        let heard: Vec<_> = events.collect().await;
-        assert_eq!(heard.len(), BACKLOG);
-        assert_eq!(heard.last(), Some(&PresenceEvent::Up));
-        assert_eq!(heard.first(), Some(&down("68")));
     }
 }

@@ -27,7 +27,7 @@ use realtime_core::{
 /// ```
 pub fn broker(url: &str) -> Result<AnyBroker, BrokerError> {
     let refused = |context| Err(BrokerError::new(BrokerErrorKind::Config, context));
-    match scheme(url) {
+    match &*scheme(url) {
         "local" => Ok(AnyBroker::new(LocalBroker::new())),
         #[cfg(feature = "broker-amqp")]
         "amqp" | "amqps" => {
@@ -47,7 +47,7 @@ pub fn broker(url: &str) -> Result<AnyBroker, BrokerError> {
 /// Those of [`broker`].
 pub fn presence(url: &str) -> Result<AnyPresence, PresenceError> {
     let refused = |context| Err(PresenceError::new(PresenceErrorKind::Config, context));
-    match scheme(url) {
+    match &*scheme(url) {
         "local" => Ok(AnyPresence::new(MemoryPresence::new())),
         #[cfg(feature = "presence-redis")]
         "redis" | "redis-cluster" | "redis-sentinel" | "rediss" | "rediss-cluster"
@@ -57,14 +57,19 @@ pub fn presence(url: &str) -> Result<AnyPresence, PresenceError> {
             RedisPresence::from_url(url).map(AnyPresence::new)
         }
         #[cfg(not(feature = "presence-redis"))]
-        other if other.starts_with("redis") => refused(feature_is_off(other, "presence-redis")),
-        other => refused(unknown("local:, redis: or rediss:", other)),
+        other @ ("redis" | "redis-cluster" | "redis-sentinel" | "rediss" | "rediss-cluster"
+        | "rediss-sentinel") => refused(feature_is_off(other, "presence-redis")),
+        other => {
+            let known = "local:, redis:, redis-cluster: or redis-sentinel:, or rediss… for TLS";
+            refused(unknown(known, other))
+        }
     }
 }
 
 /// The rest of the URL may hold a password: it is never shown.
-fn scheme(url: &str) -> &str {
-    url.split_once(':').map_or("", |(scheme, _)| scheme)
+fn scheme(url: &str) -> String {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    scheme.to_ascii_lowercase()
 }
 
 fn unknown(known: &str, scheme: &str) -> String {
@@ -108,6 +113,22 @@ mod tests {
             }
         }
         assert!(broker("local:").is_ok() && presence("local:").is_ok());
+    }
+
+    #[test]
+    fn a_scheme_is_known_in_any_case_and_whole() {
+        assert!(broker("LOCAL:").is_ok() && presence("Local:").is_ok());
+        let error = presence("redisfoo://host").map(drop).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("redis-cluster:") && error.contains("redisfoo"),
+            "{error}"
+        );
+        let on = broker("AMQP://host").is_ok() && presence("REDIS://host").is_ok();
+        assert_eq!(
+            on,
+            cfg!(all(feature = "broker-amqp", feature = "presence-redis"))
+        );
     }
 
     #[test]

@@ -9,9 +9,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic::Ordering::SeqCst,
-};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +19,9 @@ use realtime_core::broker::{BrokerErrorKind as Kind, stream::*, *};
 use realtime_core::{Events, Namespace};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::{sync::mpsc, task::AbortHandle, time};
+
+/// How long a publication may wait for others before it, and Redis to answer.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Nodes joined by Redis pub/sub.
 #[derive(Debug)]
@@ -33,10 +35,8 @@ pub struct PubSub {
 #[derive(Debug)]
 enum Own {
     Idle,
-    Joined(
-        Arc<Link>,
-        #[allow(dead_code, reason = "dropping it ends them")] Tasks,
-    ),
+    /// Dropping it ends the tasks.
+    Joined((Arc<Link>, Tasks)),
     Closed,
 }
 
@@ -63,6 +63,10 @@ impl Drop for Tasks {
 
 fn error(kind: Kind, context: &'static str) -> BrokerError {
     BrokerError::new(kind, context)
+}
+
+fn away() -> BrokerError {
+    error(Kind::Unavailable, "not in the cluster")
 }
 
 fn no_answer(cause: Error) -> BrokerError {
@@ -117,52 +121,47 @@ impl Link {
     ) {
         let (mut beacon, mut missing) = (time::interval(BEACON_INTERVAL), 0);
         loop {
-            let say = tokio::select! {
+            let arrived = tokio::select! {
+                message = arrived.recv() => message,
                 _ = beacon.tick() => {
                     missing += 1;
                     if missing > 2 {
                         self.turn(false, "two beacons did not come back".to_owned());
                     }
-                    Say::Beacon
-                }
-                message = arrived.recv() => {
-                    // Of what it was too slow for, the numbers tell.
-                    let message = match message {
-                        Err(RecvError::Lagged(_)) => continue,
-                        Err(RecvError::Closed) => return,
-                        Ok(message) => message,
-                    };
-                    match incoming.receive(bytes_of(message), &self.events) {
-                        Next::Deliver(message) => {
-                            let _leaving = inbox.send(message).await;
-                            continue;
-                        }
-                        Next::OwnBeacon => {
-                            missing = 0;
-                            self.turn(true, String::new());
-                            continue;
-                        }
-                        Next::Say(say) => say,
-                        _ => continue,
-                    }
+                    self.say(Say::Beacon).await;
+                    continue;
                 }
             };
-            let bytes = self.outgoing.lock().await.say(say);
-            // Its failure is told by an event, and the next beacon is another chance.
-            let _told = self.send(&Topic::All, bytes).await;
+            let message = match arrived {
+                Ok(message) => message.value.into_owned_bytes().unwrap_or_default(),
+                // Of what it was too slow for, the numbers tell.
+                Err(RecvError::Lagged(_)) => continue,
+                Err(RecvError::Closed) => return,
+            };
+            match incoming.receive(message.into(), &self.events) {
+                Next::Deliver(message) => drop(inbox.send(message).await),
+                Next::OwnBeacon => {
+                    missing = 0;
+                    self.turn(true, String::new());
+                }
+                Next::Say(say) => self.say(say).await,
+                _ => {}
+            }
         }
     }
-}
 
-fn bytes_of(message: Message) -> Bytes {
-    message.value.into_owned_bytes().unwrap_or_default().into()
+    /// Its failure is told by an event, and the next beacon is another chance.
+    async fn say(&self, say: Say) {
+        let bytes = self.outgoing.lock().await.say(say);
+        let _told = self.send(&Topic::All, bytes).await;
+    }
 }
 
 impl Broker for PubSub {
     async fn subscribe(&self, node: NodeInfo, _: &[Topic]) -> Result<Subscription, BrokerError> {
         let idle = |own: &Own| match own {
             Own::Idle => Ok(()),
-            Own::Joined(..) => Err(error(Kind::Config, "this member is subscribed already")),
+            Own::Joined(_) => Err(error(Kind::Config, "this member is subscribed already")),
             Own::Closed => Err(error(Kind::Closed, "the broker is closed")),
         };
         idle(&self.own())?;
@@ -170,7 +169,7 @@ impl Broker for PubSub {
         builder.set_policy(ReconnectPolicy::new_exponential(0, 100, 1_000, 2));
         builder.with_connection_config(|connection| connection.max_command_attempts = 1);
         builder.with_performance_config(|performance| {
-            performance.default_command_timeout = Duration::from_secs(1);
+            performance.default_command_timeout = TURN;
             performance.broadcast_channel_capacity = 10_000;
         });
         let writer = builder.build().map_err(no_answer)?;
@@ -181,7 +180,6 @@ impl Broker for PubSub {
             tasks.0.push(connected.map_err(no_answer)?.abort_handle());
         }
         let arrived = reader.message_rx();
-        let incoming = Incoming::new(node.clone());
         let outgoing = Outgoing::new(node.clone());
         let question = outgoing.question();
         let link = Arc::new(Link {
@@ -191,27 +189,26 @@ impl Broker for PubSub {
             events: Arc::clone(&self.events),
             up: AtomicBool::new(false),
         });
-        let own = Topic::Node(node.id);
+        let own = Topic::Node(node.id.clone());
         let all = reader.subscribe(link.channel(&Topic::All)).await;
         all.map_err(no_answer)?;
         // Redis knows who listens. A connection that is being closed gets a moment.
-        let mut taken = link.send(&own, question.clone()).await.map_err(no_answer)? > 0;
-        if taken {
+        let taken = async || Ok(link.send(&own, question.clone()).await.map_err(no_answer)? > 0);
+        if taken().await? {
             time::sleep(ANSWER_TIMEOUT).await;
-            taken = link.send(&own, question).await.map_err(no_answer)? > 0;
-        }
-        if taken {
-            return Err(error(Kind::DuplicateNode, "this node id is taken"));
+            if taken().await? {
+                return Err(error(Kind::DuplicateNode, "this node id is taken"));
+            }
         }
         let targeted = reader.subscribe(link.channel(&own)).await;
         targeted.map_err(no_answer)?;
         let (inbox, mut received) = mpsc::channel(1_024);
-        let reading = Arc::clone(&link).read(incoming, arrived, inbox);
+        let reading = Arc::clone(&link).read(Incoming::new(node), arrived, inbox);
         tasks.0.push(tokio::spawn(reading).abort_handle());
         link.turn(true, String::new());
         let mut own = self.own();
         idle(&own)?;
-        *own = Own::Joined(link, tasks.clone());
+        *own = Own::Joined((link, tasks.clone()));
         Ok(Subscription::new(futures::stream::poll_fn(move |cx| {
             let _ended_with_it = (&tasks, &reader);
             received.poll_recv(cx)
@@ -220,17 +217,14 @@ impl Broker for PubSub {
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
         let link = match &*self.own() {
-            Own::Joined(link, _) if link.up.load(SeqCst) => Arc::clone(link),
-            Own::Joined(..) | Own::Idle => {
-                return Err(error(Kind::Unavailable, "not in the cluster"));
-            }
+            Own::Joined((link, _)) if link.up.load(SeqCst) => Arc::clone(link),
+            Own::Joined(_) | Own::Idle => return Err(away()),
             Own::Closed => return Err(error(Kind::Closed, "the broker is closed")),
         };
-        let mut outgoing = link.outgoing.lock().await;
-        if !link.up.load(SeqCst) {
-            // Found out while others were waiting, too.
-            return Err(error(Kind::Unavailable, "not in the cluster"));
-        }
+        let turn = time::timeout(TURN, link.outgoing.lock()).await;
+        // The fault may have been found out while others were waiting, too.
+        let turn = turn.ok().filter(|_| link.up.load(SeqCst));
+        let mut outgoing = turn.ok_or_else(away)?;
         match link.send(topic, outgoing.message(topic, &data)).await {
             Ok(0) if *topic != Topic::All => {
                 outgoing.forget(topic);

@@ -2,6 +2,7 @@
 
 mod any;
 pub mod envelope;
+mod event;
 mod local;
 pub mod stream;
 
@@ -14,9 +15,10 @@ use std::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
 
-use crate::{Coalesce, Incarnation, NodeId, error::operation_error};
+use crate::{Incarnation, NodeId, error::operation_error};
 
 pub use any::AnyBroker;
+pub use event::{BrokerEvent, BrokerEvents};
 pub use local::LocalBroker;
 
 /// Moves bytes between the nodes of a cluster.
@@ -70,7 +72,7 @@ pub trait Broker: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - Every caller gets a stream of its own.
-    /// - A stream that isn't read loses its oldest events, never memory.
+    /// - A stream that isn't read loses the oldest changes of state, never a count and never memory.
     /// - The stream ends after [`close`](Self::close).
     fn events(&self) -> BrokerEvents;
 
@@ -182,84 +184,6 @@ impl Stream for Subscription {
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription").finish_non_exhaustive()
-    }
-}
-
-/// Something that happened to the link between this node and the others.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BrokerEvent {
-    /// The broker refuses publications for now, for example for want of memory.
-    Blocked,
-    /// The link is down; what is published meanwhile is lost to this node.
-    Down {
-        /// Why, for people.
-        cause: String,
-    },
-    /// Messages of another node did not arrive.
-    Gap {
-        /// The node that published them.
-        source: NodeId,
-        /// How many.
-        missed: u64,
-    },
-    /// Something arrived that is not a message of this version, and was dropped.
-    InvalidMessage {
-        /// What was expected and what came, for people. Nothing of the message itself. Of several,
-        /// the first.
-        cause: String,
-        /// How many messages.
-        messages: u64,
-    },
-    /// The broker takes publications again.
-    Unblocked,
-    /// The link is up.
-    Up,
-}
-
-impl Coalesce for BrokerEvent {
-    fn absorb(&mut self, later: &Self) -> bool {
-        let (sum, more) = match (self, later) {
-            (
-                Self::Gap { source, missed },
-                Self::Gap {
-                    source: later,
-                    missed: more,
-                },
-            ) if source == later => (missed, more),
-            (
-                Self::InvalidMessage { messages, .. },
-                Self::InvalidMessage { messages: more, .. },
-            ) => (messages, more),
-            _ => return false,
-        };
-        *sum = sum.saturating_add(*more);
-        true
-    }
-}
-
-/// A stream of [`BrokerEvent`]s.
-pub struct BrokerEvents(BoxStream<'static, BrokerEvent>);
-
-impl BrokerEvents {
-    /// Wraps a backend's stream.
-    #[must_use]
-    pub fn new(stream: impl Stream<Item = BrokerEvent> + Send + 'static) -> Self {
-        Self(stream.boxed())
-    }
-}
-
-impl Stream for BrokerEvents {
-    type Item = BrokerEvent;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<BrokerEvent>> {
-        self.0.poll_next_unpin(cx)
-    }
-}
-
-impl fmt::Debug for BrokerEvents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BrokerEvents").finish_non_exhaustive()
     }
 }
 

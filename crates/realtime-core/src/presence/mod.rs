@@ -5,6 +5,7 @@ mod memory;
 mod record;
 
 use std::{
+    collections::VecDeque,
     fmt,
     net::SocketAddr,
     pin::Pin,
@@ -15,7 +16,11 @@ use std::{
 use futures::{Stream, StreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 
-use crate::{Coalesce, IdentityKey, NodeId, SessionId, error::operation_error};
+use crate::{
+    IdentityKey, NodeId, SessionId,
+    error::operation_error,
+    events::{Event, push_change},
+};
 
 pub use any::AnyPresence;
 pub use memory::MemoryPresence;
@@ -103,7 +108,7 @@ pub trait Presence: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - Every caller gets a stream of its own.
-    /// - A stream that isn't read loses its oldest events, never memory.
+    /// - A stream that isn't read loses its oldest events, never the last, and never memory.
     /// - The stream ends after [`close`](Self::close).
     fn events(&self) -> PresenceEvents;
 
@@ -204,10 +209,10 @@ pub enum PresenceEvent {
     Up,
 }
 
-impl Coalesce for PresenceEvent {
-    fn absorb(&mut self, _later: &Self) -> bool {
-        // Each is a turn, and there are few.
-        false
+/// While a listener doesn't read, the last 63 at least are kept.
+impl Event for PresenceEvent {
+    fn wait_in(self, waiting: &mut VecDeque<Self>) {
+        push_change(self, waiting, |_| true);
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     guarded::{Failed, guarded},
     live::Live,
 };
-use crate::{ErrorStage, shared::Shared};
+use crate::{ErrorStage, lease, shared::Shared};
 
 /// Presence, then the hooks. Returns whether the session is fully connected; if not, it is
 /// closing.
@@ -25,8 +25,8 @@ pub(super) async fn connect(shared: &Shared, live: &mut Live) -> bool {
             return false;
         }
         shared.report(ErrorStage::Presence, error, Some(session.clone()));
-        // It is registered with the next renewal, which is now.
-        shared.renew_now.notify_one();
+        // It is registered with the next renewal, which comes soon.
+        lease::register_later(shared);
     }
     for (ran, hook) in shared.hooks.connect.iter().enumerate() {
         if session.is_closed() {

@@ -181,6 +181,67 @@ pub(crate) async fn redis_comes_back_empty() {
     b.stop().await;
 }
 
+/// Redis is up, and says no to what registers and renews.
+async fn refuse_scripts(cluster: &Cluster, refused: bool) {
+    let rule = if refused { "-@scripting" } else { "+@all" };
+    let rule = ["ACL", "SETUSER", "default", rule];
+    cluster.redis.command(&rule).await.unwrap();
+}
+
+async fn is_soon_online(node: &Node, name: &str) {
+    let start = Instant::now();
+    until("it is online", async || {
+        node.gateway.is_online(&key(name)).await.unwrap()
+    })
+    .await;
+    let took = start.elapsed();
+    assert!(
+        took < Duration::from_secs(7),
+        "5 s, and what a busy machine adds; took {took:?}"
+    );
+}
+
+pub(crate) async fn a_session_that_could_not_be_registered_is_soon() {
+    let cluster = Cluster::start().await;
+    // No lease, so that nothing is renewed from time to time.
+    let a = cluster.node_with(|b| b.presence_ttl(None)).await;
+    refuse_scripts(&cluster, true).await;
+    let ann = a.connect("ann").await;
+    a.until_heard("Presence: ", DEADLINE).await;
+    assert_eq!(a.gateway.health().presence, Link::Up, "nothing comes back");
+    assert!(!a.gateway.is_online(&key("ann")).await.unwrap());
+    refuse_scripts(&cluster, false).await;
+    is_soon_online(&a, "ann").await;
+    drop(ann);
+    a.stop().await;
+}
+
+pub(crate) async fn a_renewal_that_fails_is_soon_repeated() {
+    let cluster = Cluster::start().await;
+    let a = cluster.node().await;
+    let ann = a.join("ann").await;
+    until("presence is up", async || {
+        a.gateway.health().presence == Link::Up
+    })
+    .await;
+    refuse_scripts(&cluster, true).await;
+    for command in [&["FLUSHALL"][..], &["CLIENT", "KILL", "TYPE", "normal"]] {
+        cluster.redis.command(command).await.unwrap();
+    }
+    // It is back, empty, and the renewal fails.
+    a.until_heard("presence is down", DEADLINE).await;
+    let refusals = || {
+        let errors = a.errors.lock().unwrap();
+        let told = errors.iter().filter(|e| e.starts_with("Presence: "));
+        told.count() - 1
+    };
+    until("the renewal has failed", async || refusals() > 0).await;
+    refuse_scripts(&cluster, false).await;
+    is_soon_online(&a, "ann").await;
+    drop(ann);
+    a.stop().await;
+}
+
 pub(crate) async fn redis_is_away() {
     let mut cluster = Cluster::start().await;
     let a = cluster.node().await;

@@ -40,11 +40,14 @@ fn main() {
         return killed::be_a_node(&cluster);
     }
     let tests = tests![
-        books::a_message_dropped_or_doubled_is_found,
+        books::one_message_dropped_and_one_doubled_are_found,
+        books::the_checker_finds_what_is_wrong,
         books::every_session_gets_every_message_once_and_in_order,
         books::with_faults_what_is_missing_was_reported,
         faults::a_message_of_a_later_version_is_refused_and_counted,
         faults::a_node_that_lost_its_own_link_is_not_pruned,
+        faults::a_renewal_that_fails_is_soon_repeated,
+        faults::a_session_that_could_not_be_registered_is_soon,
         faults::one_node_id_is_for_one_node,
         faults::rabbitmq_goes_and_comes_back,
         faults::redis_comes_back_empty,

@@ -76,7 +76,7 @@ impl Incoming {
             Ok(Received::Dropped) => Next::Nothing,
             Err(error) => {
                 let cause = error.to_string();
-                events.send(BrokerEvent::InvalidMessage { cause, messages: 1 });
+                events.send(BrokerEvent::InvalidMessage { cause, count: 1 });
                 Next::Nothing
             }
         }

@@ -1,0 +1,198 @@
+//! What a gateway makes of the events of its backends.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
+
+mod support;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use axum::body::Bytes;
+use realtime::{
+    Events, IdentityKey, Link,
+    broker::{
+        Broker, BrokerError, BrokerEvent, BrokerEvents, LocalBroker, NodeInfo, Published,
+        Subscription, Topic,
+    },
+    gateway,
+    presence::{
+        MemoryPresence, Presence, PresenceError, PresenceErrorKind, PresenceEvent, PresenceEvents,
+        Registered, SessionInfo, SessionKey,
+    },
+};
+use realtime_testkit::wait::until;
+use support::Server;
+
+/// A broker to which happens what the test says.
+struct Told(LocalBroker, Arc<Events<BrokerEvent>>);
+
+impl Broker for Told {
+    async fn subscribe(
+        &self,
+        node: NodeInfo,
+        topics: &[Topic],
+    ) -> Result<Subscription, BrokerError> {
+        self.0.subscribe(node, topics).await
+    }
+
+    async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
+        self.0.publish(topic, data).await
+    }
+
+    fn events(&self) -> BrokerEvents {
+        BrokerEvents::new(self.1.subscribe())
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_invalid_messages_hides_no_gap_and_no_outage() {
+    let events = Arc::new(Events::new());
+    let broker = Told(LocalBroker::new(), Arc::clone(&events));
+    let gateway = gateway().broker(broker).build().unwrap();
+    gateway.start().await.unwrap();
+    // The gateway runs in this thread: it reads nothing before the flood is over.
+    for n in 0..5_000 {
+        let (cause, count) = ("too short".to_owned(), 1);
+        events.send(BrokerEvent::InvalidMessage { cause, count });
+        let (cause, source) = ("no answer".to_owned(), "there".parse().unwrap());
+        match n {
+            1_000 => events.send(BrokerEvent::Down { cause }),
+            2_000 => events.send(BrokerEvent::Up),
+            3_000 => events.send(BrokerEvent::Gap { source, missed: 7 }),
+            4_000 => events.send(BrokerEvent::Blocked),
+            _ => {}
+        }
+    }
+    until("all is read", async || {
+        gateway.health().broker == Link::Blocked
+    })
+    .await;
+    let stats = gateway.stats();
+    assert_eq!(stats.invalid_broker_messages, 5_000);
+    assert_eq!((stats.broker_outages, stats.missed_from_nodes), (1, 7));
+    gateway.shutdown().await;
+}
+
+#[derive(Debug, Default)]
+struct Outage {
+    store: MemoryPresence,
+    events: Events<PresenceEvent>,
+    fails: AtomicBool,
+    /// How many renewals were asked for.
+    renewals: AtomicU64,
+}
+
+impl Outage {
+    fn begin(&self) {
+        let cause = "no answer".to_owned();
+        self.events.send(PresenceEvent::Down { cause });
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Store(Arc<Outage>);
+
+impl Presence for Store {
+    async fn register(
+        &self,
+        sessions: &[SessionInfo],
+        ttl: Option<Duration>,
+    ) -> Result<Vec<Registered>, PresenceError> {
+        if self.0.fails.load(SeqCst) {
+            return Err(PresenceError::new(PresenceErrorKind::Unavailable, "down"));
+        }
+        self.0.store.register(sessions, ttl).await
+    }
+
+    async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
+        self.0.store.unregister(sessions).await
+    }
+
+    async fn renew(
+        &self,
+        sessions: &[SessionKey],
+        ttl: Option<Duration>,
+    ) -> Result<Vec<SessionKey>, PresenceError> {
+        self.0.renewals.fetch_add(1, SeqCst);
+        self.0.store.renew(sessions, ttl).await
+    }
+
+    async fn sessions(&self, identity: &IdentityKey) -> Result<Vec<SessionInfo>, PresenceError> {
+        self.0.store.sessions(identity).await
+    }
+
+    /// It goes down after it has answered, and before the answer is read.
+    async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
+        let answer = self.0.store.is_online(identity).await;
+        if self.0.fails.load(SeqCst) {
+            self.0.begin();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        answer
+    }
+
+    fn events(&self) -> PresenceEvents {
+        PresenceEvents::new(self.0.events.subscribe())
+    }
+
+    async fn close(&self) {
+        self.0.store.close().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_is_heard_during_the_start_is_believed() {
+    let presence = Store::default();
+    presence.0.fails.store(true, SeqCst);
+    let gateway = gateway().presence(presence.clone()).build().unwrap();
+    gateway.start().await.unwrap();
+    assert!(matches!(gateway.health().presence, Link::Down { .. }));
+    presence.0.events.send(PresenceEvent::Up);
+    until("it is back", async || gateway.health().is_good()).await;
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_is_not_asked_before_it_is_back() {
+    let presence = Store::default();
+    let builder = gateway().presence(presence.clone()).presence_ttl(None);
+    let server = Server::start(builder.build().unwrap()).await;
+    presence.0.fails.store(true, SeqCst);
+    let mut clients = vec![server.connect().await];
+    server.until_open(1).await;
+    presence.0.begin();
+    until("the outage is known", async || {
+        matches!(server.gateway.health().presence, Link::Down { .. })
+    })
+    .await;
+    let asked = presence.0.renewals.load(SeqCst);
+    for open in 2..10 {
+        clients.push(server.connect().await);
+        server.until_open(open).await;
+    }
+    // Long enough for a repetition, which would be the mistake.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(presence.0.renewals.load(SeqCst), asked);
+    presence.0.fails.store(false, SeqCst);
+    presence.0.events.send(PresenceEvent::Up);
+    let anonymous = IdentityKey::new("", "anonymous");
+    until("all are registered", async || {
+        let known = presence.0.store.sessions(&anonymous).await.unwrap();
+        known.len() == clients.len()
+    })
+    .await;
+    server.stop().await;
+}

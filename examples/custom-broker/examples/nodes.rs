@@ -1,0 +1,35 @@
+//! Nodes that are joined over the broker of this package: what is said at one is heard at all.
+//!
+//! `cargo run -p custom-broker --example nodes -- 127.0.0.1:8080`, and once more with another port.
+
+use std::error::Error;
+
+use custom_broker::PubSub;
+use realtime::{DeliverError, Gateway, Json, Router, gateway};
+
+async fn chat(gateway: Gateway, Json(said): Json<String>) -> Result<(), DeliverError> {
+    gateway.broadcast("chat", Json(&said)).await?;
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let redis = std::env::var("REDIS_URL");
+    let redis = redis.unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
+    let broker = PubSub::new(&redis)?;
+    let gateway = gateway()
+        .router(Router::new().route("chat", chat))
+        .broker(broker)
+        .build()?;
+    // Joins the other nodes.
+    gateway.start().await?;
+    let app = axum::Router::new().route_service("/ws", gateway.clone());
+    let address = std::env::args().nth(1);
+    let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    realtime::serve(listener, app, gateway)
+        .until(tokio::signal::ctrl_c())
+        .await?;
+    Ok(())
+}
