@@ -84,9 +84,7 @@ asan:
     RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan cargo +nightly test \
         --target x86_64-unknown-linux-gnu --tests \
         -p realtime-websocket -p realtime-core -p realtime-codec-json -p realtime-gateway
-    # Without leaks: some of these tests end, and their runtime with them, while sessions are open.
-    ASAN_OPTIONS=detect_leaks=0 RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan \
-        cargo +nightly test \
+    RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan cargo +nightly test \
         --target x86_64-unknown-linux-gnu -p realtime --test admission --test messages \
         --test delivery --test lifecycle --test hosts --test hostile --test cancel
 

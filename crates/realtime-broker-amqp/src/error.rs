@@ -32,13 +32,15 @@ pub(crate) fn too_slow(step: &'static str, limit: Duration) -> BrokerError {
 
 /// A step of setting a link up that RabbitMQ or the network did not allow.
 ///
-/// What RabbitMQ refuses for good, such as a wrong password or an exchange of another kind, is a
-/// matter of configuration: trying again won't help.
+/// What RabbitMQ refuses for good, such as a wrong password or an exchange of another kind, and a
+/// certificate that isn't trusted, is a matter of configuration: trying again won't help.
 pub(crate) fn refused(step: &'static str, error: lapin::Error) -> BrokerError {
     let for_good = match error.kind() {
         // 403 access refused, 404 not found, 406 precondition failed, 530 not allowed.
         ErrorKind::ProtocolError(told) => matches!(told.get_id(), 403 | 404 | 406 | 530),
         ErrorKind::AuthProviderError(_) => true,
+        // A certificate that isn't trusted.
+        ErrorKind::IOError(error) => error.kind() == std::io::ErrorKind::InvalidData,
         _ => false,
     };
     let kind = if for_good {

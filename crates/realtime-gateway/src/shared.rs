@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use realtime_core::{
     BoxError, Message,
@@ -187,7 +187,16 @@ impl Shared {
 
     /// Encodes a message into a frame that is ready to be written to any session.
     pub(crate) fn encode(&self, message: &Message) -> Result<Bytes, CodecError> {
-        frame::server_frame_with(|out| {
+        self.encode_in(&mut BytesMut::with_capacity(256), message)
+    }
+
+    /// The same, split off a buffer.
+    pub(crate) fn encode_in(
+        &self,
+        out: &mut BytesMut,
+        message: &Message,
+    ) -> Result<Bytes, CodecError> {
+        frame::server_frame_in(out, |out| {
             Ok(match self.codec.encode(message, out)? {
                 FrameKind::Binary => Kind::Binary,
                 FrameKind::Text => Kind::Text,

@@ -45,19 +45,31 @@ pub fn server_frame(kind: Kind, payload: &[u8]) -> Bytes {
 pub fn server_frame_with<E>(
     encode: impl FnOnce(&mut BytesMut) -> Result<Kind, E>,
 ) -> Result<Bytes, E> {
+    server_frame_in(&mut BytesMut::with_capacity(256), encode)
+}
+
+/// The same at the end of a buffer, from which it is split off: several frames may share one
+/// allocation, which lives as long as the longest of them. What stands in the buffer is dropped.
+///
+/// # Errors
+/// Those of `encode`.
+pub fn server_frame_in<E>(
+    out: &mut BytesMut,
+    encode: impl FnOnce(&mut BytesMut) -> Result<Kind, E>,
+) -> Result<Bytes, E> {
     // Room for a server's longest header. No text can begin like this, so that a codec of
     // somebody else that clears the buffer first is noticed, and not answered by a broken frame.
     const ROOM: [u8; 10] = [0xff; 10];
-    let mut out = BytesMut::with_capacity(256);
+    out.clear();
     out.extend_from_slice(&ROOM);
-    let kind = encode(&mut out)?;
+    let kind = encode(out)?;
     let Some(payload) = out.strip_prefix(&ROOM) else {
-        return Ok(server_frame(kind, &out));
+        return Ok(server_frame(kind, out));
     };
     let header = header(true, kind, payload.len(), None);
     let start = ROOM.len() - header.len();
     out[start..ROOM.len()].copy_from_slice(&header);
-    let mut frame = out.freeze();
+    let mut frame = out.split().freeze();
     frame.advance(start);
     Ok(frame)
 }

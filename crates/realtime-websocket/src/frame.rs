@@ -10,7 +10,7 @@ use crate::{Role, Violation};
 
 pub use crate::build::{
     client_frame, close, close_payload, close_without_code, fragment, header, ping, pong,
-    server_frame, server_frame_with,
+    server_frame, server_frame_in, server_frame_with,
 };
 
 /// The longest header.

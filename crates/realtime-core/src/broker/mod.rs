@@ -72,7 +72,8 @@ pub trait Broker: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - Every caller gets a stream of its own.
-    /// - A stream that isn't read loses the oldest changes of state, never a count and never memory.
+    /// - A stream that isn't read stays bounded: it loses the oldest changes of state, never a
+    ///   count.
     /// - The stream ends after [`close`](Self::close).
     fn events(&self) -> BrokerEvents;
 

@@ -108,7 +108,7 @@ pub trait Presence: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - Every caller gets a stream of its own.
-    /// - A stream that isn't read loses its oldest events, never the last, and never memory.
+    /// - A stream that isn't read stays bounded: it loses its oldest events, never the last.
     /// - The stream ends after [`close`](Self::close).
     fn events(&self) -> PresenceEvents;
 

@@ -51,6 +51,8 @@ pub(crate) struct Live {
     malformed: u32,
     /// So many replies wait that no more should be made for now.
     full_of_replies: bool,
+    /// The socket took not all that waited.
+    blocked: bool,
 }
 
 impl Live {
@@ -67,6 +69,7 @@ impl Live {
             assembling_since: None,
             malformed: 0,
             full_of_replies: false,
+            blocked: false,
         }
     }
 
@@ -78,7 +81,7 @@ impl Live {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // What handlers send to their own session leaves together, and at the latest with this
         // turn.
-        let _cork = self.session.0.outbox.cork();
+        let _cork = self.session.0.outbox.cork(!self.blocked);
         for _ in 0..TURNS {
             if self.session.is_closed() {
                 return Poll::Ready(());
@@ -95,7 +98,9 @@ impl Live {
     /// Writes only: while hooks run, before anything is read. Returns whether something waits
     /// that the socket doesn't take.
     pub(super) fn pump(&mut self, cx: &mut Context<'_>) -> bool {
-        match self.session.poll_write(cx) {
+        let written = self.session.poll_write(cx);
+        self.blocked = written.is_pending();
+        match written {
             Poll::Ready(Ok(())) => {
                 self.full_of_replies = false;
                 false
@@ -249,7 +254,7 @@ impl Live {
     }
 
     fn reply(&mut self, message: &Message) {
-        match self.shared().encode(message) {
+        match self.session.encode(message) {
             Ok(frame) => self.full_of_replies = self.session.reply(frame),
             Err(error) => self.report(ErrorStage::Message, error),
         }

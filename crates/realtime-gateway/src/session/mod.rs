@@ -185,7 +185,13 @@ impl Session {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub fn send_message(&self, message: &Message) -> Result<(), SendError> {
-        self.deliver(self.0.shared.encode(message)?)
+        self.deliver(self.encode(message)?)
+    }
+
+    /// Makes a frame for this session alone.
+    fn encode(&self, message: &Message) -> Result<Bytes, CodecError> {
+        let Inner { outbox, shared, .. } = &*self.0;
+        outbox.make(|out| shared.encode_in(out, message))
     }
 
     /// Sends data, and waits for room in the queue where there is none. For producers that want
@@ -210,7 +216,7 @@ impl Session {
     /// # Errors
     /// Those of [`send_wait`](Self::send_wait).
     pub async fn send_message_wait(&self, message: &Message) -> Result<(), SendError> {
-        let mut frame = self.0.shared.encode(message)?;
+        let mut frame = self.encode(message)?;
         if self.is_closed() {
             return Err(closed());
         }

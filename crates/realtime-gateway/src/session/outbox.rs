@@ -8,17 +8,16 @@
 //! What the session's own handlers send is held back until its task has done what it can, so that
 //! the answers to all that one read brought leave in one write.
 
+mod cork;
 mod pen;
 
 use std::{
-    cell::Cell,
     io,
-    marker::PhantomData,
     sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
 use super::queue::{Queue, QueueLimits, WRITE_BYTES};
@@ -29,17 +28,13 @@ use crate::{
     transport::{Sink, Writer},
 };
 
+pub(crate) use cork::Cork;
 use pen::{Pen, Pumped};
 
 /// Replies beyond this wait make the session stop making more of them.
 pub(crate) const REPLY_BYTES: usize = 64 * 1024;
 /// How often one write makes the notice of a gap anew because the gap has grown meanwhile.
 const NOTICES: usize = 8;
-
-thread_local! {
-    /// The outbox whose task runs on this thread now.
-    static CORKED: Cell<usize> = const { Cell::new(0) };
-}
 
 pub(crate) struct Outbox<W: Sink = Writer> {
     /// What waits in the queues of all sessions together.
@@ -305,15 +300,18 @@ impl<W: Sink> Outbox<W> {
 
     /// Holds back what is sent from this thread, until the guard is dropped and
     /// [`poll_write`](Self::poll_write) is called.
-    pub(crate) fn cork(&self) -> Cork {
-        Cork {
-            before: CORKED.replace(self.address()),
-            this_thread: PhantomData,
-        }
+    /// With `shares`, frames made meanwhile are to share a buffer.
+    pub(crate) fn cork(&self, shares: bool) -> Cork {
+        Cork::begin(self.address(), shares)
     }
 
     fn is_corked(&self) -> bool {
-        CORKED.get() == self.address()
+        Cork::is_of(self.address())
+    }
+
+    /// Makes a frame, in the buffer of this turn where there is one.
+    pub(crate) fn make<R>(&self, make: impl FnOnce(&mut BytesMut) -> R) -> R {
+        Cork::make(self.address(), make)
     }
 
     fn address(&self) -> usize {
@@ -424,19 +422,6 @@ impl<W: Sink> State<W> {
 impl<W: Sink> Drop for Outbox<W> {
     fn drop(&mut self) {
         self.with(|state| state.pen.queue = Queue::new());
-    }
-}
-
-/// Ends the holding back when it is dropped, on the thread that began it.
-#[derive(Debug)]
-pub(crate) struct Cork {
-    before: usize,
-    this_thread: PhantomData<*const ()>,
-}
-
-impl Drop for Cork {
-    fn drop(&mut self) {
-        CORKED.set(self.before);
     }
 }
 

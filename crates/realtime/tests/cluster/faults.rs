@@ -321,3 +321,31 @@ pub(crate) async fn redis_is_away() {
         node.stop().await;
     }
 }
+
+pub(crate) async fn a_memory_alarm_is_seen_as_blocked() {
+    let cluster = Cluster::start().await;
+    let (a, b) = (cluster.node().await, cluster.node().await);
+    let mut bob = b.join("bob").await;
+    cluster.rabbitmq.block(true).await.unwrap();
+    // RabbitMQ tells only who publishes. The beacons do, if nobody else does.
+    until("it is seen", async || {
+        a.gateway.health().broker == Link::Blocked && b.gateway.health().broker == Link::Blocked
+    })
+    .await;
+    assert!(!a.gateway.health().is_good());
+    let start = Instant::now();
+    let error = a.gateway.broadcast("n", Json(1)).await.unwrap_err();
+    let source = std::error::Error::source(&error).and_then(|e| e.downcast_ref::<BrokerError>());
+    let kind = source.map(BrokerError::kind);
+    assert_eq!(kind, Some(BrokerErrorKind::Blocked));
+    assert!(start.elapsed() < Duration::from_secs(3), "it fails at once");
+    cluster.rabbitmq.block(false).await.unwrap();
+    until("all is well", async || {
+        a.gateway.health().is_good() && b.gateway.health().is_good()
+    })
+    .await;
+    a.gateway.broadcast("n", Json(2)).await.unwrap();
+    while bob.recv_json().await.unwrap()["data"] != 2 {}
+    a.stop().await;
+    b.stop().await;
+}

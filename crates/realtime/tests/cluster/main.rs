@@ -44,6 +44,7 @@ fn main() {
         books::the_checker_finds_what_is_wrong,
         books::every_session_gets_every_message_once_and_in_order,
         books::with_faults_what_is_missing_was_reported,
+        faults::a_memory_alarm_is_seen_as_blocked,
         faults::a_message_of_a_later_version_is_refused_and_counted,
         faults::a_node_that_lost_its_own_link_is_not_pruned,
         faults::a_renewal_that_fails_is_soon_repeated,

@@ -151,7 +151,7 @@ async fn a_peer_that_goes_on_sending_after_its_violation_sees_the_close_too() {
         until("it is found out", async || server.stats().violations == 1).await;
         for _ in 0..20 {
             client.send_raw(&[0xff; 16 * 1024]).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
         assert_eq!(client.closed().await.unwrap().0, 1002);
         drop(client);

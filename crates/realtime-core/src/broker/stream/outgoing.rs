@@ -12,6 +12,8 @@ use crate::broker::{NodeInfo, Topic};
 
 /// For how many topics numbers are kept. Past it the one that was used longest ago is forgotten.
 const TOPICS: usize = 4_096;
+/// For how many of those to which nobody listens.
+const UNHEARD: usize = 64;
 
 /// Stamps what a node sends, and makes its beacons. See the [module](super).
 ///
@@ -51,6 +53,8 @@ pub struct Outgoing {
 struct Used {
     numbers: Numbers,
     at: u64,
+    /// Nobody listened, when something was last sent.
+    unheard: bool,
 }
 
 impl Outgoing {
@@ -82,12 +86,13 @@ impl Outgoing {
         let used = self.topics.entry(topic.clone()).or_insert(Used {
             numbers: new,
             at: 0,
+            unheard: false,
         });
         used.numbers.seq += 1;
-        used.at = self.stamped;
+        (used.at, used.unheard) = (self.stamped, false);
         let numbers = used.numbers;
         if self.topics.len() > TOPICS {
-            self.forget_oldest();
+            self.forget_oldest(|_| true);
         }
         self.stamp(Kind::Message, topic, numbers).put(data)
     }
@@ -131,21 +136,29 @@ impl Outgoing {
             .put(&[])
     }
 
-    /// Lets go of a topic where nobody listens any more. Should somebody listen again, its
-    /// numbers go on from higher ones, and no gap is counted.
+    /// Takes note that nobody listens to a topic, after a message was returned.
+    ///
+    /// A node that has only lost its link comes back, and has to learn what it has missed: also
+    /// what the broker had taken for it before. So the numbers of the last 64 such topics are
+    /// kept. Should somebody listen to an older one again, its numbers go on from higher ones, and
+    /// no gap is counted.
     pub fn forget(&mut self, topic: &Topic) {
         if *topic != Topic::All
-            && let Some(used) = self.topics.remove(topic)
+            && let Some(used) = self.topics.get_mut(topic)
         {
-            self.forgotten = self.forgotten.max(used.numbers.seq);
+            used.unheard = true;
+            if self.topics.values().filter(|used| used.unheard).count() > UNHEARD {
+                self.forget_oldest(|used| used.unheard);
+            }
         }
     }
 
-    fn forget_oldest(&mut self) {
-        let nodes = self.topics.iter().filter(|(t, _)| **t != Topic::All);
+    fn forget_oldest(&mut self, among: impl Fn(&Used) -> bool) {
+        let nodes = self.topics.iter();
+        let nodes = nodes.filter(|(topic, used)| **topic != Topic::All && among(used));
         let oldest = nodes.min_by_key(|(_, used)| used.at).map(|(t, _)| t);
-        if let Some(oldest) = oldest.cloned() {
-            self.forget(&oldest);
+        if let Some(used) = oldest.cloned().and_then(|t| self.topics.remove(&t)) {
+            self.forgotten = self.forgotten.max(used.numbers.seq);
         }
     }
 

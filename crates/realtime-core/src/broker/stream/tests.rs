@@ -42,6 +42,19 @@ fn a_lost_first_message_is_noticed_after_a_beacon() {
 }
 
 #[test]
+fn what_a_node_missed_before_it_was_away_is_counted_when_it_is_back() {
+    let (mut here, mut there) = (Outgoing::new(node("here")), Incoming::new(node("there")));
+    let topic = Topic::Node("there".parse().unwrap());
+    assert_eq!(missed(there.read(here.message(&topic, b"")).unwrap()), 0);
+    let _taken_and_lost = here.message(&topic, b"");
+    for _ in 0..3 {
+        let _returned = here.message(&topic, b"");
+        here.forget(&topic);
+    }
+    assert_eq!(missed(there.read(here.message(&topic, b"")).unwrap()), 4);
+}
+
+#[test]
 fn a_forgotten_topic_goes_on_without_a_gap() {
     let (mut here, mut there) = (Outgoing::new(node("here")), Incoming::new(node("there")));
     let topic = Topic::Node("there".parse().unwrap());
@@ -49,6 +62,11 @@ fn a_forgotten_topic_goes_on_without_a_gap() {
         assert_eq!(missed(there.read(here.message(&topic, b"")).unwrap()), 0);
     }
     here.forget(&topic);
+    for n in 0..64 {
+        let other = Topic::Node(format!("n-{n}").parse().unwrap());
+        let _returned = here.message(&other, b"");
+        here.forget(&other);
+    }
     assert_eq!(missed(there.read(here.beacon()).unwrap()), 0);
     let message = here.message(&topic, b"again");
     assert_eq!(missed(there.read(message.clone()).unwrap()), 0);
