@@ -126,9 +126,10 @@ bench-cluster *options:
 bench-steps *filter:
     cargo bench -p realtime-bench -- {{filter}}
 
-# What takes long: 50 outages of RabbitMQ by closed connections and resets, three by kill -9.
+# What takes long: 50 outages of RabbitMQ by closed connections and resets, three by kill -9, and
+# five of each other kind: stopped, cut off, short of memory, with its queue deleted.
 test-long:
-    FAULT_ROUNDS=50 cargo nextest run -p realtime-broker-amqp --profile long
+    FAULT_ROUNDS=50 cargo nextest run -p realtime-broker-amqp --all-features --profile long
 
 # Every test again and again, to find what fails once in a while.
 flaky times="20":

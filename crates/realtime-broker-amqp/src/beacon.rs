@@ -1,12 +1,17 @@
 //! What a link's consumer tells its publisher: which beacons came back, and what others ask for.
 //!
-//! A node's own beacons come back to it, or the link is down.
+//! A node's own beacons come back to it, or the link is down. They stand in line with everything
+//! else, so a backlog delays them: while it is worked off, nothing is missing yet.
 
-use std::sync::atomic::{
-    AtomicBool, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+use std::{
+    sync::atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{AcqRel, Acquire, Relaxed, Release},
+    },
+    time::Duration,
 };
 
+use realtime_core::broker::stream::BEACON_INTERVAL;
 use tokio::sync::Notify;
 
 /// How many beacons may be missing as the next is due.
@@ -22,17 +27,35 @@ pub(crate) struct Asked {
 }
 
 /// Beacons out and in again, between a link's publisher and its consumer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Beacons {
     out: AtomicU64,
     back: AtomicU64,
-    /// The consumer waits for the gateway to take a message: it is not the link that is slow.
+    /// The consumer waits for the gateway to take a message, or did since the last look.
     stalled: AtomicBool,
-    /// Something was delivered: what is missing may stand behind more of it.
+    was_stalled: AtomicBool,
+    /// Something was delivered since the last look.
     delivered: AtomicBool,
+    /// How many looks in a row found deliveries, and no beacon among them.
+    behind: AtomicU64,
+    /// How many may: nothing stands in a queue for longer.
+    most_behind: u64,
 }
 
 impl Beacons {
+    /// For a queue in which a message waits for at most so long.
+    pub(crate) fn new(queue_ttl: Duration) -> Self {
+        Self {
+            out: AtomicU64::new(0),
+            back: AtomicU64::new(0),
+            stalled: AtomicBool::new(false),
+            was_stalled: AtomicBool::new(false),
+            delivered: AtomicBool::new(false),
+            behind: AtomicU64::new(0),
+            most_behind: queue_ttl.as_secs().div_ceil(BEACON_INTERVAL.as_secs()),
+        }
+    }
+
     /// A beacon is about to be published.
     pub(crate) fn sent(&self) {
         self.out.fetch_add(1, Relaxed);
@@ -40,24 +63,36 @@ impl Beacons {
 
     /// One has come back, and with it all before it.
     pub(crate) fn returned(&self) {
-        self.back.store(self.out.load(Relaxed), Release);
-    }
-
-    pub(crate) fn set_stalled(&self, stalled: bool) {
-        self.stalled.store(stalled, Release);
+        self.behind.store(0, Relaxed);
+        self.count_anew();
     }
 
     pub(crate) fn delivered(&self) {
         self.delivered.store(true, Release);
     }
 
-    /// Whether so many are missing that the link is down. Asked before each one: a time in which
-    /// anything was delivered doesn't count.
+    pub(crate) fn set_stalled(&self, stalled: bool) {
+        self.stalled.store(stalled, Release);
+        self.was_stalled.store(true, Release);
+    }
+
+    /// Whether so many are missing that the link is down. Asked as the next is due.
+    ///
+    /// A time in which the gateway took nothing doesn't count, and neither does one in which
+    /// messages were delivered, which the beacon may stand behind; but that no longer than
+    /// messages wait in a queue. Else a beacon that is lost would hide behind what others say.
     pub(crate) fn are_missing(&self) -> bool {
-        if self.delivered.swap(false, AcqRel) || self.stalled.load(Acquire) {
-            self.returned();
+        let delivered = self.delivered.swap(false, AcqRel);
+        let stalled = self.was_stalled.swap(false, AcqRel) || self.stalled.load(Acquire);
+        let in_line = || delivered && self.behind.fetch_add(1, Relaxed) < self.most_behind;
+        if stalled || in_line() {
+            self.count_anew();
         }
         self.out.load(Relaxed) - self.back.load(Acquire) >= MISSING
+    }
+
+    fn count_anew(&self) {
+        self.back.store(self.out.load(Relaxed), Release);
     }
 }
 
@@ -65,34 +100,55 @@ impl Beacons {
 mod tests {
     use super::*;
 
+    fn beacons() -> Beacons {
+        Beacons::new(Duration::from_secs(30))
+    }
+
+    /// Whether so many beacons, each after some deliveries or none, find the link down.
+    fn down_after(beacons: &Beacons, count: usize, before: impl Fn(&Beacons)) -> bool {
+        (0..count).any(|_| {
+            before(beacons);
+            let down = beacons.are_missing();
+            beacons.sent();
+            down
+        })
+    }
+
     #[test]
-    fn two_missing_beacons_mean_down_unless_it_is_we_who_do_not_read() {
-        let beacons = Beacons::default();
-        beacons.sent();
-        assert!(!beacons.are_missing());
-        beacons.sent();
+    fn two_missing_beacons_mean_down() {
+        let beacons = beacons();
+        assert!(!down_after(&beacons, 100, Beacons::returned));
+        beacons.returned();
+        assert!(!down_after(&beacons, 2, |_| {}));
         assert!(beacons.are_missing());
-        beacons.set_stalled(true);
-        assert!(!beacons.are_missing());
-        beacons.set_stalled(false);
-        assert!(!beacons.are_missing());
-        beacons.sent();
-        beacons.sent();
         beacons.returned();
         assert!(!beacons.are_missing());
     }
 
     #[test]
+    fn they_are_not_missing_while_it_is_we_who_do_not_read() {
+        let beacons = beacons();
+        beacons.set_stalled(true);
+        assert!(!down_after(&beacons, 100, |_| {}));
+        beacons.set_stalled(false);
+        assert!(!down_after(&beacons, 100, |beacons| {
+            beacons.set_stalled(true);
+            beacons.set_stalled(false);
+        }));
+        assert!(down_after(&beacons, 3, |_| {}));
+    }
+
+    #[test]
     fn a_backlog_is_no_reason_to_give_a_link_up() {
-        let beacons = Beacons::default();
-        for _ in 0..10 {
-            beacons.sent();
-            beacons.delivered();
-            assert!(!beacons.are_missing());
-        }
-        beacons.sent();
-        assert!(!beacons.are_missing());
-        beacons.sent();
-        assert!(beacons.are_missing(), "nothing comes any more");
+        let beacons = beacons();
+        assert!(!down_after(&beacons, 10, Beacons::delivered));
+        beacons.returned();
+        assert!(!down_after(&beacons, 10, Beacons::delivered));
+        assert!(down_after(&beacons, 3, |_| {}), "nothing comes any more");
+    }
+
+    #[test]
+    fn what_others_say_does_not_hide_for_ever_that_nothing_of_this_node_comes() {
+        assert!(down_after(&beacons(), 13, Beacons::delivered));
     }
 }

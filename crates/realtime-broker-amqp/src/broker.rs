@@ -32,7 +32,8 @@ use crate::{
     supervisor::Supervisor,
 };
 
-/// How many messages may wait for the gateway. RabbitMQ keeps what exceeds them and the prefetch.
+/// How many messages may wait for the gateway, of at most `max_message` bytes each. RabbitMQ keeps
+/// what exceeds them and the prefetch.
 const INBOX: usize = 1_024;
 /// How long a publication may wait for others before it.
 const TURN: Duration = Duration::from_secs(2);

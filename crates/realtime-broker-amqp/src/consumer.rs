@@ -13,7 +13,7 @@ use realtime_core::{
     },
 };
 use tokio::{
-    sync::mpsc,
+    sync::mpsc::{self, error::TrySendError},
     time::{Instant, sleep_until},
 };
 
@@ -96,6 +96,8 @@ impl Receiver<'_> {
     }
 
     async fn take(&mut self, delivery: Delivery) {
+        // The publisher runs on the same task, and neither the stream nor an inbox with room waits.
+        tokio::task::consume_budget().await;
         self.beacons.delivered();
         if delivery.data.is_empty() && delivery.routing_key != topology::routing_key(&Topic::All) {
             // Somebody finds out whether this node is there.
@@ -112,10 +114,12 @@ impl Receiver<'_> {
                     .send(BrokerEvent::InvalidMessage { cause, count: 1 });
             }
             Next::Deliver(message) => {
-                self.beacons.set_stalled(true);
-                // It fails only when the subscription is dropped, which ends this link.
-                let _leaving = self.inbox.send(message).await;
-                self.beacons.set_stalled(false);
+                // Closed only when the subscription is dropped, which ends this link.
+                if let Err(TrySendError::Full(message)) = self.inbox.try_send(message) {
+                    self.beacons.set_stalled(true);
+                    let _leaving = self.inbox.send(message).await;
+                    self.beacons.set_stalled(false);
+                }
             }
             Next::OwnBeacon => self.beacons.returned(),
             Next::Say(Say::Answer) => self.asked.answer.notify_one(),

@@ -1,6 +1,6 @@
 //! Keeps a link up: runs it until its first fault, then makes a new one, without end.
 
-use std::{error::Error, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use realtime_core::{
@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     AmqpConfig,
     beacon::{Asked, Beacons},
+    causes::{Causes, with_sources},
     consumer::Receiver,
     error::{blocked, unavailable},
     link::{Link, Notice, Patience},
@@ -93,7 +94,7 @@ impl Supervisor {
             return link;
         }
         let mut longest = BACKOFF.0;
-        let mut known = String::new();
+        let mut known = Causes::default();
         loop {
             let pause = longest.mul_f64(fastrand::f64());
             self.refuse_for(tokio::time::sleep(pause)).await;
@@ -101,16 +102,14 @@ impl Supervisor {
                 Ok(link) => return link,
                 Err(error) => {
                     let cause = with_sources(&error);
-                    if known != cause {
-                        // Once for each: whoever looks sees what is wrong now, a password, say.
+                    let is_new = known.is_new(&cause);
+                    if is_new {
+                        // Whoever looks sees what is wrong now: a password, say.
                         tracing::warn!(target: "realtime::broker", cause, "no link to RabbitMQ yet");
-                        self.turn(
-                            State::Down,
-                            BrokerEvent::Down {
-                                cause: cause.clone(),
-                            },
-                        );
-                        known = cause;
+                    }
+                    // An attempt that waited for memory has ended without it.
+                    if is_new || *self.state.borrow() == State::Blocked {
+                        self.turn(State::Down, BrokerEvent::Down { cause });
                     }
                 }
             }
@@ -153,7 +152,7 @@ impl Supervisor {
 
     /// Runs a link until it is down, and says why.
     async fn serve(&mut self, link: &mut Link) -> String {
-        let (beacons, asked) = (Beacons::default(), Asked::default());
+        let (beacons, asked) = (Beacons::new(self.config.queue_ttl), Asked::default());
         let mut notices = pin!(link.notices());
         let publisher = Publisher {
             config: &self.config,
@@ -197,16 +196,6 @@ impl Supervisor {
     fn change(&self, state: State) {
         change(&self.state, state);
     }
-}
-
-fn with_sources(error: &dyn Error) -> String {
-    let mut told = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        told = format!("{told}: {source}");
-        next = source.source();
-    }
-    told
 }
 
 /// Tells of a notice. Returns the cause, if the link is broken.

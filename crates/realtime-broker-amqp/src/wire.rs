@@ -21,13 +21,17 @@ use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 /// How long a socket may take to connect, with TLS where that is spoken.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// Ends the sockets that it has opened when it is dropped.
+/// Ends the sockets that it has opened, and the attempts at more, when it is dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Wires(Arc<Sockets>);
+pub(crate) struct Wires {
+    sockets: Arc<Sockets>,
+    given_up: CancellationToken,
+}
 
 #[derive(Debug)]
 struct Sockets(Mutex<Option<Vec<Socket>>>);
@@ -43,21 +47,24 @@ impl Sockets {
     fn add(&self, stream: &TcpStream) -> io::Result<()> {
         let socket = SockRef::from(stream).try_clone()?;
         let mut sockets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let given_up = || io::Error::other("nobody waits for this connection any more");
         sockets.as_mut().ok_or_else(given_up)?.push(socket);
         Ok(())
     }
 }
 
+fn given_up() -> io::Error {
+    io::Error::other("nobody waits for this connection any more")
+}
+
 impl Drop for Wires {
     fn drop(&mut self) {
-        let sockets = self
-            .0
-            .0
+        self.given_up.cancel();
+        let sockets = &self.sockets.0;
+        let opened = sockets
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        for socket in sockets.into_iter().flatten() {
+        for socket in opened.into_iter().flatten() {
             // Most have ended already, with a goodbye.
             let _ended_already = socket.shutdown(Shutdown::Both);
         }
@@ -72,7 +79,7 @@ impl Wires {
         tls: OwnedTLSConfig,
         properties: ConnectionProperties,
     ) -> lapin::Result<Connection> {
-        let sockets = Arc::clone(&self.0);
+        let (sockets, ends) = (Arc::clone(&self.sockets), self.given_up.clone());
         let runtime = lapin::runtime::default_runtime()?;
         // It runs on a thread of the library's, which is kept for as long as this takes.
         Connection::connector(
@@ -97,8 +104,12 @@ impl Wires {
                         AMQPScheme::AMQPS => stream.into_tls(at.0, tls.as_ref()).await,
                     }
                 };
-                let connected = timeout(CONNECT, connecting).await;
-                let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                let connected = timeout(CONNECT, ends.run_until_cancelled(connecting)).await;
+                let connected = match connected {
+                    Ok(Some(connected)) => connected,
+                    Ok(None) => Err(given_up()),
+                    Err(_) => Err(io::ErrorKind::TimedOut.into()),
+                };
                 connected.map_err(lapin::Error::from)
             },
             properties,

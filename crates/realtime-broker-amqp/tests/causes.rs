@@ -1,0 +1,44 @@
+//! A link that can't be made anew, and what is told of it.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use futures::StreamExt;
+use realtime_broker_amqp::AmqpBroker;
+use realtime_core::{
+    Incarnation, NodeId,
+    broker::{Broker, BrokerEvent, BrokerEvents, NodeInfo, Topic},
+};
+use realtime_testkit::{servers::RabbitMq, wait::within};
+
+/// The cause of the next outage, or of its going on.
+async fn cause(events: &mut BrokerEvents) -> String {
+    loop {
+        match within("a cause", events.next()).await {
+            Some(BrokerEvent::Down { cause }) => return cause,
+            other => assert!(other.is_some(), "the events go on"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_looks_sees_why_there_is_still_no_link() {
+    let server = RabbitMq::start().await.unwrap();
+    let ctl = async |words: &[&str]| server.ctl(words).await.map(drop).unwrap();
+    ctl(&["add_user", "node", "s3cret"]).await;
+    ctl(&["set_permissions", "node", ".*", ".*", ".*"]).await;
+    let url = server.url().replace("guest:guest", "node:s3cret");
+    let broker = AmqpBroker::from_url(url).unwrap();
+    let mut events = broker.events();
+    let node = NodeInfo::new(NodeId::random(), Incarnation::random());
+    let _inbox = broker.subscribe(node, &[Topic::All]).await.unwrap();
+    ctl(&["change_password", "node", "another"]).await;
+    server.close_connections().await.unwrap();
+    let first = cause(&mut events).await;
+    assert!(!first.contains("ACCESS_REFUSED"), "{first}");
+    let then = cause(&mut events).await;
+    assert!(then.contains("ACCESS_REFUSED"), "{then}");
+    assert!(!then.contains("s3cret"), "{then}");
+    ctl(&["change_password", "node", "s3cret"]).await;
+    // Told once, however often it was tried.
+    let next = within("the link", events.next()).await;
+    assert_eq!(next, Some(BrokerEvent::Up));
+}
