@@ -10,7 +10,7 @@ use realtime::{
     connect,
 };
 
-use super::{Run, check::NODES};
+use super::{Load, Run, check::NODES};
 use crate::nodes::Cluster;
 
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +65,10 @@ pub(crate) async fn one_message_dropped_and_one_doubled_are_found() {
     run.add(cluster.node_with(over(Mistake::Doubles)).await);
     run.add(cluster.node().await);
     run.join().await;
-    let sent = run.send(500, None);
+    let sent = run.send(&Load {
+        count: 500,
+        ..Load::default()
+    });
     let sent = run.until_sent(sent).await;
     let got = run.end().await;
     let audits: Vec<_> = (0..NODES)

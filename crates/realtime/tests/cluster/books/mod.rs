@@ -1,6 +1,7 @@
 //! The books balance: what was sent is what arrived, message by message.
 
 mod check;
+mod faulty;
 mod lossy;
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
 use realtime::{Builder, Gateway, Json};
 use realtime_testkit::{
     client::{Client, Request},
-    wait::{DEADLINE, until},
+    wait::DEADLINE,
 };
 use realtime_websocket::Event;
 use tokio::task::JoinHandle;
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 use crate::nodes::{Cluster, Node, key};
 pub(crate) use check::the_checker_finds_what_is_wrong;
 use check::{Got, NODES, Sent, audit, home};
+pub(crate) use faulty::with_faults_what_is_missing_was_reported;
 pub(crate) use lossy::one_message_dropped_and_one_doubled_are_found;
 
 const STABLE: usize = 240;
@@ -36,11 +38,25 @@ fn wide(builder: Builder) -> Builder {
     builder.queue_messages(100_000).queue_bytes(64 << 20)
 }
 
-/// Sends from one node, as fast as it is allowed to.
-fn send(node: usize, gateway: Gateway, count: u64, pause: Option<Duration>) -> JoinHandle<Sent> {
+/// How much a node sends.
+#[derive(Debug, Clone, Default)]
+struct Load {
+    /// How many messages.
+    count: u64,
+    /// After each; without, it sends as fast as it is allowed to.
+    pause: Option<Duration>,
+    /// Set where it is to end before that.
+    enough: Arc<AtomicBool>,
+}
+
+/// Sends from one node.
+fn send(node: usize, gateway: Gateway, load: Load) -> JoinHandle<Sent> {
     tokio::spawn(async move {
         let mut sent = Sent::default();
-        for n in 1..=count {
+        for n in 1..=load.count {
+            if load.enough.load(SeqCst) {
+                break;
+            }
             let data = Json([node as u64, n]);
             let result = if n % 10 == 0 {
                 sent.to.insert(n, None);
@@ -55,7 +71,7 @@ fn send(node: usize, gateway: Gateway, count: u64, pause: Option<Duration>) -> J
             if result.is_err() {
                 sent.failed.insert(n);
             }
-            if let Some(pause) = pause {
+            if let Some(pause) = load.pause {
                 tokio::time::sleep(pause).await;
             }
         }
@@ -98,12 +114,16 @@ impl Run {
         self.nodes.push(node);
     }
 
-    /// The stable sessions join, and the others begin to come and go.
+    /// The stable sessions join.
     async fn join(&mut self) {
         for n in 0..STABLE {
             let client = self.nodes[home(n)].join(&format!("s{n}")).await;
             self.stable.push(keep_books(client));
         }
+    }
+
+    /// Others begin to come and go.
+    fn come_and_go(&mut self) {
         for n in 0..PASSING {
             let (addr, stop) = (self.nodes[home(n)].addr, Arc::clone(&self.stop));
             self.passing.push(tokio::spawn(async move {
@@ -121,11 +141,11 @@ impl Run {
         }
     }
 
-    /// Every node sends this many messages.
-    fn send(&self, count: u64, pause: Option<Duration>) -> Vec<JoinHandle<Sent>> {
+    /// Every node sends that much.
+    fn send(&self, load: &Load) -> Vec<JoinHandle<Sent>> {
         let gateways = self.nodes.iter().map(|node| node.gateway.clone());
         let senders = gateways.enumerate();
-        senders.map(|(n, g)| send(n, g, count, pause)).collect()
+        senders.map(|(n, g)| send(n, g, load.clone())).collect()
     }
 
     /// Waits for the senders, and ends those that come and go.
@@ -208,58 +228,17 @@ pub(crate) async fn every_session_gets_every_message_once_and_in_order() {
         run.add(cluster.node_with(wide).await);
     }
     run.join().await;
-    let sent = run.send(SENT, None);
+    run.come_and_go();
+    let sent = run.send(&Load {
+        count: SENT,
+        ..Load::default()
+    });
     let sent = run.until_sent(sent).await;
     assert!(sent.iter().all(|sent| sent.failed.is_empty()));
     let got = run.end().await;
     for node in 0..NODES {
         assert_eq!(run.reported(node), [0; NODES]);
         assert_eq!(run.audit(node, &sent, &got), Ok(0));
-    }
-    run.stop().await;
-}
-
-pub(crate) async fn with_faults_what_is_missing_was_reported() {
-    let mut cluster = Cluster::start().await;
-    let (proxy, through) = cluster.behind_a_proxy().await;
-    let mut run = Run::default();
-    run.add(Node::start(&through, &cluster.redis.url(), wide).await);
-    for _ in 1..NODES {
-        run.add(cluster.node_with(wide).await);
-    }
-    run.join().await;
-    let senders = run.send(SENT, Some(Duration::from_millis(2)));
-    let sent = |gateway: &Gateway| gateway.stats().sent;
-    let before = sent(&run.nodes[0].gateway);
-    until("messages flow", async || {
-        sent(&run.nodes[0].gateway) > before + 1_000
-    })
-    .await;
-    proxy.reset();
-    run.nodes[0].until_heard("up again", DEADLINE).await;
-    cluster.rabbitmq.close_connections().await.unwrap();
-    let closed = |n: &Node| n.gateway.stats().broker_outages > 0 && n.gateway.health().is_good();
-    until("the links are back", async || run.nodes.iter().all(closed)).await;
-    cluster.rabbitmq.kill().unwrap();
-    cluster.rabbitmq.restart().await.unwrap();
-    let sent = run.until_sent(senders).await;
-    until("the links are back", async || run.nodes.iter().all(closed)).await;
-    let got = run.end().await;
-    // A lost tail is told by the next beacon.
-    let mut audits = Vec::new();
-    until("the books balance", async || {
-        audits = (0..NODES)
-            .map(|node| run.audit(node, &sent, &got))
-            .collect();
-        println!("{audits:?}");
-        audits.iter().all(Result::is_ok)
-    })
-    .await;
-    let errors: usize = sent.iter().map(|sent| sent.failed.len()).sum();
-    assert!(errors > 0, "an outage is noticed by who sends");
-    println!("{errors} sends failed; messages lost and reported at each node: {audits:?}");
-    for node in &run.nodes {
-        assert!(node.heard("up again") && node.gateway.health().is_good());
     }
     run.stop().await;
 }
