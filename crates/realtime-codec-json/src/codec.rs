@@ -69,16 +69,17 @@ impl Codec for JsonCodec {
             let got = "expected a text frame with a JSON object; got a binary frame";
             return Err(CodecError::new(CodecErrorKind::UnsupportedFrame, got));
         }
-        let text = std::str::from_utf8(&frame.payload).map_err(|e| {
+        // Looked at once: its parts are slices of it.
+        let text = Text::try_from(frame.payload).map_err(|e| {
             let at = e.valid_up_to();
             let got = format!("expected text in UTF-8; it is none at byte {at}");
             CodecError::new(CodecErrorKind::Malformed, got)
         })?;
-        let envelope: Envelope<'_> = match scan(text) {
+        let envelope: Envelope<'_> = match scan(&text) {
             Some(plain) => plain.into(),
-            None => serde_json::from_str(text).map_err(|e| malformed(&e))?,
+            None => serde_json::from_str(&text).map_err(|e| malformed(&e))?,
         };
-        envelope.into_message(&frame.payload)
+        Ok(envelope.into_message(&text))
     }
 }
 
@@ -93,11 +94,10 @@ fn put_json(
 }
 
 /// A name without a copy, unless it had escapes.
-fn text(payload: &Bytes, name: Cow<'_, str>) -> Result<Text, CodecError> {
+fn name_in(text: &Text, name: Cow<'_, str>) -> Text {
     match name {
-        Cow::Owned(name) => Ok(Text::from(name)),
-        Cow::Borrowed(name) => Text::try_from(payload.slice_ref(name.as_bytes()))
-            .map_err(|_| CodecError::new(CodecErrorKind::Malformed, "expected names in UTF-8")),
+        Cow::Owned(name) => Text::from(name),
+        Cow::Borrowed(name) => text.slice_ref(name),
     }
 }
 
@@ -118,17 +118,19 @@ struct Envelope<'f> {
 }
 
 impl Envelope<'_> {
-    fn into_message(self, payload: &Bytes) -> Result<Message, CodecError> {
+    fn into_message(self, text: &Text) -> Message {
         let mut parts = MessageParts::default();
-        parts.id = self.id.map(|id| text(payload, id)).transpose()?;
+        parts.id = self.id.map(|id| name_in(text, id));
         if let Some(route) = self.route {
-            parts.route = text(payload, route)?;
+            parts.route = name_in(text, route);
         }
         if let Some(data) = self.data {
-            parts.data = Payload::from(payload.slice_ref(data.as_bytes()));
+            parts.data = Payload::from(Bytes::from(text.slice_ref(data)));
         }
-        parts.metadata = self.metadata.unwrap_or_default();
-        Ok(Message::from_parts(parts))
+        if let Some(metadata) = self.metadata {
+            parts.metadata = metadata;
+        }
+        Message::from_parts(parts)
     }
 }
 

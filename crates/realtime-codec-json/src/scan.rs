@@ -56,7 +56,11 @@ pub(crate) fn scan(text: &str) -> Option<Plain<'_>> {
 }
 
 fn skip_space(text: &str) -> &str {
-    text.trim_start_matches([' ', '\t', '\n', '\r'])
+    // Mostly there is none.
+    match text.as_bytes().first() {
+        Some(b' ' | b'\t' | b'\n' | b'\r') => text.trim_start_matches([' ', '\t', '\n', '\r']),
+        _ => text,
+    }
 }
 
 /// A string at the beginning of a text, and what is behind it. Only one without escapes, and no
