@@ -108,14 +108,6 @@ impl Index {
         self.by_id.get(&id).map(|session| session.clone())
     }
 
-    /// All sessions, as they are now. A copy, so that nothing is locked while they are written to.
-    pub(super) fn all(&self) -> Vec<Session> {
-        self.by_id
-            .iter()
-            .map(|entry| entry.value().clone())
-            .collect()
-    }
-
     /// The sessions of an identity, as they are now.
     pub(super) fn of(&self, key: &IdentityKey) -> Vec<Session> {
         self.by_identity

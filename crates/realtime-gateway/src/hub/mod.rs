@@ -116,7 +116,7 @@ impl Hub {
 
     /// All sessions, as they are now. A copy, so that nothing is locked while they are written to.
     pub(crate) fn all(&self) -> Vec<Session> {
-        self.index.all()
+        self.shards.iter().flat_map(|shard| shard.all()).collect()
     }
 
     /// The sessions of an identity, as they are now.

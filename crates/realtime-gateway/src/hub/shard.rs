@@ -14,6 +14,9 @@ pub(crate) struct Shard<M> {
     members: Mutex<Slab<M>>,
 }
 
+/// How many seats are looked at under the lock at once.
+const SEATS: usize = 1_024;
+
 impl<M: Clone> Shard<M> {
     pub(crate) fn new() -> Self {
         Self {
@@ -39,6 +42,15 @@ impl<M: Clone> Shard<M> {
     pub(crate) fn remove(&self, seat: usize) {
         // Dropped without the lock: it may be the last hold on a session.
         let _member = self.members().try_remove(seat);
+    }
+
+    /// All members, as they are now. One who comes meanwhile may be missing.
+    pub(crate) fn all(&self) -> Vec<M> {
+        let (mut all, mut seat) = (Vec::new(), Some(0));
+        while let Some(from) = seat {
+            seat = self.members_from(from, SEATS, |_| true, &mut all);
+        }
+        all
     }
 
     /// Copies those members of the next `seats` seats that `pick` says, so that nothing is locked

@@ -12,7 +12,7 @@ use loom::{
     model::Builder,
     sync::{
         Arc as LoomArc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     thread,
 };
@@ -351,5 +351,26 @@ fn loom_what_was_broadcast_before_the_end_is_written_before_the_close() {
         shard.remove(seat);
         assert_eq!(append(shard.log(), b"late"), 0, "nobody is left");
         dispatcher.join().unwrap();
+    });
+}
+
+/// What `begin` and the shutdown do: one takes a seat and then looks whether the gateway drains, the
+/// other makes it drain and then ends whoever has a seat.
+#[test]
+fn loom_a_session_that_begins_during_the_shutdown_is_ended_by_one_or_the_other() {
+    model(|| {
+        let shard = LoomArc::new(Shard::new());
+        let drains = LoomArc::new(AtomicBool::new(false));
+        let beginning = {
+            let (shard, drains) = (shard.clone(), drains.clone());
+            thread::spawn(move || {
+                shard.insert("session");
+                drains.load(SeqCst)
+            })
+        };
+        drains.store(true, SeqCst);
+        let ended_by_shutdown = shard.all().contains(&"session");
+        let ended_by_itself = beginning.join().unwrap();
+        assert!(ended_by_shutdown || ended_by_itself);
     });
 }
