@@ -35,6 +35,9 @@ pub use shutdown::ShutdownReport;
 /// Cheap to clone; every clone is the same gateway. When the last clone is dropped without a
 /// [`shutdown`](Self::shutdown), its sessions are closed with 1001 and its background tasks end.
 /// A handler must not capture a clone, or that never happens: it takes `Gateway` as an argument.
+///
+/// Use it from one tokio runtime: its background tasks run in the one in which it was started or
+/// took its first connection. When a runtime is dropped, so are its sessions, without their hooks.
 #[derive(Clone)]
 pub struct Gateway(Arc<Handle>);
 

@@ -153,7 +153,7 @@ impl Gateway {
         let remote_addr = shared.proxies.client(&request);
         slot.open();
         lease::spawn(shared);
-        shared.hub.dispatch(shared);
+        shared.hub.run(shared);
         let waiting = Arc::clone(shared);
         shared.tasks.spawn(async move {
             tokio::select! {

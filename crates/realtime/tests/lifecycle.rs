@@ -286,6 +286,39 @@ async fn a_dropped_gateway_closes_its_sessions() {
     assert_eq!(client.closed().await.unwrap().0, 1001);
 }
 
+#[test]
+fn a_runtime_that_is_dropped_takes_its_sessions_along_and_no_others() {
+    let gateway = gateway().build().unwrap();
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    let serve = async || {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let app = axum::Router::new().route_service("/ws", gateway.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let client = Client::connect(addr).await.unwrap();
+        until("it is open", async || gateway.stats().open == 1).await;
+        client
+    };
+    let first = runtime();
+    let _client = first.block_on(serve());
+    let session = gateway.local_sessions().remove(0);
+    drop(first);
+    assert_eq!((gateway.stats().open, gateway.stats().aborted), (0, 1));
+    let info = session.close_info().map(|info| info.initiator);
+    assert_eq!(info, Some(Initiator::Shutdown));
+    runtime().block_on(async {
+        let mut client = serve().await;
+        // More than may be on their way.
+        for n in 0..300 {
+            let said = within("a broadcast", gateway.broadcast("n", Json(n))).await;
+            assert_eq!(said.unwrap().local, 1);
+        }
+        for n in 0..300 {
+            assert_eq!(client.recv_json().await.unwrap()["data"], n);
+        }
+    });
+}
+
 #[tokio::test]
 async fn a_connection_that_resets_in_mid_frame_is_cleaned_up() {
     let ends = Ends::default();

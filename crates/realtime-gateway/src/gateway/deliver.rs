@@ -39,6 +39,7 @@ impl Gateway {
     ) -> Result<Delivery, DeliverError> {
         let out = self.prepare(&Message::new(route, data)?)?;
         let shared = self.shared();
+        shared.hub.keep_running(shared);
         let local = shared.hub.broadcast(&out.frame).await;
         let mut delivery = Delivery {
             local,

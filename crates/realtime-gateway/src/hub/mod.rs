@@ -23,6 +23,7 @@ use std::{
 use tokio::time::Instant;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use realtime_core::{IdentityKey, SessionId};
 
 use crate::{Session, shared::Shared};
@@ -42,8 +43,18 @@ pub(crate) struct Hub {
     index: Index,
     shards: Vec<Arc<Shard<Session>>>,
     next_shard: AtomicUsize,
-    dispatching: AtomicBool,
+    /// Whether there are tasks that carry and keep time.
+    running: Arc<AtomicBool>,
     clock: Clock,
+}
+
+/// Held by all tasks of a hub: when the last of them is gone, others may begin.
+struct Running(Arc<AtomicBool>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.store(false, Relaxed);
+    }
 }
 
 impl Hub {
@@ -54,7 +65,7 @@ impl Hub {
             index: Index::default(),
             shards: shards.collect(),
             next_shard: AtomicUsize::new(0),
-            dispatching: AtomicBool::new(false),
+            running: Arc::default(),
             clock: Clock::new(),
         }
     }
@@ -65,15 +76,26 @@ impl Hub {
         Arc::clone(&self.shards[next])
     }
 
-    /// Begins to carry broadcasts to sessions and to keep their time, once, from the first session
-    /// on.
-    pub(crate) fn dispatch(&self, shared: &Arc<Shared>) {
-        if !self.dispatching.swap(true, Relaxed) {
-            for shard in &self.shards {
-                let carry = dispatch::run(Arc::clone(shard), Arc::clone(shared));
-                shared.background.spawn(carry);
-            }
-            shared.background.spawn(sweep::run(Arc::clone(shared)));
+    /// Begins to carry broadcasts to sessions and to keep their time, from the first session on,
+    /// and once more should the runtime that did so be gone.
+    pub(crate) fn run(&self, shared: &Arc<Shared>) {
+        if self.running.swap(true, Relaxed) {
+            return;
+        }
+        let running = Arc::new(Running(Arc::clone(&self.running)));
+        for shard in &self.shards {
+            let carry = dispatch::run(Arc::clone(shard), Arc::clone(shared));
+            let held = Arc::clone(&running);
+            shared.background.spawn(carry.map(|()| drop(held)));
+        }
+        let sweep = sweep::run(Arc::clone(shared));
+        shared.background.spawn(sweep.map(|()| drop(running)));
+    }
+
+    /// The same, where there are sessions: those of one runtime may be left to another's tasks.
+    pub(crate) fn keep_running(&self, shared: &Arc<Shared>) {
+        if !self.running.load(Relaxed) && self.len() > 0 {
+            self.run(shared);
         }
     }
 
