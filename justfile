@@ -130,9 +130,12 @@ bench-steps *filter:
     cargo bench -p realtime-bench -- {{filter}}
 
 # What takes long: 50 outages of RabbitMQ by closed connections and resets, three by kill -9, and
-# five of each other kind: stopped, cut off, short of memory, with its queue deleted.
+# five of each other kind: stopped, cut off, short of memory, with its queue deleted. Then five of
+# everything that can happen to Redis.
 test-long:
     FAULT_ROUNDS=50 cargo nextest run -p realtime-broker-amqp --all-features --profile long
+    cargo nextest run -p realtime-presence-redis --all-features --profile long \
+        -E 'binary(faults)' --stress-count 5
 
 # Every test again and again, to find what fails once in a while.
 flaky times="20":
