@@ -13,7 +13,10 @@ use realtime_testkit::{
     wait::{DEADLINE, until},
 };
 
-use crate::nodes::{Cluster, Node, key};
+use crate::{
+    cluster::Cluster,
+    nodes::{Node, key},
+};
 
 pub(crate) async fn one_node_id_is_for_one_node() {
     let cluster = Cluster::start().await;

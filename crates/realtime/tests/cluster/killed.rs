@@ -12,7 +12,10 @@ use realtime_testkit::{
     wait::until,
 };
 
-use crate::nodes::{Cluster, Node, key};
+use crate::{
+    cluster::Cluster,
+    nodes::{Node, key},
+};
 
 /// Set in the environment of a process that is to be a node: its broker and its presence.
 const NODE: &str = "REALTIME_TEST_NODE";

@@ -10,6 +10,8 @@
 )]
 
 mod books;
+#[path = "../support/cluster.rs"]
+mod cluster;
 mod faults;
 mod killed;
 mod nodes;

@@ -1,4 +1,4 @@
-//! The servers that nodes share, and the nodes.
+//! The nodes of a cluster.
 
 use std::{
     net::SocketAddr,
@@ -13,11 +13,11 @@ use realtime::{
 };
 use realtime_testkit::{
     client::{Client, Request},
-    proxy::Proxy,
-    servers::{RabbitMq, Redis},
     wait::until,
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use crate::cluster::Cluster;
 
 /// The name in the query is who it is.
 pub(crate) struct ByName;
@@ -35,27 +35,9 @@ pub(crate) fn key(name: &str) -> IdentityKey {
     IdentityKey::new("t", name)
 }
 
-pub(crate) struct Cluster {
-    pub(crate) rabbitmq: RabbitMq,
-    pub(crate) redis: Redis,
-}
-
 impl Cluster {
-    pub(crate) async fn start() -> Self {
-        let (rabbitmq, redis) = futures::try_join!(RabbitMq::start(), Redis::start()).unwrap();
-        Self { rabbitmq, redis }
-    }
-
     pub(crate) async fn node(&self) -> Node {
         Node::start(&self.rabbitmq.url(), &self.redis.url(), |builder| builder).await
-    }
-
-    /// A proxy in front of the broker, and the broker's URL through it.
-    pub(crate) async fn behind_a_proxy(&self) -> (Proxy, String) {
-        let proxy = Proxy::start(self.rabbitmq.port()).await;
-        let [direct, through] = [self.rabbitmq.port(), proxy.port()].map(|p| p.to_string());
-        let url = self.rabbitmq.url().replace(&direct, &through);
-        (proxy, url)
     }
 
     pub(crate) async fn node_with(&self, with: impl FnOnce(Builder) -> Builder) -> Node {

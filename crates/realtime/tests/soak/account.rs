@@ -5,7 +5,8 @@ use std::{collections::HashMap, fmt};
 use realtime::Backpressure;
 
 use crate::{
-    plan::POLICIES,
+    far::{Arrived, Missing},
+    plan::{NODES, POLICIES},
     seen::{End, Seen},
     wire::{Ended, Held},
 };
@@ -15,7 +16,10 @@ use crate::{
 pub struct Account {
     seen: HashMap<u64, (Seen, End)>,
     ended: HashMap<u64, Ended>,
-    sums: [Sums; 3],
+    /// Those that miss what the witness of their node hasn't been asked for yet.
+    pending: Vec<(Seen, End, Ended)>,
+    arrived: Arrived,
+    sums: [Sums; NODES],
     /// What does not balance.
     pub faults: Vec<String>,
 }
@@ -26,10 +30,12 @@ struct Sums {
     /// Messages that were sent to sessions: taken, or dropped under a policy.
     sent: u64,
     delivered: u64,
-    /// Dropped, and the client told so in band.
+    /// Dropped, or lost between nodes, and the client told so in band.
     told: u64,
+    dropped_at_least: u64,
     /// Discarded, and the client told so by the close code 1013.
     told_by_close: u64,
+    lost_between: u64,
     /// Under way to a session that ended without a close, or that its client closed.
     in_flight: u64,
     replies: u64,
@@ -44,22 +50,41 @@ struct Sums {
 impl Account {
     pub fn seen(&mut self, seen: Seen, end: End) {
         match self.ended.remove(&seen.id) {
-            Some(ended) => self.balance(&seen, end, &ended),
+            Some(ended) => self.balance(seen, end, ended),
             None => drop(self.seen.insert(seen.id, (seen, end))),
         }
     }
 
     pub fn ended(&mut self, ended: Ended) {
+        if ended.id < NODES as u64 {
+            // A witness: those are looked at in the end.
+            return;
+        }
         match self.seen.remove(&ended.id) {
-            Some((seen, end)) => self.balance(&seen, end, &ended),
+            Some((seen, end)) => self.balance(seen, end, ended),
             None => drop(self.ended.insert(ended.id, ended)),
         }
     }
 
-    fn balance(&mut self, seen: &Seen, end: End, ended: &Ended) {
-        let policy = POLICIES.iter().position(|policy| *policy == seen.policy);
-        match balanced(seen, end, ended) {
-            Ok(sums) => self.sums[policy.unwrap()].add(sums),
+    /// A broadcast whose sender knows that it may not arrive at other nodes.
+    pub fn failed(&mut self, node: usize, number: u64) {
+        self.arrived.failed(node, number);
+    }
+
+    /// What has arrived at a node so far.
+    pub fn witnessed(&mut self, seen: &Seen) {
+        self.arrived.witnessed(seen);
+        for (seen, end, ended) in std::mem::take(&mut self.pending) {
+            self.balance(seen, end, ended);
+        }
+    }
+
+    fn balance(&mut self, seen: Seen, end: End, ended: Ended) {
+        let Some(far) = self.arrived.missing(&seen, &ended) else {
+            return self.pending.push((seen, end, ended));
+        };
+        match balanced(&seen, end, &ended, far) {
+            Ok(sums) => self.sums[seen.node()].add(sums),
             Err(fault) => self
                 .faults
                 .push(format!("{fault}\n  {seen:?}\n  {end:?}\n  {ended:?}")),
@@ -75,13 +100,17 @@ impl Account {
         };
         let ended = self.ended.len();
         check(ended == 0, format!("{ended} sessions that nobody saw"));
+        for (node, counted) in held.stats.iter().enumerate() {
+            let reported = self.arrived.check(node, counted.missed_from_nodes);
+            check(reported.is_ok(), format!("{reported:?}"));
+        }
         for (seen, end) in self.seen.values() {
             // Its client left before the connect hook could run.
             let nothing = seen.own.received == 0 && !matches!(end, End::Closed(_));
             check(nothing, format!("never connected: {end:?} {seen:?}"));
         }
         for (policy, (sums, counted)) in self.sums.iter().zip(&held.stats).enumerate() {
-            let told = sums.told + sums.told_by_close;
+            let told = sums.dropped_at_least + sums.told_by_close;
             let dropped = match POLICIES[policy] {
                 Backpressure::Close => {
                     told <= counted.dropped && counted.dropped <= sums.slow_at_most
@@ -96,13 +125,18 @@ impl Account {
         }
     }
 
+    /// How many wait for the witness of their node.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
     pub fn sessions(&self) -> u64 {
         self.sums.iter().map(|sums| sums.sessions).sum()
     }
 }
 
 /// Everything that was sent to a session, and what became of it.
-fn balanced(seen: &Seen, end: End, ended: &Ended) -> Result<Sums, String> {
+fn balanced(seen: &Seen, end: End, ended: &Ended, far: Missing) -> Result<Sums, String> {
     let own_missing = ended
         .offered
         .checked_sub(seen.own.received)
@@ -110,16 +144,27 @@ fn balanced(seen: &Seen, end: End, ended: &Ended) -> Result<Sums, String> {
     let broadcasts = seen.broadcasts.received_from(ended.first_broadcast);
     let (least, most) = ended.broadcasts;
     let most = most.saturating_sub(ended.first_broadcast);
+    if seen.holes + far.dropped + far.lost > seen.told {
+        return Err(format!("it was not told of all that is missing: {far:?}"));
+    }
+    let told_of_lost = far.lost + far.failed + far.lost_around;
+    if seen.policy == Backpressure::Close
+        && (seen.holes + far.dropped > 0 || seen.told > told_of_lost)
+    {
+        return Err(format!("messages were dropped: {far:?}"));
+    }
     let mut sums = Sums {
         sessions: 1,
-        delivered: seen.own.received + broadcasts,
+        delivered: seen.own.received + broadcasts + far.received,
         told: seen.told,
+        dropped_at_least: seen.told.saturating_sub(told_of_lost),
+        lost_between: far.lost + far.failed,
         replies: seen.replies,
         refused: ended.refused,
         ..Sums::default()
     };
     if ended.slow {
-        sums.slow_at_most = own_missing + most.saturating_sub(broadcasts);
+        sums.slow_at_most = own_missing + most.saturating_sub(broadcasts) + far.around;
     }
     match end {
         End::Closed(1013) => {
@@ -137,13 +182,16 @@ fn balanced(seen: &Seen, end: End, ended: &Ended) -> Result<Sums, String> {
             sums.closed = 1;
             let broadcasts_missing = seen
                 .told
-                .checked_sub(own_missing)
+                .checked_sub(own_missing + far.dropped + far.lost)
                 .ok_or("some were neither delivered nor told as dropped")?;
+            // Some of them may be another node's.
             let end = ended.first_broadcast + broadcasts + broadcasts_missing;
+            let others = far.failed + far.lost_around + far.around;
+            let start = end - broadcasts_missing.min(others);
             let least = least.max(seen.broadcasts.end());
-            if end < least || end > ended.broadcasts.1.max(least) {
+            if end < least || start > ended.broadcasts.1.max(least) {
                 return Err(format!(
-                    "broadcasts up to {end} are accounted for; expected {least} to {}",
+                    "broadcasts up to {start}..={end} are accounted for; expected {least} to {}",
                     ended.broadcasts.1
                 ));
             }
@@ -166,6 +214,8 @@ impl Sums {
         self.delivered += other.delivered;
         self.told += other.told;
         self.told_by_close += other.told_by_close;
+        self.dropped_at_least += other.dropped_at_least;
+        self.lost_between += other.lost_between;
         self.in_flight += other.in_flight;
         self.replies += other.replies;
         self.slow_at_most += other.slow_at_most;
@@ -180,13 +230,14 @@ impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<11} {:>8} {:>10} {:>10} {:>8} {:>8} {:>9} {:>9}   {:>6} {:>6} {:>6}",
+            "{:<11} {:>8} {:>10} {:>10} {:>8} {:>8} {:>9} {:>9} {:>9}   {:>6} {:>6} {:>6}",
             "",
             "sessions",
             "sent",
             "delivered",
             "told",
             "by 1013",
+            "lost",
             "in flight",
             "replies",
             "closed",
@@ -196,13 +247,14 @@ impl fmt::Display for Account {
         for (policy, sums) in POLICIES.iter().zip(&self.sums) {
             writeln!(
                 f,
-                "{:<11} {:>8} {:>10} {:>10} {:>8} {:>8} {:>9} {:>9}   {:>6} {:>6} {:>6}",
+                "{:<11} {:>8} {:>10} {:>10} {:>8} {:>8} {:>9} {:>9} {:>9}   {:>6} {:>6} {:>6}",
                 format!("{policy:?}"),
                 sums.sessions,
                 sums.sent,
                 sums.delivered,
                 sums.told,
                 sums.told_by_close,
+                sums.lost_between,
                 sums.in_flight,
                 sums.replies,
                 sums.closed,

@@ -19,6 +19,10 @@
 
 mod account;
 mod clients;
+#[path = "../support/cluster.rs"]
+mod cluster;
+mod far;
+mod outages;
 mod peer;
 mod plan;
 mod process;
@@ -26,13 +30,15 @@ mod seen;
 mod server;
 mod slope;
 mod wire;
+mod witness;
 
-/// Set in the environment of the process that is the server.
+/// Set in the environment of the process that is the server, to the URLs of its backends.
 const SERVER: &str = "REALTIME_SOAK_SERVER";
 
 fn main() {
-    if std::env::var_os(SERVER).is_some() {
-        return server::run();
+    if let Ok(urls) = std::env::var(SERVER) {
+        let urls: Vec<_> = urls.split(' ').collect();
+        return server::run(urls.as_slice().try_into().unwrap());
     }
     let test = libtest_mimic::Trial::test("books_balance_and_nothing_grows", || {
         clients::books_balance_and_nothing_grows();

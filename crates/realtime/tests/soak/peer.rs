@@ -72,6 +72,24 @@ impl Peer {
             7 => self.client.auto_pong = false,
             _ => self.ask("panic", json!(null)).await,
         }
+        self.ended().await
+    }
+
+    /// Reads until then, and shows what it has seen.
+    pub async fn read_until(&mut self, until: Instant) -> &Seen {
+        self.read_for(until.saturating_duration_since(Instant::now()))
+            .await;
+        assert_eq!(self.end, None, "{:?}", self.seen);
+        &self.seen
+    }
+
+    /// Asks for its end.
+    pub async fn end(mut self) -> (Seen, End) {
+        self.ask("bye", json!(null)).await;
+        self.ended().await
+    }
+
+    async fn ended(mut self) -> (Seen, End) {
         self.read_for(self.unit * PATIENCE).await;
         let Some(end) = self.end else {
             panic!("it hasn't ended: {:?}", self.seen);

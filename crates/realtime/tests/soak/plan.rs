@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use realtime::Backpressure;
 
+use crate::cluster::Outage;
+
 /// How many seconds it runs. Without it, only a few.
 const SECONDS: &str = "REALTIME_SOAK_SECONDS";
 
-/// One gateway for each.
-pub const POLICIES: [Backpressure; 3] = [
+/// How many nodes there are.
+pub const NODES: usize = 3;
+
+/// One node for each.
+pub const POLICIES: [Backpressure; NODES] = [
     Backpressure::Close,
     Backpressure::DropNewest,
     Backpressure::DropOldest,
@@ -21,6 +26,8 @@ pub struct Plan {
     pub sessions: usize,
     /// What the lives of sessions and the timeouts of the server are measured in.
     pub unit: Duration,
+    /// What happens to the backends, again and again.
+    pub outages: &'static [Outage],
     /// Whether it runs for long enough to see whether anything grows.
     pub has_slope: bool,
 }
@@ -32,6 +39,7 @@ impl Plan {
                 duration: Duration::from_secs(3),
                 sessions: 400,
                 unit: Duration::from_millis(200),
+                outages: &[Outage::Closed],
                 has_slope: false,
             };
         };
@@ -40,6 +48,7 @@ impl Plan {
             duration: Duration::from_secs(seconds),
             sessions: 2_000,
             unit: Duration::from_secs(1),
+            outages: Outage::ALL,
             has_slope: seconds >= 60,
         }
     }

@@ -29,10 +29,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it. Sessions that end there are entered into the account.
-    pub fn start(account: Arc<Mutex<Account>>) -> Self {
+    /// Starts it with these URLs of backends. Sessions that end there are entered into the account.
+    pub fn start(urls: &str, account: Arc<Mutex<Account>>) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .env(SERVER, "1")
+            .env(SERVER, urls)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -50,6 +50,7 @@ impl Server {
                 match serde_json::from_str(&line).unwrap() {
                     Said::Held(held) => drop(sender.blocking_send(held)),
                     Said::Ended(ended) => account.lock().unwrap().ended(ended),
+                    Said::Failed { node, number } => account.lock().unwrap().failed(node, number),
                     Said::Listening(_) => panic!("it listens already"),
                 }
             }

@@ -1,4 +1,4 @@
-//! The server's process: a gateway for each policy, which send to their sessions all the while.
+//! The server's process: a node for each policy, which send to all sessions all the while.
 
 mod books;
 mod handlers;
@@ -7,11 +7,10 @@ use std::{io::BufRead, sync::Arc, time::Duration};
 
 use axum::http::request::Parts;
 use realtime::{
-    Gateway, Identity, Json,
+    DeliverErrorKind, Gateway, Identity, Json,
     auth::{AuthError, AuthErrorKind, Authenticator},
-    gateway,
+    connect, gateway,
 };
-use serde_json::json;
 use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::Handle,
@@ -19,10 +18,10 @@ use tokio::{
 };
 
 use crate::{
-    plan::{POLICIES, Plan},
+    plan::{NODES, POLICIES, Plan},
     wire::{Counted, Held, Said},
 };
-use books::Books;
+use books::{Begun, Books};
 
 /// How often every session is sent something of its own, and something for all.
 const TICK: Duration = Duration::from_millis(250);
@@ -43,14 +42,19 @@ fn say(said: &Said) {
     println!("{}", serde_json::to_string(said).unwrap());
 }
 
+/// Each node has a broker of its own, by its URL; presence is the last.
 #[tokio::main]
-pub async fn run() {
+pub async fn run(urls: &[&str; NODES + 1]) {
     let plan = Plan::from_env();
+    let begun = Begun::default();
     let (mut gateways, mut addrs, mut serving, mut stops) = (vec![], vec![], vec![], vec![]);
-    for policy in POLICIES {
-        let books = Arc::new(Books::new(policy));
+    for (node, policy) in POLICIES.into_iter().enumerate() {
+        let books = Arc::new(Books::new(node, &begun));
         let builder = gateway()
             .authenticator(Numbered)
+            .broker(connect::broker(urls[node]).unwrap())
+            .presence(connect::presence(urls[NODES]).unwrap())
+            .presence_ttl(Some(plan.unit * 5))
             .router(handlers::router(&books, plan.unit))
             .backpressure(policy)
             .queue_messages(128)
@@ -66,7 +70,11 @@ pub async fn run() {
         let (stop, stopped) = oneshot::channel::<()>();
         let server = realtime::serve(listener, app, gateway.clone());
         serving.push(tokio::spawn(server.until(stopped)));
-        serving.push(tokio::spawn(send(gateway.clone(), Arc::clone(&books))));
+        serving.push(tokio::spawn(send(
+            node,
+            gateway.clone(),
+            Arc::clone(&books),
+        )));
         gateways.push((gateway, books));
         stops.push(stop);
     }
@@ -93,8 +101,8 @@ fn narrow_listener() -> TcpListener {
     socket.listen(1024).unwrap()
 }
 
-/// Sends to every session, until the gateway shuts down.
-async fn send(gateway: Gateway, books: Arc<Books>) -> std::io::Result<()> {
+/// Sends to every session of the node, and to all of all nodes, until the gateway shuts down.
+async fn send(node: usize, gateway: Gateway, books: Arc<Books>) -> std::io::Result<()> {
     let mut ticks = tokio::time::interval(TICK);
     loop {
         ticks.tick().await;
@@ -105,9 +113,12 @@ async fn send(gateway: Gateway, books: Arc<Books>) -> std::io::Result<()> {
             }
         }
         let (number, _no_bye_now) = books.next_broadcast().await;
-        let data = Json(&json!([number, "broadcast"]));
-        if gateway.broadcast("all", data).await.is_err() {
-            return Ok(());
+        let sent = gateway.broadcast("all", Json(&[number, node as u64])).await;
+        match sent.map_err(|error| error.kind()) {
+            Ok(_) => {}
+            Err(DeliverErrorKind::Broker) => say(&Said::Failed { node, number }),
+            Err(DeliverErrorKind::Closed) => return Ok(()),
+            Err(other) => panic!("{other:?}"),
         }
     }
 }
@@ -131,6 +142,8 @@ fn held(gateways: &[(Gateway, Arc<Books>)], runtime: &Handle) -> Held {
             lost: stats.lost,
             queued_bytes: stats.queued_bytes,
             hooks_abandoned: stats.hooks_abandoned,
+            missed_from_nodes: stats.missed_from_nodes,
+            outages: stats.broker_outages + stats.presence_outages,
         }
     };
     Held {
@@ -140,6 +153,7 @@ fn held(gateways: &[(Gateway, Arc<Books>)], runtime: &Handle) -> Held {
         descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count() - 1,
         resident_bytes: pages * 4096,
         unreported: gateways.iter().map(|(_, b)| b.entries().len()).sum(),
+        well: gateways.iter().all(|(g, _)| g.health().is_good()),
         stats: gateways.iter().map(|(g, _)| counted(g)).collect(),
     }
 }

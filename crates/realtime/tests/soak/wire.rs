@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::plan::NODES;
+
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -12,6 +14,8 @@ pub enum Said {
     Held(Held),
     /// A session has ended.
     Ended(Ended),
+    /// A broadcast of this number whose sender was told that other nodes may not get it.
+    Failed { node: usize, number: u64 },
 }
 
 /// What the server's process holds, and has counted so far.
@@ -23,6 +27,8 @@ pub struct Held {
     pub resident_bytes: usize,
     /// Sessions that haven't been reported as ended.
     pub unreported: usize,
+    /// Whether every node's links are up.
+    pub well: bool,
     /// By policy.
     pub stats: Vec<Counted>,
 }
@@ -42,6 +48,10 @@ pub struct Counted {
     pub lost: u64,
     pub queued_bytes: u64,
     pub hooks_abandoned: u64,
+    /// Messages of other nodes that were reported as lost on the way.
+    pub missed_from_nodes: u64,
+    /// Outages of the broker and of presence.
+    pub outages: u64,
 }
 
 /// A session that has ended, as the server saw it.
@@ -56,6 +66,8 @@ pub struct Ended {
     /// a range, where it was not closed between two broadcasts.
     pub first_broadcast: u64,
     pub broadcasts: (u64, u64),
+    /// How many broadcasts each node had begun when it was opened, and when it had ended.
+    pub begun: [[u64; NODES]; 2],
     /// It was closed as a slow consumer.
     pub slow: bool,
     /// The code of the close frame.

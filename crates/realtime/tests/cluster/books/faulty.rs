@@ -9,45 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use realtime_testkit::{
-    proxy::{Fault, Proxy},
-    wait::until,
-};
+use realtime_testkit::{proxy::Proxy, wait::until};
 
 use super::{Load, NODES, Run, SENT, wide};
-use crate::nodes::{Cluster, Node};
+use crate::{
+    cluster::{Cluster, Outage},
+    nodes::Node,
+};
 
 /// How many seconds it runs. Without it, each of the first outages comes once.
 const SECONDS: &str = "REALTIME_SOAK_SECONDS";
 
-/// What happens.
-#[derive(Debug, Clone, Copy)]
-enum Outage {
-    /// One node loses its connections.
-    Reset,
-    /// All nodes lose theirs.
-    Closed,
-    Killed,
-    /// One node's packets are lost.
-    Blackhole,
-    Stopped,
-    RedisKilled,
-    RedisStopped,
-}
-
-use Outage::{Blackhole, Closed, Killed, RedisKilled, RedisStopped, Reset, Stopped};
-
 /// Among the other tests.
-const FEW: &[Outage] = &[Reset, Closed, Killed];
-const ALL: &[Outage] = &[
-    Reset,
-    Closed,
-    Killed,
-    Blackhole,
-    Stopped,
-    RedisKilled,
-    RedisStopped,
-];
+const FEW: &[Outage] = &[Outage::Reset, Outage::Closed, Outage::Killed];
 
 /// Threads, descriptors and tasks of this process, in which all nodes and clients are.
 fn held() -> [usize; 3] {
@@ -83,38 +57,12 @@ async fn suffer(outage: Outage, cluster: &mut Cluster, proxy: &Proxy, run: &Run)
         stats.broker_outages + stats.presence_outages
     };
     let before: Vec<_> = run.nodes.iter().map(outages).collect();
-    let concerned = match outage {
-        Reset | Blackhole => 1,
-        _ => NODES,
-    };
-    match outage {
-        Reset => proxy.reset(),
-        Closed => cluster.rabbitmq.close_connections().await.unwrap(),
-        Killed => {
-            cluster.rabbitmq.kill().unwrap();
-            cluster.rabbitmq.restart().await.unwrap();
-        }
-        Blackhole => {
-            proxy.set(Fault::Blackhole);
-            are_ill(run, concerned).await;
-            proxy.set(Fault::None);
-        }
-        Stopped => {
-            cluster.rabbitmq.stop().unwrap();
-            are_ill(run, concerned).await;
-            cluster.rabbitmq.resume().unwrap();
-        }
-        RedisKilled => {
-            cluster.redis.kill().unwrap();
-            are_ill(run, concerned).await;
-            cluster.redis.restart().await.unwrap();
-        }
-        RedisStopped => {
-            cluster.redis.stop().unwrap();
-            are_ill(run, concerned).await;
-            cluster.redis.resume().unwrap();
-        }
+    let concerned = if outage.concerns_one() { 1 } else { NODES };
+    outage.begin(cluster, proxy).await;
+    if outage.lasts() {
+        are_ill(run, concerned).await;
     }
+    outage.end(cluster, proxy).await;
     until("everybody has noticed", async || {
         let mut now = run.nodes.iter().zip(&before).take(concerned);
         now.all(|(node, before)| outages(node) > *before)
@@ -155,7 +103,7 @@ pub(crate) async fn with_faults_what_is_missing_was_reported() {
     let senders = run.send(&load);
     let start = Instant::now();
     let mut outages = 0;
-    for outage in seconds.map_or(FEW, |_| ALL).iter().cycle() {
+    for outage in seconds.map_or(FEW, |_| Outage::ALL).iter().cycle() {
         messages_flow(&run).await;
         suffer(*outage, &mut cluster, &proxy, &run).await;
         outages += 1;

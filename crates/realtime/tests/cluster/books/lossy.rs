@@ -11,7 +11,7 @@ use realtime::{
 };
 
 use super::{Load, Run, check::NODES};
-use crate::nodes::Cluster;
+use crate::cluster::Cluster;
 
 #[derive(Debug, Clone, Copy)]
 enum Mistake {

@@ -20,7 +20,10 @@ use realtime_testkit::{
 use realtime_websocket::Event;
 use tokio::task::JoinHandle;
 
-use crate::nodes::{Cluster, Node, key};
+use crate::{
+    cluster::Cluster,
+    nodes::{Node, key},
+};
 pub(crate) use check::the_checker_finds_what_is_wrong;
 use check::{Got, NODES, Sent, audit, home};
 pub(crate) use faulty::with_faults_what_is_missing_was_reported;
@@ -68,10 +71,13 @@ fn send(node: usize, gateway: Gateway, load: Load) -> JoinHandle<Sent> {
                     .send_to_identity(&key(&format!("s{to}")), "n", data)
                     .await
             };
-            if result.is_err() {
+            let failed = result.is_err();
+            if failed {
                 sent.failed.insert(n);
             }
             if let Some(pause) = load.pause {
+                // Little is sent that can't be judged, since its sender was told.
+                let pause = if failed { 20 * pause } else { pause };
                 tokio::time::sleep(pause).await;
             }
         }

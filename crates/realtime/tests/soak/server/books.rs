@@ -13,17 +13,22 @@ use serde_json::json;
 use tokio::sync::{RwLock, RwLockWriteGuard};
 
 use super::say;
-use crate::wire::{Ended, Said};
+use crate::{
+    plan::{NODES, POLICIES},
+    wire::{Ended, Said},
+};
 
 /// The code with which a session is closed between two broadcasts.
 pub const BYE: u16 = 4000;
 
-/// The sessions of one gateway.
+/// How many broadcasts each node has begun.
+pub type Begun = Arc<[AtomicU64; NODES]>;
+
+/// The sessions of one node.
 pub struct Books {
-    policy: Backpressure,
+    node: usize,
     entries: Mutex<HashMap<String, Arc<Entry>>>,
-    /// How many broadcasts have begun.
-    broadcasts: AtomicU64,
+    begun: Begun,
     /// Written while one is under way. Read while a session is closed: many may at once, since
     /// one after the other they would take long on a busy machine.
     between: RwLock<()>,
@@ -33,7 +38,8 @@ pub struct Entry {
     policy: Backpressure,
     session: Session,
     own: tokio::sync::Mutex<Own>,
-    first_broadcast: u64,
+    /// How many broadcasts each node had begun then.
+    begun: [u64; NODES],
     /// How many there were when it was closed between two of them.
     broadcasts: OnceLock<u64>,
 }
@@ -46,11 +52,11 @@ struct Own {
 }
 
 impl Books {
-    pub fn new(policy: Backpressure) -> Self {
+    pub fn new(node: usize, begun: &Begun) -> Self {
         Self {
-            policy,
+            node,
             entries: Mutex::default(),
-            broadcasts: AtomicU64::new(0),
+            begun: Arc::clone(begun),
             between: RwLock::default(),
         }
     }
@@ -70,12 +76,11 @@ impl Books {
     }
 
     fn opened(&self, session: Session) {
-        let first_broadcast = self.broadcasts.load(SeqCst);
         let entry = Entry {
-            policy: self.policy,
+            policy: POLICIES[self.node],
             session: session.clone(),
             own: tokio::sync::Mutex::default(),
-            first_broadcast,
+            begun: self.begun(),
             broadcasts: OnceLock::new(),
         };
         let key = session.identity().id().to_owned();
@@ -83,20 +88,26 @@ impl Books {
         assert!(before.is_none(), "on_connect runs once");
     }
 
+    fn begun(&self) -> [u64; NODES] {
+        self.begun.each_ref().map(|begun| begun.load(SeqCst))
+    }
+
     async fn closed(&self, session: Session, info: DisconnectInfo) {
         let key = session.identity().id();
         let entry = self.entry(&session);
+        let begun = self.begun();
         let range = match entry.broadcasts.get() {
             Some(broadcasts) => (*broadcasts, *broadcasts),
-            None => (0, self.broadcasts.load(SeqCst)),
+            None => (0, begun[self.node]),
         };
         let own = entry.own.lock().await;
         say(&Said::Ended(Ended {
             id: key.parse().unwrap(),
             offered: own.offered,
             refused: own.refused,
-            first_broadcast: entry.first_broadcast,
+            first_broadcast: entry.begun[self.node],
             broadcasts: range,
+            begun: [entry.begun, begun],
             slow: info.initiator == Initiator::Backpressure,
             code: info.code.map(|code| code.as_u16()),
         }));
@@ -122,14 +133,14 @@ impl Books {
     /// The number of the next broadcast, which is under way until the guard is dropped.
     pub async fn next_broadcast(&self) -> (u64, RwLockWriteGuard<'_, ()>) {
         let between = self.between.write().await;
-        (self.broadcasts.fetch_add(1, SeqCst), between)
+        (self.begun[self.node].fetch_add(1, SeqCst), between)
     }
 
     /// Closes a session between two broadcasts, so that it is known which were for it.
     pub async fn close(&self, session: &Session) {
         let entry = self.entry(session);
         let _no_broadcast_now = self.between.read().await;
-        let broadcasts = self.broadcasts.load(SeqCst);
+        let broadcasts = self.begun()[self.node];
         session.close(BYE, "bye");
         let code = session.close_info().and_then(|info| info.code);
         if code.is_some_and(|code| code.as_u16() == BYE) {
