@@ -67,7 +67,7 @@ pub async fn books_balance_and_nothing_grows() {
     joined(&mut first).await;
     let before = server
         .until("the first round has ended", |held| {
-            held.sessions == 0 && held.unreported == 0 && held.descriptors <= 60 && held.well
+            held.sessions == 0 && held.unreported == 0 && held.descriptors <= 60 && held.is_well()
         })
         .await;
     let (enough, enough_yet) = watch::channel(false);

@@ -8,7 +8,11 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{cluster::Cluster, plan::Plan, wire::Held};
+use crate::{
+    cluster::Cluster,
+    plan::{NODES, Plan},
+    wire::Held,
+};
 
 /// How long it may take until an outage or its end is noticed.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -18,9 +22,8 @@ pub struct Watched(pub watch::Receiver<Held>);
 
 impl Watched {
     async fn until(&mut self, what: &str, holds: impl FnMut(&Held) -> bool) {
-        let waited = timeout(DEADLINE, self.0.wait_for(holds)).await;
-        let seen = waited.unwrap_or_else(|_| panic!("waited in vain until {what}"));
-        drop(seen.expect("a server"));
+        let waited = timeout(DEADLINE, self.0.wait_for(holds)).await.is_ok();
+        assert!(waited, "in vain until {what}: {:?}", self.0.borrow());
     }
 
     fn outages(&self) -> Vec<u64> {
@@ -37,21 +40,18 @@ pub async fn strike(plan: Plan, cluster: &mut Cluster, proxy: &Proxy, mut held: 
         tokio::time::sleep(plan.unit).await;
         let before = held.outages();
         outage.begin(cluster, proxy).await;
+        let concerned = if outage.concerns_one() { 1 } else { NODES };
         if outage.lasts() {
-            held.until("it is noticed", |held| !held.well).await;
+            let all_ill = |held: &Held| held.stats[..concerned].iter().all(|node| !node.well);
+            held.until("all notice it", all_ill).await;
         }
         outage.end(cluster, proxy).await;
-        let concerned = if outage.concerns_one() {
-            1
-        } else {
-            before.len()
-        };
         held.until("all have noticed", |held| {
             let mut nodes = held.stats.iter().zip(&before).take(concerned);
             nodes.all(|(node, before)| node.outages > *before)
         })
         .await;
-        held.until("all is well", |held| held.well).await;
+        held.until("all is well", Held::is_well).await;
         struck += 1;
         if Instant::now() >= until {
             break;

@@ -143,6 +143,7 @@ fn held(gateways: &[(Gateway, Arc<Books>)], runtime: &Handle) -> Held {
             queued_bytes: stats.queued_bytes,
             hooks_abandoned: stats.hooks_abandoned,
             missed_from_nodes: stats.missed_from_nodes,
+            well: gateway.health().is_good(),
             outages: stats.broker_outages + stats.presence_outages,
         }
     };
@@ -153,7 +154,6 @@ fn held(gateways: &[(Gateway, Arc<Books>)], runtime: &Handle) -> Held {
         descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count() - 1,
         resident_bytes: pages * 4096,
         unreported: gateways.iter().map(|(_, b)| b.entries().len()).sum(),
-        well: gateways.iter().all(|(g, _)| g.health().is_good()),
         stats: gateways.iter().map(|(g, _)| counted(g)).collect(),
     }
 }

@@ -27,10 +27,14 @@ pub struct Held {
     pub resident_bytes: usize,
     /// Sessions that haven't been reported as ended.
     pub unreported: usize,
-    /// Whether every node's links are up.
-    pub well: bool,
     /// By policy.
     pub stats: Vec<Counted>,
+}
+
+impl Held {
+    pub fn is_well(&self) -> bool {
+        self.stats.iter().all(|node| node.well)
+    }
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -50,6 +54,8 @@ pub struct Counted {
     pub hooks_abandoned: u64,
     /// Messages of other nodes that were reported as lost on the way.
     pub missed_from_nodes: u64,
+    /// Whether the links to the broker and to presence are up.
+    pub well: bool,
     /// Outages of the broker and of presence.
     pub outages: u64,
 }
