@@ -88,11 +88,11 @@ asan:
         --target x86_64-unknown-linux-gnu -p realtime --test admission --test messages \
         --test delivery --test lifecycle --test hosts --test hostile --test cancel
 
-# 2,000 sessions that come, talk, stall and vanish, for so many seconds, and then three nodes whose
-# RabbitMQ and Redis go down and up for as long: books and slopes.
+# Three nodes whose RabbitMQ and Redis go down and up: for so many seconds with 2,000 sessions that
+# come, talk, stall and vanish, and for as long with messages for single sessions. Books and slopes.
 soak seconds="600":
     REALTIME_SOAK_SECONDS={{seconds}} \
-        cargo test -p realtime --release --test soak -- --nocapture
+        cargo test -p realtime --release --all-features --test soak -- --nocapture
     REALTIME_SOAK_SECONDS={{seconds}} cargo test -p realtime --release --all-features \
         --test cluster -- books::with_faults --nocapture
 

@@ -74,8 +74,8 @@ pub struct Config {
     /// How many bytes may wait in the queues of all sessions together; past it the fullest
     /// session is closed. Default 512 MiB.
     pub queue_budget: usize,
-    /// How many bytes of unfinished messages all sessions may hold together; past it the session
-    /// that holds most is closed. Default 512 MiB.
+    /// How many bytes of messages all sessions may hold together, unfinished or waiting for their
+    /// handlers; past it the session that holds most is closed. Default 512 MiB.
     pub assembly_budget: usize,
     /// This node's name, unique in its cluster. Default: random.
     pub node_id: Option<NodeId>,

@@ -17,10 +17,15 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
 
-use crate::{Gateway, PeerAddr, transport::Stream};
+use crate::{
+    Gateway, PeerAddr,
+    transport::{BoxStream, Patience, Stream},
+};
 
 /// How long a client may take for the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take nothing of a response.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of a request's head is buffered.
 const HEADER_BYTES: usize = 64 * 1024;
 /// How many headers a request may have.
@@ -33,8 +38,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Serves an app, such as an `axum::Router` that has the gateway on one of its paths, over
 /// HTTP/1.1.
 ///
-/// It does what an embedding host must see to itself: a timeout for slow requests, bounded
-/// buffers, `TCP_NODELAY`, the peer's address as [`PeerAddr`], and at the end draining of the
+/// It does what an embedding host must see to itself: timeouts for clients that are slow to ask or
+/// don't read, bounded buffers, `TCP_NODELAY`, the peer's address as [`PeerAddr`], and at the end draining of the
 /// gateway's sessions, then of the server. A gateway can't do it for its host: under `axum::serve`,
 /// for one, a client may take as long as it likes for its request.
 pub fn serve<A>(listener: TcpListener, app: A, gateway: Gateway) -> Serve<A> {
@@ -46,7 +51,6 @@ pub fn serve<A>(listener: TcpListener, app: A, gateway: Gateway) -> Serve<A> {
     }
 }
 
-type BoxStream = Box<dyn Stream>;
 type Secured = BoxFuture<'static, io::Result<BoxStream>>;
 type Secure = Arc<dyn Fn(TcpStream) -> Secured + Send + Sync>;
 
@@ -201,7 +205,7 @@ where
         .max_buf_size(HEADER_BYTES)
         .max_headers(HEADERS)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patience::new(stream, WRITE_TIMEOUT)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {

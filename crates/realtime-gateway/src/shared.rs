@@ -230,7 +230,7 @@ impl Shared {
         let fullest = open.max_by_key(Session::assembling_bytes);
         if let Some(fullest) = fullest.filter(|s| s.assembling_bytes() > 0) {
             let code = Some(CloseCode::MESSAGE_TOO_BIG);
-            let reason = "too much unfinished data on this server";
+            let reason = "too many messages wait on this server";
             let info = DisconnectInfo::new(Initiator::Error, code, reason);
             fullest.end_counted(&self.stats.violations, info);
         }

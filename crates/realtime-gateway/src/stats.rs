@@ -35,7 +35,7 @@ macro_rules! stats {
             pub open: u64,
             /// Bytes that wait in the queues of all sessions now.
             pub queued_bytes: u64,
-            /// Bytes of unfinished messages that are held now.
+            /// Bytes of messages that are held now, unfinished or waiting for their handlers.
             pub assembling_bytes: u64,
         }
 

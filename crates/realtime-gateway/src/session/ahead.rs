@@ -34,6 +34,10 @@ impl Ahead {
         self.0.as_deref().is_some_and(is_full)
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.0.as_deref().map_or(0, |waiting| waiting.bytes)
+    }
+
     /// Appends a message that came in so many bytes.
     pub(super) fn push(&mut self, message: Message, bytes: usize) {
         let waiting = self.0.get_or_insert_default();

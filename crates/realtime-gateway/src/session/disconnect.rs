@@ -32,13 +32,13 @@ pub(super) async fn disconnect(shared: &Shared, live: &mut Live, info: &Disconne
     if slow {
         shared.stats.dropped.add(lost as u64);
     }
+    live.release();
     let Live {
         reader,
         dispatch,
         gone,
         ..
     } = live;
-    reader.release();
     let socket_and_books = async {
         let writable = !*gone && write_out(shared, &session).await;
         let drained = async {

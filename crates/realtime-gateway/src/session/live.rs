@@ -128,6 +128,7 @@ impl Live {
             && self.may_handle(cx)
             && let Some(message) = self.ahead.pop()
         {
+            self.tell_ahead();
             self.handle(message, cx);
             return true;
         }
@@ -187,6 +188,7 @@ impl Live {
                     self.handle(message, cx);
                 } else {
                     self.ahead.push(message, bytes);
+                    self.tell_ahead();
                 }
             }
             Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
@@ -209,6 +211,17 @@ impl Live {
                 }
             }
         }
+    }
+
+    fn tell_ahead(&mut self) {
+        let held = &self.session.0.assembling;
+        self.reader.set_ahead(self.ahead.bytes(), held);
+    }
+
+    /// Gives up what was read and not handled.
+    pub(super) fn release(&mut self) {
+        self.ahead = Ahead::default();
+        self.reader.release();
     }
 
     fn answer(&mut self, done: Done) {
@@ -270,7 +283,8 @@ impl Live {
             return true;
         }
         // A clock is only looked at where something depends on it.
-        let watched = blocked || self.ahead.is_full() || self.reader.is_assembling();
+        let waits = self.ahead.is_full() || self.reader.is_assembling();
+        let watched = blocked || waits || self.holds_too_much();
         (watched || self.session.alarm().has_rung()) && self.poll_time(cx)
     }
 
@@ -317,8 +331,13 @@ impl Live {
         Some(deadline)
     }
 
+    /// Whether it has a part in what all sessions together hold too much of.
+    fn holds_too_much(&self) -> bool {
+        self.session.assembling_bytes() > 0 && self.shared().assembly_budget.is_over()
+    }
+
     fn watch_assembly(&mut self, now: Instant) -> Option<Instant> {
-        if self.session.assembling_bytes() > 0 && self.shared().assembly_budget.is_over() {
+        if self.holds_too_much() {
             self.shared().close_fullest_assembly();
         }
         if !self.reader.is_assembling() {

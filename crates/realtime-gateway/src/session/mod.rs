@@ -72,7 +72,7 @@ struct Inner {
     /// Its place there, or [`NO_SEAT`].
     seat: AtomicUsize,
     alarm: Alarm,
-    /// The bytes of the message that the peer has begun and not finished.
+    /// See [`Session::assembling_bytes`].
     assembling: AtomicUsize,
     shared: Arc<Shared>,
 }
@@ -374,7 +374,8 @@ impl Session {
         self.0.outbox.bytes()
     }
 
-    /// The bytes of the message that the client has begun and not finished.
+    /// The bytes of messages that the client has begun and not finished, or that wait for their
+    /// handlers.
     pub(crate) fn assembling_bytes(&self) -> usize {
         self.0.assembling.load(Relaxed)
     }

@@ -20,9 +20,11 @@ pub(crate) struct FrameReader {
     /// What was read and not yet decoded, from `at` on.
     pending: Vec<u8>,
     at: usize,
-    /// Unfinished messages of all sessions together.
+    /// Messages of all sessions together that are unfinished or wait for their handlers.
     budget: Arc<Budget>,
     booked: usize,
+    /// Bytes of finished messages that wait for their handler.
+    ahead: usize,
 }
 
 /// Why there are no more events.
@@ -47,6 +49,7 @@ impl FrameReader {
             at: 0,
             budget,
             booked: 0,
+            ahead: 0,
         }
     }
 
@@ -60,12 +63,18 @@ impl FrameReader {
         self.decoder.is_assembling()
     }
 
-    /// The next event. Cancel safe: what was read is kept. The memory of the unfinished message
-    /// is told to `assembling`, where others see it.
+    /// So many bytes of finished messages wait now; `held` as in [`FrameReader::poll_event`].
+    pub(crate) fn set_ahead(&mut self, bytes: usize, held: &AtomicUsize) {
+        self.ahead = bytes;
+        self.tell(held);
+    }
+
+    /// The next event. Cancel safe: what was read is kept. The memory of messages is told to
+    /// `held`, where others see it.
     pub(crate) fn poll_event(
         &mut self,
         cx: &mut Context<'_>,
-        assembling: &AtomicUsize,
+        held: &AtomicUsize,
     ) -> Poll<Result<Event, ReadEnd>> {
         loop {
             let decoded = if self.has_input() {
@@ -96,9 +105,7 @@ impl FrameReader {
                     Err(error) => return Poll::Ready(Err(ReadEnd::Io(error))),
                 }
             };
-            // Before the budget moves: who finds it exceeded must find the one who did it.
-            assembling.store(self.decoder.buffered(), Relaxed);
-            self.book(self.decoder.buffered());
+            self.tell(held);
             match decoded {
                 Ok(Some(event)) => return Poll::Ready(Ok(event)),
                 Ok(None) => {}
@@ -112,6 +119,7 @@ impl FrameReader {
     pub(crate) fn release(&mut self) {
         (self.pending, self.at) = (Vec::new(), 0);
         self.decoder = Decoder::new(Role::Server, Limits::default());
+        self.ahead = 0;
         self.book(0);
     }
 
@@ -123,6 +131,13 @@ impl FrameReader {
             }
         }
         Poll::Ready(())
+    }
+
+    fn tell(&mut self, held: &AtomicUsize) {
+        let now = self.decoder.buffered() + self.ahead;
+        // Before the budget moves: who finds it exceeded must find the one who did it.
+        held.store(now, Relaxed);
+        self.book(now);
     }
 
     fn book(&mut self, now: usize) {

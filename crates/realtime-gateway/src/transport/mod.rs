@@ -3,6 +3,8 @@
 //! The rest of the gateway knows a [`Reader`] and a [`Writer`] and nothing of hyper, TLS or TCP.
 //! Plain TCP takes the short way (`tcp`), everything else the general one (`stream`).
 
+#[cfg(feature = "server")]
+mod patience;
 mod recover;
 mod stream;
 mod tcp;
@@ -15,12 +17,17 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+#[cfg(feature = "server")]
+pub(crate) use patience::Patience;
 pub(crate) use recover::recover;
 
 /// What a session can run over.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
+
+/// Any of them.
+pub(crate) type BoxStream = Box<dyn Stream>;
 
 /// How much one read takes at the most.
 const READ_BYTES: usize = 16 * 1024;

@@ -12,25 +12,49 @@ use super::{Reader, Writer, stream, tcp};
 /// Where it is plain TCP, under `serve`, `axum::serve` or a hyper server of the host's own, the
 /// stream is taken out, and nothing of the HTTP server is kept. Anything else is used as it is.
 pub(crate) fn recover(upgraded: Upgraded) -> (Reader, Writer, Bytes) {
-    match plain_tcp(upgraded) {
-        Ok((tcp, read)) => {
-            let (reader, writer) = tcp::split(tcp);
-            (reader, writer, read)
-        }
+    match taken_out(upgraded) {
+        Ok(parts) => parts,
         Err(upgraded) => {
-            let (reader, writer) = stream::split(TokioIo::new(upgraded));
+            let (reader, writer) = stream::split(Box::new(TokioIo::new(upgraded)));
             (reader, writer, Bytes::new())
         }
     }
 }
 
-fn plain_tcp(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
-    // hyper's own server, ours among them.
+fn taken_out(upgraded: Upgraded) -> Result<(Reader, Writer, Bytes), Upgraded> {
+    #[cfg(feature = "server")]
+    let upgraded = match served(upgraded) {
+        Ok(parts) => return Ok(parts),
+        Err(upgraded) => upgraded,
+    };
+    // hyper's own server.
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
+        Ok(parts) => return Ok(plain(parts.io.into_inner(), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
     // hyper-util's, on which axum's stands.
     let parts = auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded)?;
-    Ok((parts.io.into_inner(), parts.read_buf))
+    Ok(plain(parts.io.into_inner(), parts.read_buf))
+}
+
+/// From `serve`, plain or secured.
+#[cfg(feature = "server")]
+fn served(upgraded: Upgraded) -> Result<(Reader, Writer, Bytes), Upgraded> {
+    use super::{BoxStream, Patience};
+
+    let upgraded = match upgraded.downcast::<TokioIo<Patience<TcpStream>>>() {
+        Ok(parts) => {
+            let tcp = parts.io.into_inner().into_inner();
+            return Ok(plain(tcp, parts.read_buf));
+        }
+        Err(upgraded) => upgraded,
+    };
+    let parts = upgraded.downcast::<TokioIo<Patience<BoxStream>>>()?;
+    let (reader, writer) = stream::split(parts.io.into_inner().into_inner());
+    Ok((reader, writer, parts.read_buf))
+}
+
+fn plain(tcp: TcpStream, read: Bytes) -> (Reader, Writer, Bytes) {
+    let (reader, writer) = tcp::split(tcp);
+    (reader, writer, read)
 }

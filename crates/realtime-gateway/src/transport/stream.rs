@@ -9,18 +9,18 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 
-use super::{Reader, Stream, Writer, join};
+use super::{BoxStream, Reader, Writer, join};
 
 /// Splits a stream into its two directions.
-pub(super) fn split(stream: impl Stream) -> (Reader, Writer) {
-    let (read, write) = tokio::io::split(Box::new(stream) as Box<dyn Stream>);
+pub(super) fn split(stream: BoxStream) -> (Reader, Writer) {
+    let (read, write) = tokio::io::split(stream);
     (
         Reader::Stream(StreamReader(read)),
         Writer::Stream(StreamWriter(write)),
     )
 }
 
-pub(crate) struct StreamReader(ReadHalf<Box<dyn Stream>>);
+pub(crate) struct StreamReader(ReadHalf<BoxStream>);
 
 impl StreamReader {
     pub(super) fn poll_read(
@@ -32,7 +32,7 @@ impl StreamReader {
     }
 }
 
-pub(crate) struct StreamWriter(WriteHalf<Box<dyn Stream>>);
+pub(crate) struct StreamWriter(WriteHalf<BoxStream>);
 
 impl StreamWriter {
     pub(super) fn poll_write(

@@ -3,16 +3,17 @@
 //!
 //! The limits are the documented defaults, and no test waits for them.
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use realtime::{Backpressure, Gateway, Json, gateway};
+use realtime::{Backpressure, Gateway, Json, Serve, gateway};
 use realtime_testkit::client::{Client, Request};
 use realtime_websocket::Event;
 use serde_json::json;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream},
+    net::{TcpListener, TcpStream},
     time::{Instant, sleep},
 };
 
@@ -238,4 +239,67 @@ async fn a_hook_that_hangs_is_waited_for_5_seconds() {
         (gateway.stats().hooks_abandoned, gateway.stats().open),
         (1, 0)
     );
+}
+
+/// A connection through a pipe under `serve`, which thinks that it is a secured one.
+async fn secured(gateway: &Gateway) -> DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(4096);
+    let theirs = Mutex::new(Some(theirs));
+    let secure = move |_tcp| {
+        let pipe = theirs.lock().unwrap().take();
+        std::future::ready(pipe.ok_or_else(|| std::io::Error::other("only one")))
+    };
+    served(gateway, |server| server.secure(secure)).await;
+    ours
+}
+
+/// A connection to a server.
+async fn served(
+    gateway: &Gateway,
+    with: impl FnOnce(Serve<Gateway>) -> Serve<Gateway>,
+) -> TcpStream {
+    log::capture();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let server = realtime::serve(listener, gateway.clone(), gateway.clone());
+    tokio::spawn(with(server).until(std::future::pending::<()>()));
+    TcpStream::connect(addr).await.unwrap()
+}
+
+/// Asks again and again, and reads no response. Returns when it was given up.
+async fn asks_and_never_reads(mut client: impl AsyncRead + AsyncWrite + Unpin) -> Duration {
+    let no_upgrade = b"GET /ws HTTP/1.1\r\nHost: gateway.test\r\n\r\n".repeat(100);
+    client.write_all(&no_upgrade).await.unwrap();
+    client.read_exact(&mut [0; 12]).await.unwrap();
+    let begun = Instant::now();
+    while client.write_all(&no_upgrade).await.is_ok() {}
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_no_response_is_given_up_after_30_seconds() {
+    let gateway = gateway().build().unwrap();
+    let plain = served(&gateway, |server| server).await;
+    assert!(seconds(30..32).contains(&asks_and_never_reads(plain).await));
+    let secured = secured(&gateway).await;
+    assert!(seconds(30..32).contains(&asks_and_never_reads(secured).await));
+    log::check();
+}
+
+/// The limit for HTTP ends with HTTP.
+#[tokio::test(start_paused = true)]
+async fn a_session_has_a_write_timeout_of_its_own() {
+    let minute = Some(60 * SECOND);
+    let builder = gateway().write_timeout(minute).heartbeat(None);
+    let gateway = builder.build().unwrap();
+    let client = Request::new("/ws").over(secured(&gateway).await).await;
+    let session = gateway.local_sessions().pop().unwrap();
+    let begun = Instant::now();
+    let long = "x".repeat(10_000);
+    session.send("long", Json(&long)).unwrap();
+    session.closed().await;
+    assert!(seconds(60..62).contains(&begun.elapsed()));
+    assert_eq!(gateway.stats().write_timeouts, 1);
+    drop(client);
+    log::check();
 }

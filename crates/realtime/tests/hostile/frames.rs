@@ -367,3 +367,42 @@ async fn past_the_budget_for_unfinished_messages_only_the_fullest_is_closed() {
     server.until_alone().await;
     server.finish().await;
 }
+
+#[tokio::test]
+async fn messages_that_wait_for_their_handler_count_as_unfinished_ones_do() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let routes = router().route("hang", move || {
+        let mut released = released.clone();
+        async move { drop(released.wait_for(|released| *released).await) }
+    });
+    let builder = gateway().router(routes).assembly_budget(1_000_000);
+    let server = Server::start(builder.build().unwrap()).await;
+    let hang = async |size: usize| {
+        let mut client = server.connect().await;
+        client.send_text(r#"{"route":"hang"}"#).await.unwrap();
+        let before = server.stats().assembling_bytes;
+        let waiting = [b"{\"data\":\"".to_vec(), vec![b'x'; size], b"\"}".to_vec()].concat();
+        client.send_raw(&masked(1, true, &waiting)).await.unwrap();
+        let held = async || {
+            let stats = server.stats();
+            stats.assembling_bytes >= before + size as u64 || stats.violations > 0
+        };
+        until("it is held", held).await;
+        client
+    };
+    let mut small = hang(200_000).await;
+    let mut middle = hang(250_000).await;
+    let mut large = hang(800_000).await;
+    assert_eq!(large.closed().await.unwrap().0, 1009);
+    release.send_replace(true);
+    let handled = async || server.stats().failed == 2 && server.stats().assembling_bytes == 0;
+    // They are for no route.
+    until("the others' messages are handled", handled).await;
+    for client in [&mut small, &mut middle] {
+        client.send_raw(&masked(9, true, b"")).await.unwrap();
+        assert_eq!(client.recv().await.unwrap(), Event::Pong("".into()));
+    }
+    drop((small, middle, large));
+    server.until_alone().await;
+    server.finish().await;
+}

@@ -34,11 +34,12 @@ impl Watched {
 
 /// One outage after the other, for as long as is planned. Returns how many there were.
 pub async fn strike(plan: Plan, cluster: &mut Cluster, proxy: &Proxy, mut held: Watched) -> u64 {
-    let until = Instant::now() + plan.duration;
+    let start = Instant::now();
     let mut struck = 0;
     for outage in plan.outages.iter().cycle() {
         tokio::time::sleep(plan.unit).await;
         let before = held.outages();
+        let begun = start.elapsed();
         outage.begin(cluster, proxy).await;
         let concerned = if outage.concerns_one() { 1 } else { NODES };
         if outage.lasts() {
@@ -53,7 +54,12 @@ pub async fn strike(plan: Plan, cluster: &mut Cluster, proxy: &Proxy, mut held: 
         .await;
         held.until("all is well", Held::is_well).await;
         struck += 1;
-        if Instant::now() >= until {
+        println!(
+            "{:>4} s: {outage:?} until {:?}",
+            begun.as_secs(),
+            start.elapsed()
+        );
+        if start.elapsed() >= plan.duration {
             break;
         }
     }
