@@ -1,5 +1,7 @@
 //! The opening handshake: what a request must have, and the answer to it.
 
+use std::net::Ipv6Addr;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
     header::{
@@ -87,7 +89,17 @@ pub(crate) fn host(headers: &HeaderMap) -> Option<Authority> {
     let host = single(headers, &HOST)?.to_str().ok()?;
     host.parse::<Authority>()
         .ok()
-        .filter(|authority| port(authority).is_some())
+        .filter(|authority| is_host(authority.host()) && port(authority).is_some())
+}
+
+/// A name of the characters that names have, or an address. `Authority` takes more.
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)),
+    }
 }
 
 /// The port of an authority, if it names one; `None` for an authority that is more than a host and

@@ -74,6 +74,8 @@ async fn what_is_no_handshake_is_refused_with_what_was_expected() {
         ("slash in the host", host("a/b"), 400, &[]),
         ("backslash in the host", host("a\\b"), 400, &[]),
         ("user in the host", host("a@b"), 400, &[]),
+        ("comma in the host", host("a,b"), 400, &[]),
+        ("no address in the host", host("[zz]"), 400, &[]),
         ("percent in the host", host("a%00b"), 400, &[]),
         ("no port in the host", host("a:b"), 400, &[]),
         ("port over 65535", host("a:65536"), 400, &[]),
