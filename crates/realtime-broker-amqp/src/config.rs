@@ -10,6 +10,11 @@ use realtime_core::{InvalidNamespace, Namespace, broker::BrokerError};
 
 use crate::error::config as invalid;
 
+/// How large a piece of a message is on the wire, where the URL doesn't say. lapin keeps room for
+/// 64 of them for each connection; with RabbitMQ's 128 KiB a node would cost 16 MiB, and as much
+/// again each time its links are made anew.
+const FRAME_BYTES: u32 = 32 * 1024;
+
 /// Where RabbitMQ is, and how it is used. `Debug` shows no password.
 ///
 /// ```
@@ -287,12 +292,13 @@ fn split(url: &str) -> Result<(String, Namespace), BrokerError> {
 
 fn parse(url: &str) -> Result<AMQPUri, BrokerError> {
     // The reason may quote the URL, and with it the password.
-    url.parse().map_err(|_reason: String| {
-        invalid(
-            "expected a URL such as amqp://user:password@host:5672/vhost; got something else"
-                .to_owned(),
-        )
-    })
+    let parsed: Result<AMQPUri, String> = url.parse();
+    let Ok(mut url) = parsed else {
+        let expected = "expected a URL such as amqp://user:password@host:5672/vhost";
+        return Err(invalid(format!("{expected}; got something else")));
+    };
+    url.query.frame_max.get_or_insert(FRAME_BYTES);
+    Ok(url)
 }
 
 /// Where a URL leads, without its secrets.

@@ -38,6 +38,8 @@ struct Inner {
 
 impl Identity {
     /// An identity with this id, the empty tenant, no roles and no claims.
+    ///
+    /// With the tenant it may have [`IdentityKey::MAX_BYTES`]; a gateway refuses a longer one.
     #[must_use]
     pub fn new(id: impl Into<String>) -> Self {
         let key = IdentityKey::new("", id);

@@ -16,7 +16,7 @@ use futures::{FutureExt, future::BoxFuture};
 use http::{Request, Response, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use realtime_core::{
-    Identity,
+    BoxError, Identity, IdentityKey,
     auth::{AuthErrorKind, Authenticator},
 };
 use tower_service::Service;
@@ -145,6 +145,11 @@ impl Gateway {
         if shared.is_draining() {
             return Err(Refusal::Draining);
         }
+        if identity.key().is_too_long() {
+            let limit = IdentityKey::MAX_BYTES;
+            let error = format!("expected an identity of at most {limit} bytes; got a longer one");
+            return Err(refused(shared, Refusal::Unauthorized, error.into()));
+        }
         let upgrade = request
             .extensions
             .remove::<OnUpgrade>()
@@ -203,12 +208,16 @@ async fn authenticate(shared: &Shared, request: &Parts) -> Result<Identity, Refu
             "the authenticator took too long".into(),
         ),
     };
-    let error: realtime_core::BoxError = error;
+    Err(refused(shared, refusal, error))
+}
+
+/// Tells of a request that was refused because of who sent it.
+fn refused(shared: &Shared, refusal: Refusal, error: BoxError) -> Refusal {
     if matches!(refusal, Refusal::Unauthorized) && shared.hooks.error.is_empty() {
         // Anybody can cause it, and as often as they like.
         tracing::debug!(target: "realtime::admission", error = %Chain(&*error), "unauthorized");
-        return Err(refusal);
+    } else {
+        shared.report(ErrorStage::Authentication, error, None);
     }
-    shared.report(ErrorStage::Authentication, error, None);
-    Err(refusal)
+    refusal
 }

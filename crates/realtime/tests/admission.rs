@@ -17,7 +17,7 @@ use std::{
 };
 
 use realtime::{
-    Gateway, Identity, Json, Router, Session,
+    DeliverErrorKind, Gateway, Identity, IdentityKey, Json, Router, Session,
     auth::{AuthError, Authenticator, StaticToken},
     gateway,
 };
@@ -228,6 +228,39 @@ async fn everybody_is_one_anonymous_identity_by_default() {
         assert_eq!((identity.id(), identity.tenant()), ("anonymous", ""));
         assert!(clients.iter().any(|c| c.stream.local_addr().ok() == *addr));
     }
+}
+
+/// Whoever the query says.
+struct ByQuery;
+
+impl Authenticator for ByQuery {
+    async fn authenticate(
+        &self,
+        request: &axum::http::request::Parts,
+    ) -> Result<Identity, AuthError> {
+        Ok(Identity::new(request.uri.query().unwrap_or_default()).with_tenant("t"))
+    }
+}
+
+#[tokio::test]
+async fn an_identity_has_a_longest_length() {
+    let gateway = gateway().authenticator(ByQuery).build().unwrap();
+    let server = Server::start(gateway.clone()).await;
+    let longest = "x".repeat(IdentityKey::MAX_BYTES - 1);
+    let request = Request::new(format!("/ws?{longest}"));
+    let client = request.connect(server.addr).await.unwrap();
+    server.until_open(1).await;
+    let request = Request::new(format!("/ws?{longest}x"));
+    assert_eq!(request.refused(server.addr).await.status, 401);
+    let reach = async |id: &str| {
+        let key = IdentityKey::new("t", id);
+        gateway.send_to_identity(&key, "hello", ()).await
+    };
+    assert_eq!(reach(&longest).await.unwrap().local, 1);
+    let kind = reach(&format!("{longest}x")).await.unwrap_err().kind();
+    assert_eq!(kind, DeliverErrorKind::NotOnline);
+    drop(client);
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -86,7 +86,8 @@ impl Envelope {
         &self.body
     }
 
-    /// The bytes that travel. Names are cut at 65,535 bytes.
+    /// The bytes that travel. Names are cut at 65,535 bytes, which no identity has that a gateway
+    /// admits.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let (flag, tenant, id) = match &self.target {

@@ -36,6 +36,10 @@ struct Parts {
 }
 
 impl IdentityKey {
+    /// How many bytes tenant and id may have together: 1,024. A gateway admits no longer one, so
+    /// that nobody makes each session, each record and each message as large as they like.
+    pub const MAX_BYTES: usize = 1024;
+
     /// The key of an identity in a tenant; the tenant is empty where there is only one.
     #[must_use]
     pub fn new(tenant: impl Into<String>, id: impl Into<String>) -> Self {
@@ -58,6 +62,12 @@ impl IdentityKey {
     #[must_use]
     pub fn tenant(&self) -> &str {
         self.parts().0
+    }
+
+    /// Whether it has more than [`MAX_BYTES`](Self::MAX_BYTES).
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        self.text.len() > Self::MAX_BYTES
     }
 
     /// The id within the tenant.

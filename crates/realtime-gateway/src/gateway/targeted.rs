@@ -35,6 +35,9 @@ impl Gateway {
         data: impl IntoPayload,
     ) -> Result<Delivery, DeliverError> {
         let out = self.prepare(&Message::new(route, data)?)?;
+        if identity.is_too_long() {
+            return Err(not_online(Delivery::none()));
+        }
         let shared = self.shared();
         let asked = self.nodes_of(identity).await;
         let policy = shared.config.presence_down;
@@ -63,9 +66,7 @@ impl Gateway {
             }
         }
         if delivery.local == 0 && !matches!(delivery.remote, Remote::Nodes(1..)) {
-            let context = "the identity has no session that can be reached";
-            let kind = DeliverErrorKind::NotOnline;
-            return Err(DeliverError::new(kind, context, delivery));
+            return Err(not_online(delivery));
         }
         Ok(delivery)
     }
@@ -180,4 +181,9 @@ pub(super) fn not_taken(error: BrokerError, delivery: Delivery) -> DeliverError 
 fn not_told(error: PresenceError, delivery: Delivery) -> DeliverError {
     let context = "presence could not say where the identity is online";
     DeliverError::new(DeliverErrorKind::Presence, context, delivery).with_source(error)
+}
+
+fn not_online(delivery: Delivery) -> DeliverError {
+    let context = "the identity has no session that can be reached";
+    DeliverError::new(DeliverErrorKind::NotOnline, context, delivery)
 }
