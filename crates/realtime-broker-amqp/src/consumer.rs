@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use lapin::{Channel, Consumer, message::Delivery, options::BasicAckOptions};
 use realtime_core::{
-    Events,
+    Events, Incarnation,
     broker::{
         BrokerEvent, BrokerMessage, Topic,
         stream::{Incoming, Next, Say},
@@ -37,6 +37,8 @@ pub(crate) struct Receiver<'c> {
     pub(crate) events: &'c Events<BrokerEvent>,
     pub(crate) inbox: &'c mpsc::Sender<BrokerMessage>,
     pub(crate) asked: &'c Asked,
+    /// The other node under this one's id that was told of last.
+    pub(crate) double: Option<Incarnation>,
 }
 
 /// What is still to be acknowledged.
@@ -124,7 +126,10 @@ impl Receiver<'_> {
             Next::OwnBeacon => self.beacons.returned(),
             Next::Say(Say::Answer) => self.asked.answer.notify_one(),
             Next::Say(_) => self.asked.beacon.notify_one(),
+            // Each of its messages says so.
+            Next::DuplicateNode { incarnation } if self.double == Some(incarnation) => {}
             Next::DuplicateNode { incarnation } => {
+                self.double = Some(incarnation);
                 tracing::error!(
                     target: "realtime::broker", ?incarnation,
                     "another node is alive under this node's id; give each an id of its own",

@@ -170,6 +170,7 @@ impl Supervisor {
             events: &self.events,
             inbox: &self.inbox,
             asked: &asked,
+            double: None,
         };
         let (state, events) = (&self.state, &self.events);
         let watch = async {
