@@ -1,6 +1,7 @@
-//! Sessions that connect, talk, stall, reset and vanish for as long as is wanted, and books that
-//! balance to the message: what was sent has arrived, or was dropped and the client told of it, or
-//! was under way to a session that ended without a close.
+//! Sessions that connect, talk, stall, reset and vanish for as long as is wanted, at three nodes
+//! whose RabbitMQ and Redis go down and up, and books that balance to the message: what was sent
+//! has arrived, or was dropped and the client told of it, or was lost between nodes as the node
+//! reported, or was under way to a session that ended without a close.
 //!
 //! Among the other tests it runs for a few seconds; `just soak` runs it for minutes. The same
 //! program is the server, in a process of its own: it is started once more, with [`SERVER`] in its
