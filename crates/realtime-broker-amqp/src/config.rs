@@ -350,6 +350,9 @@ mod tests {
         let config = AmqpConfig::from_url("amqp://h/v?namespace=chat&heartbeat=9").unwrap();
         assert_eq!(config.namespace().as_str(), "chat");
         assert_eq!(config.urls[0].query.heartbeat, Some(9));
+        assert_eq!(config.urls[0].query.frame_max, Some(FRAME_BYTES));
+        let config = AmqpConfig::from_url("amqp://h/v?frame_max=8192").unwrap();
+        assert_eq!(config.urls[0].query.frame_max, Some(8192));
         assert_eq!(shown(&config.urls[0]), "amqp://h:5672/v");
         let config = AmqpConfig::builder("amqp://h?namespace=a").namespace("b");
         assert_eq!(config.build().unwrap().namespace().as_str(), "b");
