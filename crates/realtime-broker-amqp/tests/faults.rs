@@ -22,7 +22,7 @@ use realtime_core::{
     Incarnation, NodeId,
     broker::{
         Broker, BrokerErrorKind, BrokerEvent, BrokerEvents, NodeInfo, Published, Subscription,
-        Topic,
+        Topic, stream::Outgoing,
     },
 };
 use realtime_testkit::{
@@ -373,7 +373,17 @@ async fn poison_is_dropped_and_told_and_the_consumer_goes_on() {
     let stranger = Connection::connect(&server.url(), ConnectionProperties::default()).await;
     let stranger = stranger.unwrap().create_channel().await.unwrap();
     let large = vec![1; 10_000_000];
-    let poison: [&[u8]; 6] = [b"", b"garbage", b"\x01", b"\x02\0\0\0", &[0; 64], &large];
+    let mut another = Outgoing::new(NodeInfo::new(NodeId::random(), Incarnation::random()));
+    let over_the_limit = another.message(&Topic::All, &large);
+    let poison: [&[u8]; 7] = [
+        b"",
+        b"garbage",
+        b"\x01",
+        b"\x02\0\0\0",
+        &[0; 64],
+        &large,
+        &over_the_limit,
+    ];
     for bytes in poison {
         let published = stranger.basic_publish(
             "rt.faults".into(),
@@ -390,6 +400,11 @@ async fn poison_is_dropped_and_told_and_the_consumer_goes_on() {
         }
         talk(&mut a, &mut b).await;
     }
+    until("all of it is acknowledged", async || {
+        let counts = server.ctl(&["list_queues", "--no-table-headers", "messages"]);
+        counts.await.unwrap().lines().all(|count| count == "0")
+    })
+    .await;
     assert!(a.events.next().now_or_never().is_none(), "never requeued");
 }
 

@@ -179,7 +179,8 @@ async fn accept(upgrade: Upgrade, AppState(gateway): AppState<Gateway>) -> impl 
 #[tokio::test]
 async fn in_the_hands_of_an_axum_handler_every_other_check_is_still_made() {
     let (listener, addr) = listen().await;
-    let gateway = gateway().router(echo()).build().unwrap();
+    let builder = gateway().router(echo()).max_connections(Some(2));
+    let gateway = builder.build().unwrap();
     let app = App::new()
         .route("/ws", get(accept))
         .with_state(gateway.clone());
@@ -189,17 +190,34 @@ async fn in_the_hands_of_an_axum_handler_every_other_check_is_still_made() {
         client.request("who", Value::Null).await.unwrap()["data"][0],
         "ada"
     );
-    let evil = Request::new("/ws?ada").header("Origin", "https://evil.example");
-    assert_eq!(evil.refused(addr).await.status, 403);
+    let good = || Request::new("/ws?ada");
+    let without = |name: &str| good().without(name);
+    let with = |name: &str, value: &str| without(name).header(name, value);
+    let rows = [
+        (without("Upgrade"), 426),
+        (without("Connection"), 426),
+        (without("Sec-WebSocket-Version"), 426),
+        (with("Sec-WebSocket-Version", "8"), 426),
+        (without("Sec-WebSocket-Key"), 400),
+        (with("Sec-WebSocket-Key", "short"), 400),
+        (good().header("Sec-WebSocket-Key", "twice"), 400),
+        (with("Host", "a b"), 400),
+        (good().header("Host", "twice"), 400),
+        (good().header("Content-Length", "0001"), 400),
+        (good().header("Origin", "https://evil.example"), 403),
+        (Request::new(format!("/ws?{}", "x".repeat(2_000))), 401),
+    ];
+    for (request, status) in rows {
+        assert_eq!(request.refused(addr).await.status, status, "{request:?}");
+    }
+    let second = good().connect(addr).await.unwrap();
     assert_eq!(
-        Request::new("/ws?ada")
-            .without("upgrade")
-            .refused(addr)
-            .await
-            .status,
-        426
+        good().refused(addr).await.status,
+        503,
+        "both places are taken"
     );
+    drop(second);
     gateway.shutdown().await;
-    assert_eq!(Request::new("/ws?ada").refused(addr).await.status, 503);
+    assert_eq!(good().refused(addr).await.status, 503);
     host.abort();
 }

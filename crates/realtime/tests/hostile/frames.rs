@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::{
     log::SECRET,
-    support::{Ends, HOSTS, Server, anonymous, router},
+    support::{Ends, HOSTS, Server, anonymous, memory, router},
 };
 
 const READ_LIMIT: usize = 4096;
@@ -39,8 +39,11 @@ fn rows() -> Vec<(&'static str, Vec<u8>, u16)> {
         frame[0] |= bit;
         frame
     };
-    let mut long_ping = masked(9, true, &[b'x'; 126]);
-    long_ping[0] = 0x89;
+    let long = |opcode: u8| {
+        let mut frame = masked(1, true, &[b'x'; 126]);
+        frame[0] = 0x80 | opcode;
+        frame
+    };
     let twice = |first: Vec<u8>, second: Vec<u8>| [first, second].concat();
     let half = "☃".as_bytes().split_at(1);
     let limit = (READ_LIMIT as u64 + 1).to_be_bytes();
@@ -59,7 +62,9 @@ fn rows() -> Vec<(&'static str, Vec<u8>, u16)> {
         ("RSV3", with_bit(0x10), 1002),
         ("opcode 3", masked(3, true, b""), 1002),
         ("opcode 11", masked(11, true, b""), 1002),
-        ("ping of 126 bytes", long_ping, 1002),
+        ("close of 126 bytes", long(8), 1002),
+        ("ping of 126 bytes", long(9), 1002),
+        ("pong of 126 bytes", long(10), 1002),
         ("fragmented ping", masked(9, false, b""), 1002),
         ("fragmented close", masked(8, false, b""), 1002),
         ("continuation alone", masked(0, true, b"x"), 1002),
@@ -80,6 +85,11 @@ fn rows() -> Vec<(&'static str, Vec<u8>, u16)> {
             1002,
         ),
         ("2^62", of_length(&[0xff, 0x40, 0, 0, 0, 0, 0, 0, 0]), 1009),
+        (
+            "2^63 - 1",
+            of_length(&[0xff, 0x7f, 255, 255, 255, 255, 255, 255, 255]),
+            1009,
+        ),
         ("one over", of_length(&[0xfe, limit[6], limit[7]]), 1009),
         ("over in fragments", fragments, 1009),
         ("20,000 empty fragments", empties, 1008),
@@ -403,6 +413,30 @@ async fn messages_that_wait_for_their_handler_count_as_unfinished_ones_do() {
         assert_eq!(client.recv().await.unwrap(), Event::Pong("".into()));
     }
     drop((small, middle, large));
+    server.until_alone().await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_promised_and_not_sent_costs_nothing() {
+    let builder = gateway().router(router()).read_limit(64 << 20);
+    let server = Server::start(builder.build().unwrap()).await;
+    let before = memory();
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        let mut client = server.connect().await;
+        // A header for all that is allowed, and two bytes of it.
+        let promise = of_length(&[0xff, 0, 0, 0, 0, 4, 0, 0, 0]);
+        let piece = [&promise[..], &[b'{' ^ 1, b'"' ^ 2]].concat();
+        client.send_raw(&piece).await.unwrap();
+        clients.push(client);
+    }
+    let begun = async || server.stats().assembling_bytes >= 100;
+    until("all have begun", begun).await;
+    assert!(server.stats().assembling_bytes < 50 * 1024);
+    let grown = memory().saturating_sub(before);
+    assert!(grown < 16 << 20, "{grown} bytes for 50 promises of 64 MiB");
+    drop(clients);
     server.until_alone().await;
     server.finish().await;
 }

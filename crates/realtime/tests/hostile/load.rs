@@ -15,7 +15,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, task::JoinSet};
 
 use crate::{
     http::with,
-    support::{Server, anonymous, router},
+    support::{Server, anonymous, memory, router},
 };
 
 /// Other tests of this process begin and end, and a runtime has a few descriptors of its own.
@@ -23,12 +23,6 @@ const SPARE: usize = 16;
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-/// The process's memory, in bytes.
-fn memory() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
 /// Runs this so many times, a few at once.

@@ -19,6 +19,9 @@ const LONGEST: usize = 600;
 
 static FIELDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
+/// How much of what a peer chose itself a line may hold. Peers fill theirs with one letter.
+const CHOSEN: usize = 128;
+
 /// Begins to listen, at every level and to every target.
 pub fn capture() {
     static ONCE: Once = Once::new();
@@ -37,6 +40,11 @@ pub fn check() {
         let broken = field.chars().any(|c| c.is_control() || c == '\u{202e}');
         assert!(!broken, "a line is broken: {field:?}");
         assert!(field.len() <= LONGEST, "a line has no bound: {field}");
+        let chosen = field.as_bytes().chunk_by(|a, b| a == b).map(<[u8]>::len);
+        assert!(
+            chosen.max() <= Some(CHOSEN),
+            "too much of a peer's: {field}"
+        );
     }
 }
 

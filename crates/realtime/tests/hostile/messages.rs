@@ -279,6 +279,10 @@ async fn flood(routes: Router, route: &str, count: u64) {
         stands_still && stats.queued_bytes > 0
     };
     until("the flood is pushed back", pushed_back).await;
+    let mut other = server.connect().await;
+    let answer = other.request("echo", json!("meanwhile")).await.unwrap();
+    assert_eq!(answer["data"], "meanwhile");
+    drop(other);
     assert!(!flooding.is_finished(), "not all of the flood was taken");
     read_in_order(&mut read, count).await;
     drop((read, flooding.await.unwrap()));

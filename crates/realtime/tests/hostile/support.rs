@@ -238,3 +238,9 @@ impl Ends {
         ends.remove(0)
     }
 }
+
+/// The process's memory, in bytes.
+pub fn memory() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
