@@ -2,9 +2,9 @@
 
 use std::hint::black_box;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use realtime::{
-    IdentityKey, JsonCodec,
+    IdentityKey, JsonCodec, Text,
     broker::envelope::{Envelope, Target},
     codec::{Codec, Frame, FrameKind},
 };
@@ -53,13 +53,18 @@ pub const NAMES: &[&str] = &[
 pub fn prepare(name: &str, size: usize) -> Option<Operation> {
     const KEY: [u8; 4] = [1, 2, 3, 4];
     let data = "x".repeat(size);
-    let text = Bytes::from(format!(r#"{{"route":"broadcast","data":"{data}"}}"#));
-    let message = JsonCodec.decode(Frame::text(text.clone())).ok()?;
+    let text = Text::from(format!(r#"{{"route":"broadcast","data":"{data}"}}"#));
+    let message = JsonCodec.decode(Frame::Text(text.clone())).ok()?;
     let identity = Target::Identity(IdentityKey::new("acme", "ada"));
-    let envelope = Envelope::new(identity, "realtime.json", FrameKind::Text, text.clone());
+    let envelope = Envelope::new(
+        identity,
+        "realtime.json",
+        FrameKind::Text,
+        text.clone().into(),
+    );
     Some(Operation(match name {
         "json-decode" => Box::new(move || {
-            let _ = black_box(JsonCodec.decode(Frame::text(black_box(&text).clone())));
+            let _ = black_box(JsonCodec.decode(Frame::Text(black_box(&text).clone())));
         }),
         "json-encode" => Box::new(move || {
             let mut out = BytesMut::new();
@@ -67,17 +72,22 @@ pub fn prepare(name: &str, size: usize) -> Option<Operation> {
             black_box(out);
         }),
         "frame-decode" => {
-            let sent = frame::client_frame(true, Kind::Text, &text, KEY);
+            let sent = frame::client_frame(true, Kind::Text, text.as_bytes(), KEY);
             let mut decoder = Decoder::new(Role::Server, Limits::default());
             Box::new(move || {
                 let _ = black_box(decoder.decode(&mut &black_box(&sent)[..]));
             })
         }
         "frame-encode" => Box::new(move || {
-            black_box(frame::server_frame(Kind::Text, black_box(&text)));
+            black_box(frame::server_frame(Kind::Text, black_box(&text).as_bytes()));
         }),
         "frame-mask" => Box::new(move || {
-            black_box(frame::client_frame(true, Kind::Text, black_box(&text), KEY));
+            black_box(frame::client_frame(
+                true,
+                Kind::Text,
+                black_box(&text).as_bytes(),
+                KEY,
+            ));
         }),
         "broker-decode" => {
             let sent = envelope.encode();
