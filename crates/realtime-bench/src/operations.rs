@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use bytes::BytesMut;
 use realtime::{
-    IdentityKey, JsonCodec, Text,
+    BoxError, IdentityKey, JsonCodec, Text,
     broker::envelope::{Envelope, Target},
     codec::{Codec, Frame, FrameKind},
 };
@@ -38,6 +38,7 @@ pub const NAMES: &[&str] = &[
     "broker-decode",
     "broker-encode",
     "session-request",
+    "session-echo",
 ];
 
 /// The operation of this name on messages of so many bytes, if there is one.
@@ -99,17 +100,24 @@ pub fn prepare(name: &str, size: usize) -> Option<Operation> {
             black_box(black_box(&envelope).encode());
         }),
         // One of sixteen that come together: from the bytes of the request to those of the answer.
-        "session-request" => {
-            const TOGETHER: usize = 16;
-            let mut burst = Burst::new(TOGETHER, &format!("{data:?}")).ok()?;
-            let mut turn = 0;
-            Box::new(move || {
-                if turn % TOGETHER == 0 {
-                    let _ = black_box(burst.once());
-                }
-                turn += 1;
-            })
-        }
+        "session-request" => together(Burst::new, &data)?,
+        // The same without an id: sent back, not answered.
+        "session-echo" => together(Burst::sent_back, &data)?,
         _ => return None,
+    }))
+}
+
+fn together(
+    burst: fn(usize, &str) -> Result<Burst, BoxError>,
+    data: &str,
+) -> Option<Box<dyn FnMut()>> {
+    const TOGETHER: usize = 16;
+    let mut burst = burst(TOGETHER, &format!("{data:?}")).ok()?;
+    let mut turn = 0;
+    Some(Box::new(move || {
+        if turn % TOGETHER == 0 {
+            let _ = black_box(burst.once());
+        }
+        turn += 1;
     }))
 }
