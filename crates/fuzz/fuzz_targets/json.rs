@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use realtime::{
-    JsonCodec, Message,
+    JsonCodec, Message, Text,
     codec::{Codec, CodecErrorKind, Frame},
 };
 use serde::{Deserialize, Deserializer};
@@ -66,7 +66,7 @@ fn compare(text: &str, ours: Option<&Message>) {
 }
 
 fuzz_target!(|text: String| {
-    let decoded = JsonCodec.decode(Frame::text(Bytes::from(text.clone())));
+    let decoded = JsonCodec.decode(Frame::Text(text.clone().into()));
     compare(&text, decoded.as_ref().ok());
     let message = match decoded {
         Ok(message) => message,
@@ -76,8 +76,9 @@ fuzz_target!(|text: String| {
     JsonCodec
         .encode(&message, &mut out)
         .expect("what was read can be written");
+    let text = Text::try_from(out.freeze()).expect("text frames are UTF-8");
     let again = JsonCodec
-        .decode(Frame::text(out.freeze()))
+        .decode(Frame::Text(text))
         .expect("what was written can be read");
     assert_eq!(again, message);
 });

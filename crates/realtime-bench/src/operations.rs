@@ -2,9 +2,9 @@
 
 use std::hint::black_box;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use realtime::{
-    IdentityKey, JsonCodec,
+    BoxError, IdentityKey, JsonCodec, Text,
     broker::envelope::{Envelope, Target},
     codec::{Codec, Frame, FrameKind},
 };
@@ -38,6 +38,7 @@ pub const NAMES: &[&str] = &[
     "broker-decode",
     "broker-encode",
     "session-request",
+    "session-echo",
 ];
 
 /// The operation of this name on messages of so many bytes, if there is one.
@@ -53,13 +54,18 @@ pub const NAMES: &[&str] = &[
 pub fn prepare(name: &str, size: usize) -> Option<Operation> {
     const KEY: [u8; 4] = [1, 2, 3, 4];
     let data = "x".repeat(size);
-    let text = Bytes::from(format!(r#"{{"route":"broadcast","data":"{data}"}}"#));
-    let message = JsonCodec.decode(Frame::text(text.clone())).ok()?;
+    let text = Text::from(format!(r#"{{"route":"broadcast","data":"{data}"}}"#));
+    let message = JsonCodec.decode(Frame::Text(text.clone())).ok()?;
     let identity = Target::Identity(IdentityKey::new("acme", "ada"));
-    let envelope = Envelope::new(identity, "realtime.json", FrameKind::Text, text.clone());
+    let envelope = Envelope::new(
+        identity,
+        "realtime.json",
+        FrameKind::Text,
+        text.clone().into(),
+    );
     Some(Operation(match name {
         "json-decode" => Box::new(move || {
-            let _ = black_box(JsonCodec.decode(Frame::text(black_box(&text).clone())));
+            let _ = black_box(JsonCodec.decode(Frame::Text(black_box(&text).clone())));
         }),
         "json-encode" => Box::new(move || {
             let mut out = BytesMut::new();
@@ -67,17 +73,22 @@ pub fn prepare(name: &str, size: usize) -> Option<Operation> {
             black_box(out);
         }),
         "frame-decode" => {
-            let sent = frame::client_frame(true, Kind::Text, &text, KEY);
+            let sent = frame::client_frame(true, Kind::Text, text.as_bytes(), KEY);
             let mut decoder = Decoder::new(Role::Server, Limits::default());
             Box::new(move || {
                 let _ = black_box(decoder.decode(&mut &black_box(&sent)[..]));
             })
         }
         "frame-encode" => Box::new(move || {
-            black_box(frame::server_frame(Kind::Text, black_box(&text)));
+            black_box(frame::server_frame(Kind::Text, black_box(&text).as_bytes()));
         }),
         "frame-mask" => Box::new(move || {
-            black_box(frame::client_frame(true, Kind::Text, black_box(&text), KEY));
+            black_box(frame::client_frame(
+                true,
+                Kind::Text,
+                black_box(&text).as_bytes(),
+                KEY,
+            ));
         }),
         "broker-decode" => {
             let sent = envelope.encode();
@@ -89,17 +100,24 @@ pub fn prepare(name: &str, size: usize) -> Option<Operation> {
             black_box(black_box(&envelope).encode());
         }),
         // One of sixteen that come together: from the bytes of the request to those of the answer.
-        "session-request" => {
-            const TOGETHER: usize = 16;
-            let mut burst = Burst::new(TOGETHER, &format!("{data:?}")).ok()?;
-            let mut turn = 0;
-            Box::new(move || {
-                if turn % TOGETHER == 0 {
-                    let _ = black_box(burst.once());
-                }
-                turn += 1;
-            })
-        }
+        "session-request" => together(Burst::new, &data)?,
+        // The same without an id: sent back, not answered.
+        "session-echo" => together(Burst::sent_back, &data)?,
         _ => return None,
+    }))
+}
+
+fn together(
+    burst: fn(usize, &str) -> Result<Burst, BoxError>,
+    data: &str,
+) -> Option<Box<dyn FnMut()>> {
+    const TOGETHER: usize = 16;
+    let mut burst = burst(TOGETHER, &format!("{data:?}")).ok()?;
+    let mut turn = 0;
+    Some(Box::new(move || {
+        if turn % TOGETHER == 0 {
+            let _ = black_box(burst.once());
+        }
+        turn += 1;
     }))
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use realtime::{BoxError, Gateway, Payload, Router, gateway};
+use realtime::{BoxError, Gateway, Payload, Router, Session, gateway};
 use realtime_websocket::{Kind, frame};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
@@ -59,21 +59,36 @@ impl Burst {
         Self::to(&gateway().router(router).build()?, requests, data)
     }
 
+    /// So many messages without an id, to a route that sends their data back.
+    ///
+    /// # Errors
+    /// When the gateway can't be built or connected to.
+    pub fn sent_back(messages: usize, data: &str) -> Result<Self, BoxError> {
+        let back = async |session: Session, data: Payload| session.send_wait("echo", data).await;
+        let router = Router::new().route("echo", back);
+        let text = format!(r#"{{"route":"echo","data":{data}}}"#);
+        Self::of(&gateway().router(router).build()?, messages, &text)
+    }
+
     /// The same to a gateway of one's own, with a route `echo`.
     ///
     /// # Errors
     /// When it can't be connected to.
     pub fn to(gateway: &Gateway, requests: usize, data: &str) -> Result<Self, BoxError> {
+        let text = format!(r#"{{"id":"1","route":"echo","data":{data}}}"#);
+        Self::of(gateway, requests, &text)
+    }
+
+    fn of(gateway: &Gateway, messages: usize, text: &str) -> Result<Self, BoxError> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let client = runtime.block_on(connect(gateway))?;
-        let text = format!(r#"{{"id":"1","route":"echo","data":{data}}}"#);
         let sent = frame::client_frame(true, Kind::Text, text.as_bytes(), [1, 2, 3, 4]);
         Ok(Self {
             _gateway: gateway.clone(),
             runtime,
             client,
-            sent: sent.repeat(requests),
-            answers: frame::server_frame(Kind::Text, text.as_bytes()).repeat(requests),
+            sent: sent.repeat(messages),
+            answers: frame::server_frame(Kind::Text, text.as_bytes()).repeat(messages),
         })
     }
 
@@ -102,12 +117,14 @@ mod tests {
 
     #[test]
     fn every_request_of_every_burst_is_answered() {
-        let mut burst = Burst::new(16, r#""hello""#).unwrap();
-        let expected = burst.answers.clone();
-        burst.answers.fill(0);
-        for _ in 0..3 {
-            burst.once().unwrap();
-            assert_eq!(burst.answers, expected);
+        for burst in [Burst::new, Burst::sent_back] {
+            let mut burst = burst(16, r#""hello""#).unwrap();
+            let expected = burst.answers.clone();
+            for _ in 0..3 {
+                burst.answers.fill(0);
+                burst.once().unwrap();
+                assert_eq!(burst.answers, expected);
+            }
         }
     }
 }

@@ -65,16 +65,10 @@ impl Codec for JsonCodec {
     }
 
     fn decode(&self, frame: Frame) -> Result<Message, CodecError> {
-        if frame.kind != FrameKind::Text {
+        let Frame::Text(text) = frame else {
             let got = "expected a text frame with a JSON object; got a binary frame";
             return Err(CodecError::new(CodecErrorKind::UnsupportedFrame, got));
-        }
-        // Looked at once: its parts are slices of it.
-        let text = Text::try_from(frame.payload).map_err(|e| {
-            let at = e.valid_up_to();
-            let got = format!("expected text in UTF-8; it is none at byte {at}");
-            CodecError::new(CodecErrorKind::Malformed, got)
-        })?;
+        };
         let envelope: Envelope<'_> = match scan(&text) {
             Some(plain) => plain.into(),
             None => serde_json::from_str(&text).map_err(|e| malformed(&e))?,

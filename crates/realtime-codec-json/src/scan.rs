@@ -25,22 +25,16 @@ pub(crate) fn scan(text: &str) -> Option<Plain<'_>> {
         return skip_space(end).is_empty().then_some(plain);
     }
     loop {
-        let (field, behind) = name(skip_space(rest))?;
-        let value = skip_space(skip_space(behind).strip_prefix(':')?);
-        let (twice, behind) = match field {
-            "id" => {
-                let (id, behind) = name(value)?;
-                (plain.id.replace(id).is_some(), behind)
-            }
-            "route" => {
-                let (route, behind) = name(value)?;
-                (plain.route.replace(route).is_some(), behind)
-            }
-            "data" => {
-                let (data, behind) = json(value)?;
-                (plain.data.replace(data).is_some(), behind)
-            }
-            _ => return None,
+        rest = skip_space(rest);
+        let (twice, behind) = if let Some(behind) = rest.strip_prefix(r#""id""#) {
+            let (id, behind) = name(value(behind)?)?;
+            (plain.id.replace(id).is_some(), behind)
+        } else if let Some(behind) = rest.strip_prefix(r#""route""#) {
+            let (route, behind) = name(value(behind)?)?;
+            (plain.route.replace(route).is_some(), behind)
+        } else {
+            let (data, behind) = json(value(rest.strip_prefix(r#""data""#)?)?)?;
+            (plain.data.replace(data).is_some(), behind)
         };
         if twice {
             return None;
@@ -63,6 +57,11 @@ fn skip_space(text: &str) -> &str {
     }
 }
 
+/// What follows the name of a field: a colon, and then its value.
+fn value(text: &str) -> Option<&str> {
+    Some(skip_space(skip_space(text).strip_prefix(':')?))
+}
+
 /// A string at the beginning of a text, and what is behind it. Only one without escapes, and no
 /// longer than a name may be.
 fn name(text: &str) -> Option<(&str, &str)> {
@@ -73,11 +72,11 @@ fn name(text: &str) -> Option<(&str, &str)> {
     Some((name, behind.strip_prefix('"')?))
 }
 
-/// Any JSON value at the beginning of a text, and what is behind it.
+/// Any JSON value at the beginning of a text, without space before it, and what is behind it.
 fn json(text: &str) -> Option<(&str, &str)> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = <&RawValue>::deserialize(&mut reader).ok()?.get();
-    Some((value, text.strip_prefix(value)?))
+    text.split_at_checked(value.len())
 }
 
 #[cfg(test)]

@@ -10,14 +10,14 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use realtime_codec_json::{Json, JsonCodec};
 use realtime_core::{
-    Message,
+    Message, Text,
     codec::{Codec, CodecErrorKind, Frame, FrameKind},
 };
 use serde_json::{Value, json};
 
 fn decode(text: &str) -> Result<Message, CodecErrorKind> {
     JsonCodec
-        .decode(Frame::text(Bytes::copy_from_slice(text.as_bytes())))
+        .decode(Frame::Text(text.into()))
         .map_err(|e| e.kind())
 }
 
@@ -75,14 +75,14 @@ fn what_is_not_an_envelope_is_malformed() {
         );
     }
     let binary = JsonCodec
-        .decode(Frame::binary(Bytes::from_static(b"{}")))
+        .decode(Frame::Binary(Bytes::from_static(b"{}")))
         .unwrap_err();
     assert_eq!(binary.kind(), CodecErrorKind::UnsupportedFrame);
 }
 
 #[test]
 fn an_error_shows_nothing_of_the_data() {
-    let frame = Frame::text(Bytes::from_static(b"{\"route\": s3cret}"));
+    let frame = Frame::Text("{\"route\": s3cret}".into());
     let error = JsonCodec.decode(frame).unwrap_err();
     assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
 }
@@ -121,9 +121,9 @@ fn what_is_missing_is_empty_and_what_is_unknown_is_ignored() {
 
 #[test]
 fn names_without_escapes_share_the_frame() {
-    let frame = Bytes::from_static(br#"{"id":"one","route":"two"}"#);
-    let message = JsonCodec.decode(Frame::text(frame.clone())).unwrap();
-    let range = frame.as_ptr_range();
+    let frame = Text::from_static(r#"{"id":"one","route":"two"}"#);
+    let message = JsonCodec.decode(Frame::Text(frame.clone())).unwrap();
+    let range = frame.as_bytes().as_ptr_range();
     assert!(range.contains(&message.route().as_ptr()));
     assert!(range.contains(&message.id().unwrap().as_ptr()));
     assert_eq!(decode(r#"{"route":"t\u0077o"}"#).unwrap().route(), "two");

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{Message, error::operation_error};
+use crate::{Message, Text, error::operation_error};
 
 /// Encodes and decodes envelopes.
 ///
@@ -33,13 +33,13 @@ use crate::{Message, error::operation_error};
 ///
 ///     fn decode(&self, frame: Frame) -> Result<Message, CodecError> {
 ///         let mut parts = MessageParts::default();
-///         parts.data = Payload::from(frame.payload);
+///         parts.data = Payload::from(frame.into_bytes());
 ///         Ok(Message::from_parts(parts))
 ///     }
 /// }
 ///
 /// let mut out = BytesMut::new();
-/// let message = Raw.decode(Frame::binary(Bytes::from_static(b"\x00\x01")))?;
+/// let message = Raw.decode(Frame::Binary(Bytes::from_static(b"\x00\x01")))?;
 /// assert_eq!(Raw.encode(&message, &mut out)?, FrameKind::Binary);
 /// assert_eq!(&out[..], b"\x00\x01");
 /// # Ok::<(), CodecError>(())
@@ -88,29 +88,38 @@ pub enum FrameKind {
 
 /// One whole WebSocket message as it came from the peer, fragments joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame {
-    /// Text or binary.
-    pub kind: FrameKind,
-    /// The bytes; valid UTF-8 where the kind is text.
-    pub payload: Bytes,
+pub enum Frame {
+    /// Arbitrary bytes.
+    Binary(Bytes),
+    /// UTF-8 text.
+    Text(Text),
 }
 
 impl Frame {
-    /// A binary frame.
+    /// Text or binary.
     #[must_use]
-    pub const fn binary(payload: Bytes) -> Self {
-        Self {
-            kind: FrameKind::Binary,
-            payload,
+    pub const fn kind(&self) -> FrameKind {
+        match self {
+            Self::Binary(_) => FrameKind::Binary,
+            Self::Text(_) => FrameKind::Text,
         }
     }
 
-    /// A text frame. The caller vouches for its being UTF-8.
+    /// The bytes of either kind.
     #[must_use]
-    pub const fn text(payload: Bytes) -> Self {
-        Self {
-            kind: FrameKind::Text,
-            payload,
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Binary(bytes) => bytes,
+            Self::Text(text) => text.as_bytes(),
+        }
+    }
+
+    /// Gives up the bytes, without a copy.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Binary(bytes) => bytes,
+            Self::Text(text) => text.into(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Async functions as message handlers.
 
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use realtime_core::{
     BoxError,
     extract::{FromMessage, IntoReply, Reply},
@@ -50,7 +50,7 @@ macro_rules! handler {
                     };
                 )*
                 let running = self($($arg),*);
-                Box::pin(async move { running.await.into_reply() })
+                Box::pin(running.map(IntoReply::into_reply))
             }
         }
     };

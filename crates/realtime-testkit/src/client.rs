@@ -319,7 +319,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// When the connection ends, or something else comes.
     pub async fn recv_json(&mut self) -> Result<Value, ClientError> {
         match self.recv().await? {
-            Event::Text(text) => Ok(serde_json::from_slice(&text).map_err(io::Error::other)?),
+            Event::Text(text) => Ok(serde_json::from_str(&text).map_err(io::Error::other)?),
             other => {
                 Err(io::Error::other(format!("expected a text message; got {other:?}")).into())
             }

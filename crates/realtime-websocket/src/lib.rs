@@ -35,7 +35,7 @@
 //!
 //! let mut input = &sent[..];
 //! let event = server.decode(&mut input)?;
-//! assert!(matches!(event, Some(Event::Text(text)) if &text[..] == b"hello"));
+//! assert!(matches!(event, Some(Event::Text(text)) if text == "hello"));
 //! assert!(input.is_empty());
 //! # Ok::<(), realtime_websocket::Violation>(())
 //! ```

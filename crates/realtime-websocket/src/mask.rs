@@ -6,17 +6,18 @@
 pub(crate) fn apply(data: &mut [u8], key: [u8; 4]) -> [u8; 4] {
     // Eight bytes at a time, which the compiler widens to the vectors that the machine has.
     let [a, b, c, d] = key;
-    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let twice = [a, b, c, d, a, b, c, d];
+    let wide = u64::from_ne_bytes(twice);
     let (words, rest) = data.as_chunks_mut::<8>();
     for word in words {
         *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
     }
-    for (byte, key) in rest.iter_mut().zip(key.iter().cycle()) {
+    for (byte, key) in rest.iter_mut().zip(twice) {
         *byte ^= key;
     }
-    let mut next = key;
-    next.rotate_left(rest.len() % 4);
-    next
+    // Bytes to the left, as a number.
+    let turn = 8 * rest.len() as u32;
+    u32::from_le_bytes(key).rotate_right(turn).to_le_bytes()
 }
 
 #[cfg(test)]

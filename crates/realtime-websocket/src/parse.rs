@@ -57,8 +57,8 @@ pub struct Decoder {
 /// decide about each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A text message, its fragments joined: valid UTF-8.
-    Text(Bytes),
+    /// A text message, its fragments joined.
+    Text(String),
     /// A binary message, its fragments joined.
     Binary(Bytes),
     /// A ping, to be answered by a pong with the same payload.
@@ -263,7 +263,9 @@ impl Decoder {
             *key = mask::apply(&mut buffer[start..], *key);
         }
         *missing -= piece.len();
-        if !control && self.message == Some(Kind::Text) {
+        // The last piece is looked at with the whole.
+        let last = open.fin && *missing == 0;
+        if !control && !last && self.message == Some(Kind::Text) {
             self.utf8
                 .push(&self.data[start..])
                 .map_err(|_| Violation::BadUtf8)?;
@@ -280,12 +282,12 @@ impl Decoder {
             _ if !open.fin => return Ok(None),
             _ => {
                 self.fragments = 0;
-                let payload = mem::take(&mut self.data).into();
+                let payload = mem::take(&mut self.data);
                 if self.message.take() == Some(Kind::Text) {
-                    self.utf8.finish().map_err(|_| Violation::BadUtf8)?;
-                    Event::Text(payload)
+                    self.utf8 = Utf8::new();
+                    Event::Text(String::from_utf8(payload).map_err(|_| Violation::BadUtf8)?)
                 } else {
-                    Event::Binary(payload)
+                    Event::Binary(payload.into())
                 }
             }
         }))

@@ -291,7 +291,7 @@ async fn a_gap_is_told_before_what_comes_after_it_and_before_the_close() {
         let closed = loop {
             match client.recv().await.unwrap() {
                 Event::Text(text) => {
-                    let message: Value = serde_json::from_slice(&text).unwrap();
+                    let message: Value = serde_json::from_str(&text).unwrap();
                     if message["route"] == "gap" {
                         told += message["data"]["missed"].as_u64().unwrap();
                         continue;
@@ -375,7 +375,7 @@ async fn replies_are_outside_the_policy_and_a_flood_is_pushed_back() {
             let realtime_websocket::Event::Text(text) = event else {
                 continue;
             };
-            let message: Value = serde_json::from_slice(&text).unwrap();
+            let message: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(message["data"][0], next);
             next += 1;
         }

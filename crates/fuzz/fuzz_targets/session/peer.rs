@@ -163,8 +163,8 @@ impl Peer {
         }
     }
 
-    fn message(&mut self, text: &[u8]) {
-        let message: serde_json::Value = serde_json::from_slice(text).expect("an envelope");
+    fn message(&mut self, text: &str) {
+        let message: serde_json::Value = serde_json::from_str(text).expect("an envelope");
         let field = |name: &str| message.get(name).and_then(|value| value.as_str());
         if let Some(id) = field("id") {
             self.saw.ids.push(id.to_owned());

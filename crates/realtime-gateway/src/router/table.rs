@@ -8,6 +8,7 @@ use std::{
 };
 
 use realtime_core::{BoxError, extract::Reply};
+use rustc_hash::FxBuildHasher;
 use tower_service::Service;
 
 use super::{Erased, Pattern, Running};
@@ -16,12 +17,16 @@ use crate::{
     log::Escaped,
 };
 
+/// With a quick hash that needs no secret: the application chooses what is in it, and clients only
+/// look things up.
+type Handlers = HashMap<String, Erased<()>, FxBuildHasher>;
+
 /// Exact before the longest prefix before the fallback.
 #[derive(Default)]
 pub(crate) struct RouteTable {
-    exact: HashMap<String, Erased<()>>,
+    exact: Handlers,
     /// By length, so that a look-up costs one hash for each length that occurs.
-    prefixes: BTreeMap<usize, HashMap<String, Erased<()>>>,
+    prefixes: BTreeMap<usize, Handlers>,
     fallback: Option<Erased<()>>,
 }
 

@@ -163,8 +163,8 @@ impl Live {
     fn on_event(&mut self, event: Event, cx: &mut Context<'_>) {
         self.heartbeat.alive();
         match event {
-            Event::Text(payload) => self.on_frame(Frame::text(payload), cx),
-            Event::Binary(payload) => self.on_frame(Frame::binary(payload), cx),
+            Event::Text(text) => self.on_frame(Frame::Text(text.into()), cx),
+            Event::Binary(payload) => self.on_frame(Frame::Binary(payload), cx),
             Event::Ping(payload) => self.session.0.outbox.set_pong(frame::pong(&payload)),
             Event::Pong(_) => {}
             Event::Close(close) => {
@@ -180,7 +180,7 @@ impl Live {
 
     fn on_frame(&mut self, frame: Frame, cx: &mut Context<'_>) {
         self.assembling_since = None;
-        let bytes = frame.payload.len();
+        let bytes = frame.as_bytes().len();
         match self.shared().codec.decode(frame) {
             Ok(message) => {
                 self.malformed = 0;

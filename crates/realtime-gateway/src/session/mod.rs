@@ -208,7 +208,8 @@ impl Session {
         route: impl Into<Text>,
         data: impl IntoPayload,
     ) -> Result<(), SendError> {
-        self.send_message_wait(&Message::new(route, data)?).await
+        let frame = self.encode(&Message::new(route, data)?)?;
+        self.deliver_wait(frame).await
     }
 
     /// Sends a message that is already built, and waits for room.
@@ -216,17 +217,26 @@ impl Session {
     /// # Errors
     /// Those of [`send_wait`](Self::send_wait).
     pub async fn send_message_wait(&self, message: &Message) -> Result<(), SendError> {
-        let mut frame = self.encode(message)?;
+        let frame = self.encode(message)?;
+        self.deliver_wait(frame).await
+    }
+
+    /// Hands over a frame that is ready to be written, and waits for room.
+    async fn deliver_wait(&self, mut frame: Bytes) -> Result<(), SendError> {
         if self.is_closed() {
             return Err(closed());
         }
         let (taken, offered) = self.0.outbox.push_if_room(&mut frame);
         self.count(taken);
         match offered {
-            Ok(()) => return Ok(()),
-            Err(Refused::Full) => {}
-            Err(_) => return Err(closed()),
+            Ok(()) => Ok(()),
+            // Boxed, since there nearly always is room: a handler that sends stays small.
+            Err(Refused::Full) => Box::pin(self.deliver_with_room(frame)).await,
+            Err(_) => Err(closed()),
         }
+    }
+
+    async fn deliver_with_room(&self, frame: Bytes) -> Result<(), SendError> {
         let closing = self.closed();
         let taken = self.0.outbox.push_wait(frame, |taken| self.count(taken));
         tokio::select! {

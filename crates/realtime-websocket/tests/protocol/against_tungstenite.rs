@@ -58,7 +58,7 @@ fn theirs(role: Role, bytes: &[u8]) -> (Vec<Event>, bool) {
     let mut events = Vec::new();
     loop {
         events.push(match socket.read() {
-            Ok(Message::Text(text)) => Event::Text(text.into()),
+            Ok(Message::Text(text)) => Event::Text(text.to_string()),
             Ok(Message::Binary(bytes)) => Event::Binary(bytes),
             Ok(Message::Ping(bytes)) => Event::Ping(bytes),
             Ok(Message::Pong(bytes)) => Event::Pong(bytes),

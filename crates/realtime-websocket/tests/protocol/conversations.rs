@@ -51,9 +51,12 @@ proptest! {
         for mut piece in bytes.chunks(step) {
             came += piece.len();
             while let Ok(Some(event)) = decoder.decode(&mut piece) {
-                if let Event::Text(data) | Event::Binary(data) = event {
-                    prop_assert!(data.len() <= limit);
-                }
+                let length = match event {
+                    Event::Text(text) => text.len(),
+                    Event::Binary(data) => data.len(),
+                    _ => 0,
+                };
+                prop_assert!(length <= limit);
             }
             let held = decoder.buffered();
             prop_assert!(held <= limit + 125 && held <= 2 * came + 128, "{held} after {came}");

@@ -117,10 +117,10 @@ impl Said {
                 });
             }
         }
-        let payload = self.payload.clone().into();
+        let payload = self.payload.clone();
         events.push(match self.kind {
-            Kind::Binary => Event::Binary(payload),
-            Kind::Text => Event::Text(payload),
+            Kind::Binary => Event::Binary(payload.into()),
+            Kind::Text => Event::Text(String::from_utf8(payload).unwrap()),
         });
         (frames, events)
     }

@@ -155,7 +155,7 @@ async fn a_peer_that_takes_a_byte_per_write_timeout_stays_and_is_told_what_it_mi
                 let Event::Text(text) = event else {
                     panic!("expected a text message; got {event:?}");
                 };
-                let message: serde_json::Value = serde_json::from_slice(&text).unwrap();
+                let message: serde_json::Value = serde_json::from_str(&text).unwrap();
                 match message["route"].as_str() {
                     Some("gap") => told += message["data"]["missed"].as_u64().unwrap(),
                     _ => received.push(message["data"][0].as_u64().unwrap()),

@@ -125,7 +125,7 @@ async fn strange_data_is_carried_as_it_came_or_is_an_error_of_its_handler() {
             panic!("{what}: expected a text message");
         };
         let carried = format!(r#"{{"id":"7","route":"raw","data":{data}}}"#);
-        assert!(answer == carried.as_bytes(), "{what}: carried to the byte");
+        assert!(answer == carried, "{what}: carried to the byte");
 
         let text = format!(r#"{{"id":"7","route":"echo","data":{data}}}"#);
         client.send_text(&text).await.unwrap();
@@ -237,7 +237,7 @@ async fn read_in_order(stream: &mut (impl AsyncReadExt + Unpin), count: u64) {
         while let Some(event) = decoder.decode(&mut input).unwrap() {
             match event {
                 Event::Text(text) => {
-                    let message: Value = serde_json::from_slice(&text).unwrap();
+                    let message: Value = serde_json::from_str(&text).unwrap();
                     assert_eq!(message["data"][0], next);
                     next += 1;
                 }

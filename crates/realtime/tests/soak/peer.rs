@@ -155,7 +155,7 @@ impl Peer {
             };
             match event {
                 Ok(Event::Text(text)) => {
-                    self.seen.message(&serde_json::from_slice(&text).unwrap());
+                    self.seen.message(&serde_json::from_str(&text).unwrap());
                 }
                 Ok(Event::Close(close)) => {
                     let code = close.map_or(1005, |close| close.code.as_u16());

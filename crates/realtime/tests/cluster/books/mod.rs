@@ -94,7 +94,6 @@ fn keep_books(mut client: Client) -> JoinHandle<Got> {
                 continue;
             };
             // Quicker than JSON: {"route":"n","data":[node,n]}
-            let text = std::str::from_utf8(&text).unwrap();
             if text.contains("\"end\"") {
                 return got;
             }
