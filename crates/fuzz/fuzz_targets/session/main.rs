@@ -41,6 +41,9 @@ const LONG_TURN: Duration = Duration::from_millis(1_900);
 const REPLIES: u64 = 64 * 1024 + 8 * 1024;
 /// Control frames and the notice of a gap.
 const CONTROLS: u64 = 1_024;
+/// How many messages are read ahead of their handlers, and how many bytes before the last.
+const AHEAD: u64 = 16;
+const AHEAD_BYTES: u64 = 64 * 1024;
 
 thread_local! {
     // Time passes as soon as nobody has anything to do.
@@ -187,10 +190,12 @@ impl<'s> Run<'s> {
         let queue = largest.max(self.setup.queue_bytes() as u64) + largest;
         let most = sessions * (queue + REPLIES + CONTROLS);
         assert!(queued_bytes <= most, "{queued_bytes} bytes wait");
-        let most = sessions * (2 * self.setup.read_limit() as u64 + 256);
+        let limit = self.setup.read_limit() as u64;
+        let ahead = (AHEAD * limit).min(AHEAD_BYTES + limit);
+        let most = sessions * (2 * limit + 256 + ahead);
         assert!(
             assembling_bytes <= most,
-            "{assembling_bytes} bytes are unfinished"
+            "{assembling_bytes} bytes are unfinished or wait for handlers"
         );
     }
 
