@@ -217,6 +217,9 @@ impl<W: Sink> Pen<W> {
             if let (Some(missed), true) = (self.queue.notice_due(), tell) {
                 return Ok(Pumped::TellGap(missed));
             }
+            if self.queue.is_empty() {
+                break;
+            }
             let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
             let count = self.queue.slices(&mut slices);
             if count == 0 {
