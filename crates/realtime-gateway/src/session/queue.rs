@@ -121,6 +121,11 @@ impl Queue {
         self.data.is_empty() && self.controls.is_none()
     }
 
+    /// How many frames of data wait.
+    pub(crate) fn frames(&self) -> usize {
+        self.data.len()
+    }
+
     /// Begins with what is left of a frame that the socket took in part. Only while empty.
     pub(crate) fn set_partial(&mut self, rest: Bytes) {
         self.controls_mut().partial = rest;
@@ -270,7 +275,7 @@ impl Queue {
     }
 
     /// What is to be written next, in order, up to the bounds of one write.
-    pub(crate) fn slices<'q>(&'q self, out: &mut [IoSlice<'q>; WRITE_FRAMES]) -> usize {
+    pub(crate) fn slices<'q>(&'q self, out: &mut [IoSlice<'q>]) -> usize {
         let [before @ .., close] = self.controls().all();
         let data = self.data.iter().map(|q| &q.frame);
         let frames = before.into_iter().chain(data).chain([close]);

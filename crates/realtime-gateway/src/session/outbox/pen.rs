@@ -17,6 +17,9 @@ use crate::{
     transport::Sink,
 };
 
+/// How many frames mostly wait at the most.
+const FEW: usize = 4;
+
 /// Writes to the socket, and keeps in the queue what it doesn't take.
 pub(super) struct Pen<W> {
     pub(super) queue: Queue,
@@ -217,8 +220,19 @@ impl<W: Sink> Pen<W> {
             if let (Some(missed), true) = (self.queue.notice_due(), tell) {
                 return Ok(Pumped::TellGap(missed));
             }
-            let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
-            let count = self.queue.slices(&mut slices);
+            if self.queue.is_empty() {
+                break;
+            }
+            // Room for many is cleared only where there are many.
+            let (mut few, mut many);
+            let slices = if self.queue.frames() <= FEW {
+                few = [IoSlice::new(&[]); FEW];
+                &mut few[..]
+            } else {
+                many = [IoSlice::new(&[]); WRITE_FRAMES];
+                &mut many[..]
+            };
+            let count = self.queue.slices(slices);
             if count == 0 {
                 break;
             }
