@@ -314,6 +314,27 @@ async fn a_gap_is_told_before_what_comes_after_it_and_before_the_close() {
     }
 }
 
+/// Many, so that who carries the broadcast lets others have a turn before it comes to the last.
+#[tokio::test]
+async fn what_was_broadcast_before_a_close_arrives_before_it() {
+    let server = Server::start(gateway().build().unwrap()).await;
+    let mut clients = Vec::new();
+    for n in 1..=600 {
+        clients.push(server.connect().await);
+        server.until_open(n).await;
+    }
+    let broadcast = server.gateway.broadcast("before", ()).await;
+    assert_eq!(broadcast.unwrap().local, 600);
+    for session in server.gateway.local_sessions() {
+        session.close(1000, "bye");
+    }
+    for client in &mut clients {
+        assert_eq!(client.recv_json().await.unwrap()["route"], "before");
+        assert_eq!(client.closed().await, Some((1000, "bye".to_owned())));
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_peer_that_takes_no_byte_is_closed_under_every_policy() {
     let ends = Ends::default();
