@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use crate::{
     Gateway, PeerAddr,
-    transport::{BoxStream, Patience, Stream},
+    transport::{BoxStream, Stream, WriteTimeout},
 };
 
 /// How long a client may take for the head of a request.
@@ -205,7 +205,10 @@ where
         .max_buf_size(HEADER_BYTES)
         .max_headers(HEADERS)
         .half_close(false)
-        .serve_connection(TokioIo::new(Patience::new(stream, WRITE_TIMEOUT)), service)
+        .serve_connection(
+            TokioIo::new(WriteTimeout::new(stream, WRITE_TIMEOUT)),
+            service,
+        )
         .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {

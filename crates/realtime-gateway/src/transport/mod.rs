@@ -3,11 +3,11 @@
 //! The rest of the gateway knows a [`Reader`] and a [`Writer`] and nothing of hyper, TLS or TCP.
 //! Plain TCP takes the short way (`tcp`), everything else the general one (`stream`).
 
-#[cfg(feature = "server")]
-mod patience;
 mod recover;
 mod stream;
 mod tcp;
+#[cfg(feature = "server")]
+mod write_timeout;
 
 use std::{
     cell::RefCell,
@@ -17,9 +17,9 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-#[cfg(feature = "server")]
-pub(crate) use patience::Patience;
 pub(crate) use recover::recover;
+#[cfg(feature = "server")]
+pub(crate) use write_timeout::WriteTimeout;
 
 /// What a session can run over.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}

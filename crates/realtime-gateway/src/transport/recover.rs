@@ -40,16 +40,16 @@ fn taken_out(upgraded: Upgraded) -> Result<(Reader, Writer, Bytes), Upgraded> {
 /// From `serve`, plain or secured.
 #[cfg(feature = "server")]
 fn served(upgraded: Upgraded) -> Result<(Reader, Writer, Bytes), Upgraded> {
-    use super::{BoxStream, Patience};
+    use super::{BoxStream, WriteTimeout};
 
-    let upgraded = match upgraded.downcast::<TokioIo<Patience<TcpStream>>>() {
+    let upgraded = match upgraded.downcast::<TokioIo<WriteTimeout<TcpStream>>>() {
         Ok(parts) => {
             let tcp = parts.io.into_inner().into_inner();
             return Ok(plain(tcp, parts.read_buf));
         }
         Err(upgraded) => upgraded,
     };
-    let parts = upgraded.downcast::<TokioIo<Patience<BoxStream>>>()?;
+    let parts = upgraded.downcast::<TokioIo<WriteTimeout<BoxStream>>>()?;
     let (reader, writer) = stream::split(parts.io.into_inner().into_inner());
     Ok((reader, writer, parts.read_buf))
 }

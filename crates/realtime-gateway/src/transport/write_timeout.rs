@@ -18,14 +18,14 @@ use super::Stream;
 ///
 /// `serve` puts it under HTTP, which waits without end. It is taken off a session, which has a
 /// limit of its own.
-pub(crate) struct Patience<S> {
+pub(crate) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
     /// There while the peer takes nothing.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S: Stream> Patience<S> {
+impl<S: Stream> WriteTimeout<S> {
     pub(crate) fn new(stream: S, limit: Duration) -> Self {
         Self {
             stream,
@@ -56,7 +56,7 @@ impl<S: Stream> Patience<S> {
     }
 }
 
-impl<S: Stream> AsyncRead for Patience<S> {
+impl<S: Stream> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -66,7 +66,7 @@ impl<S: Stream> AsyncRead for Patience<S> {
     }
 }
 
-impl<S: Stream> AsyncWrite for Patience<S> {
+impl<S: Stream> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
