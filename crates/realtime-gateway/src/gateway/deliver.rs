@@ -4,13 +4,13 @@ use bytes::Bytes;
 use realtime_core::{
     IntoPayload, Message, Text,
     broker::{
-        Topic,
+        BrokerError, Topic,
         envelope::{Envelope, Target},
     },
     codec::FrameKind,
 };
 
-use super::{Gateway, targeted::not_taken};
+use super::Gateway;
 use crate::{DeliverError, DeliverErrorKind, Delivery, Remote, Session, relay};
 
 /// After how many sessions a fan-out lets other tasks have a turn.
@@ -115,4 +115,9 @@ pub(crate) async fn hand_over(sessions: &[Session], frame: &Bytes) -> usize {
         taken += usize::from(session.deliver(frame.clone()).is_ok());
     }
     taken
+}
+
+pub(super) fn not_taken(error: BrokerError, delivery: Delivery) -> DeliverError {
+    let context = "the broker did not take the message for other nodes";
+    DeliverError::new(DeliverErrorKind::Broker, context, delivery).with_source(error)
 }

@@ -9,7 +9,10 @@ use realtime_core::{
     presence::{Presence, PresenceError},
 };
 
-use super::{Gateway, deliver::hand_over};
+use super::{
+    Gateway,
+    deliver::{hand_over, not_taken},
+};
 use crate::{DeliverError, DeliverErrorKind, Delivery, PresenceDown, Remote, config::RECONNECTING};
 
 impl Gateway {
@@ -171,11 +174,6 @@ struct Tried {
     reached: usize,
     /// The first failure.
     error: Option<BrokerError>,
-}
-
-pub(super) fn not_taken(error: BrokerError, delivery: Delivery) -> DeliverError {
-    let context = "the broker did not take the message for other nodes";
-    DeliverError::new(DeliverErrorKind::Broker, context, delivery).with_source(error)
 }
 
 fn not_told(error: PresenceError, delivery: Delivery) -> DeliverError {
