@@ -1,0 +1,179 @@
+//! What handlers and hooks take as arguments.
+//!
+//! | argument | in handlers | in hooks |
+//! | --- | --- | --- |
+//! | [`Session`], [`Gateway`](crate::Gateway), [`Identity`] | yes | yes |
+//! | [`Extension<T>`](Extension) | what the session keeps of this type | the same |
+//! | [`State<T>`](State) | the router's state | the state given to `hook_state` |
+//! | `Message`, `Payload`, `Json<T>`, [`RouteTail`] | yes | no |
+//! | [`DisconnectInfo`] | no | `on_disconnect` |
+//! | [`ErrorContext`] | no | `on_error` |
+//! | `Option<E>`, `Result<E, E::Rejection>` | yes | yes |
+
+mod context;
+
+use std::{convert::Infallible, ops::Deref};
+
+use realtime_core::{DisconnectInfo, Identity, Text, extract::FromMessage};
+
+use crate::{ErrorContext, Session};
+
+pub use context::{ConnectContext, DisconnectContext, ErrorHookContext, MessageContext};
+pub(crate) use context::{HasGateway, HasSession, HasState};
+
+/// The application's own state.
+///
+/// `T` is the state that was given to `Router::with_state` or `hook_state`, or a part of it that
+/// [`FromRef`] takes out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct State<T>(pub T);
+
+impl<T> Deref for State<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Takes a part out of the application's state.
+pub trait FromRef<S> {
+    /// Clones the part.
+    fn from_ref(state: &S) -> Self;
+}
+
+impl<T: Clone> FromRef<T> for T {
+    fn from_ref(state: &T) -> Self {
+        state.clone()
+    }
+}
+
+impl<Cx: HasState, T: FromRef<Cx::State>> FromMessage<Cx> for State<T> {
+    type Rejection = Infallible;
+
+    fn from_message(cx: &Cx) -> Result<Self, Infallible> {
+        Ok(Self(T::from_ref(cx.state())))
+    }
+}
+
+/// A value that the application keeps with the session, in its
+/// [`extensions`](Session::extensions).
+///
+/// ```
+/// # use realtime_gateway::{Session, extract::Extension};
+/// #[derive(Clone)]
+/// struct Locale(String);
+///
+/// /// An `on_connect` hook sets it,
+/// async fn connected(session: Session) {
+///     session.extensions().insert(Locale("en".to_owned()));
+/// }
+///
+/// /// and a handler reads it.
+/// async fn hello(Extension(locale): Extension<Locale>) {
+///     println!("hello in {}", locale.0);
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extension<T>(pub T);
+
+impl<T> Deref for Extension<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// The session keeps no value of the type that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected the session to keep a value of type {0}; got none: insert it into \
+     `session.extensions()`, in `on_connect` say"
+)]
+pub struct MissingExtension(&'static str);
+
+impl<Cx: HasSession, T: Clone + Send + Sync + 'static> FromMessage<Cx> for Extension<T> {
+    type Rejection = MissingExtension;
+
+    fn from_message(cx: &Cx) -> Result<Self, MissingExtension> {
+        let kept = cx.session().and_then(|session| session.extensions().get());
+        kept.map(Self).ok_or(MissingExtension(std::any::type_name::<T>()))
+    }
+}
+
+/// What follows the prefix in a message's route; empty for an exact route, and the whole route
+/// for the fallback.
+///
+/// A handler for the prefix `room.` that gets the route `room.42` finds `42` here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteTail(pub Text);
+
+impl Deref for RouteTail {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<S> FromMessage<MessageContext<S>> for RouteTail {
+    type Rejection = Infallible;
+
+    fn from_message(cx: &MessageContext<S>) -> Result<Self, Infallible> {
+        Ok(Self(cx.tail.clone()))
+    }
+}
+
+/// The argument is not to be had: the gateway is gone, or the error belongs to no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {0} here: take `Option` of it where it may be missing")]
+pub struct Missing(&'static str);
+
+impl Missing {
+    pub(crate) const fn gateway() -> Self {
+        Self("gateway")
+    }
+}
+
+impl<Cx: HasSession> FromMessage<Cx> for Session {
+    type Rejection = Missing;
+
+    fn from_message(cx: &Cx) -> Result<Self, Missing> {
+        cx.session().cloned().ok_or(Missing("session"))
+    }
+}
+
+macro_rules! identity_from {
+    ($($context:ident),*) => {$(
+        impl<S> FromMessage<$context<S>> for Identity {
+            type Rejection = Missing;
+
+            fn from_message(cx: &$context<S>) -> Result<Self, Missing> {
+                cx.session().map(|s| s.identity().clone()).ok_or(Missing("session"))
+            }
+        }
+    )*};
+}
+identity_from!(
+    MessageContext,
+    ConnectContext,
+    DisconnectContext,
+    ErrorHookContext
+);
+
+impl<S> FromMessage<DisconnectContext<S>> for DisconnectInfo {
+    type Rejection = Infallible;
+
+    fn from_message(cx: &DisconnectContext<S>) -> Result<Self, Infallible> {
+        Ok(cx.info.clone())
+    }
+}
+
+impl<S> FromMessage<ErrorHookContext<S>> for ErrorContext {
+    type Rejection = Infallible;
+
+    fn from_message(cx: &ErrorHookContext<S>) -> Result<Self, Infallible> {
+        Ok(cx.error.clone())
+    }
+}
