@@ -305,7 +305,7 @@ async fn a_gap_is_told_before_what_comes_after_it_and_before_the_close() {
                 other => panic!("unexpected {other:?}"),
             }
         };
-        assert_eq!(closed.code.as_u16(), 4000);
+        assert_eq!(closed.code, 4000);
         let sent: u64 = closed.reason.parse().unwrap();
         assert_eq!(missed + sent - next, told, "{policy:?}");
         assert_eq!(told, server.gateway.stats().dropped);

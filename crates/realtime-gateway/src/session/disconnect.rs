@@ -79,10 +79,7 @@ fn finish(dispatch: &mut Dispatch, cx: &mut Context<'_>) -> Poll<()> {
 
 fn close_frame(info: &DisconnectInfo) -> Bytes {
     match info.code {
-        Some(code) => frame::close(
-            realtime_websocket::CloseCode::new(code.as_u16()),
-            &info.reason,
-        ),
+        Some(code) => frame::close(code.as_u16(), &info.reason),
         None => frame::close_without_code(),
     }
 }

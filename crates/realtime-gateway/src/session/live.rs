@@ -169,7 +169,7 @@ impl Live {
             Event::Pong(_) => {}
             Event::Close(close) => {
                 let (code, reason) = match close {
-                    Some(close) => (Some(CloseCode::new(close.code.as_u16())), close.reason),
+                    Some(close) => (Some(close.code.into()), close.reason),
                     None => (None, String::new()),
                 };
                 self.session
@@ -373,7 +373,7 @@ impl Live {
     fn lost(&mut self, end: ReadEnd) {
         match end {
             ReadEnd::Violation(violation) => {
-                let code = CloseCode::new(violation.close_code().as_u16());
+                let code = violation.close_code().into();
                 let reason = violation.to_string();
                 self.violated(code, reason, ReadEnd::Violation(violation));
             }

@@ -213,7 +213,7 @@ async fn a_close_is_answered_with_the_same_and_the_connection_ended() {
             let Event::Close(answer) = answer else {
                 panic!("expected a close; got {answer:?}");
             };
-            let answer = answer.map_or((1005, String::new()), |c| (c.code.as_u16(), c.reason));
+            let answer = answer.map_or((1005, String::new()), |c| (c.code, c.reason));
             assert_eq!(answer, (code, reason.to_owned()));
             clients.push(client);
         }
