@@ -190,7 +190,7 @@ fn heard(shared: &Shared, event: PresenceEvent) -> bool {
         PresenceEvent::Up => {
             let (before, lasted) = shared.presence_link.turn(Link::Up);
             if let Link::Down { .. } = before {
-                tracing::warn!(target: "realtime::presence", ?lasted, "presence is up again");
+                tracing::warn!(target: crate::log_targets::PRESENCE, ?lasted, "presence is up again");
             }
             true
         }

@@ -60,6 +60,7 @@ pub use health::{Health, Link};
 pub use hooks::{ErrorContext, ErrorStage, Hook, HookResult};
 pub use inbound::Inbound;
 pub use peer::PeerAddr;
+pub use realtime_core::log_targets;
 pub use router::Router;
 #[cfg(feature = "server")]
 pub use serve::{Serve, serve};

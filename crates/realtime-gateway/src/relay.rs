@@ -82,7 +82,9 @@ fn heard(shared: &Shared, event: BrokerEvent) {
             shared.renew_now.notify_one();
             format!("the broker is up again; messages could be lost for {lasted:?}")
         }
-        other => return tracing::info!(target: "realtime::broker", event = ?other, "broker"),
+        other => {
+            return tracing::info!(target: crate::log_targets::BROKER, event = ?other, "broker");
+        }
     };
     shared.report(ErrorStage::Broker, error, None);
 }
@@ -106,7 +108,7 @@ async fn receive(shared: &Shared, message: BrokerMessage) {
     let frame = frame::server_frame(frame_kind(envelope.kind()), envelope.body());
     let span = envelope.traceparent().map(|traceparent| {
         let traceparent = Escaped(traceparent);
-        tracing::info_span!(target: "realtime::relay", "relay", %source, %traceparent)
+        tracing::info_span!(target: crate::log_targets::RELAY, "relay", %source, %traceparent)
     });
     let handed_over = async {
         match envelope.target() {

@@ -113,7 +113,7 @@ impl Gateway {
     fn respond(&self, outcome: Result<Response<Body>, Refusal>) -> Response<Body> {
         outcome.unwrap_or_else(|refusal| {
             self.shared().stats.refused.add(1);
-            tracing::debug!(target: "realtime::admission", ?refusal, "refused");
+            tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
             refusal.response()
         })
     }
@@ -171,13 +171,13 @@ impl Gateway {
                     Ok(Err(error)) => {
                         waiting.stats.upgrades_failed.add(1);
                         tracing::debug!(
-                            target: "realtime::admission", %error, "the upgrade failed",
+                            target: crate::log_targets::ADMISSION, %error, "the upgrade failed",
                         );
                     }
                     Err(_) => {
                         waiting.stats.upgrades_failed.add(1);
                         tracing::debug!(
-                            target: "realtime::admission", "the upgrade did not follow the 101",
+                            target: crate::log_targets::ADMISSION, "the upgrade did not follow the 101",
                         );
                     }
                 },
@@ -215,7 +215,7 @@ async fn authenticate(shared: &Shared, request: &Parts) -> Result<Identity, Refu
 fn refused(shared: &Shared, refusal: Refusal, error: BoxError) -> Refusal {
     if matches!(refusal, Refusal::Unauthorized) && shared.hooks.error.is_empty() {
         // Anybody can cause it, and as often as they like.
-        tracing::debug!(target: "realtime::admission", error = %Chain(&*error), "unauthorized");
+        tracing::debug!(target: crate::log_targets::ADMISSION, error = %Chain(&*error), "unauthorized");
     } else {
         shared.report(ErrorStage::Authentication, error, None);
     }

@@ -246,7 +246,7 @@ impl Shared {
         let context = ErrorContext::new(stage, error, session);
         if self.hooks.error.is_empty() {
             let session = context.session().map(Session::id);
-            tracing::warn!(target: "realtime::error", ?stage, ?session, error = %Chain(context.error()));
+            tracing::warn!(target: crate::log_targets::ERROR, ?stage, ?session, error = %Chain(context.error()));
             return;
         }
         let Ok(permit) = Arc::clone(&self.error_reports).try_acquire_owned() else {
@@ -260,7 +260,7 @@ impl Shared {
                 let called = AssertUnwindSafe(async { hook(weak.clone(), context.clone()).await });
                 let ran = tokio::time::timeout(limit, called.catch_unwind()).await;
                 if !matches!(ran, Ok(Ok(Ok(())))) {
-                    tracing::warn!(target: "realtime::error", ?stage, "an error hook failed");
+                    tracing::warn!(target: crate::log_targets::ERROR, ?stage, "an error hook failed");
                 }
             }
             drop(permit);

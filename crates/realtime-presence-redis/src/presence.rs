@@ -144,7 +144,7 @@ impl RedisPresence {
         if info.is_none() {
             self.corrupt.fetch_add(1, Relaxed);
             tracing::warn!(
-                target: "realtime::presence",
+                target: realtime_core::log_targets::PRESENCE,
                 namespace = %self.config().namespace(),
                 "skipped a record that presence didn't write"
             );

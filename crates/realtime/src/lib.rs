@@ -44,7 +44,7 @@ pub mod connect;
 pub use realtime_core::{
     BoxError, ClientError, CloseCode, DisconnectInfo, Events, Identity, IdentityKey, Incarnation,
     Initiator, IntoPayload, InvalidNamespace, InvalidNodeId, Message, MessageParts, Metadata,
-    Namespace, NodeId, Payload, SessionId, Text, auth,
+    Namespace, NodeId, Payload, SessionId, Text, auth, log_targets,
 };
 pub use realtime_gateway::{
     Backpressure, Body, BuildError, BuildErrorKind, Builder, Config, DeliverError,

@@ -127,7 +127,7 @@ impl Gateway {
                 }
                 let gone = timeout(ABORT, shared.tasks.wait()).await;
                 tracing::warn!(
-                    target: "realtime::shutdown",
+                    target: crate::log_targets::SHUTDOWN,
                     left, all_gone = gone.is_ok(), "cut off at the shutdown deadline",
                 );
             }

@@ -120,7 +120,7 @@ impl Gateway {
             return Err(DeliverError::new(kind, context, *delivery));
         }
         for node in returned {
-            tracing::info!(target: "realtime::relay", %node, "a node can't be reached");
+            tracing::info!(target: crate::log_targets::RELAY, %node, "a node can't be reached");
             shared.unreachable.add(node);
         }
         Ok(())

@@ -63,10 +63,10 @@ where
             let (elapsed, route) = (start.elapsed(), Escaped(&route));
             match &result {
                 Ok(_) => tracing::debug!(
-                    target: "realtime::message", %session, %route, ?elapsed, "handled",
+                    target: crate::log_targets::MESSAGE, %session, %route, ?elapsed, "handled",
                 ),
                 Err(error) => tracing::warn!(
-                    target: "realtime::message",
+                    target: crate::log_targets::MESSAGE,
                     %session, %route, ?elapsed, error = %Chain(&**error), "failed",
                 ),
             }

@@ -72,7 +72,7 @@ fn finish(dispatch: &mut Dispatch, cx: &mut Context<'_>) -> Poll<()> {
     dispatch.poll(cx).map(|done| {
         if let Err(error) = done.result {
             let error = Chain(&*error);
-            tracing::debug!(target: "realtime::message", %error, "failed after the session closed");
+            tracing::debug!(target: crate::log_targets::MESSAGE, %error, "failed after the session closed");
         }
     })
 }

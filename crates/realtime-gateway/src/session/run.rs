@@ -49,7 +49,7 @@ pub(crate) fn spawn(
     let dispatch = Dispatch::new(shared.new_stack());
     // So that what handlers and hooks log says whose it is.
     let span = tracing::info_span!(
-        target: "realtime::session", parent: None, "session", id = %session.id(),
+        target: crate::log_targets::SESSION, parent: None, "session", id = %session.id(),
     );
     let mut live = Box::new(Live::new(session.clone(), reader, dispatch));
     let life = Life {
@@ -90,7 +90,7 @@ impl Drop for Life {
 async fn begin(live: &mut Live) -> bool {
     let session = live.session.clone();
     let shared = &session.0.shared;
-    tracing::debug!(target: "realtime::session", "connected");
+    tracing::debug!(target: crate::log_targets::SESSION, "connected");
     shared.stats.opened.add(1);
     shared.hub.insert(session.clone());
     if shared.is_draining() {
@@ -129,7 +129,7 @@ async fn close(shared: &Shared, mut live: Box<Live>, connected: bool) {
     }
     shared.stats.closed.add(1);
     tracing::debug!(
-        target: "realtime::session",
+        target: crate::log_targets::SESSION,
         initiator = %info.initiator, code = ?info.code, "disconnected",
     );
     if !info.expected {
@@ -153,7 +153,7 @@ async fn aborted(shared: &Shared, session: &Session) {
     let out = lease::unregister(shared, session);
     if tokio::time::timeout(CUT_OFF, out).await.is_err() {
         tracing::warn!(
-            target: "realtime::presence",
+            target: crate::log_targets::PRESENCE,
             session = %session.id(), "presence did not answer; the lease will end",
         );
     }
