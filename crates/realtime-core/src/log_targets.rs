@@ -17,7 +17,7 @@ pub const ADMISSION: &str = "realtime::admission";
 pub const BROKER: &str = "realtime::broker";
 /// What no `on_error` hook was there to receive, and hooks that failed.
 pub const ERROR: &str = "realtime::error";
-/// Each message, with the layer `Logger`, and handlers that failed after their session closed.
+/// Each message, with the layer `LoggerLayer`, and handlers that failed after their session closed.
 pub const MESSAGE: &str = "realtime::message";
 /// The presence store's outages and their ends, and records that could not be removed.
 pub const PRESENCE: &str = "realtime::presence";

@@ -63,7 +63,7 @@ pub mod extract {
 }
 
 pub use extract::{RouteTail, State};
-pub use middleware::{Logger, Recovery, Timeout, from_fn};
+pub use middleware::{LoggerLayer, RecoveryLayer, TimeoutLayer, from_fn};
 
 /// The broker seam and its backends.
 pub mod broker {

@@ -14,8 +14,9 @@ use std::{
 };
 
 use realtime::{
-    BoxError, ClientError, ErrorContext, ErrorStage, Identity, Inbound, Json, Message, Recovery,
-    RouteTail, Router, Session, State, Timeout, extract::Reply, from_fn, gateway, middleware::Next,
+    BoxError, ClientError, ErrorContext, ErrorStage, Identity, Inbound, Json, Message,
+    RecoveryLayer, RouteTail, Router, Session, State, TimeoutLayer, extract::Reply, from_fn,
+    gateway, middleware::Next,
 };
 use realtime_testkit::wait::{until, within};
 use serde_json::{Value, json};
@@ -90,8 +91,8 @@ async fn failures_are_answered_by_what_the_client_may_know_and_reported() {
     let hears = Arc::clone(&reported);
     let gateway = gateway()
         .router(router())
-        .layer(Recovery::new())
-        .layer(Timeout::new(Duration::from_millis(50)))
+        .layer(RecoveryLayer::new())
+        .layer(TimeoutLayer::new(Duration::from_millis(50)))
         .on_error(move |error: ErrorContext| {
             hears
                 .lock()

@@ -10,7 +10,7 @@ mod room;
 use std::{env, error::Error};
 
 use people::Visitors;
-use realtime::{Logger, Recovery, connect, gateway};
+use realtime::{LoggerLayer, RecoveryLayer, connect, gateway};
 use tokio::{
     net::TcpListener,
     signal::{
@@ -33,8 +33,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .broker(connect::broker(&url("BROKER_URL"))?)
         .presence(connect::presence(&url("PRESENCE_URL"))?)
         .router(room::router())
-        .layer(Recovery::new())
-        .layer(Logger::new())
+        .layer(RecoveryLayer::new())
+        .layer(LoggerLayer::new())
         .on_connect(room::welcome)
         .on_disconnect(room::farewell)
         .build()?;

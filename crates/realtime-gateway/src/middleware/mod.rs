@@ -5,9 +5,9 @@
 //! ready stops the reading of its session.
 //!
 //! ```text
-//!             .layer(Recovery)          first registered is outermost
+//!             .layer(RecoveryLayer)     first registered is outermost
 //!   message ─►┌──────────────────────┐
-//!             │ .layer(Timeout)      │
+//!             │ .layer(TimeoutLayer) │
 //!             │ ┌──────────────────┐ │
 //!             │ │ router ─► handler│ │
 //!             │ └──────────────────┘ │
@@ -20,9 +20,9 @@ mod recovery;
 mod stack;
 mod timeout;
 
-pub use from_fn::{FromFn, FromFnService, Next, from_fn};
-pub use logger::{Logger, LoggerService};
+pub use from_fn::{FromFn, FromFnLayer, Next, from_fn};
+pub use logger::{Logger, LoggerLayer};
 pub(crate) use recovery::panicked;
-pub use recovery::{Recovery, RecoveryService};
+pub use recovery::{Recovery, RecoveryLayer};
 pub(crate) use stack::{MessageService, StackFactory, stack_factory};
-pub use timeout::{Timeout, TimeoutService};
+pub use timeout::{Timeout, TimeoutLayer};

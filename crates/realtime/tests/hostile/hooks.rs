@@ -9,7 +9,7 @@ use std::{
 };
 
 use realtime::{
-    ClientError, ErrorContext, ErrorStage, Identity, Recovery, Session, Timeout,
+    ClientError, ErrorContext, ErrorStage, Identity, RecoveryLayer, Session, TimeoutLayer,
     auth::{AuthError, Authenticator},
     gateway,
 };
@@ -110,8 +110,8 @@ async fn a_handler_that_fails_hangs_or_panics_ends_nothing_but_its_message() {
         .route("hangs", std::future::pending::<()>);
     let reported = Arc::new(AtomicUsize::new(0));
     let hears = Arc::clone(&reported);
-    let builder = gateway().router(routes).layer(Recovery::new());
-    let builder = builder.layer(Timeout::new(SHORT));
+    let builder = gateway().router(routes).layer(RecoveryLayer::new());
+    let builder = builder.layer(TimeoutLayer::new(SHORT));
     let builder = builder.on_error(move |error: ErrorContext| {
         hears.fetch_add(usize::from(error.stage() == ErrorStage::Message), SeqCst);
         async {}

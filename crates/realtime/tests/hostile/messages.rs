@@ -6,7 +6,8 @@ use std::sync::{
 };
 
 use realtime::{
-    BoxError, ErrorContext, ErrorStage, Json, Logger, Message, Payload, Router, Session, gateway,
+    BoxError, ErrorContext, ErrorStage, Json, LoggerLayer, Message, Payload, Router, Session,
+    gateway,
 };
 use realtime_testkit::{
     client::Client,
@@ -180,7 +181,7 @@ async fn what_fails_is_answered_under_its_id_and_no_line_of_the_log_is_broken_or
     });
     // Without a hook the errors go to the log, too.
     for builder in [gateway(), with_hook] {
-        let builder = builder.router(routes()).layer(Logger::new());
+        let builder = builder.router(routes()).layer(LoggerLayer::new());
         let server = Server::start(builder.build().unwrap()).await;
         let mut client = server.connect().await;
         for (n, (route, data, code)) in rows.iter().enumerate() {
