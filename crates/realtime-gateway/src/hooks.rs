@@ -3,7 +3,7 @@
 use std::{error::Error, sync::Arc};
 
 use futures::future::BoxFuture;
-use realtime_core::{BoxError, DisconnectInfo, extract::FromMessage};
+use realtime_core::{BoxError, DisconnectInfo, extract::FromContext};
 
 use crate::{
     Session,
@@ -114,12 +114,12 @@ macro_rules! hook {
         where
             F: Fn($($arg),*) -> Fut + Clone + Send + Sync + 'static,
             Fut: Future<Output: HookResult> + Send + 'static,
-            $($arg: FromMessage<Cx>,)*
+            $($arg: FromContext<Cx>,)*
         {
             #[allow(non_snake_case, unused_variables, reason = "one macro for every arity")]
             fn call(&self, cx: Cx) -> BoxFuture<'static, Result<(), BoxError>> {
                 $(
-                    let $arg = match $arg::from_message(&cx) {
+                    let $arg = match $arg::from_context(&cx) {
                         Ok(value) => value,
                         Err(error) => {
                             return Box::pin(std::future::ready(Err(error.into())));

@@ -13,7 +13,7 @@ mod context;
 
 use std::{convert::Infallible, ops::Deref};
 
-use realtime_core::{DisconnectInfo, Identity, Text, extract::FromMessage};
+use realtime_core::{DisconnectInfo, Identity, Text, extract::FromContext};
 
 use crate::{ErrorContext, Gateway, Session};
 
@@ -47,10 +47,10 @@ impl<T: Clone> FromRef<T> for T {
     }
 }
 
-impl<Cx: HasState, T: FromRef<Cx::State>> FromMessage<Cx> for State<T> {
+impl<Cx: HasState, T: FromRef<Cx::State>> FromContext<Cx> for State<T> {
     type Rejection = Infallible;
 
-    fn from_message(cx: &Cx) -> Result<Self, Infallible> {
+    fn from_context(cx: &Cx) -> Result<Self, Infallible> {
         Ok(Self(T::from_ref(cx.state())))
     }
 }
@@ -70,10 +70,10 @@ impl Deref for RouteTail {
     }
 }
 
-impl<S> FromMessage<MessageContext<S>> for RouteTail {
+impl<S> FromContext<MessageContext<S>> for RouteTail {
     type Rejection = Infallible;
 
-    fn from_message(cx: &MessageContext<S>) -> Result<Self, Infallible> {
+    fn from_context(cx: &MessageContext<S>) -> Result<Self, Infallible> {
         Ok(Self(cx.tail.clone()))
     }
 }
@@ -83,28 +83,28 @@ impl<S> FromMessage<MessageContext<S>> for RouteTail {
 #[error("there is no {0} here: take `Option` of it where it may be missing")]
 pub struct Missing(&'static str);
 
-impl<Cx: HasSession> FromMessage<Cx> for Session {
+impl<Cx: HasSession> FromContext<Cx> for Session {
     type Rejection = Missing;
 
-    fn from_message(cx: &Cx) -> Result<Self, Missing> {
+    fn from_context(cx: &Cx) -> Result<Self, Missing> {
         cx.session().cloned().ok_or(Missing("session"))
     }
 }
 
-impl<Cx: HasGateway> FromMessage<Cx> for Gateway {
+impl<Cx: HasGateway> FromContext<Cx> for Gateway {
     type Rejection = Missing;
 
-    fn from_message(cx: &Cx) -> Result<Self, Missing> {
+    fn from_context(cx: &Cx) -> Result<Self, Missing> {
         cx.gateway().upgrade().ok_or(Missing("gateway"))
     }
 }
 
 macro_rules! identity_from {
     ($($context:ident),*) => {$(
-        impl<S> FromMessage<$context<S>> for Identity {
+        impl<S> FromContext<$context<S>> for Identity {
             type Rejection = Missing;
 
-            fn from_message(cx: &$context<S>) -> Result<Self, Missing> {
+            fn from_context(cx: &$context<S>) -> Result<Self, Missing> {
                 cx.session().map(|s| s.identity().clone()).ok_or(Missing("session"))
             }
         }
@@ -117,18 +117,18 @@ identity_from!(
     ErrorHookContext
 );
 
-impl<S> FromMessage<DisconnectContext<S>> for DisconnectInfo {
+impl<S> FromContext<DisconnectContext<S>> for DisconnectInfo {
     type Rejection = Infallible;
 
-    fn from_message(cx: &DisconnectContext<S>) -> Result<Self, Infallible> {
+    fn from_context(cx: &DisconnectContext<S>) -> Result<Self, Infallible> {
         Ok(cx.info.clone())
     }
 }
 
-impl<S> FromMessage<ErrorHookContext<S>> for ErrorContext {
+impl<S> FromContext<ErrorHookContext<S>> for ErrorContext {
     type Rejection = Infallible;
 
-    fn from_message(cx: &ErrorHookContext<S>) -> Result<Self, Infallible> {
+    fn from_context(cx: &ErrorHookContext<S>) -> Result<Self, Infallible> {
         Ok(cx.error.clone())
     }
 }
