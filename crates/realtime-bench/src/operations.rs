@@ -56,7 +56,7 @@ pub fn prepare(name: &str, size: usize) -> Option<Operation> {
     let data = "x".repeat(size);
     let text = Text::from(format!(r#"{{"route":"broadcast","data":"{data}"}}"#));
     let message = JsonCodec.decode(Frame::Text(text.clone())).ok()?;
-    let identity = Target::Identity(IdentityKey::new("acme", "ada"));
+    let identity = Target::Identity(IdentityKey::new("ada").with_tenant("acme"));
     let envelope = Envelope::new(
         identity,
         "realtime.json",

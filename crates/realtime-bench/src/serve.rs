@@ -197,7 +197,7 @@ struct Send {
 }
 
 async fn send(gateway: Gateway, Json(send): Json<Send>) -> Result<(), BoxError> {
-    let to = IdentityKey::new(send.tenant, send.identity);
+    let to = IdentityKey::new(send.identity).with_tenant(send.tenant);
     match gateway.send_to_identity(&to, "send", send.data).await {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == DeliverErrorKind::NotOnline => {

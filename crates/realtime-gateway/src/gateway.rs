@@ -97,7 +97,7 @@ impl Gateway {
         let undo = Undo(Some(shared));
         // Before presence is asked, so that nothing that happens to it is missed.
         lease::spawn(shared);
-        match shared.presence.is_online(&IdentityKey::new("", "")).await {
+        match shared.presence.is_online(&IdentityKey::new("")).await {
             Ok(_nobody) => shared.presence_link.is_heard_of(),
             Err(error) if error.kind() == PresenceErrorKind::Config => {
                 let context = "presence is set up wrongly";

@@ -253,7 +253,7 @@ async fn an_identity_has_a_longest_length() {
     let request = Request::new(format!("/ws?{longest}x"));
     assert_eq!(request.refused(server.addr).await.status, 401);
     let reach = async |id: &str| {
-        let key = IdentityKey::new("t", id);
+        let key = IdentityKey::new(id).with_tenant("t");
         gateway.send_to_identity(&key, "hello", ()).await
     };
     assert_eq!(reach(&longest).await.unwrap().local, 1);

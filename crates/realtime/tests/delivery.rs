@@ -40,7 +40,7 @@ impl Authenticator for ByName {
 }
 
 fn key(name: &str) -> IdentityKey {
-    IdentityKey::new("t", name)
+    IdentityKey::new(name).with_tenant("t")
 }
 
 async fn named(server: &Server, name: &str) -> Client {
@@ -176,7 +176,7 @@ async fn the_order_of_each_caller_is_kept_under_backpressure() {
     server.until_open(1).await;
     let session = server
         .gateway
-        .local_sessions_of(&IdentityKey::new("", "anonymous"))
+        .local_sessions_of(&IdentityKey::new("anonymous"))
         .remove(0);
     let filler = "x".repeat(4000);
     let callers: Vec<_> = (0..CALLERS)
@@ -219,7 +219,7 @@ async fn flood(policy: Backpressure) -> (Vec<u64>, u64, u64, u64) {
     let mut client = server.connect().await;
     server.until_open(1).await;
     let session = gateway
-        .local_sessions_of(&IdentityKey::new("", "anonymous"))
+        .local_sessions_of(&IdentityKey::new("anonymous"))
         .remove(0);
     let filler = "x".repeat(8000);
     let mut refused = 0;
@@ -433,7 +433,7 @@ async fn shutdown_ends_everything_within_its_deadline_and_says_what_it_cut_off()
     assert_eq!(error.kind(), StartErrorKind::Closed);
     assert!(
         gateway
-            .is_online(&IdentityKey::new("", "anonymous"))
+            .is_online(&IdentityKey::new("anonymous"))
             .await
             .is_err(),
         "closed"
@@ -464,7 +464,7 @@ async fn leases_are_renewed_and_what_the_store_has_lost_is_registered_again() {
     let server = Server::start(builder.build().unwrap()).await;
     let _client = server.connect().await;
     server.until_open(1).await;
-    let identity = IdentityKey::new("", "anonymous");
+    let identity = IdentityKey::new("anonymous");
     let info = server
         .gateway
         .sessions_of(&identity)

@@ -33,7 +33,7 @@ use tokio::io::AsyncWriteExt;
 const SHORT: Duration = Duration::from_millis(150);
 
 fn anonymous() -> IdentityKey {
-    IdentityKey::new("", "anonymous")
+    IdentityKey::new("anonymous")
 }
 
 #[tokio::test]

@@ -188,7 +188,7 @@ async fn a_store_that_is_down_is_not_asked_before_it_is_back() {
     assert_eq!(presence.0.renewals.load(SeqCst), asked);
     presence.0.fails.store(false, SeqCst);
     presence.0.events.send(PresenceEvent::Up);
-    let anonymous = IdentityKey::new("", "anonymous");
+    let anonymous = IdentityKey::new("anonymous");
     until("all are registered", async || {
         let known = presence.0.store.sessions(&anonymous).await.unwrap();
         known.len() == clients.len()

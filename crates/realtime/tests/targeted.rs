@@ -15,7 +15,7 @@ use realtime::{
 };
 
 fn ann() -> IdentityKey {
-    IdentityKey::new("t", "ann")
+    IdentityKey::new("ann").with_tenant("t")
 }
 
 fn node(name: &str) -> NodeId {

@@ -22,7 +22,7 @@ use crate::{
 };
 
 fn ann() -> IdentityKey {
-    IdentityKey::new("", "ann")
+    IdentityKey::new("ann")
 }
 
 fn token() -> StaticToken {

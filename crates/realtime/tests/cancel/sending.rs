@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn sessions(gateway: &Gateway) -> Vec<Session> {
-    gateway.local_sessions_of(&IdentityKey::new("", "anonymous"))
+    gateway.local_sessions_of(&IdentityKey::new("anonymous"))
 }
 
 /// A client whose socket holds little of what it doesn't read.

@@ -52,7 +52,7 @@ impl Cluster {
         let probe = self.bus.clone();
         let info = NodeInfo::new("here".parse().unwrap(), Incarnation::random());
         let _its_name_is_free = probe.subscribe(info, &[Topic::All]).await.unwrap();
-        let anonymous = IdentityKey::new("", "anonymous");
+        let anonymous = IdentityKey::new("anonymous");
         assert!(!self.presence.is_online(&anonymous).await.unwrap());
         assert!(gateway.local_sessions_of(&anonymous).is_empty());
         let stats = gateway.stats();

@@ -32,7 +32,7 @@ impl Authenticator for ByName {
 }
 
 pub(crate) fn key(name: &str) -> IdentityKey {
-    IdentityKey::new("t", name)
+    IdentityKey::new(name).with_tenant("t")
 }
 
 impl Cluster {

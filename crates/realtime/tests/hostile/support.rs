@@ -42,7 +42,7 @@ pub fn router() -> Router {
 }
 
 pub fn anonymous() -> IdentityKey {
-    IdentityKey::new("", "anonymous")
+    IdentityKey::new("anonymous")
 }
 
 /// Descriptors and memory are the whole process's: tests that count them run alone.
