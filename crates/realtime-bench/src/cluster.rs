@@ -9,7 +9,8 @@ use std::{
 
 use clap::Args;
 use realtime::{
-    BoxError, IdentityKey, NodeId, SessionId, connect,
+    BoxError, IdentityKey, SessionId, connect,
+    node::NodeId,
     presence::{Presence, SessionInfo, SessionKey},
 };
 use realtime_testkit::servers::{RabbitMq, Redis};

@@ -4,9 +4,10 @@ use std::hint::black_box;
 
 use bytes::BytesMut;
 use realtime::{
-    BoxError, IdentityKey, JsonCodec, Text,
+    BoxError, IdentityKey,
     broker::envelope::{Envelope, Target},
-    codec::{Codec, Frame, FrameKind},
+    codec::{Codec, Frame, FrameKind, JsonCodec},
+    message::Text,
 };
 use realtime_websocket::{Decoder, Kind, Limits, Role, frame};
 

@@ -2,8 +2,9 @@
 
 use bytes::{BufMut, BytesMut};
 use realtime::{
-    Message, MessageParts, Metadata, Payload,
+    Message, Payload,
     codec::{Codec, CodecError, Frame, FrameKind, Notice},
+    message::{MessageParts, Metadata},
 };
 
 /// Where the kind of frame that a message came in is noted, so that it goes back the same way.

@@ -21,7 +21,7 @@ use std::{
 };
 
 use libfuzzer_sys::fuzz_target;
-use realtime::{Gateway, Identity, SessionId, Stats};
+use realtime::{Gateway, Identity, SessionId, report::Stats};
 use tokio::{
     runtime::{Builder, Runtime},
     task::{JoinSet, yield_now},

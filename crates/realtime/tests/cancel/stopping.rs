@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use realtime::{
-    Gateway, IdentityKey, Incarnation, Router, ShutdownReport,
+    Gateway, IdentityKey, Router,
     broker::{Broker, LocalBroker, NodeInfo, Topic},
-    gateway,
+    node::Incarnation,
     presence::{MemoryPresence, Presence},
+    report::ShutdownReport,
 };
 use realtime_testkit::{
     client::{Client, Request},
@@ -36,7 +37,7 @@ impl Cluster {
 
     async fn gateway(&self) -> Gateway {
         let hang = async || std::future::pending::<()>().await;
-        let gateway = gateway()
+        let gateway = realtime::builder()
             .router(Router::new().route("hang", hang))
             .broker(SlowBroker(self.bus.clone()))
             .presence(SlowPresence(self.presence.clone()))

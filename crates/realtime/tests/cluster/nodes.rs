@@ -7,9 +7,10 @@ use std::{
 };
 
 use realtime::{
-    Builder, ErrorContext, Gateway, Identity, IdentityKey,
+    Builder, Gateway, Identity, IdentityKey,
     auth::{AuthError, Authenticator},
-    connect, gateway,
+    connect,
+    hooks::ErrorContext,
 };
 use realtime_testkit::{
     client::{Client, Request},
@@ -63,7 +64,7 @@ impl Node {
     ) -> Self {
         let errors = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&errors);
-        let builder = gateway()
+        let builder = realtime::builder()
             .authenticator(ByName)
             .broker(connect::broker(broker).unwrap())
             .presence(connect::presence(presence).unwrap())

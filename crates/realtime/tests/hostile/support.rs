@@ -8,7 +8,7 @@ use std::{
 };
 
 use realtime::{
-    Builder, DisconnectInfo, Gateway, IdentityKey, Json, Payload, Router, Session, Stats,
+    Builder, DisconnectInfo, Gateway, IdentityKey, Json, Payload, Router, Session, report::Stats,
 };
 use realtime_testkit::{
     client::{Client, Request},
