@@ -7,7 +7,7 @@ use libfuzzer_sys::{
     arbitrary::{self, Arbitrary},
     fuzz_target,
 };
-use realtime::auth::{AuthErrorKind, Credentials};
+use realtime::auth::{self, AuthErrorKind, Credentials};
 
 #[derive(Arbitrary, Debug)]
 struct Input {

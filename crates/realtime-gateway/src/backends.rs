@@ -73,7 +73,7 @@ impl Broker for BoundedBroker {
     async fn close(&self) {
         let closed = guarded(Whose::Broker, Some(CLOSE), async { self.0.close().await }).await;
         if let Err(broken) = closed {
-            tracing::warn!(target: "realtime::shutdown", error = %broken, "the broker was not closed");
+            tracing::warn!(target: crate::log_targets::SHUTDOWN, error = %broken, "the broker was not closed");
         }
     }
 }
@@ -128,7 +128,7 @@ impl Presence for BoundedPresence {
     async fn close(&self) {
         let closed = guarded(Whose::Presence, Some(CLOSE), async { self.0.close().await }).await;
         if let Err(broken) = closed {
-            tracing::warn!(target: "realtime::shutdown", error = %broken, "presence was not closed");
+            tracing::warn!(target: crate::log_targets::SHUTDOWN, error = %broken, "presence was not closed");
         }
     }
 }

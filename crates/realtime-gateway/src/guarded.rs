@@ -122,9 +122,15 @@ mod tests {
         let error = panics.map(|()| ()).unwrap_err().to_string();
         assert_eq!(error, "the codec panicked: no 1");
         let hangs = guarded(Whose::Broker, limit, std::future::pending::<()>()).await;
-        assert_eq!(hangs.unwrap_err().to_string(), "the broker took longer than 1s");
+        assert_eq!(
+            hangs.unwrap_err().to_string(),
+            "the broker took longer than 1s"
+        );
         let doubly = async { std::panic::panic_any(PanicsInDrop) };
         let error = guarded(Whose::Hook, None, doubly).await.map(|()| ());
-        assert_eq!(error.unwrap_err().to_string(), "the hook panicked: no message");
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "the hook panicked: no message"
+        );
     }
 }

@@ -30,8 +30,8 @@
 //! ```
 
 mod admission;
-mod background;
 mod backends;
+mod background;
 mod budget;
 mod clock;
 mod config;
@@ -71,6 +71,7 @@ pub use handling::{
     ErrorContext, ErrorStage, Handler, Hook, HookResult, Inbound, Router, extract, middleware,
 };
 pub use health::{Health, Link};
+pub use realtime_core::log_targets;
 #[cfg(feature = "server")]
 pub use serve::{Serve, serve};
 pub use session::{Extensions, Session};

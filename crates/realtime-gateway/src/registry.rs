@@ -10,12 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{
-    backends::PRESENCE_CALL,
-    health::Watched,
-    kept::Kept,
-    session::Session,
-};
+use crate::{backends::PRESENCE_CALL, health::Watched, kept::Kept, session::Session};
 
 /// How many sessions one call names.
 pub(crate) const BATCH: usize = 500;

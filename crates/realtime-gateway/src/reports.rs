@@ -62,7 +62,7 @@ impl Reports {
         let context = ErrorContext::new(stage, error, session);
         if self.hooks.error.is_empty() {
             let session = context.session().map(Session::id);
-            tracing::warn!(target: "realtime::error", ?stage, ?session, error = %Chain(context.error()));
+            tracing::warn!(target: crate::log_targets::ERROR, ?stage, ?session, error = %Chain(context.error()));
             return;
         }
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
@@ -77,7 +77,7 @@ impl Reports {
                 let called = async { hook(host.clone(), context.clone()).await };
                 let ran = guarded(Whose::Hook, limit, called).await;
                 if !matches!(ran, Ok(Ok(()))) {
-                    tracing::warn!(target: "realtime::error", ?stage, "an error hook failed");
+                    tracing::warn!(target: crate::log_targets::ERROR, ?stage, "an error hook failed");
                 }
             }
             drop(place);

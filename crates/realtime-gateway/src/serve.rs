@@ -126,13 +126,13 @@ where
                     connections.spawn(async move {
                         if let Err(error) = connection.await {
                             gateway.shared().stats.connections_failed.add(1);
-                            tracing::debug!(target: "realtime::serve", %error, "a connection failed");
+                            tracing::debug!(target: crate::log_targets::SERVE, %error, "a connection failed");
                         }
                         drop(place);
                     });
                 }
                 Err(error) if is_passing(&error) => {
-                    tracing::warn!(target: "realtime::serve", %error, "could not accept");
+                    tracing::warn!(target: crate::log_targets::SERVE, %error, "could not accept");
                     // Out of descriptors, most likely: let some be closed first.
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -150,7 +150,7 @@ where
             .await
             .is_err()
         {
-            tracing::warn!(target: "realtime::serve", "requests were cut off at the deadline");
+            tracing::warn!(target: crate::log_targets::SERVE, "requests were cut off at the deadline");
         }
         failed.map_or(Ok(()), Err)
     }

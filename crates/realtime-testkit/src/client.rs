@@ -3,9 +3,7 @@
 use std::{collections::VecDeque, io, net::SocketAddr};
 
 use bytes::Bytes;
-use realtime_websocket::{
-    CloseCode, Decoder, Event, Kind, Limits, Role, Violation, frame, handshake,
-};
+use realtime_websocket::{Decoder, Event, Kind, Limits, Role, Violation, frame, handshake};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -258,7 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// # Errors
     /// When the connection fails.
     pub async fn close(&mut self, code: u16, reason: &str) -> Result<(), ClientError> {
-        let payload = frame::close_payload(CloseCode::new(code), reason);
+        let payload = frame::close_payload(code, reason);
         self.send_frame(8, true, &payload).await
     }
 
@@ -332,9 +330,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         loop {
             match self.recv().await {
                 Ok(Event::Close(close)) => {
-                    return Some(close.map_or((1005, String::new()), |close| {
-                        (close.code.as_u16(), close.reason)
-                    }));
+                    return Some(
+                        close.map_or((1005, String::new()), |close| (close.code, close.reason)),
+                    );
                 }
                 Ok(_) => {}
                 Err(_) => return None,

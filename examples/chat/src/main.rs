@@ -10,7 +10,10 @@ mod room;
 use std::{env, error::Error};
 
 use people::Visitors;
-use realtime::{Logger, Recovery, connect, gateway};
+use realtime::{
+    connect,
+    middleware::{LoggerLayer, RecoveryLayer},
+};
 use tokio::{
     net::TcpListener,
     signal::{
@@ -28,13 +31,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_writer(std::io::stderr)
         .init();
 
-    let gateway = gateway()
+    let gateway = realtime::builder()
         .authenticator(Visitors)
         .broker(connect::broker(&url("BROKER_URL"))?)
         .presence(connect::presence(&url("PRESENCE_URL"))?)
         .router(room::router())
-        .layer(Recovery::new())
-        .layer(Logger::new())
+        .layer(RecoveryLayer::new())
+        .layer(LoggerLayer::new())
         .on_connect(room::welcome)
         .on_disconnect(room::farewell)
         .build()?;

@@ -7,7 +7,7 @@ use std::{error::Error, time::Duration};
 
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use realtime::{Json, PeerAddr, Router, gateway};
+use realtime::{Json, Router, service::PeerAddr};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tower_service::Service;
@@ -15,7 +15,7 @@ use tower_service::Service;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let router = Router::new().route("echo", async |Json(data): Json<Value>| Json(data));
-    let gateway = gateway().router(router).build()?;
+    let gateway = realtime::builder().router(router).build()?;
     let listener = TcpListener::bind(listen_address()).await?;
     println!("listening on http://{}", listener.local_addr()?);
     loop {

@@ -10,7 +10,7 @@ use std::{error::Error, sync::Arc};
 
 use arguments::{Arguments, Tls};
 use codec::RawCodec;
-use realtime::{Gateway, Message, Router, SendError, Session};
+use realtime::{Gateway, Message, Router, Session, error::SendError};
 use tokio::net::TcpListener;
 use tokio_rustls::{
     TlsAcceptor,

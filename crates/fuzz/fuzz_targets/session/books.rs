@@ -5,10 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use realtime::{
-    DeliverErrorKind, Delivery, DisconnectInfo, Gateway, IdentityKey, Payload, SendError,
-    SendErrorKind, Session, SessionId,
-};
+use realtime::{DisconnectInfo, Gateway, IdentityKey, Payload, Session, SessionId, error::{DeliverErrorKind, SendError, SendErrorKind}, report::Delivery};
 
 /// Shared with handlers and hooks.
 #[derive(Clone, Debug, Default)]

@@ -137,9 +137,7 @@ impl OriginPolicy {
         };
         let Ok(text) = text else { return false };
         let origin = Origin::parse(text);
-        origin
-            .as_ref()
-            .is_some_and(|origin| is_same(origin, host))
+        origin.as_ref().is_some_and(|origin| is_same(origin, host))
             || self
                 .patterns
                 .iter()

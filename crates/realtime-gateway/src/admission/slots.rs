@@ -88,9 +88,6 @@ mod tests {
         assert!(slots.enter().is_none(), "three in all");
         drop((first, second));
         assert!(slots.enter().is_some());
-        assert!(
-            Slots::new(Some(0), 1).enter().is_some(),
-            "0 is no limit"
-        );
+        assert!(Slots::new(Some(0), 1).enter().is_some(), "0 is no limit");
     }
 }

@@ -27,7 +27,10 @@ impl Upgrade {
 impl<S: Sync> axum::extract::FromRequestParts<S> for Upgrade {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, std::convert::Infallible> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        _: &S,
+    ) -> Result<Self, std::convert::Infallible> {
         let mut own = Request::new(()).into_parts().0;
         own.method = parts.method.clone();
         own.uri = parts.uri.clone();

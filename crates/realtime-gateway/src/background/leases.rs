@@ -130,7 +130,7 @@ fn heard(node: &Node, event: PresenceEvent) -> bool {
         PresenceEvent::Up => {
             let (before, lasted) = node.registry.link.turn(Link::Up);
             if let Link::Down { .. } = before {
-                tracing::warn!(target: "realtime::presence", ?lasted, "presence is up again");
+                tracing::warn!(target: crate::log_targets::PRESENCE, ?lasted, "presence is up again");
             }
             true
         }

@@ -72,10 +72,22 @@ impl Background {
             let task: Task = Box::new(move |node| dispatcher::run(Arc::clone(node), shard).boxed());
             duty("dispatcher", task);
         }
-        duty("timers", Box::new(|node| timers::run(Arc::clone(node)).boxed()));
-        duty("leases", Box::new(|node| leases::renew(Arc::clone(node)).boxed()));
-        duty("departures", Box::new(|node| leases::take_out(Arc::clone(node)).boxed()));
-        duty("relay", Box::new(|node| relay::run(Arc::clone(node)).boxed()));
+        duty(
+            "timers",
+            Box::new(|node| timers::run(Arc::clone(node)).boxed()),
+        );
+        duty(
+            "leases",
+            Box::new(|node| leases::renew(Arc::clone(node)).boxed()),
+        );
+        duty(
+            "departures",
+            Box::new(|node| leases::take_out(Arc::clone(node)).boxed()),
+        );
+        duty(
+            "relay",
+            Box::new(|node| relay::run(Arc::clone(node)).boxed()),
+        );
         Arc::new(Self {
             node: Arc::clone(node),
             duties,
@@ -184,7 +196,7 @@ impl OnDuty {
             };
             let error = panicked(Whose::BackgroundTask, panic);
             tracing::error!(
-                target: "realtime::background",
+                target: crate::log_targets::BACKGROUND,
                 task = duty.name, %error, "a background task died and is started again",
             );
             node.stats().background_restarts.add(1);

@@ -83,7 +83,9 @@ fn heard(node: &Node, event: BrokerEvent) {
             node.registry.renew_now.notify_one();
             format!("the broker is up again; messages could be lost for {lasted:?}")
         }
-        other => return tracing::info!(target: "realtime::broker", event = ?other, "broker"),
+        other => {
+            return tracing::info!(target: crate::log_targets::BROKER, event = ?other, "broker");
+        }
     };
     node.report(ErrorStage::Broker, error, None);
 }
@@ -107,7 +109,7 @@ async fn receive(node: &Node, message: BrokerMessage) {
     let frame = frame_of(envelope.kind(), envelope.body());
     let span = envelope.traceparent().map(|traceparent| {
         let traceparent = Escaped(traceparent);
-        tracing::info_span!(target: "realtime::relay", "relay", %source, %traceparent)
+        tracing::info_span!(target: crate::log_targets::RELAY, "relay", %source, %traceparent)
     });
     let handed_over = async {
         match envelope.target() {

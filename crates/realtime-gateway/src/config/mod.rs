@@ -1,6 +1,7 @@
 //! Every setting of a gateway, with its default and its limits.
 
 mod duration;
+mod off;
 
 use std::time::Duration;
 
@@ -12,10 +13,15 @@ use crate::{BuildError, BuildErrorKind};
 /// The settings of a gateway. All have safe defaults.
 ///
 /// It can be read from a file: durations are written as `"30s"`, `"1m 30s"` or a number of
-/// seconds, and `"off"` or null is `None`; a field that is left out keeps its default.
+/// seconds; a field that is left out keeps its default.
+///
+/// What may be switched off is an `Option`. Off is `None` in code, and `"off"` or null in a file.
+/// The two limits that programs compute, `max_connections` and that of
+/// [`TimeoutLayer`](crate::middleware::TimeoutLayer), also take 0 for it. Everywhere else 0 is
+/// refused, since it is more often a mistake than a wish, and the error says what to write.
 ///
 /// Durations are between 1 ms and a year, `heartbeat` at least 10 ms and `presence_ttl` at least
-/// 100 ms. Sizes and counts are at least 1, and 0 has a meaning only where it says so.
+/// 100 ms. Sizes and counts are at least 1.
 ///
 /// ```
 /// use std::time::Duration;
@@ -64,6 +70,7 @@ pub struct Config {
     #[serde(with = "duration")]
     pub hook_timeout: Option<Duration>,
     /// How many sessions may be open at once. `None` or 0: any number. Default 10,000.
+    #[serde(with = "off")]
     pub max_connections: Option<usize>,
     /// How many requests may be authenticating at once. Default 1,000.
     pub max_authenticating: usize,
@@ -176,8 +183,10 @@ impl Config {
             if let Some(d) = duration
                 && (d < shortest || d > longest)
             {
-                let got =
-                    format!("{name} must be between {shortest:?} and a year, or None; got {d:?}");
+                let got = format!(
+                    "{name} must be between {shortest:?} and a year, or None (in a file \"off\") \
+                     to switch it off; got {d:?}"
+                );
                 return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
             }
         }
@@ -242,6 +251,11 @@ mod tests {
         assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
         assert!(error.to_string().contains("queue_bytes"));
         config = Config {
+            max_connections: Some(0),
+            ..Config::default()
+        };
+        assert!(config.validate().is_ok());
+        config = Config {
             origin_patterns: vec!["*".to_owned()],
             ..Config::default()
         };
@@ -262,6 +276,47 @@ mod tests {
         assert_eq!(config.heartbeat, None);
         assert_eq!(config.pong_timeout, Config::default().pong_timeout);
         assert!(serde_json::from_str::<Config>(r#"{"read_limi": 1}"#).is_err());
+    }
+
+    #[test]
+    fn what_is_refused_says_how_it_is_switched_off() {
+        let config = Config {
+            hook_timeout: Some(Duration::ZERO),
+            ..Config::default()
+        };
+        assert_eq!(
+            config.validate().unwrap_err().to_string(),
+            "hook_timeout must be between 1ms and a year, or None (in a file \"off\") to switch it \
+             off; got 0ns"
+        );
+    }
+
+    #[test]
+    fn a_count_is_switched_off_with_the_same_word() {
+        let most = |written: &str| {
+            let json = format!(r#"{{"max_connections": {written}}}"#);
+            serde_json::from_str::<Config>(&json).map(|config| config.max_connections)
+        };
+        let rows = [
+            ("7", Some(7)),
+            ("0", Some(0)),
+            ("\"off\"", None),
+            ("null", None),
+        ];
+        for (written, expected) in rows {
+            assert_eq!(most(written).unwrap(), expected, "{written}");
+        }
+        for written in ["\"7\"", "\"Off\"", "-1", "1.5", "true"] {
+            let error = most(written).unwrap_err().to_string();
+            assert!(error.starts_with("expected a count"), "{error}");
+        }
+        let config = Config {
+            max_connections: None,
+            ..Config::default()
+        };
+        let json = serde_json::to_string(&config).unwrap();
+        assert!(json.contains(r#""max_connections":"off""#), "{json}");
+        assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
     }
 
     #[test]

@@ -111,7 +111,12 @@ impl Gateway {
         node.listen_to_presence();
         self.background().remember_runtime();
         self.background().ensure();
-        match node.registry.presence.is_online(&IdentityKey::new("", "")).await {
+        match node
+            .registry
+            .presence
+            .is_online(&IdentityKey::new(""))
+            .await
+        {
             Ok(_nobody) => node.registry.link.is_heard_of(),
             Err(error) if error.kind() == PresenceErrorKind::Config => {
                 let context = "presence is set up wrongly";

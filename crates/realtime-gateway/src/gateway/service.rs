@@ -67,7 +67,7 @@ impl Gateway {
     fn respond(&self, outcome: Result<Response<Body>, Refusal>) -> Response<Body> {
         outcome.unwrap_or_else(|refusal| {
             self.node().stats().refused.add(1);
-            tracing::debug!(target: "realtime::admission", ?refusal, "refused");
+            tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
             refusal.response()
         })
     }
@@ -119,12 +119,12 @@ impl Gateway {
                 }
                 Some(Err(error)) => {
                     node.stats().upgrades_failed.add(1);
-                    tracing::debug!(target: "realtime::admission", %error, "the upgrade failed");
+                    tracing::debug!(target: crate::log_targets::ADMISSION, %error, "the upgrade failed");
                 }
                 None => {
                     node.stats().upgrades_failed.add(1);
                     tracing::debug!(
-                        target: "realtime::admission", "the upgrade did not follow the 101",
+                        target: crate::log_targets::ADMISSION, "the upgrade did not follow the 101",
                     );
                 }
             }
@@ -138,7 +138,7 @@ impl Gateway {
         let node = self.node();
         if matches!(refusal, Refusal::Unauthorized) && !node.reports.has_hooks() {
             // Anybody can cause it, and as often as they like.
-            tracing::debug!(target: "realtime::admission", error = %Chain(&*error), "unauthorized");
+            tracing::debug!(target: crate::log_targets::ADMISSION, error = %Chain(&*error), "unauthorized");
         } else {
             node.report(ErrorStage::Authentication, error, None);
         }

@@ -201,7 +201,7 @@ impl Gateway {
                 }
                 let gone = timeout(ABORT, node.tasks.wait()).await;
                 tracing::warn!(
-                    target: "realtime::shutdown",
+                    target: crate::log_targets::SHUTDOWN,
                     cut_off, all_gone = gone.is_ok(), "sessions were cut off at the shutdown deadline",
                 );
             }

@@ -120,7 +120,7 @@ impl Gateway {
             return Err(DeliverError::new(kind, context, *delivery));
         }
         for unreachable in returned {
-            tracing::info!(target: "realtime::relay", node = %unreachable, "a node can't be reached");
+            tracing::info!(target: crate::log_targets::RELAY, node = %unreachable, "a node can't be reached");
             node.unreachable.add(unreachable);
         }
         Ok(())

@@ -3,7 +3,7 @@
 use futures::{FutureExt, future::BoxFuture};
 use realtime_core::{
     BoxError,
-    extract::{FromMessage, IntoReply, Reply},
+    extract::{FromContext, IntoReply, Reply},
 };
 
 use crate::{HandlerError, HandlerErrorKind, extract::MessageContext};
@@ -39,12 +39,12 @@ macro_rules! handler {
         where
             F: Fn($($arg),*) -> Fut + Clone + Send + Sync + 'static,
             Fut: Future<Output: IntoReply> + Send + 'static,
-            $($arg: FromMessage<MessageContext<S>>,)*
+            $($arg: FromContext<MessageContext<S>>,)*
         {
             #[allow(non_snake_case, unused_variables, reason = "one macro for every arity")]
             fn call(&self, cx: MessageContext<S>) -> BoxFuture<'static, Result<Reply, BoxError>> {
                 $(
-                    let $arg = match $arg::from_message(&cx) {
+                    let $arg = match $arg::from_context(&cx) {
                         Ok(value) => value,
                         Err(error) => return Box::pin(std::future::ready(Err(rejected(error)))),
                     };

@@ -3,7 +3,7 @@
 use std::{error::Error, sync::Arc};
 
 use futures::future::BoxFuture;
-use realtime_core::{BoxError, DisconnectInfo, extract::FromMessage};
+use realtime_core::{BoxError, DisconnectInfo, extract::FromContext};
 
 use super::{
     Host,
@@ -116,12 +116,12 @@ macro_rules! hook {
         where
             F: Fn($($arg),*) -> Fut + Clone + Send + Sync + 'static,
             Fut: Future<Output: HookResult> + Send + 'static,
-            $($arg: FromMessage<Cx>,)*
+            $($arg: FromContext<Cx>,)*
         {
             #[allow(non_snake_case, unused_variables, reason = "one macro for every arity")]
             fn call(&self, cx: Cx) -> BoxFuture<'static, Result<(), BoxError>> {
                 $(
-                    let $arg = match $arg::from_message(&cx) {
+                    let $arg = match $arg::from_context(&cx) {
                         Ok(value) => value,
                         Err(error) => {
                             return Box::pin(std::future::ready(Err(error.into())));
@@ -176,15 +176,14 @@ impl Hooks {
     ) where
         S: Clone + Send + Sync + 'static,
     {
-        self.disconnect
-            .push(Box::new(move |host, (session, info)| {
-                hook.call(DisconnectContext {
-                    session,
-                    host,
-                    info,
-                    state: state.clone(),
-                })
-            }));
+        self.disconnect.push(Box::new(move |host, (session, info)| {
+            hook.call(DisconnectContext {
+                session,
+                host,
+                info,
+                state: state.clone(),
+            })
+        }));
     }
 
     pub(crate) fn on_error<Args, S>(&mut self, hook: impl Hook<Args, ErrorHookContext<S>>, state: S)

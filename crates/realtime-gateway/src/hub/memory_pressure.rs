@@ -49,7 +49,10 @@ impl Hub {
             if candidates.is_empty() {
                 // What the others hold belongs to sessions that are closing.
                 let open = self.all().into_iter().filter(|s| !s.is_closed());
-                candidates = open.map(|s| (bytes(&s), s)).filter(|(b, _)| *b > 0).collect();
+                candidates = open
+                    .map(|s| (bytes(&s), s))
+                    .filter(|(b, _)| *b > 0)
+                    .collect();
                 candidates.sort_by_key(|(bytes, _)| *bytes);
             }
             match candidates.pop() {

@@ -263,7 +263,11 @@ mod tests {
         let mut first = pin!(log.append(&large));
         assert_eq!(first.as_mut().now_or_never(), None);
         let mut second = pin!(log.append(&small));
-        assert_eq!(second.as_mut().now_or_never(), None, "the large one is before it");
+        assert_eq!(
+            second.as_mut().now_or_never(),
+            None,
+            "the large one is before it"
+        );
         log.release(&log.take().now_or_never().unwrap());
         assert_eq!(second.as_mut().now_or_never(), None);
         assert_eq!(first.now_or_never(), Some(1));

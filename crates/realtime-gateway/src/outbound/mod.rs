@@ -23,5 +23,5 @@ mod writer;
 
 pub(crate) use batch::Batch;
 pub(crate) use log::Log;
-pub(crate) use outbox::{Accepted, Outbox, Refused};
+pub(crate) use outbox::{Accepted, Outbox, Progress, Refused};
 pub(crate) use queue::QueueLimits;

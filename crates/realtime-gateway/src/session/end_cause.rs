@@ -133,9 +133,11 @@ impl EndCause {
                 let code = Some(Code::TRY_AGAIN_LATER);
                 because(By::Error, code, "presence is unavailable").with_error(error)
             }
-            Self::HandlerPanicked => {
-                because(By::Error, Some(Code::INTERNAL_ERROR), "the handler panicked")
-            }
+            Self::HandlerPanicked => because(
+                By::Error,
+                Some(Code::INTERNAL_ERROR),
+                "the handler panicked",
+            ),
             Self::TaskPanicked(panic) => {
                 let code = Some(Code::INTERNAL_ERROR);
                 let error = panicked(Whose::SessionTask, panic);

@@ -295,10 +295,6 @@ impl Session {
         self.0.outbox.wake_task();
     }
 
-    pub(crate) fn env(&self) -> &Arc<Env> {
-        &self.0.env
-    }
-
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.0.outbox
     }
@@ -360,11 +356,12 @@ impl Session {
         self.0.outbox.poll_write(cx, |missed| {
             let notice = self.0.env.encoder.notice(&Notice::Gap { missed });
             // The codec has no form for it, or can't make it. Either way there is nothing to send.
-            notice.unwrap_or_else(|error| {
-                failed(error);
-                None
-            })
-            .unwrap_or_default()
+            notice
+                .unwrap_or_else(|error| {
+                    failed(error);
+                    None
+                })
+                .unwrap_or_default()
         })
     }
 

@@ -80,7 +80,7 @@ fn finish(handling: &mut Handling, cx: &mut Context<'_>) -> Poll<()> {
     handling.poll(cx).map(|done| {
         if let Err(error) = done.result {
             let error = Chain(&*error);
-            tracing::debug!(target: "realtime::message", %error, "failed after the session closed");
+            tracing::debug!(target: crate::log_targets::MESSAGE, %error, "failed after the session closed");
         }
     })
 }

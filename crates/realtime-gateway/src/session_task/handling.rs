@@ -8,11 +8,7 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use realtime_core::{BoxError, Text, extract::Reply};
 
-use crate::{
-    Inbound,
-    guarded::handler_panicked,
-    handling::middleware::MessageService,
-};
+use crate::{Inbound, guarded::handler_panicked, handling::middleware::MessageService};
 
 /// The stack, and the message that is in it.
 pub(super) struct Handling {

@@ -152,7 +152,10 @@ mod tests {
         for _ in 0..299 {
             clock.advance(TICK);
         }
-        let peer = Peer { received: 1, ..PEER };
+        let peer = Peer {
+            received: 1,
+            ..PEER
+        };
         assert_eq!(beat.poll(TIMES, &clock, peer), Beat::Nothing);
         let (due, _) = until_due(&mut beat, &clock, peer);
         assert_eq!(due, Beat::Ping, "and not dead before it");
@@ -163,12 +166,18 @@ mod tests {
         let clock = Clock::new(TICK);
         let mut beat = Heartbeat::new(TIMES, &clock);
         until_due(&mut beat, &clock, PEER);
-        let mut peer = Peer { ping_waits: true, ..PEER };
+        let mut peer = Peer {
+            ping_waits: true,
+            ..PEER
+        };
         for _ in 0..400 {
             assert_eq!(beat.poll(TIMES, &clock, peer), Beat::Nothing);
             clock.advance(TICK);
         }
-        peer = Peer { written: 640, ..PEER };
+        peer = Peer {
+            written: 640,
+            ..PEER
+        };
         assert_eq!(beat.poll(TIMES, &clock, peer), Beat::Nothing);
         let (due, after) = until_due(&mut beat, &clock, peer);
         assert_eq!(due, Beat::Dead);
@@ -180,7 +189,10 @@ mod tests {
         let clock = Clock::new(TICK);
         let mut beat = Heartbeat::new(TIMES, &clock);
         until_due(&mut beat, &clock, PEER);
-        let unheard = Peer { unheard: true, ..PEER };
+        let unheard = Peer {
+            unheard: true,
+            ..PEER
+        };
         for _ in 0..400 {
             assert_eq!(beat.poll(TIMES, &clock, unheard), Beat::Nothing);
             clock.advance(TICK);
@@ -190,7 +202,10 @@ mod tests {
     #[test]
     fn without_an_interval_nothing_is_due() {
         let clock = Clock::new(TICK);
-        let times = Times { interval: None, ..TIMES };
+        let times = Times {
+            interval: None,
+            ..TIMES
+        };
         let mut beat = Heartbeat::new(times, &clock);
         for _ in 0..2_000 {
             clock.advance(TICK);

@@ -38,11 +38,7 @@ use self::{
     open::Open,
 };
 use crate::{
-    ErrorStage, Session,
-    guarded::drop_quietly,
-    hub::Membership,
-    node::Node,
-    session::EndCause,
+    ErrorStage, Session, guarded::drop_quietly, hub::Membership, node::Node, session::EndCause,
     transport,
 };
 
@@ -66,7 +62,7 @@ pub(crate) fn spawn(
     let handling = Handling::new(node.new_stack());
     // So that what handlers and hooks log says whose it is.
     let span = tracing::info_span!(
-        target: "realtime::session", parent: None, "session", id = %session.id(),
+        target: crate::log_targets::SESSION, parent: None, "session", id = %session.id(),
     );
     let open = Open::new(session.clone(), reader, handling, Arc::clone(node));
     let life = Life {
@@ -125,7 +121,7 @@ async fn live<P>(mut life: Life<P>, mut open: Box<Open>) {
 /// Returns whether the session is fully connected; if not, it is closing.
 async fn begin<P>(life: &mut Life<P>, open: &mut Open) -> bool {
     let (node, session) = (Arc::clone(&life.node), life.session.clone());
-    tracing::debug!(target: "realtime::session", "connected");
+    tracing::debug!(target: crate::log_targets::SESSION, "connected");
     node.stats().opened.add(1);
     life.membership = Some(node.hub.join(session.clone(), life.shard));
     if node.is_draining() {
@@ -168,7 +164,7 @@ async fn end<P>(
     life.ended = true;
     node.stats().closed.add(1);
     tracing::debug!(
-        target: "realtime::session",
+        target: crate::log_targets::SESSION,
         initiator = %info.initiator, code = ?info.code, "disconnected",
     );
     if !info.expected {
@@ -190,7 +186,7 @@ async fn cut_off<P>(life: &mut Life<P>) {
     let out = life.node.registry.unregister(&life.session);
     if timeout(CUT_OFF, out).await.is_err() {
         tracing::warn!(
-            target: "realtime::presence",
+            target: crate::log_targets::PRESENCE,
             session = %life.session.id(), "presence did not answer; the lease will end",
         );
     }

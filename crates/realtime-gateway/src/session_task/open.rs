@@ -382,7 +382,10 @@ impl Open {
         let (clock, written) = (&self.node.env.clock, progress.written);
         let now = clock.now();
         let same = self.stall.filter(|stall| stall.written == written);
-        let stall = same.unwrap_or(Stall { since: now, written });
+        let stall = same.unwrap_or(Stall {
+            since: now,
+            written,
+        });
         self.stall = Some(stall);
         let deadline = stall.since + millis(timeout) + millis(clock.tick());
         if deadline <= now {

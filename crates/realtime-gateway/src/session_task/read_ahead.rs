@@ -34,7 +34,9 @@ impl ReadAhead {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.as_deref().map_or(0, |waiting| waiting.messages.len())
+        self.0
+            .as_deref()
+            .map_or(0, |waiting| waiting.messages.len())
     }
 
     /// The memory that they take.

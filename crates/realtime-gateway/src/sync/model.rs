@@ -284,7 +284,10 @@ impl Drop for Acquire<'_> {
             let Some(at) = state.line.iter().position(|waiter| waiter.id == id) else {
                 return;
             };
-            let given = state.line.remove(at).map(|waiter| self.permits - waiter.missing);
+            let given = state
+                .line
+                .remove(at)
+                .map(|waiter| self.permits - waiter.missing);
             state.give(given.unwrap_or(0))
         };
         woken.into_iter().for_each(Waker::wake);

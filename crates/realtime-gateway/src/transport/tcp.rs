@@ -28,7 +28,10 @@ fn bytes(slices: &[IoSlice<'_>]) -> usize {
 
 pub(super) fn split(stream: TcpStream) -> (SocketReader, SocketWriter) {
     let (read, write) = stream.into_split();
-    (SocketReader::Tcp(TcpReader(read)), SocketWriter::Tcp(TcpWriter(write)))
+    (
+        SocketReader::Tcp(TcpReader(read)),
+        SocketWriter::Tcp(TcpWriter(write)),
+    )
 }
 
 #[derive(Debug)]
@@ -64,7 +67,10 @@ impl TcpWriter {
             };
             match written {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(without_budget(cx, |cx| self.0.as_ref().poll_write_ready(cx)))?;
+                    ready!(without_budget(cx, |cx| self
+                        .0
+                        .as_ref()
+                        .poll_write_ready(cx)))?;
                 }
                 written => return Poll::Ready(written),
             }

@@ -14,7 +14,7 @@ mod context;
 
 use std::{convert::Infallible, ops::Deref};
 
-use realtime_core::{DisconnectInfo, Identity, Text, extract::FromMessage};
+use realtime_core::{DisconnectInfo, Identity, Text, extract::FromContext};
 
 use crate::{ErrorContext, Session};
 
@@ -48,10 +48,10 @@ impl<T: Clone> FromRef<T> for T {
     }
 }
 
-impl<Cx: HasState, T: FromRef<Cx::State>> FromMessage<Cx> for State<T> {
+impl<Cx: HasState, T: FromRef<Cx::State>> FromContext<Cx> for State<T> {
     type Rejection = Infallible;
 
-    fn from_message(cx: &Cx) -> Result<Self, Infallible> {
+    fn from_context(cx: &Cx) -> Result<Self, Infallible> {
         Ok(Self(T::from_ref(cx.state())))
     }
 }
@@ -93,12 +93,13 @@ impl<T> Deref for Extension<T> {
 )]
 pub struct MissingExtension(&'static str);
 
-impl<Cx: HasSession, T: Clone + Send + Sync + 'static> FromMessage<Cx> for Extension<T> {
+impl<Cx: HasSession, T: Clone + Send + Sync + 'static> FromContext<Cx> for Extension<T> {
     type Rejection = MissingExtension;
 
-    fn from_message(cx: &Cx) -> Result<Self, MissingExtension> {
+    fn from_context(cx: &Cx) -> Result<Self, MissingExtension> {
         let kept = cx.session().and_then(|session| session.extensions().get());
-        kept.map(Self).ok_or(MissingExtension(std::any::type_name::<T>()))
+        kept.map(Self)
+            .ok_or(MissingExtension(std::any::type_name::<T>()))
     }
 }
 
@@ -117,10 +118,10 @@ impl Deref for RouteTail {
     }
 }
 
-impl<S> FromMessage<MessageContext<S>> for RouteTail {
+impl<S> FromContext<MessageContext<S>> for RouteTail {
     type Rejection = Infallible;
 
-    fn from_message(cx: &MessageContext<S>) -> Result<Self, Infallible> {
+    fn from_context(cx: &MessageContext<S>) -> Result<Self, Infallible> {
         Ok(Self(cx.tail.clone()))
     }
 }
@@ -136,20 +137,20 @@ impl Missing {
     }
 }
 
-impl<Cx: HasSession> FromMessage<Cx> for Session {
+impl<Cx: HasSession> FromContext<Cx> for Session {
     type Rejection = Missing;
 
-    fn from_message(cx: &Cx) -> Result<Self, Missing> {
+    fn from_context(cx: &Cx) -> Result<Self, Missing> {
         cx.session().cloned().ok_or(Missing("session"))
     }
 }
 
 macro_rules! identity_from {
     ($($context:ident),*) => {$(
-        impl<S> FromMessage<$context<S>> for Identity {
+        impl<S> FromContext<$context<S>> for Identity {
             type Rejection = Missing;
 
-            fn from_message(cx: &$context<S>) -> Result<Self, Missing> {
+            fn from_context(cx: &$context<S>) -> Result<Self, Missing> {
                 cx.session().map(|s| s.identity().clone()).ok_or(Missing("session"))
             }
         }
@@ -162,18 +163,18 @@ identity_from!(
     ErrorHookContext
 );
 
-impl<S> FromMessage<DisconnectContext<S>> for DisconnectInfo {
+impl<S> FromContext<DisconnectContext<S>> for DisconnectInfo {
     type Rejection = Infallible;
 
-    fn from_message(cx: &DisconnectContext<S>) -> Result<Self, Infallible> {
+    fn from_context(cx: &DisconnectContext<S>) -> Result<Self, Infallible> {
         Ok(cx.info.clone())
     }
 }
 
-impl<S> FromMessage<ErrorHookContext<S>> for ErrorContext {
+impl<S> FromContext<ErrorHookContext<S>> for ErrorContext {
     type Rejection = Infallible;
 
-    fn from_message(cx: &ErrorHookContext<S>) -> Result<Self, Infallible> {
+    fn from_context(cx: &ErrorHookContext<S>) -> Result<Self, Infallible> {
         Ok(cx.error.clone())
     }
 }

@@ -33,25 +33,25 @@ use crate::Inbound;
 ///
 /// let layer = from_fn(admins_only);
 /// ```
-pub const fn from_fn<F>(f: F) -> FromFn<F> {
-    FromFn(f)
+pub const fn from_fn<F>(f: F) -> FromFnLayer<F> {
+    FromFnLayer(f)
 }
 
 /// The layer that [`from_fn`] makes.
 #[derive(Clone, Copy)]
-pub struct FromFn<F>(F);
+pub struct FromFnLayer<F>(F);
 
-impl<F> fmt::Debug for FromFn<F> {
+impl<F> fmt::Debug for FromFnLayer<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FromFn").finish_non_exhaustive()
+        f.debug_struct("FromFnLayer").finish_non_exhaustive()
     }
 }
 
-impl<F: Clone, S> Layer<S> for FromFn<F> {
-    type Service = FromFnService<F, S>;
+impl<F: Clone, S> Layer<S> for FromFnLayer<F> {
+    type Service = FromFn<F, S>;
 
-    fn layer(&self, inner: S) -> FromFnService<F, S> {
-        FromFnService {
+    fn layer(&self, inner: S) -> FromFn<F, S> {
+        FromFn {
             f: self.0.clone(),
             inner: Shared(Arc::new(Mutex::new(inner))),
         }
@@ -59,7 +59,7 @@ impl<F: Clone, S> Layer<S> for FromFn<F> {
 }
 
 /// The service of [`from_fn`].
-pub struct FromFnService<F, S> {
+pub struct FromFn<F, S> {
     f: F,
     inner: Shared<S>,
 }
@@ -74,9 +74,9 @@ impl<S> Shared<S> {
     }
 }
 
-impl<F, S> fmt::Debug for FromFnService<F, S> {
+impl<F, S> fmt::Debug for FromFn<F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FromFnService").finish_non_exhaustive()
+        f.debug_struct("FromFn").finish_non_exhaustive()
     }
 }
 
@@ -99,7 +99,7 @@ impl fmt::Debug for Next {
     }
 }
 
-impl<F, Fut, E, S> Service<Inbound> for FromFnService<F, S>
+impl<F, Fut, E, S> Service<Inbound> for FromFn<F, S>
 where
     F: Fn(Inbound, Next) -> Fut,
     Fut: Future<Output = Result<Reply, E>> + Send + 'static,

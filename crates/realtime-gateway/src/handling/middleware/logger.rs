@@ -17,9 +17,9 @@ use crate::{
 /// target `realtime::message`, with the fields `session`, `route` and `elapsed`. Data and
 /// metadata are never logged.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Logger(());
+pub struct LoggerLayer(());
 
-impl Logger {
+impl LoggerLayer {
     /// The layer.
     #[must_use]
     pub const fn new() -> Self {
@@ -27,21 +27,21 @@ impl Logger {
     }
 }
 
-impl<S> Layer<S> for Logger {
-    type Service = LoggerService<S>;
+impl<S> Layer<S> for LoggerLayer {
+    type Service = Logger<S>;
 
-    fn layer(&self, inner: S) -> LoggerService<S> {
-        LoggerService { inner }
+    fn layer(&self, inner: S) -> Logger<S> {
+        Logger { inner }
     }
 }
 
-/// The service of [`Logger`].
+/// The service of [`LoggerLayer`].
 #[derive(Debug, Clone)]
-pub struct LoggerService<S> {
+pub struct Logger<S> {
     inner: S,
 }
 
-impl<S> Service<Inbound> for LoggerService<S>
+impl<S> Service<Inbound> for Logger<S>
 where
     S: Service<Inbound, Response = Reply, Error: Into<BoxError>>,
     S::Future: Send + 'static,
@@ -63,10 +63,10 @@ where
             let (elapsed, route) = (start.elapsed(), Escaped(&route));
             match &result {
                 Ok(_) => tracing::debug!(
-                    target: "realtime::message", %session, %route, ?elapsed, "handled",
+                    target: crate::log_targets::MESSAGE, %session, %route, ?elapsed, "handled",
                 ),
                 Err(error) => tracing::warn!(
-                    target: "realtime::message",
+                    target: crate::log_targets::MESSAGE,
                     %session, %route, ?elapsed, error = %Chain(&**error), "failed",
                 ),
             }

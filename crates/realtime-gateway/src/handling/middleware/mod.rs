@@ -5,9 +5,9 @@
 //! ready stops the reading of its session.
 //!
 //! ```text
-//!             .layer(Recovery)          first registered is outermost
+//!             .layer(RecoveryLayer)     first registered is outermost
 //!   message ─►┌──────────────────────┐
-//!             │ .layer(Timeout)      │
+//!             │ .layer(TimeoutLayer) │
 //!             │ ┌──────────────────┐ │
 //!             │ │ router ─► handler│ │
 //!             │ └──────────────────┘ │
@@ -20,8 +20,8 @@ mod recovery;
 mod stack;
 mod timeout;
 
-pub use from_fn::{FromFn, FromFnService, Next, from_fn};
-pub use logger::{Logger, LoggerService};
-pub use recovery::{Recovery, RecoveryService};
+pub use from_fn::{FromFn, FromFnLayer, Next, from_fn};
+pub use logger::{Logger, LoggerLayer};
+pub use recovery::{Recovery, RecoveryLayer};
 pub(crate) use stack::{MessageService, StackFactory, stack_factory};
-pub use timeout::{Timeout, TimeoutService};
+pub use timeout::{Timeout, TimeoutLayer};

@@ -18,9 +18,9 @@ use crate::{Inbound, guarded::handler_panicked};
 /// Without it a panic in a handler ends the session with 1011. It has no effect in a program that
 /// is built with `panic = "abort"`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Recovery(());
+pub struct RecoveryLayer(());
 
-impl Recovery {
+impl RecoveryLayer {
     /// The layer.
     #[must_use]
     pub const fn new() -> Self {
@@ -28,21 +28,21 @@ impl Recovery {
     }
 }
 
-impl<S> Layer<S> for Recovery {
-    type Service = RecoveryService<S>;
+impl<S> Layer<S> for RecoveryLayer {
+    type Service = Recovery<S>;
 
-    fn layer(&self, inner: S) -> RecoveryService<S> {
-        RecoveryService { inner }
+    fn layer(&self, inner: S) -> Recovery<S> {
+        Recovery { inner }
     }
 }
 
-/// The service of [`Recovery`].
+/// The service of [`RecoveryLayer`].
 #[derive(Debug, Clone)]
-pub struct RecoveryService<S> {
+pub struct Recovery<S> {
     inner: S,
 }
 
-impl<S> Service<Inbound> for RecoveryService<S>
+impl<S> Service<Inbound> for Recovery<S>
 where
     S: Service<Inbound, Response = Reply, Error: Into<BoxError>>,
     S::Future: Send + 'static,

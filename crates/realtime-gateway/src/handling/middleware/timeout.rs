@@ -18,35 +18,43 @@ use crate::{HandlerError, HandlerErrorKind, Inbound};
 /// Dropping cuts a handler off at its current `await`. Work that must not be cut in half belongs
 /// in a task of its own.
 #[derive(Debug, Clone, Copy)]
-pub struct Timeout(Duration);
+pub struct TimeoutLayer(Option<Duration>);
 
-impl Timeout {
-    /// The layer. Zero means no limit.
+impl TimeoutLayer {
+    /// The layer. `None` or zero means no limit.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use realtime_gateway::middleware::TimeoutLayer;
+    ///
+    /// let five_seconds = TimeoutLayer::new(Duration::from_secs(5));
+    /// let no_limit = TimeoutLayer::new(None);
+    /// ```
     #[must_use]
-    pub const fn new(limit: Duration) -> Self {
-        Self(limit)
+    pub fn new(limit: impl Into<Option<Duration>>) -> Self {
+        Self(limit.into().filter(|limit| !limit.is_zero()))
     }
 }
 
-impl<S> Layer<S> for Timeout {
-    type Service = TimeoutService<S>;
+impl<S> Layer<S> for TimeoutLayer {
+    type Service = Timeout<S>;
 
-    fn layer(&self, inner: S) -> TimeoutService<S> {
-        TimeoutService {
+    fn layer(&self, inner: S) -> Timeout<S> {
+        Timeout {
             inner,
             limit: self.0,
         }
     }
 }
 
-/// The service of [`Timeout`].
+/// The service of [`TimeoutLayer`].
 #[derive(Debug, Clone)]
-pub struct TimeoutService<S> {
+pub struct Timeout<S> {
     inner: S,
-    limit: Duration,
+    limit: Option<Duration>,
 }
 
-impl<S> Service<Inbound> for TimeoutService<S>
+impl<S> Service<Inbound> for Timeout<S>
 where
     S: Service<Inbound, Response = Reply, Error: Into<BoxError>>,
     S::Future: Send + 'static,
@@ -62,9 +70,9 @@ where
     fn call(&mut self, inbound: Inbound) -> Self::Future {
         let (running, limit) = (self.inner.call(inbound), self.limit);
         Box::pin(async move {
-            if limit.is_zero() {
+            let Some(limit) = limit else {
                 return running.await.map_err(Into::into);
-            }
+            };
             match tokio::time::timeout(limit, running).await {
                 Ok(result) => result.map_err(Into::into),
                 Err(_) => {
@@ -73,5 +81,18 @@ where
                 }
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_and_none_are_no_limit() {
+        let limit = Duration::from_millis(1);
+        assert_eq!(TimeoutLayer::new(limit).0, Some(limit));
+        assert_eq!(TimeoutLayer::new(Duration::ZERO).0, None);
+        assert_eq!(TimeoutLayer::new(None).0, None);
     }
 }

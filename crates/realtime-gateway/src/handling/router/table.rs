@@ -13,9 +13,8 @@ use tower_service::Service;
 
 use super::{Erased, Pattern, Running};
 use crate::{
-    HandlerError, HandlerErrorKind, Inbound, extract::MessageContext,
+    HandlerError, HandlerErrorKind, Inbound, escape::Escaped, extract::MessageContext,
     handling::Host,
-    escape::Escaped,
 };
 
 /// With a quick hash that needs no secret: the application chooses what is in it, and clients only
