@@ -34,6 +34,8 @@ pub struct Builder<S = (), L = NoLayer> {
     config: Config,
     authenticator: AnyAuthenticator,
     broker: AnyBroker,
+    /// It was given by the application.
+    joins: bool,
     presence: AnyPresence,
     router: Router,
     hooks: Hooks,
@@ -49,6 +51,7 @@ impl Builder {
             config: Config::default(),
             authenticator: AnyAuthenticator::new(Anonymous),
             broker: AnyBroker::new(LocalBroker::new()),
+            joins: false,
             presence: AnyPresence::new(MemoryPresence::new()),
             router: Router::new(),
             hooks: Hooks::default(),
@@ -79,6 +82,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// Sets how other nodes are reached. Default: there are none.
     pub fn broker(mut self, broker: impl Broker) -> Self {
         self.broker = AnyBroker::new(broker);
+        self.joins = true;
         self
     }
 
@@ -101,6 +105,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             config: self.config,
             authenticator: self.authenticator,
             broker: self.broker,
+            joins: self.joins,
             presence: self.presence,
             router: self.router,
             hooks: self.hooks,
@@ -117,6 +122,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             config: self.config,
             authenticator: self.authenticator,
             broker: self.broker,
+            joins: self.joins,
             presence: self.presence,
             router: self.router,
             hooks: self.hooks,
@@ -269,6 +275,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             codec: self.codec,
             authenticator: self.authenticator,
             broker: self.broker,
+            joins: self.joins,
             presence: self.presence,
             origin,
             proxies,

@@ -62,7 +62,7 @@ pub use inbound::Inbound;
 pub use peer::PeerAddr;
 pub use router::Router;
 #[cfg(feature = "server")]
-pub use serve::{Serve, serve};
+pub use serve::{Bind, Serve, WithGracefulShutdown, bind, serve, shutdown_signal};
 pub use service::Upgrade;
 pub use session::Session;
 pub use stats::Stats;

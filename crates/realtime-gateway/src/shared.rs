@@ -37,6 +37,9 @@ pub(crate) struct Shared {
     pub(crate) codec: Arc<dyn Codec>,
     pub(crate) authenticator: AnyAuthenticator,
     pub(crate) broker: AnyBroker,
+    /// The application has given it a broker: there may be other nodes.
+    #[cfg_attr(not(feature = "server"), expect(dead_code, reason = "for `serve`"))]
+    pub(crate) joins: bool,
     pub(crate) presence: AnyPresence,
     pub(crate) origin: OriginPolicy,
     pub(crate) proxies: TrustedProxies,
@@ -91,6 +94,7 @@ pub(crate) struct Parts {
     pub(crate) codec: Arc<dyn Codec>,
     pub(crate) authenticator: AnyAuthenticator,
     pub(crate) broker: AnyBroker,
+    pub(crate) joins: bool,
     pub(crate) presence: AnyPresence,
     pub(crate) origin: OriginPolicy,
     pub(crate) proxies: TrustedProxies,
@@ -108,6 +112,7 @@ impl Shared {
             codec,
             authenticator,
             broker,
+            joins,
             presence,
             origin,
             proxies,
@@ -120,6 +125,7 @@ impl Shared {
             codec,
             authenticator,
             broker,
+            joins,
             presence,
             origin,
             proxies,

@@ -66,6 +66,13 @@ impl Gateway {
         tokio::spawn(async move { gateway.shutdown().await });
     }
 
+    /// Waits for a shutdown that somebody else has begun, within their time, and finishes it if they
+    /// don't.
+    #[cfg(feature = "server")]
+    pub(crate) async fn join_shutdown(&self) -> ShutdownReport {
+        self.run_shutdown(None).await
+    }
+
     async fn run_shutdown(&self, limit: Option<Duration>) -> ShutdownReport {
         if let Some(limit) = limit {
             let mine = Instant::now() + limit;
