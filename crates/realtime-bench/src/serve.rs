@@ -8,12 +8,12 @@ use realtime::{
     Backpressure, BoxError, ClientError, Gateway, Identity, IdentityKey, Json, Message, Payload,
     Router, Session,
     auth::{AuthError, Authenticator, Credentials},
-    connect,
+    bind, connect,
     error::{DeliverError, DeliverErrorKind, SendError},
+    shutdown_signal,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::net::TcpListener;
 
 /// The options of `serve`.
 #[derive(Debug, Args)]
@@ -72,15 +72,16 @@ impl From<Policy> for Backpressure {
 
 /// Serves until interrupted.
 pub(crate) async fn serve(options: Options) -> Result<(), BoxError> {
-    let listener = TcpListener::bind(&options.listen).await?;
+    let listener = bind(&options.listen).await?;
     let gateway = describe(&options)?;
-    if options.broker.is_some() || options.presence.is_some() {
+    // With a broker, `serve` does it.
+    if options.broker.is_none() && options.presence.is_some() {
         gateway.start().await?;
     }
     println!("listening on http://{}", listener.local_addr()?);
     let app = axum::Router::new().route_service("/ws", gateway.clone());
     realtime::serve(listener, app, gateway)
-        .until(tokio::signal::ctrl_c())
+        .with_graceful_shutdown(shutdown_signal())
         .await?;
     Ok(())
 }

@@ -73,6 +73,6 @@ pub use handling::{
 pub use health::{Health, Link};
 pub use realtime_core::log_targets;
 #[cfg(feature = "server")]
-pub use serve::{Serve, serve};
+pub use serve::{Bind, Serve, WithGracefulShutdown, bind, serve, shutdown_signal};
 pub use session::{Extensions, Session};
 pub use stats::Stats;

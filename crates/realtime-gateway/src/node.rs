@@ -48,6 +48,9 @@ pub(crate) struct Node {
     pub(crate) env: Arc<Env>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) broker: AnyBroker,
+    /// The application has given it a broker: there may be other nodes.
+    #[cfg_attr(not(feature = "server"), expect(dead_code, reason = "for `serve`"))]
+    pub(crate) joins: bool,
     pub(crate) broker_link: Watched,
     /// What the broker was joined with, while the gateway is started.
     pub(crate) joined: Kept<Joined>,
@@ -91,6 +94,7 @@ pub(crate) struct Parts {
     pub(crate) info: NodeInfo,
     pub(crate) codec: Arc<dyn Codec>,
     pub(crate) broker: AnyBroker,
+    pub(crate) joins: bool,
     pub(crate) presence: AnyPresence,
     pub(crate) traceparent: Option<Traceparent>,
     pub(crate) hooks: Hooks,
@@ -105,6 +109,7 @@ impl Node {
             info,
             codec,
             broker,
+            joins,
             presence,
             traceparent,
             hooks,
@@ -126,6 +131,7 @@ impl Node {
             env,
             hub,
             broker: bounded_broker(broker),
+            joins,
             broker_link: Watched::new(),
             joined: Kept::default(),
             registry: Registry::new(bounded_presence(presence), config.presence_ttl),

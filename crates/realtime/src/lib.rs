@@ -19,8 +19,10 @@
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let gateway = realtime::builder().router(Router::new().route("chat", chat)).build()?;
 //! let app = axum::Router::new().route_service("/ws", gateway.clone());
-//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//! realtime::serve(listener, app, gateway).until(tokio::signal::ctrl_c()).await?;
+//! let listener = realtime::bind("127.0.0.1:8080").await?;
+//! realtime::serve(listener, app, gateway)
+//!     .with_graceful_shutdown(realtime::shutdown_signal())
+//!     .await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -45,7 +47,7 @@
 //! - `codec-json` (default): [`Json`], [`codec::JsonCodec`] and [`builder()`].
 //! - `axum` (default): [`Upgrade`] as an axum extractor, and the peer's address from
 //!   `ConnectInfo`.
-//! - `server` (default): [`serve`].
+//! - `server` (default): [`bind`], [`serve`] and [`shutdown_signal`].
 //! - `broker-amqp`: nodes joined over RabbitMQ, [`broker::amqp`].
 //! - `presence-redis`: who is online, in Redis, [`presence::redis`].
 //! - `rustls`: TLS for both of these.
@@ -63,7 +65,7 @@ pub use realtime_core::{
 };
 pub use realtime_gateway::{Backpressure, Builder, Config, Gateway, Router, Session};
 #[cfg(feature = "server")]
-pub use realtime_gateway::{Serve, serve};
+pub use realtime_gateway::{Bind, Serve, WithGracefulShutdown, bind, serve, shutdown_signal};
 
 pub use extract::State;
 pub use service::Upgrade;

@@ -63,13 +63,10 @@ async fn two_nodes() -> (Server, Server) {
             .build()
             .unwrap()
     };
-    let (a, b) = (
-        Server::start(node("a")).await,
-        Server::start(node("b")).await,
-    );
-    a.gateway.start().await.unwrap();
-    b.gateway.start().await.unwrap();
-    (a, b)
+    let (a, b) = (node("a"), node("b"));
+    a.start().await.unwrap();
+    b.start().await.unwrap();
+    (Server::start(a).await, Server::start(b).await)
 }
 
 #[tokio::test]

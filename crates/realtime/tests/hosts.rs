@@ -124,7 +124,7 @@ async fn under_tls() {
     let app = App::new().route_service("/ws", gateway.clone());
     let server = realtime::serve(listener, app, gateway).secure(move |tcp| acceptor.accept(tcp));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let host = tokio::spawn(server.until(stopped));
+    let host = tokio::spawn(server.with_graceful_shutdown(stopped).into_future());
 
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();

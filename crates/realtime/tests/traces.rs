@@ -52,12 +52,10 @@ async fn a_trace_goes_on_at_the_other_node() {
         .broker(broker.clone())
         .traceparent(|| Some(TRACE.to_owned()));
     let receiver = realtime::builder().broker(broker.clone());
-    let (a, b) = (
-        Server::start(sender.build().unwrap()).await,
-        Server::start(receiver.build().unwrap()).await,
-    );
-    a.gateway.start().await.unwrap();
-    b.gateway.start().await.unwrap();
+    let (a, b) = (sender.build().unwrap(), receiver.build().unwrap());
+    a.start().await.unwrap();
+    b.start().await.unwrap();
+    let (a, b) = (Server::start(a).await, Server::start(b).await);
     b.gateway.broadcast("untraced", ()).await.unwrap();
     a.gateway.broadcast("traced", ()).await.unwrap();
     let source = format!("source={}", a.gateway.node_id());

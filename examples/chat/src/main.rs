@@ -11,15 +11,9 @@ use std::{env, error::Error};
 
 use people::Visitors;
 use realtime::{
-    connect,
+    bind, connect,
     middleware::{LoggerLayer, RecoveryLayer},
-};
-use tokio::{
-    net::TcpListener,
-    signal::{
-        ctrl_c,
-        unix::{SignalKind, signal},
-    },
+    serve, shutdown_signal,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -41,19 +35,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .on_connect(room::welcome)
         .on_disconnect(room::farewell)
         .build()?;
-    gateway.start().await?;
 
     let app = page::router().route_service("/ws", gateway.clone());
-    let listener = TcpListener::bind(listen_address()).await?;
+    let listener = bind(listen_address()).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let stop = async {
-        tokio::select! {
-            _ = ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    realtime::serve(listener, app, gateway).until(stop).await?;
+    serve(listener, app, gateway)
+        .with_graceful_shutdown(shutdown_signal())
+        .await?;
     Ok(())
 }
 

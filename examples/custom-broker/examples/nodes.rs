@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use custom_broker::PubSub;
-use realtime::{Gateway, Json, Router, error::DeliverError};
+use realtime::{Gateway, Json, Router, bind, error::DeliverError, serve, shutdown_signal};
 
 async fn chat(gateway: Gateway, Json(said): Json<String>) -> Result<(), DeliverError> {
     gateway.broadcast("chat", Json(&said)).await?;
@@ -21,15 +21,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .router(Router::new().route("chat", chat))
         .broker(broker)
         .build()?;
-    // Joins the other nodes.
-    gateway.start().await?;
     let app = axum::Router::new().route_service("/ws", gateway.clone());
     let address = std::env::args().nth(1);
     let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let listener = tokio::net::TcpListener::bind(address).await?;
+    let listener = bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    realtime::serve(listener, app, gateway)
-        .until(tokio::signal::ctrl_c())
+    // It starts the gateway, which joins the other nodes.
+    serve(listener, app, gateway)
+        .with_graceful_shutdown(shutdown_signal())
         .await?;
     Ok(())
 }

@@ -1,27 +1,31 @@
 //! The gateway under a plain hyper-util server, without axum: it is a tower service.
 //!
-//! A host of one's own sets a timeout for slow requests and the peer's address itself, which
-//! `realtime::serve` does for those who have none.
+//! A host of one's own sets a timeout for slow requests and the peer's address itself, and goes on
+//! to accept while the gateway drains, which `realtime::serve` does for those who have none.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, pin::pin, time::Duration};
 
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use realtime::{Json, Router, service::PeerAddr};
+use realtime::{Json, Router, bind, service::PeerAddr, shutdown_signal};
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tower_service::Service;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let router = Router::new().route("echo", async |Json(data): Json<Value>| Json(data));
     let gateway = realtime::builder().router(router).build()?;
-    let listener = TcpListener::bind(listen_address()).await?;
+    let listener = bind(listen_address()).await?;
     println!("listening on http://{}", listener.local_addr()?);
+    // While it drains, upgrades are answered with 503, and a balancer goes elsewhere.
+    let mut shutdown = pin!(async {
+        shutdown_signal().await;
+        gateway.shutdown().await
+    });
     loop {
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => accepted?,
-            _ = tokio::signal::ctrl_c() => break,
+            _ = &mut shutdown => break,
         };
         let gateway = gateway.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -39,7 +43,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
         });
     }
-    gateway.shutdown().await;
     Ok(())
 }
 

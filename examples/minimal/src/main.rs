@@ -10,9 +10,8 @@
 
 use std::error::Error;
 
-use realtime::{Gateway, Json, Router, error::DeliverError};
+use realtime::{Gateway, Json, Router, bind, error::DeliverError, serve, shutdown_signal};
 use serde_json::Value;
-use tokio::net::TcpListener;
 
 async fn chat(gateway: Gateway, Json(said): Json<Value>) -> Result<(), DeliverError> {
     gateway.broadcast("chat", Json(&said)).await?;
@@ -25,10 +24,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .router(Router::new().route("chat", chat))
         .build()?;
     let app = axum::Router::new().route_service("/ws", gateway.clone());
-    let listener = TcpListener::bind(listen_address()).await?;
+    let listener = bind(listen_address()).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    realtime::serve(listener, app, gateway)
-        .until(tokio::signal::ctrl_c())
+    serve(listener, app, gateway)
+        .with_graceful_shutdown(shutdown_signal())
         .await?;
     Ok(())
 }

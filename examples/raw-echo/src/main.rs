@@ -10,8 +10,9 @@ use std::{error::Error, sync::Arc};
 
 use arguments::{Arguments, Tls};
 use codec::RawCodec;
-use realtime::{Gateway, Message, Router, Session, error::SendError};
-use tokio::net::TcpListener;
+use realtime::{
+    Gateway, Message, Router, Session, bind, error::SendError, serve, shutdown_signal,
+};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -39,14 +40,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     let app = axum::Router::new().fallback_service(gateway.clone());
     let acceptor = tls.map(acceptor).transpose()?;
-    let listener = TcpListener::bind(listen).await?;
+    let listener = bind(listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    let server = realtime::serve(listener, app, gateway);
+    let server = serve(listener, app, gateway);
     let server = match acceptor {
         Some(acceptor) => server.secure(move |tcp| acceptor.accept(tcp)),
         None => server,
     };
-    server.until(tokio::signal::ctrl_c()).await?;
+    server.with_graceful_shutdown(shutdown_signal()).await?;
     Ok(())
 }
 

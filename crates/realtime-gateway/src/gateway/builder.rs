@@ -35,6 +35,8 @@ pub struct Builder<S = (), L = NoLayer> {
     config: Config,
     authenticator: AnyAuthenticator,
     broker: AnyBroker,
+    /// It was given by the application.
+    joins: bool,
     presence: AnyPresence,
     router: Router,
     hooks: Hooks,
@@ -50,6 +52,7 @@ impl Builder {
             config: Config::default(),
             authenticator: AnyAuthenticator::new(Anonymous),
             broker: AnyBroker::new(LocalBroker::new()),
+            joins: false,
             presence: AnyPresence::new(MemoryPresence::new()),
             router: Router::new(),
             hooks: Hooks::default(),
@@ -80,6 +83,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// Sets how other nodes are reached. Default: there are none.
     pub fn broker(mut self, broker: impl Broker) -> Self {
         self.broker = AnyBroker::new(broker);
+        self.joins = true;
         self
     }
 
@@ -102,6 +106,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             config: self.config,
             authenticator: self.authenticator,
             broker: self.broker,
+            joins: self.joins,
             presence: self.presence,
             router: self.router,
             hooks: self.hooks,
@@ -118,6 +123,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             config: self.config,
             authenticator: self.authenticator,
             broker: self.broker,
+            joins: self.joins,
             presence: self.presence,
             router: self.router,
             hooks: self.hooks,
@@ -271,6 +277,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             config,
             codec: self.codec,
             broker: self.broker,
+            joins: self.joins,
             presence: self.presence,
             traceparent: self.traceparent,
             hooks: self.hooks,

@@ -108,6 +108,13 @@ impl Gateway {
         self.drive_shutdown();
     }
 
+    /// Waits for a shutdown that somebody else has begun, within their time, and finishes it if they
+    /// don't.
+    #[cfg(feature = "server")]
+    pub(crate) async fn join_shutdown(&self) -> ShutdownReport {
+        self.run_shutdown(None).await
+    }
+
     async fn run_shutdown(&self, limit: Option<Duration>) -> ShutdownReport {
         self.set_deadline(limit);
         let mut reports = self.0.shutdown.report.subscribe();
@@ -116,9 +123,8 @@ impl Gateway {
             if let Some(report) = report {
                 return report;
             }
-            self.drive_shutdown();
-            if reports.changed().await.is_err() {
-                // Not reached: this holds the sender.
+            // Without a runtime there is nothing to drain; and this holds the sender.
+            if !self.drive_shutdown() || reports.changed().await.is_err() {
                 return ShutdownReport::default();
             }
         }
@@ -137,14 +143,15 @@ impl Gateway {
         });
     }
 
-    /// Sees to it that a task ends the gateway.
-    fn drive_shutdown(&self) {
+    /// Sees to it that a task ends the gateway. Returns whether there is one: without a runtime
+    /// neither a session nor a background task has ever run.
+    fn drive_shutdown(&self) -> bool {
         let Some(runtime) = self.background().runtime() else {
-            // No session and no background task has ever run.
-            return;
+            self.node().drain.cancel();
+            return false;
         };
         if self.0.shutdown.runs.swap(true, SeqCst) {
-            return;
+            return true;
         }
         let running = Running(self.clone());
         runtime.spawn(async move {
@@ -152,6 +159,7 @@ impl Gateway {
             let report = gateway.drain_all().await;
             gateway.0.shutdown.report.send_replace(Some(report));
         });
+        true
     }
 
     /// Waits for the deadline, which another call may set or bring forward meanwhile.

@@ -84,7 +84,11 @@ async fn dropped_anywhere_a_call_gives_its_place_back() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let served = tokio::spawn(realtime::serve(listener, app, gateway.clone()).until(stopped));
+    let served = tokio::spawn(
+        realtime::serve(listener, app, gateway.clone())
+            .with_graceful_shutdown(stopped)
+            .into_future(),
+    );
 
     let mut refused = 500;
     while refused == 500 {

@@ -60,9 +60,9 @@ async fn dropped_anywhere_a_targeted_message_reaches_each_at_most_once() {
         .presence(presence.clone())
         .build()
         .unwrap();
+    here.start().await.unwrap();
+    there.start().await.unwrap();
     let (here, there) = (Server::start(here).await, Server::start(there).await);
-    here.gateway.start().await.unwrap();
-    there.gateway.start().await.unwrap();
     let (mut near, mut far) = (connect(&here).await, connect(&there).await);
     until("both are online", async || {
         presence.sessions(&ann()).await.unwrap().len() == 2

@@ -133,14 +133,11 @@ async fn rounds(client: &mut Client) -> Vec<usize> {
 async fn dropped_anywhere_a_broadcast_has_reached_this_node_and_the_next_reaches_all() {
     let before = tasks();
     let bus = LocalBroker::new();
-    let here = realtime::builder()
-        .broker(SlowBroker(bus.clone()))
-        .build()
-        .unwrap();
+    let here = realtime::builder().broker(SlowBroker(bus.clone())).build().unwrap();
     let there = realtime::builder().broker(bus.clone()).build().unwrap();
+    here.start().await.unwrap();
+    there.start().await.unwrap();
     let (here, there) = (Server::start(here).await, Server::start(there).await);
-    here.gateway.start().await.unwrap();
-    there.gateway.start().await.unwrap();
     let mut clients = Vec::new();
     for _ in 0..MANY {
         clients.push(here.connect().await);

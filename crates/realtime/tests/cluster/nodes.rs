@@ -78,9 +78,10 @@ impl Node {
         let addr = listener.local_addr().unwrap();
         let app = axum::Router::new().route_service("/ws", gateway.clone());
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = realtime::serve(listener, app, gateway.clone()).until(stopped);
-        let served = tokio::spawn(served);
         gateway.start().await.unwrap();
+        let served =
+            realtime::serve(listener, app, gateway.clone()).with_graceful_shutdown(stopped);
+        let served = tokio::spawn(served.into_future());
         Self {
             gateway,
             addr,

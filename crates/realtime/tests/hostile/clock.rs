@@ -264,7 +264,7 @@ async fn served(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let server = realtime::serve(listener, gateway.clone(), gateway.clone());
-    tokio::spawn(with(server).until(std::future::pending::<()>()));
+    tokio::spawn(with(server).into_future());
     TcpStream::connect(addr).await.unwrap()
 }
 

@@ -84,7 +84,7 @@ impl Server {
         let task = match host {
             Host::Ours => {
                 let server = realtime::serve(listener, app, gateway.clone());
-                tokio::spawn(server.until(stopped))
+                tokio::spawn(server.with_graceful_shutdown(stopped).into_future())
             }
             Host::Axum => {
                 let gateway = gateway.clone();

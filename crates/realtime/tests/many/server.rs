@@ -41,7 +41,11 @@ pub(crate) async fn run() {
     println!("{}", listener.local_addr().unwrap());
     let app = axum::Router::new().route_service("/ws", gateway.clone());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let served = tokio::spawn(realtime::serve(listener, app, gateway.clone()).until(stopped));
+    let served = tokio::spawn(
+        realtime::serve(listener, app, gateway.clone())
+            .with_graceful_shutdown(stopped)
+            .into_future(),
+    );
     let runtime = Handle::current();
     let asked = tokio::task::spawn_blocking(move || {
         // Ends with the parent, which holds the other end.

@@ -70,7 +70,9 @@ pub async fn run(urls: &[&str; NODES + 1]) {
         let app = axum::Router::new().route_service("/ws", gateway.clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let server = realtime::serve(listener, app, gateway.clone());
-        serving.push(tokio::spawn(server.until(stopped)));
+        serving.push(tokio::spawn(
+            server.with_graceful_shutdown(stopped).into_future(),
+        ));
         serving.push(tokio::spawn(send(
             node,
             gateway.clone(),

@@ -27,12 +27,36 @@ impl Server {
         let addr = listener.local_addr().unwrap();
         let app = axum::Router::new().route_service("/ws", gateway.clone());
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(realtime::serve(listener, app, gateway.clone()).until(stopped));
+        let task = tokio::spawn(
+            realtime::serve(listener, app, gateway.clone())
+                .with_graceful_shutdown(stopped)
+                .into_future(),
+        );
         Self {
             gateway,
             addr,
             stop: Some(stop),
             task,
+        }
+    }
+
+    /// Under `axum::serve`, which doesn't start the gateway.
+    pub async fn not_starting(gateway: Gateway) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let app = axum::Router::new().route_service("/ws", gateway.clone());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let drained = gateway.clone();
+        let stopped = async move {
+            let _dropped = stopped.await;
+            drained.shutdown().await;
+        };
+        let server = axum::serve(listener, app).with_graceful_shutdown(stopped);
+        Self {
+            gateway,
+            addr,
+            stop: Some(stop),
+            task: tokio::spawn(server.into_future()),
         }
     }
 

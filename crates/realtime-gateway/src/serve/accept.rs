@@ -1,0 +1,168 @@
+//! Accepting: from the listener to a task for each connection.
+
+use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use realtime_core::BoxError;
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_service::Service;
+
+use super::{Secure, connection::connection, trouble::Trouble};
+use crate::Gateway;
+
+/// How many plain HTTP connections there may be at once. Sessions are counted by the gateway.
+const CONNECTIONS: usize = 16 * 1024;
+/// How many connections are accepted until other tasks have a turn.
+const TURN: usize = 64;
+/// How long to wait where the system is short of something, such as descriptors.
+const SHORTAGE: Duration = Duration::from_millis(50);
+
+/// What accepts.
+pub(super) struct Acceptor<A> {
+    listener: TcpListener,
+    app: A,
+    secure: Option<Secure>,
+    /// Has the counters.
+    gateway: Gateway,
+    places: Arc<Semaphore>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    trouble: Trouble,
+}
+
+impl<A, B> Acceptor<A>
+where
+    A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
+    A: Clone + Send + 'static,
+    A::Future: Send + 'static,
+    B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
+    B::Data: Send,
+{
+    pub(super) fn new(
+        listener: TcpListener,
+        app: A,
+        secure: Option<Secure>,
+        gateway: Gateway,
+    ) -> Self {
+        Self {
+            listener,
+            app,
+            secure,
+            gateway,
+            places: Arc::new(Semaphore::new(CONNECTIONS)),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            trouble: Trouble::default(),
+        }
+    }
+
+    /// Accepts until the listener fails for good, and returns why.
+    pub(super) async fn run(&mut self) -> io::Error {
+        loop {
+            // As long as connections wait, `accept` returns at once.
+            for _ in 0..TURN {
+                // While there is no place, new connections wait in the listener's backlog.
+                let accepted = async {
+                    let place = Arc::clone(&self.places).acquire_owned().await;
+                    (place.ok(), self.listener.accept().await)
+                };
+                let (place, accepted) = tokio::select! {
+                    biased;
+                    accepted = accepted => accepted,
+                    () = self.trouble.over() => continue,
+                };
+                match accepted {
+                    Ok((tcp, peer)) => {
+                        let connection = connection(
+                            self.secure.clone(),
+                            tcp,
+                            peer,
+                            self.app.clone(),
+                            self.stop.clone(),
+                        );
+                        self.spawn(connection, place);
+                    }
+                    Err(error) => match kind(&error) {
+                        Kind::Connection => self.failed(&error),
+                        Kind::Shortage => {
+                            self.trouble.failed(&error);
+                            // Let some be closed first.
+                            tokio::time::sleep(SHORTAGE).await;
+                        }
+                        Kind::Listener => return error,
+                    },
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Closes the listener, and lets requests that are under way finish. Returns what remains to
+    /// be waited for.
+    pub(super) fn stop(self) -> TaskTracker {
+        drop(self.listener);
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks
+    }
+
+    /// A task of its own, so that nothing that happens to a connection reaches the others.
+    fn spawn(
+        &self,
+        connection: impl Future<Output = io::Result<()>> + Send + 'static,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
+        let gateway = self.gateway.clone();
+        self.tasks.spawn(async move {
+            match AssertUnwindSafe(connection).catch_unwind().await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => failed(&gateway, &error),
+                Err(_panic) => {
+                    gateway.node().stats().connections_failed.add(1);
+                    tracing::warn!(
+                        target: crate::log_targets::SERVE,
+                        "the app or the TLS acceptor panicked, which ended its connection",
+                    );
+                }
+            }
+            drop(place);
+        });
+    }
+
+    fn failed(&self, error: &io::Error) {
+        failed(&self.gateway, error);
+    }
+}
+
+fn failed(gateway: &Gateway, error: &io::Error) {
+    gateway.node().stats().connections_failed.add(1);
+    tracing::debug!(target: crate::log_targets::SERVE, %error, "a connection failed");
+}
+
+/// What an error of `accept` is about.
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    /// The connection that was about to be accepted: the next one may be all right.
+    Connection,
+    /// The listener itself.
+    Listener,
+    /// Something of which the system or the process has no more for now.
+    Shortage,
+}
+
+fn kind(error: &io::Error) -> Kind {
+    use io::ErrorKind as E;
+    match error.kind() {
+        E::ConnectionAborted | E::ConnectionRefused | E::ConnectionReset | E::Interrupted => {
+            Kind::Connection
+        }
+        E::InvalidInput | E::NotFound => Kind::Listener,
+        _ => Kind::Shortage,
+    }
+}

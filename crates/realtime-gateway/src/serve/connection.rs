@@ -1,0 +1,116 @@
+//! One connection: TLS or whatever else is put before HTTP, then requests until an upgrade or an end.
+
+use std::{io, net::SocketAddr, pin::pin, time::Duration};
+
+use http::{Request, Response};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use realtime_core::BoxError;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use super::{DRAIN, Secure};
+use crate::{
+    PeerAddr,
+    transport::{Stream, WriteTimeout},
+};
+
+/// How long a client may take for the head of a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take nothing of a response.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much of a request's head is buffered.
+const HEADER_BYTES: usize = 64 * 1024;
+/// How many headers a request may have.
+const HEADERS: usize = 100;
+
+/// Serves a connection until its end. When `stop` is cancelled, the request that is under way is
+/// answered first.
+pub(super) async fn connection<A, B>(
+    secure: Option<Secure>,
+    tcp: TcpStream,
+    peer: SocketAddr,
+    app: A,
+    stop: CancellationToken,
+) -> io::Result<()>
+where
+    A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
+    A: Clone + Send + 'static,
+    A::Future: Send + 'static,
+    B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
+    B::Data: Send,
+{
+    tcp.set_nodelay(true)?;
+    let app = WithPeer { app, peer };
+    match secure {
+        None => http(tcp, app, stop).await,
+        Some(secure) => {
+            let secured = tokio::time::timeout(HEADER_TIMEOUT, secure(tcp));
+            let secured = tokio::select! {
+                secured = secured => secured,
+                // Nothing has been asked yet.
+                () = stop.cancelled() => return Ok(()),
+            };
+            let stream = secured.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            http(stream, app, stop).await
+        }
+    }
+}
+
+async fn http<A, B>(stream: impl Stream, app: A, stop: CancellationToken) -> io::Result<()>
+where
+    A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
+    A: Clone + Send + 'static,
+    A::Future: Send + 'static,
+    B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
+    B::Data: Send,
+{
+    let service = TowerToHyperService::new(app);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES)
+        .max_headers(HEADERS)
+        .half_close(false)
+        .serve_connection(
+            TokioIo::new(WriteTimeout::new(stream, WRITE_TIMEOUT)),
+            service,
+        )
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    tokio::select! {
+        served = connection.as_mut() => return served.map_err(io::Error::other),
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let ended = tokio::time::timeout(DRAIN, connection).await;
+    ended.map_err(io::Error::from)?.map_err(io::Error::other)
+}
+
+/// Adds the peer's address to each request.
+#[derive(Clone)]
+struct WithPeer<A> {
+    app: A,
+    peer: SocketAddr,
+}
+
+impl<A: Service<Request<Incoming>>> Service<Request<Incoming>> for WithPeer<A> {
+    type Response = A::Response;
+    type Error = A::Error;
+    type Future = A::Future;
+
+    fn poll_ready(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), A::Error>> {
+        self.app.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Incoming>) -> A::Future {
+        request.extensions_mut().insert(PeerAddr(self.peer));
+        self.app.call(request)
+    }
+}

@@ -1,0 +1,232 @@
+//! A server for those who have none yet: the paved path.
+
+mod accept;
+mod bind;
+mod connection;
+mod drain;
+mod signal;
+mod trouble;
+
+use std::{fmt, future::pending, io, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use realtime_core::BoxError;
+use tokio::net::{TcpListener, TcpStream};
+use tower_service::Service;
+
+use crate::{Gateway, transport::BoxStream};
+
+use accept::Acceptor;
+pub use bind::{Bind, bind};
+pub use signal::shutdown_signal;
+
+/// How long requests that are under way may take when the server ends.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Serves an app, such as an `axum::Router` that has the gateway on one of its paths, over
+/// HTTP/1.1.
+///
+/// It does what an embedding host must see to itself: timeouts for clients that are slow to ask or
+/// don't read, bounded buffers, `TCP_NODELAY`, the peer's address as [`PeerAddr`](crate::PeerAddr),
+/// and at the end draining of the gateway's sessions, then of the server. A gateway can't do it for
+/// its host: under `axum::serve`, for one, a client may take as long as it likes for its request.
+///
+/// Awaited as it is, it serves until the gateway is shut down, by
+/// [`Gateway::shutdown`] or [`Gateway::begin_shutdown`]. With
+/// [`with_graceful_shutdown`](Serve::with_graceful_shutdown) a signal shuts the gateway down, too.
+///
+/// ```no_run
+/// # async fn run(gateway: realtime::Gateway) -> std::io::Result<()> {
+/// let app = axum::Router::new().route_service("/ws", gateway.clone());
+/// let listener = realtime::bind("127.0.0.1:8080").await?;
+/// realtime::serve(listener, app, gateway)
+///     .with_graceful_shutdown(realtime::shutdown_signal())
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # The start
+/// A gateway that was given a [broker](crate::Builder::broker) and that nobody has started is
+/// started before the first connection is accepted: without it, what is broadcast would stay on
+/// this node. When that fails, so does the server. To try again where a broker may come up later,
+/// call [`Gateway::start`] yourself before; once the server runs, the call would fail with kind
+/// `AlreadyStarted`.
+///
+/// # The end
+/// When the shutdown begins, connections are still accepted, and plain requests answered; upgrades
+/// are refused with 503 and `Retry-After`, so that a balancer sends them to another node. When the
+/// gateway has drained, the listener is closed, and requests that are under way have 5 s to finish.
+///
+/// # Errors
+/// When the gateway can't be started, with the [`StartError`](crate::StartError) inside, or when
+/// the listener fails for good. The gateway is shut down in these cases, too. Errors of single
+/// connections are counted, and logged at debug level.
+///
+/// # Cancel safety
+/// Dropped before it ends, nothing is accepted any more. The gateway isn't shut down, and
+/// connections go on.
+pub fn serve<A>(listener: TcpListener, app: A, gateway: Gateway) -> Serve<A> {
+    Serve {
+        listener,
+        app,
+        gateways: vec![gateway],
+        secure: None,
+    }
+}
+
+type Secured = BoxFuture<'static, io::Result<BoxStream>>;
+type Secure = Arc<dyn Fn(TcpStream) -> Secured + Send + Sync>;
+
+/// A server that is about to run. Made by [`serve`].
+#[must_use = "a server does nothing until it is awaited"]
+pub struct Serve<A> {
+    listener: TcpListener,
+    app: A,
+    gateways: Vec<Gateway>,
+    /// `None`: plain TCP, which is kept visible to the gateway.
+    secure: Option<Secure>,
+}
+
+/// A server that a signal ends. Made by [`Serve::with_graceful_shutdown`].
+#[must_use = "a server does nothing until it is awaited"]
+pub struct WithGracefulShutdown<A, F> {
+    server: Serve<A>,
+    signal: F,
+}
+
+impl<A> Serve<A> {
+    /// Adds another gateway that the app has on one of its paths. All of them are started, and
+    /// drained together: the shutdown of one is the shutdown of all, and of the server.
+    pub fn and_gateway(mut self, gateway: Gateway) -> Self {
+        self.gateways.push(gateway);
+        self
+    }
+
+    /// Puts TLS, or anything else, between TCP and HTTP.
+    ///
+    /// ```text
+    /// let acceptor = tokio_rustls::TlsAcceptor::from(config);
+    /// serve(listener, app, gateway).secure(move |tcp| acceptor.accept(tcp))
+    /// ```
+    pub fn secure<F, Fut, T>(mut self, secure: F) -> Self
+    where
+        F: Fn(TcpStream) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<T>> + Send + 'static,
+        T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    {
+        self.secure = Some(Arc::new(move |tcp| {
+            let secured = secure(tcp);
+            Box::pin(async move { Ok(Box::new(secured.await?) as BoxStream) })
+        }));
+        self
+    }
+
+    /// Shuts the gateway down when the signal completes, and ends the server after it. See
+    /// [`serve`] for what happens then.
+    ///
+    /// [`shutdown_signal`] is such a signal; what it returns doesn't matter, so the receiver of a
+    /// channel is one, too. A shutdown that begins elsewhere ends the server as well: the earliest
+    /// deadline holds.
+    pub fn with_graceful_shutdown<F>(self, signal: F) -> WithGracefulShutdown<A, F>
+    where
+        F: Future + Send + 'static,
+    {
+        WithGracefulShutdown {
+            server: self,
+            signal,
+        }
+    }
+
+    async fn run<B>(self, signal: impl Future<Output = ()>) -> io::Result<()>
+    where
+        A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
+        A: Clone + Send + 'static,
+        A::Future: Send + 'static,
+        B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
+        B::Data: Send,
+    {
+        let Self {
+            listener,
+            app,
+            gateways,
+            secure,
+        } = self;
+        let mut acceptor = Acceptor::new(listener, app, secure, gateways[0].clone());
+        let outcome = {
+            let served = async {
+                drain::start(&gateways).await?;
+                Err(acceptor.run().await)
+            };
+            tokio::select! {
+                biased;
+                () = drain::drained(&gateways, signal) => Ok(()),
+                failed = served => failed,
+            }
+        };
+        if outcome.is_err() {
+            drain::finish(&gateways).await;
+        }
+        let connections = acceptor.stop();
+        if tokio::time::timeout(DRAIN, connections.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(target: crate::log_targets::SERVE, "requests were cut off at the deadline");
+        }
+        outcome
+    }
+}
+
+impl<A, B> IntoFuture for Serve<A>
+where
+    A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
+    A: Clone + Send + 'static,
+    A::Future: Send + 'static,
+    B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
+    B::Data: Send,
+{
+    type Output = io::Result<()>;
+    type IntoFuture = BoxFuture<'static, io::Result<()>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run(pending()))
+    }
+}
+
+impl<A, B, F> IntoFuture for WithGracefulShutdown<A, F>
+where
+    A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
+    A: Clone + Send + 'static,
+    A::Future: Send + 'static,
+    B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
+    B::Data: Send,
+    F: Future + Send + 'static,
+{
+    type Output = io::Result<()>;
+    type IntoFuture = BoxFuture<'static, io::Result<()>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { server, signal } = self;
+        Box::pin(server.run(async move { drop(signal.await) }))
+    }
+}
+
+impl<A> fmt::Debug for Serve<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve")
+            .field("listener", &self.listener)
+            .field("gateways", &self.gateways)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<A, F> fmt::Debug for WithGracefulShutdown<A, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WithGracefulShutdown")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
