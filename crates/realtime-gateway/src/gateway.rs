@@ -169,6 +169,12 @@ impl Gateway {
         &self.shared().node.id
     }
 
+    /// The codec that this gateway speaks.
+    #[must_use]
+    pub fn codec(&self) -> &Arc<dyn Codec> {
+        &self.shared().codec
+    }
+
     /// How the links to the broker and to presence are.
     #[must_use]
     pub fn health(&self) -> Health {
