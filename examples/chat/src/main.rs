@@ -6,11 +6,16 @@
 mod page;
 mod people;
 mod room;
+#[cfg(test)]
+mod tests;
 
 use std::{env, error::Error};
 
 use people::Visitors;
-use realtime::{Logger, Recovery, connect, gateway};
+use realtime::{
+    BuildError, Gateway, Logger, Recovery, broker::AnyBroker, connect, gateway,
+    presence::AnyPresence,
+};
 use tokio::{
     net::TcpListener,
     signal::{
@@ -28,16 +33,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_writer(std::io::stderr)
         .init();
 
-    let gateway = gateway()
-        .authenticator(Visitors)
-        .broker(connect::broker(&url("BROKER_URL"))?)
-        .presence(connect::presence(&url("PRESENCE_URL"))?)
-        .router(room::router())
-        .layer(Recovery::new())
-        .layer(Logger::new())
-        .on_connect(room::welcome)
-        .on_disconnect(room::farewell)
-        .build()?;
+    let broker = connect::broker(&url("BROKER_URL"))?;
+    let presence = connect::presence(&url("PRESENCE_URL"))?;
+    let gateway = build(broker, presence)?;
     gateway.start().await?;
 
     let app = page::router().route_service("/ws", gateway.clone());
@@ -52,6 +50,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     realtime::serve(listener, app, gateway).until(stop).await?;
     Ok(())
+}
+
+/// The whole chat but its socket and its page.
+fn build(broker: AnyBroker, presence: AnyPresence) -> Result<Gateway, BuildError> {
+    gateway()
+        .authenticator(Visitors)
+        .broker(broker)
+        .presence(presence)
+        .router(room::router())
+        .layer(Recovery::new())
+        .layer(Logger::new())
+        .on_connect(room::welcome)
+        .on_disconnect(room::farewell)
+        .build()
 }
 
 fn url(name: &str) -> String {
