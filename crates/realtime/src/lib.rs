@@ -25,6 +25,10 @@
 //! # }
 //! ```
 //!
+//! Handlers are tested without a socket, by clients over memory: see [docs/testing.md].
+//!
+//! [docs/testing.md]: https://github.com/forerunner-space/realtime-rs/blob/main/docs/testing.md
+//!
 //! # Features
 //! - `codec-json` (default): [`JsonCodec`], [`Json`] and [`gateway()`].
 //! - `axum` (default): [`Upgrade`] as an axum extractor, and the peer's address from
