@@ -16,11 +16,7 @@ use crate::Inbound;
 /// A layer from an async function of the message and of what comes [next](Next).
 ///
 /// ```
-/// use realtime_core::{BoxError, ClientError, extract::Reply};
-/// use realtime_gateway::{
-///     Inbound,
-///     middleware::{Next, from_fn},
-/// };
+/// use realtime::{BoxError, ClientError, Inbound, extract::Reply, from_fn, middleware::Next};
 ///
 /// async fn admins_only(inbound: Inbound, next: Next) -> Result<Reply, BoxError> {
 ///     if inbound.message.route().starts_with("admin.")

@@ -18,6 +18,14 @@ use crate::{HandlerError, HandlerErrorKind, Inbound};
 ///
 /// Without it a panic in a handler ends the session with 1011. It has no effect in a program that
 /// is built with `panic = "abort"`.
+///
+/// ```
+/// use realtime::{Recovery, gateway};
+///
+/// // The outermost layer, so that it catches what the others do, too.
+/// let gateway = gateway().layer(Recovery::new()).build()?;
+/// # Ok::<(), realtime::BuildError>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Recovery(());
 
