@@ -28,6 +28,10 @@ impl Encoder {
         Self(codec)
     }
 
+    pub(crate) const fn codec(&self) -> &Arc<dyn Codec> {
+        &self.0
+    }
+
     /// The codec's name, which is its subprotocol.
     pub(crate) fn name(&self) -> &str {
         self.0.name()

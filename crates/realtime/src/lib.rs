@@ -43,6 +43,10 @@
 //! | [`node`] | the names of nodes and clusters, for backends |
 //! | [`log_targets`] | the names under which everything is logged |
 //!
+//! Handlers are tested without a socket, by clients over memory: see [docs/testing.md].
+//!
+//! [docs/testing.md]: https://github.com/forerunner-space/realtime-rs/blob/main/docs/testing.md
+//!
 //! # Features
 //! - `codec-json` (default): [`Json`], [`codec::JsonCodec`] and [`builder()`].
 //! - `axum` (default): [`Upgrade`] as an axum extractor, and the peer's address from
@@ -120,7 +124,7 @@ pub mod error {
 /// What handlers and hooks take and return.
 pub mod extract {
     pub use realtime_core::extract::*;
-    pub use realtime_gateway::extract::*;
+    pub use realtime_gateway::{Extensions, extract::*};
 }
 
 /// What is a handler.

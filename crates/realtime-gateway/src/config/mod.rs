@@ -25,11 +25,16 @@ use crate::{BuildError, BuildErrorKind};
 ///
 /// ```
 /// use std::time::Duration;
-/// use realtime_gateway::Config;
+/// use realtime::{Backpressure, Config};
 ///
 /// let mut config = Config::default();
 /// config.heartbeat = Some(Duration::from_secs(15));
-/// assert!(config.validate().is_ok());
+/// config.backpressure = Backpressure::DropOldest;
+/// let gateway = realtime::builder().config(config).build()?;
+///
+/// let read: Config = serde_json::from_str(r#"{"heartbeat": "15s", "pong_timeout": "off"}"#)?;
+/// assert_eq!((read.heartbeat, read.pong_timeout), (Some(Duration::from_secs(15)), None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -186,6 +186,12 @@ impl Gateway {
         &self.node().info.id
     }
 
+    /// The codec that this gateway speaks.
+    #[must_use]
+    pub fn codec(&self) -> &Arc<dyn Codec> {
+        self.node().env.encoder.codec()
+    }
+
     /// How the links to the broker and to presence are.
     #[must_use]
     pub fn health(&self) -> Health {

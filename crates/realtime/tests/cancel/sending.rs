@@ -133,7 +133,10 @@ async fn rounds(client: &mut Client) -> Vec<usize> {
 async fn dropped_anywhere_a_broadcast_has_reached_this_node_and_the_next_reaches_all() {
     let before = tasks();
     let bus = LocalBroker::new();
-    let here = realtime::builder().broker(SlowBroker(bus.clone())).build().unwrap();
+    let here = realtime::builder()
+        .broker(SlowBroker(bus.clone()))
+        .build()
+        .unwrap();
     let there = realtime::builder().broker(bus.clone()).build().unwrap();
     here.start().await.unwrap();
     there.start().await.unwrap();

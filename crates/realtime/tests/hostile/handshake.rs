@@ -272,10 +272,12 @@ async fn a_handshake_that_does_not_come_is_waited_for_10_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let secured = listener.local_addr().unwrap();
     let app = axum::Router::new();
-    let tls = realtime::serve(listener, app, realtime::builder().build().unwrap()).secure(|tcp| async move {
-        std::future::pending::<()>().await;
-        Ok(tcp)
-    });
+    let tls = realtime::serve(listener, app, realtime::builder().build().unwrap()).secure(
+        |tcp| async move {
+            std::future::pending::<()>().await;
+            Ok(tcp)
+        },
+    );
     let tls = tokio::spawn(tls.into_future());
     let head = with(&[]);
     let waited = tokio::join!(

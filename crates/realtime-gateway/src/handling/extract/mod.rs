@@ -9,6 +9,32 @@
 //! | [`DisconnectInfo`] | no | `on_disconnect` |
 //! | [`ErrorContext`] | no | `on_error` |
 //! | `Option<E>`, `Result<E, E::Rejection>` | yes | yes |
+//!
+//! ```
+//! use realtime::{ErrorContext, Gateway, Identity, Json, Router, Session};
+//! use serde::Deserialize;
+//!
+//! #[derive(Deserialize)]
+//! struct Move {
+//!     x: u8,
+//!     y: u8,
+//! }
+//!
+//! /// Up to eight of them, in any order.
+//! async fn play(gateway: Gateway, player: Identity, Json(Move { x, y }): Json<Move>) {
+//!     let _told = gateway.broadcast("move", Json(&(player.id(), x, y))).await;
+//! }
+//!
+//! /// Not every error belongs to a session.
+//! async fn report(error: ErrorContext, session: Option<Session>) {
+//!     let session = session.map(|session| session.id().to_string());
+//!     eprintln!("{session:?}: {}", error.error());
+//! }
+//!
+//! let router = Router::new().route("play", play);
+//! let gateway = realtime::builder().router(router).on_error(report).build()?;
+//! # Ok::<(), realtime::BuildError>(())
+//! ```
 
 mod context;
 
@@ -25,6 +51,22 @@ pub(crate) use context::{HasGateway, HasSession, HasState};
 ///
 /// `T` is the state that was given to `Router::with_state` or `hook_state`, or a part of it that
 /// [`FromRef`] takes out.
+///
+/// ```
+/// use std::sync::Arc;
+/// use realtime::{Json, Router, State};
+///
+/// struct App {
+///     motd: String,
+/// }
+///
+/// async fn motd(State(app): State<Arc<App>>) -> Json<String> {
+///     Json(app.motd.clone())
+/// }
+///
+/// let app = Arc::new(App { motd: "hello".to_owned() });
+/// let router: Router = Router::new().route("motd", motd).with_state(app);
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct State<T>(pub T);
 
@@ -37,6 +79,36 @@ impl<T> Deref for State<T> {
 }
 
 /// Takes a part out of the application's state.
+///
+/// ```
+/// use realtime::{Json, Router, State, extract::FromRef};
+///
+/// #[derive(Clone)]
+/// struct Database; // a pool of connections, say
+///
+/// #[derive(Clone)]
+/// struct App {
+///     database: Database,
+///     motd: &'static str,
+/// }
+///
+/// impl FromRef<App> for Database {
+///     fn from_ref(app: &App) -> Self {
+///         app.database.clone()
+///     }
+/// }
+///
+/// async fn count(State(_database): State<Database>) -> Json<u64> {
+///     Json(7)
+/// }
+///
+/// async fn motd(State(app): State<App>) -> Json<&'static str> {
+///     Json(app.motd)
+/// }
+///
+/// let router = Router::new().route("count", count).route("motd", motd);
+/// let router: Router = router.with_state(App { database: Database, motd: "hello" });
+/// ```
 pub trait FromRef<S> {
     /// Clones the part.
     fn from_ref(state: &S) -> Self;
@@ -106,7 +178,13 @@ impl<Cx: HasSession, T: Clone + Send + Sync + 'static> FromContext<Cx> for Exten
 /// What follows the prefix in a message's route; empty for an exact route, and the whole route
 /// for the fallback.
 ///
-/// A handler for the prefix `room.` that gets the route `room.42` finds `42` here.
+/// ```
+/// use realtime::{Json, RouteTail, Router};
+///
+/// // With the route `room.42` it answers "42".
+/// let room = async |RouteTail(room): RouteTail| Json(room.to_string());
+/// let router: Router = Router::new().prefix("room.", room);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteTail(pub Text);
 

@@ -16,10 +16,10 @@ use crate::Inbound;
 /// A layer from an async function of the message and of what comes [next](Next).
 ///
 /// ```
-/// use realtime_core::{BoxError, ClientError, extract::Reply};
-/// use realtime_gateway::{
-///     Inbound,
-///     middleware::{Next, from_fn},
+/// use realtime::{
+///     BoxError, ClientError,
+///     extract::Reply,
+///     middleware::{Inbound, Next, from_fn},
 /// };
 ///
 /// async fn admins_only(inbound: Inbound, next: Next) -> Result<Reply, BoxError> {

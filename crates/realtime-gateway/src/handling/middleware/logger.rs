@@ -16,6 +16,14 @@ use crate::{
 /// Logs each message that was handled at debug level, and each failure at warn level, under the
 /// target `realtime::message`, with the fields `session`, `route` and `elapsed`. Data and
 /// metadata are never logged.
+///
+/// ```
+/// use realtime::middleware::LoggerLayer;
+///
+/// // RUST_LOG=realtime::message=debug shows every message.
+/// let gateway = realtime::builder().layer(LoggerLayer::new()).build()?;
+/// # Ok::<(), realtime::BuildError>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LoggerLayer(());
 

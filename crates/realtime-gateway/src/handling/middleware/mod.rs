@@ -13,6 +13,37 @@
 //!             │ └──────────────────┘ │
 //!   reply   ◄─└──────────────────────┘
 //! ```
+//!
+//! Where a message is refused or changed by an async function, [`from_fn`] is enough:
+//!
+//! ```
+//! use realtime::{
+//!     BoxError, ClientError, Inbound, extract::Reply, from_fn, middleware::Next,
+//! };
+//!
+//! async fn members_only(inbound: Inbound, next: Next) -> Result<Reply, BoxError> {
+//!     if !inbound.session.identity().has_role("member") {
+//!         return Err(ClientError::new("forbidden", "only members may do that").into());
+//!     }
+//!     next.run(inbound).await
+//! }
+//!
+//! let gateway = realtime::builder().layer(from_fn(members_only)).build()?;
+//! # Ok::<(), realtime::BuildError>(())
+//! ```
+//!
+//! Layers of tower that suit any request fit as they are:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use tower::limit::RateLimitLayer;
+//!
+//! // Of each session, whose reading stops meanwhile.
+//! let ten_a_second = RateLimitLayer::new(10, Duration::from_secs(1));
+//! let gateway = realtime::builder().layer(ten_a_second).build()?;
+//! # Ok::<(), realtime::BuildError>(())
+//! ```
 
 mod from_fn;
 mod logger;

@@ -17,6 +17,14 @@ use crate::{Inbound, guarded::handler_panicked};
 ///
 /// Without it a panic in a handler ends the session with 1011. It has no effect in a program that
 /// is built with `panic = "abort"`.
+///
+/// ```
+/// use realtime::middleware::RecoveryLayer;
+///
+/// // The outermost layer, so that it catches what the others do, too.
+/// let gateway = realtime::builder().layer(RecoveryLayer::new()).build()?;
+/// # Ok::<(), realtime::BuildError>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RecoveryLayer(());
 

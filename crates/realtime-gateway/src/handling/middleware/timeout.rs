@@ -17,6 +17,14 @@ use crate::{HandlerError, HandlerErrorKind, Inbound};
 ///
 /// Dropping cuts a handler off at its current `await`. Work that must not be cut in half belongs
 /// in a task of its own.
+///
+/// ```
+/// use std::time::Duration;
+/// use realtime::middleware::TimeoutLayer;
+///
+/// let gateway = realtime::builder().layer(TimeoutLayer::new(Duration::from_secs(5))).build()?;
+/// # Ok::<(), realtime::BuildError>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct TimeoutLayer(Option<Duration>);
 

@@ -15,19 +15,15 @@ pub(crate) use table::{RouteTable, RouterService};
 /// fallback.
 ///
 /// ```
-/// use realtime_core::{ClientError, Message, Payload};
-/// use realtime_gateway::{
-///     Router, Session,
-///     extract::{RouteTail, State},
-/// };
+/// use realtime::{ClientError, Json, Message, RouteTail, Router, Session, State};
 ///
 /// #[derive(Clone)]
 /// struct App {
 ///     greeting: &'static str,
 /// }
 ///
-/// async fn hello(State(app): State<App>) -> Payload {
-///     Payload::from(app.greeting)
+/// async fn hello(State(app): State<App>) -> Json<&'static str> {
+///     Json(app.greeting)
 /// }
 ///
 /// async fn room(session: Session, RouteTail(room): RouteTail) {
@@ -42,7 +38,7 @@ pub(crate) use table::{RouteTable, RouterService};
 ///     .route("hello", hello)
 ///     .prefix("room.", room)
 ///     .fallback(other)
-///     .with_state(App { greeting: "\"hello\"" });
+///     .with_state(App { greeting: "hello" });
 /// ```
 ///
 /// A handler must not capture a clone of the gateway, since the gateway would then own itself and
@@ -90,6 +86,28 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// Handles messages with exactly this route.
     ///
     /// Two handlers for one route are an error when the gateway is built.
+    ///
+    /// ```
+    /// use realtime::{Json, Router};
+    ///
+    /// async fn sum(Json(numbers): Json<Vec<i32>>) -> Json<i32> {
+    ///     Json(numbers.iter().sum())
+    /// }
+    ///
+    /// // A client sends {"id":"1","route":"sum","data":[1,2]}
+    /// // and gets       {"id":"1","route":"sum","data":3}
+    /// let router = Router::new().route("sum", sum);
+    /// # use realtime::{Gateway, Identity};
+    /// # use realtime_testkit::memory::{TestError, connect};
+    /// # let gateway = realtime::builder().router(router).build().unwrap();
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn check(gateway: Gateway) -> Result<(), TestError> {
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # assert_eq!(ann.request("sum", Json(&[1, 2])).await?.decode::<i32>()?, 3);
+    /// # Ok(())
+    /// # }
+    /// # check(gateway).unwrap();
+    /// ```
     #[must_use]
     pub fn route<Args>(self, route: impl Into<String>, handler: impl Handler<Args, S>) -> Self {
         self.add(Pattern::Exact(route.into()), handler)
@@ -98,19 +116,64 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// Handles messages whose route begins with this prefix and has no route of its own. Of
     /// several prefixes the longest wins. What follows it is [`RouteTail`].
     ///
+    /// ```
+    /// use realtime::{Json, RouteTail, Router};
+    ///
+    /// let router = Router::new()
+    ///     .prefix("room.", async |RouteTail(room): RouteTail| Json(format!("room {room}")))
+    ///     .prefix("room.vip.", async |RouteTail(room): RouteTail| Json(format!("lounge {room}")));
+    /// // `room.1` is answered with "room 1", and `room.vip.1` with "lounge 1".
+    /// # use realtime::{Gateway, Identity};
+    /// # use realtime_testkit::memory::{TestError, connect};
+    /// # let gateway = realtime::builder().router(router).build().unwrap();
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn check(gateway: Gateway) -> Result<(), TestError> {
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # assert_eq!(ann.request("room.1", ()).await?.decode::<String>()?, "room 1");
+    /// # assert_eq!(ann.request("room.vip.1", ()).await?.decode::<String>()?, "lounge 1");
+    /// # Ok(())
+    /// # }
+    /// # check(gateway).unwrap();
+    /// ```
+    ///
     /// [`RouteTail`]: crate::extract::RouteTail
     #[must_use]
     pub fn prefix<Args>(self, prefix: impl Into<String>, handler: impl Handler<Args, S>) -> Self {
         self.add(Pattern::Prefix(prefix.into()), handler)
     }
 
-    /// Handles every other message.
+    /// Handles every other message. Without a fallback, a client that asked with an id is told
+    /// `unknown_route`.
+    ///
+    /// ```
+    /// use realtime::{ClientError, Message, Router};
+    ///
+    /// let router: Router = Router::new().fallback(async |message: Message| {
+    ///     let text = format!("this server is too old for {:?}", message.route());
+    ///     Err::<(), _>(ClientError::new("not_supported", text))
+    /// });
+    /// ```
     #[must_use]
     pub fn fallback<Args>(self, handler: impl Handler<Args, S>) -> Self {
         self.add(Pattern::Fallback, handler)
     }
 
-    /// Adds the routes of another router.
+    /// Adds the routes of another router, which needs the same state, or has its own.
+    ///
+    /// ```
+    /// use realtime::{Json, Router, State};
+    ///
+    /// fn chat() -> Router {
+    ///     Router::new().route("chat.say", async |Json(_line): Json<String>| {})
+    /// }
+    ///
+    /// fn rooms() -> Router {
+    ///     let rooms = async |State(rooms): State<Vec<String>>| Json(rooms);
+    ///     Router::new().route("rooms", rooms).with_state(vec!["lobby".to_owned()])
+    /// }
+    ///
+    /// let router = chat().merge(rooms());
+    /// ```
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         self.routes.extend(other.routes);
@@ -119,6 +182,19 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
 
     /// Gives the handlers their state. The result needs none, or that of a router it is merged
     /// into.
+    ///
+    /// ```
+    /// use std::sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}};
+    /// use realtime::{Json, Router, State};
+    ///
+    /// async fn count(State(calls): State<Arc<AtomicU64>>) -> Json<u64> {
+    ///     Json(calls.fetch_add(1, Relaxed) + 1)
+    /// }
+    ///
+    /// let router = Router::new().route("count", count).with_state(Arc::new(AtomicU64::new(0)));
+    /// let gateway = realtime::builder().router(router).build()?;
+    /// # Ok::<(), realtime::BuildError>(())
+    /// ```
     #[must_use]
     pub fn with_state<S2: 'static>(self, state: S) -> Router<S2> {
         let bind = |(pattern, handler): (Pattern, Erased<S>)| {
