@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt, net::SocketAddr, sync::Arc, time::Duration
 use bytes::BytesMut;
 use realtime_core::{
     ClientError, CloseCode, IntoPayload, Message, Text,
-    codec::{Codec, Frame, FrameKind},
+    codec::{Codec, Frame, FrameKind, routes},
 };
 use realtime_gateway::{Gateway, Session};
 use realtime_websocket::{Kind, frame};
@@ -18,8 +18,6 @@ use super::{
 };
 use crate::client::{KEY, Request};
 
-/// The route of the answer to a request that failed.
-const ERROR: &str = "error";
 /// How long nothing must come for [`TestClient::expect_nothing`].
 const SILENCE: Duration = Duration::from_millis(100);
 /// How much of a message, and how many of them, an error shows.
@@ -178,7 +176,7 @@ impl TestClient {
         let expected = format!("the answer to the request on {route:?}");
         let answer = self.find(&expected, |message| message.id() == Some(&id));
         let answer = answer.await?;
-        if answer.route() == ERROR && route != ERROR {
+        if answer.route() == routes::ERROR && route != routes::ERROR {
             return Err(TestError::Answered {
                 route: route.to_owned(),
                 error: client_error(&answer)?,

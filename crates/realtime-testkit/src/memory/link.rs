@@ -126,8 +126,7 @@ impl Link {
 
     pub(super) async fn close(&self, code: CloseCode, reason: &str) -> io::Result<()> {
         self.shared.closing.store(true, SeqCst);
-        let code = realtime_websocket::CloseCode::new(code.as_u16());
-        let payload = frame::close_payload(code, reason);
+        let payload = frame::close_payload(code.as_u16(), reason);
         self.write(&control(CLOSE, &payload)).await
     }
 
@@ -228,7 +227,7 @@ impl Reader {
                 }
                 self.close = Some(match close {
                     Some(close) => End {
-                        code: Some(CloseCode::new(close.code.as_u16())),
+                        code: Some(CloseCode::new(close.code)),
                         reason: close.reason,
                         close_frame: true,
                     },
