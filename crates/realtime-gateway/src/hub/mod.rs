@@ -10,6 +10,8 @@
 //! to, ended or dropped under either.
 
 mod index;
+#[cfg(all(test, realtime_loom))]
+mod loom;
 mod memory_pressure;
 mod shard;
 

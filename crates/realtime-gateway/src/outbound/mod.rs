@@ -14,8 +14,6 @@
 mod batch;
 mod cork;
 mod log;
-#[cfg(all(test, realtime_loom))]
-mod loom;
 mod outbox;
 mod queue;
 mod turnstile;

@@ -28,7 +28,7 @@ use crate::{
     transport::SocketWriter,
 };
 
-use end::End;
+pub(crate) use end::End;
 pub(crate) use end_cause::EndCause;
 pub(crate) use env::Env;
 pub use extensions::Extensions;

@@ -81,7 +81,7 @@ impl Notify {
     }
 }
 
-fn lock(state: &Mutex<State>) -> loom::sync::MutexGuard<'_, State> {
+fn lock<T>(state: &Mutex<T>) -> loom::sync::MutexGuard<'_, T> {
     state
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)

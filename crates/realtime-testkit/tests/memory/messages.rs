@@ -129,12 +129,17 @@ async fn a_whole_application_is_connected_to_through_its_own_routes() {
     let app = axum::Router::new().route("/chat", axum::routing::any(accept));
     for (path, status) in [("/ws", 404), ("/chat", 401)] {
         let connect = Connect::new().request(Request::new(path));
-        let error = connect.to_app(app.clone(), realtime::JsonCodec).await;
+        let error = connect
+            .to_app(app.clone(), realtime::codec::JsonCodec)
+            .await;
         assert_eq!(error.unwrap_err().status(), Some(status), "{path}");
     }
     let request = Request::new("/chat").header("Cookie", "session=1");
     let connect = Connect::new().request(request);
-    let mut ann = connect.to_app(app, realtime::JsonCodec).await.unwrap();
+    let mut ann = connect
+        .to_app(app, realtime::codec::JsonCodec)
+        .await
+        .unwrap();
     assert_eq!(ann.session(&gateway).unwrap().identity().id(), "ann");
     ann.send("chat", Json("hello")).await.unwrap();
     assert_eq!(ann.receive().await.unwrap().route(), "chat");
@@ -143,7 +148,7 @@ async fn a_whole_application_is_connected_to_through_its_own_routes() {
 #[tokio::test(start_paused = true)]
 async fn any_codec_will_do() {
     use bytes::{BufMut, BytesMut};
-    use realtime::codec::{Codec, CodecError, FrameKind};
+    use realtime::codec::{Codec, CodecError, FrameKind, Notice};
 
     /// One byte for the length of the id, one for that of the route, and the data.
     #[derive(Debug)]
@@ -161,6 +166,14 @@ async fn any_codec_will_do() {
             }
             out.put_slice(message.data().as_bytes());
             Ok(FrameKind::Binary)
+        }
+
+        fn encode_notice(
+            &self,
+            _: &Notice<'_>,
+            _: &mut BytesMut,
+        ) -> Result<Option<FrameKind>, CodecError> {
+            Ok(None)
         }
 
         fn decode(&self, frame: Frame) -> Result<Message, CodecError> {

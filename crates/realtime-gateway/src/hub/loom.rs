@@ -1,4 +1,5 @@
-//! The close latch and the outbox in every interleaving of two or three threads: `just loom`.
+//! The end of a session, the outbox and the log in every interleaving of two or three threads:
+//! `just loom`.
 
 use std::{
     io::{self, IoSlice},
@@ -18,15 +19,12 @@ use loom::{
 };
 use realtime_core::{CloseCode, DisconnectInfo, Initiator};
 
-use super::{
-    latch::CloseLatch,
-    outbox::{Outbox, Refused},
-    queue::QueueLimits,
-};
+use super::Shard;
 use crate::{
-    budget::Budget,
+    budget::{Budget, Share},
     config::Backpressure,
-    hub::{Log, Shard},
+    outbound::{Log, Outbox, QueueLimits, Refused},
+    session::End,
     transport::Sink,
 };
 
@@ -118,8 +116,8 @@ fn outbox_on(peer: &Peer, messages: usize, log: Arc<Log>) -> Outbox<Peer> {
         bytes: 1024,
         policy: Backpressure::Close,
     };
-    let budget = Arc::new(Budget::new(usize::MAX));
-    Outbox::new(peer.clone(), Arc::new(limits), budget, log)
+    let queued = Share::new(Arc::new(Budget::new(usize::MAX)));
+    Outbox::new(peer.clone(), Arc::new(limits), queued, log)
 }
 
 /// What the session's task does: writes until the peer has got so much.
@@ -142,12 +140,19 @@ fn push_wait(outbox: &Outbox<Peer>, frame: &'static [u8]) -> Result<(), Refused>
     block_on(outbox.push_wait(frame, |_| ()))
 }
 
-/// What the dispatcher of a shard does in one round.
+/// What the dispatcher of a shard does in one round, if there is anything to do by now.
 fn round(shard: &Shard<Arc<Outbox<Peer>>>) {
-    let batch = block_on(shard.log().take());
-    let (mut members, mut seat) = (Vec::new(), Some(0));
-    while let Some(from) = seat {
-        seat = shard.members_from(from, 1, |_| true, &mut members);
+    let mut taking = Box::pin(shard.log().take());
+    let taken = block_on(std::future::poll_fn(|cx| {
+        Poll::Ready(match taking.as_mut().poll(cx) {
+            Poll::Ready(batch) => Some(batch),
+            Poll::Pending => None,
+        })
+    }));
+    let Some(batch) = taken else { return };
+    let (mut members, mut from) = (Vec::new(), Some(0));
+    while let Some(next) = from {
+        from = shard.members_from(next, 1, &mut members);
     }
     for member in members {
         member.catch_up(&batch);
@@ -155,31 +160,40 @@ fn round(shard: &Shard<Arc<Outbox<Peer>>>) {
     shard.log().release(&batch);
 }
 
-fn end(by: Initiator) -> DisconnectInfo {
+/// Writes what waits, once.
+fn pump_once(outbox: &Outbox<Peer>) {
+    let _written = block_on(std::future::poll_fn(|cx| {
+        Poll::Ready(outbox.poll_write(cx, |_| Bytes::new()))
+    }));
+}
+
+fn cause(by: Initiator) -> DisconnectInfo {
     DisconnectInfo::new(by, Some(CloseCode::NORMAL), "")
 }
 
 #[test]
-fn loom_the_first_cause_wins_and_whoever_waits_is_told() {
+fn loom_the_first_cause_wins_and_whoever_waits_is_notified() {
     model(|| {
-        let latch = LoomArc::new(CloseLatch::default());
+        let (peer, end) = (Peer::with_room(8), LoomArc::new(End::default()));
+        let outbox = outbox(&peer, 8);
         let wins = LoomArc::new(AtomicUsize::new(0));
         let closers = [Initiator::Server, Initiator::Client].map(|by| {
-            let (latch, wins) = (latch.clone(), wins.clone());
+            let (outbox, end, wins) = (outbox.clone(), end.clone(), wins.clone());
             thread::spawn(move || {
-                if latch.close(end(by)) {
+                if outbox.end(|| end.record(cause(by))).is_some() {
+                    end.notify();
                     wins.fetch_add(1, SeqCst);
                 }
             })
         });
-        block_on(latch.closed());
-        let first = latch.info().map(|info| info.initiator);
+        block_on(end.recorded());
+        let first = end.info().map(|info| info.initiator);
         assert!(first.is_some());
         for closer in closers {
             closer.join().unwrap();
         }
         assert_eq!(wins.load(SeqCst), 1);
-        assert_eq!(latch.info().map(|info| info.initiator), first);
+        assert_eq!(end.info().map(|info| info.initiator), first);
     });
 }
 
@@ -240,6 +254,7 @@ fn loom_nothing_follows_the_close_frame_and_nobody_waits_for_ever() {
         let sealer = {
             let (outbox, peer) = (outbox.clone(), peer.clone());
             thread::spawn(move || {
+                assert!(outbox.end(|| ()).is_some());
                 outbox.seal(Bytes::from_static(b"!"), false);
                 peer.read(3);
                 outbox.wake_task();
@@ -248,25 +263,23 @@ fn loom_nothing_follows_the_close_frame_and_nobody_waits_for_ever() {
         pump_until(&outbox, &peer, 2);
         let waited = waiter.join().unwrap();
         sealer.join().unwrap();
-        let _last = block_on(std::future::poll_fn(|cx| {
-            Poll::Ready(outbox.poll_write(cx, |_| Bytes::new()))
-        }));
+        pump_once(&outbox);
         match waited {
             Ok(()) => assert_eq!(peer.got(), b"ab!"),
             Err(refused) => {
-                assert_eq!(refused, Refused::Sealed);
+                assert_eq!(refused, Refused::Closed);
                 assert_eq!(peer.got(), b"a!");
             }
         }
         assert_eq!(
             outbox.push(Bytes::from_static(b"c")).1,
-            Err(Refused::Sealed)
+            Err(Refused::Closed)
         );
     });
 }
 
 /// A member of a shard, as the hub makes it one.
-fn join(shard: &Shard<Arc<Outbox<Peer>>>, peer: &Peer) -> (Arc<Outbox<Peer>>, usize) {
+fn join(shard: &Shard<Arc<Outbox<Peer>>>, peer: &Peer) -> (Arc<Outbox<Peer>>, u64) {
     let outbox = Arc::new(outbox_on(peer, 8, Arc::clone(shard.log())));
     let seat = shard.insert(Arc::clone(&outbox));
     outbox.join();
@@ -317,45 +330,93 @@ fn loom_whoever_joins_gets_all_that_counts_it_and_nothing_else() {
             thread::spawn(move || round(&shard))
         };
         let late = Peer::with_room(8);
-        let (second, seat) = join(&shard, &late);
-        let left = second.leave();
-        shard.remove(seat);
+        let (second, number) = join(&shard, &late);
+        let accepted = second.end(|| ()).unwrap();
+        shard.remove(number);
         let counted = broadcaster.join().unwrap();
         dispatcher.join().unwrap();
+        round(&shard);
         pump_until(&first, &early, 1);
         assert_eq!(early.got(), b"a");
-        // It left at once: what counted it came with the leave, or with the round before.
-        let _all = block_on(std::future::poll_fn(|cx| {
-            Poll::Ready(second.poll_write(cx, |_| Bytes::new()))
-        }));
-        assert!(left.sent <= 1);
+        // It ended at once: what counted it came with the end, or with the round before.
+        pump_once(&second);
+        assert!(accepted.sent <= 1);
         assert_eq!(late.got().len(), counted - 1);
     });
 }
 
+/// A session is closed from one thread while others broadcast to it, and its task writes the close
+/// frame as soon as it sees the end.
 #[test]
-fn loom_what_was_broadcast_before_the_end_is_written_before_the_close() {
+fn loom_what_is_counted_before_the_end_arrives_before_the_close_and_nothing_after() {
     model(|| {
         let shard = LoomArc::new(Shard::new());
-        let peer = Peer::with_room(8);
-        let (outbox, seat) = join(&shard, &peer);
-        let dispatcher = {
+        let (peer, end) = (Peer::with_room(8), LoomArc::new(End::default()));
+        let (outbox, _number) = join(&shard, &peer);
+        let broadcaster = {
             let shard = shard.clone();
-            thread::spawn(move || round(&shard))
+            thread::spawn(move || append(shard.log(), b"a"))
         };
-        assert_eq!(append(shard.log(), b"a"), 1);
-        outbox.leave();
+        let closer = {
+            let (outbox, end) = (Arc::clone(&outbox), end.clone());
+            thread::spawn(move || {
+                outbox.end(|| end.record(cause(Initiator::Server)));
+                end.notify();
+            })
+        };
+        // The session's task.
+        block_on(end.recorded());
         outbox.seal(Bytes::from_static(b"!"), false);
-        pump_until(&outbox, &peer, 2);
-        assert_eq!(peer.got(), b"a!");
-        shard.remove(seat);
-        assert_eq!(append(shard.log(), b"late"), 0, "nobody is left");
-        dispatcher.join().unwrap();
+        let counted = broadcaster.join().unwrap();
+        closer.join().unwrap();
+        round(&shard);
+        pump_once(&outbox);
+        let expected: &[u8] = if counted == 1 { b"a!" } else { b"!" };
+        assert_eq!(peer.got(), expected);
     });
 }
 
-/// What `begin` and the shutdown do: one takes a seat and then looks whether the gateway drains, the
-/// other makes it drain and then ends whoever has a seat.
+/// A session is in the index, where others find it, before it follows the log.
+#[test]
+fn loom_whoever_ends_before_it_follows_the_log_is_never_counted() {
+    model(|| {
+        let shard = LoomArc::new(Shard::new());
+        let peer = Peer::with_room(8);
+        let outbox = Arc::new(outbox_on(&peer, 8, Arc::clone(shard.log())));
+        let closer = {
+            let outbox = Arc::clone(&outbox);
+            thread::spawn(move || outbox.end(|| ()).is_some())
+        };
+        shard.insert(Arc::clone(&outbox));
+        outbox.join();
+        let counted = append(shard.log(), b"a");
+        assert!(closer.join().unwrap());
+        outbox.seal(Bytes::from_static(b"!"), false);
+        pump_once(&outbox);
+        assert_eq!(peer.got().len(), counted + 1);
+        assert_eq!(append(shard.log(), b"late"), 0, "nobody is left");
+    });
+}
+
+#[test]
+fn loom_a_broadcast_that_waits_for_room_goes_on_when_the_last_reader_leaves() {
+    model(|| {
+        let shard = LoomArc::new(Shard::new());
+        let peer = Peer::default();
+        let (outbox, _number) = join(&shard, &peer);
+        let large = Bytes::from(vec![0; 1024 * 1024]);
+        assert_eq!(block_on(shard.log().append(&large)), 1);
+        let broadcaster = {
+            let shard = shard.clone();
+            thread::spawn(move || append(shard.log(), b"a"))
+        };
+        outbox.release();
+        assert_eq!(broadcaster.join().unwrap(), 0);
+    });
+}
+
+/// What `begin` and the shutdown do: one becomes a member and then looks whether the gateway
+/// drains, the other makes it drain and then ends whoever is a member.
 #[test]
 fn loom_a_session_that_begins_during_the_shutdown_is_ended_by_one_or_the_other() {
     model(|| {
@@ -369,7 +430,9 @@ fn loom_a_session_that_begins_during_the_shutdown_is_ended_by_one_or_the_other()
             })
         };
         drains.store(true, SeqCst);
-        let ended_by_shutdown = shard.all().contains(&"session");
+        let mut seen = Vec::new();
+        shard.members_from(0, 8, &mut seen);
+        let ended_by_shutdown = seen.contains(&"session");
         let ended_by_itself = beginning.join().unwrap();
         assert!(ended_by_shutdown || ended_by_itself);
     });
