@@ -7,7 +7,7 @@ use libfuzzer_sys::{
     arbitrary::{self, Arbitrary},
     fuzz_target,
 };
-use realtime::auth::{self, AuthErrorKind, Credentials};
+use realtime::auth::{AuthErrorKind, Credentials};
 
 #[derive(Arbitrary, Debug)]
 struct Input {

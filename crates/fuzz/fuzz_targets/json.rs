@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
-use realtime::{Message, codec::{Codec, CodecErrorKind, Frame, JsonCodec}, message::Text};
+use realtime::{
+    Message,
+    codec::{Codec, CodecErrorKind, Frame, JsonCodec},
+    message::Text,
+};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 

@@ -5,7 +5,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use realtime::{DisconnectInfo, Gateway, IdentityKey, Payload, Session, SessionId, error::{DeliverErrorKind, SendError, SendErrorKind}, report::Delivery};
+use realtime::{
+    DisconnectInfo, Gateway, IdentityKey, Payload, Session, SessionId,
+    error::{DeliverErrorKind, SendError, SendErrorKind},
+    report::Delivery,
+};
 
 /// Shared with handlers and hooks.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,12 @@ use std::{
 
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use realtime::{Backpressure, Builder, DisconnectInfo, Gateway, Identity, Router, Session, Upgrade, extract::Reply, middleware::{RecoveryLayer, TimeoutLayer}, service::PeerAddr};
+use realtime::{
+    Backpressure, Builder, DisconnectInfo, Gateway, Identity, Router, Session, Upgrade,
+    extract::Reply,
+    middleware::{RecoveryLayer, TimeoutLayer},
+    service::PeerAddr,
+};
 use realtime_core::BoxError;
 use tokio::{io::DuplexStream, time::sleep};
 use tower_service::Service;

@@ -1,6 +1,9 @@
 //! What must be true of a run when it has ended.
 
-use realtime::{Initiator, report::{ShutdownReport, Stats}};
+use realtime::{
+    Initiator,
+    report::{ShutdownReport, Stats},
+};
 
 use crate::{Run, books::Books, script::Policy};
 
