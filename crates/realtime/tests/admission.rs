@@ -308,7 +308,7 @@ async fn a_gateway_that_makes_no_sense_is_not_built() {
 #[tokio::test]
 async fn while_draining_new_upgrades_are_refused() {
     let gateway: Gateway = realtime::builder().build().unwrap();
-    let server = Server::start(gateway.clone()).await;
+    let server = Server::under_axum(gateway.clone()).await;
     gateway.shutdown().await;
     let answer = Request::new("/ws").refused(server.addr).await;
     assert_eq!(

@@ -39,7 +39,7 @@ async fn dropped_anywhere_start_has_done_nothing_and_can_be_tried_again() {
         let info = NodeInfo::new(info, Incarnation::random());
         let mut heard = probe.subscribe(info, &[Topic::All]).await.unwrap();
 
-        let server = Server::not_starting(slow_gateway(&bus)).await;
+        let server = Server::under_axum(slow_gateway(&bus)).await;
         let gateway = &server.gateway;
         let mut client = server.connect().await;
         server.until_open(1).await;
@@ -90,7 +90,7 @@ async fn dropped_anywhere_start_has_done_nothing_and_can_be_tried_again() {
 #[tokio::test]
 async fn while_it_starts_a_gateway_works_alone() {
     let bus = LocalBroker::new();
-    let server = Server::not_starting(slow_gateway(&bus)).await;
+    let server = Server::under_axum(slow_gateway(&bus)).await;
     let mut client = server.connect().await;
     server.until_open(1).await;
     let mut starting = Box::pin(server.gateway.start());

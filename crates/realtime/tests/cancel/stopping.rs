@@ -69,7 +69,7 @@ async fn dropped_anywhere_a_shutdown_is_finished_by_the_next_with_the_whole_repo
     let mut completed = false;
     while !completed {
         let cluster = Cluster::new();
-        let server = Server::start(cluster.gateway().await).await;
+        let server = Server::under_axum(cluster.gateway().await).await;
         let gateway = &server.gateway;
         let mut clients = Vec::new();
         for _ in 0..MANY {
@@ -112,7 +112,7 @@ async fn dropped_anywhere_a_shutdown_is_finished_by_the_next_with_the_whole_repo
 
 /// A gateway with a session whose handler hangs.
 async fn hanging(cluster: &Cluster) -> (Server, Client) {
-    let server = Server::start(cluster.gateway().await).await;
+    let server = Server::under_axum(cluster.gateway().await).await;
     let mut client = server.connect().await;
     client.send("hang", json!(null)).await.unwrap();
     let running = async || server.gateway.stats().received == 1;
@@ -147,7 +147,7 @@ async fn what_was_cut_off_before_the_drop_is_in_the_report() {
 #[tokio::test]
 async fn one_who_waits_for_a_shutdown_finishes_it_when_the_first_is_dropped() {
     let cluster = Cluster::new();
-    let server = Server::start(cluster.gateway().await).await;
+    let server = Server::under_axum(cluster.gateway().await).await;
     let mut client = server.connect().await;
     server.until_open(1).await;
     let mut first = Box::pin(server.gateway.shutdown());

@@ -40,8 +40,8 @@ impl Server {
         }
     }
 
-    /// Under `axum::serve`, which doesn't start the gateway.
-    pub async fn not_starting(gateway: Gateway) -> Self {
+    /// Under `axum::serve`, which doesn't start the gateway, and isn't ended by its shutdown.
+    pub async fn under_axum(gateway: Gateway) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let app = axum::Router::new().route_service("/ws", gateway.clone());

@@ -1,0 +1,89 @@
+//! The paved path: `bind`, `serve` and how it ends.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
+
+mod bind;
+mod draining;
+mod ends;
+mod gateways;
+mod panics;
+mod storm;
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use realtime::{Builder, DisconnectInfo, Gateway, bind, serve};
+use realtime_testkit::wait::within;
+use tokio::{
+    sync::{Semaphore, oneshot},
+    task::JoinHandle,
+};
+
+/// A server with a plain page at `/page` and a gateway at `/ws`.
+struct Server {
+    gateway: Gateway,
+    addr: SocketAddr,
+    signal: oneshot::Sender<()>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+fn app(gateway: &Gateway) -> axum::Router {
+    axum::Router::new()
+        .route("/page", axum::routing::get(async || "page"))
+        .route_service("/ws", gateway.clone())
+}
+
+impl Server {
+    async fn start(gateway: Gateway) -> Self {
+        let listener = bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (signal, signalled) = oneshot::channel();
+        // A sender that is dropped is no signal.
+        let signalled = async {
+            if signalled.await.is_err() {
+                std::future::pending().await
+            }
+        };
+        let server = serve(listener, app(&gateway), gateway.clone());
+        let server = server.with_graceful_shutdown(signalled);
+        Self {
+            task: tokio::spawn(server.into_future()),
+            gateway,
+            addr,
+            signal,
+        }
+    }
+}
+
+async fn ended(server: JoinHandle<io::Result<()>>) -> io::Result<()> {
+    within("the end of the server", server).await.unwrap()
+}
+
+/// Holds sessions in their `on_disconnect` hook, and so the drain of their gateway.
+#[derive(Clone)]
+struct Hold(Arc<Semaphore>);
+
+impl Hold {
+    fn new() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+
+    fn gateway(&self) -> Gateway {
+        self.builder().build().unwrap()
+    }
+
+    fn builder(&self) -> Builder {
+        let hold = self.0.clone();
+        realtime::builder().on_disconnect(move |_: DisconnectInfo| {
+            let hold = Arc::clone(&hold);
+            async move { drop(hold.acquire().await) }
+        })
+    }
+
+    fn release(&self) {
+        self.0.close();
+    }
+}

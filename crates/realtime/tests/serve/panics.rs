@@ -1,0 +1,85 @@
+//! A connection whose code panics takes no other along.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    time::{Duration, Instant},
+};
+
+use realtime::{bind, serve};
+use realtime_testkit::{
+    client::{Client, raw_http},
+    wait::{until, within},
+};
+use tokio::{io::AsyncReadExt, net::TcpStream};
+
+use crate::{app, ended};
+
+#[tokio::test]
+async fn an_app_that_panics_ends_its_own_connection_only() {
+    let gateway = realtime::builder().build().unwrap();
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let panicking = axum::routing::get(async || -> &'static str { panic!("on purpose") });
+    let app = app(&gateway).route("/panic", panicking);
+    let server = tokio::spawn(serve(listener, app, gateway.clone()).into_future());
+    let _before = Client::connect(addr).await.unwrap();
+    for n in 1..=3 {
+        let request = b"GET /panic HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
+        assert!(raw_http(addr, request).await.is_err());
+        until("it is counted", async || {
+            gateway.stats().connections_failed == n
+        })
+        .await;
+    }
+    let _after = Client::connect(addr).await.unwrap();
+    until("both are open", async || gateway.stats().open == 2).await;
+    gateway.shutdown().await;
+    ended(server).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_acceptor_that_panics_ends_its_own_connection_only() {
+    let gateway = realtime::builder().build().unwrap();
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let first = AtomicBool::new(true);
+    let server = serve(listener, gateway.clone(), gateway.clone()).secure(move |tcp| {
+        assert!(!first.swap(false, SeqCst), "on purpose");
+        std::future::ready(Ok(tcp))
+    });
+    let server = tokio::spawn(server.into_future());
+    assert!(Client::connect(addr).await.is_err());
+    let mut client = Client::connect(addr).await.unwrap();
+    assert_eq!(gateway.stats().connections_failed, 1);
+    gateway.shutdown().await;
+    assert_eq!(client.closed().await.unwrap().0, 1001);
+    ended(server).await.unwrap();
+}
+
+/// What has not come as far as HTTP holds nothing up.
+#[tokio::test]
+async fn a_handshake_that_hangs_does_not_hold_up_the_end() {
+    let gateway = realtime::builder().build().unwrap();
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (hangs, mut hanging) = tokio::sync::mpsc::unbounded_channel();
+    let server = serve(listener, gateway.clone(), gateway.clone()).secure(move |tcp| {
+        let hangs = hangs.clone();
+        async move {
+            hangs.send(()).unwrap();
+            std::future::pending::<()>().await;
+            Ok(tcp)
+        }
+    });
+    let server = tokio::spawn(server.into_future());
+    let mut client = TcpStream::connect(addr).await.unwrap();
+    within("the handshake", hanging.recv()).await.unwrap();
+    let begun = Instant::now();
+    gateway.shutdown().await;
+    ended(server).await.unwrap();
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "it was waited for"
+    );
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+}
