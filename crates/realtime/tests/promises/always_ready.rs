@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    host::{ALL, AnyClient, ByName, Host},
+    host::{ALL, AnyClient, ByName, Host, Kind},
     support::Ends,
 };
 
@@ -38,7 +38,7 @@ enum Ready {
     Yields,
 }
 
-const WAYS: [Ready; 3] = [Ready::Budget, Ready::Channel, Ready::Yields];
+const WAYS: [Ready; 3] = [Ready::Yields, Ready::Budget, Ready::Channel];
 
 impl Ready {
     async fn until(self, mut done: impl FnMut() -> bool) {
@@ -54,6 +54,10 @@ impl Ready {
             }
         }
     }
+}
+
+fn cases() -> impl Iterator<Item = (Kind, Ready)> {
+    WAYS.into_iter().flat_map(|way| ALL.map(|kind| (kind, way)))
 }
 
 /// A gateway with a handler that is ready until the test says.
@@ -130,7 +134,7 @@ async fn a_client_that_answers_pings_lives_while_its_handler_yields_and_yields()
 /// It is heard: a goodbye ends the session, though the handler goes on.
 #[tokio::test]
 async fn a_handler_that_is_always_ready_learns_that_its_client_has_left() {
-    for (kind, ready) in ALL.into_iter().flat_map(|kind| WAYS.map(|way| (kind, way))) {
+    for (kind, ready) in cases() {
         for says_goodbye in [true, false] {
             let (ends, done) = (Ends::default(), Arc::default());
             let builder = ends.hear(busy(ready, &done));
@@ -154,7 +158,7 @@ async fn a_handler_that_is_always_ready_learns_that_its_client_has_left() {
 /// It is served: what others send it arrives while the handler runs.
 #[tokio::test]
 async fn messages_of_others_arrive_while_a_handler_is_always_ready() {
-    for (kind, ready) in ALL.into_iter().flat_map(|kind| WAYS.map(|way| (kind, way))) {
+    for (kind, ready) in cases() {
         let done = Arc::new(AtomicBool::new(false));
         let gateway = busy(ready, &done).heartbeat(None).build().unwrap();
         let host = Host::start(kind, gateway.clone()).await;

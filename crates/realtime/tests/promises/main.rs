@@ -14,11 +14,23 @@
 )]
 
 mod always_ready;
+mod backends;
 mod broken;
+mod calls;
+mod codecs;
 mod drain;
+mod elsewhere;
+mod ends;
+mod eviction;
 mod fairness;
 mod forwarding;
 mod host;
+mod moody;
+mod neighbours;
+mod peaks;
+mod runtimes;
+mod shutdown;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod uploads;
