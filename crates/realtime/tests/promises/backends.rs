@@ -160,7 +160,7 @@ async fn one_unregistering_that_comes_to_nothing_is_not_the_end_of_it() {
                 "{mood:?}"
             );
         }
-        assert_eq!(moods.calls(Call::Unregister), 3, "{mood:?}");
+        assert!(moods.calls(Call::Unregister) >= 3, "{mood:?}");
     }
 }
 

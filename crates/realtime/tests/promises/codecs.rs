@@ -47,8 +47,17 @@ fn router() -> Router {
         .route("fails", async || Err::<(), _>("on purpose"))
 }
 
-/// A session that comes to its end by the codec, and another.
-async fn ends(kind: Kind, codec: PanicsOn, brings_about: impl AsyncFn(&Host, &mut AnyClient)) {
+/// A session that comes to its end by the codec, and another, under each host.
+async fn ends(route: &'static str, brings_about: impl AsyncFn(&Host, &mut AnyClient)) {
+    let each = ALL.map(|kind| ends_under(kind, PanicsOn(route), &brings_about));
+    futures::future::join_all(each).await;
+}
+
+async fn ends_under(
+    kind: Kind,
+    codec: PanicsOn,
+    brings_about: impl AsyncFn(&Host, &mut AnyClient),
+) {
     let ends = Ends::default();
     let builder = Gateway::builder(codec)
         .router(router())
@@ -95,50 +104,42 @@ async fn ends(kind: Kind, codec: PanicsOn, brings_about: impl AsyncFn(&Host, &mu
 
 #[tokio::test]
 async fn in_a_reply() {
-    for kind in ALL {
-        ends(kind, PanicsOn("panics"), async |_, victim| {
-            let request = json!({"id": "1", "route": "panics", "data": 1}).to_string();
-            victim.send_text(&request).await.unwrap();
-        })
-        .await;
-    }
+    ends("panics", async |_, victim| {
+        let request = json!({"id": "1", "route": "panics", "data": 1}).to_string();
+        victim.send_text(&request).await.unwrap();
+    })
+    .await;
 }
 
 /// What the client is told of a message that failed.
 #[tokio::test]
 async fn in_an_error() {
-    for kind in ALL {
-        ends(kind, PanicsOn("error"), async |_, victim| {
-            let request = json!({"id": "1", "route": "fails"}).to_string();
-            victim.send_text(&request).await.unwrap();
-        })
-        .await;
-    }
+    ends("error", async |_, victim| {
+        let request = json!({"id": "1", "route": "fails"}).to_string();
+        victim.send_text(&request).await.unwrap();
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn in_a_message_of_the_client() {
-    for kind in ALL {
-        ends(kind, PanicsOn("-"), async |_, victim| {
-            victim.send("decode", Value::Null).await.unwrap();
-        })
-        .await;
-    }
+    ends("-", async |_, victim| {
+        victim.send("decode", Value::Null).await.unwrap();
+    })
+    .await;
 }
 
 /// What the client is told of what it missed, which is made while messages wait.
 #[tokio::test]
 async fn in_the_notice_of_a_gap() {
-    for kind in ALL {
-        ends(kind, PanicsOn("gap"), async |host, victim| {
-            let session = host.session("victim").await;
-            let large = "x".repeat(100_000);
-            while host.gateway.stats().dropped == 0 {
-                session.send("n", Json(&large)).unwrap();
-            }
-            // It reads until it would be told.
-            within("the victim's end", victim.eof()).await;
-        })
-        .await;
-    }
+    ends("gap", async |host, victim| {
+        let session = host.session("victim").await;
+        let large = "x".repeat(100_000);
+        while host.gateway.stats().dropped == 0 {
+            session.send("n", Json(&large)).unwrap();
+        }
+        // It reads until it would be told.
+        within("the victim's end", victim.eof()).await;
+    })
+    .await;
 }

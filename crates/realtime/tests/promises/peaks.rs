@@ -107,12 +107,12 @@ async fn a_peak_that_is_over_costs_nothing() {
 /// A peak that comes and goes again and again leaves no more behind than one.
 #[tokio::test]
 async fn neither_do_many_peaks() {
-    const PEAK: usize = 1_500;
+    const PEAK: usize = 3_000;
     let host = Host::start(Kind::Hyper, quiet()).await;
     let mut stay = connect(&host, 5).await;
     host.until_open(5).await;
     let before = turns(&host, &stay).await;
-    for round in 1..=3 {
+    for round in 1..=2 {
         let mut peak = connect(&host, PEAK).await;
         stay.extend(peak.drain(PEAK - 1..));
         drop(peak);

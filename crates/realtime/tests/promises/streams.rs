@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use realtime::{Gateway, Initiator, Json, Router, Session, gateway};
+use realtime::{
+    Gateway, Initiator, Json, Router, Session, broker::LocalBroker, gateway,
+    presence::MemoryPresence,
+};
 use realtime_testkit::wait::{until, within};
 use serde_json::{Value, json};
 
@@ -323,6 +326,94 @@ async fn a_write_that_panics_under_a_connect_hook() {
         assert_eq!(sent.unwrap().local, 1);
         assert_eq!(bystander.recv_json().await.unwrap()["route"], "n");
         assert_eq!(host.gateway.stats().queued_bytes, 0);
+    }
+}
+
+/// The relay, which brings what other nodes send, goes on.
+#[tokio::test]
+async fn a_write_that_panics_under_a_message_of_another_node() {
+    for (kind, how) in ways() {
+        let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
+        let node = || {
+            let builder = gateway().router(router()).authenticator(ByName);
+            builder.broker(broker.clone()).presence(presence.clone())
+        };
+        let ends = Ends::default();
+        let (here, there) = (ends.hear(node()).build().unwrap(), node().build().unwrap());
+        here.start().await.unwrap();
+        there.start().await.unwrap();
+        let host = Host::start(kind, here.clone()).await;
+        let (mut bystander, _) = host.connect("bystander").await;
+        let (mut victim, trap) = host.connect("victim").await;
+        host.until_open(2).await;
+        until("both are online", async || {
+            let online = async |name| there.is_online(&key(name)).await.unwrap();
+            online("victim").await && online("bystander").await
+        })
+        .await;
+        trap.arm(At::Write, how);
+        let sent = there.send_to_identity(&key("victim"), "m", ()).await;
+        sent.unwrap();
+        until(
+            &format!("{kind:?} {how:?}: on_disconnect runs"),
+            async || ends.len() > 0,
+        )
+        .await;
+        within("the victim's end", victim.eof()).await;
+        host.until_open(1).await;
+        there.broadcast("all", ()).await.unwrap();
+        let sent = there.send_to_identity(&key("bystander"), "one", ()).await;
+        sent.unwrap();
+        for route in ["all", "one"] {
+            assert_eq!(bystander.recv_json().await.unwrap()["route"], route);
+        }
+        let report = within("the shutdown", here.shutdown()).await;
+        assert_eq!((report.aborted, report.tasks_left), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_panics_under_a_shutdown() {
+    for (kind, how) in ways() {
+        let mut case = Case::start(kind).await;
+        case.trap.arm(At::Write, how);
+        let report = within("the shutdown", case.gateway().shutdown()).await;
+        let others = case.bystanders.len();
+        let (sessions, aborted, left) = (report.sessions, report.aborted, report.tasks_left);
+        assert_eq!(
+            (sessions, aborted, left),
+            (others + 1, 0, 0),
+            "{kind:?} {how:?}"
+        );
+        for client in &mut case.bystanders {
+            assert_eq!(client.closed().await.unwrap().0, 1001);
+        }
+        assert_eq!(case.ends.len(), others + 1);
+        assert_eq!(case.gateway().stats().open, 0);
+    }
+}
+
+/// A runtime that is dropped drops its sessions: all of them, and their books are balanced.
+#[test]
+fn a_drop_that_panics_at_the_end_of_its_runtime() {
+    for kind in FOREIGN {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (case, gateway) = runtime.block_on(async {
+            let case = Case::start(kind).await;
+            // Something waits for it.
+            let large = "x".repeat(100_000);
+            while case.gateway().stats().queued_bytes == 0 {
+                case.session.send("m", Json(&large)).unwrap();
+            }
+            case.trap.arm(At::Drop, How::Panics);
+            let gateway = case.gateway().clone();
+            (case, gateway)
+        });
+        drop(runtime);
+        let (stats, open) = (gateway.stats(), case.bystanders.len() as u64 + 1);
+        assert_eq!((stats.open, stats.aborted), (0, open), "{kind:?}");
+        assert_eq!((stats.queued_bytes, stats.assembling_bytes), (0, 0));
+        assert!(case.session.is_closed());
     }
 }
 
