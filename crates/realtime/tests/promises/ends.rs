@@ -171,7 +171,7 @@ async fn by_a_shutdown() {
 /// A session may be closed as soon as it can be found.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn by_close_as_soon_as_they_have_connected() {
-    for _ in 0..60 {
+    for _ in 0..30 {
         let server = Server::start(roomy()).await;
         let gateway = server.gateway.clone();
         let stop = Arc::new(AtomicBool::new(false));
