@@ -148,7 +148,7 @@ async fn a_whole_application_is_connected_to_through_its_own_routes() {
 #[tokio::test(start_paused = true)]
 async fn any_codec_will_do() {
     use bytes::{BufMut, BytesMut};
-    use realtime::codec::{Codec, CodecError, FrameKind, Notice};
+    use realtime::codec::{Codec, CodecError, FrameKind, Notice, routes};
 
     /// One byte for the length of the id, one for that of the route, and the data.
     #[derive(Debug)]
@@ -170,10 +170,23 @@ async fn any_codec_will_do() {
 
         fn encode_notice(
             &self,
-            _: &Notice<'_>,
-            _: &mut BytesMut,
+            notice: &Notice<'_>,
+            out: &mut BytesMut,
         ) -> Result<Option<FrameKind>, CodecError> {
-            Ok(None)
+            let Notice::Error { id, error } = notice else {
+                return Ok(None);
+            };
+            let data = json!({
+                "code": error.code(),
+                "message": error.message(),
+                "temporary": error.is_temporary(),
+            });
+            let message = Message::new(routes::ERROR, Payload::from(data.to_string()))?;
+            let message = match id {
+                Some(id) => message.with_id((*id).clone()),
+                None => message,
+            };
+            self.encode(&message, out).map(Some)
         }
 
         fn decode(&self, frame: Frame) -> Result<Message, CodecError> {

@@ -226,7 +226,7 @@ async fn where_presence_does_not_say_who_is_online_questions_fail() {
 async fn a_question_that_hangs_sends_locally_where_that_is_the_policy() {
     let (presence, moods) = moody();
     moods.set(Call::Sessions, Mood::Hangs);
-    let builder = narrow(&presence).presence_down(realtime::PresenceDown::LocalOnly);
+    let builder = narrow(&presence).presence_down(realtime::config::PresenceDown::LocalOnly);
     let host = Host::start(Kind::Hyper, builder.build().unwrap()).await;
     host.gateway.start().await.unwrap();
     let mut client = host.connect("ann").await.0;

@@ -181,7 +181,7 @@ fn settings_in_a_file() {
 #[tokio::test]
 async fn leases_in_memory() {
     for ttl in EXTREMES.map(Some).into_iter().chain([None]) {
-        let (presence, ann) = (MemoryPresence::new(), IdentityKey::new("", "ann"));
+        let (presence, ann) = (MemoryPresence::new(), IdentityKey::new("ann"));
         let info = SessionInfo::new(SessionId::random(), &ann, "node".parse().unwrap());
         let (keys, infos) = ([info.key()], [info]);
         presence.register(&infos, ttl).await.unwrap();
@@ -207,7 +207,7 @@ async fn the_timeout_of_redis() {
         let config = RedisConfig::builder("redis://127.0.0.1:1").command_timeout(timeout);
         // It is refused, or taken and doesn't panic when it is used.
         if let Ok(config) = config.build() {
-            let (presence, ann) = (RedisPresence::new(config), IdentityKey::new("", "ann"));
+            let (presence, ann) = (RedisPresence::new(config), IdentityKey::new("ann"));
             let _no_server = tokio::time::timeout(SHORT, presence.is_online(&ann)).await;
             within("close", presence.close()).await;
         }

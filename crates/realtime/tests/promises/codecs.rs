@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use realtime::{
     Backpressure, Gateway, Json, Message, Router,
-    codec::{Codec, CodecError, Frame, FrameKind, JsonCodec},
+    codec::{Codec, CodecError, Frame, FrameKind, JsonCodec, Notice, routes},
 };
 use realtime_testkit::wait::{until, within};
 use serde_json::{Value, json};
@@ -28,6 +28,22 @@ impl Codec for PanicsOn {
             panic!("on purpose: a codec that panics on {}", self.0);
         }
         JsonCodec.encode(message, out)
+    }
+
+    fn encode_notice(
+        &self,
+        notice: &Notice<'_>,
+        out: &mut BytesMut,
+    ) -> Result<Option<FrameKind>, CodecError> {
+        let route = match notice {
+            Notice::Gap { .. } => routes::GAP,
+            _ => routes::ERROR,
+        };
+        assert!(
+            route != self.0,
+            "on purpose: a codec that panics on {route}"
+        );
+        JsonCodec.encode_notice(notice, out)
     }
 
     fn decode(&self, frame: Frame) -> Result<Message, CodecError> {

@@ -48,7 +48,7 @@ async fn transcript(mut client: Client) -> Transcript {
                 let message: Value = serde_json::from_str(&text).unwrap();
                 messages.push(message["data"].as_u64().unwrap());
             }
-            Event::Close(close) => break close.unwrap().code.as_u16(),
+            Event::Close(close) => break close.unwrap().code,
             other => panic!("unexpected {other:?}"),
         }
     };

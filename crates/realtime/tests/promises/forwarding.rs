@@ -25,28 +25,28 @@ fn router() -> Router {
             while let Some(n) = items.recv().await {
                 session.send("item", Json(&n))?;
             }
-            Ok::<_, realtime::SendError>(())
+            Ok::<_, realtime::error::SendError>(())
         })
         .route("send-wait", async |session: Session| {
             let mut items = items();
             while let Some(n) = items.recv().await {
                 session.send_wait("item", Json(&n)).await?;
             }
-            Ok::<_, realtime::SendError>(())
+            Ok::<_, realtime::error::SendError>(())
         })
         .route("broadcast", async |gateway: Gateway| {
             let mut items = items();
             while let Some(n) = items.recv().await {
                 gateway.broadcast("item", Json(&n)).await?;
             }
-            Ok::<_, realtime::DeliverError>(())
+            Ok::<_, realtime::error::DeliverError>(())
         })
         .route("targeted", async |gateway: Gateway, session: Session| {
             let (mut items, key) = (items(), session.identity().key());
             while let Some(n) = items.recv().await {
                 gateway.send_to_identity(key, "item", Json(&n)).await?;
             }
-            Ok::<_, realtime::DeliverError>(())
+            Ok::<_, realtime::error::DeliverError>(())
         })
         .route("item", async |Json(n): Json<u64>| {
             // More than a turn's.
@@ -65,7 +65,7 @@ async fn next(client: &mut AnyClient) -> Result<u64, u16> {
             assert_eq!(message["route"], "item", "{message}");
             Ok(message["data"].as_u64().unwrap())
         }
-        Event::Close(close) => Err(close.map_or(1005, |close| close.code.as_u16())),
+        Event::Close(close) => Err(close.map_or(1005, |close| close.code)),
         other => panic!("unexpected {other:?}"),
     }
 }

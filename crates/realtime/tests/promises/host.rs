@@ -153,5 +153,5 @@ impl Authenticator for ByName {
 }
 
 pub fn key(name: &str) -> IdentityKey {
-    IdentityKey::new("", name)
+    IdentityKey::new(name)
 }

@@ -157,7 +157,7 @@ async fn of_messages_to_an_identity() {
 #[tokio::test]
 async fn of_messages_to_an_identity_that_is_not_online() {
     let (neighbour, gateway) = (Neighbour::move_in().await, roomy(Router::new()));
-    let key = IdentityKey::new("", "nobody");
+    let key = IdentityKey::new("nobody");
     let turns = neighbour.turns();
     while turns.are_missing() {
         gateway.send_to_identity(&key, "n", ()).await.unwrap_err();

@@ -167,7 +167,7 @@ async fn leases_go_on_being_renewed_in_the_runtimes_that_are_left() {
     until("both are open", async || gateway.stats().open == 2).await;
     there.end().await;
     drop(first);
-    let anonymous = IdentityKey::new("", "anonymous");
+    let anonymous = IdentityKey::new("anonymous");
     let dropped = Instant::now();
     while dropped.elapsed() < 3 * LEASE {
         let sessions = gateway.local_sessions();
