@@ -17,11 +17,22 @@ use crate::{
 /// No call may take longer, whatever a backend does.
 const BOUND: Duration = Duration::from_secs(15);
 
+/// A shutdown makes several calls, after the time that it gives its sessions.
+const SHUTDOWN: Duration = Duration::from_secs(30);
+
 async fn bounded<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(BOUND, future).await {
+    within(BOUND, what, future).await
+}
+
+async fn within<T>(limit: Duration, what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(limit, future).await {
         Ok(value) => value,
-        Err(_) => panic!("{what} took longer than {BOUND:?}"),
+        Err(_) => panic!("{what} took longer than {limit:?}"),
     }
+}
+
+async fn shut_down(gateway: &Gateway) {
+    within(SHUTDOWN, "the shutdown", gateway.shutdown()).await;
 }
 
 async fn soon(what: &str, mut holds: impl AsyncFnMut() -> bool) {
@@ -80,7 +91,7 @@ async fn where_registering_hangs_sessions_are_served() {
         is_served(&mut client).await;
         leaves(&host, client).await;
     }
-    bounded("the shutdown", host.gateway.shutdown()).await;
+    shut_down(&host.gateway).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,7 +149,7 @@ async fn where_unregistering_hangs_sessions_end() {
         assert!(begun.elapsed() < BOUND);
         assert_eq!(ends.len(), 3 * round);
     }
-    bounded("the shutdown", host.gateway.shutdown()).await;
+    shut_down(&host.gateway).await;
 }
 
 /// One call that hangs or panics, and the next ones are answered again.
@@ -176,7 +187,7 @@ async fn where_renewing_hangs_sessions_are_served_and_can_leave() {
     is_served(&mut client).await;
     soon("the next renewal", async || moods.calls(Call::Renew) > 1).await;
     leaves(&host, client).await;
-    bounded("the shutdown", host.gateway.shutdown()).await;
+    shut_down(&host.gateway).await;
 }
 
 /// No lease is lost by it.
@@ -317,7 +328,7 @@ async fn where_closing_hangs_a_shutdown_returns() {
     host.gateway.start().await.unwrap();
     let _client = host.connect("ann").await.0;
     host.until_open(1).await;
-    bounded("the shutdown", host.gateway.shutdown()).await;
+    shut_down(&host.gateway).await;
     assert_eq!(
         (moods.calls(Call::Close), closed.calls(Call::Close)),
         (1, 1)
@@ -347,7 +358,7 @@ async fn where_everything_hangs_places_come_free_and_a_shutdown_returns() {
         leaves(&host, client).await;
     }
     let client = host.connect("ann").await.0;
-    bounded("the shutdown", host.gateway.shutdown()).await;
+    shut_down(&host.gateway).await;
     assert_eq!(host.gateway.stats().open, 0);
     drop(client);
 }

@@ -159,7 +159,8 @@ async fn most_at_once(sessions: usize, bytes: usize) -> usize {
 
 #[tokio::test]
 async fn others_have_a_turn_while_large_frames_go_to_many() {
-    const MOST: usize = 16 << 20;
+    // Both dispatchers of two cores may have two turns between two of the neighbour's.
+    const MOST: usize = 32 << 20;
     for (sessions, bytes) in [(100, 1 << 20), (250, 300_000)] {
         let most = most_at_once(sessions, bytes).await;
         assert!(

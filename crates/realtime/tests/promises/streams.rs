@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::join_all;
 use realtime::{
     Gateway, Initiator, Json, Router, Session, broker::LocalBroker, presence::MemoryPresence,
 };
@@ -134,12 +135,13 @@ fn ways() -> impl Iterator<Item = (Kind, How)> {
 
 /// Breaks a stream while `act` uses it.
 async fn survives(at: At, act: impl AsyncFn(&mut Case)) {
-    for (kind, how) in ways() {
+    let each = ways().map(async |(kind, how)| {
         let mut case = Case::start(kind).await;
         case.trap.arm(at, how);
         act(&mut case).await;
         case.check(&format!("{at:?} {how:?}")).await;
-    }
+    });
+    join_all(each).await;
 }
 
 async fn broadcast(case: &mut Case) {
