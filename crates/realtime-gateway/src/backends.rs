@@ -18,6 +18,8 @@ use realtime_core::{
     },
 };
 
+use tokio::task::coop::consume_budget;
+
 use crate::guarded::{Broken, Whose, guarded};
 
 /// How long presence may take for a call.
@@ -60,6 +62,8 @@ impl Broker for BoundedBroker {
     }
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
+        // Who publishes in a loop to a broker that is always ready lets others have a turn.
+        consume_budget().await;
         let call = async { self.0.publish(topic, data).await };
         guarded(Whose::Broker, Some(PUBLISH), call)
             .await
@@ -87,6 +91,8 @@ fn presence_broke(broken: Broken) -> PresenceError {
 async fn asked<T>(
     call: impl Future<Output = Result<T, PresenceError>>,
 ) -> Result<T, PresenceError> {
+    // Who asks in a loop lets others have a turn.
+    consume_budget().await;
     guarded(Whose::Presence, Some(PRESENCE_CALL), call)
         .await
         .unwrap_or_else(|broken| Err(presence_broke(broken)))

@@ -2,35 +2,33 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed},
 };
 
 /// Counts bytes against a limit.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: usize,
-    used: AtomicUsize,
+    /// Signed: a share is given back before it is booked, where two threads meet at it.
+    used: AtomicIsize,
 }
 
 impl Budget {
     pub(crate) const fn new(limit: usize) -> Self {
         Self {
             limit,
-            used: AtomicUsize::new(0),
+            used: AtomicIsize::new(0),
         }
     }
 
     /// One share went from `before` to `after`.
     fn moved(&self, before: usize, after: usize) {
-        if after > before {
-            self.used.fetch_add(after - before, Relaxed);
-        } else if after < before {
-            self.used.fetch_sub(before - after, Relaxed);
-        }
+        self.used
+            .fetch_add(after.cast_signed() - before.cast_signed(), Relaxed);
     }
 
     pub(crate) fn used(&self) -> usize {
-        self.used.load(Relaxed)
+        usize::try_from(self.used.load(Relaxed)).unwrap_or(0)
     }
 
     pub(crate) fn is_over(&self) -> bool {

@@ -103,7 +103,6 @@ impl Gateway {
 
     /// Begins the shutdown and doesn't wait for it, for handlers and hooks.
     pub fn begin_shutdown(&self) {
-        self.node().drain.cancel();
         self.set_deadline(self.node().config.shutdown_timeout);
         self.drive_shutdown();
     }
@@ -146,8 +145,8 @@ impl Gateway {
     /// Sees to it that a task ends the gateway. Returns whether there is one: without a runtime
     /// neither a session nor a background task has ever run.
     fn drive_shutdown(&self) -> bool {
+        self.node().drain.cancel();
         let Some(runtime) = self.background().runtime() else {
-            self.node().drain.cancel();
             return false;
         };
         if self.0.shutdown.runs.swap(true, SeqCst) {

@@ -22,6 +22,7 @@ use crate::{
     budget::Share,
     escape::Chain,
     guarded::{Whose, guarded},
+    hub::Membership,
     node::Node,
     patience::patient,
 };
@@ -33,8 +34,13 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// with a reset, and the peer might never see the close frame.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// Ends what the session has begun, and takes it out of presence.
-pub(super) async fn disconnect(node: &Node, open: &mut Open, info: &DisconnectInfo) {
+/// Ends what the session has begun, and takes it out of presence and the hub.
+pub(super) async fn disconnect(
+    node: &Node,
+    open: &mut Open,
+    info: &DisconnectInfo,
+    membership: &mut Option<Membership>,
+) {
     let slow = info.initiator == Initiator::Backpressure;
     let session = open.session.clone();
     let lost = session.outbox().seal(close_frame(info), slow);
@@ -62,6 +68,11 @@ pub(super) async fn disconnect(node: &Node, open: &mut Open, info: &DisconnectIn
             node.report(ErrorStage::Presence, error, Some(session.clone()));
         }
     };
+    let gone = async {
+        let (said, ()) = join(goodbye, presence).await;
+        *membership = None;
+        said
+    };
     // A handler runs to its end: it is not cut in half because its client has left.
     let handler = poll_fn(|cx| {
         if handling.is_idle() {
@@ -70,7 +81,7 @@ pub(super) async fn disconnect(node: &Node, open: &mut Open, info: &DisconnectIn
             finish(handling, cx)
         }
     });
-    let ((said, ()), ()) = join(join(goodbye, presence), handler).await;
+    let (said, ()) = join(gone, handler).await;
     if let Err(broken) = said {
         node.report(ErrorStage::Message, broken, Some(session));
     }

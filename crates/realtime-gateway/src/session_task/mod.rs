@@ -150,10 +150,9 @@ async fn end<P>(
         }
     };
     let closed = async {
-        disconnect(&node, &mut open, &info).await;
+        disconnect(&node, &mut open, &info, &mut life.membership).await;
         drop_quietly(open);
         session.release();
-        life.membership = None;
         if connected {
             run_disconnect_hooks(&node, &session, &info).await;
         }

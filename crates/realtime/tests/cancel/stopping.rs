@@ -106,8 +106,8 @@ async fn dropped_anywhere_a_shutdown_is_finished_by_the_next_with_the_whole_repo
         until_tasks(before).await;
         points += 1;
     }
-    // A turn, the end of the sessions and of the background, and two backends that are closed.
-    assert!(points > 2 + 4 * PAUSES, "{points}");
+    // A task of its own does the work: whoever waits has only two points at which to go.
+    assert!(points >= 2, "{points}");
 }
 
 /// A gateway with a session whose handler hangs.
@@ -141,7 +141,7 @@ async fn what_was_cut_off_before_the_drop_is_in_the_report() {
         }
         points += 1;
     }
-    assert!(points > 2 + 4 * PAUSES, "{points}");
+    assert!(points >= 2, "{points}");
 }
 
 #[tokio::test]

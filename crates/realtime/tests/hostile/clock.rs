@@ -77,7 +77,7 @@ async fn a_message_that_never_finishes_is_given_up_after_30_seconds() {
             sleep(SECOND / 2).await;
         }
         assert!(seconds(30..32).contains(&begun.elapsed()));
-        let reason = "message not finished in time".to_owned();
+        let reason = "the message came too slowly".to_owned();
         assert_eq!(client.closed().await, Some((1008, reason)));
         gateway.shutdown().await;
         assert_eq!(
