@@ -33,11 +33,16 @@ test: setup
     cargo nextest run --workspace --all-features
     cargo test --workspace --all-features --doc
 
-# Formatting, lints and documentation.
-check:
+# Formatting, unused dependencies, lints and documentation.
+check: unused
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features -- -D warnings
     just doc
+
+# Dependencies that no source names.
+unused:
+    command -v cargo-machete >/dev/null || cargo install cargo-machete --locked
+    cargo machete
 
 # The documentation, without a warning.
 doc:

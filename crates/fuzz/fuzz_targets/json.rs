@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use realtime::{
-    JsonCodec, Message, Text,
-    codec::{Codec, CodecErrorKind, Frame},
+    Message,
+    codec::{Codec, CodecErrorKind, Frame, JsonCodec},
+    message::Text,
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};

@@ -9,7 +9,7 @@ use libfuzzer_sys::{
     arbitrary::{self, Arbitrary},
     fuzz_target,
 };
-use realtime::{BuildErrorKind, gateway};
+use realtime::error::BuildErrorKind;
 use tower_service::Service;
 use url::{Host, Url};
 
@@ -87,7 +87,7 @@ thread_local! {
 
 /// Whether a page may connect, if the pattern is one.
 fn allows(host: &str, pattern: &str, origin: &HeaderValue) -> Option<bool> {
-    let gateway = gateway().origin_patterns([pattern]).build();
+    let gateway = realtime::builder().origin_patterns([pattern]).build();
     let mut gateway = gateway
         .inspect_err(|error| {
             assert_eq!(error.kind(), BuildErrorKind::InvalidOption);

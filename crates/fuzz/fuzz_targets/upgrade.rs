@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use libfuzzer_sys::fuzz_target;
-use realtime::{Gateway, Identity, PeerAddr, auth::StaticToken, gateway};
+use realtime::{Gateway, Identity, auth::StaticToken, service::PeerAddr};
 use tower_service::Service;
 
 thread_local! {
@@ -23,7 +23,7 @@ fn host() -> (tokio::runtime::Runtime, Gateway) {
         .from_query("token")
         .from_cookie("session")
         .from_subprotocol("bearer.");
-    let gateway = gateway()
+    let gateway = realtime::builder()
         .authenticator(token)
         .origin_patterns(["*.example.com", "https://other.org:8443", "[::1]"])
         .trusted_proxies(["127.0.0.0/8"])

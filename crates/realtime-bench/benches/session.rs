@@ -5,8 +5,8 @@ use std::io;
 
 use divan::Bencher;
 use realtime::{
-    Gateway, Inbound, Payload, Router, gateway,
-    middleware::{Next, from_fn},
+    Gateway, Payload, Router,
+    middleware::{Inbound, Next, from_fn},
 };
 use realtime_bench::pipe::{Burst, connect};
 use realtime_websocket::{Kind, frame};
@@ -123,7 +123,7 @@ async fn echo(data: Payload) -> Payload {
 }
 
 fn build(router: Router, layers: bool) -> Gateway {
-    let plain = gateway().router(router).max_connections(None);
+    let plain = realtime::builder().router(router).max_connections(None);
     let built = if layers {
         let pass = from_fn(async |inbound: Inbound, next: Next| next.run(inbound).await);
         plain

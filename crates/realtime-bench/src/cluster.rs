@@ -9,7 +9,8 @@ use std::{
 
 use clap::Args;
 use realtime::{
-    BoxError, IdentityKey, NodeId, SessionId, connect,
+    BoxError, IdentityKey, SessionId, connect,
+    node::NodeId,
     presence::{Presence, SessionInfo, SessionKey},
 };
 use realtime_testkit::servers::{RabbitMq, Redis};
@@ -107,7 +108,7 @@ async fn presence(url: &str, length: Duration) -> Result<(), BoxError> {
     let store = connect::presence(url)?;
     let (own, node) = (Process::own(), NodeId::random());
     let session = |n: usize| {
-        let identity = IdentityKey::new("bench", format!("u{n}"));
+        let identity = IdentityKey::new(format!("u{n}")).with_tenant("bench");
         SessionInfo::new(SessionId::random(), &identity, node.clone())
     };
     let ttl = Some(Duration::from_secs(90));

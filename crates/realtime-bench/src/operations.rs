@@ -4,9 +4,10 @@ use std::hint::black_box;
 
 use bytes::BytesMut;
 use realtime::{
-    BoxError, IdentityKey, JsonCodec, Text,
+    BoxError, IdentityKey,
     broker::envelope::{Envelope, Target},
-    codec::{Codec, Frame, FrameKind},
+    codec::{Codec, Frame, FrameKind, JsonCodec},
+    message::Text,
 };
 use realtime_websocket::{Decoder, Kind, Limits, Role, frame};
 
@@ -56,7 +57,7 @@ pub fn prepare(name: &str, size: usize) -> Option<Operation> {
     let data = "x".repeat(size);
     let text = Text::from(format!(r#"{{"route":"broadcast","data":"{data}"}}"#));
     let message = JsonCodec.decode(Frame::Text(text.clone())).ok()?;
-    let identity = Target::Identity(IdentityKey::new("acme", "ada"));
+    let identity = Target::Identity(IdentityKey::new("ada").with_tenant("acme"));
     let envelope = Envelope::new(
         identity,
         "realtime.json",

@@ -4,7 +4,7 @@ use std::io;
 
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use realtime::{BoxError, Gateway, Payload, Router, Session, gateway};
+use realtime::{BoxError, Gateway, Payload, Router, Session};
 use realtime_websocket::{Kind, frame};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
@@ -56,7 +56,7 @@ impl Burst {
     /// When the gateway can't be built or connected to.
     pub fn new(requests: usize, data: &str) -> Result<Self, BoxError> {
         let router = Router::new().route("echo", async |data: Payload| data);
-        Self::to(&gateway().router(router).build()?, requests, data)
+        Self::to(&realtime::builder().router(router).build()?, requests, data)
     }
 
     /// So many messages without an id, to a route that sends their data back.
@@ -67,7 +67,11 @@ impl Burst {
         let back = async |session: Session, data: Payload| session.send_wait("echo", data).await;
         let router = Router::new().route("echo", back);
         let text = format!(r#"{{"route":"echo","data":{data}}}"#);
-        Self::of(&gateway().router(router).build()?, messages, &text)
+        Self::of(
+            &realtime::builder().router(router).build()?,
+            messages,
+            &text,
+        )
     }
 
     /// The same to a gateway of one's own, with a route `echo`.

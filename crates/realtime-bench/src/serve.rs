@@ -5,10 +5,12 @@ use std::{sync::atomic::AtomicU64, sync::atomic::Ordering::Relaxed, time::Durati
 use clap::{Args, ValueEnum};
 use http::request::Parts;
 use realtime::{
-    Backpressure, BoxError, ClientError, DeliverError, DeliverErrorKind, Gateway, Identity,
-    IdentityKey, Json, Message, Payload, Router, SendError, Session,
+    Backpressure, BoxError, ClientError, Gateway, Identity, IdentityKey, Json, Message, Payload,
+    Router, Session,
     auth::{AuthError, Authenticator, Credentials},
-    bind, connect, gateway, shutdown_signal,
+    bind, connect,
+    error::{DeliverError, DeliverErrorKind, SendError},
+    shutdown_signal,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -88,7 +90,7 @@ pub(crate) async fn serve(options: Options) -> Result<(), BoxError> {
 static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
 fn describe(options: &Options) -> Result<Gateway, BoxError> {
-    let mut builder = gateway()
+    let mut builder = realtime::builder()
         .router(
             Router::new()
                 .route("echo", echo)
@@ -197,7 +199,7 @@ struct Send {
 }
 
 async fn send(gateway: Gateway, Json(send): Json<Send>) -> Result<(), BoxError> {
-    let to = IdentityKey::new(send.tenant, send.identity);
+    let to = IdentityKey::new(send.identity).with_tenant(send.tenant);
     match gateway.send_to_identity(&to, "send", send.data).await {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == DeliverErrorKind::NotOnline => {

@@ -190,7 +190,8 @@ impl AmqpConfigBuilder {
         self
     }
 
-    /// Trusts these certificates, in PEM, beside the system's, for `amqps:` URLs.
+    /// Trusts these root certificates, in PEM, as well as the system's, for `amqps:` URLs. It is
+    /// refused where it would have no effect: without an `amqps:` URL, or without a certificate.
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn root_certificates(mut self, pem: impl Into<String>) -> Self {
@@ -214,6 +215,8 @@ impl AmqpConfigBuilder {
             namespace = Some(named.parse().map_err(not_a_namespace)?);
         }
         self.check(&urls)?;
+        #[cfg(feature = "rustls")]
+        self.check_certificates(&urls)?;
         Ok(AmqpConfig {
             urls,
             namespace: namespace.unwrap_or_default(),
@@ -269,6 +272,31 @@ impl AmqpConfigBuilder {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl AmqpConfigBuilder {
+    fn check_certificates(&self, urls: &[AMQPUri]) -> Result<(), BrokerError> {
+        use rustls_pki_types::{CertificateDer, pem::PemObject};
+
+        let Some(pem) = &self.root_certificates else {
+            return Ok(());
+        };
+        if !urls.iter().any(|url| url.scheme == AMQPScheme::AMQPS) {
+            let got = "root certificates were given, but no amqps: URL; use amqps: to speak TLS";
+            return Err(invalid(got.to_owned()));
+        }
+        let certificates: Result<Vec<_>, _> =
+            CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+        match certificates {
+            Ok(certificates) if !certificates.is_empty() => Ok(()),
+            _ => Err(invalid(
+                "root_certificates: expected at least one certificate in PEM; got none that can be \
+                 read"
+                .to_owned(),
+            )),
+        }
     }
 }
 

@@ -131,7 +131,7 @@ impl Receiver<'_> {
             Next::DuplicateNode { incarnation } => {
                 self.double = Some(incarnation);
                 tracing::error!(
-                    target: "realtime::broker", ?incarnation,
+                    target: realtime_core::log_targets::BROKER, ?incarnation,
                     "another node is alive under this node's id; give each an id of its own",
                 );
             }

@@ -100,7 +100,7 @@ impl Publisher<'_> {
             match sent {
                 Ok(sent) => under_way.push(sent),
                 Err(fault) if self.is_blocked() => {
-                    tracing::debug!(target: "realtime::broker", fault, "RabbitMQ takes nothing");
+                    tracing::debug!(target: realtime_core::log_targets::BROKER, fault, "RabbitMQ takes nothing");
                 }
                 Err(fault) => return fault,
             }

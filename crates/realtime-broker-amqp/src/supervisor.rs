@@ -79,7 +79,7 @@ impl Supervisor {
                 }
                 cause = self.serve(&mut current) => cause,
             };
-            tracing::warn!(target: "realtime::broker", cause, "the link to RabbitMQ is down");
+            tracing::warn!(target: realtime_core::log_targets::BROKER, cause, "the link to RabbitMQ is down");
             self.turn(State::Down, BrokerEvent::Down { cause });
             current.close().await;
         }
@@ -105,7 +105,7 @@ impl Supervisor {
                     let is_new = known.is_new(&cause);
                     if is_new {
                         // Whoever looks sees what is wrong now: a password, say.
-                        tracing::warn!(target: "realtime::broker", cause, "no link to RabbitMQ yet");
+                        tracing::warn!(target: realtime_core::log_targets::BROKER, cause, "no link to RabbitMQ yet");
                     }
                     // An attempt that waited for memory has ended without it.
                     if is_new || *self.state.borrow() == State::Blocked {

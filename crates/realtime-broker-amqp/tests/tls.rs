@@ -37,6 +37,21 @@ async fn only_a_server_whose_certificate_is_trusted_is_spoken_to() {
     assert_eq!(said.unwrap(), Published::Routed);
 }
 
+#[test]
+fn certificates_are_read_when_it_is_built() {
+    let own = rcgen::generate_simple_self_signed(vec!["h".to_owned()]).unwrap();
+    let build = |url: &str, pem: &str| AmqpConfig::builder(url).root_certificates(pem).build();
+    for pem in ["", "no certificate", &own.signing_key.serialize_pem()] {
+        let error = build("amqps://h", pem).unwrap_err();
+        assert!(
+            error.to_string().starts_with("root_certificates"),
+            "{error}"
+        );
+    }
+    assert!(build("amqp://h", &own.cert.pem()).is_err());
+    assert!(build("amqps://h", &own.cert.pem()).is_ok());
+}
+
 /// A stopped server takes connections and answers no handshake.
 #[tokio::test]
 async fn attempts_at_a_stopped_server_do_not_pile_up() {

@@ -5,15 +5,18 @@ use std::{borrow::Cow, fmt};
 use bytes::{BufMut, Bytes, BytesMut};
 use realtime_core::{
     Message, MessageParts, Metadata, Payload, Text,
-    codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind},
+    codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, Notice, routes},
 };
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{self, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
-use crate::scan::{Plain, scan};
+use crate::{
+    Json,
+    scan::{Plain, scan},
+};
 
 /// The longest route or id, in bytes.
 pub(crate) const NAME: usize = 256;
@@ -75,12 +78,47 @@ impl Codec for JsonCodec {
         };
         Ok(envelope.into_message(&text))
     }
+
+    fn encode_notice(
+        &self,
+        notice: &Notice<'_>,
+        out: &mut BytesMut,
+    ) -> Result<Option<FrameKind>, CodecError> {
+        let message = match *notice {
+            Notice::Error { id, error } => {
+                let data = Failure {
+                    code: error.code(),
+                    message: error.message(),
+                    temporary: error.is_temporary(),
+                };
+                let message = Message::new(routes::ERROR, Json(data))?;
+                match id {
+                    Some(id) => message.with_id(id.clone()),
+                    None => message,
+                }
+            }
+            Notice::Gap { missed } => Message::new(routes::GAP, Json(Missed { missed }))?,
+            _ => return Ok(None),
+        };
+        self.encode(&message, out).map(Some)
+    }
 }
 
-fn put_json(
-    out: &mut BytesMut,
-    value: &(impl serde::Serialize + ?Sized),
-) -> Result<(), CodecError> {
+/// The data of the route `error`.
+#[derive(Serialize)]
+struct Failure<'e> {
+    code: &'e str,
+    message: &'e str,
+    temporary: bool,
+}
+
+/// The data of the route `gap`.
+#[derive(Serialize)]
+struct Missed {
+    missed: u64,
+}
+
+fn put_json(out: &mut BytesMut, value: &(impl Serialize + ?Sized)) -> Result<(), CodecError> {
     serde_json::to_writer(out.writer(), value).map_err(|e| {
         let context = "the envelope can't be written as JSON";
         CodecError::new(CodecErrorKind::Encode, context).with_source(e)

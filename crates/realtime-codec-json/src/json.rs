@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use realtime_core::{
     BoxError, IntoPayload, Payload,
     codec::{CodecError, CodecErrorKind},
-    extract::{FromMessage, HasMessage, IntoReply, Reply},
+    extract::{FromContext, HasMessage, IntoReply, Reply},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -55,10 +55,10 @@ impl<T: Serialize> IntoReply for Json<T> {
     }
 }
 
-impl<T: DeserializeOwned, Cx: HasMessage> FromMessage<Cx> for Json<T> {
+impl<T: DeserializeOwned, Cx: HasMessage> FromContext<Cx> for Json<T> {
     type Rejection = CodecError;
 
-    fn from_message(cx: &Cx) -> Result<Self, CodecError> {
+    fn from_context(cx: &Cx) -> Result<Self, CodecError> {
         cx.message().decode().map(Self)
     }
 }

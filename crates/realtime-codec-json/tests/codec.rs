@@ -10,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use realtime_codec_json::{Json, JsonCodec};
 use realtime_core::{
-    Message, Text,
-    codec::{Codec, CodecErrorKind, Frame, FrameKind},
+    ClientError, Message, Text,
+    codec::{Codec, CodecErrorKind, Frame, FrameKind, Notice, routes},
 };
 use serde_json::{Value, json};
 
@@ -165,4 +165,34 @@ proptest! {
         text.insert_str(at, &with);
         let _ = decode(&text);
     }
+}
+
+fn notice(notice: &Notice<'_>) -> String {
+    let mut out = BytesMut::new();
+    let kind = JsonCodec.encode_notice(notice, &mut out).unwrap();
+    assert_eq!(kind, Some(FrameKind::Text));
+    String::from_utf8(out.to_vec()).unwrap()
+}
+
+#[test]
+fn what_the_gateway_says_itself_has_these_forms() {
+    let id = Text::from("7");
+    let error = ClientError::new("full", "no \"room\" is left").temporary();
+    let data = r#""data":{"code":"full","message":"no \"room\" is left","temporary":true}"#;
+    let with_id = Notice::Error {
+        id: Some(&id),
+        error: &error,
+    };
+    assert_eq!(
+        notice(&with_id),
+        format!(r#"{{"id":"7","route":"error",{data}}}"#)
+    );
+    let without = Notice::Error {
+        id: None,
+        error: &error,
+    };
+    assert_eq!(notice(&without), format!(r#"{{"route":"error",{data}}}"#));
+    let gap = notice(&Notice::Gap { missed: 3 });
+    assert_eq!(gap, r#"{"route":"gap","data":{"missed":3}}"#);
+    assert_eq!(decode(&gap).unwrap().route(), routes::GAP);
 }

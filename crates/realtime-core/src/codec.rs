@@ -1,8 +1,9 @@
-//! The codec seam: how an envelope becomes a frame, and back.
+//! The codec seam: how an envelope becomes a frame, and back, and what form the gateway's own
+//! messages have.
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{Message, Text, error::operation_error};
+use crate::{ClientError, Message, Text, error::operation_error};
 
 /// Encodes and decodes envelopes.
 ///
@@ -14,7 +15,7 @@ use crate::{Message, Text, error::operation_error};
 /// use bytes::{BufMut, Bytes, BytesMut};
 /// use realtime_core::{
 ///     Message, MessageParts, Payload,
-///     codec::{Codec, CodecError, Frame, FrameKind},
+///     codec::{Codec, CodecError, Frame, FrameKind, Notice},
 /// };
 ///
 /// /// Every frame is a message without a route, and its data as it came.
@@ -35,6 +36,15 @@ use crate::{Message, Text, error::operation_error};
 ///         let mut parts = MessageParts::default();
 ///         parts.data = Payload::from(frame.into_bytes());
 ///         Ok(Message::from_parts(parts))
+///     }
+///
+///     /// Bare data has no room for what the gateway says itself.
+///     fn encode_notice(
+///         &self,
+///         _: &Notice<'_>,
+///         _: &mut BytesMut,
+///     ) -> Result<Option<FrameKind>, CodecError> {
+///         Ok(None)
 ///     }
 /// }
 ///
@@ -75,6 +85,55 @@ pub trait Codec: std::fmt::Debug + Send + Sync + 'static {
     /// As above. The gateway answers the first kind with an `error` message and the second with
     /// close code 1003.
     fn decode(&self, frame: Frame) -> Result<Message, CodecError>;
+
+    /// Appends the encoded notice to `out`, and says which kind of frame carries it; `None` where
+    /// the protocol has no form for it: then nothing is sent.
+    ///
+    /// There is no default: whether a client of this protocol can be told is for each author to
+    /// decide. A codec with envelopes uses the routes in [`routes`]. New notices may be added, so
+    /// a `match` ends with `_ => Ok(None)`.
+    ///
+    /// # Behavior
+    /// - It only appends: what `out` held before stays as it was.
+    /// - Where there is no form, nothing is appended.
+    /// - Text frames are UTF-8, and every frame is one that the codec's own clients can read.
+    ///
+    /// # Errors
+    /// Kind [`Encode`](CodecErrorKind::Encode) when the notice has a form but can't be written;
+    /// `out` may then hold a part of it, which the caller discards.
+    fn encode_notice(
+        &self,
+        notice: &Notice<'_>,
+        out: &mut BytesMut,
+    ) -> Result<Option<FrameKind>, CodecError>;
+}
+
+/// What the gateway itself says to a client.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Notice<'a> {
+    /// The client's message failed.
+    Error {
+        /// The id of the request, where the message had one.
+        id: Option<&'a Text>,
+        /// What the client may learn of it.
+        error: &'a ClientError,
+    },
+    /// Messages for this client were lost.
+    Gap {
+        /// How many.
+        missed: u64,
+    },
+}
+
+/// The routes of the gateway's own messages, in a codec whose messages have routes.
+///
+/// They are the server's: no handler is called for them.
+pub mod routes {
+    /// The client's message failed: [`Notice::Error`](super::Notice::Error).
+    pub const ERROR: &str = "error";
+    /// Messages for the client were lost: [`Notice::Gap`](super::Notice::Gap).
+    pub const GAP: &str = "gap";
 }
 
 /// Whether a frame carries text or binary data.

@@ -13,16 +13,16 @@ use crate::{BoxError, Message, Payload};
 /// ```
 /// use realtime_core::{
 ///     Text,
-///     extract::{FromMessage, HasMessage},
+///     extract::{FromContext, HasMessage},
 /// };
 ///
 /// /// The route by which the message came.
 /// struct Route(Text);
 ///
-/// impl<Cx: HasMessage> FromMessage<Cx> for Route {
+/// impl<Cx: HasMessage> FromContext<Cx> for Route {
 ///     type Rejection = std::convert::Infallible;
 ///
-///     fn from_message(cx: &Cx) -> Result<Self, Self::Rejection> {
+///     fn from_context(cx: &Cx) -> Result<Self, Self::Rejection> {
 ///         Ok(Self(cx.message().route_text().clone()))
 ///     }
 /// }
@@ -34,7 +34,7 @@ use crate::{BoxError, Message, Payload};
             fit a hook; `State<T>` must match the router's state, and `Json<T>` needs \
             `T: serde::de::DeserializeOwned`"
 )]
-pub trait FromMessage<Cx>: Sized {
+pub trait FromContext<Cx>: Sized {
     /// What is reported when the value can't be made. Put a
     /// [`ClientError`](crate::ClientError) in its source chain for what the client may know.
     type Rejection: Into<BoxError>;
@@ -43,7 +43,7 @@ pub trait FromMessage<Cx>: Sized {
     ///
     /// # Errors
     /// When the context doesn't hold what the value needs.
-    fn from_message(cx: &Cx) -> Result<Self, Self::Rejection>;
+    fn from_context(cx: &Cx) -> Result<Self, Self::Rejection>;
 }
 
 /// A context that holds a message.
@@ -52,39 +52,39 @@ pub trait HasMessage {
     fn message(&self) -> &Message;
 }
 
-impl<Cx: HasMessage> FromMessage<Cx> for Message {
+impl<Cx: HasMessage> FromContext<Cx> for Message {
     type Rejection = Infallible;
 
-    fn from_message(cx: &Cx) -> Result<Self, Infallible> {
+    fn from_context(cx: &Cx) -> Result<Self, Infallible> {
         Ok(cx.message().clone())
     }
 }
 
 /// The data of the message, raw.
-impl<Cx: HasMessage> FromMessage<Cx> for Payload {
+impl<Cx: HasMessage> FromContext<Cx> for Payload {
     type Rejection = Infallible;
 
-    fn from_message(cx: &Cx) -> Result<Self, Infallible> {
+    fn from_context(cx: &Cx) -> Result<Self, Infallible> {
         Ok(cx.message().data().clone())
     }
 }
 
 /// `None` where the value can't be made.
-impl<Cx, T: FromMessage<Cx>> FromMessage<Cx> for Option<T> {
+impl<Cx, T: FromContext<Cx>> FromContext<Cx> for Option<T> {
     type Rejection = Infallible;
 
-    fn from_message(cx: &Cx) -> Result<Self, Infallible> {
-        Ok(T::from_message(cx).ok())
+    fn from_context(cx: &Cx) -> Result<Self, Infallible> {
+        Ok(T::from_context(cx).ok())
     }
 }
 
 /// The rejection itself where the value can't be made, for a handler that answers it in its own
 /// way.
-impl<Cx, T: FromMessage<Cx>> FromMessage<Cx> for Result<T, T::Rejection> {
+impl<Cx, T: FromContext<Cx>> FromContext<Cx> for Result<T, T::Rejection> {
     type Rejection = Infallible;
 
-    fn from_message(cx: &Cx) -> Result<Self, Infallible> {
-        Ok(T::from_message(cx))
+    fn from_context(cx: &Cx) -> Result<Self, Infallible> {
+        Ok(T::from_context(cx))
     }
 }
 

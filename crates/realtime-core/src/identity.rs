@@ -41,8 +41,8 @@ impl Identity {
     ///
     /// With the tenant it may have [`IdentityKey::MAX_BYTES`]; a gateway refuses a longer one.
     #[must_use]
-    pub fn new(id: impl Into<String>) -> Self {
-        let key = IdentityKey::new("", id);
+    pub fn new(id: impl AsRef<str>) -> Self {
+        let key = IdentityKey::new(id);
         Self(Arc::new(Inner {
             key,
             roles: Vec::new(),
@@ -58,9 +58,8 @@ impl Identity {
 
     /// Sets the tenant.
     #[must_use]
-    pub fn with_tenant(mut self, tenant: impl Into<String>) -> Self {
-        let tenant = tenant.into();
-        let key = IdentityKey::new(tenant, self.id());
+    pub fn with_tenant(mut self, tenant: impl AsRef<str>) -> Self {
+        let key = self.key().clone().with_tenant(tenant);
         Arc::make_mut(&mut self.0).key = key;
         self
     }

@@ -20,6 +20,7 @@
 //! - [`Identity`], [`IdentityKey`], [`SessionId`], [`NodeId`]: who takes part;
 //! - [`CloseCode`], [`DisconnectInfo`], [`Initiator`]: how a session ended;
 //! - [`Events`]: how a backend tells what happens to it;
+//! - [`log_targets`]: the names under which everything is logged;
 //! - [`extract`]: what a codec crate needs to offer extractors and replies of its own;
 //! - [`auth`], [`broker`], [`codec`], [`presence`]: the four seams.
 
@@ -32,6 +33,7 @@ mod events;
 pub mod extract;
 mod id;
 mod identity;
+pub mod log_targets;
 mod message;
 mod namespace;
 mod payload;

@@ -12,57 +12,67 @@
 //!
 //! Most programs depend on the facade crate `realtime`, which has the JSON codec too.
 
+//!
+//! # Modules
+//! Arrows point down; nothing knows what stands above it.
+//!
+//! ```text
+//!   serve
+//!   gateway ─────────── the handle, broadcast, to an identity, start and shutdown, the tower service
+//!   background ──────── dispatchers, timers, leases, relay
+//!   session_task ────── the one task of a session
+//!   admission   node ── HTTP in, 101 or refusal out │ what the tasks of a gateway share
+//!   hub   registry   reports ── sessions by id, identity and shard │ news for presence │ errors
+//!   handling ────────── router, extractors, middleware, hooks
+//!   session ─────────── the handle of one client, and what it needs of its node
+//!   outbound ────────── log, outbox, queue, writer
+//!   transport   encoder   clock   budget   guarded   backends   config   error   stats   …
+//! ```
+
 mod admission;
-mod answer;
-mod body;
+mod backends;
+mod background;
 mod budget;
-mod builder;
+mod clock;
 mod config;
 mod delivery;
+mod encoder;
 mod error;
-pub mod extract;
+mod escape;
 mod gateway;
-mod handler;
-mod handshake;
+mod guarded;
+mod handling;
 mod health;
-mod hooks;
 mod hub;
-mod inbound;
-mod lease;
-mod log;
-pub mod middleware;
-mod origin;
-mod peer;
-mod refusal;
-mod relay;
-mod router;
+mod kept;
+mod node;
+mod outbound;
+mod patience;
+mod registry;
+mod reports;
 #[cfg(feature = "server")]
 mod serve;
-mod service;
 mod session;
-mod shared;
+mod session_task;
 mod stats;
 mod sync;
 mod transport;
 mod unreachable;
 
-pub use body::Body;
-pub use builder::Builder;
+pub use admission::{Body, PeerAddr, Upgrade};
 pub use config::{Backpressure, Config, PresenceDown};
 pub use delivery::{Delivery, Remote};
 pub use error::{
     BuildError, BuildErrorKind, DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind,
     SendError, SendErrorKind, StartError, StartErrorKind,
 };
-pub use gateway::{Gateway, ShutdownReport};
-pub use handler::Handler;
+pub use gateway::{Builder, Gateway, ShutdownReport};
+pub use handling::{
+    ErrorContext, ErrorStage, Handler, Hook, HookResult, Inbound, Router, extract, middleware,
+};
 pub use health::{Health, Link};
-pub use hooks::{ErrorContext, ErrorStage, Hook, HookResult};
-pub use inbound::Inbound;
-pub use peer::PeerAddr;
-pub use router::Router;
+pub use realtime_core::log_targets;
 #[cfg(feature = "server")]
 pub use serve::{Bind, Serve, WithGracefulShutdown, bind, serve, shutdown_signal};
-pub use service::Upgrade;
-pub use session::Session;
+pub use session::{Extensions, Session};
 pub use stats::Stats;

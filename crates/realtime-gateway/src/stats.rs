@@ -50,6 +50,8 @@ macro_rules! stats {
 stats! {
     /// Sessions that the shutdown deadline cut off.
     aborted,
+    /// How often a background task died and was started again.
+    background_restarts,
     /// How often the link to the broker went down.
     broker_outages,
     /// Sessions that have ended, but for those in `aborted`.
@@ -91,6 +93,8 @@ stats! {
     sent,
     /// Sessions that were closed because their peer read too slowly.
     slow_consumers,
+    /// Messages that were received and not passed to a handler, because their session ended first.
+    unhandled,
     /// Requests that were answered with 101 and then did not become a session.
     upgrades_failed,
     /// Sessions that were closed because their peer broke the protocol, or a limit on what it may

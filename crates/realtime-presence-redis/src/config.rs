@@ -117,7 +117,7 @@ pub struct RedisConfigBuilder {
     pool_size: usize,
     command_timeout: Duration,
     #[cfg(feature = "rustls")]
-    root_certificates: Option<Vec<u8>>,
+    root_certificates: Option<String>,
 }
 
 impl RedisConfigBuilder {
@@ -140,10 +140,11 @@ impl RedisConfigBuilder {
         self
     }
 
-    /// Trusts these certificates, in PEM, in place of the system's, for a `rediss:` URL.
+    /// Trusts these root certificates, in PEM, as well as the system's, for a `rediss:` URL. It is
+    /// refused where it would have no effect: without a `rediss:` URL, or without a certificate.
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
-    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+    pub fn root_certificates(mut self, pem: impl Into<String>) -> Self {
         self.root_certificates = Some(pem.into());
         self
     }
@@ -218,7 +219,7 @@ impl RedisConfigBuilder {
         #[cfg(feature = "rustls")]
         if self.root_certificates.is_some() {
             return Err(invalid(
-                "root certificates were given for a redis: URL; use rediss: to speak TLS",
+                "root certificates were given, but no rediss: URL; use rediss: to speak TLS",
             ));
         }
         Ok(())

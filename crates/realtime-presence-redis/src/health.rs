@@ -48,7 +48,7 @@ impl Health {
         state.set(connection, Condition::Well);
         if state.is_down && state.connections.iter().all(|c| *c == Condition::Well) {
             state.is_down = false;
-            tracing::info!(target: "realtime::presence", "Redis is up");
+            tracing::info!(target: realtime_core::log_targets::PRESENCE, "Redis is up");
             self.events.send(PresenceEvent::Up);
         }
     }
@@ -58,7 +58,7 @@ impl Health {
         state.set(connection, Condition::Ill);
         if !state.is_down {
             state.is_down = true;
-            tracing::warn!(target: "realtime::presence", cause, "Redis is down");
+            tracing::warn!(target: realtime_core::log_targets::PRESENCE, cause, "Redis is down");
             self.events.send(PresenceEvent::Down { cause });
         }
     }

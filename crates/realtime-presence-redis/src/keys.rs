@@ -61,7 +61,7 @@ mod tests {
         let keys = Keys::new("n");
         let all: HashSet<_> = pairs
             .iter()
-            .map(|(tenant, id)| keys.of(&IdentityKey::new(*tenant, *id)))
+            .map(|(tenant, id)| keys.of(&IdentityKey::new(*id).with_tenant(*tenant)))
             .flat_map(|keys| [keys.leases, keys.sessions])
             .collect();
         assert_eq!(all.len(), 2 * pairs.len());
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn both_keys_of_an_identity_have_one_hash_tag() {
         for (tenant, id) in [("a", "b"), ("", ""), ("}", "{"), ("{", "}"), ("{}", "x")] {
-            let keys = Keys::new("n").of(&IdentityKey::new(tenant, id));
+            let keys = Keys::new("n").of(&IdentityKey::new(id).with_tenant(tenant));
             // What is between the first brace and the first closing one after it is hashed.
             let tag = |key: &str| {
                 let (_, rest) = key.split_once('{').unwrap();

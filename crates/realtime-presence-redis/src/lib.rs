@@ -7,7 +7,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! // Opens no connection yet: the first call does.
 //! let presence = RedisPresence::from_url("redis://rt:secret@redis.internal/?namespace=shop")?;
-//! if presence.is_online(&IdentityKey::new("acme", "ann")).await? {
+//! if presence.is_online(&IdentityKey::new("ann").with_tenant("acme")).await? {
 //!     println!("Ann is online");
 //! }
 //! # Ok(())

@@ -189,7 +189,7 @@ impl Pool {
             .await
             .is_err()
         {
-            tracing::warn!(target: "realtime::presence", "a connection to Redis ends late");
+            tracing::warn!(target: realtime_core::log_targets::PRESENCE, "a connection to Redis ends late");
         }
     }
 }

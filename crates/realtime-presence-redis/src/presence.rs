@@ -144,7 +144,7 @@ impl RedisPresence {
         if info.is_none() {
             self.corrupt.fetch_add(1, Relaxed);
             tracing::warn!(
-                target: "realtime::presence",
+                target: realtime_core::log_targets::PRESENCE,
                 namespace = %self.config().namespace(),
                 "skipped a record that presence didn't write"
             );
@@ -327,7 +327,7 @@ mod tests {
     }
 
     fn session() -> (IdentityKey, SessionInfo) {
-        let identity = IdentityKey::new("acme", "ann");
+        let identity = IdentityKey::new("ann").with_tenant("acme");
         let node = "node".parse().unwrap();
         let info = SessionInfo::new(SessionId::random(), &identity, node);
         (identity, info)
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_cut_by_identity_and_size() {
-        let identity = |n: usize| IdentityKey::new("", (n % 2).to_string());
+        let identity = |n: usize| IdentityKey::new((n % 2).to_string());
         let groups = groups((0..500).map(identity));
         let sizes: Vec<_> = groups.iter().map(|g| g.places.len()).collect();
         assert_eq!(sizes, [100, 100, 100, 100, 50, 50]);

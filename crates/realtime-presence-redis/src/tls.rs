@@ -12,32 +12,69 @@ use tokio_rustls::rustls::{
 
 use crate::error::invalid;
 
-/// Trusts the certificates that were given, else the system's.
-pub(crate) fn connector(pem: Option<&[u8]>) -> Result<TlsConfig, PresenceError> {
-    let mut roots = RootCertStore::empty();
-    match pem {
-        Some(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem) {
-                let added = certificate
-                    .map_err(|e| invalid("expected certificates in PEM").with_source(e))
-                    .map(|certificate| roots.add(certificate))?;
-                added.map_err(|e| invalid("a root certificate is not valid").with_source(e))?;
-            }
-        }
-        // Systems hold a few that aren't valid; what is left of them is enough, or it is empty.
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    if roots.is_empty() {
-        return Err(invalid(
-            "expected at least one root certificate to trust; found none in the PEM or the system",
-        ));
-    }
+/// Trusts the system's certificates, and those that were given.
+pub(crate) fn connector(pem: Option<&str>) -> Result<TlsConfig, PresenceError> {
+    let roots = roots(pem, rustls_native_certs::load_native_certs().certs)?;
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|e| invalid("TLS could not be set up").with_source(e))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(config).into())
+}
+
+fn roots(
+    pem: Option<&str>,
+    system: Vec<CertificateDer<'static>>,
+) -> Result<RootCertStore, PresenceError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(pem) = pem {
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            let added = certificate
+                .map_err(|e| invalid("expected certificates in PEM").with_source(e))
+                .map(|certificate| roots.add(certificate))?;
+            added.map_err(|e| invalid("a root certificate is not valid").with_source(e))?;
+        }
+        if roots.is_empty() {
+            return Err(invalid(
+                "root_certificates: expected at least one certificate in PEM; got none",
+            ));
+        }
+    }
+    // Systems hold a few that aren't valid; what is left of them is enough, or it is empty.
+    roots.add_parsable_certificates(system);
+    if roots.is_empty() {
+        return Err(invalid(
+            "expected at least one root certificate to trust; the system has none, and none were \
+             given as `root_certificates`",
+        ));
+    }
+    Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificate(name: &str) -> rcgen::Certificate {
+        let own = rcgen::generate_simple_self_signed(vec![name.to_owned()]);
+        own.unwrap().cert
+    }
+
+    #[test]
+    fn those_that_are_given_are_trusted_as_well_as_the_systems() {
+        let (given, system) = (certificate("given"), certificate("system"));
+        let pem = given.pem();
+        let both = roots(Some(&pem), vec![system.der().clone()]).unwrap();
+        assert_eq!(both.len(), 2);
+        assert_eq!(roots(None, vec![system.der().clone()]).unwrap().len(), 1);
+        assert_eq!(roots(Some(&pem), Vec::new()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn none_at_all_is_refused_and_so_is_a_pem_without_one() {
+        assert!(roots(None, Vec::new()).is_err());
+        let system = vec![certificate("system").der().clone()];
+        assert!(roots(Some("no certificate"), system).is_err());
+    }
 }

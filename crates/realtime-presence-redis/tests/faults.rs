@@ -107,7 +107,7 @@ async fn a_flood_at_a_stopped_redis_fails_in_time_and_is_over_when_it_goes_on() 
     redis.stop().unwrap();
     // More than the permits, and more than the sockets take, so that writes are stuck, too.
     let batches: Vec<Vec<_>> = (0..1_500)
-        .map(|n| IdentityKey::new("", n.to_string()))
+        .map(|n| IdentityKey::new(n.to_string()))
         .map(|identity| (0..20).map(|_| session(&identity)).collect())
         .collect();
     let asked = batches.iter().map(|infos| presence.register(infos, LONG));
@@ -230,7 +230,7 @@ async fn scripts_that_were_flushed_are_sent_again() {
         redis.command(&["SCRIPT", "FLUSH"]).await.unwrap();
     }
     let infos: Vec<_> = (0..500)
-        .map(|n| session(&IdentityKey::new("", n.to_string())))
+        .map(|n| session(&IdentityKey::new(n.to_string())))
         .collect();
     assert_eq!(presence.register(&infos, LONG).await.unwrap().len(), 500);
 }

@@ -162,7 +162,10 @@ async fn only_the_clock_of_the_server_counts() {
 async fn what_somebody_else_wrote_is_skipped_and_counted() {
     let redis = Redis::start().await.unwrap();
     let presence = presence(redis.url());
-    let (info, other) = (session(&ann()), session(&IdentityKey::new("acme", "bob")));
+    let (info, other) = (
+        session(&ann()),
+        session(&IdentityKey::new("bob").with_tenant("acme")),
+    );
     presence
         .register(&[info.clone(), other.clone()], LONG)
         .await
@@ -239,8 +242,8 @@ async fn tenants_whose_names_join_to_the_same_do_not_share_keys() {
         (("1", "a:b"), ("1:a", "b")),
     ];
     for ((tenant, id), (other_tenant, other_id)) in pairs {
-        let here = IdentityKey::new(tenant, id);
-        let there = IdentityKey::new(other_tenant, other_id);
+        let here = IdentityKey::new(id).with_tenant(tenant);
+        let there = IdentityKey::new(other_id).with_tenant(other_tenant);
         presence.register(&[session(&here)], LONG).await.unwrap();
         assert!(presence.is_online(&here).await.unwrap());
         assert!(!presence.is_online(&there).await.unwrap(), "{there:?}");
@@ -266,7 +269,8 @@ async fn thousands_of_sessions_of_one_or_many_identities_go_in_one_batch() {
     let redis = Redis::start().await.unwrap();
     let presence = presence(redis.url());
     for identities in [1, 5_000] {
-        let identity = |n: usize| IdentityKey::new("many", (n % identities).to_string());
+        let identity =
+            |n: usize| IdentityKey::new((n % identities).to_string()).with_tenant("many");
         let infos: Vec<_> = (0..5_000).map(|n| session(&identity(n))).collect();
         let keys: Vec<_> = infos.iter().map(SessionInfo::key).collect();
         let registered = presence.register(&infos, LONG).await.unwrap();

@@ -3,9 +3,7 @@
 use std::{collections::VecDeque, io, net::SocketAddr};
 
 use bytes::Bytes;
-use realtime_websocket::{
-    CloseCode, Decoder, Event, Kind, Limits, Role, Violation, frame, handshake,
-};
+use realtime_websocket::{Decoder, Event, Kind, Limits, Role, Violation, frame, handshake};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -15,7 +13,7 @@ use tokio::{
 use crate::wait::within;
 
 /// The mask of all frames. A fixed one is as good as any in a test.
-const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+pub(crate) const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// What went wrong at the client.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +117,15 @@ impl Request {
     ///
     /// # Errors
     /// When the server refuses.
-    pub async fn over<S>(&self, mut stream: S) -> Result<Client<S>, ClientError>
+    pub async fn over<S>(&self, stream: S) -> Result<Client<S>, ClientError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        within("an HTTP response", self.open(stream)).await
+    }
+
+    /// The same without a deadline.
+    pub(crate) async fn open<S>(&self, mut stream: S) -> Result<Client<S>, ClientError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -161,7 +167,8 @@ impl Request {
 pub async fn raw_http(server: SocketAddr, request: &[u8]) -> Result<Answer, ClientError> {
     let mut stream = TcpStream::connect(server).await?;
     stream.write_all(request).await?;
-    Ok(read_head(&mut stream).await?.0)
+    let head = within("an HTTP response", read_head(&mut stream));
+    Ok(head.await?.0)
 }
 
 async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Answer, Vec<u8>), io::Error> {
@@ -170,7 +177,7 @@ async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Answer, Vec<
         if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
             break at + 4;
         }
-        if within("an HTTP response", stream.read_buf(&mut bytes)).await? == 0 {
+        if stream.read_buf(&mut bytes).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     };
@@ -190,8 +197,8 @@ pub struct Client<S = TcpStream> {
     pub answer: Answer,
     /// Whether pings are answered while something is read. Default: yes.
     pub auto_pong: bool,
-    decoder: Decoder,
-    events: VecDeque<Event>,
+    pub(crate) decoder: Decoder,
+    pub(crate) events: VecDeque<Event>,
     next_id: u64,
 }
 
@@ -258,7 +265,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// # Errors
     /// When the connection fails.
     pub async fn close(&mut self, code: u16, reason: &str) -> Result<(), ClientError> {
-        let payload = frame::close_payload(CloseCode::new(code), reason);
+        let payload = frame::close_payload(code, reason);
         self.send_frame(8, true, &payload).await
     }
 
@@ -332,9 +339,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         loop {
             match self.recv().await {
                 Ok(Event::Close(close)) => {
-                    return Some(close.map_or((1005, String::new()), |close| {
-                        (close.code.as_u16(), close.reason)
-                    }));
+                    return Some(
+                        close.map_or((1005, String::new()), |close| (close.code, close.reason)),
+                    );
                 }
                 Ok(_) => {}
                 Err(_) => return None,

@@ -3,9 +3,9 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
-    CloseCode, Kind,
+    Kind,
     frame::{Header, HeaderBytes, MAX_CONTROL, Opcode},
-    mask,
+    is_sendable_close_code, mask,
 };
 
 /// A server's frame that holds a whole message, in one allocation of exactly its size.
@@ -146,12 +146,12 @@ pub fn pong(payload: &[u8]) -> Bytes {
 /// A server's close frame. What becomes of the code and the reason, [`close_payload`] says.
 ///
 /// ```
-/// use realtime_websocket::{CloseCode, frame};
+/// use realtime_websocket::frame;
 ///
-/// assert_eq!(&frame::close(CloseCode::NORMAL, "bye")[..], b"\x88\x05\x03\xe8bye");
+/// assert_eq!(&frame::close(1000, "bye")[..], b"\x88\x05\x03\xe8bye");
 /// ```
 #[must_use]
-pub fn close(code: CloseCode, reason: &str) -> Bytes {
+pub fn close(code: u16, reason: &str) -> Bytes {
     control(Opcode::Close, &close_payload(code, reason))
 }
 
@@ -166,24 +166,24 @@ pub fn close_without_code() -> Bytes {
 }
 
 /// The payload of a close frame. The reason is cut at 123 bytes, between characters; a code that
-/// [may not be sent](CloseCode::is_sendable) gives an empty payload.
+/// [may not be sent](is_sendable_close_code) gives an empty payload.
 ///
 /// ```
-/// use realtime_websocket::{CloseCode, frame};
+/// use realtime_websocket::frame;
 ///
-/// assert_eq!(frame::close_payload(CloseCode::NORMAL, "bye"), b"\x03\xe8bye");
-/// assert_eq!(frame::close_payload(CloseCode::new(1006), "lost"), b"");
+/// assert_eq!(frame::close_payload(1000, "bye"), b"\x03\xe8bye");
+/// assert_eq!(frame::close_payload(1006, "lost"), b"");
 /// ```
 #[must_use]
-pub fn close_payload(code: CloseCode, reason: &str) -> Vec<u8> {
-    if !code.is_sendable() {
+pub fn close_payload(code: u16, reason: &str) -> Vec<u8> {
+    if !is_sendable_close_code(code) {
         return Vec::new();
     }
     let end = (0..=reason.len().min(MAX_CONTROL - 2))
         .rev()
         .find(|i| reason.is_char_boundary(*i));
     let reason = &reason[..end.unwrap_or(0)];
-    [&code.as_u16().to_be_bytes(), reason.as_bytes()].concat()
+    [&code.to_be_bytes(), reason.as_bytes()].concat()
 }
 
 /// A frame with any bits where the reserved ones and the opcode are, masked if there is a key. For
@@ -257,10 +257,10 @@ mod tests {
 
     #[test]
     fn a_long_reason_is_cut_between_characters() {
-        let payload = close_payload(CloseCode::NORMAL, &"ä".repeat(100));
+        let payload = close_payload(1000, &"ä".repeat(100));
         assert_eq!(payload.len(), 2 + 122);
         assert!(std::str::from_utf8(&payload[2..]).is_ok());
-        let exact = close_payload(CloseCode::NORMAL, &"x".repeat(124));
+        let exact = close_payload(1000, &"x".repeat(124));
         assert_eq!(exact.len(), MAX_CONTROL);
     }
 

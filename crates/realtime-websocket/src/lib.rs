@@ -65,7 +65,7 @@ mod parse;
 mod utf8;
 mod violation;
 
-pub use close::{CloseCode, CloseFrame};
+pub use close::{CloseFrame, is_sendable_close_code};
 pub use frame::Kind;
 pub use limits::Limits;
 pub use parse::{Decoder, Event};

@@ -49,6 +49,8 @@ pub struct Decoder {
     message: Option<Kind>,
     utf8: Utf8,
     role: Role,
+    /// Messages are read and not kept.
+    discards: bool,
 }
 
 /// Something that a peer sent, whole.
@@ -108,7 +110,27 @@ impl Decoder {
             message: None,
             utf8: Utf8::new(),
             role,
+            discards: false,
         }
+    }
+
+    /// Keeps no message from now on, not even the one that has begun: it is followed frame by
+    /// frame, and only control frames are still events. For a connection that is being closed: the
+    /// peer's close frame is found behind whatever it was sending.
+    ///
+    /// ```
+    /// use realtime_websocket::{Decoder, Event, Limits, Role, frame};
+    ///
+    /// let mut client = Decoder::new(Role::Client, Limits::default());
+    /// let sent = [frame::server_frame(frame::Kind::Text, b"long"), frame::close(1000, "")].concat();
+    /// let mut rest = &sent[..];
+    /// client.discard_messages();
+    /// assert!(matches!(client.decode(&mut rest)?, Some(Event::Close(_))));
+    /// # Ok::<(), realtime_websocket::Violation>(())
+    /// ```
+    pub fn discard_messages(&mut self) {
+        self.discards = true;
+        self.data = Vec::new();
     }
 
     /// Takes bytes from the front of `input` until one event is complete or the input is used up.
@@ -124,6 +146,7 @@ impl Decoder {
         if matches!(event, Err(_) | Ok(Some(Event::Close(_)))) {
             *self = Self {
                 stage: Stage::Done,
+                discards: self.discards,
                 ..Self::new(self.role, self.limits)
             };
         }
@@ -220,6 +243,9 @@ impl Decoder {
                 (Some(_), Opcode::Continuation) => {}
                 (Some(_), _) => return Err(Violation::UnfinishedMessage),
             }
+            if self.discards {
+                return Ok(());
+            }
             self.fragments += 1;
             let large = self.data.len() / LARGE_FRAGMENT;
             let allowed = self.limits.max_fragments.saturating_add(large);
@@ -246,6 +272,10 @@ impl Decoder {
         let (piece, rest) = input.split_at((*missing).min(input.len()));
         *input = rest;
         let control = open.opcode.is_control();
+        if self.discards && !control {
+            *missing -= piece.len();
+            return Ok(());
+        }
         let buffer = if control {
             &mut self.control
         } else {
@@ -280,6 +310,10 @@ impl Decoder {
             Opcode::Pong => Event::Pong(mem::take(&mut self.control).into()),
             Opcode::Close => Event::Close(CloseFrame::parse(mem::take(&mut self.control))?),
             _ if !open.fin => return Ok(None),
+            _ if self.discards => {
+                self.message = None;
+                return Ok(None);
+            }
             _ => {
                 self.fragments = 0;
                 let payload = mem::take(&mut self.data);
@@ -378,5 +412,30 @@ mod tests {
         let mut late = &frame::fragment(1, true, b"late", KEY)[..];
         assert_eq!(decoder.decode(&mut late), Ok(None));
         assert!(late.is_empty());
+    }
+
+    #[test]
+    fn what_is_discarded_is_followed_to_the_close_frame_without_being_kept() {
+        let mut decoder = Decoder::new(Role::Server, Limits::default().with_message(1_000));
+        let sent = [
+            frame::fragment(2, false, &[7; 900], KEY),
+            frame::fragment(0, true, &[7; 90_000], KEY),
+            frame::fragment(1, true, b"text that is \xff not UTF-8", KEY),
+            frame::fragment(9, true, b"ping", KEY),
+            frame::fragment(8, true, &1000u16.to_be_bytes(), KEY),
+        ];
+        let sent = sent.concat();
+        let (begun, mut rest) = sent.split_at(500);
+        decoder.decode(&mut &begun[..]).unwrap();
+        assert!(decoder.buffered() > 0);
+        decoder.discard_messages();
+        assert_eq!(decoder.buffered(), 0);
+        let mut events = Vec::new();
+        while let Some(event) = decoder.decode(&mut rest).unwrap() {
+            assert_eq!(decoder.buffered(), 0);
+            events.push(event);
+        }
+        assert_eq!(events.len(), 2, "{events:?}");
+        assert!(matches!(events[1], Event::Close(Some(_))));
     }
 }

@@ -1,18 +1,16 @@
 //! What a peer did that RFC 6455 forbids.
 
-use crate::CloseCode;
-
 /// What a peer did that ends the connection, and the close code to tell it with.
 ///
 /// ```
-/// use realtime_websocket::{CloseCode, Decoder, Limits, Role, Violation, frame};
+/// use realtime_websocket::{Decoder, Limits, Role, Violation, frame};
 ///
 /// let mut server = Decoder::new(Role::Server, Limits::default());
 /// let unmasked = frame::server_frame(frame::Kind::Text, b"hi");
 ///
 /// let refused = server.decode(&mut &unmasked[..]);
 /// assert_eq!(refused, Err(Violation::BadMask));
-/// assert_eq!(Violation::BadMask.close_code(), CloseCode::PROTOCOL_ERROR);
+/// assert_eq!(Violation::BadMask.close_code(), 1002);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -59,14 +57,15 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// The code of the close frame that tells the peer.
+    /// The code of the close frame that tells the peer: 1002 for a breach of the protocol, 1007 for
+    /// text that isn't UTF-8, 1008 for too many fragments, 1009 for too many bytes.
     #[must_use]
-    pub const fn close_code(&self) -> CloseCode {
+    pub const fn close_code(&self) -> u16 {
         match self {
-            Self::BadUtf8 => CloseCode::INVALID_PAYLOAD,
-            Self::Fragments { .. } => CloseCode::POLICY,
-            Self::TooBig { .. } => CloseCode::TOO_BIG,
-            _ => CloseCode::PROTOCOL_ERROR,
+            Self::BadUtf8 => 1007,
+            Self::Fragments { .. } => 1008,
+            Self::TooBig { .. } => 1009,
+            _ => 1002,
         }
     }
 }

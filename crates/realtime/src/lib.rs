@@ -5,19 +5,19 @@
 //! every connection.
 //!
 //! ```no_run
-//! use realtime::{Gateway, Json, Router, Session, gateway};
+//! use realtime::{Gateway, Json, Router, Session, error::DeliverError};
 //!
 //! async fn chat(
 //!     gateway: Gateway,
 //!     session: Session,
 //!     Json(said): Json<String>,
-//! ) -> Result<(), realtime::DeliverError> {
+//! ) -> Result<(), DeliverError> {
 //!     gateway.broadcast("chat", Json(&(session.identity().id(), said))).await?;
 //!     Ok(())
 //! }
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let gateway = gateway().router(Router::new().route("chat", chat)).build()?;
+//! let gateway = realtime::builder().router(Router::new().route("chat", chat)).build()?;
 //! let app = axum::Router::new().route_service("/ws", gateway.clone());
 //! let listener = realtime::bind("127.0.0.1:8080").await?;
 //! realtime::serve(listener, app, gateway)
@@ -27,8 +27,28 @@
 //! # }
 //! ```
 //!
+//! # Where things are
+//! The root holds what every program names. The rest is in modules:
+//!
+//! | module | what is in it |
+//! | --- | --- |
+//! | [`extract`], [`handler`], [`hooks`], [`middleware`] | what handlers and hooks take and return, and layers around them |
+//! | [`message`] | the parts of a message |
+//! | [`service`] | the request that becomes a session, and its response |
+//! | [`auth`], [`broker`], [`codec`], [`presence`] | the four seams, and what is ready-made for them |
+//! | [`connect`] | backends by URL |
+//! | [`config`] | the choices behind some fields of [`Config`] |
+//! | [`error`] | one error for each operation |
+//! | [`report`] | what the gateway says of deliveries, of its health and of itself |
+//! | [`node`] | the names of nodes and clusters, for backends |
+//! | [`log_targets`] | the names under which everything is logged |
+//!
+//! Handlers are tested without a socket, by clients over memory: see [docs/testing.md].
+//!
+//! [docs/testing.md]: https://github.com/forerunner-space/realtime-rs/blob/main/docs/testing.md
+//!
 //! # Features
-//! - `codec-json` (default): [`JsonCodec`], [`Json`] and [`gateway()`].
+//! - `codec-json` (default): [`Json`], [`codec::JsonCodec`] and [`builder()`].
 //! - `axum` (default): [`Upgrade`] as an axum extractor, and the peer's address from
 //!   `ConnectInfo`.
 //! - `server` (default): [`bind`], [`serve`] and [`shutdown_signal`].
@@ -44,28 +64,30 @@
 pub mod connect;
 
 pub use realtime_core::{
-    BoxError, ClientError, CloseCode, DisconnectInfo, Events, Identity, IdentityKey, Incarnation,
-    Initiator, IntoPayload, InvalidNamespace, InvalidNodeId, Message, MessageParts, Metadata,
-    Namespace, NodeId, Payload, SessionId, Text, auth,
+    BoxError, ClientError, CloseCode, DisconnectInfo, Identity, IdentityKey, Initiator, Message,
+    Payload, SessionId, auth, log_targets,
 };
-pub use realtime_gateway::{
-    Backpressure, Body, BuildError, BuildErrorKind, Builder, Config, DeliverError,
-    DeliverErrorKind, Delivery, ErrorContext, ErrorStage, Gateway, Handler, HandlerError,
-    HandlerErrorKind, Health, Hook, HookResult, Inbound, Link, PeerAddr, PresenceDown, Remote,
-    Router, SendError, SendErrorKind, Session, ShutdownReport, StartError, StartErrorKind, Stats,
-    Upgrade, middleware,
-};
+pub use realtime_gateway::{Backpressure, Builder, Config, Gateway, Router, Session};
 #[cfg(feature = "server")]
 pub use realtime_gateway::{Bind, Serve, WithGracefulShutdown, bind, serve, shutdown_signal};
 
-/// What handlers and hooks take and return.
-pub mod extract {
-    pub use realtime_core::extract::*;
-    pub use realtime_gateway::extract::*;
-}
+pub use extract::State;
+pub use service::Upgrade;
 
-pub use extract::{RouteTail, State};
-pub use middleware::{Logger, Recovery, Timeout, from_fn};
+#[cfg(feature = "codec-json")]
+pub use realtime_codec_json::Json;
+
+/// Begins to describe a gateway that speaks JSON. For another codec there is
+/// [`Gateway::builder`].
+///
+/// ```
+/// let gateway = realtime::builder().build()?;
+/// # Ok::<(), realtime::error::BuildError>(())
+/// ```
+#[cfg(feature = "codec-json")]
+pub fn builder() -> Builder {
+    Gateway::builder(codec::JsonCodec)
+}
 
 /// The broker seam and its backends.
 pub mod broker {
@@ -73,6 +95,61 @@ pub mod broker {
 
     #[cfg(feature = "broker-amqp")]
     pub use realtime_broker_amqp as amqp;
+}
+
+/// The codec seam and its implementations.
+pub mod codec {
+    pub use realtime_core::codec::*;
+
+    #[cfg(feature = "codec-json")]
+    pub use realtime_codec_json::JsonCodec;
+}
+
+/// The choices behind some fields of [`Config`].
+pub mod config {
+    pub use realtime_gateway::PresenceDown;
+}
+
+/// One error for each operation, each with a kind to match.
+///
+/// The errors of the seams are in the modules of these.
+pub mod error {
+    pub use realtime_core::{InvalidNamespace, InvalidNodeId};
+    pub use realtime_gateway::{
+        BuildError, BuildErrorKind, DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind,
+        SendError, SendErrorKind, StartError, StartErrorKind,
+    };
+}
+
+/// What handlers and hooks take and return.
+pub mod extract {
+    pub use realtime_core::extract::*;
+    pub use realtime_gateway::{Extensions, extract::*};
+}
+
+/// What is a handler.
+pub mod handler {
+    pub use realtime_gateway::Handler;
+}
+
+/// What is a hook, and what an error hook receives.
+pub mod hooks {
+    pub use realtime_gateway::{ErrorContext, ErrorStage, Hook, HookResult};
+}
+
+/// The parts of a message.
+pub mod message {
+    pub use realtime_core::{IntoPayload, MessageParts, Metadata, Text};
+}
+
+/// Layers around message handlers.
+pub mod middleware {
+    pub use realtime_gateway::{Inbound, middleware::*};
+}
+
+/// The names of nodes and clusters, and how a backend reports what happens to it.
+pub mod node {
+    pub use realtime_core::{Event, Events, Incarnation, Namespace, NodeId};
 }
 
 /// The presence seam and its backends.
@@ -83,21 +160,14 @@ pub mod presence {
     pub use realtime_presence_redis as redis;
 }
 
-/// The codec seam and its implementations.
-pub mod codec {
-    pub use realtime_core::codec::*;
-
-    #[cfg(feature = "codec-json")]
-    pub use realtime_codec_json as json;
+/// What the gateway says of deliveries, of its health and of itself.
+pub mod report {
+    pub use realtime_gateway::{Delivery, Health, Link, Remote, ShutdownReport, Stats};
 }
 
-#[cfg(feature = "codec-json")]
-pub use realtime_codec_json::{Json, JsonCodec};
-
-/// Begins to describe a gateway that speaks JSON.
-#[cfg(feature = "codec-json")]
-pub fn gateway() -> Builder {
-    Gateway::builder(JsonCodec)
+/// The request that becomes a session, and its response.
+pub mod service {
+    pub use realtime_gateway::{Body, PeerAddr, Upgrade};
 }
 
 #[cfg(all(doctest, feature = "codec-json", feature = "server"))]

@@ -17,9 +17,9 @@ use std::{
 };
 
 use realtime::{
-    DeliverErrorKind, Gateway, Identity, IdentityKey, Json, Router, Session,
+    Gateway, Identity, IdentityKey, Json, Router, Session,
     auth::{AuthError, Authenticator, StaticToken},
-    gateway,
+    error::DeliverErrorKind,
 };
 use realtime_testkit::{
     client::{Request, raw_http},
@@ -29,7 +29,7 @@ use serde_json::json;
 use support::Server;
 
 async fn default_server() -> Server {
-    Server::start(gateway().build().unwrap()).await
+    Server::start(realtime::builder().build().unwrap()).await
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn bad_handshakes_are_refused_with_what_was_expected() {
 
 #[tokio::test]
 async fn only_pages_of_the_same_or_a_listed_origin_connect() {
-    let listed = gateway()
+    let listed = realtime::builder()
         .origin_patterns(["*.example.com"])
         .build()
         .unwrap();
@@ -101,7 +101,7 @@ async fn only_pages_of_the_same_or_a_listed_origin_connect() {
         "the list is not shown"
     );
 
-    let open = Server::start(gateway().insecure_origins().build().unwrap()).await;
+    let open = Server::start(realtime::builder().insecure_origins().build().unwrap()).await;
     assert!(
         from("https://evil.example")
             .connect(open.addr)
@@ -132,7 +132,7 @@ impl Authenticator for Moody {
 #[tokio::test]
 async fn an_authenticator_is_asked_last_and_never_hangs_the_gateway() {
     let asked = Arc::new(AtomicUsize::new(0));
-    let gateway = gateway()
+    let gateway = realtime::builder()
         .authenticator(Moody(Arc::clone(&asked)))
         .auth_timeout(Some(Duration::from_millis(100)))
         .max_connections(Some(1))
@@ -175,7 +175,7 @@ async fn an_authenticator_is_asked_last_and_never_hangs_the_gateway() {
 async fn a_static_token_is_taken_from_where_it_is_switched_on() {
     let token = StaticToken::new("s3cret", Identity::new("worker").with_tenant("acme")).unwrap();
     let token = token.from_query("token").from_subprotocol("token.");
-    let server = Server::start(gateway().authenticator(token).build().unwrap()).await;
+    let server = Server::start(realtime::builder().authenticator(token).build().unwrap()).await;
     let plain = Request::new("/ws");
     assert_eq!(plain.refused(server.addr).await.status, 401);
     let wrong = plain.clone().header("Authorization", "Bearer S3cret");
@@ -208,7 +208,7 @@ async fn a_static_token_is_taken_from_where_it_is_switched_on() {
 async fn everybody_is_one_anonymous_identity_by_default() {
     let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
     let sees = Arc::clone(&seen);
-    let gateway = gateway()
+    let gateway = realtime::builder()
         .on_connect(move |session: Session| {
             sees.lock()
                 .unwrap()
@@ -244,7 +244,7 @@ impl Authenticator for ByQuery {
 
 #[tokio::test]
 async fn an_identity_has_a_longest_length() {
-    let gateway = gateway().authenticator(ByQuery).build().unwrap();
+    let gateway = realtime::builder().authenticator(ByQuery).build().unwrap();
     let server = Server::start(gateway.clone()).await;
     let longest = "x".repeat(IdentityKey::MAX_BYTES - 1);
     let request = Request::new(format!("/ws?{longest}"));
@@ -253,7 +253,7 @@ async fn an_identity_has_a_longest_length() {
     let request = Request::new(format!("/ws?{longest}x"));
     assert_eq!(request.refused(server.addr).await.status, 401);
     let reach = async |id: &str| {
-        let key = IdentityKey::new("t", id);
+        let key = IdentityKey::new(id).with_tenant("t");
         gateway.send_to_identity(&key, "hello", ()).await
     };
     assert_eq!(reach(&longest).await.unwrap().local, 1);
@@ -269,7 +269,9 @@ async fn a_forwarded_address_is_believed_from_a_trusted_proxy_only() {
         let router = Router::new().route("who", async |session: Session| {
             Json(session.remote_addr().map(|addr| addr.ip().to_string()))
         });
-        let builder = gateway().router(router).trusted_proxies([trusted]);
+        let builder = realtime::builder()
+            .router(router)
+            .trusted_proxies([trusted]);
         let server = Server::start(builder.build().unwrap()).await;
         let forwarded = Request::new("/ws").header("X-Forwarded-For", "6.6.6.6, 192.0.2.1");
         let mut client = forwarded.connect(server.addr).await.unwrap();
@@ -287,16 +289,16 @@ async fn a_gateway_that_makes_no_sense_is_not_built() {
             .unwrap()
             .from_cookie("auth")
     };
-    let error = gateway()
+    let error = realtime::builder()
         .authenticator(cookie())
         .insecure_origins()
         .build()
         .unwrap_err();
     assert!(error.to_string().contains("insecure_origins"), "{error}");
-    assert!(gateway().authenticator(cookie()).build().is_ok());
-    let error = gateway().read_limit(0).build().unwrap_err();
+    assert!(realtime::builder().authenticator(cookie()).build().is_ok());
+    let error = realtime::builder().read_limit(0).build().unwrap_err();
     assert!(error.to_string().contains("read_limit"), "{error}");
-    let error = gateway()
+    let error = realtime::builder()
         .trusted_proxies(["proxy.local"])
         .build()
         .unwrap_err();
@@ -305,7 +307,7 @@ async fn a_gateway_that_makes_no_sense_is_not_built() {
 
 #[tokio::test]
 async fn while_draining_new_upgrades_are_refused() {
-    let gateway: Gateway = gateway().build().unwrap();
+    let gateway: Gateway = realtime::builder().build().unwrap();
     let server = Server::under_axum(gateway.clone()).await;
     gateway.shutdown().await;
     let answer = Request::new("/ws").refused(server.addr).await;

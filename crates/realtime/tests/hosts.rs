@@ -18,7 +18,7 @@ use axum::{
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use realtime::{
-    Gateway, Identity, Json, PeerAddr, Router, Session, Upgrade, auth::FromExtension, gateway,
+    Gateway, Identity, Json, Router, Session, Upgrade, auth::FromExtension, service::PeerAddr,
 };
 use realtime_testkit::client::{Client, Request};
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ async fn talks<S: AsyncRead + AsyncWrite + Unpin>(mut client: Client<S>) {
 #[tokio::test]
 async fn under_axum_serve() {
     let (listener, addr) = listen().await;
-    let gateway = gateway().router(echo()).build().unwrap();
+    let gateway = realtime::builder().router(echo()).build().unwrap();
     let app = App::new().route_service("/ws", gateway.clone());
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     let host = tokio::spawn(async move { axum::serve(listener, app).await });
@@ -85,7 +85,7 @@ async fn under_axum_serve() {
 #[tokio::test]
 async fn under_bare_hyper() {
     let (listener, addr) = listen().await;
-    let gateway = gateway().router(echo()).build().unwrap();
+    let gateway = realtime::builder().router(echo()).build().unwrap();
     let host = tokio::spawn(async move {
         loop {
             let (stream, peer) = listener.accept().await.unwrap();
@@ -120,7 +120,7 @@ async fn under_tls() {
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(server));
     let (listener, addr) = listen().await;
-    let gateway = gateway().router(echo()).build().unwrap();
+    let gateway = realtime::builder().router(echo()).build().unwrap();
     let app = App::new().route_service("/ws", gateway.clone());
     let server = realtime::serve(listener, app, gateway).secure(move |tcp| acceptor.accept(tcp));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -153,7 +153,7 @@ async fn login(mut request: AxumRequest, next: Next) -> impl IntoResponse {
 #[tokio::test]
 async fn behind_a_login_of_the_host() {
     let (listener, addr) = listen().await;
-    let gateway = gateway()
+    let gateway = realtime::builder()
         .router(echo())
         .authenticator(FromExtension)
         .build()
@@ -179,7 +179,7 @@ async fn accept(upgrade: Upgrade, AppState(gateway): AppState<Gateway>) -> impl 
 #[tokio::test]
 async fn in_the_hands_of_an_axum_handler_every_other_check_is_still_made() {
     let (listener, addr) = listen().await;
-    let builder = gateway().router(echo()).max_connections(Some(2));
+    let builder = realtime::builder().router(echo()).max_connections(Some(2));
     let gateway = builder.build().unwrap();
     let app = App::new()
         .route("/ws", get(accept))

@@ -17,8 +17,8 @@ use std::{
 };
 
 use realtime::{
-    Backpressure, CloseCode, Gateway, IdentityKey, Initiator, Json, Payload, Router, SendErrorKind,
-    Session, gateway,
+    Backpressure, CloseCode, Gateway, IdentityKey, Initiator, Json, Payload, Router, Session,
+    error::SendErrorKind,
     presence::{
         MemoryPresence, Presence, PresenceError, PresenceErrorKind, PresenceEvents, Registered,
         SessionInfo, SessionKey,
@@ -33,7 +33,7 @@ use tokio::io::AsyncWriteExt;
 const SHORT: Duration = Duration::from_millis(150);
 
 fn anonymous() -> IdentityKey {
-    IdentityKey::new("", "anonymous")
+    IdentityKey::new("anonymous")
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn a_session_is_in_hub_and_presence_before_the_hook_and_out_before_the_oth
         let hub = gateway.session(session.id()).is_some();
         (hub, gateway.is_online(&anonymous()).await.unwrap())
     };
-    let gateway = gateway()
+    let gateway = realtime::builder()
         .on_connect(move |gateway: Gateway, session: Session| {
             let on = Arc::clone(&on);
             async move {
@@ -83,15 +83,16 @@ async fn a_session_is_in_hub_and_presence_before_the_hook_and_out_before_the_oth
 async fn a_failing_connect_hook_leaves_no_trace() {
     for (kind, code) in [("no", 1008), ("panic", 1011), ("hang", 1011)] {
         let ends = Ends::default();
-        let builder = gateway()
-            .hook_timeout(Some(SHORT))
-            .on_connect(move || async move {
-                match kind {
-                    "no" => Err("not you"),
-                    "panic" => panic!("on purpose"),
-                    _ => std::future::pending().await,
-                }
-            });
+        let builder =
+            realtime::builder()
+                .hook_timeout(Some(SHORT))
+                .on_connect(move || async move {
+                    match kind {
+                        "no" => Err("not you"),
+                        "panic" => panic!("on purpose"),
+                        _ => std::future::pending().await,
+                    }
+                });
         let gateway = ends.hear(builder).build().unwrap();
         let server = Server::start(gateway.clone()).await;
         let mut client = server.connect().await;
@@ -117,7 +118,11 @@ async fn every_initiator_is_told_with_its_code() {
             })
     };
     let start = async |ends: &Ends| {
-        let builder = ends.hear(gateway().router(router()).backpressure(Backpressure::Close));
+        let builder = ends.hear(
+            realtime::builder()
+                .router(router())
+                .backpressure(Backpressure::Close),
+        );
         Server::start(builder.build().unwrap()).await
     };
 
@@ -189,7 +194,11 @@ async fn every_initiator_is_told_with_its_code() {
 
 #[tokio::test]
 async fn a_peer_that_answers_no_ping_is_closed_with_3012() {
-    let quick = || gateway().heartbeat(Some(SHORT)).pong_timeout(Some(SHORT));
+    let quick = || {
+        realtime::builder()
+            .heartbeat(Some(SHORT))
+            .pong_timeout(Some(SHORT))
+    };
     let ends = Ends::default();
     let server = Server::start(ends.hear(quick()).build().unwrap()).await;
     let mut silent = server.connect().await;
@@ -211,7 +220,7 @@ async fn a_slow_handler_stops_neither_pings_nor_writes_and_makes_no_peer_look_de
             Json(n)
         }
     });
-    let quick = gateway()
+    let quick = realtime::builder()
         .heartbeat(Some(SHORT))
         .pong_timeout(Some(SHORT))
         .router(router);
@@ -245,7 +254,7 @@ async fn a_slow_handler_stops_neither_pings_nor_writes_and_makes_no_peer_look_de
 
 #[tokio::test]
 async fn limits_on_messages_hold_and_the_peer_sees_why() {
-    let server = Server::start(gateway().read_limit(1000).build().unwrap()).await;
+    let server = Server::start(realtime::builder().read_limit(1000).build().unwrap()).await;
     let mut client = server.connect().await;
     client.send_text(&"x".repeat(1001)).await.unwrap();
     assert_eq!(client.closed().await.unwrap().0, 1009);
@@ -256,7 +265,7 @@ async fn limits_on_messages_hold_and_the_peer_sees_why() {
 
 #[tokio::test]
 async fn close_is_idempotent_and_sending_afterwards_says_so() {
-    let server = Server::start(gateway().build().unwrap()).await;
+    let server = Server::start(realtime::builder().build().unwrap()).await;
     let mut client = server.connect().await;
     server.until_open(1).await;
     let session = server.gateway.local_sessions_of(&anonymous()).remove(0);
@@ -274,7 +283,7 @@ async fn close_is_idempotent_and_sending_afterwards_says_so() {
 
 #[tokio::test]
 async fn a_dropped_gateway_closes_its_sessions() {
-    let gateway = gateway().build().unwrap();
+    let gateway = realtime::builder().build().unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let app = axum::Router::new().route_service("/ws", gateway.clone());
@@ -288,7 +297,7 @@ async fn a_dropped_gateway_closes_its_sessions() {
 
 #[test]
 fn a_runtime_that_is_dropped_takes_its_sessions_along_and_no_others() {
-    let gateway = gateway().build().unwrap();
+    let gateway = realtime::builder().build().unwrap();
     let runtime = || tokio::runtime::Runtime::new().unwrap();
     let serve = async || {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -322,7 +331,7 @@ fn a_runtime_that_is_dropped_takes_its_sessions_along_and_no_others() {
 #[tokio::test]
 async fn a_connection_that_resets_in_mid_frame_is_cleaned_up() {
     let ends = Ends::default();
-    let server = Server::start(ends.hear(gateway()).build().unwrap()).await;
+    let server = Server::start(ends.hear(realtime::builder()).build().unwrap()).await;
     let mut client = server.connect().await;
     client.send_raw(&[0x81, 0xfe, 0x10]).await.unwrap();
     client.stream.shutdown().await.unwrap();
@@ -333,7 +342,7 @@ async fn a_connection_that_resets_in_mid_frame_is_cleaned_up() {
 
 #[tokio::test]
 async fn a_reading_peer_gets_a_pong_for_every_ping() {
-    let server = Server::start(gateway().build().unwrap()).await;
+    let server = Server::start(realtime::builder().build().unwrap()).await;
     let mut client = server.connect().await;
     let pings: Vec<u8> = (0..10u8)
         .flat_map(|n| realtime_websocket::frame::fragment(9, true, &[n], Some([1; 4])).to_vec())
@@ -357,7 +366,7 @@ async fn a_handler_learns_that_its_client_has_left_though_more_messages_wait() {
             left.send(()).unwrap();
         }
     });
-    let builder = gateway().router(router).heartbeat(None);
+    let builder = realtime::builder().router(router).heartbeat(None);
     let server = Server::start(builder.build().unwrap()).await;
     let mut client = server.connect().await;
     for _ in 0..3 {
@@ -375,7 +384,7 @@ async fn a_message_that_a_layer_holds_back_does_not_outlive_its_session() {
     let ends = Ends::default();
     let hour = Duration::from_secs(3_600);
     let router = Router::new().route("r", async || {});
-    let builder = ends.hear(gateway()).router(router);
+    let builder = ends.hear(realtime::builder()).router(router);
     let gateway = builder
         .layer(tower::limit::RateLimitLayer::new(1, hour))
         .build()
@@ -400,7 +409,7 @@ async fn a_message_that_a_layer_holds_back_does_not_outlive_its_session() {
 #[tokio::test]
 async fn of_several_shutdowns_the_earliest_deadline_counts() {
     let router = Router::new().route("stuck", async || std::future::pending::<()>().await);
-    let builder = gateway().router(router).shutdown_timeout(None);
+    let builder = realtime::builder().router(router).shutdown_timeout(None);
     let server = Server::start(builder.build().unwrap()).await;
     let mut client = server.connect().await;
     client.send("stuck", Value::Null).await.unwrap();
@@ -476,7 +485,9 @@ async fn who_connects_while_presence_has_the_hiccups_is_online_soon_after() {
     for ttl in [Some(Duration::from_secs(3600)), None] {
         let presence = Hiccup::default();
         presence.now.store(true, SeqCst);
-        let builder = gateway().presence(presence.clone()).presence_ttl(ttl);
+        let builder = realtime::builder()
+            .presence(presence.clone())
+            .presence_ttl(ttl);
         let server = Server::start(builder.build().unwrap()).await;
         let client = server.connect().await;
         server.until_open(1).await;

@@ -18,16 +18,17 @@ use std::{
 
 use axum::body::Bytes;
 use realtime::{
-    Events, IdentityKey, Link,
+    IdentityKey,
     broker::{
         Broker, BrokerError, BrokerEvent, BrokerEvents, LocalBroker, NodeInfo, Published,
         Subscription, Topic,
     },
-    gateway,
+    node::Events,
     presence::{
         MemoryPresence, Presence, PresenceError, PresenceErrorKind, PresenceEvent, PresenceEvents,
         Registered, SessionInfo, SessionKey,
     },
+    report::Link,
 };
 use realtime_testkit::wait::until;
 use support::Server;
@@ -61,7 +62,7 @@ impl Broker for Told {
 async fn a_flood_of_invalid_messages_hides_no_gap_and_no_outage() {
     let events = Arc::new(Events::new());
     let broker = Told(LocalBroker::new(), Arc::clone(&events));
-    let gateway = gateway().broker(broker).build().unwrap();
+    let gateway = realtime::builder().broker(broker).build().unwrap();
     gateway.start().await.unwrap();
     // The gateway runs in this thread: it reads nothing before the flood is over.
     for n in 0..5_000 {
@@ -157,7 +158,10 @@ impl Presence for Store {
 async fn an_outage_that_is_heard_during_the_start_is_believed() {
     let presence = Store::default();
     presence.0.fails.store(true, SeqCst);
-    let gateway = gateway().presence(presence.clone()).build().unwrap();
+    let gateway = realtime::builder()
+        .presence(presence.clone())
+        .build()
+        .unwrap();
     gateway.start().await.unwrap();
     assert!(matches!(gateway.health().presence, Link::Down { .. }));
     presence.0.events.send(PresenceEvent::Up);
@@ -168,7 +172,9 @@ async fn an_outage_that_is_heard_during_the_start_is_believed() {
 #[tokio::test]
 async fn a_store_that_is_down_is_not_asked_before_it_is_back() {
     let presence = Store::default();
-    let builder = gateway().presence(presence.clone()).presence_ttl(None);
+    let builder = realtime::builder()
+        .presence(presence.clone())
+        .presence_ttl(None);
     let server = Server::start(builder.build().unwrap()).await;
     presence.0.fails.store(true, SeqCst);
     let mut clients = vec![server.connect().await];
@@ -188,7 +194,7 @@ async fn a_store_that_is_down_is_not_asked_before_it_is_back() {
     assert_eq!(presence.0.renewals.load(SeqCst), asked);
     presence.0.fails.store(false, SeqCst);
     presence.0.events.send(PresenceEvent::Up);
-    let anonymous = IdentityKey::new("", "anonymous");
+    let anonymous = IdentityKey::new("anonymous");
     until("all are registered", async || {
         let known = presence.0.store.sessions(&anonymous).await.unwrap();
         known.len() == clients.len()

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use realtime::{
-    DeliverErrorKind, Gateway, IdentityKey, Json, NodeId, Remote, SessionId,
+    Gateway, IdentityKey, Json, SessionId,
     broker::{
         Broker, BrokerError, BrokerErrorKind, BrokerEvents, LocalBroker, NodeInfo, Published,
         Subscription, Topic,
     },
-    gateway,
+    error::DeliverErrorKind,
+    node::NodeId,
     presence::{MemoryPresence, Presence, SessionInfo},
+    report::Remote,
 };
 
 fn ann() -> IdentityKey {
-    IdentityKey::new("t", "ann")
+    IdentityKey::new("ann").with_tenant("t")
 }
 
 fn node(name: &str) -> NodeId {
@@ -28,7 +30,7 @@ async fn is_online_at(presence: &MemoryPresence, name: &str) {
 }
 
 fn gateway_of(name: &str, broker: impl Broker, presence: &MemoryPresence) -> Gateway {
-    let builder = gateway().node_id(node(name)).broker(broker);
+    let builder = realtime::builder().node_id(node(name)).broker(broker);
     builder.presence(presence.clone()).build().unwrap()
 }
 

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use realtime::{broker::LocalBroker, gateway};
+use realtime::broker::LocalBroker;
 use realtime_testkit::wait::until;
 use support::Server;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -48,10 +48,10 @@ async fn a_trace_goes_on_at_the_other_node() {
         .with_writer(move || writer.clone())
         .init();
     let broker = LocalBroker::new();
-    let sender = gateway()
+    let sender = realtime::builder()
         .broker(broker.clone())
         .traceparent(|| Some(TRACE.to_owned()));
-    let receiver = gateway().broker(broker.clone());
+    let receiver = realtime::builder().broker(broker.clone());
     let (a, b) = (sender.build().unwrap(), receiver.build().unwrap());
     a.start().await.unwrap();
     b.start().await.unwrap();

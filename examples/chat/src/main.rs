@@ -6,11 +6,21 @@
 mod page;
 mod people;
 mod room;
+#[cfg(test)]
+mod tests;
 
 use std::{env, error::Error};
 
 use people::Visitors;
-use realtime::{Logger, Recovery, bind, connect, gateway, serve, shutdown_signal};
+use realtime::{
+    Gateway, bind,
+    broker::AnyBroker,
+    connect,
+    error::BuildError,
+    middleware::{LoggerLayer, RecoveryLayer},
+    presence::AnyPresence,
+    serve, shutdown_signal,
+};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
@@ -21,16 +31,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_writer(std::io::stderr)
         .init();
 
-    let gateway = gateway()
-        .authenticator(Visitors)
-        .broker(connect::broker(&url("BROKER_URL"))?)
-        .presence(connect::presence(&url("PRESENCE_URL"))?)
-        .router(room::router())
-        .layer(Recovery::new())
-        .layer(Logger::new())
-        .on_connect(room::welcome)
-        .on_disconnect(room::farewell)
-        .build()?;
+    let broker = connect::broker(&url("BROKER_URL"))?;
+    let presence = connect::presence(&url("PRESENCE_URL"))?;
+    let gateway = build(broker, presence)?;
 
     let app = page::router().route_service("/ws", gateway.clone());
     let listener = bind(listen_address()).await?;
@@ -39,6 +42,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_graceful_shutdown(shutdown_signal())
         .await?;
     Ok(())
+}
+
+/// The whole chat but its socket and its page.
+fn build(broker: AnyBroker, presence: AnyPresence) -> Result<Gateway, BuildError> {
+    realtime::builder()
+        .authenticator(Visitors)
+        .broker(broker)
+        .presence(presence)
+        .router(room::router())
+        .layer(RecoveryLayer::new())
+        .layer(LoggerLayer::new())
+        .on_connect(room::welcome)
+        .on_disconnect(room::farewell)
+        .build()
 }
 
 fn url(name: &str) -> String {

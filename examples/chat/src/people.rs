@@ -41,7 +41,7 @@ impl From<&Identity> for Person {
 }
 
 pub(crate) fn key(person: &str) -> IdentityKey {
-    IdentityKey::new(TENANT, person)
+    IdentityKey::new(person).with_tenant(TENANT)
 }
 
 impl Authenticator for Visitors {

@@ -4,7 +4,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use realtime::{
-    ClientError, DeliverError, DeliverErrorKind, Gateway, Identity, Json, Router,
+    ClientError, Gateway, Identity, Json, Router,
+    error::{DeliverError, DeliverErrorKind},
     presence::PresenceError,
 };
 use serde::{Deserialize, Serialize};

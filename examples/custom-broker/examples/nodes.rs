@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use custom_broker::PubSub;
-use realtime::{DeliverError, Gateway, Json, Router, bind, gateway, serve, shutdown_signal};
+use realtime::{Gateway, Json, Router, bind, error::DeliverError, serve, shutdown_signal};
 
 async fn chat(gateway: Gateway, Json(said): Json<String>) -> Result<(), DeliverError> {
     gateway.broadcast("chat", Json(&said)).await?;
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let redis = std::env::var("REDIS_URL");
     let redis = redis.unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
     let broker = PubSub::new(&redis)?;
-    let gateway = gateway()
+    let gateway = realtime::builder()
         .router(Router::new().route("chat", chat))
         .broker(broker)
         .build()?;

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! let broker = custom_broker::PubSub::new("redis://127.0.0.1:6379")?;
-//! let gateway = realtime::gateway().broker(broker).build()?;
+//! let gateway = realtime::builder().broker(broker).build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

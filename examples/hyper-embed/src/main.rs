@@ -7,14 +7,14 @@ use std::{error::Error, pin::pin, time::Duration};
 
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use realtime::{Json, PeerAddr, Router, bind, gateway, shutdown_signal};
+use realtime::{Json, Router, bind, service::PeerAddr, shutdown_signal};
 use serde_json::Value;
 use tower_service::Service;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let router = Router::new().route("echo", async |Json(data): Json<Value>| Json(data));
-    let gateway = gateway().router(router).build()?;
+    let gateway = realtime::builder().router(router).build()?;
     let listener = bind(listen_address()).await?;
     println!("listening on http://{}", listener.local_addr()?);
     // While it drains, upgrades are answered with 503, and a balancer goes elsewhere.

@@ -10,7 +10,7 @@
 
 use std::error::Error;
 
-use realtime::{DeliverError, Gateway, Json, Router, bind, gateway, serve, shutdown_signal};
+use realtime::{Gateway, Json, Router, bind, error::DeliverError, serve, shutdown_signal};
 use serde_json::Value;
 
 async fn chat(gateway: Gateway, Json(said): Json<Value>) -> Result<(), DeliverError> {
@@ -20,7 +20,7 @@ async fn chat(gateway: Gateway, Json(said): Json<Value>) -> Result<(), DeliverEr
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let gateway = gateway()
+    let gateway = realtime::builder()
         .router(Router::new().route("chat", chat))
         .build()?;
     let app = axum::Router::new().route_service("/ws", gateway.clone());

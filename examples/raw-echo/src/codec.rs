@@ -2,8 +2,9 @@
 
 use bytes::{BufMut, BytesMut};
 use realtime::{
-    Message, MessageParts, Metadata, Payload,
-    codec::{Codec, CodecError, Frame, FrameKind},
+    Message, Payload,
+    codec::{Codec, CodecError, Frame, FrameKind, Notice},
+    message::{MessageParts, Metadata},
 };
 
 /// Where the kind of frame that a message came in is noted, so that it goes back the same way.
@@ -37,5 +38,14 @@ impl Codec for RawCodec {
         }
         parts.data = Payload::from(frame.into_bytes());
         Ok(Message::from_parts(parts))
+    }
+
+    /// Nothing but what came goes back: the clients know no other message.
+    fn encode_notice(
+        &self,
+        _: &Notice<'_>,
+        _: &mut BytesMut,
+    ) -> Result<Option<FrameKind>, CodecError> {
+        Ok(None)
     }
 }

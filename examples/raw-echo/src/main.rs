@@ -10,7 +10,7 @@ use std::{error::Error, sync::Arc};
 
 use arguments::{Arguments, Tls};
 use codec::RawCodec;
-use realtime::{Gateway, Message, Router, SendError, Session, bind, serve, shutdown_signal};
+use realtime::{Gateway, Message, Router, Session, bind, error::SendError, serve, shutdown_signal};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{

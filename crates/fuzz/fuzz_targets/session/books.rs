@@ -6,8 +6,9 @@ use std::{
 };
 
 use realtime::{
-    DeliverErrorKind, Delivery, DisconnectInfo, Gateway, IdentityKey, Payload, SendError,
-    SendErrorKind, Session, SessionId,
+    DisconnectInfo, Gateway, IdentityKey, Payload, Session, SessionId,
+    error::{DeliverErrorKind, SendError, SendErrorKind},
+    report::Delivery,
 };
 
 /// Shared with handlers and hooks.

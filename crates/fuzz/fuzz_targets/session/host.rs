@@ -9,8 +9,10 @@ use std::{
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use realtime::{
-    Backpressure, Builder, DisconnectInfo, Gateway, Identity, PeerAddr, Recovery, Router, Session,
-    Timeout, Upgrade, extract::Reply,
+    Backpressure, Builder, DisconnectInfo, Gateway, Identity, Router, Session, Upgrade,
+    extract::Reply,
+    middleware::{RecoveryLayer, TimeoutLayer},
+    service::PeerAddr,
 };
 use realtime_core::BoxError;
 use tokio::{io::DuplexStream, time::sleep};
@@ -26,7 +28,7 @@ use crate::{
 const FLOOD: usize = 8;
 
 pub fn gateway(setup: &Setup, books: &Books) -> Gateway {
-    let builder = realtime::gateway()
+    let builder = realtime::builder()
         .router(router(setup, books))
         .backpressure(match setup.policy {
             Policy::Close => Backpressure::Close,
@@ -45,9 +47,9 @@ pub fn gateway(setup: &Setup, books: &Books) -> Gateway {
         builder
     };
     let builder = hooks(builder, setup, books);
-    let timeout = Timeout::new(Duration::from_millis(if setup.timeout { 20 } else { 0 }));
+    let timeout = TimeoutLayer::new(Duration::from_millis(if setup.timeout { 20 } else { 0 }));
     let built = if setup.recovery {
-        builder.layer(Recovery::new()).layer(timeout).build()
+        builder.layer(RecoveryLayer::new()).layer(timeout).build()
     } else {
         builder.layer(timeout).build()
     };

@@ -21,7 +21,7 @@ use std::{
 };
 
 use libfuzzer_sys::fuzz_target;
-use realtime::{Gateway, Identity, SessionId, Stats};
+use realtime::{Gateway, Identity, SessionId, report::Stats};
 use tokio::{
     runtime::{Builder, Runtime},
     task::{JoinSet, yield_now},
@@ -359,7 +359,7 @@ impl<'s> Run<'s> {
         let answered = bystander.saw.ids.iter().any(|id| id == "bystander");
         let closed = bystander.saw.close.iter().flatten().next();
         // It may have been in the way of a burst, or of a shutdown.
-        let excused = closed.is_some_and(|close| matches!(close.code.as_u16(), 1001 | 1013));
+        let excused = closed.is_some_and(|close| matches!(close.code, 1001 | 1013));
         assert!(answered || excused, "{:?}", bystander.saw);
     }
 

@@ -1,6 +1,9 @@
 //! What must be true of a run when it has ended.
 
-use realtime::{Initiator, ShutdownReport, Stats};
+use realtime::{
+    Initiator,
+    report::{ShutdownReport, Stats},
+};
 
 use crate::{Run, books::Books, script::Policy};
 
@@ -63,7 +66,7 @@ impl Run<'_> {
             .close
             .as_ref()
             .unwrap_or_else(|| panic!("no close frame: {info}"));
-        let code = close.as_ref().map(|close| close.code.as_u16());
+        let code = close.as_ref().map(|close| close.code);
         assert_eq!(code, info.code.map(|code| code.as_u16()), "{info}");
         // To a client that closes, or is too slow, nothing more is written.
         if matches!(info.initiator, Initiator::Client | Initiator::Backpressure) {

@@ -145,7 +145,7 @@ impl Envelope {
         let target = if flags & IDENTITY == 0 {
             Target::All
         } else {
-            Target::Identity(IdentityKey::new(tenant.as_str(), id.as_str()))
+            Target::Identity(IdentityKey::from_parts(tenant.as_str(), id.as_str()))
         };
         let kind = if flags & TEXT == 0 {
             FrameKind::Binary
@@ -174,7 +174,7 @@ mod tests {
             target in prop::option::of((".{0,9}", ".{0,9}")), codec in ".{0,9}", text: bool,
             trace in ".{0,9}", body: Vec<u8>,
         ) {
-            let target = target.map_or(Target::All, |(t, i)| Target::Identity(IdentityKey::new(t, i)));
+            let target = target.map_or(Target::All, |(t, i)| Target::Identity(IdentityKey::new(i).with_tenant(t)));
             let kind = if text { FrameKind::Text } else { FrameKind::Binary };
             let envelope = Envelope::new(target, codec, kind, body.into()).with_traceparent(trace);
             prop_assert_eq!(Envelope::decode(envelope.encode()).unwrap(), envelope);

@@ -15,8 +15,11 @@ use super::Identity;
 /// ```
 /// use realtime_core::IdentityKey;
 ///
-/// let key = IdentityKey::new("acme", "ada");
-/// assert_eq!((key.tenant(), key.id()), ("acme", "ada"));
+/// let ada = IdentityKey::new("ada");
+/// assert_eq!((ada.tenant(), ada.id()), ("", "ada"));
+///
+/// let at_acme = IdentityKey::new("ada").with_tenant("acme");
+/// assert_eq!((at_acme.tenant(), at_acme.id()), ("acme", "ada"));
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "Parts", into = "Parts")]
@@ -40,15 +43,28 @@ impl IdentityKey {
     /// that nobody makes each session, each record and each message as large as they like.
     pub const MAX_BYTES: usize = 1024;
 
-    /// The key of an identity in a tenant; the tenant is empty where there is only one.
+    /// The key of the identity with this id, in the empty tenant.
     #[must_use]
-    pub fn new(tenant: impl Into<String>, id: impl Into<String>) -> Self {
-        let mut text = tenant.into();
-        let tenant_len = text.len();
-        text.push_str(&id.into());
+    pub fn new(id: impl AsRef<str>) -> Self {
+        Self::from_parts("", id.as_ref())
+    }
+
+    /// Sets the tenant.
+    #[must_use]
+    pub fn with_tenant(self, tenant: impl AsRef<str>) -> Self {
+        Self::from_parts(tenant.as_ref(), self.id())
+    }
+
+    /// Both at once, in one allocation the fewer.
+    pub(crate) fn from_parts(tenant: &str, id: &str) -> Self {
+        let text = if tenant.is_empty() {
+            id.into()
+        } else {
+            [tenant, id].concat().into()
+        };
         Self {
-            text: text.into(),
-            tenant_len,
+            text,
+            tenant_len: tenant.len(),
         }
     }
 
@@ -106,7 +122,7 @@ impl From<&Identity> for IdentityKey {
 
 impl From<Parts> for IdentityKey {
     fn from(parts: Parts) -> Self {
-        Self::new(parts.tenant_id, parts.id)
+        Self::from_parts(&parts.tenant_id, &parts.id)
     }
 }
 
@@ -125,22 +141,22 @@ mod tests {
 
     #[test]
     fn tenant_and_id_are_told_apart_and_order_keys() {
-        let one = IdentityKey::new("ab", "c");
-        let other = IdentityKey::new("a", "bc");
+        let one = IdentityKey::new("c").with_tenant("ab");
+        let other = IdentityKey::new("bc").with_tenant("a");
         assert_ne!(one, other);
-        assert!(other < one && IdentityKey::new("b", "") > one);
-        assert_eq!(one, IdentityKey::new("ab", "c"));
+        assert!(other < one && IdentityKey::new("").with_tenant("b") > one);
+        assert_eq!(one, IdentityKey::new("c").with_tenant("ab"));
         let shown = format!("{one:?}");
         assert_eq!(shown, r#"IdentityKey { tenant: "ab", id: "c" }"#);
     }
 
     #[test]
     fn it_is_written_with_the_names_of_old() {
-        let key = IdentityKey::new("acme", "ada");
+        let key = IdentityKey::new("ada").with_tenant("acme");
         let json = serde_json::to_string(&key).unwrap();
         assert_eq!(json, r#"{"tenant_id":"acme","id":"ada"}"#);
         assert_eq!(serde_json::from_str::<IdentityKey>(&json).unwrap(), key);
         let bare: IdentityKey = serde_json::from_str(r#"{"id":"ada"}"#).unwrap();
-        assert_eq!(bare, IdentityKey::new("", "ada"));
+        assert_eq!(bare, IdentityKey::new("ada"));
     }
 }

@@ -183,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_longest_lease_of_all_has_no_end() {
-        let (presence, identity) = (MemoryPresence::new(), IdentityKey::new("", "ann"));
+        let (presence, identity) = (MemoryPresence::new(), IdentityKey::new("ann"));
         let node = "node".parse().unwrap();
         let info = SessionInfo::new(crate::SessionId::random(), &identity, node);
         let sessions = [info];

@@ -40,7 +40,7 @@ impl From<Record> for SessionInfo {
     fn from(record: Record) -> Self {
         Self {
             session_id: record.session_id,
-            identity: IdentityKey::new(record.tenant_id, record.identity_id),
+            identity: IdentityKey::from_parts(&record.tenant_id, &record.identity_id),
             node_id: record.node_id,
             remote_addr: record.remote_addr,
             connected_at: record.connected_at,
@@ -57,7 +57,7 @@ mod tests {
     fn it_has_the_names_of_old() {
         let json = r#"{"session_id":"01890a5d-ac96-774b-bcce-b302099a8057","identity_id":"ada","tenant_id":"acme","node_id":"n1","remote_addr":"127.0.0.1:80","connected_at":"2026-01-02T03:04:05Z","expires_at":null}"#;
         let info: SessionInfo = serde_json::from_str(json).unwrap();
-        assert_eq!(info.identity, IdentityKey::new("acme", "ada"));
+        assert_eq!(info.identity, IdentityKey::new("ada").with_tenant("acme"));
         assert_eq!(serde_json::to_string(&info).unwrap(), json);
     }
 }

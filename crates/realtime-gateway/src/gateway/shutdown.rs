@@ -1,17 +1,24 @@
 //! The end of a gateway.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use realtime_core::{broker::Broker, presence::Presence};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::Gateway;
-use crate::session::going_away;
+use crate::session::EndCause;
 
 /// After how many sessions a shutdown lets other tasks have a turn.
 const TURN: usize = 128;
-/// How long the broker and presence may take to be closed, each.
-const CLOSE: Duration = Duration::from_secs(5);
 /// How long what was cut off at the deadline may take to be gone.
 const ABORT: Duration = Duration::from_secs(2);
 
@@ -28,12 +35,47 @@ pub struct ShutdownReport {
     pub tasks_left: usize,
 }
 
-/// How things were when the shutdown began, for a report that is right even if the call that
-/// began it was dropped and another one finishes.
+/// How far the shutdown is.
 #[derive(Debug)]
-pub(super) struct Begun {
+pub(super) struct Shutdown {
+    begun: OnceLock<Begun>,
+    /// When what still runs is cut off, once somebody has said.
+    deadline: watch::Sender<Option<Instant>>,
+    /// What it did, once it is over.
+    report: watch::Sender<Option<ShutdownReport>>,
+    /// A task of its own sees to it: whoever began it may go away.
+    runs: AtomicBool,
+}
+
+impl Shutdown {
+    pub(super) fn new() -> Self {
+        Self {
+            begun: OnceLock::new(),
+            deadline: watch::Sender::new(None),
+            report: watch::Sender::new(None),
+            runs: AtomicBool::new(false),
+        }
+    }
+}
+
+/// How things were when the shutdown began, for a report that is right even if another task has to
+/// finish it.
+#[derive(Debug)]
+struct Begun {
     sessions: usize,
     aborted: u64,
+}
+
+/// Lets somebody else finish a shutdown whose task is dropped with its runtime.
+struct Running(Gateway);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let shutdown = &self.0.0.shutdown;
+        shutdown.runs.store(false, SeqCst);
+        // Whoever waits looks again.
+        shutdown.report.send_modify(|_| ());
+    }
 }
 
 impl Gateway {
@@ -43,27 +85,27 @@ impl Gateway {
     /// hooks run, and then the broker and presence are closed. When it returns, nothing of the
     /// gateway runs any more. It is idempotent: later calls return the first one's report.
     ///
-    /// Don't await it in a handler or a hook, which it waits for: use
-    /// [`begin_shutdown`](Self::begin_shutdown) there.
+    /// In a handler or a hook, which the shutdown waits for, use
+    /// [`begin_shutdown`](Self::begin_shutdown): one that awaits this is cut off at the deadline,
+    /// and the shutdown goes on without it.
     ///
     /// # Cancel safety
-    /// Dropped before it returns, the gateway stays closed to new sessions; call it again to
-    /// finish. The report is then still that of the whole shutdown.
+    /// Dropped before it returns, the shutdown goes on to its end. Call it again for the report.
     pub async fn shutdown(&self) -> ShutdownReport {
-        self.run_shutdown(self.shared().config.shutdown_timeout)
-            .await
+        self.run_shutdown(self.node().config.shutdown_timeout).await
     }
 
-    /// The same within another time. Of several calls, the earliest deadline counts.
+    /// The same within another time. Of several calls, the earliest deadline counts; one that is
+    /// too far away to be a time at all is none.
     pub async fn shutdown_within(&self, limit: Duration) -> ShutdownReport {
         self.run_shutdown(Some(limit)).await
     }
 
     /// Begins the shutdown and doesn't wait for it, for handlers and hooks.
     pub fn begin_shutdown(&self) {
-        self.shared().drain.cancel();
-        let gateway = self.clone();
-        tokio::spawn(async move { gateway.shutdown().await });
+        self.node().drain.cancel();
+        self.set_deadline(self.node().config.shutdown_timeout);
+        self.drive_shutdown();
     }
 
     /// Waits for a shutdown that somebody else has begun, within their time, and finishes it if they
@@ -74,22 +116,55 @@ impl Gateway {
     }
 
     async fn run_shutdown(&self, limit: Option<Duration>) -> ShutdownReport {
-        if let Some(limit) = limit {
-            let mine = Instant::now() + limit;
-            self.0.deadline.send_if_modified(|deadline| {
-                let sooner = deadline.is_none_or(|others| mine < others);
-                if sooner {
-                    *deadline = Some(mine);
-                }
-                sooner
-            });
+        self.set_deadline(limit);
+        let mut reports = self.0.shutdown.report.subscribe();
+        loop {
+            let report = *reports.borrow_and_update();
+            if let Some(report) = report {
+                return report;
+            }
+            // Without a runtime there is nothing to drain; and this holds the sender.
+            if !self.drive_shutdown() || reports.changed().await.is_err() {
+                return ShutdownReport::default();
+            }
         }
-        *self.0.shutdown.get_or_init(|| self.drain_all()).await
+    }
+
+    fn set_deadline(&self, limit: Option<Duration>) {
+        let Some(mine) = limit.and_then(|limit| Instant::now().checked_add(limit)) else {
+            return;
+        };
+        self.0.shutdown.deadline.send_if_modified(|deadline| {
+            let sooner = deadline.is_none_or(|others| mine < others);
+            if sooner {
+                *deadline = Some(mine);
+            }
+            sooner
+        });
+    }
+
+    /// Sees to it that a task ends the gateway. Returns whether there is one: without a runtime
+    /// neither a session nor a background task has ever run.
+    fn drive_shutdown(&self) -> bool {
+        let Some(runtime) = self.background().runtime() else {
+            self.node().drain.cancel();
+            return false;
+        };
+        if self.0.shutdown.runs.swap(true, SeqCst) {
+            return true;
+        }
+        let running = Running(self.clone());
+        runtime.spawn(async move {
+            let Running(gateway) = &running;
+            let report = gateway.drain_all().await;
+            gateway.0.shutdown.report.send_replace(Some(report));
+        });
+        true
     }
 
     /// Waits for the deadline, which another call may set or bring forward meanwhile.
     async fn deadline(&self) {
-        let mut changes = self.0.deadline.subscribe();
+        let mut changes = self.0.shutdown.deadline.subscribe();
         loop {
             let deadline = *changes.borrow_and_update();
             let passed = async {
@@ -106,52 +181,52 @@ impl Gateway {
     }
 
     async fn drain_all(&self) -> ShutdownReport {
-        let shared = self.shared();
-        shared.drain.cancel();
-        let sessions = shared.hub.all();
-        let begun = self.0.shutdown_begun.get_or_init(|| Begun {
+        let node = self.node();
+        node.drain.cancel();
+        let sessions = node.hub.all();
+        let begun = self.0.shutdown.begun.get_or_init(|| Begun {
             sessions: sessions.len(),
-            aborted: shared.stats.snapshot().aborted,
+            aborted: node.stats().snapshot().aborted,
         });
         let drained = async {
             for (turn, session) in sessions.iter().enumerate() {
                 if turn % TURN == TURN - 1 {
                     tokio::task::yield_now().await;
                 }
-                session.end(going_away());
+                session.end(EndCause::Shutdown);
             }
-            shared.tasks.close();
-            shared.tasks.wait().await;
+            node.tasks.close();
+            node.tasks.wait().await;
         };
         tokio::select! {
             biased;
             () = drained => {}
             () = self.deadline() => {
-                let left = shared.hub.len();
-                shared.abort.cancel();
-                for session in shared.hub.all() {
-                    session.end(going_away());
+                let cut_off = node.hub.len();
+                node.abort.cancel();
+                for session in node.hub.all() {
+                    session.end(EndCause::Shutdown);
                 }
-                let gone = timeout(ABORT, shared.tasks.wait()).await;
+                let gone = timeout(ABORT, node.tasks.wait()).await;
                 tracing::warn!(
-                    target: "realtime::shutdown",
-                    left, all_gone = gone.is_ok(), "cut off at the shutdown deadline",
+                    target: crate::log_targets::SHUTDOWN,
+                    cut_off, all_gone = gone.is_ok(), "sessions were cut off at the shutdown deadline",
                 );
             }
         }
-        shared.stop.cancel();
-        shared.background.close();
+        node.stop();
+        node.background.close();
         // Each has bounds of its own; these are for what doesn't keep them.
-        let _bounded = timeout(ABORT, shared.background.wait()).await;
+        let _bounded = timeout(ABORT, node.background.wait()).await;
         // What the background tasks reported last.
-        let _bounded = timeout(ABORT, shared.tasks.wait()).await;
-        let _bounded = timeout(CLOSE, shared.broker.close()).await;
-        let _bounded = timeout(CLOSE, shared.presence.close()).await;
-        let aborted = (shared.stats.snapshot().aborted - begun.aborted) as usize;
+        let _bounded = timeout(ABORT, node.tasks.wait()).await;
+        node.broker.close().await;
+        node.registry.presence.close().await;
+        let aborted = (node.stats().snapshot().aborted - begun.aborted) as usize;
         ShutdownReport {
             sessions: begun.sessions.max(aborted),
             aborted,
-            tasks_left: shared.tasks.len() + shared.background.len(),
+            tasks_left: node.tasks.len() + node.background.len(),
         }
     }
 }

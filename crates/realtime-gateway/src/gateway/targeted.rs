@@ -9,11 +9,11 @@ use realtime_core::{
     presence::{Presence, PresenceError},
 };
 
-use super::{
-    Gateway,
-    deliver::{hand_over, not_taken},
+use super::{Gateway, broadcast::not_accepted};
+use crate::{
+    DeliverError, DeliverErrorKind, Delivery, PresenceDown, Remote, config::RECONNECTING,
+    hub::hand_over,
 };
-use crate::{DeliverError, DeliverErrorKind, Delivery, PresenceDown, Remote, config::RECONNECTING};
 
 impl Gateway {
     /// Sends data on a route to every session of an identity, on all nodes.
@@ -41,27 +41,27 @@ impl Gateway {
         if identity.is_too_long() {
             return Err(not_online(Delivery::none()));
         }
-        let shared = self.shared();
+        let node = self.node();
         let asked = self.nodes_of(identity).await;
-        let policy = shared.config.presence_down;
+        let policy = node.config.presence_down;
         let asked = match asked {
             Err(error) if policy == PresenceDown::Fail => {
                 return Err(not_told(error, Delivery::none()));
             }
             asked => asked,
         };
-        let local = hand_over(&shared.hub.of(identity), &out.frame).await;
+        let local = hand_over(&node.hub.of(identity), &out.frame).await;
         let mut delivery = Delivery {
             local,
             remote: Remote::NotStarted,
         };
-        if self.is_started() {
-            let envelope = out.envelope(self, Target::Identity(identity.clone()));
+        if node.is_started() {
+            let envelope = self.envelope(&out, Target::Identity(identity.clone()));
             match asked {
                 Ok(nodes) => self.reach(identity, nodes, envelope, &mut delivery).await?,
                 Err(_) if policy == PresenceDown::Broadcast => {
                     let published = self.publish(&Topic::All, envelope).await;
-                    let _any_number = published.map_err(|e| not_taken(e, delivery))?;
+                    let _any_number = published.map_err(|e| not_accepted(e, delivery))?;
                     delivery.remote = Remote::Published;
                     return Ok(delivery);
                 }
@@ -76,7 +76,7 @@ impl Gateway {
 
     /// The other nodes on which an identity is online.
     async fn nodes_of(&self, identity: &IdentityKey) -> Result<BTreeSet<NodeId>, PresenceError> {
-        let sessions = self.shared().presence.sessions(identity).await?;
+        let sessions = self.node().registry.presence.sessions(identity).await?;
         let nodes = sessions.into_iter().map(|session| session.node_id);
         Ok(nodes.filter(|node| node != self.node_id()).collect())
     }
@@ -93,7 +93,7 @@ impl Gateway {
         envelope: Bytes,
         delivery: &mut Delivery,
     ) -> Result<(), DeliverError> {
-        let shared = self.shared();
+        let node = self.node();
         let (mut tried, mut not_asked) = (Tried::default(), None);
         let mut returned = self.try_each(nodes, &envelope, &mut tried).await;
         if !returned.is_empty() {
@@ -104,7 +104,7 @@ impl Gateway {
         }
         delivery.remote = Remote::Nodes(tried.reached);
         if let Some(error) = tried.error {
-            return Err(not_taken(error, *delivery));
+            return Err(not_accepted(error, *delivery));
         }
         if let Some(error) = not_asked {
             return Err(not_told(error, *delivery));
@@ -112,16 +112,16 @@ impl Gateway {
         if returned.is_empty() {
             return Ok(());
         }
-        if shared.broker_link.age() < RECONNECTING {
+        if node.broker_link.age() < RECONNECTING {
             // They may be on their way back, as this node was a moment ago.
             let context = "a node on which the identity is online can't be reached; it may be \
                            reconnecting to the broker: try again";
             let kind = DeliverErrorKind::Broker;
             return Err(DeliverError::new(kind, context, *delivery));
         }
-        for node in returned {
-            tracing::info!(target: "realtime::relay", %node, "a node can't be reached");
-            shared.unreachable.add(node);
+        for unreachable in returned {
+            tracing::info!(target: crate::log_targets::RELAY, node = %unreachable, "a node can't be reached");
+            node.unreachable.add(unreachable);
         }
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Gateway {
     ) -> BTreeSet<NodeId> {
         let mut returned = BTreeSet::new();
         for node in nodes {
-            if tried.done.contains(&node) || self.shared().unreachable.contains(&node) {
+            if tried.done.contains(&node) || self.node().unreachable.contains(&node) {
                 continue;
             }
             match self
@@ -161,7 +161,7 @@ impl Gateway {
         topic: &Topic,
         envelope: Bytes,
     ) -> Result<Published, BrokerError> {
-        self.shared().broker.publish(topic, envelope).await
+        self.node().broker.publish(topic, envelope).await
     }
 }
 

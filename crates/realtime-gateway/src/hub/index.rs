@@ -9,7 +9,7 @@ use std::{
 use dashmap::DashMap;
 use realtime_core::{Identity, IdentityKey, SessionId};
 
-use crate::Session;
+use crate::session::Session;
 
 /// Finds sessions.
 #[derive(Debug, Default)]

@@ -4,13 +4,16 @@
 //!   broadcast ─► log of each shard ─► dispatcher ─► outbox of each session
 //!   send ─────────────────────────────────────────►   │ first what the log holds for it
 //! ```
+//!
+//! # Lock order
+//! The index and a shard's members are locked for a look and nothing else: no session is written
+//! to, ended or dropped under either.
 
-mod batch;
-mod dispatch;
 mod index;
-mod log;
+#[cfg(all(test, realtime_loom))]
+mod loom;
+mod memory_pressure;
 mod shard;
-mod sweep;
 
 use std::{
     sync::{
@@ -20,102 +23,84 @@ use std::{
     thread::available_parallelism,
 };
 
-use tokio::time::Instant;
-
 use bytes::Bytes;
-use futures::FutureExt;
 use realtime_core::{IdentityKey, SessionId};
 
-use crate::{Session, shared::Shared};
+use crate::{outbound::Log, session::Session};
 
-pub(crate) use batch::Batch;
 use index::Index;
-pub(crate) use log::Log;
 pub(crate) use shard::Shard;
-use sweep::Clock;
 
 /// More than this share a broadcast's work no better.
 const MAX_SHARDS: usize = 16;
+/// How many sessions are copied at once when all are wanted.
+const COPIED: usize = 1_024;
+
+/// After how many sessions, or bytes for all of them together, it lets other tasks have a turn.
+const TURN: usize = 128;
+const TURN_BYTES: usize = 1024 * 1024;
 
 /// Every open session of this node. Bounded by the connection limit.
 #[derive(Debug)]
 pub(crate) struct Hub {
     index: Index,
-    shards: Vec<Arc<Shard<Session>>>,
+    shards: Vec<Shard<Session>>,
     next_shard: AtomicUsize,
-    /// Whether there are tasks that carry and keep time.
-    running: Arc<AtomicBool>,
-    clock: Clock,
+    /// Somebody looks for the sessions that take most memory.
+    relieving: AtomicBool,
 }
 
-/// Held by all tasks of a hub: when the last of them is gone, others may begin.
-struct Running(Arc<AtomicBool>);
+/// A session's place in the hub, which it leaves when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    hub: Arc<Hub>,
+    session: Session,
+    shard: usize,
+    number: u64,
+}
 
-impl Drop for Running {
+impl Drop for Membership {
     fn drop(&mut self) {
-        self.0.store(false, Relaxed);
+        if let Some(shard) = self.hub.shards.get(self.shard) {
+            shard.remove(self.number);
+        }
+        self.hub.index.remove(&self.session);
     }
 }
 
 impl Hub {
     pub(crate) fn new() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
-        let shards = (0..cores.min(MAX_SHARDS)).map(|_| Arc::new(Shard::new()));
         Self {
             index: Index::default(),
-            shards: shards.collect(),
+            shards: (0..cores.min(MAX_SHARDS)).map(|_| Shard::new()).collect(),
             next_shard: AtomicUsize::new(0),
-            running: Arc::default(),
-            clock: Clock::new(),
+            relieving: AtomicBool::new(false),
         }
     }
 
-    /// The shard of the next session.
-    pub(crate) fn next_shard(&self) -> Arc<Shard<Session>> {
+    pub(crate) fn shards(&self) -> &[Shard<Session>] {
+        &self.shards
+    }
+
+    /// The shard of the next session, and its log.
+    pub(crate) fn next_shard(&self) -> (usize, Arc<Log>) {
         let next = self.next_shard.fetch_add(1, Relaxed) % self.shards.len();
-        Arc::clone(&self.shards[next])
+        (next, Arc::clone(self.shards[next].log()))
     }
 
-    /// Begins to carry broadcasts to sessions and to keep their time, from the first session on,
-    /// and once more should the runtime that did so be gone.
-    pub(crate) fn run(&self, shared: &Arc<Shared>) {
-        if self.running.swap(true, Relaxed) {
-            return;
-        }
-        let running = Arc::new(Running(Arc::clone(&self.running)));
-        for shard in &self.shards {
-            let carry = dispatch::run(Arc::clone(shard), Arc::clone(shared));
-            let held = Arc::clone(&running);
-            shared.background.spawn(carry.map(|()| drop(held)));
-        }
-        let sweep = sweep::run(Arc::clone(shared));
-        shared.background.spawn(sweep.map(|()| drop(running)));
-    }
-
-    /// The same, where there are sessions: those of one runtime may be left to another's tasks.
-    pub(crate) fn keep_running(&self, shared: &Arc<Shared>) {
-        if !self.running.load(Relaxed) && self.len() > 0 {
-            self.run(shared);
-        }
-    }
-
-    pub(crate) fn insert(&self, session: Session) {
+    /// A session comes. It follows the log of its shard from here on.
+    pub(crate) fn join(self: &Arc<Self>, session: Session, shard: usize) -> Membership {
         self.index.insert(session.clone());
-        session.take_seat();
-    }
-
-    /// Returns whether it was here.
-    pub(crate) fn remove(&self, session: &Session) -> bool {
-        let was_here = session.leave_seat();
-        if was_here {
-            self.index.remove(session);
-        }
-        was_here
-    }
-
-    /// A time on the clock that alarms are set by, in milliseconds.
-    pub(crate) fn millis(&self, at: Instant) -> u64 {
-        self.clock.millis(at)
+        let number = self.shards[shard].insert(session.clone());
+        let membership = Membership {
+            hub: Arc::clone(self),
+            session,
+            shard,
+            number,
+        };
+        membership.session.follow_log();
+        membership
     }
 
     /// Hands a frame to every session, in the log of its shard, and returns how many there are.
@@ -128,6 +113,13 @@ impl Hub {
         readers
     }
 
+    /// No broadcast is accepted any more, and whoever waits with one is released.
+    pub(crate) fn close_logs(&self) {
+        for shard in &self.shards {
+            shard.log().close();
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.index.len()
     }
@@ -137,12 +129,34 @@ impl Hub {
     }
 
     /// All sessions, as they are now. A copy, so that nothing is locked while they are written to.
+    /// One who comes meanwhile may be missing.
     pub(crate) fn all(&self) -> Vec<Session> {
-        self.shards.iter().flat_map(|shard| shard.all()).collect()
+        let mut all = Vec::with_capacity(self.len());
+        for shard in &self.shards {
+            let mut from = Some(0);
+            while let Some(next) = from {
+                from = shard.members_from(next, COPIED, &mut all);
+            }
+        }
+        all
     }
 
     /// The sessions of an identity, as they are now.
     pub(crate) fn of(&self, key: &IdentityKey) -> Vec<Session> {
         self.index.of(key)
     }
+}
+
+/// Hands a frame to sessions, and counts those that accepted it.
+pub(crate) async fn hand_over(sessions: &[Session], frame: &Bytes) -> usize {
+    let turn = (TURN_BYTES / frame.len().max(1)).clamp(1, TURN);
+    let mut accepted = 0;
+    for (at, sessions) in sessions.chunks(turn).enumerate() {
+        if at > 0 {
+            tokio::task::yield_now().await;
+        }
+        let handed_over = sessions.iter().filter(|s| s.deliver(frame.clone()).is_ok());
+        accepted += handed_over.count();
+    }
+    accepted
 }

@@ -124,9 +124,9 @@ where
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => failed(&gateway, &error),
                 Err(_panic) => {
-                    gateway.shared().stats.connections_failed.add(1);
+                    gateway.node().stats().connections_failed.add(1);
                     tracing::warn!(
-                        target: "realtime::serve",
+                        target: crate::log_targets::SERVE,
                         "the app or the TLS acceptor panicked, which ended its connection",
                     );
                 }
@@ -141,8 +141,8 @@ where
 }
 
 fn failed(gateway: &Gateway, error: &io::Error) {
-    gateway.shared().stats.connections_failed.add(1);
-    tracing::debug!(target: "realtime::serve", %error, "a connection failed");
+    gateway.node().stats().connections_failed.add(1);
+    tracing::debug!(target: crate::log_targets::SERVE, %error, "a connection failed");
 }
 
 /// What an error of `accept` is about.

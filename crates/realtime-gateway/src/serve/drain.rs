@@ -9,13 +9,13 @@ use crate::{Gateway, StartErrorKind};
 /// Starts each gateway that has a broker and that nobody has started.
 pub(super) async fn start(gateways: &[Gateway]) -> io::Result<()> {
     let starts = gateways.iter().map(async |gateway| {
-        if !gateway.shared().joins {
+        if !gateway.node().joins {
             return Ok(());
         }
         match gateway.start().await {
             Err(error) if error.kind() == StartErrorKind::AlreadyStarted => Ok(()),
             // A shutdown came before it, and will end the server.
-            Err(_) if gateway.shared().is_draining() => Ok(()),
+            Err(_) if gateway.node().is_draining() => Ok(()),
             started => started.map_err(io::Error::other),
         }
     });
@@ -28,7 +28,7 @@ pub(super) async fn drained(gateways: &[Gateway], signal: impl Future<Output = (
     let mut signal = pin!(signal);
     let begun = gateways
         .iter()
-        .map(|gateway| Box::pin(gateway.shared().drain.cancelled()));
+        .map(|gateway| Box::pin(gateway.node().drain.cancelled()));
     tokio::select! {
         biased;
         () = &mut signal => {}
@@ -45,7 +45,7 @@ pub(super) async fn drained(gateways: &[Gateway], signal: impl Future<Output = (
 /// Drains all of them. Where somebody else has begun that, their deadline holds.
 pub(super) async fn finish(gateways: &[Gateway]) {
     let ends = gateways.iter().map(async |gateway| {
-        if gateway.shared().is_draining() {
+        if gateway.node().is_draining() {
             gateway.join_shutdown().await
         } else {
             gateway.shutdown().await

@@ -174,7 +174,7 @@ impl<A> Serve<A> {
             .await
             .is_err()
         {
-            tracing::warn!(target: "realtime::serve", "requests were cut off at the deadline");
+            tracing::warn!(target: crate::log_targets::SERVE, "requests were cut off at the deadline");
         }
         outcome
     }

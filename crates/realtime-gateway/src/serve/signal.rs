@@ -32,7 +32,7 @@ pub async fn shutdown_signal() {
 async fn completes(name: &'static str, signal: impl Future<Output = io::Result<()>>) {
     if let Err(error) = signal.await {
         tracing::warn!(
-            target: "realtime::serve", signal = name, %error,
+            target: crate::log_targets::SERVE, signal = name, %error,
             "this signal can't be listened to, and won't shut the server down",
         );
         pending::<()>().await;

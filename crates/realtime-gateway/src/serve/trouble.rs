@@ -35,11 +35,11 @@ impl Trouble {
     pub(super) fn failed(&mut self, error: &io::Error) {
         match self.count() {
             Line::Begins => tracing::warn!(
-                target: "realtime::serve", %error,
+                target: crate::log_targets::SERVE, %error,
                 "connections can't be accepted, and wait; is the limit of open files too low?",
             ),
             Line::GoesOn { errors } => tracing::warn!(
-                target: "realtime::serve", %error, errors,
+                target: crate::log_targets::SERVE, %error, errors,
                 "there are still connections that can't be accepted",
             ),
             Line::Nothing => {}
@@ -56,7 +56,7 @@ impl Trouble {
         if let Some(Episode { errors, begun, .. }) = self.0.take() {
             let lasted = last.duration_since(begun);
             tracing::warn!(
-                target: "realtime::serve", errors, ?lasted, "connections are accepted again",
+                target: crate::log_targets::SERVE, errors, ?lasted, "connections are accepted again",
             );
         }
     }

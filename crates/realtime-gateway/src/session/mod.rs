@@ -1,54 +1,38 @@
-//! One connected client.
+//! The handle of one connected client.
 
-mod ahead;
-mod alarm;
-mod connect;
-mod disconnect;
-mod dispatch;
-mod guarded;
-mod heartbeat;
-mod latch;
-mod live;
-#[cfg(all(test, realtime_loom))]
-mod loom;
-mod outbox;
-mod queue;
-mod read;
-mod run;
+mod end;
+mod end_cause;
+mod env;
+mod extensions;
+mod wake_at;
 
 use std::{
-    fmt, io,
+    fmt,
     net::SocketAddr,
-    sync::{Arc, atomic::AtomicUsize, atomic::Ordering::Relaxed},
+    sync::Arc,
     task::{Context, Poll},
     time::SystemTime,
 };
 
 use bytes::Bytes;
 use realtime_core::{
-    CloseCode, DisconnectInfo, Identity, Initiator, IntoPayload, Message, SessionId, Text,
-    codec::CodecError,
+    CloseCode, DisconnectInfo, Identity, IntoPayload, Message, SessionId, Text,
+    codec::{CodecError, Notice},
     presence::{SessionInfo, SessionKey},
 };
 
 use crate::{
-    ErrorStage, SendError, SendErrorKind,
-    hub::{Batch, Shard},
-    shared::Shared,
-    stats::Counter,
-    transport::Writer,
+    SendError, SendErrorKind,
+    budget::Share,
+    outbound::{Accepted, Batch, Log, Outbox, Refused},
+    transport::SocketWriter,
 };
 
-use alarm::Alarm;
-pub(crate) use heartbeat::Times;
-use latch::CloseLatch;
-pub(crate) use live::ASSEMBLY;
-use outbox::{Outbox, Refused, Taken};
-pub(crate) use queue::QueueLimits;
-pub(crate) use run::{going_away, spawn};
-
-/// The seat of a session that has none: not yet, or no longer.
-const NO_SEAT: usize = usize::MAX;
+pub(crate) use end::End;
+pub(crate) use end_cause::EndCause;
+pub(crate) use env::Env;
+pub use extensions::Extensions;
+pub(crate) use wake_at::WakeAt;
 
 /// One connected client. Cheap to clone; every clone is the same session.
 ///
@@ -66,43 +50,35 @@ struct Inner {
     identity: Identity,
     remote_addr: Option<SocketAddr>,
     connected_at: SystemTime,
-    latch: CloseLatch,
+    end: End,
     outbox: Outbox,
-    shard: Arc<Shard<Session>>,
-    /// Its place there, or [`NO_SEAT`].
-    seat: AtomicUsize,
-    alarm: Alarm,
-    /// See [`Session::assembling_bytes`].
-    assembling: AtomicUsize,
-    shared: Arc<Shared>,
+    wake_at: WakeAt,
+    /// Messages that the client has begun and not finished, or that wait for their handlers.
+    held: Share,
+    extensions: Extensions,
+    env: Arc<Env>,
 }
 
 impl Session {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        env: Arc<Env>,
+        log: Arc<Log>,
         identity: Identity,
         remote_addr: Option<SocketAddr>,
-        writer: Writer,
+        socket: SocketWriter,
     ) -> Self {
-        let shard = shared.hub.next_shard();
-        let log = Arc::clone(shard.log());
+        let queued = Share::new(Arc::clone(&env.queued));
         Self(Arc::new(Inner {
             id: SessionId::random(),
             identity,
             remote_addr,
             connected_at: SystemTime::now(),
-            latch: CloseLatch::default(),
-            outbox: Outbox::new(
-                writer,
-                Arc::clone(&shared.queue_limits),
-                Arc::clone(&shared.queue_budget),
-                log,
-            ),
-            shard,
-            seat: AtomicUsize::new(NO_SEAT),
-            alarm: Alarm::new(),
-            assembling: AtomicUsize::new(0),
-            shared,
+            end: End::default(),
+            outbox: Outbox::new(socket, Arc::clone(&env.queue_limits), queued, log),
+            wake_at: WakeAt::new(),
+            held: Share::new(Arc::clone(&env.held)),
+            extensions: Extensions::default(),
+            env,
         }))
     }
 
@@ -130,16 +106,22 @@ impl Session {
         self.0.connected_at
     }
 
+    /// What the application keeps with this session: a value of each type.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.0.extensions
+    }
+
     /// Whether the session is closing or closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.0.latch.is_closed()
+        self.0.end.is_recorded()
     }
 
     /// Why the session ended; `None` while it is open. The first cause is kept.
     #[must_use]
     pub fn close_info(&self) -> Option<DisconnectInfo> {
-        self.0.latch.info().cloned()
+        self.0.end.info().cloned()
     }
 
     /// Waits until the session is closing. A long-running handler learns from it that its client
@@ -148,7 +130,7 @@ impl Session {
     /// # Cancel safety
     /// Safe: dropping it loses nothing.
     pub async fn closed(&self) {
-        self.0.latch.closed().await;
+        self.0.end.recorded().await;
     }
 
     /// Closes the session: what waits for the client is written first, then a close frame with
@@ -163,14 +145,18 @@ impl Session {
         } else {
             CloseCode::NORMAL
         };
-        self.end(DisconnectInfo::new(Initiator::Server, Some(code), reason));
+        self.end(EndCause::Closed(code, reason.into()));
     }
 
     /// Sends data to the client on a route.
     ///
-    /// It writes at once, or queues what the socket doesn't take, and never waits.
-    /// From one of the session's own handlers it leaves as soon as the handler awaits something that
-    /// isn't ready or returns, together with what else it sends.
+    /// It writes at once, or queues what the socket doesn't accept, and never waits. From one of
+    /// the session's own handlers it leaves as soon as the handler awaits something that isn't
+    /// ready or returns, together with what else it sends.
+    ///
+    /// A loop of sends that awaits nothing holds its thread, as any such loop does: use
+    /// [`send_wait`](Self::send_wait), which lets others have a turn, or
+    /// `tokio::task::yield_now`.
     ///
     /// # Errors
     /// Kind [`Backpressure`](SendErrorKind::Backpressure) when the queue is full and the policy
@@ -190,12 +176,13 @@ impl Session {
 
     /// Makes a frame for this session alone.
     fn encode(&self, message: &Message) -> Result<Bytes, CodecError> {
-        let Inner { outbox, shared, .. } = &*self.0;
-        outbox.make(|out| shared.encode_in(out, message))
+        let Inner { outbox, env, .. } = &*self.0;
+        outbox.make(|out| env.encoder.frame_in(out, message))
     }
 
     /// Sends data, and waits for room in the queue where there is none. For producers that want
-    /// to go as fast as the client reads.
+    /// to go as fast as the client reads. Those who wait are served in the order in which they
+    /// came.
     ///
     /// # Cancel safety
     /// Safe: dropped while it waits, nothing is sent.
@@ -223,11 +210,13 @@ impl Session {
 
     /// Hands over a frame that is ready to be written, and waits for room.
     async fn deliver_wait(&self, mut frame: Bytes) -> Result<(), SendError> {
+        // Who sends in a loop to a client that reads fast lets others have a turn.
+        tokio::task::coop::consume_budget().await;
         if self.is_closed() {
             return Err(closed());
         }
-        let (taken, offered) = self.0.outbox.push_if_room(&mut frame);
-        self.count(taken);
+        let (accepted, offered) = self.0.outbox.push_if_room(&mut frame);
+        self.count(accepted);
         match offered {
             Ok(()) => Ok(()),
             // Boxed, since there nearly always is room: a handler that sends stays small.
@@ -237,13 +226,10 @@ impl Session {
     }
 
     async fn deliver_with_room(&self, frame: Bytes) -> Result<(), SendError> {
-        let closing = self.closed();
-        let taken = self.0.outbox.push_wait(frame, |taken| self.count(taken));
-        tokio::select! {
-            biased;
-            () = closing => Err(closed()),
-            taken = taken => taken.map_err(|_| closed()),
-        }
+        let count = |accepted| self.count(accepted);
+        // The end of the session wakes whoever waits here.
+        let pushed = self.0.outbox.push_wait(frame, count).await;
+        pushed.map_err(|_| closed())
     }
 
     /// Hands over a frame that is ready to be written.
@@ -251,11 +237,11 @@ impl Session {
         if self.is_closed() {
             return Err(closed());
         }
-        let (taken, refused) = self.0.outbox.push(frame);
-        self.count(taken);
-        match refused {
+        let (accepted, offered) = self.0.outbox.push(frame);
+        self.count(accepted);
+        match offered {
             Ok(()) => Ok(()),
-            Err(Refused::Sealed) => Err(closed()),
+            Err(Refused::Closed) => Err(closed()),
             Err(Refused::Dropped) => {
                 let context = "the session's queue is full, so the message was dropped";
                 Err(SendError::new(SendErrorKind::Backpressure, context))
@@ -270,39 +256,38 @@ impl Session {
     /// Writes what a round of its shard's dispatcher brings, and returns how many messages that
     /// are.
     pub(crate) fn catch_up(&self, batch: &Batch) -> u64 {
-        let taken = self.0.outbox.catch_up(batch);
-        self.count_lost(taken);
-        taken.sent
+        let accepted = self.0.outbox.catch_up(batch);
+        self.count_lost(accepted);
+        accepted.sent
     }
 
     /// Answers the client, outside the policy. It leaves when the session's task next writes.
     /// Returns whether so many replies wait that no more should be made for now.
-    fn reply(&self, frame: Bytes) -> bool {
-        let (mut taken, full) = self.0.outbox.push_reply(frame);
-        taken.sent += 1;
-        self.count(taken);
+    pub(crate) fn reply(&self, message: &Message) -> Result<bool, CodecError> {
+        let frame = self.encode(message)?;
+        Ok(self.push_reply(frame))
+    }
+
+    /// The same for what the gateway itself has to say.
+    pub(crate) fn reply_notice(&self, notice: &Notice<'_>) -> Result<bool, CodecError> {
+        let frame = self.0.env.encoder.notice(notice)?;
+        Ok(frame.is_some_and(|frame| self.push_reply(frame)))
+    }
+
+    fn push_reply(&self, frame: Bytes) -> bool {
+        let (accepted, full) = self.0.outbox.push_reply(frame);
+        self.count(accepted);
         full
     }
 
     /// Begins to follow its shard's log.
-    pub(crate) fn take_seat(&self) {
-        let seat = self.0.shard.insert(self.clone());
-        self.0.seat.store(seat, Relaxed);
+    pub(crate) fn follow_log(&self) {
         self.0.outbox.join();
     }
 
-    /// Gives its seat to others. Returns whether it had one.
-    pub(crate) fn leave_seat(&self) -> bool {
-        let seat = self.0.seat.swap(NO_SEAT, Relaxed);
-        if seat != NO_SEAT {
-            self.0.shard.remove(seat);
-        }
-        seat != NO_SEAT
-    }
-
     /// When its task is to look at the clock.
-    pub(crate) fn alarm(&self) -> &Alarm {
-        &self.0.alarm
+    pub(crate) fn wake_at(&self) -> &WakeAt {
+        &self.0.wake_at
     }
 
     /// Wakes its task.
@@ -310,73 +295,86 @@ impl Session {
         self.0.outbox.wake_task();
     }
 
-    fn count(&self, taken: Taken) {
-        let shared = &self.0.shared;
-        if taken.sent > 0 {
-            shared.stats.sent.add(taken.sent);
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    /// What it holds of messages of its client's.
+    pub(crate) fn held(&self) -> &Share {
+        &self.0.held
+    }
+
+    fn count(&self, accepted: Accepted) {
+        let env = &self.0.env;
+        if accepted.sent > 0 {
+            env.stats.sent.add(accepted.sent);
         }
-        self.count_lost(taken);
-        if shared.queue_budget.is_over() {
-            shared.evict_fullest_queue();
+        self.count_lost(accepted);
+        env.relieve_if_needed();
+    }
+
+    fn count_lost(&self, accepted: Accepted) {
+        if accepted.dropped > 0 {
+            self.0.env.stats.dropped.add(accepted.dropped);
+        }
+        if accepted.full {
+            self.end(EndCause::SlowConsumer);
         }
     }
 
-    fn count_lost(&self, taken: Taken) {
-        if taken.dropped > 0 {
-            self.0.shared.stats.dropped.add(taken.dropped);
+    /// Ends the session, unless it has ended already, and counts why. Returns whether this was the
+    /// first cause.
+    ///
+    /// What was broadcast before this belongs to the session, and nothing that comes after.
+    pub(crate) fn end(&self, cause: EndCause) -> bool {
+        if self.is_closed() {
+            return false;
         }
-        if taken.full {
-            self.end_slow();
-        }
-    }
-
-    /// Ends the session, unless it is ending already.
-    pub(crate) fn end(&self, info: DisconnectInfo) -> bool {
-        let first = self.0.latch.close(info);
-        if first {
-            // What was broadcast before this belongs to the session, what comes after doesn't.
-            self.count(self.0.outbox.leave());
-            self.wake();
-        }
-        first
-    }
-
-    /// Ends the session, and counts it if this is the first cause.
-    pub(crate) fn end_counted(&self, counter: &Counter, info: DisconnectInfo) {
-        if self.end(info) {
+        let Inner {
+            env, end, outbox, ..
+        } = &*self.0;
+        let counter = cause.counter(&env.stats);
+        let info = cause.into_info();
+        let Some(accepted) = outbox.end(|| end.record(info)) else {
+            return false;
+        };
+        end.notify();
+        if let Some(counter) = counter {
             counter.add(1);
         }
+        self.count(accepted);
+        self.wake();
+        true
     }
 
     /// Writes what waits, for the session's task.
-    fn poll_write(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        failed: impl Fn(CodecError),
+    ) -> Poll<std::io::Result<()>> {
         self.0.outbox.poll_write(cx, |missed| {
-            gap_notice(&self.0.shared, missed).unwrap_or_else(|error| {
-                self.0
-                    .shared
-                    .report(ErrorStage::Message, error, Some(self.clone()));
-                Bytes::new()
-            })
+            let notice = self.0.env.encoder.notice(&Notice::Gap { missed });
+            // The codec has no form for it, or can't make it. Either way there is nothing to send.
+            notice
+                .unwrap_or_else(|error| {
+                    failed(error);
+                    None
+                })
+                .unwrap_or_default()
         })
     }
 
-    /// Tells the client that it may have missed so many messages of other nodes.
+    /// Notifies the client that it may have missed so many messages of other nodes.
     pub(crate) fn note_missed(&self, messages: u64) {
         self.0.outbox.note_missed(messages);
     }
 
-    /// Ends the session of a client that reads too slowly.
-    pub(crate) fn end_slow(&self) {
-        let code = Some(CloseCode::TRY_AGAIN_LATER);
-        let info = DisconnectInfo::new(Initiator::Backpressure, code, "slow consumer");
-        self.end_counted(&self.0.shared.stats.slow_consumers, info);
-    }
-
     /// Ends the session at once and gives up all that waits for its client, for want of memory.
     pub(crate) fn evict(&self) {
-        self.end_slow();
+        self.end(EndCause::SlowConsumer);
         let lost = self.0.outbox.evict();
-        self.0.shared.stats.dropped.add(lost as u64);
+        self.0.env.stats.dropped.add(lost as u64);
     }
 
     /// The bytes that wait for the client.
@@ -384,15 +382,16 @@ impl Session {
         self.0.outbox.bytes()
     }
 
-    /// The bytes of messages that the client has begun and not finished, or that wait for their
-    /// handlers.
-    pub(crate) fn assembling_bytes(&self) -> usize {
-        self.0.assembling.load(Relaxed)
+    /// Lets go of the socket, and of all that waits for the client or came from it. The session
+    /// has ended, though the application may keep it for as long as it likes.
+    pub(crate) fn release(&self) {
+        self.0.outbox.release();
+        self.0.held.forfeit();
     }
 
     /// The session as presence knows it.
     pub(crate) fn info(&self) -> SessionInfo {
-        let node = self.0.shared.node.id.clone();
+        let node = self.0.env.node.clone();
         let mut info = SessionInfo::new(self.id(), self.identity().key(), node);
         info.remote_addr = self.remote_addr();
         info.connected_at = self.connected_at();
@@ -405,12 +404,6 @@ impl Session {
             session: self.id(),
         }
     }
-}
-
-/// What a session that lost messages is told in band.
-fn gap_notice(shared: &Shared, missed: u64) -> Result<Bytes, CodecError> {
-    let data = realtime_core::Payload::from(format!(r#"{{"missed":{missed}}}"#));
-    shared.encode(&Message::new("gap", data)?)
 }
 
 fn closed() -> SendError {

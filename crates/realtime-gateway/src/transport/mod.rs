@@ -1,8 +1,14 @@
 //! The socket under a session, whatever it is made of.
 //!
-//! The rest of the gateway knows a [`Reader`] and a [`Writer`] and nothing of hyper, TLS or TCP.
-//! Plain TCP takes the short way (`tcp`), everything else the general one (`stream`).
+//! The rest of the gateway knows a [`SocketReader`] and a [`SocketWriter`] and nothing of hyper,
+//! TLS or TCP. Plain TCP takes the short way (`tcp`), everything else the general one (`stream`).
+//!
+//! Two things end here. A foreign stream that panics becomes an error of its connection. And the
+//! task's cooperative budget, which is the handler's: a handler that has used it up must not make
+//! its session's socket look full, nor its peer look silent. How much a session does in one turn
+//! is bounded by its own count.
 
+mod boundary;
 mod recover;
 mod stream;
 mod tcp;
@@ -10,12 +16,17 @@ mod tcp;
 mod write_timeout;
 
 use std::{
-    cell::RefCell,
+    cell::Cell,
+    future::{Future, poll_fn},
     io::{self, IoSlice},
-    task::{Context, Poll, ready},
+    pin::pin,
+    task::{Context, Poll},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::unconstrained,
+};
 
 pub(crate) use recover::recover;
 #[cfg(feature = "server")]
@@ -33,11 +44,11 @@ pub(crate) type BoxStream = Box<dyn Stream>;
 const READ_BYTES: usize = 16 * 1024;
 
 thread_local! {
-    // One buffer for all sessions of a thread: it is held only while a read is polled, so an idle
+    // One buffer for all sessions of a thread: it is taken only while a read is polled, so an idle
     // session needs none.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     // The same for what is written in one piece though it comes in several.
-    static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static JOINED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// How much of the buffer for joined slices is kept.
@@ -45,39 +56,50 @@ const KEPT_BYTES: usize = 64 * 1024;
 
 /// Hands slices over in one piece.
 fn join<R>(slices: &[IoSlice<'_>], write: impl FnOnce(&[u8]) -> R) -> R {
-    JOINED.with_borrow_mut(|joined| {
-        joined.clear();
-        for slice in slices {
-            joined.extend_from_slice(slice);
-        }
-        let written = write(joined);
-        joined.shrink_to(KEPT_BYTES);
-        written
-    })
+    // Taken rather than borrowed: a foreign stream may lead back here.
+    let mut joined = JOINED.take();
+    joined.clear();
+    for slice in slices {
+        joined.extend_from_slice(slice);
+    }
+    let written = write(&joined);
+    joined.shrink_to(KEPT_BYTES);
+    JOINED.set(joined);
+    written
+}
+
+/// Polls a socket without regard to the task's cooperative budget.
+fn without_budget<T>(
+    cx: &mut Context<'_>,
+    poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    pin!(unconstrained(poll_fn(poll))).poll(cx)
 }
 
 /// The direction from the peer.
 #[derive(Debug)]
-pub(crate) enum Reader {
+pub(crate) enum SocketReader {
     Tcp(tcp::TcpReader),
     Stream(stream::StreamReader),
 }
 
-impl Reader {
+impl SocketReader {
     /// Reads once, and hands what came to `take`; no bytes mean the end of the stream.
     pub(crate) fn poll_read<R>(
         &mut self,
         cx: &mut Context<'_>,
         take: impl FnOnce(&[u8]) -> R,
     ) -> Poll<io::Result<R>> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            ready!(match self {
-                Self::Tcp(tcp) => tcp.poll_read(cx, &mut buffer),
-                Self::Stream(stream) => stream.poll_read(cx, &mut buffer),
-            })?;
-            Poll::Ready(Ok(take(buffer.filled())))
-        })
+        let mut scratch = SCRATCH.take();
+        scratch.resize(READ_BYTES, 0);
+        let mut buffer = ReadBuf::new(&mut scratch);
+        let read = match self {
+            Self::Tcp(tcp) => tcp.poll_read(cx, &mut buffer),
+            Self::Stream(stream) => stream.poll_read(cx, &mut buffer),
+        };
+        let read = read.map_ok(|()| take(buffer.filled()));
+        SCRATCH.set(scratch);
+        read
     }
 }
 
@@ -104,12 +126,12 @@ pub(crate) trait Sink: Send {
 
 /// The direction to the peer.
 #[derive(Debug)]
-pub(crate) enum Writer {
+pub(crate) enum SocketWriter {
     Tcp(tcp::TcpWriter),
     Stream(stream::StreamWriter),
 }
 
-impl Sink for Writer {
+impl Sink for SocketWriter {
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,

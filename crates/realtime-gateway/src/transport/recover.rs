@@ -5,13 +5,13 @@ use hyper::upgrade::Upgraded;
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio::net::TcpStream;
 
-use super::{Reader, Writer, stream, tcp};
+use super::{SocketReader, SocketWriter, stream, tcp};
 
 /// The two directions of an upgraded connection, and what the peer sent right behind its request.
 ///
 /// Where it is plain TCP, under `serve`, `axum::serve` or a hyper server of the host's own, the
 /// stream is taken out, and nothing of the HTTP server is kept. Anything else is used as it is.
-pub(crate) fn recover(upgraded: Upgraded) -> (Reader, Writer, Bytes) {
+pub(crate) fn recover(upgraded: Upgraded) -> (SocketReader, SocketWriter, Bytes) {
     match taken_out(upgraded) {
         Ok(parts) => parts,
         Err(upgraded) => {
@@ -21,7 +21,7 @@ pub(crate) fn recover(upgraded: Upgraded) -> (Reader, Writer, Bytes) {
     }
 }
 
-fn taken_out(upgraded: Upgraded) -> Result<(Reader, Writer, Bytes), Upgraded> {
+fn taken_out(upgraded: Upgraded) -> Result<(SocketReader, SocketWriter, Bytes), Upgraded> {
     #[cfg(feature = "server")]
     let upgraded = match served(upgraded) {
         Ok(parts) => return Ok(parts),
@@ -39,7 +39,7 @@ fn taken_out(upgraded: Upgraded) -> Result<(Reader, Writer, Bytes), Upgraded> {
 
 /// From `serve`, plain or secured.
 #[cfg(feature = "server")]
-fn served(upgraded: Upgraded) -> Result<(Reader, Writer, Bytes), Upgraded> {
+fn served(upgraded: Upgraded) -> Result<(SocketReader, SocketWriter, Bytes), Upgraded> {
     use super::{BoxStream, WriteTimeout};
 
     let upgraded = match upgraded.downcast::<TokioIo<WriteTimeout<TcpStream>>>() {
@@ -54,7 +54,7 @@ fn served(upgraded: Upgraded) -> Result<(Reader, Writer, Bytes), Upgraded> {
     Ok((reader, writer, parts.read_buf))
 }
 
-fn plain(tcp: TcpStream, read: Bytes) -> (Reader, Writer, Bytes) {
+fn plain(tcp: TcpStream, read: Bytes) -> (SocketReader, SocketWriter, Bytes) {
     let (reader, writer) = tcp::split(tcp);
     (reader, writer, read)
 }

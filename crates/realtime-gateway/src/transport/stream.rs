@@ -3,24 +3,23 @@
 use std::{
     fmt,
     io::{self, IoSlice},
-    pin::Pin,
     task::{Context, Poll},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{BoxStream, Reader, Writer, join};
+use super::{BoxStream, SocketReader, SocketWriter, boundary::Boundary, join};
 
 /// Splits a stream into its two directions.
-pub(super) fn split(stream: BoxStream) -> (Reader, Writer) {
-    let (read, write) = tokio::io::split(stream);
+pub(super) fn split(stream: BoxStream) -> (SocketReader, SocketWriter) {
+    let (read, write) = Boundary::split(stream);
     (
-        Reader::Stream(StreamReader(read)),
-        Writer::Stream(StreamWriter(write)),
+        SocketReader::Stream(StreamReader(read)),
+        SocketWriter::Stream(StreamWriter(write)),
     )
 }
 
-pub(crate) struct StreamReader(ReadHalf<BoxStream>);
+pub(crate) struct StreamReader(Boundary);
 
 impl StreamReader {
     pub(super) fn poll_read(
@@ -28,11 +27,11 @@ impl StreamReader {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        self.0.poll(cx, |stream, cx| stream.poll_read(cx, buffer))
     }
 }
 
-pub(crate) struct StreamWriter(WriteHalf<BoxStream>);
+pub(crate) struct StreamWriter(Boundary);
 
 impl StreamWriter {
     pub(super) fn poll_write(
@@ -40,23 +39,24 @@ impl StreamWriter {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut io = Pin::new(&mut self.0);
-        if let [one] = slices {
-            return io.poll_write(cx, one);
-        }
-        if io.is_write_vectored() {
-            return io.poll_write_vectored(cx, slices);
-        }
-        // TLS, say: one record for all of them rather than one each.
-        join(slices, |joined| io.as_mut().poll_write(cx, joined))
+        self.0.poll(cx, |stream, cx| {
+            if let [one] = slices {
+                return stream.poll_write(cx, one);
+            }
+            if stream.is_write_vectored() {
+                return stream.poll_write_vectored(cx, slices);
+            }
+            // TLS, say: one record for all of them rather than one each.
+            join(slices, |joined| stream.poll_write(cx, joined))
+        })
     }
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        self.0.poll(cx, |stream, cx| stream.poll_flush(cx))
     }
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        self.0.poll(cx, |stream, cx| stream.poll_shutdown(cx))
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::{
     },
 };
 
-use super::{Reader, Writer, join};
+use super::{SocketReader, SocketWriter, join, without_budget};
 
 /// Up to this much is copied into one piece before it is written.
 const JOINED_BYTES: usize = 16 * 1024;
@@ -26,9 +26,12 @@ fn bytes(slices: &[IoSlice<'_>]) -> usize {
     slices.iter().map(|slice| slice.len()).sum()
 }
 
-pub(super) fn split(stream: TcpStream) -> (Reader, Writer) {
+pub(super) fn split(stream: TcpStream) -> (SocketReader, SocketWriter) {
     let (read, write) = stream.into_split();
-    (Reader::Tcp(TcpReader(read)), Writer::Tcp(TcpWriter(write)))
+    (
+        SocketReader::Tcp(TcpReader(read)),
+        SocketWriter::Tcp(TcpWriter(write)),
+    )
 }
 
 #[derive(Debug)]
@@ -40,7 +43,7 @@ impl TcpReader {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        without_budget(cx, |cx| Pin::new(&mut self.0).poll_read(cx, buffer))
     }
 }
 
@@ -54,8 +57,8 @@ impl TcpWriter {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            // Not the socket's own `poll_write`: that asks for the task's turn each time, which
-            // costs more than it is worth while the socket takes everything.
+            // Not the socket's own `poll_write`: that asks for the task's budget each time, which
+            // costs more than it is worth while the socket accepts everything.
             let written = match slices {
                 [one] => self.0.try_write(one),
                 // To copy a little costs less than to hand the kernel a list.
@@ -64,7 +67,10 @@ impl TcpWriter {
             };
             match written {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.0.as_ref().poll_write_ready(cx))?;
+                    ready!(without_budget(cx, |cx| self
+                        .0
+                        .as_ref()
+                        .poll_write_ready(cx)))?;
                 }
                 written => return Poll::Ready(written),
             }

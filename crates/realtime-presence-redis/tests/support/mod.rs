@@ -19,7 +19,7 @@ pub(crate) const LONG: Option<Duration> = Some(Duration::from_secs(300));
 pub(crate) const SOON: Duration = Duration::from_millis(2_500);
 
 pub(crate) fn ann() -> IdentityKey {
-    IdentityKey::new("acme", "ann")
+    IdentityKey::new("ann").with_tenant("acme")
 }
 
 pub(crate) fn session(identity: &IdentityKey) -> SessionInfo {

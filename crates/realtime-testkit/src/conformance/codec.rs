@@ -4,8 +4,8 @@
 
 use bytes::{Bytes, BytesMut};
 use realtime_core::{
-    Message, Text,
-    codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind},
+    ClientError, Message, Text,
+    codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, Notice},
 };
 
 /// Declares the tests of the suite, given a codec and messages that have a form in it:
@@ -20,6 +20,9 @@ macro_rules! codec_suite {
             text_frames_are_utf8
             garbage_is_refused_without_a_panic
             a_kind_of_frame_that_is_not_spoken_is_refused
+            a_notice_is_only_appended
+            a_notice_without_a_form_appends_nothing
+            a_notice_is_a_frame_that_the_codec_reads
         }
     };
 }
@@ -127,4 +130,69 @@ pub async fn a_kind_of_frame_that_is_not_spoken_is_refused(
             Err(error) => assert_eq!(error.kind(), CodecErrorKind::UnsupportedFrame),
         }
     }
+}
+
+/// Calls `check` with every notice that there is, with and without what may be missing.
+fn each_notice(mut check: impl FnMut(&Notice<'_>)) {
+    let id = Text::from("\"7\"\u{0}ä");
+    let plain = ClientError::new("full", "no room is left");
+    let odd = ClientError::new("", "\"\\\n\u{0}\u{2028}ä").temporary();
+    for error in [&plain, &odd] {
+        for id in [None, Some(&id)] {
+            check(&Notice::Error { id, error });
+        }
+    }
+    for missed in [1, u64::MAX] {
+        check(&Notice::Gap { missed });
+    }
+}
+
+#[allow(clippy::panic, reason = "a test fails by a panic")]
+fn encoded_notice(
+    codec: &impl Codec,
+    notice: &Notice<'_>,
+    out: &mut BytesMut,
+) -> Option<FrameKind> {
+    match codec.encode_notice(notice, out) {
+        Ok(kind) => kind,
+        Err(error) => panic!("expected that {notice:?} has a form, or none; got {error:?}"),
+    }
+}
+
+/// A notice only appends: what `out` held before stays as it was.
+pub async fn a_notice_is_only_appended((codec, _): (&impl Codec, &[Message])) {
+    each_notice(|notice| {
+        let mut out = BytesMut::from(&b"before"[..]);
+        encoded_notice(codec, notice, &mut out);
+        assert_eq!(out.split_to(6), "before");
+        let mut alone = BytesMut::new();
+        encoded_notice(codec, notice, &mut alone);
+        assert_eq!(out, alone);
+    });
+}
+
+/// Where a notice has no form, nothing is appended.
+pub async fn a_notice_without_a_form_appends_nothing((codec, _): (&impl Codec, &[Message])) {
+    each_notice(|notice| {
+        let mut out = BytesMut::new();
+        let kind = encoded_notice(codec, notice, &mut out);
+        assert!(kind.is_some() || out.is_empty(), "{notice:?}: {out:?}");
+    });
+}
+
+/// Text frames are UTF-8, and every frame is one that the codec's own clients can read.
+#[allow(clippy::panic, reason = "a test fails by a panic")]
+pub async fn a_notice_is_a_frame_that_the_codec_reads((codec, _): (&impl Codec, &[Message])) {
+    each_notice(|notice| {
+        let mut out = BytesMut::new();
+        let Some(kind) = encoded_notice(codec, notice, &mut out) else {
+            return;
+        };
+        let Some(frame) = frame(kind, out.freeze()) else {
+            panic!("expected that {notice:?} is UTF-8 in a text frame");
+        };
+        if let Err(error) = codec.decode(frame) {
+            panic!("expected that {notice:?} can be read; got {error:?}");
+        }
+    });
 }

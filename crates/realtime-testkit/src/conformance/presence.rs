@@ -54,7 +54,7 @@ const LONG: Option<Duration> = Some(Duration::from_secs(300));
 const SHORT: Option<Duration> = Some(Duration::from_millis(1_500));
 
 fn ann() -> IdentityKey {
-    IdentityKey::new("acme", "ann")
+    IdentityKey::new("ann").with_tenant("acme")
 }
 
 fn session(identity: &IdentityKey) -> SessionInfo {
@@ -104,7 +104,7 @@ pub async fn the_answer_has_the_end_of_each_lease_in_the_order_of_the_question<P
 ) {
     let presence = handle();
     let infos: Vec<_> = (0..20)
-        .map(|n| session(&IdentityKey::new("acme", format!("{}", n % 3))))
+        .map(|n| session(&IdentityKey::new(format!("{}", n % 3)).with_tenant("acme")))
         .collect();
     let registered = ok(presence.register(&infos, LONG).await);
     let order: Vec<_> = registered.iter().map(|r| r.session).collect();
@@ -223,7 +223,7 @@ pub async fn what_the_store_does_not_know_is_returned_and_not_added<P: Presence>
     mut handle: impl FnMut() -> P,
 ) {
     let (presence, known, unknown) = (handle(), session(&ann()), session(&ann()));
-    let stranger = session(&IdentityKey::new("acme", "stranger"));
+    let stranger = session(&IdentityKey::new("stranger").with_tenant("acme"));
     ok(presence.register(std::slice::from_ref(&known), LONG).await);
     let keys = [unknown.key(), known.key(), stranger.key()];
     let mut returned = ok(presence.renew(&keys, LONG).await);
@@ -255,7 +255,7 @@ pub async fn tenants_are_kept_apart<P: Presence>(mut handle: impl FnMut() -> P) 
     ];
     let infos: Vec<_> = pairs
         .iter()
-        .map(|(tenant, id)| session(&IdentityKey::new(*tenant, *id)))
+        .map(|(tenant, id)| session(&IdentityKey::new(*id).with_tenant(*tenant)))
         .collect();
     ok(presence.register(&infos, LONG).await);
     for info in &infos {
@@ -316,7 +316,7 @@ pub async fn large_batches_over_many_identities_are_fine<P: Presence>(
     mut handle: impl FnMut() -> P,
 ) {
     let presence = handle();
-    let identity = |n: usize| IdentityKey::new("acme", format!("{}", n % 700));
+    let identity = |n: usize| IdentityKey::new(format!("{}", n % 700)).with_tenant("acme");
     let infos: Vec<_> = (0..2_100).map(|n| session(&identity(n))).collect();
     let keys: Vec<_> = infos.iter().map(SessionInfo::key).collect();
     assert_eq!(ok(presence.register(&infos, LONG).await).len(), infos.len());

@@ -9,7 +9,7 @@ use axum::{
     extract::Request as HttpRequest, http::StatusCode, response::IntoResponse, routing::any,
 };
 use futures::FutureExt;
-use realtime::{Gateway, Json, Router, gateway};
+use realtime::{Gateway, Json, Router};
 use realtime_testkit::{
     client::{Client, Request},
     wait::until,
@@ -26,7 +26,7 @@ use crate::{
 
 /// There is one place in all, so that a second connection is refused while the first holds it.
 fn narrow_gateway(authenticator: &SlowAuthenticator) -> Gateway {
-    gateway()
+    realtime::builder()
         .router(Router::new().route("echo", async |Json(data): Json<Value>| Json(data)))
         .authenticator(authenticator.clone())
         .auth_timeout(None)

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use realtime::{
-    Identity, IdentityKey, Json, NodeId, Remote, SessionId,
+    Identity, IdentityKey, Json, SessionId,
     auth::StaticToken,
     broker::LocalBroker,
-    gateway,
+    node::NodeId,
     presence::{MemoryPresence, Presence, SessionInfo},
+    report::Remote,
 };
 use realtime_testkit::{
     client::{Client, Request},
@@ -22,7 +23,7 @@ use crate::{
 };
 
 fn ann() -> IdentityKey {
-    IdentityKey::new("", "ann")
+    IdentityKey::new("ann")
 }
 
 fn token() -> StaticToken {
@@ -47,13 +48,13 @@ async fn leave_over(presence: &MemoryPresence) {
 async fn dropped_anywhere_a_targeted_message_reaches_each_at_most_once() {
     let before = tasks();
     let (bus, presence) = (LocalBroker::new(), MemoryPresence::new());
-    let here = gateway()
+    let here = realtime::builder()
         .authenticator(token())
         .broker(SlowBroker(bus.clone()))
         .presence(SlowPresence(presence.clone()))
         .build()
         .unwrap();
-    let there = gateway()
+    let there = realtime::builder()
         .authenticator(token())
         .broker(bus.clone())
         .presence(presence.clone())

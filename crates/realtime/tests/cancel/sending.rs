@@ -1,7 +1,7 @@
 //! `send_wait` and `broadcast`.
 
 use futures::poll;
-use realtime::{Gateway, IdentityKey, Json, Remote, Session, broker::LocalBroker, gateway};
+use realtime::{Gateway, IdentityKey, Json, Session, broker::LocalBroker, report::Remote};
 use realtime_testkit::{
     client::{Client, Request},
     wait::within,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn sessions(gateway: &Gateway) -> Vec<Session> {
-    gateway.local_sessions_of(&IdentityKey::new("", "anonymous"))
+    gateway.local_sessions_of(&IdentityKey::new("anonymous"))
 }
 
 /// A client whose socket holds little of what it doesn't read.
@@ -68,7 +68,7 @@ async fn take_the_next_room(
 
 #[tokio::test]
 async fn dropped_while_it_waits_send_wait_has_sent_nothing() {
-    let builder = gateway().queue_messages(2).write_timeout(None);
+    let builder = realtime::builder().queue_messages(2).write_timeout(None);
     let server = Server::start(builder.build().unwrap()).await;
     let mut client = connect_narrow(&server).await;
     server.until_open(1).await;
@@ -133,8 +133,11 @@ async fn rounds(client: &mut Client) -> Vec<usize> {
 async fn dropped_anywhere_a_broadcast_has_reached_this_node_and_the_next_reaches_all() {
     let before = tasks();
     let bus = LocalBroker::new();
-    let here = gateway().broker(SlowBroker(bus.clone())).build().unwrap();
-    let there = gateway().broker(bus.clone()).build().unwrap();
+    let here = realtime::builder()
+        .broker(SlowBroker(bus.clone()))
+        .build()
+        .unwrap();
+    let there = realtime::builder().broker(bus.clone()).build().unwrap();
     here.start().await.unwrap();
     there.start().await.unwrap();
     let (here, there) = (Server::start(here).await, Server::start(there).await);
@@ -178,7 +181,7 @@ async fn dropped_anywhere_a_broadcast_has_reached_this_node_and_the_next_reaches
 #[tokio::test]
 async fn dropped_while_it_waits_for_a_full_log_a_broadcast_has_reached_nobody() {
     let before = tasks();
-    let server = Server::start(gateway().build().unwrap()).await;
+    let server = Server::start(realtime::builder().build().unwrap()).await;
     let mut clients = Vec::new();
     for _ in 0..4 {
         clients.push(server.connect().await);

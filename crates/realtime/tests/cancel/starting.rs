@@ -2,10 +2,12 @@
 
 use futures::{StreamExt, poll};
 use realtime::{
-    Gateway, Incarnation, Json, Link, Remote, StartErrorKind,
+    Gateway, Json,
     broker::{Broker, LocalBroker, NodeInfo, Published, Topic},
-    gateway,
+    error::StartErrorKind,
+    node::Incarnation,
     presence::MemoryPresence,
+    report::{Link, Remote},
 };
 use realtime_testkit::wait::within;
 
@@ -16,7 +18,7 @@ use crate::{
 };
 
 fn slow_gateway(bus: &LocalBroker) -> Gateway {
-    gateway()
+    realtime::builder()
         .broker(SlowBroker(bus.clone()))
         .presence(SlowPresence(MemoryPresence::new()))
         .node_id("here".parse().unwrap())
@@ -31,7 +33,7 @@ async fn dropped_anywhere_start_has_done_nothing_and_can_be_tried_again() {
     let mut completed = false;
     while !completed {
         let bus = LocalBroker::new();
-        let other = gateway().broker(bus.clone()).build().unwrap();
+        let other = realtime::builder().broker(bus.clone()).build().unwrap();
         other.start().await.unwrap();
         let (probe, info) = (bus.clone(), "probe".parse().unwrap());
         let info = NodeInfo::new(info, Incarnation::random());

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use realtime::{
-    Gateway, IdentityKey, Incarnation, Router, ShutdownReport,
+    Gateway, IdentityKey, Router,
     broker::{Broker, LocalBroker, NodeInfo, Topic},
-    gateway,
+    node::Incarnation,
     presence::{MemoryPresence, Presence},
+    report::ShutdownReport,
 };
 use realtime_testkit::{
     client::{Client, Request},
@@ -36,7 +37,7 @@ impl Cluster {
 
     async fn gateway(&self) -> Gateway {
         let hang = async || std::future::pending::<()>().await;
-        let gateway = gateway()
+        let gateway = realtime::builder()
             .router(Router::new().route("hang", hang))
             .broker(SlowBroker(self.bus.clone()))
             .presence(SlowPresence(self.presence.clone()))
@@ -52,7 +53,7 @@ impl Cluster {
         let probe = self.bus.clone();
         let info = NodeInfo::new("here".parse().unwrap(), Incarnation::random());
         let _its_name_is_free = probe.subscribe(info, &[Topic::All]).await.unwrap();
-        let anonymous = IdentityKey::new("", "anonymous");
+        let anonymous = IdentityKey::new("anonymous");
         assert!(!self.presence.is_online(&anonymous).await.unwrap());
         assert!(gateway.local_sessions_of(&anonymous).is_empty());
         let stats = gateway.stats();

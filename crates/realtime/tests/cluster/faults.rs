@@ -3,9 +3,13 @@
 use std::time::{Duration, Instant};
 
 use realtime::{
-    DeliverErrorKind, Incarnation, Json, Link, NodeId, PresenceDown, Remote, StartErrorKind,
+    Json,
     broker::{Broker, BrokerError, BrokerErrorKind, NodeInfo, Topic, amqp::AmqpBroker},
-    connect, gateway,
+    config::PresenceDown,
+    connect,
+    error::{DeliverErrorKind, StartErrorKind},
+    node::{Incarnation, NodeId},
+    report::{Link, Remote},
 };
 use realtime_testkit::{
     client::ClientError,
@@ -24,7 +28,7 @@ pub(crate) async fn one_node_id_is_for_one_node() {
     let first = cluster
         .node_with(|builder| builder.node_id(id.clone()))
         .await;
-    let second = gateway()
+    let second = realtime::builder()
         .node_id(id.clone())
         .broker(connect::broker(&cluster.rabbitmq.url()).unwrap())
         .build()

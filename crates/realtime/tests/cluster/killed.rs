@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use realtime::DeliverErrorKind;
+use realtime::error::DeliverErrorKind;
 use realtime_testkit::{
     client::{Client, Request},
     wait::until,

@@ -7,9 +7,10 @@ use std::{
 };
 
 use realtime::{
-    Builder, ErrorContext, Gateway, Identity, IdentityKey,
+    Builder, Gateway, Identity, IdentityKey,
     auth::{AuthError, Authenticator},
-    connect, gateway,
+    connect,
+    hooks::ErrorContext,
 };
 use realtime_testkit::{
     client::{Client, Request},
@@ -32,7 +33,7 @@ impl Authenticator for ByName {
 }
 
 pub(crate) fn key(name: &str) -> IdentityKey {
-    IdentityKey::new("t", name)
+    IdentityKey::new(name).with_tenant("t")
 }
 
 impl Cluster {
@@ -63,7 +64,7 @@ impl Node {
     ) -> Self {
         let errors = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&errors);
-        let builder = gateway()
+        let builder = realtime::builder()
             .authenticator(ByName)
             .broker(connect::broker(broker).unwrap())
             .presence(connect::presence(presence).unwrap())

@@ -1,7 +1,7 @@
 //! Requests from where they may not come, with credentials that don't count, or with offers that
 //! nobody takes.
 
-use realtime::{Identity, auth::StaticToken, gateway};
+use realtime::{Identity, auth::StaticToken};
 use realtime_testkit::client::{Request, raw_http};
 
 use crate::{
@@ -40,7 +40,7 @@ async fn origins_are_judged_by_host_and_port() {
         ("a list", &["http://gateway.test, http://evil.example"], 403),
         ("spaces", &["http://gateway.test http://evil.example"], 403),
     ];
-    let builder = gateway().router(router()).origin_patterns(listed);
+    let builder = realtime::builder().router(router()).origin_patterns(listed);
     let server = Server::start(builder.build().unwrap()).await;
     for (what, origins, status) in rows {
         let lines: Vec<_> = origins.iter().map(|o| format!("Origin: {o}")).collect();
@@ -61,7 +61,7 @@ async fn origins_are_judged_by_host_and_port() {
 async fn only_the_very_token_from_one_source_opens() {
     let token = StaticToken::new(SECRET, Identity::new("anonymous")).unwrap();
     let token = token.from_query("token").from_subprotocol("token.");
-    let gateway = gateway().router(router()).authenticator(token);
+    let gateway = realtime::builder().router(router()).authenticator(token);
     let bearer = format!("Bearer {SECRET}");
     let me = Request::new("/ws").header("Authorization", &bearer);
     let server = Server::under(Host::Ours, gateway.build().unwrap(), me.clone()).await;
@@ -108,7 +108,7 @@ async fn only_the_very_token_from_one_source_opens() {
 
 #[tokio::test]
 async fn no_subprotocol_or_extension_but_our_own_is_ever_echoed() {
-    let server = Server::start(gateway().router(router()).build().unwrap()).await;
+    let server = Server::start(realtime::builder().router(router()).build().unwrap()).await;
     let secret = format!("token.{SECRET}");
     let long = vec!["chat"; 1000].join(",");
     let rows: [(&str, &str, Option<&str>); 9] = [

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use realtime::{Backpressure, Initiator, Json, Payload, SendErrorKind, Session, gateway};
+use realtime::{Backpressure, Initiator, Json, Payload, Session, error::SendErrorKind};
 use realtime_testkit::wait::until;
 use realtime_websocket::Event;
 use serde_json::json;
@@ -16,7 +16,9 @@ use crate::{
 async fn a_slow_reader_is_closed_and_costs_no_more_than_its_queue() {
     const QUEUE: u64 = 100_000;
     let ends = Ends::default();
-    let builder = gateway().router(router()).queue_bytes(QUEUE as usize);
+    let builder = realtime::builder()
+        .router(router())
+        .queue_bytes(QUEUE as usize);
     let builder = builder.write_timeout(None);
     let server = Server::start(ends.hear(builder).build().unwrap()).await;
     let mut client = server.connect_narrow().await;
@@ -48,10 +50,7 @@ async fn a_slow_reader_is_closed_and_costs_no_more_than_its_queue() {
             other => panic!("unexpected {other:?}"),
         }
     };
-    assert_eq!(
-        (closed.code.as_u16(), &*closed.reason),
-        (1013, "slow consumer")
-    );
+    assert_eq!((closed.code, &*closed.reason), (1013, "slow consumer"));
     assert_eq!(received + dropped, sent, "sent = received + dropped");
     drop(client);
     assert_eq!(ends.one().await.initiator, Initiator::Backpressure);
@@ -64,7 +63,7 @@ async fn a_slow_reader_is_closed_and_costs_no_more_than_its_queue() {
 #[tokio::test]
 async fn a_peer_whose_socket_takes_everything_is_no_slow_reader() {
     const MESSAGES: u64 = 2000;
-    let builder = gateway().router(router()).queue_messages(1);
+    let builder = realtime::builder().router(router()).queue_messages(1);
     let server = Server::start(builder.build().unwrap()).await;
     let mut client = server.connect().await;
     let session = server.session().await;
@@ -88,7 +87,7 @@ async fn a_peer_that_takes_nothing_is_gone_after_the_write_timeout_under_every_p
     ];
     for policy in policies {
         let ends = Ends::default();
-        let builder = gateway().router(router()).backpressure(policy);
+        let builder = realtime::builder().router(router()).backpressure(policy);
         let builder = builder.write_timeout(Some(Duration::from_millis(200)));
         let server = Server::start(ends.hear(builder).build().unwrap()).await;
         let mut stuck = server.connect_narrow().await;
@@ -113,7 +112,7 @@ async fn a_peer_that_takes_nothing_is_gone_after_the_write_timeout_under_every_p
 /// One who was closed for being slow, and doesn't read that either, doesn't stay.
 #[tokio::test]
 async fn a_slow_reader_that_never_reads_its_close_is_gone_after_the_write_timeout() {
-    let builder = gateway().router(router());
+    let builder = realtime::builder().router(router());
     let builder = builder.write_timeout(Some(Duration::from_millis(200)));
     let server = Server::start(builder.build().unwrap()).await;
     let _stuck = server.connect_narrow().await;
@@ -127,7 +126,7 @@ async fn a_slow_reader_that_never_reads_its_close_is_gone_after_the_write_timeou
 #[tokio::test]
 async fn past_the_budget_for_queues_only_the_fullest_is_closed() {
     const BUDGET: u64 = 1 << 20;
-    let builder = gateway()
+    let builder = realtime::builder()
         .router(router())
         .queue_budget(BUDGET as usize)
         .queue_messages(1 << 20)

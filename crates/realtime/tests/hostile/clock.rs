@@ -7,7 +7,7 @@ use std::{sync::Mutex, time::Duration};
 
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use realtime::{Backpressure, Gateway, Json, Serve, gateway};
+use realtime::{Backpressure, Gateway, Json, Serve};
 use realtime_testkit::client::{Client, Request};
 use realtime_websocket::Event;
 use serde_json::json;
@@ -53,7 +53,7 @@ fn seconds(range: std::ops::Range<u64>) -> std::ops::Range<Duration> {
 #[tokio::test(start_paused = true)]
 async fn a_message_that_never_finishes_is_given_up_after_30_seconds() {
     for drips in [false, true] {
-        let builder = gateway().router(router()).heartbeat(None);
+        let builder = realtime::builder().router(router()).heartbeat(None);
         let gateway = builder.build().unwrap();
         let mut bystander = connect(&gateway, 65_536).await;
         let mut client = connect(&gateway, 65_536).await;
@@ -90,7 +90,9 @@ async fn a_message_that_never_finishes_is_given_up_after_30_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_101_that_leads_to_no_websocket_is_given_up_after_10_seconds() {
-    let builder = gateway().router(router()).max_connections(Some(2));
+    let builder = realtime::builder()
+        .router(router())
+        .max_connections(Some(2));
     let gateway = builder.build().unwrap();
     let mut bystander = connect(&gateway, 65_536).await;
     // Too small for the head of the response, which nobody reads.
@@ -121,7 +123,7 @@ async fn a_101_that_leads_to_no_websocket_is_given_up_after_10_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_a_byte_per_write_timeout_stays_and_is_told_what_it_missed() {
     for policy in [Backpressure::DropNewest, Backpressure::DropOldest] {
-        let builder = gateway().router(router()).heartbeat(None);
+        let builder = realtime::builder().router(router()).heartbeat(None);
         let builder = builder.backpressure(policy).queue_messages(4);
         let gateway = builder.build().unwrap();
         let mut slow = connect(&gateway, 256).await;
@@ -179,7 +181,7 @@ async fn a_peer_that_takes_no_byte_for_10_seconds_is_gone_under_every_policy() {
     ];
     for policy in policies {
         let ends = Ends::default();
-        let builder = gateway().router(router()).heartbeat(None);
+        let builder = realtime::builder().router(router()).heartbeat(None);
         let gateway = ends.hear(builder.backpressure(policy)).build().unwrap();
         let mut bystander = connect(&gateway, 65_536).await;
         is_answered(&mut bystander).await;
@@ -210,7 +212,7 @@ async fn a_peer_that_takes_no_byte_for_10_seconds_is_gone_under_every_policy() {
 async fn a_hook_that_hangs_is_waited_for_5_seconds() {
     let ends = Ends::default();
     let hangs = async || std::future::pending::<()>().await;
-    let gateway = gateway().on_connect(hangs).build().unwrap();
+    let gateway = realtime::builder().on_connect(hangs).build().unwrap();
     let begun = Instant::now();
     let mut client = connect(&gateway, 65_536).await;
     assert_eq!(client.closed().await.unwrap().0, 1011);
@@ -220,7 +222,7 @@ async fn a_hook_that_hangs_is_waited_for_5_seconds() {
     let stats = gateway.stats();
     assert_eq!((stats.hooks_abandoned, stats.connects_refused), (1, 1));
 
-    let builder = ends.hear(realtime::gateway().on_disconnect(hangs));
+    let builder = ends.hear(realtime::builder().on_disconnect(hangs));
     let gateway = builder.build().unwrap();
     let mut client = connect(&gateway, 65_536).await;
     let begun = Instant::now();
@@ -278,7 +280,7 @@ async fn asks_and_never_reads(mut client: impl AsyncRead + AsyncWrite + Unpin) -
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_no_response_is_given_up_after_30_seconds() {
-    let gateway = gateway().build().unwrap();
+    let gateway = realtime::builder().build().unwrap();
     let plain = served(&gateway, |server| server).await;
     assert!(seconds(30..32).contains(&asks_and_never_reads(plain).await));
     let secured = secured(&gateway).await;
@@ -290,7 +292,7 @@ async fn a_client_that_reads_no_response_is_given_up_after_30_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_session_has_a_write_timeout_of_its_own() {
     let minute = Some(60 * SECOND);
-    let builder = gateway().write_timeout(minute).heartbeat(None);
+    let builder = realtime::builder().write_timeout(minute).heartbeat(None);
     let gateway = builder.build().unwrap();
     let client = Request::new("/ws").over(secured(&gateway).await).await;
     let session = gateway.local_sessions().pop().unwrap();

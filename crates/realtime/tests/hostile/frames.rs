@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use realtime::{Initiator, gateway};
+use realtime::Initiator;
 use realtime_testkit::{
     client::Request,
     wait::{until, within},
@@ -128,7 +128,7 @@ async fn a_violation_is_answered_with_a_close_that_the_peer_sees() {
     let rows = rows();
     for host in HOSTS {
         let ends = Ends::default();
-        let builder = ends.hear(gateway().router(router()).read_limit(READ_LIMIT));
+        let builder = ends.hear(realtime::builder().router(router()).read_limit(READ_LIMIT));
         let server = Server::under(host, builder.build().unwrap(), Request::new("/ws")).await;
         for (what, bytes, code) in &rows {
             let mut client = server.connect().await;
@@ -154,7 +154,7 @@ async fn a_violation_is_answered_with_a_close_that_the_peer_sees() {
 #[tokio::test]
 async fn a_peer_that_goes_on_sending_after_its_violation_sees_the_close_too() {
     for host in HOSTS {
-        let gateway = gateway().router(router()).build().unwrap();
+        let gateway = realtime::builder().router(router()).build().unwrap();
         let server = Server::under(host, gateway, Request::new("/ws")).await;
         let mut client = server.connect().await;
         client.send_raw(&masked(3, true, b"")).await.unwrap();
@@ -172,7 +172,7 @@ async fn a_peer_that_goes_on_sending_after_its_violation_sees_the_close_too() {
 
 #[tokio::test]
 async fn many_small_fragments_below_the_limits_are_one_message() {
-    let server = Server::start(gateway().router(router()).build().unwrap()).await;
+    let server = Server::start(realtime::builder().router(router()).build().unwrap()).await;
     let mut client = server.connect().await;
     let text = json!({"id": "1", "route": "raw", "data": "☃".repeat(1000)}).to_string();
     let last = text.len() - 1;
@@ -192,7 +192,7 @@ async fn many_small_fragments_below_the_limits_are_one_message() {
 async fn a_close_is_answered_with_the_same_and_the_connection_ended() {
     for host in HOSTS {
         let ends = Ends::default();
-        let builder = ends.hear(gateway().router(router()));
+        let builder = ends.hear(realtime::builder().router(router()));
         let server = Server::under(host, builder.build().unwrap(), Request::new("/ws")).await;
         // 1005 is what the client makes of a close without a code.
         let rows = [
@@ -213,7 +213,7 @@ async fn a_close_is_answered_with_the_same_and_the_connection_ended() {
             let Event::Close(answer) = answer else {
                 panic!("expected a close; got {answer:?}");
             };
-            let answer = answer.map_or((1005, String::new()), |c| (c.code.as_u16(), c.reason));
+            let answer = answer.map_or((1005, String::new()), |c| (c.code, c.reason));
             assert_eq!(answer, (code, reason.to_owned()));
             clients.push(client);
         }
@@ -237,7 +237,7 @@ async fn a_close_is_answered_with_the_same_and_the_connection_ended() {
 async fn a_connection_that_breaks_in_mid_frame_is_a_session_that_ended_once() {
     for host in HOSTS {
         let ends = Ends::default();
-        let builder = ends.hear(gateway().router(router()));
+        let builder = ends.hear(realtime::builder().router(router()));
         let server = Server::under(host, builder.build().unwrap(), Request::new("/ws")).await;
         let pieces: [&[u8]; 4] = [b"", b"\x81", b"\x81\xfe\x10", b"\x01\x85\x01\x02\x03\x04ab"];
         let mut broken = 0;
@@ -275,7 +275,7 @@ async fn a_connection_that_breaks_in_mid_frame_is_a_session_that_ended_once() {
 #[tokio::test]
 async fn a_flood_of_pings_from_a_peer_that_does_not_read_costs_one_pong() {
     const PINGS: u32 = 200_000;
-    let builder = gateway().router(router()).write_timeout(None);
+    let builder = realtime::builder().router(router()).write_timeout(None);
     let server = Server::start(builder.build().unwrap()).await;
     let mut client = server.connect().await;
     let mut most = 0;
@@ -313,7 +313,7 @@ async fn a_flood_of_pings_from_a_peer_that_does_not_read_costs_one_pong() {
 /// Only a complete frame is a sign of life.
 #[tokio::test]
 async fn a_peer_that_only_drips_bytes_answers_no_ping() {
-    let builder = gateway().router(router());
+    let builder = realtime::builder().router(router());
     let builder = builder.heartbeat(Some(Duration::from_millis(200)));
     let builder = builder.pong_timeout(Some(Duration::from_millis(400)));
     let server = Server::start(builder.build().unwrap()).await;
@@ -342,7 +342,9 @@ async fn a_peer_that_only_drips_bytes_answers_no_ping() {
 /// Nobody else pays for the one who holds the most, even if that one doesn't go.
 #[tokio::test]
 async fn past_the_budget_for_unfinished_messages_only_the_fullest_is_closed() {
-    let builder = gateway().router(router()).assembly_budget(1_000_000);
+    let builder = realtime::builder()
+        .router(router())
+        .assembly_budget(1_000_000);
     let server = Server::start(builder.build().unwrap()).await;
     let begin = async |size: usize| {
         let mut client = server.connect().await;
@@ -385,7 +387,9 @@ async fn messages_that_wait_for_their_handler_count_as_unfinished_ones_do() {
         let mut released = released.clone();
         async move { drop(released.wait_for(|released| *released).await) }
     });
-    let builder = gateway().router(routes).assembly_budget(1_000_000);
+    let builder = realtime::builder()
+        .router(routes)
+        .assembly_budget(1_000_000);
     let server = Server::start(builder.build().unwrap()).await;
     let hang = async |size: usize| {
         let mut client = server.connect().await;
@@ -419,7 +423,7 @@ async fn messages_that_wait_for_their_handler_count_as_unfinished_ones_do() {
 
 #[tokio::test]
 async fn what_is_promised_and_not_sent_costs_nothing() {
-    let builder = gateway().router(router()).read_limit(64 << 20);
+    let builder = realtime::builder().router(router()).read_limit(64 << 20);
     let server = Server::alone(builder.build().unwrap()).await;
     let before = memory();
     let mut clients = Vec::new();

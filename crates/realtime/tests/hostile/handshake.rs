@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use realtime::gateway;
 use realtime_testkit::{
     client::{Client, Request},
     wait::{until, within},
@@ -87,7 +86,7 @@ async fn what_is_no_handshake_is_refused_with_what_was_expected() {
             &[],
         ),
     ];
-    let server = Server::start(gateway().router(router()).build().unwrap()).await;
+    let server = Server::start(realtime::builder().router(router()).build().unwrap()).await;
     for (what, request, status, headers) in &rows {
         let answer = exchange(server.addr, request).await;
         assert_eq!(statuses(&answer), [*status], "{what}");
@@ -129,7 +128,7 @@ async fn what_is_no_http_is_answered_with_400_or_closed() {
         ("HTTP/9", head("GET /ws HTTP/9.9", &LINES)),
     ];
     for host in HOSTS {
-        let gateway = gateway().router(router()).build().unwrap();
+        let gateway = realtime::builder().router(router()).build().unwrap();
         let server = Server::under(host, gateway, Request::new("/ws")).await;
         for (what, bytes) in &rows {
             let answer = until_closed(server.addr, bytes).await;
@@ -171,7 +170,7 @@ async fn a_body_never_becomes_a_second_request() {
         ),
     ];
     for host in HOSTS {
-        let gateway = gateway().router(router()).build().unwrap();
+        let gateway = realtime::builder().router(router()).build().unwrap();
         let server = Server::under(host, gateway, Request::new("/ws")).await;
         for (what, request) in &rows {
             let bytes = [&request[..], b"0\r\n\r\n", hidden.as_bytes()].concat();
@@ -193,7 +192,7 @@ async fn a_head_that_is_too_large_is_refused() {
     let many: Vec<String> = (0..2000).map(|n| format!("X-{n}: 1")).collect();
     let many = with(&many.iter().map(String::as_str).collect::<Vec<_>>());
     let endless = [start().into_bytes(), b"\r\n".to_vec(), vec![b'x'; 1 << 20]].concat();
-    let server = Server::start(gateway().router(router()).build().unwrap()).await;
+    let server = Server::start(realtime::builder().router(router()).build().unwrap()).await;
     for (what, bytes) in [
         ("URI", &uri),
         ("header", &large),
@@ -216,7 +215,7 @@ async fn a_head_that_is_too_large_is_refused() {
 #[tokio::test]
 async fn frames_glued_to_the_handshake_are_handled() {
     for host in HOSTS {
-        let gateway = gateway().router(router()).build().unwrap();
+        let gateway = realtime::builder().router(router()).build().unwrap();
         let server = Server::under(host, gateway, Request::new("/ws")).await;
         let frame = |n: u8| {
             let text = format!(r#"{{"id":"{n}","route":"echo","data":{n}}}"#);
@@ -269,14 +268,16 @@ async fn patience(addr: SocketAddr, bytes: &[u8]) -> Duration {
 /// `axum::serve` has no such limit, and a gateway can't give it one.
 #[tokio::test]
 async fn a_handshake_that_does_not_come_is_waited_for_10_seconds() {
-    let server = Server::start(gateway().router(router()).build().unwrap()).await;
+    let server = Server::start(realtime::builder().router(router()).build().unwrap()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let secured = listener.local_addr().unwrap();
     let app = axum::Router::new();
-    let tls = realtime::serve(listener, app, gateway().build().unwrap()).secure(|tcp| async move {
-        std::future::pending::<()>().await;
-        Ok(tcp)
-    });
+    let tls = realtime::serve(listener, app, realtime::builder().build().unwrap()).secure(
+        |tcp| async move {
+            std::future::pending::<()>().await;
+            Ok(tcp)
+        },
+    );
     let tls = tokio::spawn(tls.into_future());
     let head = with(&[]);
     let waited = tokio::join!(

@@ -9,9 +9,10 @@ use std::{
 };
 
 use realtime::{
-    ClientError, ErrorContext, ErrorStage, Identity, Recovery, Session, Timeout,
+    ClientError, Identity, Session,
     auth::{AuthError, Authenticator},
-    gateway,
+    hooks::{ErrorContext, ErrorStage},
+    middleware::{RecoveryLayer, TimeoutLayer},
 };
 use realtime_testkit::{client::Request, wait::until};
 use serde_json::{Value, json};
@@ -48,7 +49,7 @@ async fn moody(session: Session) -> Result<(), String> {
 #[tokio::test]
 async fn a_connect_hook_that_fails_panics_or_hangs_leaves_no_trace() {
     let ends = Ends::default();
-    let builder = gateway().router(router()).authenticator(ByName);
+    let builder = realtime::builder().router(router()).authenticator(ByName);
     let builder = ends.hear(builder.hook_timeout(Some(SHORT)).on_connect(moody));
     let gateway = builder.build().unwrap();
     let server = Server::start(gateway.clone()).await;
@@ -77,7 +78,7 @@ async fn a_disconnect_hook_that_fails_panics_or_hangs_is_left_behind() {
     let failed = Arc::new(AtomicUsize::new(0));
     let hears = Arc::clone(&failed);
     let ends = Ends::default();
-    let builder = gateway().router(router()).authenticator(ByName);
+    let builder = realtime::builder().router(router()).authenticator(ByName);
     let builder = builder.hook_timeout(Some(SHORT)).on_disconnect(moody);
     let builder = builder.on_error(move |error: ErrorContext| {
         hears.fetch_add(usize::from(error.stage() == ErrorStage::Hook), SeqCst);
@@ -110,8 +111,10 @@ async fn a_handler_that_fails_hangs_or_panics_ends_nothing_but_its_message() {
         .route("hangs", std::future::pending::<()>);
     let reported = Arc::new(AtomicUsize::new(0));
     let hears = Arc::clone(&reported);
-    let builder = gateway().router(routes).layer(Recovery::new());
-    let builder = builder.layer(Timeout::new(SHORT));
+    let builder = realtime::builder()
+        .router(routes)
+        .layer(RecoveryLayer::new());
+    let builder = builder.layer(TimeoutLayer::new(SHORT));
     let builder = builder.on_error(move |error: ErrorContext| {
         hears.fetch_add(usize::from(error.stage() == ErrorStage::Message), SeqCst);
         async {}
@@ -145,7 +148,12 @@ async fn a_handler_that_fails_hangs_or_panics_ends_nothing_but_its_message() {
 async fn a_panic_that_nothing_recovers_ends_its_session_and_no_other() {
     let routes = router().route("panics", async || -> () { panic!("on purpose") });
     let ends = Ends::default();
-    let server = Server::start(ends.hear(gateway().router(routes)).build().unwrap()).await;
+    let server = Server::start(
+        ends.hear(realtime::builder().router(routes))
+            .build()
+            .unwrap(),
+    )
+    .await;
     let mut client = server.connect().await;
     let panics = json!({"id": "1", "route": "panics"}).to_string();
     client.send_text(&panics).await.unwrap();
@@ -182,7 +190,7 @@ async fn past_the_bound_for_authenticating_nobody_is_asked_and_a_peer_that_leave
 {
     const MOST: usize = 20;
     let asked = Arc::new(AtomicUsize::new(0));
-    let builder = gateway()
+    let builder = realtime::builder()
         .router(router())
         .authenticator(Hanging(Arc::clone(&asked)))
         .auth_timeout(Some(Duration::from_secs(60)))

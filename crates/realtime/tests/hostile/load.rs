@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use realtime::{
-    Payload, gateway,
+    Payload,
     presence::{MemoryPresence, Presence},
 };
 use realtime_testkit::{
@@ -41,7 +41,7 @@ async fn churn<F: Future<Output = ()> + Send + 'static>(times: usize, one: impl 
 
 #[tokio::test]
 async fn resets_in_mid_handshake_leave_nothing_behind() {
-    let server = Server::alone(gateway().router(router()).build().unwrap()).await;
+    let server = Server::alone(realtime::builder().router(router()).build().unwrap()).await;
     let before = (descriptors(), Handle::current().metrics().num_alive_tasks());
     let head = with(&[]);
     let addr = server.addr;
@@ -70,7 +70,7 @@ async fn resets_in_mid_handshake_leave_nothing_behind() {
 #[tokio::test]
 async fn ten_thousand_connections_that_come_and_go_leave_nothing_behind() {
     const HALF: usize = 5_000;
-    let server = Server::alone(gateway().router(router()).build().unwrap()).await;
+    let server = Server::alone(realtime::builder().router(router()).build().unwrap()).await;
     let (addr, tasks) = (server.addr, Handle::current().metrics());
     let before = (descriptors(), tasks.num_alive_tasks());
     let mut held = Vec::new();
@@ -109,7 +109,9 @@ async fn a_shutdown_tells_a_thousand_sessions_and_ends_in_time() {
     const SESSIONS: usize = 1000;
     const DEAF: usize = 10;
     let presence = MemoryPresence::new();
-    let builder = gateway().router(router()).presence(presence.clone());
+    let builder = realtime::builder()
+        .router(router())
+        .presence(presence.clone());
     let gateway = builder.build().unwrap();
     let server = Server::alone(gateway.clone()).await;
     let (mut clients, mut deaf) = (Vec::new(), Vec::new());

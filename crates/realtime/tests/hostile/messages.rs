@@ -6,7 +6,9 @@ use std::sync::{
 };
 
 use realtime::{
-    BoxError, ErrorContext, ErrorStage, Json, Logger, Message, Payload, Router, Session, gateway,
+    BoxError, Json, Message, Payload, Router, Session,
+    hooks::{ErrorContext, ErrorStage},
+    middleware::LoggerLayer,
 };
 use realtime_testkit::{
     client::Client,
@@ -74,7 +76,7 @@ async fn what_is_no_envelope_is_answered_with_an_error_and_the_session_stays() {
         ),
         ("a control in a string", "{\"route\":\"a\nb\"}".into()),
     ];
-    let server = Server::start(gateway().router(router()).build().unwrap()).await;
+    let server = Server::start(realtime::builder().router(router()).build().unwrap()).await;
     let mut client = server.connect().await;
     for (n, (what, text)) in rows.iter().enumerate() {
         client.send_text(text).await.unwrap();
@@ -115,7 +117,7 @@ async fn strange_data_is_carried_as_it_came_or_is_an_error_of_its_handler() {
         ("a field twice", r#"{"a":1,"a":2}"#.to_owned(), true),
         ("controls", r#""\u0000\r\n\u001b""#.to_owned(), true),
     ];
-    let builder = gateway().router(router()).read_limit(4 << 20);
+    let builder = realtime::builder().router(router()).read_limit(4 << 20);
     let server = Server::start(builder.build().unwrap()).await;
     let mut client = server.connect().await;
     for (what, data, readable) in rows {
@@ -174,13 +176,13 @@ async fn what_fails_is_answered_under_its_id_and_no_line_of_the_log_is_broken_or
     ];
     let hooked = Arc::new(AtomicUsize::new(0));
     let hears = Arc::clone(&hooked);
-    let with_hook = gateway().on_error(move |error: ErrorContext| {
+    let with_hook = realtime::builder().on_error(move |error: ErrorContext| {
         hears.fetch_add(usize::from(error.stage() == ErrorStage::Message), SeqCst);
         async {}
     });
     // Without a hook the errors go to the log, too.
-    for builder in [gateway(), with_hook] {
-        let builder = builder.router(routes()).layer(Logger::new());
+    for builder in [realtime::builder(), with_hook] {
+        let builder = builder.router(routes()).layer(LoggerLayer::new());
         let server = Server::start(builder.build().unwrap()).await;
         let mut client = server.connect().await;
         for (n, (route, data, code)) in rows.iter().enumerate() {
@@ -210,7 +212,7 @@ async fn what_fails_is_answered_under_its_id_and_no_line_of_the_log_is_broken_or
 #[tokio::test]
 async fn a_message_without_a_route_is_for_the_fallback() {
     let router = router().fallback(async || Json("fallback"));
-    let server = Server::start(gateway().router(router).build().unwrap()).await;
+    let server = Server::start(realtime::builder().router(router).build().unwrap()).await;
     let mut client = server.connect().await;
     client.send_text(r#"{"id":"1"}"#).await.unwrap();
     assert_eq!(client.recv_json().await.unwrap()["data"], "fallback");
@@ -251,7 +253,7 @@ async fn read_in_order(stream: &mut (impl AsyncReadExt + Unpin), count: u64) {
 /// Sends a flood whose answers nobody reads, until the server takes no more of it. Then the
 /// answers are read.
 async fn flood(routes: Router, route: &str, count: u64) {
-    let builder = gateway()
+    let builder = realtime::builder()
         .router(routes)
         .queue_messages(8)
         .queue_bytes(8192)

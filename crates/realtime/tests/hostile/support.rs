@@ -8,7 +8,7 @@ use std::{
 };
 
 use realtime::{
-    Builder, DisconnectInfo, Gateway, IdentityKey, Json, Payload, Router, Session, Stats,
+    Builder, DisconnectInfo, Gateway, IdentityKey, Json, Payload, Router, Session, report::Stats,
 };
 use realtime_testkit::{
     client::{Client, Request},
@@ -42,7 +42,7 @@ pub fn router() -> Router {
 }
 
 pub fn anonymous() -> IdentityKey {
-    IdentityKey::new("", "anonymous")
+    IdentityKey::new("anonymous")
 }
 
 /// Descriptors and memory are the whole process's: tests that count them run alone.

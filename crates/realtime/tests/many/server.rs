@@ -2,7 +2,7 @@
 
 use std::{io::BufRead, time::Duration};
 
-use realtime::{Gateway, Json, Router, gateway};
+use realtime::{Gateway, Json, Router};
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, runtime::Handle};
 
@@ -32,7 +32,7 @@ impl Held {
 #[tokio::main]
 pub(crate) async fn run() {
     let router = Router::new().route("echo", async |Json(data): Json<u32>| Json(data));
-    let gateway = gateway()
+    let gateway = realtime::builder()
         .router(router)
         .shutdown_timeout(Some(Duration::from_secs(30)))
         .build()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use realtime::{Gateway, Json, Router, bind, gateway, serve};
+use realtime::{Gateway, Json, Router, bind, serve};
 use realtime_testkit::{
     client::Client,
     wait::{until, within},
@@ -16,7 +16,7 @@ async fn without_a_signal_it_runs_until_a_handler_begins_the_shutdown() {
     let router = Router::new()
         .route("echo", async |Json(data): Json<u32>| Json(data))
         .route("end", async |gateway: Gateway| gateway.begin_shutdown());
-    let gateway = gateway().router(router).build().unwrap();
+    let gateway = realtime::builder().router(router).build().unwrap();
     let listener = bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let server = tokio::spawn(serve(listener, app(&gateway), gateway.clone()).into_future());
@@ -31,7 +31,7 @@ async fn without_a_signal_it_runs_until_a_handler_begins_the_shutdown() {
 
 #[tokio::test]
 async fn a_signal_shuts_the_gateway_down_and_ends_it() {
-    let server = Server::start(gateway().build().unwrap()).await;
+    let server = Server::start(realtime::builder().build().unwrap()).await;
     let mut client = Client::connect(server.addr).await.unwrap();
     server.signal.send(()).unwrap();
     assert_eq!(client.closed().await.unwrap().0, 1001);
@@ -43,7 +43,7 @@ async fn a_signal_shuts_the_gateway_down_and_ends_it() {
 
 #[tokio::test]
 async fn a_shutdown_that_begins_elsewhere_ends_it_before_any_signal() {
-    let server = Server::start(gateway().build().unwrap()).await;
+    let server = Server::start(realtime::builder().build().unwrap()).await;
     let mut client = Client::connect(server.addr).await.unwrap();
     let report = within("the shutdown", server.gateway.shutdown()).await;
     assert_eq!((report.sessions, report.aborted), (1, 0));
@@ -69,7 +69,7 @@ async fn a_shutdown_that_nobody_finishes_is_finished() {
 
 #[tokio::test]
 async fn a_gateway_that_is_shut_down_already_is_not_served() {
-    let gateway = gateway()
+    let gateway = realtime::builder()
         .broker(realtime::broker::LocalBroker::new())
         .build()
         .unwrap();

@@ -3,7 +3,11 @@
 use std::{error::Error, io, net::SocketAddr};
 
 use realtime::{
-    Gateway, Link, Remote, StartError, StartErrorKind, bind, broker::LocalBroker, gateway, serve,
+    Gateway, bind,
+    broker::LocalBroker,
+    error::{StartError, StartErrorKind},
+    report::{Link, Remote},
+    serve,
 };
 use realtime_testkit::{
     client::{Client, Request},
@@ -14,7 +18,7 @@ use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle};
 use crate::{Hold, Server, ended};
 
 fn node(broker: &LocalBroker, id: &str) -> Gateway {
-    gateway()
+    realtime::builder()
         .broker(broker.clone())
         .node_id(id.parse().unwrap())
         .build()
@@ -47,7 +51,7 @@ async fn a_gateway_with_a_broker_is_started() {
 
 #[tokio::test]
 async fn one_without_a_broker_stays_alone_and_pays_for_none() {
-    let server = Server::start(gateway().build().unwrap()).await;
+    let server = Server::start(realtime::builder().build().unwrap()).await;
     let _client = Client::connect(server.addr).await.unwrap();
     until("it is open", async || server.gateway.stats().open == 1).await;
     let sent = server.gateway.broadcast("m", ()).await.unwrap();
@@ -87,7 +91,7 @@ struct Two {
 
 impl Two {
     async fn start(hold: &Hold) -> Self {
-        let (chat, news) = (hold.gateway(), gateway().build().unwrap());
+        let (chat, news) = (hold.gateway(), realtime::builder().build().unwrap());
         let app = axum::Router::new()
             .route_service("/chat", chat.clone())
             .route_service("/news", news.clone());

@@ -15,7 +15,7 @@ mod storm;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use realtime::{Builder, DisconnectInfo, Gateway, bind, gateway, serve};
+use realtime::{Builder, DisconnectInfo, Gateway, bind, serve};
 use realtime_testkit::wait::within;
 use tokio::{
     sync::{Semaphore, oneshot},
@@ -77,7 +77,7 @@ impl Hold {
 
     fn builder(&self) -> Builder {
         let hold = self.0.clone();
-        gateway().on_disconnect(move |_: DisconnectInfo| {
+        realtime::builder().on_disconnect(move |_: DisconnectInfo| {
             let hold = Arc::clone(&hold);
             async move { drop(hold.acquire().await) }
         })

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use realtime::{bind, gateway, serve};
+use realtime::{bind, serve};
 use realtime_testkit::{
     client::{Client, raw_http},
     wait::{until, within},
@@ -16,7 +16,7 @@ use crate::{app, ended};
 
 #[tokio::test]
 async fn an_app_that_panics_ends_its_own_connection_only() {
-    let gateway = gateway().build().unwrap();
+    let gateway = realtime::builder().build().unwrap();
     let listener = bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let panicking = axum::routing::get(async || -> &'static str { panic!("on purpose") });
@@ -39,7 +39,7 @@ async fn an_app_that_panics_ends_its_own_connection_only() {
 
 #[tokio::test]
 async fn an_acceptor_that_panics_ends_its_own_connection_only() {
-    let gateway = gateway().build().unwrap();
+    let gateway = realtime::builder().build().unwrap();
     let listener = bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let first = AtomicBool::new(true);
@@ -59,7 +59,7 @@ async fn an_acceptor_that_panics_ends_its_own_connection_only() {
 /// What has not come as far as HTTP holds nothing up.
 #[tokio::test]
 async fn a_handshake_that_hangs_does_not_hold_up_the_end() {
-    let gateway = gateway().build().unwrap();
+    let gateway = realtime::builder().build().unwrap();
     let listener = bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (hangs, mut hanging) = tokio::sync::mpsc::unbounded_channel();

@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr};
 
 use futures::future::{join_all, try_join_all};
-use realtime::{bind, gateway, serve};
+use realtime::{bind, serve};
 use realtime_testkit::{client::Request, wait::within};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpStream;
@@ -35,7 +35,7 @@ async fn a_thousand_connects_at_once_wait_in_the_backlog_and_are_served() {
     let storm = within("all handshakes, with nobody who accepts", storm)
         .await
         .unwrap();
-    let gateway = gateway().build().unwrap();
+    let gateway = realtime::builder().build().unwrap();
     let served = serve(listener, gateway.clone(), gateway.clone());
     let served = tokio::spawn(served.into_future());
     let upgrades = storm.into_iter().map(async |tcp| {

@@ -158,7 +158,7 @@ impl Peer {
                     self.seen.message(&serde_json::from_str(&text).unwrap());
                 }
                 Ok(Event::Close(close)) => {
-                    let code = close.map_or(1005, |close| close.code.as_u16());
+                    let code = close.map_or(1005, |close| close.code);
                     let end = if self.leaving && code == 1000 {
                         End::Left
                     } else {

@@ -7,9 +7,10 @@ use std::{io::BufRead, sync::Arc, time::Duration};
 
 use axum::http::request::Parts;
 use realtime::{
-    DeliverErrorKind, Gateway, Identity, Json,
+    Gateway, Identity, Json,
     auth::{AuthError, AuthErrorKind, Authenticator},
-    connect, gateway,
+    connect,
+    error::DeliverErrorKind,
 };
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -50,7 +51,7 @@ pub async fn run(urls: &[&str; NODES + 1]) {
     let (mut gateways, mut addrs, mut serving, mut stops) = (vec![], vec![], vec![], vec![]);
     for (node, policy) in POLICIES.into_iter().enumerate() {
         let books = Arc::new(Books::new(node, &begun));
-        let builder = gateway()
+        let builder = realtime::builder()
             .authenticator(Numbered)
             .broker(connect::broker(urls[node]).unwrap())
             .presence(connect::presence(urls[NODES]).unwrap())

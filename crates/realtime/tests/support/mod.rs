@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use realtime::{Builder, DisconnectInfo, Gateway};
+use realtime::{Builder, DisconnectInfo, Gateway, Serve};
 use realtime_testkit::{client::Client, wait::within};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
@@ -23,15 +23,20 @@ pub struct Server {
 
 impl Server {
     pub async fn start(gateway: Gateway) -> Self {
+        Self::with(gateway, |server| server).await
+    }
+
+    /// The same, with something done to the server before it runs.
+    pub async fn with(
+        gateway: Gateway,
+        prepare: impl FnOnce(Serve<axum::Router>) -> Serve<axum::Router>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let app = axum::Router::new().route_service("/ws", gateway.clone());
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(
-            realtime::serve(listener, app, gateway.clone())
-                .with_graceful_shutdown(stopped)
-                .into_future(),
-        );
+        let server = prepare(realtime::serve(listener, app, gateway.clone()));
+        let task = tokio::spawn(server.with_graceful_shutdown(stopped).into_future());
         Self {
             gateway,
             addr,
@@ -84,7 +89,7 @@ impl Server {
 pub struct Ends(Arc<Mutex<Vec<DisconnectInfo>>>);
 
 impl Ends {
-    pub fn hear(&self, builder: Builder) -> Builder {
+    pub fn hear<L>(&self, builder: Builder<(), L>) -> Builder<(), L> {
         let ends = self.clone();
         builder.on_disconnect(move |info: DisconnectInfo| {
             let ends = ends.clone();

@@ -1,7 +1,7 @@
-use realtime::{Json, gateway};
+use realtime::Json;
 
 async fn hook(Json(_data): Json<String>) {}
 
 fn main() {
-    let _builder = gateway().on_disconnect(hook);
+    let _builder = realtime::builder().on_disconnect(hook);
 }

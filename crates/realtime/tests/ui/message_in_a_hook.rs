@@ -1,7 +1,7 @@
-use realtime::{Message, gateway};
+use realtime::Message;
 
 async fn hook(_message: Message) {}
 
 fn main() {
-    let _builder = gateway().on_connect(hook);
+    let _builder = realtime::builder().on_connect(hook);
 }

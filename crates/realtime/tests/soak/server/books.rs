@@ -8,7 +8,9 @@ use std::{
     },
 };
 
-use realtime::{Backpressure, Builder, DisconnectInfo, Initiator, Json, SendErrorKind, Session};
+use realtime::{
+    Backpressure, Builder, DisconnectInfo, Initiator, Json, Session, error::SendErrorKind,
+};
 use serde_json::json;
 use tokio::sync::{RwLock, RwLockWriteGuard};
 

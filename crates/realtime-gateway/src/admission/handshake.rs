@@ -1,0 +1,219 @@
+//! The opening handshake: what a request must have, and the answer to it.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
+    header::{
+        CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    },
+    request::Parts,
+};
+use realtime_websocket::handshake::{accept_key, is_valid_key};
+
+use super::{Body, Refusal, host::HostAndPort};
+
+/// A request that is a proper WebSocket handshake.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    accept: String,
+    /// Whom the client wants to reach.
+    pub(super) host: HostAndPort,
+    /// Our subprotocol, if the client offered it.
+    protocol: Option<HeaderValue>,
+}
+
+impl Handshake {
+    pub(crate) fn check(request: &Parts, protocol: &str) -> Result<Self, Refusal> {
+        let headers = &request.headers;
+        if request.method != Method::GET {
+            return Err(Refusal::Method);
+        }
+        if request.version != Version::HTTP_11 {
+            return Err(Refusal::HttpVersion);
+        }
+        let no_length = |length: &HeaderValue| length.as_bytes() == b"0";
+        if headers.contains_key(TRANSFER_ENCODING)
+            || !headers.get_all(CONTENT_LENGTH).iter().all(no_length)
+        {
+            return Err(Refusal::HasBody);
+        }
+        if !has_token(headers, &UPGRADE, "websocket") || !has_token(headers, &CONNECTION, "upgrade")
+        {
+            return Err(Refusal::NotUpgrade);
+        }
+        if single(headers, &SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+            return Err(Refusal::Version);
+        }
+        let key = single(headers, &SEC_WEBSOCKET_KEY).ok_or(Refusal::BadKey)?;
+        if !is_valid_key(key.as_bytes()) {
+            return Err(Refusal::BadKey);
+        }
+        let host = HostAndPort::of_request(headers).ok_or(Refusal::BadHost)?;
+        let offered = has_token(headers, &SEC_WEBSOCKET_PROTOCOL, protocol);
+        let protocol = offered
+            .then(|| HeaderValue::from_str(protocol).ok())
+            .flatten();
+        Ok(Self {
+            accept: accept_key(key.as_bytes()),
+            host,
+            protocol,
+        })
+    }
+
+    /// 101 Switching Protocols.
+    pub(crate) fn response(self) -> Option<Response<Body>> {
+        let mut response = Response::new(Body::default());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(
+            SEC_WEBSOCKET_ACCEPT,
+            HeaderValue::from_str(&self.accept).ok()?,
+        );
+        if let Some(protocol) = self.protocol {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
+        Some(response)
+    }
+}
+
+pub(super) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    values.next().is_none().then_some(first)
+}
+
+/// Whether a header that holds a list, maybe on several lines, has this item, in any case.
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .any(|item| item.trim().eq_ignore_ascii_case(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    const GOOD: [(&str, &str); 5] = [
+        ("host", "example.com"),
+        ("upgrade", "h2c, WebSocket"),
+        ("connection", "keep-alive, Upgrade"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+
+    fn request(change: impl FnOnce(&mut Parts)) -> Result<Handshake, Refusal> {
+        let mut parts = Request::new(()).into_parts().0;
+        for (name, value) in GOOD {
+            parts.headers.append(name, HeaderValue::from_static(value));
+        }
+        change(&mut parts);
+        Handshake::check(&parts, "realtime.json")
+    }
+
+    fn set(name: &'static str, value: &'static str) -> impl FnOnce(&mut Parts) {
+        move |parts| {
+            parts.headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+
+    fn add(name: &'static str, value: &'static str) -> impl FnOnce(&mut Parts) {
+        move |parts| {
+            parts.headers.append(name, HeaderValue::from_static(value));
+        }
+    }
+
+    fn without(name: &'static str) -> impl FnOnce(&mut Parts) {
+        move |parts| {
+            parts.headers.remove(name);
+        }
+    }
+
+    #[test]
+    fn a_proper_handshake_is_accepted() {
+        let response = request(|_| ()).unwrap().response().unwrap();
+        assert_eq!(response.status(), 101);
+        assert_eq!(
+            response.headers()["sec-websocket-accept"],
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
+        assert!(!response.headers().contains_key("sec-websocket-protocol"));
+        assert!(request(set("content-length", "0")).is_ok());
+    }
+
+    #[test]
+    fn only_our_own_subprotocol_is_echoed() {
+        let offer = |value: &'static str| {
+            let response = request(add("sec-websocket-protocol", value))
+                .unwrap()
+                .response();
+            response
+                .unwrap()
+                .headers()
+                .get("sec-websocket-protocol")
+                .cloned()
+        };
+        assert_eq!(
+            offer("token.s3cret, realtime.json").unwrap(),
+            "realtime.json"
+        );
+        assert_eq!(offer("token.s3cret"), None);
+        assert_eq!(offer("realtime.jsonx"), None);
+        let strange = HeaderValue::from_bytes(b"\xff, realtime.json").unwrap();
+        assert!(request(|p| drop(p.headers.insert("sec-websocket-protocol", strange))).is_ok());
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        type Change = Box<dyn FnOnce(&mut Parts)>;
+        let refused = |change: Change| request(change).unwrap_err();
+        let rows: Vec<(Refusal, Change)> = vec![
+            (Refusal::Method, Box::new(|p| p.method = Method::POST)),
+            (
+                Refusal::HttpVersion,
+                Box::new(|p| p.version = Version::HTTP_10),
+            ),
+            (Refusal::NotUpgrade, Box::new(without("upgrade"))),
+            (Refusal::NotUpgrade, Box::new(without("connection"))),
+            (
+                Refusal::NotUpgrade,
+                Box::new(set("connection", "keep-alive")),
+            ),
+            (Refusal::Version, Box::new(without("sec-websocket-version"))),
+            (
+                Refusal::Version,
+                Box::new(set("sec-websocket-version", "8")),
+            ),
+            (Refusal::BadKey, Box::new(without("sec-websocket-key"))),
+            (Refusal::BadKey, Box::new(set("sec-websocket-key", ""))),
+            (
+                Refusal::BadKey,
+                Box::new(set("sec-websocket-key", "c2hvcnQ=")),
+            ),
+            (
+                Refusal::BadKey,
+                Box::new(add("sec-websocket-key", GOOD[4].1)),
+            ),
+            (Refusal::BadHost, Box::new(without("host"))),
+            (Refusal::BadHost, Box::new(set("host", "exa mple.com"))),
+            (Refusal::BadHost, Box::new(set("host", "user@example.com"))),
+            (Refusal::BadHost, Box::new(set("host", "example.com:"))),
+            (Refusal::BadHost, Box::new(set("host", "example.com:+80"))),
+            (Refusal::BadHost, Box::new(add("host", "other.example"))),
+            (
+                Refusal::HasBody,
+                Box::new(set("transfer-encoding", "chunked")),
+            ),
+            (Refusal::HasBody, Box::new(set("content-length", "5"))),
+        ];
+        for (expected, change) in rows {
+            assert_eq!(refused(change), expected);
+        }
+    }
+}

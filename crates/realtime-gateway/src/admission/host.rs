@@ -1,0 +1,64 @@
+//! The `Host` of a request, parsed once: for the handshake, and for comparison with its `Origin`.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use http::{HeaderMap, header::HOST, uri::Authority};
+
+use super::handshake::single;
+
+/// A host in the form in which it is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Host {
+    Address(IpAddr),
+    Name(String),
+}
+
+/// A host, and its port where one is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostAndPort {
+    pub(crate) host: Host,
+    pub(crate) port: Option<u16>,
+}
+
+impl Host {
+    fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return None;
+        }
+        if let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
+            let address = inner.parse::<Ipv6Addr>().ok()?;
+            return Some(Self::Address(IpAddr::from(address).to_canonical()));
+        }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Some(Self::Address(address.to_canonical()));
+        }
+        // The characters that names have. `Authority` accepts more.
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        text.bytes()
+            .all(is_name)
+            .then(|| Self::Name(text.to_ascii_lowercase()))
+    }
+}
+
+impl HostAndPort {
+    /// A host and a port, if it is nothing else: not `user@host`, `host:` or `host:99999`, which
+    /// are authorities as well.
+    pub(crate) fn parse(authority: &Authority) -> Option<Self> {
+        let host = Host::parse(authority.host())?;
+        let port = match authority.as_str().strip_prefix(authority.host())? {
+            "" => None,
+            port => {
+                let digits = port.strip_prefix(':')?;
+                let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+                Some(plain.then(|| digits.parse().ok()).flatten()?)
+            }
+        };
+        Some(Self { host, port })
+    }
+
+    /// The one valid `Host` of a request.
+    pub(crate) fn of_request(headers: &HeaderMap) -> Option<Self> {
+        let host = single(headers, &HOST)?.to_str().ok()?;
+        Self::parse(&host.parse().ok()?)
+    }
+}

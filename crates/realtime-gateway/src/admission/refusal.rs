@@ -1,0 +1,104 @@
+//! Every way in which an upgrade request is refused.
+
+use http::{
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{ALLOW, CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE},
+};
+
+use super::Body;
+
+/// Why a request is refused. The texts tell the caller what was expected, and nothing of how the
+/// server is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    BadHost,
+    BadKey,
+    Draining,
+    Full,
+    HasBody,
+    HttpVersion,
+    Method,
+    NotUpgrade,
+    NotUpgradable,
+    Origin,
+    AuthBroken,
+    AuthUnavailable,
+    Unauthorized,
+    Version,
+}
+
+impl Refusal {
+    pub(crate) fn response(self) -> Response<Body> {
+        use StatusCode as S;
+        type Headers = &'static [(HeaderName, &'static str)];
+        const NONE: Headers = &[];
+        let (status, headers, text): (StatusCode, Headers, &'static str) = match self {
+            Self::BadHost => (S::BAD_REQUEST, NONE, "expected one valid Host header"),
+            Self::BadKey => {
+                let text = "expected one Sec-WebSocket-Key: 16 bytes in base64";
+                (S::BAD_REQUEST, NONE, text)
+            }
+            // Where the body ends may be seen differently by a proxy before us: what follows it must
+            // not become a request of its own.
+            Self::HasBody => (
+                S::BAD_REQUEST,
+                &[(CONNECTION, "close")],
+                "an upgrade request has no body",
+            ),
+            Self::HttpVersion => (S::BAD_REQUEST, NONE, "expected HTTP/1.1"),
+            Self::Method => (
+                S::METHOD_NOT_ALLOWED,
+                &[(ALLOW, "GET")],
+                "expected a GET request",
+            ),
+            Self::NotUpgrade => (
+                S::UPGRADE_REQUIRED,
+                &[(UPGRADE, "websocket"), (CONNECTION, "Upgrade")],
+                "this is a WebSocket endpoint",
+            ),
+            Self::Version => (
+                S::UPGRADE_REQUIRED,
+                &[
+                    (UPGRADE, "websocket"),
+                    (CONNECTION, "Upgrade"),
+                    (SEC_WEBSOCKET_VERSION, "13"),
+                ],
+                "expected Sec-WebSocket-Version: 13",
+            ),
+            Self::NotUpgradable => (
+                S::INTERNAL_SERVER_ERROR,
+                NONE,
+                "this server can't upgrade connections here",
+            ),
+            Self::Origin => (S::FORBIDDEN, NONE, "this origin may not connect"),
+            Self::Unauthorized => {
+                let challenge = &[(WWW_AUTHENTICATE, "Bearer")];
+                (S::UNAUTHORIZED, challenge, "expected valid credentials")
+            }
+            Self::AuthBroken => (S::INTERNAL_SERVER_ERROR, NONE, "the server failed"),
+            Self::AuthUnavailable => (
+                S::SERVICE_UNAVAILABLE,
+                &[(RETRY_AFTER, "5")],
+                "try again later",
+            ),
+            Self::Draining => (
+                S::SERVICE_UNAVAILABLE,
+                &[(RETRY_AFTER, "5")],
+                "the server is shutting down",
+            ),
+            Self::Full => (
+                S::SERVICE_UNAVAILABLE,
+                &[(RETRY_AFTER, "5")],
+                "too many connections",
+            ),
+        };
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = status;
+        for (name, value) in headers {
+            response
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}

@@ -1,0 +1,134 @@
+//! The broker and the presence store behind a bound: each call returns, whatever they do.
+//!
+//! Good backends have shorter bounds of their own. These are for what doesn't keep them: a store
+//! that hangs must not hold a session's place, nor a shutdown.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use realtime_core::{
+    IdentityKey,
+    broker::{
+        AnyBroker, Broker, BrokerError, BrokerErrorKind, BrokerEvents, NodeInfo, Published,
+        Subscription, Topic,
+    },
+    presence::{
+        AnyPresence, Presence, PresenceError, PresenceErrorKind, PresenceEvents, Registered,
+        SessionInfo, SessionKey,
+    },
+};
+
+use crate::guarded::{Broken, Whose, guarded};
+
+/// How long presence may take for a call.
+pub(crate) const PRESENCE_CALL: Duration = Duration::from_secs(5);
+/// How long the broker may take for a message.
+const PUBLISH: Duration = Duration::from_secs(10);
+/// How long the broker may take to be joined.
+const SUBSCRIBE: Duration = Duration::from_secs(60);
+/// How long either may take to be closed.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// A broker whose calls return.
+pub(crate) struct BoundedBroker(AnyBroker);
+
+/// A presence store whose calls return.
+pub(crate) struct BoundedPresence(AnyPresence);
+
+pub(crate) fn bounded_broker(broker: AnyBroker) -> AnyBroker {
+    AnyBroker::new(BoundedBroker(broker))
+}
+
+pub(crate) fn bounded_presence(presence: AnyPresence) -> AnyPresence {
+    AnyPresence::new(BoundedPresence(presence))
+}
+
+fn broker_broke(kind: BrokerErrorKind, broken: Broken) -> BrokerError {
+    BrokerError::new(kind, "the broker gave no answer").with_source(broken)
+}
+
+impl Broker for BoundedBroker {
+    async fn subscribe(
+        &self,
+        node: NodeInfo,
+        topics: &[Topic],
+    ) -> Result<Subscription, BrokerError> {
+        let call = async { self.0.subscribe(node, topics).await };
+        guarded(Whose::Broker, Some(SUBSCRIBE), call)
+            .await
+            .unwrap_or_else(|broken| Err(broker_broke(BrokerErrorKind::Unavailable, broken)))
+    }
+
+    async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
+        let call = async { self.0.publish(topic, data).await };
+        guarded(Whose::Broker, Some(PUBLISH), call)
+            .await
+            .unwrap_or_else(|broken| Err(broker_broke(BrokerErrorKind::Unknown, broken)))
+    }
+
+    fn events(&self) -> BrokerEvents {
+        self.0.events()
+    }
+
+    async fn close(&self) {
+        let closed = guarded(Whose::Broker, Some(CLOSE), async { self.0.close().await }).await;
+        if let Err(broken) = closed {
+            tracing::warn!(target: crate::log_targets::SHUTDOWN, error = %broken, "the broker was not closed");
+        }
+    }
+}
+
+fn presence_broke(broken: Broken) -> PresenceError {
+    let context = "the presence store gave no answer";
+    PresenceError::new(PresenceErrorKind::Unavailable, context).with_source(broken)
+}
+
+/// One call of the store.
+async fn asked<T>(
+    call: impl Future<Output = Result<T, PresenceError>>,
+) -> Result<T, PresenceError> {
+    guarded(Whose::Presence, Some(PRESENCE_CALL), call)
+        .await
+        .unwrap_or_else(|broken| Err(presence_broke(broken)))
+}
+
+impl Presence for BoundedPresence {
+    async fn register(
+        &self,
+        sessions: &[SessionInfo],
+        ttl: Option<Duration>,
+    ) -> Result<Vec<Registered>, PresenceError> {
+        asked(async { self.0.register(sessions, ttl).await }).await
+    }
+
+    async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
+        asked(async { self.0.unregister(sessions).await }).await
+    }
+
+    async fn renew(
+        &self,
+        sessions: &[SessionKey],
+        ttl: Option<Duration>,
+    ) -> Result<Vec<SessionKey>, PresenceError> {
+        asked(async { self.0.renew(sessions, ttl).await }).await
+    }
+
+    async fn sessions(&self, identity: &IdentityKey) -> Result<Vec<SessionInfo>, PresenceError> {
+        asked(async { self.0.sessions(identity).await }).await
+    }
+
+    async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
+        asked(async { self.0.is_online(identity).await }).await
+    }
+
+    fn events(&self) -> PresenceEvents {
+        self.0.events()
+    }
+
+    async fn close(&self) {
+        let closed = guarded(Whose::Presence, Some(CLOSE), async { self.0.close().await }).await;
+        if let Err(broken) = closed {
+            tracing::warn!(target: crate::log_targets::SHUTDOWN, error = %broken, "presence was not closed");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What runs beside the sessions for as long as the gateway lives: started once, and again where
+//! it died.
+
+mod dispatcher;
+mod leases;
+mod relay;
+mod timers;
+
+use std::{
+    ops::Range,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use tokio::{
+    runtime::{Handle, Id},
+    sync::Notify,
+};
+
+use crate::{
+    ErrorStage,
+    guarded::{Whose, panicked},
+    node::Node,
+    sync::Mutex,
+};
+
+/// How many runtimes are remembered on which a background task could go on.
+const RUNTIMES: usize = 8;
+/// How soon a task that has panicked begins again: at first, and when it does so all the time.
+const AGAIN: Range<Duration> = Duration::from_millis(50)..Duration::from_secs(5);
+
+/// Makes a background task anew.
+type Task = Box<dyn Fn(&Arc<Node>) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// The background tasks of a node.
+///
+/// A task that panics begins again, and so does one whose runtime is gone, on another that was seen
+/// with this gateway; where there is none, with the next call that needs it.
+pub(crate) struct Background {
+    node: Arc<Node>,
+    duties: Vec<Duty>,
+    /// How many of them run.
+    running: AtomicUsize,
+    runtimes: Mutex<Vec<Handle>>,
+    /// Notified when one of them has lost its runtime and found no other.
+    orphaned: Notify,
+}
+
+struct Duty {
+    name: &'static str,
+    task: Task,
+    runs: AtomicBool,
+}
+
+impl Background {
+    pub(crate) fn new(node: &Arc<Node>) -> Arc<Self> {
+        let mut duties = Vec::new();
+        let mut duty = |name, task: Task| {
+            duties.push(Duty {
+                name,
+                task,
+                runs: AtomicBool::new(false),
+            });
+        };
+        for shard in 0..node.hub.shards().len() {
+            let task: Task = Box::new(move |node| dispatcher::run(Arc::clone(node), shard).boxed());
+            duty("dispatcher", task);
+        }
+        duty(
+            "timers",
+            Box::new(|node| timers::run(Arc::clone(node)).boxed()),
+        );
+        duty(
+            "leases",
+            Box::new(|node| leases::renew(Arc::clone(node)).boxed()),
+        );
+        duty(
+            "departures",
+            Box::new(|node| leases::take_out(Arc::clone(node)).boxed()),
+        );
+        duty(
+            "relay",
+            Box::new(|node| relay::run(Arc::clone(node)).boxed()),
+        );
+        Arc::new(Self {
+            node: Arc::clone(node),
+            duties,
+            running: AtomicUsize::new(0),
+            runtimes: Mutex::new(Vec::new()),
+            orphaned: Notify::new(),
+        })
+    }
+
+    /// Sees to it that all of them run. In a runtime, from the first session, start or broadcast
+    /// on; cheap where they do.
+    pub(crate) fn ensure(self: &Arc<Self>) {
+        if self.running.load(SeqCst) >= self.duties.len() || self.node.stop.is_cancelled() {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        for duty in 0..self.duties.len() {
+            self.begin(duty, &runtime);
+        }
+    }
+
+    /// Remembers the current runtime, as one that has sessions of this gateway.
+    pub(crate) fn remember_runtime(&self) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let mut runtimes = self.runtimes.lock();
+        let known = runtimes.iter().any(|known| known.id() == runtime.id());
+        if !known && runtimes.len() < RUNTIMES {
+            runtimes.push(runtime);
+        }
+    }
+
+    /// The current runtime, or else one that was seen with this gateway.
+    pub(crate) fn runtime(&self) -> Option<Handle> {
+        let current = Handle::try_current().ok();
+        current.or_else(|| self.runtimes.lock().first().cloned())
+    }
+
+    /// Delivers a frame to every session of this node, and returns how many there are.
+    pub(crate) async fn fan_out(self: &Arc<Self>, frame: &Bytes) -> usize {
+        // Who broadcasts in a loop lets others have a turn.
+        tokio::task::coop::consume_budget().await;
+        self.ensure();
+        let delivered = self.node.hub.broadcast(frame);
+        tokio::pin!(delivered);
+        loop {
+            tokio::select! {
+                biased;
+                readers = &mut delivered => return readers,
+                // It may be a dispatcher that this waits for.
+                () = self.orphaned.notified() => self.ensure(),
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, duty: usize, runtime: &Handle) {
+        if self.duties[duty].runs.swap(true, SeqCst) {
+            return;
+        }
+        self.running.fetch_add(1, SeqCst);
+        let on_duty = OnDuty {
+            background: Arc::clone(self),
+            duty,
+            runtime: runtime.id(),
+            done: false,
+        };
+        let task = self.node.background.track_future(on_duty.work());
+        runtime.spawn(task);
+    }
+
+    /// The runtime on which a duty was done is gone.
+    fn lost(self: &Arc<Self>, duty: usize, runtime: Id) {
+        let next = {
+            let mut runtimes = self.runtimes.lock();
+            runtimes.retain(|known| known.id() != runtime);
+            runtimes.first().cloned()
+        };
+        match next {
+            // Should that one be gone as well, this is called again, with one runtime less.
+            Some(next) => self.begin(duty, &next),
+            None => self.orphaned.notify_waiters(),
+        }
+    }
+}
+
+/// A duty that is being done.
+struct OnDuty {
+    background: Arc<Background>,
+    duty: usize,
+    runtime: Id,
+    done: bool,
+}
+
+impl OnDuty {
+    async fn work(mut self) {
+        let background = Arc::clone(&self.background);
+        let (node, duty) = (&background.node, &background.duties[self.duty]);
+        let mut pause = AGAIN.start;
+        while !node.stop.is_cancelled() {
+            let task = AssertUnwindSafe(async { (duty.task)(node).await });
+            let Err(panic) = task.catch_unwind().await else {
+                break;
+            };
+            let error = panicked(Whose::BackgroundTask, panic);
+            tracing::error!(
+                target: crate::log_targets::BACKGROUND,
+                task = duty.name, %error, "a background task died and is started again",
+            );
+            node.stats().background_restarts.add(1);
+            node.report(ErrorStage::Background, error, None);
+            let stopped = node.stop.cancelled();
+            let _stopped = tokio::time::timeout(pause, stopped).await;
+            pause = AGAIN.end.min(pause * 2);
+        }
+        self.done = true;
+    }
+}
+
+impl Drop for OnDuty {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        self.background.running.fetch_sub(1, SeqCst);
+        self.background.duties[self.duty].runs.store(false, SeqCst);
+        if !self.background.node.stop.is_cancelled() {
+            self.background.lost(self.duty, self.runtime);
+        }
+    }
+}
+
+impl std::fmt::Debug for Background {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Background")
+            .field("running", &self.running)
+            .finish_non_exhaustive()
+    }
+}

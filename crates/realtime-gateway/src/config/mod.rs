@@ -1,0 +1,356 @@
+//! Every setting of a gateway, with its default and its limits.
+
+mod duration;
+mod off;
+
+use std::time::Duration;
+
+use realtime_core::NodeId;
+use serde::{Deserialize, Serialize};
+
+use crate::{BuildError, BuildErrorKind};
+
+/// The settings of a gateway. All have safe defaults.
+///
+/// It can be read from a file: durations are written as `"30s"`, `"1m 30s"` or a number of
+/// seconds; a field that is left out keeps its default.
+///
+/// What may be switched off is an `Option`. Off is `None` in code, and `"off"` or null in a file.
+/// The two limits that programs compute, `max_connections` and that of
+/// [`TimeoutLayer`](crate::middleware::TimeoutLayer), also take 0 for it. Everywhere else 0 is
+/// refused, since it is more often a mistake than a wish, and the error says what to write.
+///
+/// Durations are between 1 ms and a year, `heartbeat` at least 10 ms and `presence_ttl` at least
+/// 100 ms. Sizes and counts are at least 1.
+///
+/// ```
+/// use std::time::Duration;
+/// use realtime::{Backpressure, Config};
+///
+/// let mut config = Config::default();
+/// config.heartbeat = Some(Duration::from_secs(15));
+/// config.backpressure = Backpressure::DropOldest;
+/// let gateway = realtime::builder().config(config).build()?;
+///
+/// let read: Config = serde_json::from_str(r#"{"heartbeat": "15s", "pong_timeout": "off"}"#)?;
+/// assert_eq!((read.heartbeat, read.pong_timeout), (Some(Duration::from_secs(15)), None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// How often a session is pinged: the first time at random between half of it and the whole,
+    /// then within a tenth of it. `None`: never. Default 30 s.
+    #[serde(with = "duration")]
+    pub heartbeat: Option<Duration>,
+    /// How long after a ping has left the peer may send nothing at all before the session is closed
+    /// with 3012. It is longer behind a large message, which the peer has to read first. `None`:
+    /// for ever. Default 10 s.
+    #[serde(with = "duration")]
+    pub pong_timeout: Option<Duration>,
+    /// How long a peer may take no byte of what waits for it. `None`: for ever. Default 10 s.
+    #[serde(with = "duration")]
+    pub write_timeout: Option<Duration>,
+    /// The largest message that a peer may send, in bytes, its fragments together. Default 1 MiB.
+    pub read_limit: usize,
+    /// How fast an unfinished message must come, in bytes per second on average, once its first
+    /// 30 s are over: a peer may be slow, but not hold memory for ever. `None`: as slowly as it
+    /// likes. Default 1,024.
+    pub min_message_rate: Option<u32>,
+    /// How many messages may wait for a peer that reads slowly. Default 256.
+    pub queue_messages: usize,
+    /// How many bytes may wait for a peer that reads slowly. One larger message is taken by an
+    /// empty queue. Default 1 MiB.
+    pub queue_bytes: usize,
+    /// What happens when more would have to wait. Default: close.
+    pub backpressure: Backpressure,
+    /// How long [`shutdown`](crate::Gateway::shutdown) may take. `None`: for ever. Default 10 s.
+    #[serde(with = "duration")]
+    pub shutdown_timeout: Option<Duration>,
+    /// How long the authenticator may take. `None`: for ever. Default 5 s.
+    #[serde(with = "duration")]
+    pub auth_timeout: Option<Duration>,
+    /// How long a hook may take. `None`: for ever. Default 5 s.
+    #[serde(with = "duration")]
+    pub hook_timeout: Option<Duration>,
+    /// How many sessions may be open at once. `None` or 0: any number. Default 10,000.
+    #[serde(with = "off")]
+    pub max_connections: Option<usize>,
+    /// How many requests may be authenticating at once. Default 1,000.
+    pub max_authenticating: usize,
+    /// The lease of a session in presence. `None`: no lease. Default 90 s.
+    #[serde(with = "duration")]
+    pub presence_ttl: Option<Duration>,
+    /// Whether a session is refused when it can't be registered in presence. Otherwise it is
+    /// registered when presence is back. Default: no.
+    pub require_presence: bool,
+    /// What a message to one identity does when presence can't say where it is online. Default:
+    /// fail.
+    pub presence_down: PresenceDown,
+    /// How many bytes may wait in the queues of all sessions together; past it the fullest
+    /// session is closed. Default 512 MiB.
+    pub queue_budget: usize,
+    /// How many bytes of messages all sessions may hold together, unfinished or waiting for their
+    /// handlers; past it the session that holds most is closed. Default 512 MiB.
+    pub assembly_budget: usize,
+    /// This node's name, unique in its cluster. Default: random.
+    pub node_id: Option<NodeId>,
+    /// Which other origins' pages may connect: hosts (`app.example.com`, `*.example.com`) or full
+    /// origins (`https://app.example.com:8443`). Pages of the same origin always may. Default:
+    /// none.
+    pub origin_patterns: Vec<String>,
+    /// Lets pages of every origin connect. For development. Default: no.
+    pub insecure_origins: bool,
+    /// The addresses and networks (`10.0.0.0/8`) of proxies in front of this server. From them,
+    /// and from nobody else, `X-Forwarded-For` is believed, so that
+    /// [`Session::remote_addr`](crate::Session::remote_addr) is the client's address. A proxy
+    /// must append to the header or replace it. Default: none.
+    pub trusted_proxies: Vec<String>,
+}
+
+/// What happens to a message for a session whose queue is full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Backpressure {
+    /// The session is closed with 1013, and what waits for it is discarded.
+    #[default]
+    Close,
+    /// The message is dropped, counted, and the peer is told of the gap.
+    DropNewest,
+    /// The oldest that wait are dropped for it, counted, and the peer is told of the gap.
+    DropOldest,
+}
+
+/// What a message to one identity does when presence can't say where it is online.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum PresenceDown {
+    /// It goes to all nodes, each of which looks for the identity among its own sessions.
+    Broadcast,
+    /// It fails.
+    #[default]
+    Fail,
+    /// It goes to the sessions of this node only.
+    LocalOnly,
+}
+
+/// A node that lost the broker may take this much longer than another to be back.
+pub(crate) const RECONNECTING: Duration = Duration::from_secs(5);
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            heartbeat: Some(Duration::from_secs(30)),
+            pong_timeout: Some(Duration::from_secs(10)),
+            write_timeout: Some(Duration::from_secs(10)),
+            read_limit: 1 << 20,
+            min_message_rate: Some(1_024),
+            queue_messages: 256,
+            queue_bytes: 1 << 20,
+            backpressure: Backpressure::default(),
+            shutdown_timeout: Some(Duration::from_secs(10)),
+            auth_timeout: Some(Duration::from_secs(5)),
+            hook_timeout: Some(Duration::from_secs(5)),
+            max_connections: Some(10_000),
+            max_authenticating: 1_000,
+            presence_ttl: Some(Duration::from_secs(90)),
+            require_presence: false,
+            presence_down: PresenceDown::default(),
+            queue_budget: 512 << 20,
+            assembly_budget: 512 << 20,
+            node_id: None,
+            origin_patterns: Vec::new(),
+            insecure_origins: false,
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Checks all numbers and durations.
+    pub(crate) fn check_ranges(&self) -> Result<(), BuildError> {
+        let (ms, day) = (Duration::from_millis(1), Duration::from_secs(24 * 60 * 60));
+        let durations = [
+            ("heartbeat", self.heartbeat, 10 * ms),
+            ("pong_timeout", self.pong_timeout, ms),
+            ("write_timeout", self.write_timeout, ms),
+            ("shutdown_timeout", self.shutdown_timeout, ms),
+            ("auth_timeout", self.auth_timeout, ms),
+            ("hook_timeout", self.hook_timeout, ms),
+            ("presence_ttl", self.presence_ttl, 100 * ms),
+        ];
+        // Longer than any sensible setting, and short enough for every clock.
+        let longest = 366 * day;
+        for (name, duration, shortest) in durations {
+            if let Some(d) = duration
+                && (d < shortest || d > longest)
+            {
+                let got = format!(
+                    "{name} must be between {shortest:?} and a year, or None (in a file \"off\") \
+                     to switch it off; got {d:?}"
+                );
+                return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+            }
+        }
+        let sizes = [
+            ("read_limit", self.read_limit),
+            ("queue_messages", self.queue_messages),
+            ("queue_bytes", self.queue_bytes),
+            ("max_authenticating", self.max_authenticating),
+            ("queue_budget", self.queue_budget),
+            ("assembly_budget", self.assembly_budget),
+        ];
+        for (name, size) in sizes {
+            if size == 0 || size > isize::MAX as usize {
+                let got = format!("{name} must be between 1 and isize::MAX; got {size}");
+                return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+            }
+        }
+        if self.min_message_rate == Some(0) {
+            let got = "min_message_rate must be at least 1, or None for no limit; got 0";
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_documented_ones_and_valid() {
+        let config = Config::default();
+        config.validate().unwrap();
+        assert_eq!(config.heartbeat, Some(Duration::from_secs(30)));
+        assert_eq!(config.pong_timeout, Some(Duration::from_secs(10)));
+        assert_eq!(config.write_timeout, Some(Duration::from_secs(10)));
+        assert_eq!((config.read_limit, config.queue_messages), (1 << 20, 256));
+        assert_eq!(config.shutdown_timeout, Some(Duration::from_secs(10)));
+        assert_eq!(config.auth_timeout, Some(Duration::from_secs(5)));
+        assert_eq!(config.max_connections, Some(10_000));
+        assert_eq!(config.presence_ttl, Some(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        let mut config = Config {
+            heartbeat: Some(Duration::ZERO),
+            ..Config::default()
+        };
+        assert!(
+            config
+                .validate()
+                .unwrap_err()
+                .to_string()
+                .contains("heartbeat")
+        );
+        config = Config {
+            queue_bytes: 0,
+            ..Config::default()
+        };
+        let error = config.validate().unwrap_err();
+        assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
+        assert!(error.to_string().contains("queue_bytes"));
+        config = Config {
+            max_connections: Some(0),
+            ..Config::default()
+        };
+        assert!(config.validate().is_ok());
+        config = Config {
+            origin_patterns: vec!["*".to_owned()],
+            ..Config::default()
+        };
+        assert!(config.validate().is_err());
+        config = Config {
+            trusted_proxies: vec!["nonsense".to_owned()],
+            ..Config::default()
+        };
+        assert!(config.validate().is_err());
+    }
+
+    #[test]
+    fn it_is_read_from_a_file_with_defaults_for_the_rest() {
+        let json = r#"{"read_limit": 4096, "backpressure": "drop-oldest", "heartbeat": null}"#;
+        let config: Config = serde_json::from_str(json).unwrap();
+        assert_eq!(config.read_limit, 4096);
+        assert_eq!(config.backpressure, Backpressure::DropOldest);
+        assert_eq!(config.heartbeat, None);
+        assert_eq!(config.pong_timeout, Config::default().pong_timeout);
+        assert!(serde_json::from_str::<Config>(r#"{"read_limi": 1}"#).is_err());
+    }
+
+    #[test]
+    fn what_is_refused_says_how_it_is_switched_off() {
+        let config = Config {
+            hook_timeout: Some(Duration::ZERO),
+            ..Config::default()
+        };
+        assert_eq!(
+            config.validate().unwrap_err().to_string(),
+            "hook_timeout must be between 1ms and a year, or None (in a file \"off\") to switch it \
+             off; got 0ns"
+        );
+    }
+
+    #[test]
+    fn a_count_is_switched_off_with_the_same_word() {
+        let most = |written: &str| {
+            let json = format!(r#"{{"max_connections": {written}}}"#);
+            serde_json::from_str::<Config>(&json).map(|config| config.max_connections)
+        };
+        let rows = [
+            ("7", Some(7)),
+            ("0", Some(0)),
+            ("\"off\"", None),
+            ("null", None),
+        ];
+        for (written, expected) in rows {
+            assert_eq!(most(written).unwrap(), expected, "{written}");
+        }
+        for written in ["\"7\"", "\"Off\"", "-1", "1.5", "true"] {
+            let error = most(written).unwrap_err().to_string();
+            assert!(error.starts_with("expected a count"), "{error}");
+        }
+        let config = Config {
+            max_connections: None,
+            ..Config::default()
+        };
+        let json = serde_json::to_string(&config).unwrap();
+        assert!(json.contains(r#""max_connections":"off""#), "{json}");
+        assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
+    }
+
+    #[test]
+    fn durations_are_written_as_people_write_them() {
+        let heartbeat = |written: &str| {
+            let json = format!(r#"{{"heartbeat": {written}}}"#);
+            serde_json::from_str::<Config>(&json).map(|config| config.heartbeat)
+        };
+        let rows = [
+            ("\"30s\"", Some(30_000)),
+            ("\"1m 30s\"", Some(90_000)),
+            ("\"500ms\"", Some(500)),
+            ("15", Some(15_000)),
+            ("0.5", Some(500)),
+            ("\"off\"", None),
+            ("null", None),
+        ];
+        for (written, ms) in rows {
+            let expected = ms.map(Duration::from_millis);
+            assert_eq!(heartbeat(written).unwrap(), expected, "{written}");
+        }
+        for written in ["\"soon\"", "-1", "true", "\"-5s\"", "1e300"] {
+            assert!(heartbeat(written).is_err(), "{written}");
+        }
+        let config = Config {
+            auth_timeout: None,
+            ..Config::default()
+        };
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
+    }
+}

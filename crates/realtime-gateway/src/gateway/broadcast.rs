@@ -1,0 +1,78 @@
+//! Broadcasts, and what targeted messages share with them.
+
+use bytes::Bytes;
+use realtime_core::{
+    IntoPayload, Message, Text,
+    broker::{
+        BrokerError, Topic,
+        envelope::{Envelope, Target},
+    },
+};
+
+use super::Gateway;
+use crate::{DeliverError, DeliverErrorKind, Delivery, Remote, encoder::Encoded};
+
+impl Gateway {
+    /// Sends data on a route to every session of every started node, each exactly once: local
+    /// sessions first, then the other nodes.
+    ///
+    /// The message is encoded once. It returns when the message is on its way to every local
+    /// session, in the order of the caller's other broadcasts and sends, and has been handed to the
+    /// broker. Where more than 128 messages or 1 MiB are on their way, it waits. What a
+    /// backpressure policy drops is counted and told to the client, and is no error here.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, some sessions may get the message and others not.
+    ///
+    /// # Errors
+    /// Kind [`Encode`](DeliverErrorKind::Encode); [`Closed`](DeliverErrorKind::Closed) while the
+    /// gateway shuts down; [`Broker`](DeliverErrorKind::Broker) when only local sessions got it,
+    /// which [`delivered`](DeliverError::delivered) counts.
+    pub async fn broadcast(
+        &self,
+        route: impl Into<Text>,
+        data: impl IntoPayload,
+    ) -> Result<Delivery, DeliverError> {
+        let out = self.prepare(&Message::new(route, data)?)?;
+        let local = self.background().fan_out(&out.frame).await;
+        let mut delivery = Delivery {
+            local,
+            remote: Remote::NotStarted,
+        };
+        if self.node().is_started() {
+            let envelope = self.envelope(&out, Target::All);
+            let published = self.publish(&Topic::All, envelope).await;
+            let _any_number = published.map_err(|e| not_accepted(e, delivery))?;
+            delivery.remote = Remote::Published;
+        }
+        Ok(delivery)
+    }
+
+    /// Encodes and frames a message, once for all who get it.
+    pub(super) fn prepare(&self, message: &Message) -> Result<Encoded, DeliverError> {
+        let node = self.node();
+        if node.is_draining() {
+            let context = "the gateway is shutting down";
+            let kind = DeliverErrorKind::Closed;
+            return Err(DeliverError::new(kind, context, Delivery::none()));
+        }
+        Ok(node.env.encoder.encode(message)?)
+    }
+
+    /// A message as it travels to other nodes.
+    pub(super) fn envelope(&self, message: &Encoded, target: Target) -> Bytes {
+        let node = self.node();
+        let (codec, body) = (node.env.encoder.name(), message.body.clone());
+        let envelope = Envelope::new(target, codec, message.kind, body);
+        let traceparent = node.traceparent.as_ref().and_then(|current| current());
+        match traceparent {
+            Some(traceparent) => envelope.with_traceparent(traceparent).encode(),
+            None => envelope.encode(),
+        }
+    }
+}
+
+pub(super) fn not_accepted(error: BrokerError, delivery: Delivery) -> DeliverError {
+    let context = "the broker did not accept the message for other nodes";
+    DeliverError::new(DeliverErrorKind::Broker, context, delivery).with_source(error)
+}

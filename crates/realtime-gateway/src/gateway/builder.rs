@@ -1,0 +1,478 @@
+//! How a gateway is described.
+
+use std::{sync::Arc, time::Duration};
+
+use realtime_core::{
+    BoxError, Incarnation, NodeId,
+    auth::{Anonymous, AnyAuthenticator, Authenticator},
+    broker::{AnyBroker, Broker, LocalBroker, NodeInfo},
+    codec::Codec,
+    extract::Reply,
+    presence::{AnyPresence, MemoryPresence, Presence},
+};
+use tower_layer::{Identity as NoLayer, Layer, Stack};
+use tower_service::Service;
+
+use super::{Gateway, settings::Settings};
+use crate::{
+    Backpressure, BuildError, Config, Inbound, PresenceDown, Router,
+    admission::{Admission, Slots},
+    handling::{
+        Hook, Hooks, RouterService,
+        extract::{ConnectContext, DisconnectContext, ErrorHookContext},
+        middleware::stack_factory,
+    },
+    node::{Parts, Traceparent},
+};
+
+/// Describes a gateway. Made by [`Gateway::builder`].
+///
+/// With nothing set it has anonymous identities, no routes, and an in-process broker and presence.
+/// `S` is the state of hooks that are added from here on; `L` are the layers so far.
+///
+/// ```
+/// use std::time::Duration;
+/// use realtime::{
+///     Json, Router, Session,
+///     middleware::{LoggerLayer, RecoveryLayer},
+/// };
+///
+/// async fn welcome(session: Session) -> Result<(), realtime::SendError> {
+///     session.send("welcome", Json(session.identity().id()))
+/// }
+///
+/// let gateway = realtime::builder()
+///     .router(Router::new().route("echo", async |Json(text): Json<String>| Json(text)))
+///     .layer(RecoveryLayer::new())
+///     .layer(LoggerLayer::new())
+///     .on_connect(welcome)
+///     .heartbeat(Some(Duration::from_secs(15)))
+///     .build()?;
+/// # Ok::<(), realtime::BuildError>(())
+/// ```
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder<S = (), L = NoLayer> {
+    codec: Arc<dyn Codec>,
+    config: Config,
+    authenticator: AnyAuthenticator,
+    broker: AnyBroker,
+    /// It was given by the application.
+    joins: bool,
+    presence: AnyPresence,
+    router: Router,
+    hooks: Hooks,
+    hook_state: S,
+    layers: L,
+    traceparent: Option<Traceparent>,
+}
+
+impl Builder {
+    pub(crate) fn new(codec: impl Codec) -> Self {
+        Self {
+            codec: Arc::new(codec),
+            config: Config::default(),
+            authenticator: AnyAuthenticator::new(Anonymous),
+            broker: AnyBroker::new(LocalBroker::new()),
+            joins: false,
+            presence: AnyPresence::new(MemoryPresence::new()),
+            router: Router::new(),
+            hooks: Hooks::default(),
+            hook_state: (),
+            layers: NoLayer::new(),
+            traceparent: None,
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, $name: $type) -> Self {
+            self.config.$name = $name;
+            self
+        }
+    )*};
+}
+
+impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
+    /// Sets who may connect. Default: everybody, as one anonymous identity.
+    ///
+    /// ```
+    /// use realtime::{Identity, auth::StaticToken};
+    ///
+    /// let token = StaticToken::new("s3cret", Identity::new("backend"))?;
+    /// let gateway = realtime::builder().authenticator(token).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticator = AnyAuthenticator::new(authenticator);
+        self
+    }
+
+    /// Sets how other nodes are reached. Default: there are none. A gateway with a broker is
+    /// [started](Gateway::start).
+    ///
+    /// ```
+    /// use realtime::{Json, broker::LocalBroker};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Two nodes in one process. `realtime::connect::broker` takes a URL.
+    /// let broker = LocalBroker::new();
+    /// let here = realtime::builder().broker(broker.clone()).build()?;
+    /// let there = realtime::builder().broker(broker).build()?;
+    /// here.start().await?;
+    /// there.start().await?;
+    /// here.broadcast("news", Json("rain")).await?; // reaches the sessions of both
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn broker(mut self, broker: impl Broker) -> Self {
+        self.broker = AnyBroker::new(broker);
+        self.joins = true;
+        self
+    }
+
+    /// Sets where it is remembered who is online. Default: in this process.
+    ///
+    /// ```
+    /// use realtime::{connect};
+    ///
+    /// // `redis://host` with the feature `presence-redis`.
+    /// let url = std::env::var("PRESENCE_URL").unwrap_or_else(|_| "local:".to_owned());
+    /// let gateway = realtime::builder().presence(connect::presence(&url)?).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn presence(mut self, presence: impl Presence) -> Self {
+        self.presence = AnyPresence::new(presence);
+        self
+    }
+
+    /// Sets the handlers of messages, in place of those that were set before. Default: none.
+    ///
+    /// ```
+    /// use realtime::{Json, Router};
+    ///
+    /// let router = Router::new().route("echo", async |Json(text): Json<String>| Json(text));
+    /// let gateway = realtime::builder().router(router).build()?;
+    /// # Ok::<(), realtime::BuildError>(())
+    /// ```
+    pub fn router(mut self, router: Router) -> Self {
+        self.router = router;
+        self
+    }
+
+    /// Adds a layer around the handlers. The first that is added is the outermost. See
+    /// [`middleware`](crate::middleware) for those that are ready and for your own.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use realtime::middleware::{RecoveryLayer, TimeoutLayer};
+    ///
+    /// let gateway = realtime::builder()
+    ///     .layer(RecoveryLayer::new())
+    ///     .layer(TimeoutLayer::new(Duration::from_secs(5)))
+    ///     .build()?;
+    /// # Ok::<(), realtime::BuildError>(())
+    /// ```
+    pub fn layer<N>(self, layer: N) -> Builder<S, Stack<N, L>> {
+        Builder {
+            codec: self.codec,
+            config: self.config,
+            authenticator: self.authenticator,
+            broker: self.broker,
+            joins: self.joins,
+            presence: self.presence,
+            router: self.router,
+            hooks: self.hooks,
+            hook_state: self.hook_state,
+            layers: Stack::new(layer, self.layers),
+            traceparent: self.traceparent,
+        }
+    }
+
+    /// Sets what `State<T>` is in the hooks that are added after it.
+    ///
+    /// ```
+    /// use std::sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}};
+    /// use realtime::{State};
+    ///
+    /// let visits = Arc::new(AtomicU64::new(0));
+    /// let gateway = realtime::builder()
+    ///     .hook_state(Arc::clone(&visits))
+    ///     .on_connect(async |State(visits): State<Arc<AtomicU64>>| {
+    ///         visits.fetch_add(1, Relaxed);
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), realtime::BuildError>(())
+    /// ```
+    pub fn hook_state<S2>(self, state: S2) -> Builder<S2, L> {
+        Builder {
+            codec: self.codec,
+            config: self.config,
+            authenticator: self.authenticator,
+            broker: self.broker,
+            joins: self.joins,
+            presence: self.presence,
+            router: self.router,
+            hooks: self.hooks,
+            hook_state: state,
+            layers: self.layers,
+            traceparent: self.traceparent,
+        }
+    }
+
+    /// Adds a hook that runs when a session is registered, before its first message is read. An
+    /// error refuses the session with 1008: it is taken out of presence and the hub again, and no
+    /// `on_disconnect` hook runs. Several run in order.
+    ///
+    /// While it runs, the session gets broadcasts already: who may connect is for the
+    /// authenticator to say.
+    ///
+    /// ```
+    /// use realtime::{ClientError, Gateway, Json, Session};
+    ///
+    /// async fn one_tab(gateway: Gateway, session: Session) -> Result<(), ClientError> {
+    ///     if gateway.local_sessions_of(session.identity().key()).len() > 1 {
+    ///         return Err(ClientError::new("one_tab", "this page is open already"));
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// let gateway = realtime::builder().on_connect(one_tab).build()?;
+    /// # use realtime::{CloseCode, Identity};
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn check(gateway: Gateway) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut first = connect(&gateway, Identity::new("ann")).await?;
+    /// # let mut second = connect(&gateway, Identity::new("ann")).await?;
+    /// # assert_eq!(second.closed().await?.code, Some(CloseCode::POLICY_VIOLATION));
+    /// # first.ping().await?;
+    /// # Ok(())
+    /// # }
+    /// # check(gateway).unwrap();
+    /// # Ok::<(), realtime::BuildError>(())
+    /// ```
+    pub fn on_connect<Args>(mut self, hook: impl Hook<Args, ConnectContext<S>>) -> Self {
+        self.hooks.on_connect(hook, self.hook_state.clone());
+        self
+    }
+
+    /// Adds a hook that runs when a session has ended, was taken out of presence and the hub, and
+    /// its last handler has returned. Several run in order. It does not run for sessions that the
+    /// shutdown deadline cut off.
+    ///
+    /// ```
+    /// use realtime::{DisconnectInfo, Session};
+    ///
+    /// let gateway = realtime::builder()
+    ///     .on_disconnect(async |session: Session, info: DisconnectInfo| {
+    ///         println!("{} was {info}", session.id());
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), realtime::BuildError>(())
+    /// ```
+    pub fn on_disconnect<Args>(mut self, hook: impl Hook<Args, DisconnectContext<S>>) -> Self {
+        self.hooks.on_disconnect(hook, self.hook_state.clone());
+        self
+    }
+
+    /// Adds a hook that hears of errors that no caller sees: of authentication, messages, hooks,
+    /// the broker, presence and unexpected disconnects. Without any they go to the log, under the
+    /// target `realtime::error`.
+    ///
+    /// ```
+    /// use realtime::{ErrorContext};
+    ///
+    /// let gateway = realtime::builder()
+    ///     .on_error(async |error: ErrorContext| {
+    ///         eprintln!("{:?}: {}", error.stage(), error.error());
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), realtime::BuildError>(())
+    /// ```
+    pub fn on_error<Args>(mut self, hook: impl Hook<Args, ErrorHookContext<S>>) -> Self {
+        self.hooks.on_error(hook, self.hook_state.clone());
+        self
+    }
+
+    /// Replaces all settings. Setters that are called later win.
+    ///
+    /// ```
+    /// use realtime::{Config};
+    ///
+    /// let config: Config = serde_json::from_str(r#"{"heartbeat": "15s", "read_limit": 4096}"#)?;
+    /// let gateway = realtime::builder().config(config).queue_messages(64).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    setters! {
+        /// See [`Config::heartbeat`].
+        heartbeat: Option<Duration>,
+        /// See [`Config::pong_timeout`].
+        pong_timeout: Option<Duration>,
+        /// See [`Config::write_timeout`].
+        write_timeout: Option<Duration>,
+        /// See [`Config::read_limit`].
+        read_limit: usize,
+        /// See [`Config::min_message_rate`].
+        min_message_rate: Option<u32>,
+        /// See [`Config::queue_messages`].
+        queue_messages: usize,
+        /// See [`Config::queue_bytes`].
+        queue_bytes: usize,
+        /// See [`Config::backpressure`].
+        backpressure: Backpressure,
+        /// See [`Config::shutdown_timeout`].
+        shutdown_timeout: Option<Duration>,
+        /// See [`Config::auth_timeout`].
+        auth_timeout: Option<Duration>,
+        /// See [`Config::hook_timeout`].
+        hook_timeout: Option<Duration>,
+        /// See [`Config::max_connections`].
+        max_connections: Option<usize>,
+        /// See [`Config::max_authenticating`].
+        max_authenticating: usize,
+        /// See [`Config::presence_ttl`].
+        presence_ttl: Option<Duration>,
+        /// See [`Config::require_presence`].
+        require_presence: bool,
+        /// See [`Config::presence_down`].
+        presence_down: PresenceDown,
+        /// See [`Config::queue_budget`].
+        queue_budget: usize,
+        /// See [`Config::assembly_budget`].
+        assembly_budget: usize,
+    }
+
+    /// See [`Config::node_id`].
+    pub fn node_id(mut self, node_id: NodeId) -> Self {
+        self.config.node_id = Some(node_id);
+        self
+    }
+
+    /// See [`Config::origin_patterns`].
+    ///
+    /// ```
+    ///
+    ///
+    /// let origins = ["*.example.com", "http://localhost:5173"];
+    /// let gateway = realtime::builder().origin_patterns(origins).build()?;
+    /// # Ok::<(), realtime::BuildError>(())
+    /// ```
+    pub fn origin_patterns<P: Into<String>>(
+        mut self,
+        patterns: impl IntoIterator<Item = P>,
+    ) -> Self {
+        self.config.origin_patterns = patterns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// See [`Config::trusted_proxies`].
+    ///
+    /// ```
+    ///
+    ///
+    /// let gateway = realtime::builder().trusted_proxies(["10.0.0.0/8", "fd00::1"]).build()?;
+    /// # Ok::<(), realtime::BuildError>(())
+    /// ```
+    pub fn trusted_proxies<N: Into<String>>(
+        mut self,
+        networks: impl IntoIterator<Item = N>,
+    ) -> Self {
+        self.config.trusted_proxies = networks.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets how the current W3C trace context is found out. What it returns travels with
+    /// broadcasts and targeted messages to the other nodes, where it is the field `traceparent`
+    /// of the span `realtime::relay`. Default: none travels.
+    ///
+    /// ```
+    ///
+    ///
+    /// fn current() -> Option<String> {
+    ///     // What your tracer says, for example by `opentelemetry`'s `TraceContextPropagator`.
+    ///     Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned())
+    /// }
+    ///
+    /// let gateway = realtime::builder().traceparent(current).build()?;
+    /// # Ok::<(), realtime::BuildError>(())
+    /// ```
+    pub fn traceparent(
+        mut self,
+        current: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.traceparent = Some(Arc::new(current));
+        self
+    }
+
+    /// See [`Config::insecure_origins`].
+    pub fn insecure_origins(mut self) -> Self {
+        self.config.insecure_origins = true;
+        self
+    }
+
+    /// Builds the gateway. It needs no runtime and opens no connection.
+    ///
+    /// # Errors
+    /// Kind [`InvalidOption`](BuildErrorKind::InvalidOption), naming the setting, or
+    /// [`DuplicateRoute`](BuildErrorKind::DuplicateRoute), naming the route.
+    ///
+    /// ```
+    /// use realtime::error::BuildErrorKind;
+    ///
+    /// let error = realtime::builder().read_limit(0).build().unwrap_err();
+    /// assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
+    /// assert!(error.to_string().contains("read_limit"));
+    /// ```
+    pub fn build(self) -> Result<Gateway, BuildError>
+    where
+        L: Layer<RouterService> + Send + Sync + 'static,
+        L::Service: Service<Inbound, Response = Reply, Error: Into<BoxError>> + Send + 'static,
+        <L::Service as Service<Inbound>>::Future: Send + 'static,
+    {
+        let settings = Settings::parse(self.config)?;
+        settings.check(&self.authenticator)?;
+        let Settings {
+            config,
+            origin,
+            proxies,
+        } = settings;
+        let admission = Admission::new(
+            origin,
+            proxies,
+            self.authenticator,
+            config.auth_timeout,
+            Slots::new(config.max_connections, config.max_authenticating),
+        );
+        let id = config.node_id.clone().unwrap_or_else(NodeId::random);
+        let parts = Parts {
+            info: NodeInfo::new(id, Incarnation::random()),
+            config,
+            codec: self.codec,
+            broker: self.broker,
+            joins: self.joins,
+            presence: self.presence,
+            traceparent: self.traceparent,
+            hooks: self.hooks,
+            table: self.router.build()?,
+            stack: stack_factory(self.layers),
+        };
+        Ok(Gateway::new(parts, admission))
+    }
+}
+
+impl<S, L> std::fmt::Debug for Builder<S, L> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("codec", &self.codec)
+            .field("config", &self.config)
+            .field("router", &self.router)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,255 @@
+//! The gateway itself: the handle that applications hold.
+
+mod broadcast;
+mod builder;
+mod extract;
+mod service;
+mod settings;
+mod shutdown;
+mod targeted;
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering::SeqCst},
+};
+
+use realtime_core::{
+    IdentityKey, NodeId, SessionId,
+    broker::{Broker, Topic},
+    codec::Codec,
+    presence::{Presence, PresenceError, PresenceErrorKind, SessionInfo},
+};
+
+use crate::{
+    ErrorStage, Health, Session, StartError, StartErrorKind, Stats,
+    admission::Admission,
+    background::Background,
+    handling::Host,
+    health::Link,
+    node::{Joined, Node, Parts},
+    session::EndCause,
+};
+
+pub use builder::Builder;
+use shutdown::Shutdown;
+pub use shutdown::ShutdownReport;
+
+/// A WebSocket gateway: a tower service that turns upgrade requests into sessions, and the handle
+/// by which the application reaches them.
+///
+/// Cheap to clone; every clone is the same gateway. When the last clone is dropped without a
+/// [`shutdown`](Self::shutdown), its sessions are closed with 1001 and its background tasks end.
+/// A handler must not capture a clone, or that never happens: it takes `Gateway` as an argument.
+///
+/// Use it from one tokio runtime: its background tasks run in the one in which it was started or
+/// took its first connection. When a runtime is dropped, so are its sessions, without their hooks.
+#[derive(Clone)]
+pub struct Gateway(Arc<Handle>);
+
+struct Handle {
+    node: Arc<Node>,
+    background: Arc<Background>,
+    admission: Admission,
+    /// Somebody has called `start`, which has not failed so far.
+    starting: AtomicBool,
+    shutdown: Shutdown,
+}
+
+impl Gateway {
+    /// Begins to describe a gateway that speaks this codec. Everything else has a default.
+    pub fn builder(codec: impl Codec) -> Builder {
+        Builder::new(codec)
+    }
+
+    fn new(parts: Parts, admission: Admission) -> Self {
+        let node = Arc::new(Node::new(parts));
+        let handle = Arc::new(Handle {
+            background: Background::new(&node),
+            node,
+            admission,
+            starting: AtomicBool::new(false),
+            shutdown: Shutdown::new(),
+        });
+        handle.node.set_host(Host::of(&handle));
+        Self(handle)
+    }
+
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.0.node
+    }
+
+    fn background(&self) -> &Arc<Background> {
+        &self.0.background
+    }
+
+    fn admission(&self) -> &Admission {
+        &self.0.admission
+    }
+
+    /// Joins the other nodes: the broker is subscribed to, and broadcasts and targeted messages
+    /// reach them from now on. A single node needs no start.
+    ///
+    /// # Errors
+    /// Kind [`AlreadyStarted`](StartErrorKind::AlreadyStarted) at the second call,
+    /// [`Broker`](StartErrorKind::Broker) when the broker can't be joined, or
+    /// [`Presence`](StartErrorKind::Presence) when presence is set up wrongly, after which it can
+    /// be tried again, and [`Closed`](StartErrorKind::Closed) once the gateway shuts down.
+    ///
+    /// # Cancel safety
+    /// Safe: dropped before it returns, the gateway isn't started, and it can be tried again.
+    pub async fn start(&self) -> Result<(), StartError> {
+        let node = self.node();
+        if node.is_draining() {
+            return Err(closing());
+        }
+        if self.0.starting.swap(true, SeqCst) {
+            let context = "the gateway is started already; start it once";
+            return Err(StartError::new(StartErrorKind::AlreadyStarted, context));
+        }
+        // Undone if this future is dropped before the broker has answered, or if it says no.
+        let undo = Undo(Some(&self.0.starting));
+        node.listen_to_presence();
+        self.background().remember_runtime();
+        self.background().ensure();
+        match node
+            .registry
+            .presence
+            .is_online(&IdentityKey::new(""))
+            .await
+        {
+            Ok(_nobody) => node.registry.link.is_heard_of(),
+            Err(error) if error.kind() == PresenceErrorKind::Config => {
+                let context = "presence is set up wrongly";
+                return Err(StartError::new(StartErrorKind::Presence, context).with_source(error));
+            }
+            // It is waited for as it is after an outage.
+            Err(error) => node.report(ErrorStage::Presence, error, None),
+        }
+        let events = node.broker.events();
+        let topics = [Topic::All, Topic::Node(node.info.id.clone())];
+        let joined = node.broker.subscribe(node.info.clone(), &topics).await;
+        let messages = joined.map_err(|error| {
+            let context = "the broker could not be joined";
+            StartError::new(StartErrorKind::Broker, context).with_source(error)
+        })?;
+        // It may have shut down while the broker was asked. What was joined is left by the drop.
+        if node.is_draining() {
+            return Err(closing());
+        }
+        undo.keep();
+        node.set_started();
+        node.broker_link.turn(Link::Up);
+        node.joined.put(Joined { messages, events });
+        Ok(())
+    }
+
+    /// Whether an identity has a session online, on any node, as presence says.
+    ///
+    /// # Errors
+    /// When presence can't be asked.
+    pub async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
+        self.node().registry.presence.is_online(identity).await
+    }
+
+    /// The sessions of an identity that are online, on all nodes, as presence says.
+    ///
+    /// # Errors
+    /// When presence can't be asked.
+    pub async fn sessions_of(
+        &self,
+        identity: &IdentityKey,
+    ) -> Result<Vec<SessionInfo>, PresenceError> {
+        self.node().registry.presence.sessions(identity).await
+    }
+
+    /// A session of this node.
+    #[must_use]
+    pub fn session(&self, id: SessionId) -> Option<Session> {
+        self.node().hub.get(id)
+    }
+
+    /// All sessions of this node, as they are now.
+    #[must_use]
+    pub fn local_sessions(&self) -> Vec<Session> {
+        self.node().hub.all()
+    }
+
+    /// The sessions of an identity on this node.
+    #[must_use]
+    pub fn local_sessions_of(&self, identity: &IdentityKey) -> Vec<Session> {
+        self.node().hub.of(identity)
+    }
+
+    /// This node's name.
+    #[must_use]
+    pub fn node_id(&self) -> &NodeId {
+        &self.node().info.id
+    }
+
+    /// The codec that this gateway speaks.
+    #[must_use]
+    pub fn codec(&self) -> &Arc<dyn Codec> {
+        self.node().env.encoder.codec()
+    }
+
+    /// How the links to the broker and to presence are.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health {
+            broker: self.node().broker_link.link(),
+            presence: self.node().registry.link.link(),
+        }
+    }
+
+    /// What has happened so far, in numbers.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let node = self.node();
+        let mut stats = node.stats().snapshot();
+        stats.open = node.hub.len() as u64;
+        stats.queued_bytes = node.env.queued.used() as u64;
+        stats.assembling_bytes = node.env.held.used() as u64;
+        stats
+    }
+}
+
+/// A start that came to nothing may be tried again.
+struct Undo<'s>(Option<&'s AtomicBool>);
+
+impl Undo<'_> {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if let Some(starting) = self.0 {
+            starting.store(false, SeqCst);
+        }
+    }
+}
+
+fn closing() -> StartError {
+    let context = "the gateway is shutting down, so it can't be started";
+    StartError::new(StartErrorKind::Closed, context)
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.node.drain.cancel();
+        for session in self.node.hub.all() {
+            session.end(EndCause::Shutdown);
+        }
+        self.node.stop();
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("node", self.node_id())
+            .field("open", &self.node().hub.len())
+            .finish_non_exhaustive()
+    }
+}

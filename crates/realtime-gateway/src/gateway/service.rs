@@ -1,0 +1,147 @@
+//! The gateway as a tower service: from a request to a session or a refusal.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use http::{Request, Response, request::Parts};
+use hyper::upgrade::OnUpgrade;
+use realtime_core::Identity;
+use tower_service::Service;
+
+use super::Gateway;
+use crate::{
+    Body, ErrorStage, Upgrade,
+    admission::{Admitted, Refusal, Unauthenticated, check},
+    escape::Chain,
+    patience::patient,
+    session_task,
+};
+
+/// How long the connection may take to become a WebSocket after the 101.
+const UPGRADE: Duration = Duration::from_secs(10);
+
+impl<B> Service<Request<B>> for Gateway {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (gateway, parts) = (self.clone(), request.into_parts().0);
+        Box::pin(async move { Ok(gateway.answer(parts).await) })
+    }
+}
+
+impl Gateway {
+    /// Accepts an upgrade for somebody whom the host has authenticated itself.
+    ///
+    /// Every other check is made: a cookie login must not let another site's page connect as its
+    /// visitor. The response is 101, or the refusal.
+    #[must_use = "the response must be returned to the client"]
+    pub fn accept(&self, upgrade: Upgrade, identity: Identity) -> Response<Body> {
+        let Upgrade(parts) = upgrade;
+        self.respond(self.admit(&parts).and_then(|admitted| {
+            let identity = check(identity).map_err(|error| self.unauthenticated(error))?;
+            self.open(parts, admitted, identity)
+        }))
+    }
+
+    async fn answer(&self, parts: Parts) -> Response<Body> {
+        let admitted = match self.admit(&parts) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return self.respond(Err(refusal)),
+        };
+        let identity = self.admission().authenticate(&parts).await;
+        let identity = identity.map_err(|error| self.unauthenticated(error));
+        self.respond(identity.and_then(|identity| self.open(parts, admitted, identity)))
+    }
+
+    fn respond(&self, outcome: Result<Response<Body>, Refusal>) -> Response<Body> {
+        outcome.unwrap_or_else(|refusal| {
+            self.node().stats().refused.add(1);
+            tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
+            refusal.response()
+        })
+    }
+
+    /// Everything before authentication.
+    fn admit(&self, request: &Parts) -> Result<Admitted, Refusal> {
+        let node = self.node();
+        let protocol = node.env.encoder.name();
+        self.admission()
+            .admit(request, protocol, node.is_draining())
+    }
+
+    /// Everything after it: 101, and a task that becomes the session.
+    fn open(
+        &self,
+        mut request: Parts,
+        admitted: Admitted,
+        identity: Identity,
+    ) -> Result<Response<Body>, Refusal> {
+        let node = self.node();
+        // It may have begun to shut down while the authenticator was asked.
+        if node.is_draining() {
+            return Err(Refusal::Draining);
+        }
+        let Admitted {
+            handshake,
+            mut slot,
+        } = admitted;
+        let upgrade = request
+            .extensions
+            .remove::<OnUpgrade>()
+            .ok_or(Refusal::NotUpgradable)?;
+        let response = handshake.response().ok_or(Refusal::NotUpgradable)?;
+        let remote_addr = self.admission().client_address(&request);
+        slot.open();
+        self.background().remember_runtime();
+        self.background().ensure();
+        let node = Arc::clone(node);
+        let tasks = node.tasks.clone();
+        tasks.spawn(async move {
+            let upgraded = tokio::select! {
+                biased;
+                () = node.drain.cancelled() => return,
+                upgraded = patient(UPGRADE, upgrade) => upgraded,
+            };
+            match upgraded {
+                Some(Ok(stream)) => {
+                    session_task::spawn(&node, slot, stream, identity, remote_addr);
+                }
+                Some(Err(error)) => {
+                    node.stats().upgrades_failed.add(1);
+                    tracing::debug!(target: crate::log_targets::ADMISSION, %error, "the upgrade failed");
+                }
+                None => {
+                    node.stats().upgrades_failed.add(1);
+                    tracing::debug!(
+                        target: crate::log_targets::ADMISSION, "the upgrade did not follow the 101",
+                    );
+                }
+            }
+        });
+        Ok(response)
+    }
+
+    /// Reports a request that was refused because of who sent it.
+    fn unauthenticated(&self, unauthenticated: Unauthenticated) -> Refusal {
+        let Unauthenticated { refusal, error } = unauthenticated;
+        let node = self.node();
+        if matches!(refusal, Refusal::Unauthorized) && !node.reports.has_hooks() {
+            // Anybody can cause it, and as often as they like.
+            tracing::debug!(target: crate::log_targets::ADMISSION, error = %Chain(&*error), "unauthorized");
+        } else {
+            node.report(ErrorStage::Authentication, error, None);
+        }
+        refusal
+    }
+}

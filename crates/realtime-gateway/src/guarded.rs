@@ -1,0 +1,136 @@
+//! Other people's code, called so that neither a panic nor a hang gets further.
+
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use futures::FutureExt;
+use realtime_core::BoxError;
+
+use crate::{HandlerError, HandlerErrorKind};
+
+/// What was called, in the words of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Handler,
+    Hook,
+    Authenticator,
+    Codec,
+    Connection,
+    Broker,
+    Presence,
+    BackgroundTask,
+    SessionTask,
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Handler => "the handler",
+            Self::Hook => "the hook",
+            Self::Authenticator => "the authenticator",
+            Self::Codec => "the codec",
+            Self::Connection => "the connection's stream",
+            Self::Broker => "the broker",
+            Self::Presence => "the presence store",
+            Self::BackgroundTask => "a background task",
+            Self::SessionTask => "the session's task",
+        })
+    }
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("{0} panicked: {1}")]
+    Panicked(Whose, String),
+    #[error("{0} took longer than {1:?}")]
+    TookTooLong(Whose, Duration),
+}
+
+/// The text of a panic.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+        .to_owned()
+}
+
+/// The error for a panic that was caught. What it carried is dropped here, which may panic again.
+pub(crate) fn panicked(whose: Whose, panic: Box<dyn Any + Send>) -> Broken {
+    let text = panic_text(&*panic);
+    drop_quietly(panic);
+    Broken::Panicked(whose, text)
+}
+
+/// The error of a handler that panicked.
+pub(crate) fn handler_panicked(panic: Box<dyn Any + Send>) -> BoxError {
+    let broken = panicked(Whose::Handler, panic);
+    HandlerError::new(HandlerErrorKind::Panicked, broken.to_string()).into()
+}
+
+/// Drops something of somebody else's. Where that panics, the rest of it is lost and nothing else.
+pub(crate) fn drop_quietly<T>(value: T) {
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(value)));
+    if let Err(panic) = dropped {
+        // A panic whose payload panics when it is dropped has to end somewhere.
+        std::mem::forget(panic);
+    }
+}
+
+/// Waits for somebody else's code: for so long at the most, and through no panic.
+///
+/// It is an async block's future that is wanted here, so that what runs before the first await is
+/// caught, too.
+pub(crate) async fn guarded<T>(
+    whose: Whose,
+    limit: Option<Duration>,
+    call: impl Future<Output = T>,
+) -> Result<T, Broken> {
+    let call = AssertUnwindSafe(call).catch_unwind();
+    let ran = match limit {
+        Some(limit) => tokio::time::timeout(limit, call)
+            .await
+            .map_err(|_| Broken::TookTooLong(whose, limit))?,
+        None => call.await,
+    };
+    ran.map_err(|panic| panicked(whose, panic))
+}
+
+#[cfg(all(test, not(realtime_loom)))]
+mod tests {
+    use super::*;
+
+    struct PanicsInDrop;
+
+    impl Drop for PanicsInDrop {
+        fn drop(&mut self) {
+            panic!("again");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn neither_a_panic_nor_a_hang_gets_further() {
+        let limit = Some(Duration::from_secs(1));
+        let fine = guarded(Whose::Hook, limit, async { 7 }).await;
+        assert_eq!(fine.unwrap(), 7);
+        let panics = guarded(Whose::Codec, limit, async { panic!("no {}", 1) }).await;
+        let error = panics.map(|()| ()).unwrap_err().to_string();
+        assert_eq!(error, "the codec panicked: no 1");
+        let hangs = guarded(Whose::Broker, limit, std::future::pending::<()>()).await;
+        assert_eq!(
+            hangs.unwrap_err().to_string(),
+            "the broker took longer than 1s"
+        );
+        let doubly = async { std::panic::panic_any(PanicsInDrop) };
+        let error = guarded(Whose::Hook, None, doubly).await.map(|()| ());
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "the hook panicked: no message"
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! A line in the log for each message.
+
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use realtime_core::{BoxError, extract::Reply};
+use tokio::time::Instant;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{
+    Inbound,
+    escape::{Chain, Escaped},
+};
+
+/// Logs each message that was handled at debug level, and each failure at warn level, under the
+/// target `realtime::message`, with the fields `session`, `route` and `elapsed`. Data and
+/// metadata are never logged.
+///
+/// ```
+/// use realtime::middleware::LoggerLayer;
+///
+/// // RUST_LOG=realtime::message=debug shows every message.
+/// let gateway = realtime::builder().layer(LoggerLayer::new()).build()?;
+/// # Ok::<(), realtime::BuildError>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LoggerLayer(());
+
+impl LoggerLayer {
+    /// The layer.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl<S> Layer<S> for LoggerLayer {
+    type Service = Logger<S>;
+
+    fn layer(&self, inner: S) -> Logger<S> {
+        Logger { inner }
+    }
+}
+
+/// The service of [`LoggerLayer`].
+#[derive(Debug, Clone)]
+pub struct Logger<S> {
+    inner: S,
+}
+
+impl<S> Service<Inbound> for Logger<S>
+where
+    S: Service<Inbound, Response = Reply, Error: Into<BoxError>>,
+    S::Future: Send + 'static,
+{
+    type Response = Reply;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Reply, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, inbound: Inbound) -> Self::Future {
+        let (session, route) = (inbound.session.id(), inbound.message.route_text().clone());
+        let running = self.inner.call(inbound);
+        Box::pin(async move {
+            let start = Instant::now();
+            let result = running.await.map_err(Into::into);
+            let (elapsed, route) = (start.elapsed(), Escaped(&route));
+            match &result {
+                Ok(_) => tracing::debug!(
+                    target: crate::log_targets::MESSAGE, %session, %route, ?elapsed, "handled",
+                ),
+                Err(error) => tracing::warn!(
+                    target: crate::log_targets::MESSAGE,
+                    %session, %route, ?elapsed, error = %Chain(&**error), "failed",
+                ),
+            }
+            result
+        })
+    }
+}

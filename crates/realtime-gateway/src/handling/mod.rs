@@ -1,0 +1,18 @@
+//! From a message to its handler and back: layers, router, extractors, hooks.
+
+pub(crate) mod client_error;
+pub mod extract;
+mod handler;
+mod hooks;
+mod host;
+mod inbound;
+pub mod middleware;
+mod router;
+
+pub use handler::Handler;
+pub(crate) use hooks::Hooks;
+pub use hooks::{ErrorContext, ErrorStage, Hook, HookResult};
+pub(crate) use host::Host;
+pub use inbound::Inbound;
+pub use router::Router;
+pub(crate) use router::{RouteTable, RouterService};

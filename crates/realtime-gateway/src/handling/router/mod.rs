@@ -1,0 +1,249 @@
+//! Routes of messages to handlers.
+
+mod table;
+
+use std::{fmt, sync::Arc};
+
+use futures::future::BoxFuture;
+use realtime_core::{BoxError, extract::Reply};
+
+use crate::{BuildError, BuildErrorKind, Handler, extract::MessageContext};
+
+pub(crate) use table::{RouteTable, RouterService};
+
+/// Routes messages to handlers by their `route`: exact before the longest prefix before the
+/// fallback.
+///
+/// ```
+/// use realtime::{ClientError, Json, Message, RouteTail, Router, Session, State};
+///
+/// #[derive(Clone)]
+/// struct App {
+///     greeting: &'static str,
+/// }
+///
+/// async fn hello(State(app): State<App>) -> Json<&'static str> {
+///     Json(app.greeting)
+/// }
+///
+/// async fn room(session: Session, RouteTail(room): RouteTail) {
+///     println!("{} speaks in {room}", session.identity().id());
+/// }
+///
+/// async fn other(message: Message) -> Result<(), ClientError> {
+///     Err(ClientError::new("no_such_thing", format!("nothing at {}", message.route())))
+/// }
+///
+/// let router: Router = Router::new()
+///     .route("hello", hello)
+///     .prefix("room.", room)
+///     .fallback(other)
+///     .with_state(App { greeting: "hello" });
+/// ```
+///
+/// A handler must not capture a clone of the gateway, since the gateway would then own itself and
+/// never end: it takes [`Gateway`](crate::Gateway) as an argument.
+#[doc = ""]
+#[doc = include_str!("../../../docs/handlers.md")]
+pub struct Router<S = ()> {
+    routes: Vec<(Pattern, Erased<S>)>,
+}
+
+/// When a handler is chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Pattern {
+    Exact(String),
+    Prefix(String),
+    Fallback,
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(route) => write!(f, "the route {route:?}"),
+            Self::Prefix(prefix) => write!(f, "the prefix {prefix:?}"),
+            Self::Fallback => f.write_str("the fallback"),
+        }
+    }
+}
+
+pub(crate) type Running = BoxFuture<'static, Result<Reply, BoxError>>;
+pub(crate) type Erased<S> = Arc<dyn Fn(MessageContext<S>) -> Running + Send + Sync>;
+
+impl<S: Clone + Send + Sync + 'static> Router<S> {
+    /// A router without routes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { routes: Vec::new() }
+    }
+
+    fn add<Args>(mut self, pattern: Pattern, handler: impl Handler<Args, S>) -> Self {
+        self.routes
+            .push((pattern, Arc::new(move |cx| handler.call(cx))));
+        self
+    }
+
+    /// Handles messages with exactly this route.
+    ///
+    /// Two handlers for one route are an error when the gateway is built.
+    ///
+    /// ```
+    /// use realtime::{Json, Router};
+    ///
+    /// async fn sum(Json(numbers): Json<Vec<i32>>) -> Json<i32> {
+    ///     Json(numbers.iter().sum())
+    /// }
+    ///
+    /// // A client sends {"id":"1","route":"sum","data":[1,2]}
+    /// // and gets       {"id":"1","route":"sum","data":3}
+    /// let router = Router::new().route("sum", sum);
+    /// # use realtime::{Gateway, Identity};
+    /// # use realtime_testkit::memory::{TestError, connect};
+    /// # let gateway = realtime::builder().router(router).build().unwrap();
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn check(gateway: Gateway) -> Result<(), TestError> {
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # assert_eq!(ann.request("sum", Json(&[1, 2])).await?.decode::<i32>()?, 3);
+    /// # Ok(())
+    /// # }
+    /// # check(gateway).unwrap();
+    /// ```
+    #[must_use]
+    pub fn route<Args>(self, route: impl Into<String>, handler: impl Handler<Args, S>) -> Self {
+        self.add(Pattern::Exact(route.into()), handler)
+    }
+
+    /// Handles messages whose route begins with this prefix and has no route of its own. Of
+    /// several prefixes the longest wins. What follows it is [`RouteTail`].
+    ///
+    /// ```
+    /// use realtime::{Json, RouteTail, Router};
+    ///
+    /// let router = Router::new()
+    ///     .prefix("room.", async |RouteTail(room): RouteTail| Json(format!("room {room}")))
+    ///     .prefix("room.vip.", async |RouteTail(room): RouteTail| Json(format!("lounge {room}")));
+    /// // `room.1` is answered with "room 1", and `room.vip.1` with "lounge 1".
+    /// # use realtime::{Gateway, Identity};
+    /// # use realtime_testkit::memory::{TestError, connect};
+    /// # let gateway = realtime::builder().router(router).build().unwrap();
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn check(gateway: Gateway) -> Result<(), TestError> {
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # assert_eq!(ann.request("room.1", ()).await?.decode::<String>()?, "room 1");
+    /// # assert_eq!(ann.request("room.vip.1", ()).await?.decode::<String>()?, "lounge 1");
+    /// # Ok(())
+    /// # }
+    /// # check(gateway).unwrap();
+    /// ```
+    ///
+    /// [`RouteTail`]: crate::extract::RouteTail
+    #[must_use]
+    pub fn prefix<Args>(self, prefix: impl Into<String>, handler: impl Handler<Args, S>) -> Self {
+        self.add(Pattern::Prefix(prefix.into()), handler)
+    }
+
+    /// Handles every other message. Without a fallback, a client that asked with an id is told
+    /// `unknown_route`.
+    ///
+    /// ```
+    /// use realtime::{ClientError, Message, Router};
+    ///
+    /// let router: Router = Router::new().fallback(async |message: Message| {
+    ///     let text = format!("this server is too old for {:?}", message.route());
+    ///     Err::<(), _>(ClientError::new("not_supported", text))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn fallback<Args>(self, handler: impl Handler<Args, S>) -> Self {
+        self.add(Pattern::Fallback, handler)
+    }
+
+    /// Adds the routes of another router, which needs the same state, or has its own.
+    ///
+    /// ```
+    /// use realtime::{Json, Router, State};
+    ///
+    /// fn chat() -> Router {
+    ///     Router::new().route("chat.say", async |Json(_line): Json<String>| {})
+    /// }
+    ///
+    /// fn rooms() -> Router {
+    ///     let rooms = async |State(rooms): State<Vec<String>>| Json(rooms);
+    ///     Router::new().route("rooms", rooms).with_state(vec!["lobby".to_owned()])
+    /// }
+    ///
+    /// let router = chat().merge(rooms());
+    /// ```
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        self.routes.extend(other.routes);
+        self
+    }
+
+    /// Gives the handlers their state. The result needs none, or that of a router it is merged
+    /// into.
+    ///
+    /// ```
+    /// use std::sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}};
+    /// use realtime::{Json, Router, State};
+    ///
+    /// async fn count(State(calls): State<Arc<AtomicU64>>) -> Json<u64> {
+    ///     Json(calls.fetch_add(1, Relaxed) + 1)
+    /// }
+    ///
+    /// let router = Router::new().route("count", count).with_state(Arc::new(AtomicU64::new(0)));
+    /// let gateway = realtime::builder().router(router).build()?;
+    /// # Ok::<(), realtime::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn with_state<S2: 'static>(self, state: S) -> Router<S2> {
+        let bind = |(pattern, handler): (Pattern, Erased<S>)| {
+            let state = state.clone();
+            let bound: Erased<S2> = Arc::new(move |cx: MessageContext<S2>| {
+                let MessageContext {
+                    inbound,
+                    host,
+                    tail,
+                    state: _,
+                } = cx;
+                handler(MessageContext {
+                    inbound,
+                    host,
+                    tail,
+                    state: state.clone(),
+                })
+            });
+            (pattern, bound)
+        };
+        Router {
+            routes: self.routes.into_iter().map(bind).collect(),
+        }
+    }
+}
+
+impl Router {
+    pub(crate) fn build(self) -> Result<RouteTable, BuildError> {
+        let mut table = RouteTable::default();
+        for (pattern, handler) in self.routes {
+            if !table.insert(&pattern, handler) {
+                let got = format!("expected one handler for {pattern}; got two");
+                return Err(BuildError::new(BuildErrorKind::DuplicateRoute, got));
+            }
+        }
+        Ok(table)
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Default for Router<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> fmt::Debug for Router<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.routes.iter().map(|(pattern, _)| pattern))
+            .finish()
+    }
+}

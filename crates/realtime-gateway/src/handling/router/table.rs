@@ -1,0 +1,174 @@
+//! The finished routes, and the innermost service, which looks them up.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+};
+
+use realtime_core::{BoxError, extract::Reply};
+use rustc_hash::FxBuildHasher;
+use tower_service::Service;
+
+use super::{Erased, Pattern, Running};
+use crate::{
+    HandlerError, HandlerErrorKind, Inbound, escape::Escaped, extract::MessageContext,
+    handling::Host,
+};
+
+/// With a quick hash that needs no secret: the application chooses what is in it, and clients only
+/// look things up.
+type Handlers = HashMap<String, Erased<()>, FxBuildHasher>;
+
+/// Exact before the longest prefix before the fallback.
+#[derive(Default)]
+pub(crate) struct RouteTable {
+    exact: Handlers,
+    /// By length, so that a look-up costs one hash for each length that occurs.
+    prefixes: BTreeMap<usize, Handlers>,
+    fallback: Option<Erased<()>>,
+}
+
+impl RouteTable {
+    /// Returns whether the pattern was free.
+    pub(super) fn insert(&mut self, pattern: &Pattern, handler: Erased<()>) -> bool {
+        match pattern {
+            Pattern::Exact(route) => self.exact.insert(route.clone(), handler).is_none(),
+            Pattern::Prefix(prefix) => {
+                let same_length = self.prefixes.entry(prefix.len()).or_default();
+                same_length.insert(prefix.clone(), handler).is_none()
+            }
+            Pattern::Fallback => self.fallback.replace(handler).is_none(),
+        }
+    }
+
+    /// The handler, and how much of the route its pattern used up.
+    fn find(&self, route: &str) -> Option<(&Erased<()>, usize)> {
+        if let Some(handler) = self.exact.get(route) {
+            return Some((handler, route.len()));
+        }
+        let by_prefix = self
+            .prefixes
+            .range(..=route.len())
+            .rev()
+            .find_map(|(length, prefixes)| {
+                let prefix = route.get(..*length)?;
+                prefixes.get(prefix).map(|handler| (handler, *length))
+            });
+        by_prefix.or_else(|| self.fallback.as_ref().map(|handler| (handler, 0)))
+    }
+}
+
+impl fmt::Debug for RouteTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteTable")
+            .field("exact", &self.exact.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The innermost service of every session's stack.
+///
+/// It is public in name only: layers are written for any inner service.
+#[derive(Debug, Clone)]
+pub struct RouterService {
+    pub(crate) table: Arc<RouteTable>,
+    pub(crate) host: Arc<OnceLock<Host>>,
+}
+
+impl Service<Inbound> for RouterService {
+    type Response = Reply;
+    type Error = BoxError;
+    type Future = Running;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, inbound: Inbound) -> Running {
+        let route = inbound.message.route_text();
+        let Some((handler, used)) = self.table.find(route) else {
+            let context = format!("no handler is registered for the route {}", Escaped(route));
+            let error = HandlerError::new(HandlerErrorKind::UnknownRoute, context);
+            return Box::pin(std::future::ready(Err(error.into())));
+        };
+        let tail = route.slice_ref(&route[used..]);
+        handler(MessageContext {
+            inbound,
+            host: self.host.get().cloned().unwrap_or_default(),
+            tail,
+            state: (),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{BuildErrorKind, Router};
+
+    fn route() -> impl Strategy<Value = String> {
+        "[aä.]{0,5}"
+    }
+
+    proptest! {
+        #[test]
+        fn it_finds_what_a_naive_search_finds(
+            exact in prop::collection::btree_set(route(), 0..6),
+            prefixes in prop::collection::btree_set(route(), 0..6),
+            fallback: bool,
+            wanted in route(),
+        ) {
+            let mut router = Router::<()>::new();
+            for route in &exact {
+                router = router.route(route.as_str(), async || ());
+            }
+            for prefix in &prefixes {
+                router = router.prefix(prefix.as_str(), async || ());
+            }
+            if fallback {
+                router = router.fallback(async || ());
+            }
+            let table = router.build().unwrap();
+            let naive = if exact.contains(&wanted) {
+                Some(wanted.len())
+            } else {
+                let longest = prefixes.iter().filter(|p| wanted.starts_with(*p)).map(|p| p.len());
+                longest.max().or(fallback.then_some(0))
+            };
+            prop_assert_eq!(table.find(&wanted).map(|(_, used)| used), naive);
+            let exact_hit = table.find(&wanted).zip(table.exact.get(&wanted));
+            prop_assert_eq!(
+                exact_hit.is_some_and(|((found, _), exact)| Arc::ptr_eq(found, exact)),
+                exact.contains(&wanted)
+            );
+        }
+    }
+
+    #[test]
+    fn two_handlers_for_one_pattern_are_an_error_that_names_it() {
+        let twice: [Router; 3] = [
+            Router::new()
+                .route("chat", async || ())
+                .route("chat", async || ()),
+            Router::new()
+                .prefix("chat", async || ())
+                .prefix("chat", async || ()),
+            Router::new()
+                .merge(Router::new().fallback(async || ()))
+                .fallback(async || ()),
+        ];
+        for router in twice {
+            let error = router.build().unwrap_err();
+            assert_eq!(error.kind(), BuildErrorKind::DuplicateRoute);
+            assert!(error.to_string().contains("chat") || error.to_string().contains("fallback"));
+        }
+        let both = Router::<()>::new()
+            .route("chat", async || ())
+            .prefix("chat", async || ());
+        assert!(both.build().is_ok());
+    }
+}

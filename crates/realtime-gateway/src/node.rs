@@ -1,0 +1,265 @@
+//! What the tasks of a gateway share: its sessions and background tasks, and the gateway itself.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock, atomic::AtomicBool, atomic::Ordering::SeqCst},
+    time::Duration,
+};
+
+use realtime_core::{
+    BoxError,
+    broker::{AnyBroker, BrokerEvents, NodeInfo, Subscription},
+    codec::Codec,
+    presence::{AnyPresence, Presence, PresenceEvents},
+};
+use realtime_websocket::frame;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Config, ErrorStage, Session,
+    backends::{bounded_broker, bounded_presence},
+    budget::Budget,
+    clock::Clock,
+    encoder::Encoder,
+    handling::{
+        Hooks, Host, RouteTable, RouterService,
+        middleware::{MessageService, StackFactory},
+    },
+    health::Watched,
+    hub::Hub,
+    kept::Kept,
+    outbound::QueueLimits,
+    registry::Registry,
+    reports::Reports,
+    session::Env,
+    stats::Counters,
+    unreachable::Unreachable,
+};
+
+/// How late a deadline is noticed at the most, as a share of the shortest that counts.
+const PRECISION: u32 = 16;
+const FINEST: Duration = Duration::from_millis(2);
+const COARSEST: Duration = Duration::from_secs(1);
+
+/// One member of a cluster, or a single one.
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    pub(crate) info: NodeInfo,
+    pub(crate) env: Arc<Env>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) broker: AnyBroker,
+    /// The application has given it a broker: there may be other nodes.
+    #[cfg_attr(not(feature = "server"), expect(dead_code, reason = "for `serve`"))]
+    pub(crate) joins: bool,
+    pub(crate) broker_link: Watched,
+    /// What the broker was joined with, while the gateway is started.
+    pub(crate) joined: Kept<Joined>,
+    pub(crate) registry: Registry,
+    pub(crate) presence_events: Kept<PresenceEvents>,
+    pub(crate) unreachable: Unreachable,
+    pub(crate) hooks: Arc<Hooks>,
+    pub(crate) reports: Reports,
+    pub(crate) traceparent: Option<Traceparent>,
+    /// The tasks of sessions, and of what they started.
+    pub(crate) tasks: TaskTracker,
+    /// The background tasks.
+    pub(crate) background: TaskTracker,
+    /// Cancelled when the gateway accepts no more connections.
+    pub(crate) drain: CancellationToken,
+    /// Ends the background tasks.
+    pub(crate) stop: CancellationToken,
+    /// Ends the sessions that are still closing at the shutdown deadline.
+    pub(crate) abort: CancellationToken,
+    /// The broker is joined.
+    started: AtomicBool,
+    listens: AtomicBool,
+    table: Arc<RouteTable>,
+    stack: StackFactory,
+    host: Arc<OnceLock<Host>>,
+}
+
+/// What is received from the broker.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    pub(crate) messages: Subscription,
+    pub(crate) events: BrokerEvents,
+}
+
+/// Finds out the current W3C trace context.
+pub(crate) type Traceparent = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// What the builder has put together.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) info: NodeInfo,
+    pub(crate) codec: Arc<dyn Codec>,
+    pub(crate) broker: AnyBroker,
+    pub(crate) joins: bool,
+    pub(crate) presence: AnyPresence,
+    pub(crate) traceparent: Option<Traceparent>,
+    pub(crate) hooks: Hooks,
+    pub(crate) table: RouteTable,
+    pub(crate) stack: StackFactory,
+}
+
+impl Node {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts {
+            config,
+            info,
+            codec,
+            broker,
+            joins,
+            presence,
+            traceparent,
+            hooks,
+            table,
+            stack,
+        } = parts;
+        let (hub, stats) = (Arc::new(Hub::new()), Arc::new(Counters::default()));
+        let env = Arc::new(env(&config, &info, codec, &hub, Arc::clone(&stats)));
+        let (hooks, host, tasks) = (Arc::new(hooks), Arc::default(), TaskTracker::new());
+        let reports = Reports::new(
+            Arc::clone(&hooks),
+            Arc::clone(&host),
+            config.hook_timeout,
+            stats,
+            tasks.clone(),
+        );
+        Self {
+            info,
+            env,
+            hub,
+            broker: bounded_broker(broker),
+            joins,
+            broker_link: Watched::new(),
+            joined: Kept::default(),
+            registry: Registry::new(bounded_presence(presence), config.presence_ttl),
+            presence_events: Kept::default(),
+            unreachable: Unreachable::default(),
+            hooks,
+            reports,
+            traceparent,
+            tasks,
+            background: TaskTracker::new(),
+            drain: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            started: AtomicBool::new(false),
+            listens: AtomicBool::new(false),
+            table: Arc::new(table),
+            stack,
+            host,
+            config,
+        }
+    }
+
+    /// Makes the gateway known to handlers and hooks, once.
+    pub(crate) fn set_host(&self, host: Host) {
+        let _set_once = self.host.set(host);
+    }
+
+    pub(crate) fn host(&self) -> Host {
+        self.host.get().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn stats(&self) -> &Counters {
+        &self.env.stats
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain.is_cancelled()
+    }
+
+    /// Whether the other nodes are joined.
+    pub(crate) fn is_started(&self) -> bool {
+        self.started.load(SeqCst)
+    }
+
+    pub(crate) fn set_started(&self) {
+        self.started.store(true, SeqCst);
+    }
+
+    /// Listens to presence from here on: before it is first asked, so that nothing that happens to
+    /// it is missed.
+    pub(crate) fn listen_to_presence(&self) {
+        if self.listens.load(SeqCst) {
+            return;
+        }
+        let events = self.registry.presence.events();
+        if !self.listens.swap(true, SeqCst) {
+            self.presence_events.put(events);
+        }
+    }
+
+    /// Ends the background tasks, and whoever waits for them.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+        self.hub.close_logs();
+    }
+
+    /// The layers and the router, for one session.
+    pub(crate) fn new_stack(&self) -> Box<dyn MessageService> {
+        (self.stack)(RouterService {
+            table: Arc::clone(&self.table),
+            host: Arc::clone(&self.host),
+        })
+    }
+
+    pub(crate) fn report(
+        &self,
+        stage: ErrorStage,
+        error: impl Into<BoxError>,
+        session: Option<Session>,
+    ) {
+        self.reports.report(stage, error, session);
+    }
+}
+
+fn env(
+    config: &Config,
+    info: &NodeInfo,
+    codec: Arc<dyn Codec>,
+    hub: &Arc<Hub>,
+    stats: Arc<Counters>,
+) -> Env {
+    let queued = Arc::new(Budget::new(config.queue_budget));
+    let (weak, budget) = (Arc::downgrade(hub), Arc::clone(&queued));
+    Env {
+        node: info.id.clone(),
+        encoder: Encoder::new(codec),
+        queue_limits: Arc::new(QueueLimits {
+            messages: config.queue_messages,
+            bytes: config.queue_bytes,
+            policy: config.backpressure,
+        }),
+        queued,
+        held: Arc::new(Budget::new(config.assembly_budget)),
+        stats,
+        clock: Arc::new(Clock::new(tick(config))),
+        ping: frame::ping(&[]),
+        relieve: Box::new(move || {
+            if let Some(hub) = weak.upgrade() {
+                hub.relieve_queues(&budget);
+            }
+        }),
+    }
+}
+
+/// How often peers' deadlines are looked at.
+fn tick(config: &Config) -> Duration {
+    [config.heartbeat, config.pong_timeout, config.write_timeout]
+        .into_iter()
+        .flatten()
+        .min()
+        .map_or(COARSEST, |shortest| shortest / PRECISION)
+        .clamp(FINEST, COARSEST)
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("info", &self.info)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,319 @@
+//! The broadcasts that not every session of a shard has got yet: short, bounded, in order.
+//!
+//! Each session has a cursor into it. Whoever writes to a session, the shard's dispatcher or a
+//! sender, first takes what the log holds behind the session's cursor. So what one task
+//! broadcasts and sends arrives in that order, and what waits leaves in one write.
+//!
+//! Who finds it full waits in line: first come, first served, whatever the sizes, and only those
+//! are woken whose message fits.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+
+use super::batch::Batch;
+use crate::sync::{
+    AtomicU64, Mutex, Ordering, Semaphore,
+    TryAcquireError::{Closed, NoPermits},
+};
+
+/// How many messages it holds. No more than a session's queue holds by default, so that a burst
+/// which a broadcaster makes at once is no reason to drop anything.
+const MESSAGES: u32 = 128;
+/// How many bytes it holds. A single larger message is accepted while it is empty.
+const BYTES: u32 = 1024 * 1024;
+
+/// The room that a message takes: its bytes, and a share for its being one.
+fn room_for(frame: &Bytes) -> u32 {
+    let bytes = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+    bytes.clamp(BYTES / MESSAGES, BYTES)
+}
+
+fn room_of<'f>(frames: impl IntoIterator<Item = &'f Bytes>) -> usize {
+    let rooms = frames.into_iter().map(|frame| room_for(frame) as usize);
+    rooms.sum()
+}
+
+/// The log of one shard.
+#[derive(Debug)]
+pub(crate) struct Log {
+    state: Mutex<State>,
+    /// The position behind the last message, for a look without the lock.
+    head: AtomicU64,
+    /// What is free of [`BYTES`]. Closed with the log.
+    room: Semaphore,
+}
+
+#[derive(Debug)]
+struct State {
+    frames: VecDeque<Bytes>,
+    /// The position of the first of them.
+    first: u64,
+    /// How many sessions there are whom a message concerns. Without any the log is empty.
+    readers: usize,
+    /// The dispatcher, while it waits for something to do.
+    dispatcher: Option<Waker>,
+}
+
+impl State {
+    fn head(&self) -> u64 {
+        self.first + self.frames.len() as u64
+    }
+
+    fn since(&self, cursor: u64) -> impl Iterator<Item = &Bytes> {
+        let from = usize::try_from(cursor.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        self.frames.iter().skip(from)
+    }
+}
+
+impl Log {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                frames: VecDeque::new(),
+                first: 0,
+                readers: 0,
+                dispatcher: None,
+            }),
+            head: AtomicU64::new(0),
+            room: Semaphore::new(BYTES as usize),
+        }
+    }
+
+    /// One more reader, for whom the log begins here.
+    pub(crate) fn join(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.readers += 1;
+        state.head()
+    }
+
+    /// One reader less. Returns what it had not got.
+    pub(crate) fn leave(&self, cursor: u64) -> Vec<Bytes> {
+        let mut state = self.state.lock();
+        let missing = state.since(cursor).cloned().collect();
+        state.readers = state.readers.saturating_sub(1);
+        if state.readers == 0 {
+            // Nobody is left whom it concerns, so nobody is to wait for room in it.
+            let room = room_of(&state.frames);
+            state.first = state.head();
+            state.frames = VecDeque::new();
+            drop(state);
+            self.room.add_permits(room);
+        }
+        missing
+    }
+
+    /// What is behind a reader's cursor, and where the cursor is then.
+    pub(crate) fn read(&self, cursor: u64) -> Option<(Vec<Bytes>, u64)> {
+        if self.head.load(Ordering::Acquire) <= cursor {
+            return None;
+        }
+        let state = self.state.lock();
+        Some((state.since(cursor).cloned().collect(), state.head()))
+    }
+
+    /// Appends a message, as soon as there is room and whoever came before has had theirs. Returns
+    /// how many readers will get it.
+    ///
+    /// Cancel safe: dropped while it waits, the message isn't in the log.
+    pub(crate) async fn append(&self, frame: &Bytes) -> usize {
+        let wanted = room_for(frame);
+        let room = match self.room.try_acquire_many(wanted) {
+            Ok(room) => Ok(room),
+            // Boxed, since there nearly always is room.
+            Err(NoPermits) => Box::pin(self.room.acquire_many(wanted)).await.map_err(drop),
+            Err(Closed) => Err(()),
+        };
+        let Ok(room) = room else {
+            // There are no more broadcasts.
+            return 0;
+        };
+        let (readers, dispatcher) = {
+            let mut state = self.state.lock();
+            if state.readers == 0 {
+                return 0;
+            }
+            // It is free again when the message leaves the log.
+            room.forget();
+            state.frames.push_back(frame.clone());
+            self.head.store(state.head(), Ordering::Release);
+            (state.readers, state.dispatcher.take())
+        };
+        if let Some(dispatcher) = dispatcher {
+            dispatcher.wake();
+        }
+        readers
+    }
+
+    /// Everything that is in the log, as soon as there is something. It stays in the log until it
+    /// is [`release`](Self::release)d, for others to read meanwhile.
+    pub(crate) async fn take(&self) -> Batch {
+        poll_fn(|cx| self.poll_take(cx)).await
+    }
+
+    fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Batch> {
+        let mut state = self.state.lock();
+        if state.frames.is_empty() {
+            state.dispatcher = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let (first, frames) = (state.first, state.frames.iter().cloned().collect());
+        drop(state);
+        Poll::Ready(Batch::new(first, frames))
+    }
+
+    /// Every reader has got this.
+    pub(crate) fn release(&self, batch: &Batch) {
+        let mut room = 0;
+        let mut state = self.state.lock();
+        while state.first < batch.end()
+            && let Some(frame) = state.frames.pop_front()
+        {
+            state.first += 1;
+            room += room_for(&frame) as usize;
+        }
+        drop(state);
+        self.room.add_permits(room);
+    }
+
+    /// Accepts nothing more, and whoever waits for room is released. What is in it stays for those
+    /// who were counted.
+    pub(crate) fn close(&self) {
+        self.room.close();
+    }
+}
+
+#[cfg(all(test, not(realtime_loom)))]
+mod tests {
+    use std::pin::pin;
+
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn frame(text: &str) -> Bytes {
+        Bytes::copy_from_slice(text.as_bytes())
+    }
+
+    #[test]
+    fn readers_get_what_came_after_them() {
+        let log = Log::new();
+        assert_eq!(log.append(&frame("nobody")).now_or_never(), Some(0));
+        let early = log.join();
+        assert_eq!(log.append(&frame("a")).now_or_never(), Some(1));
+        let late = log.join();
+        assert_eq!(log.append(&frame("b")).now_or_never(), Some(2));
+        assert_eq!(
+            log.read(early),
+            Some((vec![frame("a"), frame("b")], late + 1))
+        );
+        assert_eq!(log.read(late + 1), None);
+        assert_eq!(log.leave(late), [frame("b")]);
+        assert_eq!(log.append(&frame("c")).now_or_never(), Some(1));
+        let batch = log.take().now_or_never().unwrap();
+        assert_eq!(batch.after(late), [frame("b"), frame("c")]);
+        log.release(&batch);
+        assert!(log.take().now_or_never().is_none(), "all is released");
+        assert_eq!(log.leave(batch.end()), Vec::<Bytes>::new());
+    }
+
+    #[test]
+    fn a_full_log_lets_broadcasts_wait_until_a_batch_is_released() {
+        let log = Log::new();
+        log.join();
+        for _ in 0..MESSAGES {
+            assert_eq!(log.append(&frame("a")).now_or_never(), Some(1));
+        }
+        let last = frame("last");
+        let mut waiting = pin!(log.append(&last));
+        assert_eq!(waiting.as_mut().now_or_never(), None);
+        let batch = log.take().now_or_never().unwrap();
+        assert_eq!(
+            waiting.as_mut().now_or_never(),
+            None,
+            "taken isn't released"
+        );
+        log.release(&batch);
+        assert_eq!(waiting.now_or_never(), Some(1));
+        let batch = log.take().now_or_never().unwrap();
+        assert_eq!(batch.after(0), std::slice::from_ref(&last));
+    }
+
+    #[test]
+    fn it_is_bounded_in_bytes_though_an_empty_one_takes_anything() {
+        let log = Log::new();
+        log.join();
+        let large = Bytes::from(vec![0; BYTES as usize + 1]);
+        assert_eq!(log.append(&large).now_or_never(), Some(1));
+        assert_eq!(log.append(&frame("a")).now_or_never(), None);
+        log.release(&log.take().now_or_never().unwrap());
+        assert_eq!(log.append(&frame("a")).now_or_never(), Some(1));
+    }
+
+    #[test]
+    fn whoever_comes_first_is_served_first_whatever_the_size() {
+        let log = Log::new();
+        log.join();
+        assert_eq!(log.append(&frame("a")).now_or_never(), Some(1));
+        let (large, small) = (Bytes::from(vec![0; BYTES as usize]), frame("b"));
+        let mut first = pin!(log.append(&large));
+        assert_eq!(first.as_mut().now_or_never(), None);
+        let mut second = pin!(log.append(&small));
+        assert_eq!(
+            second.as_mut().now_or_never(),
+            None,
+            "the large one is before it"
+        );
+        log.release(&log.take().now_or_never().unwrap());
+        assert_eq!(second.as_mut().now_or_never(), None);
+        assert_eq!(first.now_or_never(), Some(1));
+        log.release(&log.take().now_or_never().unwrap());
+        assert_eq!(second.now_or_never(), Some(1));
+    }
+
+    #[test]
+    fn whoever_gives_up_waiting_holds_up_nobody() {
+        let log = Log::new();
+        log.join();
+        let large = Bytes::from(vec![0; BYTES as usize]);
+        assert_eq!(log.append(&large).now_or_never(), Some(1));
+        let last = frame("last");
+        let mut waiting = pin!(log.append(&last));
+        {
+            let mut given_up = pin!(log.append(&large));
+            assert_eq!(given_up.as_mut().now_or_never(), None);
+            assert_eq!(waiting.as_mut().now_or_never(), None);
+        }
+        log.release(&log.take().now_or_never().unwrap());
+        assert_eq!(waiting.now_or_never(), Some(1));
+    }
+
+    #[test]
+    fn without_readers_or_once_it_is_closed_nobody_waits() {
+        let log = Log::new();
+        let (one, two) = (log.join(), log.join());
+        let large = Bytes::from(vec![0; BYTES as usize]);
+        assert_eq!(log.append(&large).now_or_never(), Some(2));
+        let (next, other) = (frame("next"), frame("other"));
+        let mut waiting = pin!(log.append(&next));
+        assert_eq!(waiting.as_mut().now_or_never(), None);
+        assert_eq!(log.leave(one), [large.clone()]);
+        assert_eq!(waiting.as_mut().now_or_never(), None);
+        assert_eq!(log.leave(two), [large.clone()]);
+        assert_eq!(waiting.now_or_never(), Some(0));
+        assert!(log.take().now_or_never().is_none(), "nothing is left in it");
+
+        let three = log.join();
+        assert_eq!(log.append(&large).now_or_never(), Some(1));
+        let mut waiting = pin!(log.append(&next));
+        assert_eq!(waiting.as_mut().now_or_never(), None);
+        log.close();
+        assert_eq!(waiting.now_or_never(), Some(0));
+        assert_eq!(log.append(&other).now_or_never(), Some(0));
+        assert_eq!(log.leave(three), [large], "what was counted is kept");
+    }
+}

@@ -1,0 +1,489 @@
+//! The one place from which a session's socket is written, and the one owner of its end.
+//!
+//! Whoever has something for the peer takes the lock, takes what the shard's log holds for it,
+//! and writes both at once and in order. What the socket doesn't accept waits in the queue, and
+//! the session's task goes on when the socket is writable again. So the queue holds something only
+//! when the peer is slow.
+//!
+//! What the session's own handlers send is held back until its task has done what it can, so that
+//! the answers to all that one read brought leave in one write.
+//!
+//! The end is one step under the same lock: its first cause is recorded, what was broadcast so far
+//! is taken from the log, and nothing more is accepted from outside. So whoever was counted before
+//! the end gets its message before the close frame, and nothing comes after it.
+
+use std::{
+    io, mem,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    batch::Batch,
+    cork::Cork,
+    log::Log,
+    queue::{Queue, QueueLimits, WRITE_BYTES},
+    turnstile::Turnstile,
+    writer::{Pumped, Writer},
+};
+use crate::{
+    budget::Share,
+    sync::{Mutex, MutexGuard, OnceLock},
+    transport::{Sink, SocketWriter},
+};
+
+/// Replies beyond this wait make the session stop making more of them.
+pub(crate) const REPLY_BYTES: usize = 64 * 1024;
+/// How often one write makes the notice of a gap anew because the gap has grown meanwhile.
+const NOTICES: usize = 8;
+
+pub(crate) struct Outbox<W: Sink = SocketWriter> {
+    /// What waits, as a share of the queues of all sessions together.
+    queued: Share,
+    /// What is broadcast to the session's shard.
+    log: Arc<Log>,
+    state: Mutex<State<W>>,
+    /// Where senders wait for room. Boxed, since there seldom are any.
+    turnstile: OnceLock<Box<Turnstile>>,
+}
+
+struct State<W> {
+    writer: Writer<W>,
+    /// Up to where it has read the log; `None` before it joins and after it has left.
+    cursor: Option<u64>,
+    /// The session's task, once it has looked at the socket.
+    task: Option<Waker>,
+    phase: Phase,
+    /// Somebody waits for room.
+    room_wanted: bool,
+}
+
+/// What is still accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Everything.
+    Open,
+    /// The session has ended: only the answers to what came before.
+    Ended,
+    /// The close frame is in its place: nothing.
+    Sealed,
+}
+
+/// Why a frame was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The session is closing.
+    Closed,
+    /// Dropped by the policy.
+    Dropped,
+    /// No room, and the policy says to close.
+    Full,
+}
+
+/// What became of messages that were handed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// Written or queued.
+    pub(crate) sent: u64,
+    /// Dropped by the policy, these or older ones.
+    pub(crate) dropped: u64,
+    /// There was no room, and the policy says to close.
+    pub(crate) full: bool,
+}
+
+/// How the peer takes what is written to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Something waits that the socket doesn't accept for now.
+    pub(crate) blocked: bool,
+    /// The bytes that the socket has accepted so far.
+    pub(crate) written: u64,
+    /// A ping waits.
+    pub(crate) ping_waits: bool,
+}
+
+/// The state under its lock, which keeps the books when it is let go of, also by a panic.
+struct Locked<'o, W: Sink> {
+    outbox: &'o Outbox<W>,
+    state: MutexGuard<'o, State<W>>,
+}
+
+impl<W: Sink> Deref for Locked<'_, W> {
+    type Target = State<W>;
+
+    fn deref(&self) -> &State<W> {
+        &self.state
+    }
+}
+
+impl<W: Sink> DerefMut for Locked<'_, W> {
+    fn deref_mut(&mut self) -> &mut State<W> {
+        &mut self.state
+    }
+}
+
+impl<W: Sink> Drop for Locked<'_, W> {
+    fn drop(&mut self) {
+        let (before, after) = (self.outbox.queued.bytes(), self.state.writer.queue.bytes());
+        self.outbox.queued.set(after);
+        if after < before && mem::take(&mut self.state.room_wanted) {
+            self.outbox.notify_waiting();
+        }
+    }
+}
+
+impl<W: Sink> Outbox<W> {
+    pub(crate) fn new(writer: W, limits: Arc<QueueLimits>, queued: Share, log: Arc<Log>) -> Self {
+        let state = State {
+            writer: Writer::new(writer, limits),
+            cursor: None,
+            task: None,
+            phase: Phase::Open,
+            room_wanted: false,
+        };
+        Self {
+            queued,
+            log,
+            state: Mutex::new(state),
+            turnstile: OnceLock::default(),
+        }
+    }
+
+    fn lock(&self) -> Locked<'_, W> {
+        Locked {
+            outbox: self,
+            state: self.state.lock(),
+        }
+    }
+
+    fn notify_waiting(&self) {
+        if let Some(turnstile) = self.turnstile.get() {
+            turnstile.notify();
+        }
+    }
+
+    /// Follows the log from here on, unless the session has ended already.
+    pub(crate) fn join(&self) {
+        let mut state = self.lock();
+        if state.phase == Phase::Open && state.cursor.is_none() {
+            state.cursor = Some(self.log.join());
+        }
+    }
+
+    /// Ends the session, if it hasn't ended: `record` records the cause, what was broadcast until
+    /// now is taken, and from now on nothing is accepted but answers. `None` if it has.
+    pub(crate) fn end(&self, record: impl FnOnce()) -> Option<Accepted> {
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return None;
+        }
+        record();
+        state.phase = Phase::Ended;
+        let mut accepted = Accepted::default();
+        if let Some(cursor) = state.cursor.take() {
+            let frames = self.log.leave(cursor);
+            if !frames.is_empty() {
+                let _counted = state.hand_over(&frames, None, &mut accepted);
+            }
+        }
+        drop(state);
+        self.notify_waiting();
+        Some(accepted)
+    }
+
+    /// Takes a round of the dispatcher, or what of it the session hasn't got yet.
+    pub(crate) fn catch_up(&self, batch: &Batch) -> Accepted {
+        let mut accepted = Accepted::default();
+        let mut state = self.lock();
+        if let Some(cursor) = state.cursor.filter(|cursor| *cursor < batch.end()) {
+            state.cursor = Some(batch.end());
+            let (frames, joined) = (batch.after(cursor), batch.joined_after(cursor));
+            let _counted = state.hand_over(frames, joined, &mut accepted);
+        }
+        accepted
+    }
+
+    /// Offers a frame under the policy.
+    pub(crate) fn push(&self, frame: Bytes) -> (Accepted, Result<(), Refused>) {
+        let mut accepted = Accepted::default();
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return (accepted, Err(Refused::Closed));
+        }
+        state.read_log(&self.log, &mut accepted);
+        let offered = self.add(&mut state, frame, &mut accepted);
+        (accepted, offered)
+    }
+
+    /// Takes a frame only if nothing is lost by it and nobody waits for room already; else it is
+    /// left where it is.
+    pub(crate) fn push_if_room(&self, frame: &mut Bytes) -> (Accepted, Result<(), Refused>) {
+        self.try_push(frame, false)
+    }
+
+    fn try_push(&self, frame: &mut Bytes, is_first: bool) -> (Accepted, Result<(), Refused>) {
+        let mut accepted = Accepted::default();
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return (accepted, Err(Refused::Closed));
+        }
+        state.read_log(&self.log, &mut accepted);
+        let others_wait = !is_first && self.turnstile.get().is_some_and(|t| t.is_busy());
+        let State { writer, task, .. } = &mut *state;
+        if others_wait || !writer.has_room(task.as_ref(), frame.len()) {
+            state.room_wanted = true;
+            return (accepted, Err(Refused::Full));
+        }
+        let offered = self.add(&mut state, mem::take(frame), &mut accepted);
+        (accepted, offered)
+    }
+
+    /// Takes a frame as soon as nothing is lost by it, and those who came before have had their
+    /// turn. Cancel safe. What is accepted meanwhile is passed to `count`.
+    pub(crate) async fn push_wait(
+        &self,
+        mut frame: Bytes,
+        mut count: impl FnMut(Accepted),
+    ) -> Result<(), Refused> {
+        let turnstile = self.turnstile.get_or_init(|| Box::new(Turnstile::new()));
+        let pushed = turnstile.pass(|| {
+            let (accepted, offered) = self.try_push(&mut frame, true);
+            count(accepted);
+            (offered != Err(Refused::Full)).then_some(offered)
+        });
+        pushed.await
+    }
+
+    fn add(
+        &self,
+        state: &mut State<W>,
+        frame: Bytes,
+        accepted: &mut Accepted,
+    ) -> Result<(), Refused> {
+        let corked = self.is_corked();
+        if !corked && state.writer.is_clear() {
+            return state.hand_over(std::slice::from_ref(&frame), Some(&frame), accepted);
+        }
+        let State { writer, task, .. } = state;
+        let offered = writer.offer(task.as_ref(), frame, accepted);
+        if !corked || writer.queue.bytes() >= WRITE_BYTES {
+            writer.write_now(task.as_ref());
+        }
+        offered
+    }
+
+    /// Appends a reply, outside the policy. It is written with the next
+    /// [`poll_write`](Self::poll_write). Returns whether so many wait that no more should be made
+    /// for now.
+    pub(crate) fn push_reply(&self, frame: Bytes) -> (Accepted, bool) {
+        let mut accepted = Accepted::default();
+        let mut state = self.lock();
+        if state.phase != Phase::Sealed {
+            state.read_log(&self.log, &mut accepted);
+            state.writer.queue.push_reply(frame);
+            accepted.sent += 1;
+        }
+        (accepted, state.writer.queue.reply_bytes() >= REPLY_BYTES)
+    }
+
+    pub(crate) fn set_pong(&self, frame: Bytes) {
+        let mut state = self.lock();
+        if state.phase == Phase::Sealed {
+            return;
+        }
+        let State { writer, task, .. } = &mut *state;
+        // One pong waits at the most. A peer that reads gets every one.
+        if writer.queue.has_pong() {
+            writer.write_now(task.as_ref());
+        }
+        writer.queue.set_pong(frame);
+    }
+
+    pub(crate) fn set_ping(&self, frame: Bytes) {
+        let mut state = self.lock();
+        if state.phase == Phase::Open {
+            state.writer.queue.set_ping(frame);
+        }
+    }
+
+    /// Messages were lost elsewhere: the peer is notified before its next data.
+    pub(crate) fn note_missed(&self, messages: u64) {
+        let mut state = self.lock();
+        if state.phase == Phase::Open {
+            state.writer.queue.note_missed(messages);
+        }
+        drop(state);
+        self.wake_task();
+    }
+
+    /// Whether so many replies wait that no more should be made for now.
+    pub(crate) fn is_full_of_replies(&self) -> bool {
+        self.lock().writer.queue.reply_bytes() >= REPLY_BYTES
+    }
+
+    /// The bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.queued.bytes()
+    }
+
+    /// How the peer takes what is written to it.
+    pub(crate) fn progress(&self) -> Progress {
+        let writer = &self.lock().writer;
+        Progress {
+            blocked: writer.blocked,
+            written: writer.written,
+            ping_waits: writer.queue.has_ping(),
+        }
+    }
+
+    /// Wakes the session's task, for it to look at what has changed.
+    pub(crate) fn wake_task(&self) {
+        let task = self.lock().task.clone();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    /// Accepts nothing more at all, and puts the close frame behind what waits, or in its place.
+    /// Returns how many messages were discarded.
+    pub(crate) fn seal(&self, close: Bytes, discard: bool) -> usize {
+        let mut state = self.lock();
+        state.phase = Phase::Sealed;
+        let queue = &mut state.writer.queue;
+        let lost = if discard { queue.discard() } else { 0 };
+        queue.set_close(close);
+        lost
+    }
+
+    /// Holds back what is sent from this thread, until the guard is dropped and
+    /// [`poll_write`](Self::poll_write) is called.
+    /// With `shares`, frames made meanwhile are to share a buffer.
+    pub(crate) fn cork(&self, shares: bool) -> Cork {
+        Cork::begin(self.address(), shares)
+    }
+
+    fn is_corked(&self) -> bool {
+        Cork::is_of(self.address())
+    }
+
+    /// Makes a frame, in the buffer of this turn where there is one.
+    pub(crate) fn make<R>(&self, make: impl FnOnce(&mut BytesMut) -> R) -> R {
+        Cork::make(self.address(), make)
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Writes what waits, for the session's task, which is woken when the socket accepts more.
+    ///
+    /// `notice` makes the notice of a gap, which is written before any more data. Should more be
+    /// dropped each time while it does so, the rest is in the next one.
+    pub(crate) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        notice: impl Fn(u64) -> Bytes,
+    ) -> Poll<io::Result<()>> {
+        for notices in 0..=NOTICES {
+            match self.pump(cx, notices < NOTICES)? {
+                // Without the lock: it is a codec that makes it.
+                Pumped::NoticeDue(missed) => {
+                    let frame = notice(missed);
+                    self.lock().writer.queue.set_notice(frame, missed);
+                }
+                Pumped::Done => return Poll::Ready(Ok(())),
+                Pumped::Blocked => return Poll::Pending,
+            }
+        }
+        // The last round makes no notice, so that it has returned.
+        Poll::Pending
+    }
+
+    fn pump(&self, cx: &mut Context<'_>, notices: bool) -> io::Result<Pumped> {
+        let mut state = self.lock();
+        let known = |task: &Waker| task.will_wake(cx.waker());
+        if !state.task.as_ref().is_some_and(known) {
+            state.task = Some(cx.waker().clone());
+        }
+        state.writer.pump(cx, notices)
+    }
+
+    /// Ends the direction to the peer.
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.lock().writer.socket {
+            Some(socket) => socket.poll_shutdown(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Gives up what waits, at once. What the socket has begun with must go on before anything
+    /// else; where that is much, the socket is given up, too. Returns how many messages were lost.
+    pub(crate) fn evict(&self) -> usize {
+        let mut state = self.lock();
+        let queue = &mut state.writer.queue;
+        let lost = queue.discard();
+        let socket = queue
+            .has_large_partial()
+            .then(|| state.give_up_socket())
+            .flatten();
+        drop(state);
+        // Without the lock: that closes the connection.
+        drop(socket);
+        lost
+    }
+
+    /// Gives up what waits, and the socket. The session has ended, though the application may keep
+    /// it for as long as it likes.
+    pub(crate) fn release(&self) {
+        let mut state = self.lock();
+        let socket = state.give_up_socket();
+        if let Some(cursor) = state.cursor.take() {
+            self.log.leave(cursor);
+        }
+        let task = state.task.take();
+        drop(state);
+        // Without the lock: that closes the connection.
+        drop((socket, task));
+        self.queued.forfeit();
+        self.notify_waiting();
+    }
+}
+
+impl<W: Sink> State<W> {
+    /// Takes what the log holds for the session, so that nothing overtakes it.
+    fn read_log(&mut self, log: &Log, accepted: &mut Accepted) {
+        let Some((frames, end)) = self.cursor.and_then(|cursor| log.read(cursor)) else {
+            return;
+        };
+        self.cursor = Some(end);
+        let Self { writer, task, .. } = self;
+        let _counted = writer.offer_all(task.as_ref(), &frames, accepted);
+    }
+
+    fn hand_over(
+        &mut self,
+        frames: &[Bytes],
+        joined: Option<&[u8]>,
+        accepted: &mut Accepted,
+    ) -> Result<(), Refused> {
+        let Self { writer, task, .. } = self;
+        writer.hand_over(task.as_ref(), frames, joined, accepted)
+    }
+
+    fn give_up_socket(&mut self) -> Option<W> {
+        self.phase = Phase::Sealed;
+        self.writer.queue = Queue::new();
+        self.writer.socket.take()
+    }
+}
+
+impl<W: Sink> std::fmt::Debug for Outbox<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox")
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}

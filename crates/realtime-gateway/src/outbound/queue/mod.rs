@@ -1,0 +1,374 @@
+//! What waits to be written to one socket: bounded, in order, under the backpressure policy.
+//!
+//! A pure data structure: the lock around it and the socket behind it are in `outbox`.
+//!
+//! ```text
+//!   partial ─► pong, ping ─► gap notice ─► data: policy frames and replies, in order ─► close
+//! ```
+
+use std::{collections::VecDeque, io::IoSlice};
+
+use bytes::{Buf, Bytes};
+
+use crate::config::Backpressure;
+
+/// How much one write takes at the most.
+pub(crate) const WRITE_BYTES: usize = 64 * 1024;
+/// A burst's worth of slots is not kept by a session that has become quiet, but this many.
+const KEPT: usize = 4;
+/// How many frames one write takes at the most.
+pub(crate) const WRITE_FRAMES: usize = 64;
+
+/// How much a queue holds and what happens when that is not enough.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueueLimits {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+    pub(crate) policy: Backpressure,
+}
+
+/// What became of a frame that was offered under the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Push {
+    /// It waits, and this many older ones were dropped for it.
+    Queued { dropped: u64 },
+    /// It was dropped, as the policy `DropNewest` says.
+    Dropped,
+    /// There is no room, and the policy `Close` says to end the session.
+    Full,
+}
+
+#[derive(Debug)]
+struct Queued {
+    frame: Bytes,
+    /// Replies are outside the policy: they are neither counted nor dropped.
+    under_policy: bool,
+}
+
+/// The frames that the socket has not taken.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    data: VecDeque<Queued>,
+    /// Boxed, since there seldom are any: an idle session keeps no room for them.
+    controls: Option<Box<Controls>>,
+    policy_messages: usize,
+    policy_bytes: usize,
+    reply_bytes: usize,
+}
+
+/// What stands beside the data: at most one of each.
+#[derive(Debug, Default)]
+struct Controls {
+    /// What is left of a frame that the socket took in part. It is never dropped.
+    partial: Bytes,
+    pong: Bytes,
+    ping: Bytes,
+    notice: Bytes,
+    close: Bytes,
+    /// Messages dropped since the last gap notice.
+    missed: u64,
+    /// What the gap notice that waits tells of.
+    noticed: u64,
+}
+
+static NO_CONTROLS: Controls = Controls {
+    partial: Bytes::new(),
+    pong: Bytes::new(),
+    ping: Bytes::new(),
+    notice: Bytes::new(),
+    close: Bytes::new(),
+    missed: 0,
+    noticed: 0,
+};
+
+impl Controls {
+    fn all(&self) -> [&Bytes; 5] {
+        [
+            &self.partial,
+            &self.pong,
+            &self.ping,
+            &self.notice,
+            &self.close,
+        ]
+    }
+
+    fn bytes(&self) -> usize {
+        self.all().iter().map(|frame| frame.len()).sum()
+    }
+}
+
+impl Queue {
+    pub(crate) const fn new() -> Self {
+        Self {
+            data: VecDeque::new(),
+            controls: None,
+            policy_messages: 0,
+            policy_bytes: 0,
+            reply_bytes: 0,
+        }
+    }
+
+    fn controls(&self) -> &Controls {
+        self.controls.as_deref().unwrap_or(&NO_CONTROLS)
+    }
+
+    fn controls_mut(&mut self) -> &mut Controls {
+        self.controls.get_or_insert_default()
+    }
+
+    /// Whether nothing waits, and there is nothing to tell the peer.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.data.is_empty() && self.controls.is_none()
+    }
+
+    /// How many frames of data wait.
+    pub(crate) fn frames(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Begins with what is left of a frame that the socket took in part. Only while empty.
+    pub(crate) fn set_partial(&mut self, rest: Bytes) {
+        self.controls_mut().partial = rest;
+    }
+
+    /// Whether a frame of this size would be taken without a loss. A queue without policy frames
+    /// takes a frame of any size, so that one larger than the limit is not stuck for ever.
+    pub(crate) fn has_room(&self, bytes: usize, limits: QueueLimits) -> bool {
+        self.policy_messages == 0
+            || (self.policy_messages < limits.messages
+                && self.policy_bytes.saturating_add(bytes) <= limits.bytes)
+    }
+
+    /// Offers a frame under the policy.
+    pub(crate) fn push(&mut self, frame: Bytes, limits: QueueLimits) -> Push {
+        let mut dropped = 0;
+        if !self.has_room(frame.len(), limits) {
+            match limits.policy {
+                Backpressure::Close => return Push::Full,
+                Backpressure::DropNewest => {
+                    self.note_missed(1);
+                    return Push::Dropped;
+                }
+                Backpressure::DropOldest => {
+                    while !self.has_room(frame.len(), limits) && self.drop_oldest() {
+                        dropped += 1;
+                    }
+                    self.note_missed(dropped);
+                }
+            }
+        }
+        self.policy_messages += 1;
+        self.policy_bytes += frame.len();
+        self.data.push_back(Queued {
+            frame,
+            under_policy: true,
+        });
+        Push::Queued { dropped }
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        let Some(at) = self.data.iter().position(|q| q.under_policy) else {
+            return false;
+        };
+        if let Some(oldest) = self.data.remove(at) {
+            self.policy_messages -= 1;
+            self.policy_bytes -= oldest.frame.len();
+        }
+        true
+    }
+
+    /// Appends a reply, outside the policy. The caller stops making replies while
+    /// [`reply_bytes`](Self::reply_bytes) is high.
+    pub(crate) fn push_reply(&mut self, frame: Bytes) {
+        self.reply_bytes += frame.len();
+        self.data.push_back(Queued {
+            frame,
+            under_policy: false,
+        });
+    }
+
+    /// The bytes of replies that wait.
+    pub(crate) fn reply_bytes(&self) -> usize {
+        self.reply_bytes
+    }
+
+    /// At most one pong waits; the latest wins.
+    pub(crate) fn set_pong(&mut self, frame: Bytes) {
+        self.controls_mut().pong = frame;
+    }
+
+    /// Whether much is left of a frame that the socket has taken in part.
+    pub(crate) fn has_large_partial(&self) -> bool {
+        self.controls().partial.len() > WRITE_BYTES
+    }
+
+    pub(crate) fn has_ping(&self) -> bool {
+        !self.controls().ping.is_empty()
+    }
+
+    pub(crate) fn has_pong(&self) -> bool {
+        !self.controls().pong.is_empty()
+    }
+
+    /// At most one ping waits.
+    pub(crate) fn set_ping(&mut self, frame: Bytes) {
+        self.controls_mut().ping = frame;
+    }
+
+    /// The last frame of all.
+    pub(crate) fn set_close(&mut self, frame: Bytes) {
+        self.controls_mut().close = frame;
+    }
+
+    /// Messages were lost before they came here.
+    pub(crate) fn note_missed(&mut self, messages: u64) {
+        if messages > 0 {
+            let missed = &mut self.controls_mut().missed;
+            *missed = missed.saturating_add(messages);
+        }
+    }
+
+    /// How many dropped messages the peer is to be told of before the next data, if no notice that
+    /// waits tells of them all. A notice that waits is in the number: a new one replaces it.
+    pub(crate) fn notice_due(&self) -> Option<u64> {
+        let Controls {
+            missed, noticed, ..
+        } = self.controls();
+        (*missed > 0).then(|| missed.saturating_add(*noticed))
+    }
+
+    /// Tells the peer of `told` dropped messages before the next data.
+    pub(crate) fn set_notice(&mut self, frame: Bytes, told: u64) {
+        let controls = self.controls_mut();
+        let due = controls.missed.saturating_add(controls.noticed);
+        controls.missed = due.saturating_sub(told);
+        controls.noticed = if frame.is_empty() { 0 } else { told };
+        controls.notice = frame;
+        self.drop_empty_controls();
+    }
+
+    /// Throws away all data that waits, but for a frame that the socket took in part. Returns how
+    /// many policy frames were lost.
+    pub(crate) fn discard(&mut self) -> usize {
+        let lost = self.policy_messages;
+        self.data = VecDeque::new();
+        (self.policy_messages, self.policy_bytes, self.reply_bytes) = (0, 0, 0);
+        if let Some(controls) = &mut self.controls {
+            let partial = std::mem::take(&mut controls.partial);
+            let close = std::mem::take(&mut controls.close);
+            **controls = Controls {
+                partial,
+                close,
+                ..Controls::default()
+            };
+        }
+        self.drop_empty_controls();
+        lost
+    }
+
+    /// The bytes that wait, of all kinds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.controls().bytes() + self.policy_bytes + self.reply_bytes
+    }
+
+    fn drop_empty_controls(&mut self) {
+        let controls = self.controls();
+        if controls.bytes() == 0 && controls.missed == 0 {
+            self.controls = None;
+        }
+    }
+
+    /// What is to be written next, in order, up to the bounds of one write.
+    pub(crate) fn slices<'q>(&'q self, out: &mut [IoSlice<'q>]) -> usize {
+        let [before @ .., close] = self.controls().all();
+        let data = self.data.iter().map(|q| &q.frame);
+        let frames = before.into_iter().chain(data).chain([close]);
+        let (mut count, mut bytes) = (0, 0);
+        for frame in frames.filter(|f| !f.is_empty()) {
+            if count == out.len() || bytes >= WRITE_BYTES {
+                break;
+            }
+            out[count] = IoSlice::new(frame);
+            count += 1;
+            bytes += frame.len();
+        }
+        count
+    }
+
+    /// Takes away what the socket has taken.
+    pub(crate) fn advance(&mut self, taken: usize) {
+        let taken = self.advance_controls(taken);
+        let taken = self.advance_data(taken);
+        if taken > 0 {
+            let controls = self.controls_mut();
+            controls.partial = std::mem::take(&mut controls.close);
+            let close = &mut controls.partial;
+            close.advance(taken.min(close.len()));
+        }
+        if self.controls.is_some() {
+            self.drop_empty_controls();
+        }
+        if self.data.is_empty() && self.data.capacity() > KEPT {
+            self.data = VecDeque::new();
+        }
+    }
+
+    /// Returns what the socket has taken of what stands behind.
+    fn advance_controls(&mut self, mut taken: usize) -> usize {
+        let Some(controls) = &mut self.controls else {
+            return taken;
+        };
+        let mut partial = Bytes::new();
+        for control in [
+            &mut controls.partial,
+            &mut controls.pong,
+            &mut controls.ping,
+            &mut controls.notice,
+        ] {
+            if control.len() > taken {
+                if taken > 0 {
+                    partial = std::mem::take(control).split_off(taken);
+                }
+                taken = 0;
+                break;
+            }
+            taken -= std::mem::take(control).len();
+        }
+        if !partial.is_empty() {
+            controls.partial = partial;
+        }
+        if controls.notice.is_empty() {
+            controls.noticed = 0;
+        }
+        taken
+    }
+
+    /// Returns what the socket has taken of what stands behind.
+    fn advance_data(&mut self, mut taken: usize) -> usize {
+        while taken > 0 {
+            let Some(Queued {
+                mut frame,
+                under_policy,
+            }) = self.data.pop_front()
+            else {
+                break;
+            };
+            if under_policy {
+                self.policy_messages -= 1;
+                self.policy_bytes -= frame.len();
+            } else {
+                self.reply_bytes -= frame.len();
+            }
+            if frame.len() > taken {
+                frame.advance(taken);
+                self.controls_mut().partial = frame;
+                return 0;
+            }
+            taken -= frame.len();
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests;

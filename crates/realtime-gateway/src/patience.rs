@@ -1,0 +1,20 @@
+//! A timeout that doesn't take its own process's pause for a peer's.
+
+use std::{future::Future, pin::pin, time::Duration};
+
+use tokio::time::timeout;
+
+/// How much longer it waits, so that the runtime has looked at its sockets in between.
+const LAST_LOOK: Duration = Duration::from_millis(20);
+
+/// Waits for what a peer is to do, and for no longer than so long.
+///
+/// Where the process was stopped meanwhile, the time is over before anything that has come was
+/// looked at: so it looks once more before it gives up.
+pub(crate) async fn patient<T>(limit: Duration, awaited: impl Future<Output = T>) -> Option<T> {
+    let mut awaited = pin!(awaited);
+    if let Ok(done) = timeout(limit, awaited.as_mut()).await {
+        return Some(done);
+    }
+    timeout(LAST_LOOK, awaited).await.ok()
+}

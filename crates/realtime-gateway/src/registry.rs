@@ -1,0 +1,85 @@
+//! What presence must still be told: who leaves, and who could not be registered.
+//!
+//! Sessions leave their news here; a background task passes it on in batches.
+
+use std::{sync::Arc, time::Duration};
+
+use realtime_core::presence::{AnyPresence, Presence, PresenceError, SessionInfo, SessionKey};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::timeout,
+};
+
+use crate::{backends::PRESENCE_CALL, health::Watched, kept::Kept, session::Session};
+
+/// How many sessions one call names.
+pub(crate) const BATCH: usize = 500;
+
+/// The way to presence.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    pub(crate) presence: AnyPresence,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) link: Watched,
+    /// Leases are to be renewed at once.
+    pub(crate) renew_now: Notify,
+    /// A session could not be registered.
+    pub(crate) register_later: Notify,
+    leaving: mpsc::Sender<Leaving>,
+    pub(crate) left: Kept<mpsc::Receiver<Leaving>>,
+}
+
+pub(crate) type Outcome = Result<(), Arc<PresenceError>>;
+
+/// A session that is to be taken out of presence, and waits for it.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    pub(crate) session: SessionKey,
+    pub(crate) done: oneshot::Sender<Outcome>,
+}
+
+impl Registry {
+    pub(crate) fn new(presence: AnyPresence, ttl: Option<Duration>) -> Self {
+        let (leaving, left) = mpsc::channel(BATCH);
+        Self {
+            presence,
+            ttl,
+            link: Watched::new(),
+            renew_now: Notify::new(),
+            register_later: Notify::new(),
+            leaving,
+            left: Kept::new(left),
+        }
+    }
+
+    pub(crate) async fn register(&self, session: SessionInfo) -> Result<(), PresenceError> {
+        let registered = self.presence.register(&[session], self.ttl).await;
+        registered.map(drop)
+    }
+
+    /// Says that a session could not be registered. It is with the next renewal, which comes soon.
+    pub(crate) fn register_later(&self) {
+        self.register_later.notify_one();
+    }
+
+    /// Takes a session out of presence, together with others that leave at the same time. Where
+    /// that takes too long, its lease ends it.
+    pub(crate) async fn unregister(&self, session: &Session) -> Outcome {
+        let waited = timeout(PRESENCE_CALL, self.leave(session)).await;
+        waited.unwrap_or(Ok(()))
+    }
+
+    async fn leave(&self, session: &Session) -> Outcome {
+        let (done, outcome) = oneshot::channel();
+        let session = session.key();
+        if let Err(mpsc::error::SendError(leaving)) =
+            self.leaving.send(Leaving { session, done }).await
+        {
+            // The background has ended already: a session that outlived the shutdown.
+            let alone = [leaving.session];
+            return self.presence.unregister(&alone).await.map_err(Arc::new);
+        }
+        // Without an answer the background has ended; then the lease ends the session.
+        outcome.await.unwrap_or(Ok(()))
+    }
+}

@@ -1,0 +1,45 @@
+//! The record of a session's end: set once, and whoever waits for it is notified.
+
+use realtime_core::DisconnectInfo;
+
+use crate::sync::{Notify, OnceLock};
+
+/// Set under the outbox's lock, by whoever ends the session first; read by anybody.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    /// Boxed, since it is empty for as long as the session lives.
+    info: OnceLock<Box<DisconnectInfo>>,
+    ended: Notify,
+}
+
+impl End {
+    /// Records the cause. Only the first one is kept.
+    pub(crate) fn record(&self, info: DisconnectInfo) {
+        let _first = self.info.set(Box::new(info));
+    }
+
+    /// Wakes whoever waits, once the cause is recorded.
+    pub(crate) fn notify(&self) {
+        self.ended.notify_waiters();
+    }
+
+    /// The first cause, once there is one.
+    pub(crate) fn info(&self) -> Option<&DisconnectInfo> {
+        self.info.get().map(Box::as_ref)
+    }
+
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.info.get().is_some()
+    }
+
+    /// Waits for the first cause. Cancel safe.
+    pub(crate) async fn recorded(&self) {
+        let ended = self.ended.notified();
+        tokio::pin!(ended);
+        // Registers before it looks, so that an end between the two is not missed.
+        ended.as_mut().enable();
+        if !self.is_recorded() {
+            ended.await;
+        }
+    }
+}

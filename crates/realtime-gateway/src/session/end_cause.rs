@@ -1,0 +1,148 @@
+//! Every way in which a session ends: who ended it, with which code and reason, and what counts it.
+
+use std::any::Any;
+
+use realtime_core::{BoxError, CloseCode, DisconnectInfo, Initiator};
+use realtime_websocket::{CloseFrame, Violation};
+
+use crate::{
+    guarded::{Broken, Whose, panicked},
+    stats::{Counter, Counters},
+};
+
+/// Why a session ends.
+#[derive(Debug)]
+pub(crate) enum EndCause {
+    /// The application closed it.
+    Closed(CloseCode, String),
+    /// The client sent a close frame.
+    ClientClosed(Option<CloseFrame>),
+    /// The connection ended without a close frame.
+    ConnectionEnded(BoxError),
+    ConnectionFailed(BoxError),
+    /// The gateway shuts down, or its last handle is gone.
+    Shutdown,
+    /// The queue was full, and the policy says to close; or memory was short.
+    SlowConsumer,
+    /// No byte came in time after a ping.
+    PongTimeout,
+    /// The peer accepted no byte of what waited for it.
+    WriteTimeout,
+    /// The peer broke the protocol.
+    Violation(Violation),
+    /// A binary frame for a codec of text, or the other way round.
+    UnsupportedFrame(BoxError),
+    /// Too many messages in a row that are not envelopes.
+    TooManyMalformed,
+    /// A message that came too slowly.
+    MessageTooSlow,
+    /// The messages that wait on this node take too much memory, and this session's the most.
+    TooMuchHeld,
+    /// A connect hook refused it.
+    Refused(BoxError),
+    /// A connect hook panicked or took too long.
+    ConnectFailed(Broken),
+    PresenceUnavailable(BoxError),
+    /// A handler panicked, and no layer recovered it.
+    HandlerPanicked,
+    /// A codec's panic, say.
+    TaskPanicked(Box<dyn Any + Send>),
+}
+
+impl EndCause {
+    /// What counts it, where something does.
+    pub(crate) fn counter<'c>(&self, stats: &'c Counters) -> Option<&'c Counter> {
+        Some(match self {
+            Self::Closed(..) | Self::ClientClosed(_) | Self::Shutdown => return None,
+            Self::ConnectionEnded(_) | Self::ConnectionFailed(_) => &stats.lost,
+            Self::SlowConsumer => &stats.slow_consumers,
+            Self::PongTimeout => &stats.pong_timeouts,
+            Self::WriteTimeout => &stats.write_timeouts,
+            Self::Violation(_)
+            | Self::UnsupportedFrame(_)
+            | Self::TooManyMalformed
+            | Self::MessageTooSlow
+            | Self::TooMuchHeld => &stats.violations,
+            Self::Refused(_) | Self::ConnectFailed(_) | Self::PresenceUnavailable(_) => {
+                &stats.connects_refused
+            }
+            Self::HandlerPanicked | Self::TaskPanicked(_) => &stats.panics,
+        })
+    }
+
+    /// The record of it, which hooks see and the close frame is made of.
+    pub(crate) fn into_info(self) -> DisconnectInfo {
+        use CloseCode as Code;
+        use Initiator as By;
+
+        let because = |by, code, reason: &str| DisconnectInfo::new(by, code, reason);
+        match self {
+            Self::Closed(code, reason) => DisconnectInfo::new(By::Server, Some(code), reason),
+            Self::ClientClosed(Some(close)) => {
+                let code = Some(Code::new(close.code));
+                DisconnectInfo::new(By::Client, code, close.reason)
+            }
+            Self::ClientClosed(None) => because(By::Client, None, ""),
+            Self::ConnectionEnded(error) => {
+                let reason = "the connection ended without a close frame";
+                because(By::Client, None, reason).with_error(error)
+            }
+            Self::ConnectionFailed(error) => {
+                because(By::Error, None, "the connection failed").with_error(error)
+            }
+            Self::Shutdown => {
+                let reason = "the server is shutting down";
+                because(By::Shutdown, Some(Code::GOING_AWAY), reason)
+            }
+            Self::SlowConsumer => {
+                let code = Some(Code::TRY_AGAIN_LATER);
+                because(By::Backpressure, code, "slow consumer")
+            }
+            Self::PongTimeout => because(By::Error, Some(Code::PONG_TIMEOUT), "pong timeout"),
+            Self::WriteTimeout => because(By::Error, None, "write timeout"),
+            Self::Violation(violation) => {
+                let code = Some(Code::new(violation.close_code()));
+                DisconnectInfo::new(By::Error, code, violation.to_string()).with_error(violation)
+            }
+            Self::UnsupportedFrame(error) => {
+                let code = Some(Code::UNSUPPORTED_DATA);
+                let reason = "the codec does not accept this kind of frame";
+                because(By::Error, code, reason).with_error(error)
+            }
+            Self::TooManyMalformed => {
+                let code = Some(Code::POLICY_VIOLATION);
+                because(By::Error, code, "too many malformed messages")
+            }
+            Self::MessageTooSlow => {
+                let code = Some(Code::POLICY_VIOLATION);
+                because(By::Error, code, "the message came too slowly")
+            }
+            Self::TooMuchHeld => {
+                let code = Some(Code::MESSAGE_TOO_BIG);
+                because(By::Error, code, "too many messages wait on this server")
+            }
+            Self::Refused(error) => {
+                let code = Some(Code::POLICY_VIOLATION);
+                because(By::Server, code, "refused").with_error(error)
+            }
+            Self::ConnectFailed(error) => {
+                let code = Some(Code::INTERNAL_ERROR);
+                because(By::Error, code, "the connect hook failed").with_error(error)
+            }
+            Self::PresenceUnavailable(error) => {
+                let code = Some(Code::TRY_AGAIN_LATER);
+                because(By::Error, code, "presence is unavailable").with_error(error)
+            }
+            Self::HandlerPanicked => because(
+                By::Error,
+                Some(Code::INTERNAL_ERROR),
+                "the handler panicked",
+            ),
+            Self::TaskPanicked(panic) => {
+                let code = Some(Code::INTERNAL_ERROR);
+                let error = panicked(Whose::SessionTask, panic);
+                because(By::Error, code, "the session's task panicked").with_error(error)
+            }
+        }
+    }
+}

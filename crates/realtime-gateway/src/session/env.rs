@@ -1,0 +1,44 @@
+//! What a session needs of its node, and no more.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use realtime_core::NodeId;
+
+use crate::{
+    budget::Budget, clock::Clock, encoder::Encoder, outbound::QueueLimits, stats::Counters,
+};
+
+/// Shared by all sessions of a node.
+pub(crate) struct Env {
+    pub(crate) node: NodeId,
+    pub(crate) encoder: Encoder,
+    pub(crate) queue_limits: Arc<QueueLimits>,
+    /// What waits in the queues of all sessions.
+    pub(crate) queued: Arc<Budget>,
+    /// What all sessions hold of messages that are unfinished, or wait for their handlers.
+    pub(crate) held: Arc<Budget>,
+    pub(crate) stats: Arc<Counters>,
+    pub(crate) clock: Arc<Clock>,
+    /// A ping that is ready to be written.
+    pub(crate) ping: Bytes,
+    /// Ends sessions until what is queued fits its budget again.
+    pub(crate) relieve: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Env {
+    /// Called by whoever has queued something.
+    pub(crate) fn relieve_if_needed(&self) {
+        if self.queued.is_over() {
+            (self.relieve)();
+        }
+    }
+}
+
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Env")
+            .field("node", &self.node)
+            .finish_non_exhaustive()
+    }
+}

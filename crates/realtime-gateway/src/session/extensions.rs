@@ -1,0 +1,66 @@
+//! What the application keeps with a session: at most one value of each type.
+
+use std::{
+    fmt,
+    sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+/// Typed state of one session: a value of each type, set by a hook or a handler and read by any
+/// other, also by the extractor [`Extension<T>`](crate::extract::Extension).
+///
+/// Values are cloned when they are read: keep an `Arc` where that costs, or a lock within it where
+/// the value changes. A session that keeps nothing needs no memory for it. What is kept is dropped
+/// with the last clone of the [`Session`](crate::Session).
+///
+/// ```
+/// # use realtime_gateway::Session;
+/// #[derive(Clone)]
+/// struct Locale(String);
+///
+/// async fn greet(session: Session) {
+///     session.extensions().insert(Locale("en".to_owned()));
+/// }
+///
+/// async fn later(session: Session) {
+///     let locale = session.extensions().get::<Locale>();
+///     assert_eq!(locale.map(|l| l.0), Some("en".to_owned()));
+/// }
+/// ```
+#[derive(Default)]
+pub struct Extensions(OnceLock<Box<RwLock<http::Extensions>>>);
+
+impl Extensions {
+    fn read(&self) -> Option<RwLockReadGuard<'_, http::Extensions>> {
+        let kept = self.0.get()?;
+        Some(kept.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, http::Extensions> {
+        let kept = self.0.get_or_init(Box::default);
+        kept.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a value. Returns the one of this type that it replaces.
+    pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
+        self.write().insert(value)
+    }
+
+    /// A clone of the value of this type.
+    #[must_use]
+    pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.read()?.get::<T>().cloned()
+    }
+
+    /// Takes the value of this type out.
+    pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.0.get()?;
+        self.write().remove()
+    }
+}
+
+impl fmt::Debug for Extensions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = self.read().map_or(0, |kept| kept.len());
+        f.debug_struct("Extensions").field("len", &kept).finish()
+    }
+}

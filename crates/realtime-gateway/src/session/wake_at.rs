@@ -1,0 +1,57 @@
+//! When a session's task is to look at the clock.
+//!
+//! The task sets it, and the node's timers wake the task when it is due. So a session has no timer
+//! of its own, only this number.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::clock::Millis;
+
+/// A time of the node's clock.
+#[derive(Debug)]
+pub(crate) struct WakeAt(AtomicU64);
+
+/// It is over, or was never set.
+const DUE: u64 = 0;
+const NEVER: u64 = u64::MAX;
+
+impl WakeAt {
+    /// One that is due: its session looks at the clock for the first time.
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU64::new(DUE))
+    }
+
+    pub(crate) fn set(&self, at: Option<Millis>) {
+        self.0.store(at.map_or(NEVER, |at| at.max(1)), Relaxed);
+    }
+
+    pub(crate) fn is_due(&self) -> bool {
+        self.0.load(Relaxed) == DUE
+    }
+
+    /// Returns whether it becomes due with this, once; the caller then wakes the session's task.
+    pub(crate) fn becomes_due(&self, now: Millis) -> bool {
+        let at = self.0.load(Relaxed);
+        // Where the task sets it anew meanwhile, it has looked at the clock.
+        let is_due = at != DUE && at <= now;
+        is_due && self.0.compare_exchange(at, DUE, Relaxed, Relaxed).is_ok()
+    }
+}
+
+#[cfg(all(test, not(realtime_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_becomes_due_once_when_it_is_time() {
+        let wake_at = WakeAt::new();
+        assert!(wake_at.is_due() && !wake_at.becomes_due(5));
+        wake_at.set(Some(7));
+        assert!(!wake_at.is_due() && !wake_at.becomes_due(6));
+        assert!(wake_at.becomes_due(7) && wake_at.is_due() && !wake_at.becomes_due(8));
+        wake_at.set(None);
+        assert!(!wake_at.is_due() && !wake_at.becomes_due(1 << 40));
+        wake_at.set(Some(0));
+        assert!(!wake_at.is_due() && wake_at.becomes_due(1));
+    }
+}

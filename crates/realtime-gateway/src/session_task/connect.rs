@@ -1,0 +1,49 @@
+//! The beginning of a session: presence and the connect hooks.
+
+use std::future::{Future, poll_fn};
+
+use super::{
+    hook_call::{Failed, call_hook},
+    open::Open,
+};
+use crate::{ErrorStage, node::Node, session::EndCause};
+
+/// Presence, then the hooks. Returns whether the session is fully connected; if not, it is
+/// closing.
+pub(super) async fn connect(node: &Node, open: &mut Open) -> bool {
+    let session = open.session.clone();
+    let registered = while_writing(open, node.registry.register(session.info())).await;
+    if let Err(error) = registered {
+        if node.config.require_presence {
+            session.end(EndCause::PresenceUnavailable(error.into()));
+            return false;
+        }
+        node.report(ErrorStage::Presence, error, Some(session.clone()));
+        // It is registered with the next renewal, which comes soon.
+        node.registry.register_later();
+    }
+    for (ran, hook) in node.hooks.connect.iter().enumerate() {
+        if session.is_closed() {
+            return ran > 0;
+        }
+        let called = async { hook(node.host(), session.clone()).await };
+        let cause = match while_writing(open, call_hook(node, called)).await {
+            Ok(()) => continue,
+            Err(Failed::Refused(error)) => EndCause::Refused(error),
+            Err(Failed::Broken(broken)) => EndCause::ConnectFailed(broken),
+        };
+        session.end(cause);
+        return false;
+    }
+    true
+}
+
+/// Drives something while what waits for the peer is written, and nothing is read.
+async fn while_writing<T>(open: &mut Open, what: impl Future<Output = T>) -> T {
+    tokio::pin!(what);
+    poll_fn(|cx| {
+        open.pump(cx);
+        what.as_mut().poll(cx)
+    })
+    .await
+}

@@ -1,0 +1,149 @@
+//! The end of a session: what waits is written, and everybody lets go of it.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::join;
+use realtime_core::{DisconnectInfo, Initiator};
+use realtime_websocket::frame;
+
+use super::{
+    frame_reader::FrameReader,
+    handling::Handling,
+    hook_call::{Failed, call_hook},
+    open::Open,
+};
+use crate::{
+    ErrorStage, Session,
+    budget::Share,
+    escape::Chain,
+    guarded::{Whose, guarded},
+    node::Node,
+    patience::patient,
+};
+
+/// How long a peer that has nothing more to say may take to answer our close frame, or to end the
+/// connection after it.
+const SILENCE: Duration = Duration::from_secs(1);
+/// How long it may take that goes on sending. Without reading on, TCP would answer what it sends
+/// with a reset, and the peer might never see the close frame.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// Ends what the session has begun, and takes it out of presence.
+pub(super) async fn disconnect(node: &Node, open: &mut Open, info: &DisconnectInfo) {
+    let slow = info.initiator == Initiator::Backpressure;
+    let session = open.session.clone();
+    let lost = session.outbox().seal(close_frame(info), slow);
+    if slow {
+        node.stats().dropped.add(lost as u64);
+    }
+    open.release();
+    let Open {
+        reader,
+        handling,
+        gone,
+        read_to_end,
+        ..
+    } = open;
+    let goodbye = async {
+        if !*gone && write_out(node, &session, info).await {
+            say_goodbye(&session, reader, *read_to_end).await;
+        }
+    };
+    // A codec makes the notice of a gap, and may panic.
+    let goodbye = guarded(Whose::Codec, None, goodbye);
+    let presence = async {
+        if let Err(error) = node.registry.unregister(&session).await {
+            // The lease ends it.
+            node.report(ErrorStage::Presence, error, Some(session.clone()));
+        }
+    };
+    // A handler runs to its end: it is not cut in half because its client has left.
+    let handler = poll_fn(|cx| {
+        if handling.is_idle() {
+            Poll::Ready(())
+        } else {
+            finish(handling, cx)
+        }
+    });
+    let ((said, ()), ()) = join(join(goodbye, presence), handler).await;
+    if let Err(broken) = said {
+        node.report(ErrorStage::Message, broken, Some(session));
+    }
+}
+
+fn finish(handling: &mut Handling, cx: &mut Context<'_>) -> Poll<()> {
+    handling.poll(cx).map(|done| {
+        if let Err(error) = done.result {
+            let error = Chain(&*error);
+            tracing::debug!(target: crate::log_targets::MESSAGE, %error, "failed after the session closed");
+        }
+    })
+}
+
+fn close_frame(info: &DisconnectInfo) -> Bytes {
+    match info.code {
+        Some(code) => frame::close(code.as_u16(), &info.reason),
+        None => frame::close_without_code(),
+    }
+}
+
+/// Writes what waits, the close frame last. Returns whether it worked.
+async fn write_out(node: &Node, session: &Session, info: &DisconnectInfo) -> bool {
+    let written = poll_fn(|cx| session.poll_write(cx, |_| ()));
+    // A client that has left is not owed much patience.
+    let limit = match info.initiator {
+        Initiator::Client => Some(GOODBYE),
+        _ => node.config.write_timeout,
+    };
+    match limit {
+        Some(limit) => matches!(patient(limit, written).await, Some(Ok(()))),
+        None => written.await.is_ok(),
+    }
+}
+
+/// After our close frame: the peer's, unless it came before; then the end of our direction, and of
+/// the peer's. In this order: a peer that sees the connection end before it has answered calls
+/// that unclean.
+async fn say_goodbye(session: &Session, reader: &mut FrameReader, read_to_end: bool) {
+    let (held, outbox) = (session.held(), session.outbox());
+    let whole = async {
+        let at_end = read_to_end || answer(reader, held).await;
+        let shut = poll_fn(|cx| outbox.poll_shutdown(cx));
+        if shut.await.is_ok() && !at_end {
+            let ended = poll_fn(|cx| reader.poll_end(cx, held));
+            let _in_time = patient(SILENCE, ended).await;
+        }
+    };
+    let _in_time = patient(GOODBYE, whole).await;
+}
+
+/// Waits for the peer's close frame, for as long as it sends anything. Returns whether it has ended
+/// the connection, or is given up.
+async fn answer(reader: &mut FrameReader, held: &Share) -> bool {
+    loop {
+        let received = reader.received();
+        let answered = poll_fn(|cx| reader.poll_close(cx, held));
+        match patient(SILENCE, answered).await {
+            Some(at_end) => return at_end,
+            None if reader.received() == received => return true,
+            None => {}
+        }
+    }
+}
+
+pub(super) async fn run_disconnect_hooks(node: &Node, session: &Session, info: &DisconnectInfo) {
+    for hook in &node.hooks.disconnect {
+        let called = async { hook(node.host(), (session.clone(), info.clone())).await };
+        let error = match call_hook(node, called).await {
+            Ok(()) => continue,
+            Err(Failed::Refused(error)) => error,
+            Err(Failed::Broken(broken)) => broken.into(),
+        };
+        node.report(ErrorStage::Hook, error, Some(session.clone()));
+    }
+}

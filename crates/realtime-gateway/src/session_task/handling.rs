@@ -1,0 +1,146 @@
+//! One message at a time through the session's stack.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::{Context, Poll, ready},
+};
+
+use futures::{FutureExt, future::BoxFuture};
+use realtime_core::{BoxError, Text, extract::Reply};
+
+use crate::{Inbound, guarded::handler_panicked, handling::middleware::MessageService};
+
+/// The stack, and the message that is in it.
+pub(super) struct Handling {
+    stack: Box<dyn MessageService>,
+    doing: Doing,
+    /// Of the message that is in it. Boxed, since most are done at once.
+    request: Option<Box<Request>>,
+}
+
+/// What of a message with an id its answer needs.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) id: Text,
+    pub(super) route: Text,
+}
+
+enum Doing {
+    Nothing,
+    /// The stack isn't ready yet. That is rare, so the room for it isn't kept.
+    Waiting(Box<Inbound>),
+    Running(Running),
+}
+
+type Running = BoxFuture<'static, Result<Reply, BoxError>>;
+
+/// A message that was handled.
+pub(super) struct Done {
+    /// `None` where no answer is wanted.
+    pub(super) request: Option<Request>,
+    pub(super) result: Result<Reply, BoxError>,
+    /// The handler panicked and nothing recovered it.
+    pub(super) panicked: bool,
+}
+
+/// How a message's way through the stack ended.
+struct Ended {
+    result: Result<Reply, BoxError>,
+    panicked: bool,
+}
+
+impl Ended {
+    fn answering(self, request: Option<Request>) -> Done {
+        let Self { result, panicked } = self;
+        Done {
+            request,
+            result,
+            panicked,
+        }
+    }
+}
+
+impl Handling {
+    pub(super) fn new(stack: Box<dyn MessageService>) -> Self {
+        Self {
+            stack,
+            doing: Doing::Nothing,
+            request: None,
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.doing, Doing::Nothing)
+    }
+
+    /// Lets go of a message that no handler has begun with: a layer still holds it back. Returns
+    /// whether there was one.
+    pub(super) fn forget_waiting(&mut self) -> bool {
+        let waits = matches!(self.doing, Doing::Waiting(_));
+        if waits {
+            self.doing = Doing::Nothing;
+        }
+        waits
+    }
+
+    /// Begins with a message, and goes on with it at once. Only while idle.
+    pub(super) fn start(&mut self, inbound: Inbound, cx: &mut Context<'_>) -> Poll<Done> {
+        let request = inbound.message.id_text().map(|id| Request {
+            id: id.clone(),
+            route: inbound.message.route_text().clone(),
+        });
+        match self.go(|handling| handling.begin(inbound, cx)) {
+            Poll::Ready(ended) => Poll::Ready(ended.answering(request)),
+            Poll::Pending => {
+                self.request = request.map(Box::new);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Goes on with the message that was begun.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Done> {
+        let ended = ready!(self.go(|handling| handling.step(cx)));
+        let request = self.request.take().map(|request| *request);
+        Poll::Ready(ended.answering(request))
+    }
+
+    fn go(&mut self, step: impl FnOnce(&mut Self) -> Poll<Result<Reply, BoxError>>) -> Poll<Ended> {
+        let step = catch_unwind(AssertUnwindSafe(|| step(self)));
+        let (result, panicked) = match step {
+            Ok(step) => (ready!(step), false),
+            Err(panic) => (Err(handler_panicked(panic)), true),
+        };
+        self.doing = Doing::Nothing;
+        Poll::Ready(Ended { result, panicked })
+    }
+
+    fn begin(&mut self, inbound: Inbound, cx: &mut Context<'_>) -> Poll<Result<Reply, BoxError>> {
+        match self.stack.poll_ready(cx)? {
+            Poll::Ready(()) => {
+                let running = self.stack.call(inbound);
+                self.run(running, cx)
+            }
+            Poll::Pending => {
+                self.doing = Doing::Waiting(Box::new(inbound));
+                Poll::Pending
+            }
+        }
+    }
+
+    fn step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, BoxError>> {
+        match std::mem::replace(&mut self.doing, Doing::Nothing) {
+            Doing::Nothing => Poll::Pending,
+            Doing::Waiting(inbound) => self.begin(*inbound, cx),
+            Doing::Running(running) => self.run(running, cx),
+        }
+    }
+
+    fn run(&mut self, mut running: Running, cx: &mut Context<'_>) -> Poll<Result<Reply, BoxError>> {
+        let polled = running.poll_unpin(cx);
+        if polled.is_pending() {
+            self.doing = Doing::Running(running);
+        }
+        polled
+    }
+}

@@ -1,0 +1,216 @@
+//! When to ping, and when a peer counts as gone. Pure: what is known of the peer is an argument.
+//!
+//! Any byte from the peer is life. The time for an answer begins when the ping has left, and
+//! begins again for as long as the peer accepts what is written to it: a ping behind a large
+//! message reaches the peer late, and the answer can't come before.
+
+use std::time::Duration;
+
+use crate::clock::{Clock, Millis};
+
+/// Behind so many bytes the peer is allowed one more millisecond for its answer: what the kernels
+/// on both sides hold is out of our sight, and a slow peer reads it first.
+const BYTES_PER_MILLISECOND: u64 = 64;
+/// No more than this is out of sight.
+const OUT_OF_SIGHT: u64 = 8 * 1024 * 1024;
+
+/// What is to be done now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beat {
+    Nothing,
+    Ping,
+    Dead,
+}
+
+/// The times of a heartbeat. They are the same for all sessions, so none of them keeps them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) interval: Option<Duration>,
+    pub(super) pong_timeout: Option<Duration>,
+}
+
+/// What is known of the peer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer {
+    /// The bytes that came from it so far.
+    pub(super) received: u64,
+    /// The bytes that its socket has accepted so far.
+    pub(super) written: u64,
+    /// A ping has yet to leave.
+    pub(super) ping_waits: bool,
+    /// Nothing is read at present: the peer may have answered without our knowing.
+    pub(super) unheard: bool,
+}
+
+/// Pings within a tenth of the interval, so that sessions that connected together don't ping
+/// together, and gives the peer `pong_timeout` to send anything at all.
+#[derive(Debug)]
+pub(super) struct Heartbeat {
+    next_ping: Option<Millis>,
+    /// When the peer counts as gone, once a ping is under way.
+    dead_at: Option<Millis>,
+    received: u64,
+    /// What its socket had accepted when a byte last came from it.
+    written_when_heard: u64,
+    written: u64,
+}
+
+impl Heartbeat {
+    pub(super) fn new(times: Times, clock: &Clock) -> Self {
+        let first = |interval: Duration| clock.after(interval.mul_f64(0.5 + fastrand::f64() / 2.0));
+        Self {
+            next_ping: times.interval.map(first),
+            dead_at: None,
+            received: 0,
+            written_when_heard: 0,
+            written: 0,
+        }
+    }
+
+    /// What is due.
+    pub(super) fn poll(&mut self, times: Times, clock: &Clock, peer: Peer) -> Beat {
+        if self.received != peer.received {
+            (self.received, self.written_when_heard) = (peer.received, peer.written);
+            self.dead_at = None;
+        }
+        let moves = peer.ping_waits || peer.unheard || self.written != peer.written;
+        self.written = peer.written;
+        if moves && let (Some(dead_at), Some(timeout)) = (&mut self.dead_at, times.pong_timeout) {
+            let unseen = (peer.written - self.written_when_heard).min(OUT_OF_SIGHT);
+            let allowance = Duration::from_millis(unseen / BYTES_PER_MILLISECOND);
+            *dead_at = clock.after(timeout.saturating_add(allowance));
+        }
+        let now = clock.now();
+        if self.dead_at.is_some_and(|at| at <= now) {
+            return Beat::Dead;
+        }
+        match (self.next_ping, times.interval) {
+            (Some(at), Some(interval)) if at <= now => {
+                let next = interval.mul_f64(0.9 + fastrand::f64() / 5.0);
+                self.next_ping = Some(clock.after(next));
+                if self.dead_at.is_none() {
+                    self.dead_at = times.pong_timeout.map(|timeout| clock.after(timeout));
+                }
+                Beat::Ping
+            }
+            _ => Beat::Nothing,
+        }
+    }
+
+    /// When to look again.
+    pub(super) fn deadline(&self) -> Option<Millis> {
+        [self.next_ping, self.dead_at].into_iter().flatten().min()
+    }
+}
+
+#[cfg(all(test, not(realtime_loom)))]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(10);
+    const TIMES: Times = Times {
+        interval: Some(Duration::from_secs(10)),
+        pong_timeout: Some(Duration::from_secs(3)),
+    };
+    const PEER: Peer = Peer {
+        received: 0,
+        written: 0,
+        ping_waits: false,
+        unheard: false,
+    };
+
+    /// Lets time pass until something is due.
+    fn until_due(beat: &mut Heartbeat, clock: &Clock, peer: Peer) -> (Beat, Millis) {
+        let start = clock.now();
+        loop {
+            match beat.poll(TIMES, clock, peer) {
+                Beat::Nothing => clock.advance(TICK),
+                due => return (due, clock.now() - start),
+            }
+        }
+    }
+
+    #[test]
+    fn pings_are_spread_and_a_silent_peer_dies() {
+        for _ in 0..50 {
+            let clock = Clock::new(TICK);
+            let mut beat = Heartbeat::new(TIMES, &clock);
+            let (due, after) = until_due(&mut beat, &clock, PEER);
+            assert_eq!(due, Beat::Ping);
+            assert!((5_000..=10_020).contains(&after), "{after}");
+            let (due, after) = until_due(&mut beat, &clock, PEER);
+            assert_eq!(due, Beat::Dead);
+            assert!((3_000..=3_030).contains(&after), "{after}");
+        }
+    }
+
+    #[test]
+    fn any_byte_is_life() {
+        let clock = Clock::new(TICK);
+        let mut beat = Heartbeat::new(TIMES, &clock);
+        until_due(&mut beat, &clock, PEER);
+        for _ in 0..299 {
+            clock.advance(TICK);
+        }
+        let peer = Peer {
+            received: 1,
+            ..PEER
+        };
+        assert_eq!(beat.poll(TIMES, &clock, peer), Beat::Nothing);
+        let (due, _) = until_due(&mut beat, &clock, peer);
+        assert_eq!(due, Beat::Ping, "and not dead before it");
+    }
+
+    #[test]
+    fn time_begins_when_the_ping_has_left_and_again_while_the_peer_accepts_bytes() {
+        let clock = Clock::new(TICK);
+        let mut beat = Heartbeat::new(TIMES, &clock);
+        until_due(&mut beat, &clock, PEER);
+        let mut peer = Peer {
+            ping_waits: true,
+            ..PEER
+        };
+        for _ in 0..400 {
+            assert_eq!(beat.poll(TIMES, &clock, peer), Beat::Nothing);
+            clock.advance(TICK);
+        }
+        peer = Peer {
+            written: 640,
+            ..PEER
+        };
+        assert_eq!(beat.poll(TIMES, &clock, peer), Beat::Nothing);
+        let (due, after) = until_due(&mut beat, &clock, peer);
+        assert_eq!(due, Beat::Dead);
+        assert!((3_010..=3_040).contains(&after), "{after}");
+    }
+
+    #[test]
+    fn whoever_is_not_read_is_not_judged() {
+        let clock = Clock::new(TICK);
+        let mut beat = Heartbeat::new(TIMES, &clock);
+        until_due(&mut beat, &clock, PEER);
+        let unheard = Peer {
+            unheard: true,
+            ..PEER
+        };
+        for _ in 0..400 {
+            assert_eq!(beat.poll(TIMES, &clock, unheard), Beat::Nothing);
+            clock.advance(TICK);
+        }
+    }
+
+    #[test]
+    fn without_an_interval_nothing_is_due() {
+        let clock = Clock::new(TICK);
+        let times = Times {
+            interval: None,
+            ..TIMES
+        };
+        let mut beat = Heartbeat::new(times, &clock);
+        for _ in 0..2_000 {
+            clock.advance(TICK);
+        }
+        assert_eq!(beat.poll(times, &clock, PEER), Beat::Nothing);
+        assert_eq!(beat.deadline(), None);
+    }
+}

@@ -1,0 +1,198 @@
+//! A session from its first moment to its last: the one task that it has.
+//!
+//! ```text
+//!   hub ─► presence ─► on_connect ─► open … first cause of an end
+//!     ─► what waits is written ─► close frame ─► presence out ─► hub out ─► on_disconnect
+//! ```
+
+mod connect;
+mod disconnect;
+mod frame_reader;
+mod handling;
+mod heartbeat;
+mod hook_call;
+mod open;
+mod read_ahead;
+
+use std::{
+    any::Any,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::FutureExt;
+use hyper::upgrade::Upgraded;
+use realtime_core::{DisconnectInfo, Identity};
+use realtime_websocket::{Decoder, Limits, Role};
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use self::{
+    connect::connect,
+    disconnect::{disconnect, run_disconnect_hooks},
+    frame_reader::FrameReader,
+    handling::Handling,
+    open::Open,
+};
+use crate::{
+    ErrorStage, Session, guarded::drop_quietly, hub::Membership, node::Node, session::EndCause,
+    transport,
+};
+
+/// How long presence may take for a session that is cut off.
+const CUT_OFF: Duration = Duration::from_secs(1);
+
+/// Runs a session in a task that the node owns. Its place among those that are admitted is held
+/// until it has ended.
+pub(crate) fn spawn(
+    node: &Arc<Node>,
+    place: impl Send + 'static,
+    upgraded: Upgraded,
+    identity: Identity,
+    remote_addr: Option<SocketAddr>,
+) {
+    let (reader, writer, read) = transport::recover(upgraded);
+    let limits = Limits::default().with_message(node.config.read_limit);
+    let reader = FrameReader::new(reader, &read, Decoder::new(Role::Server, limits));
+    let (shard, log) = node.hub.next_shard();
+    let session = Session::new(Arc::clone(&node.env), log, identity, remote_addr, writer);
+    let handling = Handling::new(node.new_stack());
+    // So that what handlers and hooks log says whose it is.
+    let span = tracing::info_span!(
+        target: crate::log_targets::SESSION, parent: None, "session", id = %session.id(),
+    );
+    let open = Open::new(session.clone(), reader, handling, Arc::clone(node));
+    let life = Life {
+        session,
+        node: Arc::clone(node),
+        membership: None,
+        shard,
+        ended: false,
+        _place: place,
+    };
+    let live = live(life, Box::new(open));
+    node.tasks.spawn(live.instrument(span));
+}
+
+/// What a session's task holds. Its end is the session's, also when the runtime drops the task.
+struct Life<P> {
+    session: Session,
+    node: Arc<Node>,
+    membership: Option<Membership>,
+    shard: usize,
+    /// It has ended as it should.
+    ended: bool,
+    _place: P,
+}
+
+impl<P> Drop for Life<P> {
+    fn drop(&mut self) {
+        self.session.end(EndCause::Shutdown);
+        self.session.release();
+        if !self.ended {
+            self.node.stats().aborted.add(1);
+        }
+    }
+}
+
+/// The phases that don't last are boxed: a session is idle for most of its life, and its task then
+/// takes no more memory than it needs.
+async fn live<P>(mut life: Life<P>, mut open: Box<Open>) {
+    let begun = Box::pin(begin(&mut life, &mut open));
+    let (connected, mut panic) = match AssertUnwindSafe(begun).catch_unwind().await {
+        Ok(connected) => (connected, None),
+        Err(panic) => (false, Some(panic)),
+    };
+    if panic.is_none() {
+        let lived = AssertUnwindSafe(poll_fn(|cx| open.poll(cx)));
+        panic = lived.catch_unwind().await.err();
+    }
+    let ended = Box::pin(end(&mut life, open, connected, panic));
+    if let Err(panic) = AssertUnwindSafe(ended).catch_unwind().await {
+        drop_quietly(panic);
+        // What it was kept from.
+        cut_off(&mut life).await;
+    }
+}
+
+/// Returns whether the session is fully connected; if not, it is closing.
+async fn begin<P>(life: &mut Life<P>, open: &mut Open) -> bool {
+    let (node, session) = (Arc::clone(&life.node), life.session.clone());
+    tracing::debug!(target: crate::log_targets::SESSION, "connected");
+    node.stats().opened.add(1);
+    life.membership = Some(node.hub.join(session.clone(), life.shard));
+    if node.is_draining() {
+        session.end(EndCause::Shutdown);
+    }
+    let connected = unless_aborted(&node, connect(&node, open)).await;
+    connected.unwrap_or(false)
+}
+
+async fn end<P>(
+    life: &mut Life<P>,
+    mut open: Box<Open>,
+    connected: bool,
+    panic: Option<Box<dyn Any + Send>>,
+) {
+    let (node, session) = (Arc::clone(&life.node), life.session.clone());
+    if let Some(panic) = panic {
+        // Not a handler's: those are caught one by one. A codec's, or our own.
+        session.end(EndCause::TaskPanicked(panic));
+    }
+    let info = match session.close_info() {
+        Some(info) => info,
+        None => {
+            session.end(EndCause::Shutdown);
+            EndCause::Shutdown.into_info()
+        }
+    };
+    let closed = async {
+        disconnect(&node, &mut open, &info).await;
+        drop_quietly(open);
+        session.release();
+        life.membership = None;
+        if connected {
+            run_disconnect_hooks(&node, &session, &info).await;
+        }
+    };
+    if unless_aborted(&node, closed).await.is_none() {
+        return cut_off(life).await;
+    }
+    life.ended = true;
+    node.stats().closed.add(1);
+    tracing::debug!(
+        target: crate::log_targets::SESSION,
+        initiator = %info.initiator, code = ?info.code, "disconnected",
+    );
+    if !info.expected {
+        node.report(ErrorStage::Disconnect, Disconnected(info), Some(session));
+    }
+}
+
+/// Runs something until its end, or until the shutdown deadline.
+///
+/// An open session needs no such watch: the shutdown has ended it before.
+async fn unless_aborted<T>(node: &Node, running: impl Future<Output = T>) -> Option<T> {
+    node.abort.run_until_cancelled(running).await
+}
+
+/// The shutdown deadline has passed while the session was still closing.
+async fn cut_off<P>(life: &mut Life<P>) {
+    life.session.release();
+    life.membership = None;
+    let out = life.node.registry.unregister(&life.session);
+    if timeout(CUT_OFF, out).await.is_err() {
+        tracing::warn!(
+            target: crate::log_targets::PRESENCE,
+            session = %life.session.id(), "presence did not answer; the lease will end",
+        );
+    }
+}
+
+/// A session that ended in an unexpected way, as the error hook hears of it.
+#[derive(Debug, thiserror::Error)]
+#[error("the session was {0}")]
+struct Disconnected(DisconnectInfo);

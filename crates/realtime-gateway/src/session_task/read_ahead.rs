@@ -1,0 +1,92 @@
+//! Messages that were read while a handler runs: bounded, so that a peer that sends faster than it
+//! is served waits in its socket.
+//!
+//! Some are read ahead, and not only one, so that a close frame behind them is seen while the
+//! handler still runs.
+
+use std::collections::VecDeque;
+
+use realtime_core::Message;
+
+/// How many bytes they may have together, before the last.
+const BYTES: usize = 64 * 1024;
+/// What a message takes beside its bytes.
+const OVERHEAD: usize = size_of::<(Message, usize)>() + 64;
+
+/// Boxed, since there seldom are any: an idle session keeps no room for them.
+#[derive(Debug, Default)]
+pub(super) struct ReadAhead(Option<Box<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    messages: VecDeque<(Message, usize)>,
+    bytes: usize,
+}
+
+impl ReadAhead {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether no more is to be read for now.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes() >= BYTES
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0
+            .as_deref()
+            .map_or(0, |waiting| waiting.messages.len())
+    }
+
+    /// The memory that they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.as_deref().map_or(0, |waiting| waiting.bytes)
+    }
+
+    /// Appends a message that came in so many bytes.
+    pub(super) fn push(&mut self, message: Message, bytes: usize) {
+        let waiting = self.0.get_or_insert_default();
+        let bytes = bytes + OVERHEAD;
+        waiting.bytes += bytes;
+        waiting.messages.push_back((message, bytes));
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Message> {
+        let waiting = self.0.as_mut()?;
+        let (message, bytes) = waiting.messages.pop_front()?;
+        waiting.bytes -= bytes;
+        if waiting.messages.is_empty() {
+            self.0 = None;
+        }
+        Some(message)
+    }
+}
+
+#[cfg(all(test, not(realtime_loom)))]
+mod tests {
+    use super::*;
+
+    fn message(route: &str) -> Message {
+        Message::new(route, ()).unwrap()
+    }
+
+    #[test]
+    fn it_is_bounded_in_memory_and_keeps_the_order() {
+        let mut ahead = ReadAhead::default();
+        let mut pushed = 0;
+        while !ahead.is_full() {
+            ahead.push(message(&pushed.to_string()), 1);
+            pushed += 1;
+        }
+        assert!((64..1_024).contains(&pushed), "{pushed}");
+        assert_eq!(ahead.len(), pushed);
+        for n in 0..pushed {
+            assert_eq!(ahead.pop().unwrap().route(), n.to_string());
+        }
+        assert!(ahead.is_empty() && ahead.pop().is_none());
+        ahead.push(message("large"), BYTES);
+        assert!(ahead.is_full());
+        assert!(ahead.pop().is_some() && !ahead.is_full());
+    }
+}

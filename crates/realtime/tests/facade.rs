@@ -1,0 +1,46 @@
+//! Everything that is public in the crates behind the facade can be reached through it: a program
+//! depends on `realtime` alone.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// The names behind `pub use` and `pub mod` in a crate's root.
+fn public(root: &str) -> Vec<String> {
+    let code = root
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    let code: Vec<&str> = code.collect();
+    let code = code.join(" ");
+    let mut names = Vec::new();
+    for item in code.split(';') {
+        let item = item.trim();
+        if let Some((_, name)) = item.rsplit_once("pub mod ") {
+            names.push(name.to_owned());
+        } else if let Some((_, path)) = item.split_once("pub use ") {
+            names.extend(words(path.rsplit("::").next().unwrap_or_default()));
+        }
+    }
+    names
+}
+
+fn words(code: &str) -> impl Iterator<Item = String> {
+    code.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+}
+
+#[test]
+fn everything_public_is_reachable() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |name: &str| fs::read_to_string(crates.join(name).join("src/lib.rs")).unwrap();
+    let facade: BTreeSet<String> = words(&read("realtime")).collect();
+    for name in ["realtime-core", "realtime-gateway", "realtime-codec-json"] {
+        let public = public(&read(name));
+        assert!(!public.is_empty(), "{name} has nothing public");
+        let missing: Vec<_> = public
+            .iter()
+            .filter(|name| !facade.contains(*name))
+            .collect();
+        assert!(missing.is_empty(), "of {name} the facade lacks {missing:?}");
+    }
+}

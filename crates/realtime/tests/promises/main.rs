@@ -1,0 +1,36 @@
+//! What the hot path promises, one module for each promise: whatever a host's stream, a handler, a
+//! backend or another session does, everybody else is served as before.
+//!
+//! Nothing here measures time: what must not take long is counted in turns, polls and messages.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
+#![allow(
+    unreachable_pub,
+    reason = "what a module offers to the others is public"
+)]
+
+mod always_ready;
+mod backends;
+mod broken;
+mod calls;
+mod codecs;
+mod drain;
+mod elsewhere;
+mod ends;
+mod eviction;
+mod fairness;
+mod forwarding;
+mod host;
+mod moody;
+mod neighbours;
+mod peaks;
+mod runtimes;
+mod shutdown;
+mod streams;
+#[path = "../support/mod.rs"]
+mod support;
+mod uploads;

@@ -1,0 +1,154 @@
+//! A presence store and a broker that hang or panic where the test says, and remember their calls.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::body::Bytes;
+use realtime::{
+    IdentityKey,
+    broker::{
+        Broker, BrokerError, BrokerEvents, LocalBroker, NodeInfo, Published, Subscription, Topic,
+    },
+    presence::{
+        MemoryPresence, Presence, PresenceError, PresenceEvents, Registered, SessionInfo,
+        SessionKey,
+    },
+};
+
+/// A method of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Call {
+    Close,
+    IsOnline,
+    Publish,
+    Register,
+    Renew,
+    Sessions,
+    Subscribe,
+    Unregister,
+}
+
+/// What a backend does instead of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    Hangs,
+    /// The next call only.
+    HangsOnce,
+    /// The next call only.
+    PanicsOnce,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    moods: HashMap<Call, Mood>,
+    calls: HashMap<Call, usize>,
+}
+
+/// The test's hold on a backend.
+#[derive(Debug, Clone, Default)]
+pub struct Moods(Arc<Mutex<State>>);
+
+impl Moods {
+    pub fn set(&self, call: Call, mood: Mood) {
+        self.0.lock().unwrap().moods.insert(call, mood);
+    }
+
+    pub fn calls(&self, call: Call) -> usize {
+        let state = self.0.lock().unwrap();
+        state.calls.get(&call).copied().unwrap_or_default()
+    }
+
+    async fn meet(&self, call: Call) {
+        let mood = {
+            let mut state = self.0.lock().unwrap();
+            *state.calls.entry(call).or_default() += 1;
+            match state.moods.get(&call).copied() {
+                Some(Mood::Hangs) => Some(Mood::Hangs),
+                _ => state.moods.remove(&call),
+            }
+        };
+        match mood {
+            None => {}
+            Some(Mood::PanicsOnce) => panic!("on purpose: a backend that panics in {call:?}"),
+            Some(Mood::Hangs | Mood::HangsOnce) => std::future::pending().await,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct MoodyPresence(pub MemoryPresence, pub Moods);
+
+impl Presence for MoodyPresence {
+    async fn register(
+        &self,
+        sessions: &[SessionInfo],
+        ttl: Option<Duration>,
+    ) -> Result<Vec<Registered>, PresenceError> {
+        self.1.meet(Call::Register).await;
+        self.0.register(sessions, ttl).await
+    }
+
+    async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
+        self.1.meet(Call::Unregister).await;
+        self.0.unregister(sessions).await
+    }
+
+    async fn renew(
+        &self,
+        sessions: &[SessionKey],
+        ttl: Option<Duration>,
+    ) -> Result<Vec<SessionKey>, PresenceError> {
+        self.1.meet(Call::Renew).await;
+        self.0.renew(sessions, ttl).await
+    }
+
+    async fn sessions(&self, identity: &IdentityKey) -> Result<Vec<SessionInfo>, PresenceError> {
+        self.1.meet(Call::Sessions).await;
+        self.0.sessions(identity).await
+    }
+
+    async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
+        self.1.meet(Call::IsOnline).await;
+        self.0.is_online(identity).await
+    }
+
+    fn events(&self) -> PresenceEvents {
+        self.0.events()
+    }
+
+    async fn close(&self) {
+        self.1.meet(Call::Close).await;
+        self.0.close().await;
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct MoodyBroker(pub LocalBroker, pub Moods);
+
+impl Broker for MoodyBroker {
+    async fn subscribe(
+        &self,
+        node: NodeInfo,
+        topics: &[Topic],
+    ) -> Result<Subscription, BrokerError> {
+        self.1.meet(Call::Subscribe).await;
+        self.0.subscribe(node, topics).await
+    }
+
+    async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
+        self.1.meet(Call::Publish).await;
+        self.0.publish(topic, data).await
+    }
+
+    fn events(&self) -> BrokerEvents {
+        self.0.events()
+    }
+
+    async fn close(&self) {
+        self.1.meet(Call::Close).await;
+        self.0.close().await;
+    }
+}
