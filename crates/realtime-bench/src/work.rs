@@ -17,6 +17,8 @@ pub(crate) enum Work {
     Stalled(Shape),
     /// So many connections are opened and held, and have messages later.
     Connect(usize),
+    /// So many connect at the same instant.
+    Storm(usize),
 }
 
 /// How much of it.
@@ -48,6 +50,7 @@ impl Work {
                 format!("p99 when a reader stops, {}", shape.title())
             }
             Self::Connect(sessions) => format!("{sessions} connects"),
+            Self::Storm(sessions) => format!("p99 of {sessions} handshakes at the same instant"),
         }
     }
 }
@@ -72,6 +75,7 @@ impl fmt::Display for Work {
             Self::Latency(shape) => ("latency", shape),
             Self::Stalled(shape) => ("stalled", shape),
             Self::Connect(sessions) => return write!(f, "connect:{sessions}"),
+            Self::Storm(sessions) => return write!(f, "storm:{sessions}"),
         };
         write!(f, "{name}:{}x{}", shape.sessions, shape.payload)?;
         match shape.window {
@@ -88,7 +92,7 @@ impl FromStr for Work {
         parse(text).ok_or_else(|| {
             format!(
                 "expected fan-out:NxP, echo:NxP, request:NxP (these also NxPwW), latency:NxP, \
-                 stalled:NxP or connect:N; got {text:?}"
+                 stalled:NxP, connect:N or storm:N; got {text:?}"
             )
         })
     }
@@ -97,8 +101,10 @@ impl FromStr for Work {
 fn parse(text: &str) -> Option<Work> {
     let positive = |text: &str| text.parse().ok().filter(|number| *number > 0);
     let (name, rest) = text.split_once(':')?;
-    if name == "connect" {
-        return Some(Work::Connect(positive(rest)?));
+    match name {
+        "connect" => return Some(Work::Connect(positive(rest)?)),
+        "storm" => return Some(Work::Storm(positive(rest)?)),
+        _ => {}
     }
     let (sessions, rest) = rest.split_once('x')?;
     let (payload, window) = rest.split_once('w').unwrap_or((rest, "1"));
@@ -131,6 +137,7 @@ mod tests {
             "latency:1000x128",
             "stalled:1000x1024",
             "connect:10000",
+            "storm:4000",
         ] {
             assert_eq!(text.parse::<Work>().unwrap().to_string(), text);
         }
@@ -141,6 +148,7 @@ mod tests {
             "latency:1x1w2",
             "other:1x1",
             "connect:x",
+            "storm:0",
         ] {
             assert!(text.parse::<Work>().is_err(), "{text}");
         }

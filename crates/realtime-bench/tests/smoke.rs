@@ -16,7 +16,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_realtime-bench");
 fn everything_is_measured_and_reported() {
     let out = std::env::temp_dir().join(format!("realtime-bench-{}", std::process::id()));
     let works = "fan-out:20x128,fan-out:20x1024w16,echo:5x128w4,request:5x128w4,latency:20x128,\
-                 stalled:20x1024,connect:50";
+                 stalled:20x1024,connect:50,storm:50";
     let run = Command::new(PROGRAM)
         .args(["run", "--rounds=1", "--seconds=0.1", "--peers=realtime"])
         .args(["--only", works, "--out"])

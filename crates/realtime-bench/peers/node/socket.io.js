@@ -8,6 +8,7 @@ io.on("connection", (socket) => {
   socket.on("b", (data) => io.emit("b", data));
   socket.on("e", (data) => socket.emit("e", data));
 });
-server.listen(0, "127.0.0.1", () => {
+// With the backlog that the others have.
+server.listen(0, "127.0.0.1", 4096, () => {
   console.log(`listening on http://127.0.0.1:${server.address().port}`);
 });

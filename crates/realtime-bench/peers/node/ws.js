@@ -1,7 +1,13 @@
 // Node's `ws`: `b…` goes to everybody, `e…` back to its sender.
 const { WebSocketServer } = require("ws");
 
-const server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: false }, () => {
+const server = new WebSocketServer({
+  host: "127.0.0.1",
+  port: 0,
+  // What the others have.
+  backlog: 4096,
+  perMessageDeflate: false,
+}, () => {
   console.log(`listening on http://127.0.0.1:${server.address().port}`);
 });
 server.on("connection", (socket) => {

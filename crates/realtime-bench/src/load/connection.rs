@@ -3,6 +3,7 @@
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{IpAddr, SocketAddr},
+    time::Instant,
 };
 
 use mio::{Interest, Registry, Token, net::TcpStream};
@@ -31,6 +32,7 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
+    pub(crate) started: Instant,
     pub(crate) stage: Stage,
     dialect: Dialect,
     scanner: Scanner,
@@ -41,14 +43,9 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Begins to connect from a source address. A stalled reader takes as little as it can.
-    pub(crate) fn start(
-        to: SocketAddr,
-        from: IpAddr,
-        (dialect, index): (Dialect, usize),
-        registry: &Registry,
-        stalled: bool,
-    ) -> io::Result<Self> {
+    /// A socket that is about to connect from a source address. A stalled reader takes as little as
+    /// it can.
+    pub(crate) fn socket(to: SocketAddr, from: IpAddr, stalled: bool) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -58,6 +55,17 @@ impl Connection {
             socket.set_tcp_mss(536)?;
         }
         socket.bind(&SocketAddr::new(from, 0).into())?;
+        Ok(socket)
+    }
+
+    /// Begins to connect.
+    pub(crate) fn start(
+        socket: Socket,
+        to: SocketAddr,
+        (dialect, index): (Dialect, usize),
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        let started = Instant::now();
         match socket.connect(&to.into()) {
             Err(e)
                 if e.kind() != ErrorKind::WouldBlock && e.raw_os_error() != Some(IN_PROGRESS) =>
@@ -76,6 +84,7 @@ impl Connection {
         );
         Ok(Self {
             stream,
+            started,
             stage: Stage::Upgrading,
             dialect,
             scanner: Scanner::default(),

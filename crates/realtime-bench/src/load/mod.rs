@@ -7,6 +7,7 @@ mod connection;
 mod dialect;
 mod meter;
 mod scan;
+mod storm;
 mod swarm;
 mod works;
 
@@ -35,7 +36,8 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value = "json")]
     dialect: Dialect,
     /// What to do: `fan-out:1000x128` is 1,000 sessions and 128 bytes; with `w16` behind it, 16
-    /// messages in flight. Also `echo:…`, `request:…`, `latency:…`, `stalled:…` and `connect:10000`.
+    /// messages in flight. Also `echo:…`, `request:…`, `latency:…`, `stalled:…`, `connect:10000`
+    /// and `storm:4000`.
     #[arg(long)]
     work: Work,
     /// For how long, in seconds.
@@ -88,7 +90,7 @@ impl Outcome {
     }
 }
 
-/// Times from a message's sending to its arrival, in microseconds.
+/// Times from a message's sending to its arrival, or of handshakes, in microseconds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
@@ -105,6 +107,7 @@ pub(crate) fn load(options: &Options) -> io::Result<()> {
         Work::Latency(shape) => works::latency(options, shape),
         Work::Stalled(shape) => works::stalled(options, shape),
         Work::Connect(sessions) => works::connect(options, sessions),
+        Work::Storm(sessions) => storm::storm(options, sessions),
     }?;
     println!("{}", serde_json::to_string(&outcome)?);
     Ok(())

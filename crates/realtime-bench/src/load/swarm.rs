@@ -7,6 +7,7 @@ use std::{
 };
 
 use mio::{Events, Poll};
+use socket2::Socket;
 
 use super::{
     connection::{Connection, Stage},
@@ -33,6 +34,8 @@ pub(crate) struct Swarm {
     network: (u8, u8),
     pub(crate) clients: Vec<Connection>,
     open: usize,
+    /// How long each took to open, where that is of interest.
+    handshakes: Option<Vec<Duration>>,
     /// How many bytes a message has that is counted.
     pub(crate) expected: u64,
     /// The client that doesn't read, once it is open.
@@ -53,6 +56,7 @@ impl Swarm {
             network: ((pid % 199 + 1) as u8, (pid / 199 % 251) as u8),
             clients: Vec::new(),
             open: 0,
+            handshakes: None,
             expected,
             stalled: None,
             last_event: Instant::now(),
@@ -65,16 +69,33 @@ impl Swarm {
         let target = self.clients.len() + more;
         while self.open < target {
             while self.clients.len() < target && self.clients.len() < self.open + OPENING {
-                self.start(false)?;
+                let socket = self.socket(self.clients.len(), false)?;
+                self.start(socket)?;
             }
             self.turn(None, |_, _, _| Ok(()))?;
         }
         Ok(())
     }
 
+    /// Opens so many clients more in one go, and returns how long each handshake took.
+    pub(crate) fn storm(&mut self, more: usize) -> io::Result<Vec<Duration>> {
+        let first = self.clients.len();
+        let sockets = (first..first + more).map(|index| self.socket(index, false));
+        let sockets: Vec<_> = sockets.collect::<io::Result<_>>()?;
+        for socket in sockets {
+            self.start(socket)?;
+        }
+        self.handshakes = Some(Vec::with_capacity(more));
+        while self.open < self.clients.len() {
+            self.turn(None, |_, _, _| Ok(()))?;
+        }
+        Ok(self.handshakes.take().unwrap_or_default())
+    }
+
     /// Opens one client more that stops to read once it is open.
     pub(crate) fn open_stalled(&mut self) -> io::Result<()> {
-        self.start(true)?;
+        let socket = self.socket(self.clients.len(), true)?;
+        self.start(socket)?;
         while self.open < self.clients.len() {
             self.turn(None, |_, _, _| Ok(()))?;
         }
@@ -82,16 +103,19 @@ impl Swarm {
         Ok(())
     }
 
-    fn start(&mut self, stalled: bool) -> io::Result<()> {
-        let index = self.clients.len();
+    fn socket(&self, index: usize, stalled: bool) -> io::Result<Socket> {
         let from = if self.to.ip().is_loopback() && self.to.is_ipv4() {
             let last = (index / PER_ADDRESS + 1) as u8;
             IpAddr::V4(Ipv4Addr::new(127, self.network.0, self.network.1, last))
         } else {
             unspecified(self.to)
         };
-        let registry = self.poll.registry();
-        let client = Connection::start(self.to, from, (self.dialect, index), registry, stalled)?;
+        Connection::socket(self.to, from, stalled)
+    }
+
+    fn start(&mut self, socket: Socket) -> io::Result<()> {
+        let client = (self.dialect, self.clients.len());
+        let client = Connection::start(socket, self.to, client, self.poll.registry())?;
         self.clients.push(client);
         Ok(())
     }
@@ -136,7 +160,12 @@ impl Swarm {
                 let count = client
                     .read(&mut self.block, self.expected)?
                     .ok_or_else(|| io::Error::other("the server has closed a connection"))?;
-                self.open += usize::from(!was_open && client.stage == Stage::Open);
+                if !was_open && client.stage == Stage::Open {
+                    self.open += 1;
+                    if let Some(handshakes) = &mut self.handshakes {
+                        handshakes.push(client.started.elapsed());
+                    }
+                }
                 if count > 0 {
                     got(client, index, count)?;
                 }

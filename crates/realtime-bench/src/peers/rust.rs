@@ -24,7 +24,7 @@ enum Name {
 pub(crate) async fn serve(options: Options) -> Result<(), BoxError> {
     use super::{axum, socketioxide};
 
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let listener = realtime::bind("127.0.0.1:0").await?;
     println!("listening on http://{}", listener.local_addr()?);
     match options.name {
         Name::AxumBroadcast => axum::with_broadcast(listener).await,

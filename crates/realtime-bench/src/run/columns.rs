@@ -52,6 +52,7 @@ pub(super) fn columns(work: Work) -> Vec<Column> {
         Work::Latency(_) => vec![P99_RATIO, P99_RANGE, P50, P99, MAX, RATIO, RATE, SHARE],
         Work::Stalled(_) => vec![STALLED_RATIO, P99_BEFORE, P99, GROWN, SHARE],
         Work::Connect(_) => vec![RATIO, RANGE, CPU, RATE, IDLE, USED, SHARE],
+        Work::Storm(_) => vec![P99_RATIO, P99_RANGE, P50, P99, MAX, RATIO, CPU, SHARE],
     }
 }
 

@@ -36,7 +36,8 @@ pub(crate) struct Options {
         long,
         value_delimiter = ',',
         default_value = "fan-out:1000x128,fan-out:5000x1024,fan-out:1000x128w16,echo:100x128,\
-                         echo:100x128w16,request:100x128w16,latency:1000x128,stalled:1000x1024,connect:10000"
+                         echo:100x128w16,request:100x128w16,latency:1000x128,stalled:1000x1024,connect:10000,\
+                         storm:4000"
     )]
     only: Vec<Work>,
     /// Whom to measure; all by default.

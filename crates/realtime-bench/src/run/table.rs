@@ -23,7 +23,7 @@ fn write(out: &mut String, options: &Options, rounds: u32, results: &Results) ->
         out,
         "# Beside the floor\n\nMedians of {rounds} rounds of {seconds} s, each run between two \
          of its floor. CPU time for each message or connect as a multiple of the floor's; for \
-         latency the 99th percentile. What each column means: crates/realtime-bench/README.md.\n"
+         latency and storms the 99th percentile. What each column means: crates/realtime-bench/README.md.\n"
     )?;
     summary(out, options, results)?;
     for work in &options.only {
@@ -36,7 +36,7 @@ fn write(out: &mut String, options: &Options, rounds: u32, results: &Results) ->
 pub(super) fn headline(work: Work, samples: &Samples) -> Option<f64> {
     match work {
         _ if samples.saturated() => None,
-        Work::Latency(_) => samples.median(|sample| sample.p99_ratio),
+        Work::Latency(_) | Work::Storm(_) => samples.median(|sample| sample.p99_ratio),
         Work::Stalled(_) => samples.median(|sample| {
             let (_, before) = sample.outcome.stalled?;
             Some(sample.outcome.latency?.p99 / before.p99)

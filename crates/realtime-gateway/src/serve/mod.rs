@@ -100,16 +100,43 @@ pub struct WithGracefulShutdown<A, F> {
 impl<A> Serve<A> {
     /// Adds another gateway that the app has on one of its paths. All of them are started, and
     /// drained together: the shutdown of one is the shutdown of all, and of the server.
+    ///
+    /// ```no_run
+    /// # async fn run(chat: realtime::Gateway, news: realtime::Gateway) -> std::io::Result<()> {
+    /// let app = axum::Router::new()
+    ///     .route_service("/chat", chat.clone())
+    ///     .route_service("/news", news.clone());
+    /// let listener = realtime::bind("127.0.0.1:8080").await?;
+    /// realtime::serve(listener, app, chat).and_gateway(news).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn and_gateway(mut self, gateway: Gateway) -> Self {
         self.gateways.push(gateway);
         self
     }
 
-    /// Puts TLS, or anything else, between TCP and HTTP.
+    /// Puts TLS, or anything else, between TCP and HTTP. It has 10 s for each connection, and what
+    /// it fails with is counted and logged at debug level.
     ///
-    /// ```text
-    /// let acceptor = tokio_rustls::TlsAcceptor::from(config);
-    /// serve(listener, app, gateway).secure(move |tcp| acceptor.accept(tcp))
+    /// ```no_run
+    /// use std::sync::Arc;
+    ///
+    /// use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
+    ///
+    /// # async fn run(
+    /// #     gateway: realtime::Gateway, app: axum::Router, mut config: ServerConfig,
+    /// # ) -> std::io::Result<()> {
+    /// // What is spoken behind it: browsers would offer HTTP/2, too.
+    /// config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    /// let acceptor = TlsAcceptor::from(Arc::new(config));
+    /// let listener = realtime::bind("0.0.0.0:443").await?;
+    /// realtime::serve(listener, app, gateway)
+    ///     .secure(move |tcp| acceptor.accept(tcp))
+    ///     .with_graceful_shutdown(realtime::shutdown_signal())
+    ///     .await?;
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn secure<F, Fut, T>(mut self, secure: F) -> Self
     where
