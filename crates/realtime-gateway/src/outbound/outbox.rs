@@ -101,6 +101,8 @@ pub(crate) struct Progress {
     pub(crate) blocked: bool,
     /// The bytes that the socket has accepted so far.
     pub(crate) written: u64,
+    /// How often it accepted nothing and then more.
+    pub(crate) relieved: u64,
     /// A ping waits.
     pub(crate) ping_waits: bool,
 }
@@ -335,6 +337,7 @@ impl<W: Sink> Outbox<W> {
         Progress {
             blocked: writer.blocked,
             written: writer.written,
+            relieved: writer.relieved,
             ping_waits: writer.queue.has_ping(),
         }
     }

@@ -26,6 +26,8 @@ pub(super) struct Writer<W> {
     pub(super) blocked: bool,
     /// The bytes that the socket has accepted so far.
     pub(super) written: u64,
+    /// How often it accepted nothing and then more.
+    pub(super) relieved: u64,
     limits: Arc<QueueLimits>,
     unflushed: bool,
     failed: Option<io::Error>,
@@ -49,6 +51,7 @@ impl<W: Sink> Writer<W> {
             socket: Some(socket),
             blocked: false,
             written: 0,
+            relieved: 0,
             limits,
             unflushed: false,
             failed: None,
@@ -241,6 +244,7 @@ impl<W: Sink> Writer<W> {
             match socket.poll_write(cx, &slices[..count]) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(written)) => {
+                    self.relieved += u64::from(self.blocked);
                     self.queue.advance(written);
                     self.written += written as u64;
                     self.unflushed = !socket.is_unbuffered();

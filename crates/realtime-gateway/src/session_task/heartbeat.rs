@@ -1,8 +1,10 @@
 //! When to ping, and when a peer counts as gone. Pure: what is known of the peer is an argument.
 //!
 //! Any byte from the peer is life. The time for an answer begins when the ping has left, and
-//! begins again for as long as the peer accepts what is written to it: a ping behind a large
-//! message reaches the peer late, and the answer can't come before.
+//! begins again whenever a socket that was full accepts more, since then the peer has read
+//! something: a ping behind a large message reaches the peer late, and the answer can't come
+//! before. That a socket accepts something says nothing by itself: the kernel does so for a while
+//! after the peer is gone.
 
 use std::time::Duration;
 
@@ -36,6 +38,8 @@ pub(super) struct Peer {
     pub(super) received: u64,
     /// The bytes that its socket has accepted so far.
     pub(super) written: u64,
+    /// How often its socket was full and then accepted more.
+    pub(super) relieved: u64,
     /// A ping has yet to leave.
     pub(super) ping_waits: bool,
     /// Nothing is read at present: the peer may have answered without our knowing.
@@ -52,7 +56,7 @@ pub(super) struct Heartbeat {
     received: u64,
     /// What its socket had accepted when a byte last came from it.
     written_when_heard: u64,
-    written: u64,
+    relieved: u64,
 }
 
 impl Heartbeat {
@@ -63,7 +67,7 @@ impl Heartbeat {
             dead_at: None,
             received: 0,
             written_when_heard: 0,
-            written: 0,
+            relieved: 0,
         }
     }
 
@@ -73,12 +77,13 @@ impl Heartbeat {
             (self.received, self.written_when_heard) = (peer.received, peer.written);
             self.dead_at = None;
         }
-        let moves = peer.ping_waits || peer.unheard || self.written != peer.written;
-        self.written = peer.written;
-        if moves && let (Some(dead_at), Some(timeout)) = (&mut self.dead_at, times.pong_timeout) {
-            let unseen = (peer.written - self.written_when_heard).min(OUT_OF_SIGHT);
-            let allowance = Duration::from_millis(unseen / BYTES_PER_MILLISECOND);
-            *dead_at = clock.after(timeout.saturating_add(allowance));
+        let unseen = (peer.written - self.written_when_heard).min(OUT_OF_SIGHT);
+        let allowance = Duration::from_millis(unseen / BYTES_PER_MILLISECOND);
+        let patience = |timeout: Duration| clock.after(timeout.saturating_add(allowance));
+        let moves = peer.ping_waits || peer.unheard || self.relieved != peer.relieved;
+        self.relieved = peer.relieved;
+        if moves && self.dead_at.is_some() {
+            self.dead_at = times.pong_timeout.map(patience);
         }
         let now = clock.now();
         if self.dead_at.is_some_and(|at| at <= now) {
@@ -89,7 +94,7 @@ impl Heartbeat {
                 let next = interval.mul_f64(0.9 + fastrand::f64() / 5.0);
                 self.next_ping = Some(clock.after(next));
                 if self.dead_at.is_none() {
-                    self.dead_at = times.pong_timeout.map(|timeout| clock.after(timeout));
+                    self.dead_at = times.pong_timeout.map(patience);
                 }
                 Beat::Ping
             }
@@ -115,6 +120,7 @@ mod tests {
     const PEER: Peer = Peer {
         received: 0,
         written: 0,
+        relieved: 0,
         ping_waits: false,
         unheard: false,
     };
@@ -162,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn time_begins_when_the_ping_has_left_and_again_while_the_peer_accepts_bytes() {
+    fn time_begins_when_the_ping_has_left_and_again_while_the_peer_reads() {
         let clock = Clock::new(TICK);
         let mut beat = Heartbeat::new(TIMES, &clock);
         until_due(&mut beat, &clock, PEER);
@@ -176,9 +182,12 @@ mod tests {
         }
         peer = Peer {
             written: 640,
+            relieved: 1,
             ..PEER
         };
         assert_eq!(beat.poll(TIMES, &clock, peer), Beat::Nothing);
+        // Whatever else the kernel accepts is no sign of life.
+        peer.written += 64;
         let (due, after) = until_due(&mut beat, &clock, peer);
         assert_eq!(due, Beat::Dead);
         assert!((3_010..=3_040).contains(&after), "{after}");

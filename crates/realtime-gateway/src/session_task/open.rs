@@ -350,6 +350,7 @@ impl Open {
         let peer = Peer {
             received: self.reader.received(),
             written: progress.written,
+            relieved: progress.relieved,
             ping_waits: progress.ping_waits,
             unheard: self.ahead.is_full(),
         };
