@@ -103,7 +103,7 @@ impl Drop for Share {
     }
 }
 
-#[cfg(all(test, not(realtime_loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -70,7 +70,7 @@ impl Clock {
     }
 }
 
-#[cfg(all(test, not(realtime_loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

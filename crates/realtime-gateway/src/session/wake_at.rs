@@ -38,7 +38,7 @@ impl WakeAt {
     }
 }
 
-#[cfg(all(test, not(realtime_loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

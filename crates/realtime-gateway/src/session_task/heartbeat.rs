@@ -108,7 +108,7 @@ impl Heartbeat {
     }
 }
 
-#[cfg(all(test, not(realtime_loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -63,7 +63,7 @@ impl ReadAhead {
     }
 }
 
-#[cfg(all(test, not(realtime_loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

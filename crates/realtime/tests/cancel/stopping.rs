@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::{
     drops::{dropped_after, tasks, until_tasks},
-    slow::{PAUSES, SlowBroker, SlowPresence},
+    slow::{SlowBroker, SlowPresence},
     support::Server,
 };
 
