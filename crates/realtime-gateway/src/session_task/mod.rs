@@ -149,6 +149,8 @@ async fn end<P>(
             EndCause::Shutdown.into_info()
         }
     };
+    // Counted also where nobody waits for the rest.
+    open.release();
     let closed = async {
         disconnect(&node, &mut open, &info, &mut life.membership).await;
         drop_quietly(open);

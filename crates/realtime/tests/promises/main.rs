@@ -23,6 +23,7 @@ mod elsewhere;
 mod ends;
 mod eviction;
 mod fairness;
+mod farewells;
 mod forwarding;
 mod host;
 mod moody;
