@@ -16,6 +16,7 @@
 mod always_ready;
 mod backends;
 mod broken;
+mod broker_streams;
 mod calls;
 mod codecs;
 mod drain;
@@ -28,6 +29,7 @@ mod forwarding;
 mod host;
 mod moody;
 mod neighbours;
+mod outsiders;
 mod peaks;
 mod runtimes;
 mod shutdown;
