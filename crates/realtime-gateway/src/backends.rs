@@ -20,7 +20,7 @@ use realtime_core::{
 
 use tokio::task::coop::consume_budget;
 
-use crate::guarded::{Broken, Whose, guarded};
+use crate::guarded::{Broken, GuardedStream, Whose, guarded};
 
 /// How long presence may take for a call.
 pub(crate) const PRESENCE_CALL: Duration = Duration::from_secs(5);
@@ -56,9 +56,10 @@ impl Broker for BoundedBroker {
         topics: &[Topic],
     ) -> Result<Subscription, BrokerError> {
         let call = async { self.0.subscribe(node, topics).await };
-        guarded(Whose::Broker, Some(SUBSCRIBE), call)
+        let joined = guarded(Whose::Broker, Some(SUBSCRIBE), call)
             .await
-            .unwrap_or_else(|broken| Err(broker_broke(BrokerErrorKind::Unavailable, broken)))
+            .unwrap_or_else(|broken| Err(broker_broke(BrokerErrorKind::Unavailable, broken)))?;
+        Ok(Subscription::new(GuardedStream::new(joined)))
     }
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
@@ -71,7 +72,7 @@ impl Broker for BoundedBroker {
     }
 
     fn events(&self) -> BrokerEvents {
-        self.0.events()
+        BrokerEvents::new(GuardedStream::new(self.0.events()))
     }
 
     async fn close(&self) {
@@ -128,7 +129,7 @@ impl Presence for BoundedPresence {
     }
 
     fn events(&self) -> PresenceEvents {
-        self.0.events()
+        PresenceEvents::new(GuardedStream::new(self.0.events()))
     }
 
     async fn close(&self) {

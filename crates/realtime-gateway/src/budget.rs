@@ -82,6 +82,11 @@ impl Share {
         }
     }
 
+    /// Whether it was given up.
+    pub(crate) fn is_forfeited(&self) -> bool {
+        self.booked.load(Relaxed) == FORFEITED
+    }
+
     /// The bytes that are held.
     pub(crate) fn bytes(&self) -> usize {
         match self.booked.load(Relaxed) {

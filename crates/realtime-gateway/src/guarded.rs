@@ -3,12 +3,14 @@
 use std::{
     any::Any,
     fmt,
-    future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::{Pin, pin},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use futures::FutureExt;
+use futures::{FutureExt, Stream};
 use realtime_core::BoxError;
 
 use crate::{HandlerError, HandlerErrorKind};
@@ -18,6 +20,7 @@ use crate::{HandlerError, HandlerErrorKind};
 pub(crate) enum Whose {
     Handler,
     Hook,
+    Layer,
     Authenticator,
     Codec,
     Connection,
@@ -32,6 +35,7 @@ impl fmt::Display for Whose {
         f.write_str(match self {
             Self::Handler => "the handler",
             Self::Hook => "the hook",
+            Self::Layer => "a layer",
             Self::Authenticator => "the authenticator",
             Self::Codec => "the codec",
             Self::Connection => "the connection's stream",
@@ -75,8 +79,11 @@ pub(crate) fn handler_panicked(panic: Box<dyn Any + Send>) -> BoxError {
 
 /// Drops something of somebody else's. Where that panics, the rest of it is lost and nothing else.
 pub(crate) fn drop_quietly<T>(value: T) {
-    let dropped = catch_unwind(AssertUnwindSafe(|| drop(value)));
-    if let Err(panic) = dropped {
+    quietly(|| drop(value));
+}
+
+fn quietly(drops: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(drops)) {
         // A panic whose payload panics when it is dropped has to end somewhere.
         std::mem::forget(panic);
     }
@@ -91,14 +98,70 @@ pub(crate) async fn guarded<T>(
     limit: Option<Duration>,
     call: impl Future<Output = T>,
 ) -> Result<T, Broken> {
-    let call = AssertUnwindSafe(call).catch_unwind();
+    let mut call = pin!(Some(AssertUnwindSafe(call).catch_unwind()));
+    let running = poll_fn(|cx| match call.as_mut().as_pin_mut() {
+        Some(call) => call.poll(cx),
+        None => Poll::Pending,
+    });
     let ran = match limit {
-        Some(limit) => tokio::time::timeout(limit, call)
+        Some(limit) => tokio::time::timeout(limit, running)
             .await
-            .map_err(|_| Broken::TookTooLong(whose, limit))?,
-        None => call.await,
+            .map_err(|_| Broken::TookTooLong(whose, limit)),
+        None => Ok(running.await),
     };
-    ran.map_err(|panic| panicked(whose, panic))
+    // Dropped here, since that may panic, too.
+    quietly(|| call.set(None));
+    ran?.map_err(|panic| panicked(whose, panic))
+}
+
+/// Somebody else's stream, which is neither asked nor kept after its end. A panic is passed on,
+/// for it to be reported, but not twice in a row: a stream that can't go on after one has ended.
+pub(crate) struct GuardedStream<S> {
+    stream: Option<Pin<Box<S>>>,
+    panicked: bool,
+}
+
+impl<S> GuardedStream<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self {
+            stream: Some(Box::pin(stream)),
+            panicked: false,
+        }
+    }
+
+    fn end(&mut self) {
+        drop_quietly(self.stream.take());
+    }
+}
+
+impl<S: Stream> Stream for GuardedStream<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(None);
+        };
+        let polled = catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll_next(cx)));
+        let before = std::mem::replace(&mut self.panicked, polled.is_err());
+        let polled = match polled {
+            Ok(polled) => polled,
+            Err(panic) if before => {
+                drop_quietly(panic);
+                Poll::Ready(None)
+            }
+            Err(panic) => resume_unwind(panic),
+        };
+        if let Poll::Ready(None) = polled {
+            self.end();
+        }
+        polled
+    }
+}
+
+impl<S> Drop for GuardedStream<S> {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use crate::{
     outbound::QueueLimits,
     registry::Registry,
     reports::Reports,
-    session::Env,
+    session::{EndCause, Env},
     stats::Counters,
     unreachable::Unreachable,
 };
@@ -189,6 +189,21 @@ impl Node {
         let events = self.registry.presence.events();
         if !self.listens.swap(true, SeqCst) {
             self.presence_events.put(events);
+        }
+    }
+
+    /// Whether nobody is waited for any more: the shutdown deadline has passed, or the last handle
+    /// of the gateway is gone. Its clock may stand still.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.abort.is_cancelled() || self.stop.is_cancelled()
+    }
+
+    /// Ends what sessions are still busy with, those too that had ended already and finish what
+    /// came before.
+    pub(crate) fn cut_off(&self) {
+        for session in self.hub.all() {
+            session.end(EndCause::Shutdown);
+            session.wake();
         }
     }
 

@@ -123,25 +123,27 @@ impl Background {
         }
     }
 
-    /// The current runtime, or else one that was seen with this gateway.
-    pub(crate) fn runtime(&self) -> Option<Handle> {
-        let current = Handle::try_current().ok();
-        current.or_else(|| self.runtimes.lock().first().cloned())
+    /// The current runtime, and those that were seen with this gateway. Some may be gone.
+    pub(crate) fn runtimes(&self) -> Vec<Handle> {
+        let seen = self.runtimes.lock().clone();
+        Handle::try_current().into_iter().chain(seen).collect()
     }
 
     /// Delivers a frame to every session of this node, and returns how many there are.
     pub(crate) async fn fan_out(self: &Arc<Self>, frame: &Bytes) -> usize {
         // Who broadcasts in a loop lets others have a turn.
         tokio::task::coop::consume_budget().await;
-        self.ensure();
         let delivered = self.node.hub.broadcast(frame);
         tokio::pin!(delivered);
         loop {
+            // Before the look at who runs, so that one who is orphaned after it is not missed.
+            let orphaned = self.orphaned.notified();
+            self.ensure();
             tokio::select! {
                 biased;
                 readers = &mut delivered => return readers,
                 // It may be a dispatcher that this waits for.
-                () = self.orphaned.notified() => self.ensure(),
+                () = orphaned => {}
             }
         }
     }

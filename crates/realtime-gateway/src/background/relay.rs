@@ -36,7 +36,11 @@ pub(super) async fn run(node: Arc<Node>) {
             Some(event) = events.next() => heard(&node, event),
             message = messages.next() => match message {
                 Some(message) => receive(&node, message).await,
-                None => break,
+                None => {
+                    let cause = "its messages have ended; restart this node".to_owned();
+                    heard(&node, BrokerEvent::Down { cause });
+                    break;
+                }
             },
         }
     }

@@ -27,7 +27,6 @@ use crate::{
     handling::Host,
     health::Link,
     node::{Joined, Node, Parts},
-    session::EndCause,
 };
 
 pub use builder::Builder;
@@ -238,10 +237,8 @@ fn closing() -> StartError {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.node.drain.cancel();
-        for session in self.node.hub.all() {
-            session.end(EndCause::Shutdown);
-        }
         self.node.stop();
+        self.node.cut_off();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -18,6 +19,7 @@ use crate::{
     Body, ErrorStage, Upgrade,
     admission::{Admitted, Refusal, Unauthenticated, check},
     escape::Chain,
+    guarded::{Whose, panicked},
     patience::patient,
     session_task,
 };
@@ -115,7 +117,12 @@ impl Gateway {
             };
             match upgraded {
                 Some(Ok(stream)) => {
-                    session_task::spawn(&node, slot, stream, identity, remote_addr);
+                    let spawn = || session_task::spawn(&node, slot, stream, identity, remote_addr);
+                    // A layer makes its service for each session, and may panic.
+                    if let Err(panic) = catch_unwind(AssertUnwindSafe(spawn)) {
+                        node.stats().upgrades_failed.add(1);
+                        node.report(ErrorStage::Message, panicked(Whose::Layer, panic), None);
+                    }
                 }
                 Some(Err(error)) => {
                     node.stats().upgrades_failed.add(1);

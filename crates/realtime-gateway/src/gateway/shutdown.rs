@@ -146,19 +146,24 @@ impl Gateway {
     /// neither a session nor a background task has ever run.
     fn drive_shutdown(&self) -> bool {
         self.node().drain.cancel();
-        let Some(runtime) = self.background().runtime() else {
-            return false;
-        };
-        if self.0.shutdown.runs.swap(true, SeqCst) {
-            return true;
+        let shutdown = &self.0.shutdown;
+        for runtime in self.background().runtimes() {
+            let is_over = || shutdown.report.borrow().is_some();
+            if is_over() || shutdown.runs.swap(true, SeqCst) {
+                return true;
+            }
+            let running = Running(self.clone());
+            let task = runtime.spawn(async move {
+                let Running(gateway) = &running;
+                let report = gateway.drain_all().await;
+                gateway.0.shutdown.report.send_replace(Some(report));
+            });
+            if !task.is_finished() || is_over() {
+                return true;
+            }
+            // The runtime is gone, and has dropped it at once.
         }
-        let running = Running(self.clone());
-        runtime.spawn(async move {
-            let Running(gateway) = &running;
-            let report = gateway.drain_all().await;
-            gateway.0.shutdown.report.send_replace(Some(report));
-        });
-        true
+        false
     }
 
     /// Waits for the deadline, which another call may set or bring forward meanwhile.
@@ -203,9 +208,7 @@ impl Gateway {
             () = self.deadline() => {
                 let cut_off = node.hub.len();
                 node.abort.cancel();
-                for session in node.hub.all() {
-                    session.end(EndCause::Shutdown);
-                }
+                node.cut_off();
                 let gone = timeout(ABORT, node.tasks.wait()).await;
                 tracing::warn!(
                     target: crate::log_targets::SHUTDOWN,

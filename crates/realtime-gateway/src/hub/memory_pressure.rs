@@ -34,30 +34,30 @@ impl Hub {
     pub(crate) fn relieve_held(&self, budget: &Budget) {
         let end = |session: &Session| {
             session.end(EndCause::TooMuchHeld);
-            // Its task lets go of it presently.
+            // Its task lets go of it presently, also where it had ended and only finishes what
+            // came before.
             session.held().forfeit();
+            session.wake();
         };
         self.relieve(budget, |session| session.held().bytes(), end);
     }
 
+    /// Those that are closing count like the others: what they still hold must not cost others
+    /// their place.
     fn relieve(&self, budget: &Budget, bytes: impl Fn(&Session) -> usize, end: impl Fn(&Session)) {
         let Some(_alone) = Alone::get(&self.relieving) else {
             return;
         };
-        let mut candidates = Vec::new();
-        while budget.is_over() {
-            if candidates.is_empty() {
-                // What the others hold belongs to sessions that are closing.
-                let open = self.all().into_iter().filter(|s| !s.is_closed());
-                candidates = open
-                    .map(|s| (bytes(&s), s))
-                    .filter(|(b, _)| *b > 0)
-                    .collect();
-                candidates.sort_by_key(|(bytes, _)| *bytes);
-            }
-            match candidates.pop() {
-                Some((_, session)) => end(&session),
-                None => return,
+        let mut is_relieved = true;
+        while budget.is_over() && std::mem::take(&mut is_relieved) {
+            let all = self.all().into_iter().map(|s| (bytes(&s), s));
+            let mut candidates: Vec<_> = all.filter(|(held, _)| *held > 0).collect();
+            candidates.sort_by_key(|(held, _)| *held);
+            while budget.is_over()
+                && let Some((held, session)) = candidates.pop()
+            {
+                end(&session);
+                is_relieved |= bytes(&session) < held;
             }
         }
     }

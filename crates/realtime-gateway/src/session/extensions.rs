@@ -5,6 +5,8 @@ use std::{
     sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
+use crate::guarded::drop_quietly;
+
 /// Typed state of one session: a value of each type, set by a hook or a handler and read by any
 /// other, also by the extractor [`Extension<T>`](crate::extract::Extension).
 ///
@@ -58,9 +60,39 @@ impl Extensions {
     }
 }
 
+impl Drop for Extensions {
+    /// Whoever held the session last must not pay for a value that panics in its drop: it may be
+    /// the one who delivers everybody's broadcasts.
+    fn drop(&mut self) {
+        drop_quietly(self.0.take());
+    }
+}
+
 impl fmt::Debug for Extensions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kept = self.read().map_or(0, |kept| kept.len());
         f.debug_struct("Extensions").field("len", &kept).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    struct PanicsInDrop;
+
+    impl Drop for PanicsInDrop {
+        fn drop(&mut self) {
+            std::panic::panic_any("on purpose");
+        }
+    }
+
+    #[test]
+    fn whoever_drops_it_survives_what_is_in_it() {
+        let extensions = Extensions::default();
+        extensions.insert(Arc::new(PanicsInDrop));
+        drop(extensions);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    pin::pin,
     task::{Context, Poll},
     time::Duration,
 };
@@ -33,6 +34,8 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// How long it may take that goes on sending. Without reading on, TCP would answer what it sends
 /// with a reset, and the peer might never see the close frame.
 const GOODBYE: Duration = Duration::from_secs(3);
+/// How long a peer may take nothing of what is left for it, where there is no write timeout.
+const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// Ends what the session has begun, and takes it out of presence and the hub.
 pub(super) async fn disconnect(
@@ -47,7 +50,6 @@ pub(super) async fn disconnect(
     if slow {
         node.stats().dropped.add(lost as u64);
     }
-    open.release();
     let Open {
         reader,
         handling,
@@ -56,12 +58,18 @@ pub(super) async fn disconnect(
         ..
     } = open;
     let goodbye = async {
-        if !*gone && write_out(node, &session, info).await {
-            say_goodbye(&session, reader, *read_to_end).await;
-        }
+        let goodbye = async {
+            if !*gone && write_out(node, &session, info).await {
+                say_goodbye(&session, reader, *read_to_end).await;
+            }
+        };
+        // A codec makes the notice of a gap, and may panic.
+        let said = guarded(Whose::Codec, None, goodbye).await;
+        // The connection ends here, and not when its handler does, which may be long after.
+        reader.hang_up();
+        session.release();
+        said
     };
-    // A codec makes the notice of a gap, and may panic.
-    let goodbye = guarded(Whose::Codec, None, goodbye);
     let presence = async {
         if let Err(error) = node.registry.unregister(&session).await {
             // The lease ends it.
@@ -105,15 +113,24 @@ fn close_frame(info: &DisconnectInfo) -> Bytes {
 
 /// Writes what waits, the close frame last. Returns whether it worked.
 async fn write_out(node: &Node, session: &Session, info: &DisconnectInfo) -> bool {
-    let written = poll_fn(|cx| session.poll_write(cx, |_| ()));
+    let mut written = pin!(poll_fn(|cx| session.poll_write(cx, |_| ())));
     // A client that has left is not owed much patience.
     let limit = match info.initiator {
         Initiator::Client => Some(GOODBYE),
         _ => node.config.write_timeout,
     };
-    match limit {
-        Some(limit) => matches!(patient(limit, written).await, Some(Ok(()))),
-        None => written.await.is_ok(),
+    if let Some(limit) = limit {
+        return matches!(patient(limit, written).await, Some(Ok(())));
+    }
+    // Without a limit it may be as slow as it likes, and still must take something now and then:
+    // nobody else would ever end this.
+    loop {
+        let before = session.outbox().progress().written;
+        match patient(STANDSTILL, written.as_mut()).await {
+            Some(written) => return written.is_ok(),
+            None if session.outbox().progress().written == before => return false,
+            None => {}
+        }
     }
 }
 

@@ -14,7 +14,8 @@ const READS: usize = 64;
 
 /// Reads one peer.
 pub(super) struct FrameReader {
-    socket: SocketReader,
+    /// `None` once the peer has been hung up on.
+    socket: Option<SocketReader>,
     decoder: Decoder,
     /// What was read and not yet decoded, from `at` on.
     pending: Vec<u8>,
@@ -39,7 +40,7 @@ impl FrameReader {
     /// kept.
     pub(super) fn new(socket: SocketReader, read: &[u8], decoder: Decoder) -> Self {
         Self {
-            socket,
+            socket: Some(socket),
             decoder,
             pending: read.to_vec(),
             at: 0,
@@ -87,6 +88,9 @@ impl FrameReader {
                 received,
                 ..
             } = self;
+            let Some(socket) = socket else {
+                return Poll::Ready(Err(ReadEnd::Eof));
+            };
             let read = socket.poll_read(cx, |mut bytes| {
                 (!bytes.is_empty()).then(|| {
                     *received += bytes.len() as u64;
@@ -110,6 +114,11 @@ impl FrameReader {
     pub(super) fn release(&mut self, held: &Share) {
         self.decoder.discard_messages();
         self.book(0, held);
+    }
+
+    /// Lets go of the socket.
+    pub(super) fn hang_up(&mut self) {
+        (self.socket, self.pending, self.at) = (None, Vec::new(), 0);
     }
 
     /// Throws away whatever else the peer sends, until its close frame or the end of the stream.

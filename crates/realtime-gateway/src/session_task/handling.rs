@@ -73,10 +73,14 @@ impl Handling {
         matches!(self.doing, Doing::Nothing)
     }
 
-    /// Lets go of a message that no handler has begun with: a layer still holds it back. Returns
-    /// whether there was one.
+    /// Whether a layer holds a message back, with which no handler has begun.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.doing, Doing::Waiting(_))
+    }
+
+    /// Lets go of a message that a layer still holds back. Returns whether there was one.
     pub(super) fn forget_waiting(&mut self) -> bool {
-        let waits = matches!(self.doing, Doing::Waiting(_));
+        let waits = self.is_waiting();
         if waits {
             self.doing = Doing::Nothing;
         }

@@ -151,6 +151,8 @@ async fn close<P>(life: &mut Life<P>, mut open: Box<Open>) -> bool {
     let info = session
         .close_info()
         .unwrap_or_else(|| EndCause::Shutdown.into_info());
+    // Counted also where nobody waits for the rest.
+    open.release();
     let closed = async {
         disconnect(&node, &mut open, &info, &mut life.membership).await;
         let connected = open.connected;

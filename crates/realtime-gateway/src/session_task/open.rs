@@ -156,7 +156,8 @@ impl Open {
             return true;
         }
         let finished = self.ahead.is_empty() && self.handling.is_idle();
-        finished || self.gone || self.finish_by <= self.node.env.clock.now()
+        let given_up = self.gone || self.session.held().is_forfeited() || self.node.is_cut_off();
+        finished || given_up || self.finish_by <= self.node.env.clock.now()
     }
 
     /// Writes only: while hooks run, before anything is read. Returns whether something waits
@@ -187,11 +188,16 @@ impl Open {
 
     /// One step of reading or handling. Returns whether anything happened.
     fn poll_messages(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.handling.is_idle()
-            && let Poll::Ready(done) = self.handling.poll(cx)
-        {
-            self.answer(done);
-            return true;
+        if !self.handling.is_idle() {
+            let waited = self.handling.is_waiting();
+            let polled = self.handling.poll(cx);
+            if waited && !self.handling.is_waiting() {
+                self.node.stats().received.add(1);
+            }
+            if let Poll::Ready(done) = polled {
+                self.answer(done);
+                return true;
+            }
         }
         if !self.ahead.is_empty()
             && self.may_handle(cx)
@@ -226,9 +232,12 @@ impl Open {
     }
 
     fn handle(&mut self, message: Message, cx: &mut Context<'_>) {
-        self.node.stats().received.add(1);
         let inbound = Inbound::new(self.session.clone(), message);
-        if let Poll::Ready(done) = self.handling.start(inbound, cx) {
+        let started = self.handling.start(inbound, cx);
+        if !self.handling.is_waiting() {
+            self.node.stats().received.add(1);
+        }
+        if let Poll::Ready(done) = started {
             self.answer(done);
         }
     }

@@ -264,3 +264,48 @@ async fn past_the_budget_for_queues_no_more_are_closed_than_must_be() {
     let open = open.count();
     assert!((4..=5).contains(&open), "{open} of 8 are left");
 }
+
+/// Who has left holds what it sent before, until that is handled.
+#[tokio::test]
+async fn past_the_budget_for_messages_one_that_has_left_goes_first() {
+    let router = Router::new()
+        .route("stuck", async || std::future::pending::<()>().await)
+        .route("echo", async |Json(data): Json<Value>| Json(data));
+    let builder = realtime::builder().router(router).authenticator(ByName);
+    let builder = builder.assembly_budget(30_000).heartbeat(None);
+    let host = Host::start(Kind::Hyper, builder.build().unwrap()).await;
+    let (mut leaves, _) = host.connect("leaves").await;
+    leaves.send("stuck", Value::Null).await.unwrap();
+    let large = json!("x".repeat(25_000));
+    leaves.send("stuck", large).await.unwrap();
+    let session = host.session("leaves").await;
+    leaves.close(1000, "").await.unwrap();
+    within("its close frame", session.closed()).await;
+    let (mut stays, _) = host.connect("stays").await;
+    let (bytes, last) = begun();
+    stays.send_raw(&bytes).await.unwrap();
+    until("there is room", async || {
+        let stats = host.gateway.stats();
+        stats.unhandled + stats.violations > 0
+    })
+    .await;
+    stays.send_raw(&[last]).await.unwrap();
+    assert!(is_answered(&mut stays).await);
+    let stats = host.gateway.stats();
+    assert_eq!((stats.unhandled, stats.violations), (1, 0));
+}
+
+/// Who is closed holds what waits for it, until that is written.
+#[tokio::test]
+async fn past_the_budget_for_queues_one_that_is_closed_goes_first() {
+    let host = Host::start(Kind::Hyper, narrow(Router::new())).await;
+    let (_closed_client, closed) = deaf(&host, "closed").await;
+    let (_client, session) = deaf(&host, "open").await;
+    closed.send("n", Json(&"x".repeat(20_000))).unwrap();
+    closed.close(4000, "");
+    for _ in 0..4 {
+        session.send("n", Json(&"x".repeat(4_000))).unwrap();
+    }
+    assert!(!session.is_closed());
+    assert!(host.gateway.stats().queued_bytes <= BUDGET as u64);
+}

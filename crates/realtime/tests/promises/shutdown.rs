@@ -1,14 +1,20 @@
 //! A shutdown that a handler or a hook waits for can't wait for itself: it comes to its end all
 //! the same, and so do the broker and presence.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, mpsc},
+    task::{Context, Poll, Wake},
+    thread::{self, Thread},
+    time::Duration,
+};
 
 use realtime::{Builder, Gateway, Router};
 use realtime_testkit::wait::{until, within};
 use serde_json::Value;
 
 use crate::{
-    moody::{Call, Moods, MoodyBroker, MoodyPresence},
+    moody::{Call, Mood, Moods, MoodyBroker, MoodyPresence},
     support::Server,
 };
 
@@ -130,4 +136,58 @@ async fn in_several_tasks_and_a_handler() {
         within("a shutdown", shutdown).await.unwrap();
     }
     both_are_closed(&gateway, &moods).await;
+}
+
+#[tokio::test]
+async fn one_that_is_begun_after_its_end_does_nothing() {
+    let (gateway, moods) = recorded(|builder| builder);
+    gateway.start().await.unwrap();
+    let report = gateway.shutdown().await;
+    gateway.begin_shutdown();
+    // Were it begun again, this would be behind it.
+    let next = tokio::spawn(async {});
+    next.await.unwrap();
+    assert_eq!(gateway.shutdown().await, report);
+    let closed = moods.map(|moods| moods.calls(Call::Close));
+    assert_eq!(closed, [1, 1]);
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs a future without a runtime.
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(done) => return done,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// It can't be gone on with.
+#[test]
+fn one_whose_runtime_is_gone_returns() {
+    let (gateway, moods) = recorded(|builder| builder);
+    moods[0].set(Call::Close, Mood::Hangs);
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().unwrap();
+    runtime.block_on(async {
+        gateway.start().await.unwrap();
+        gateway.begin_shutdown();
+        let closes = async || moods[0].calls(Call::Close) > 0;
+        until("the broker is being closed", closes).await;
+    });
+    drop(runtime);
+    let (returned, returns) = mpsc::channel();
+    thread::spawn(move || returned.send(run(gateway.shutdown())));
+    let report = returns.recv_timeout(Duration::from_secs(20));
+    report.expect("it returns");
 }
