@@ -20,7 +20,7 @@ const FRAME_BYTES: u32 = 32 * 1024;
 /// ```
 /// use std::time::Duration;
 ///
-/// use realtime_broker_amqp::AmqpConfig;
+/// use realtime::broker::amqp::AmqpConfig;
 ///
 /// let config = AmqpConfig::builder("amqp://guest:s3cret@rabbit-1")
 ///     .url("amqp://guest:s3cret@rabbit-2")
@@ -29,7 +29,7 @@ const FRAME_BYTES: u32 = 32 * 1024;
 ///     .build()?;
 /// assert_eq!(config.namespace().as_str(), "chat");
 /// assert!(!format!("{config:?}").contains("s3cret"));
-/// # Ok::<(), realtime_core::broker::BrokerError>(())
+/// # Ok::<(), realtime::broker::BrokerError>(())
 /// ```
 #[derive(Clone)]
 pub struct AmqpConfig {

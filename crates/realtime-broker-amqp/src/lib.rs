@@ -33,9 +33,9 @@
 //! is noticed only if it answers within 1 s.
 //!
 //! ```no_run
-//! use realtime_broker_amqp::AmqpBroker;
+//! use realtime::broker::amqp::AmqpBroker;
 //!
-//! # fn main() -> Result<(), realtime_core::broker::BrokerError> {
+//! # fn main() -> Result<(), realtime::broker::BrokerError> {
 //! let broker = AmqpBroker::from_url("amqp://user:password@rabbit/%2f?namespace=chat")?;
 //! # Ok(())
 //! # }

@@ -16,12 +16,11 @@ use serde::{Serialize, de::DeserializeOwned};
 /// client is told `bad_data` if it asked with an id.
 ///
 /// ```
-/// use realtime_codec_json::Json;
-/// use realtime_core::Message;
+/// use realtime::{Json, Message};
 ///
 /// let message = Message::new("chat", Json(&["hello"]))?;
 /// assert_eq!(message.data().as_bytes(), br#"["hello"]"#);
-/// # Ok::<(), realtime_core::codec::CodecError>(())
+/// # Ok::<(), realtime::codec::CodecError>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);

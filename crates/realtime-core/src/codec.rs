@@ -13,9 +13,10 @@ use crate::{ClientError, Message, Text, error::operation_error};
 ///
 /// ```
 /// use bytes::{BufMut, Bytes, BytesMut};
-/// use realtime_core::{
-///     Message, MessageParts, Payload,
+/// use realtime::{
+///     Message, Payload,
 ///     codec::{Codec, CodecError, Frame, FrameKind, Notice},
+///     message::MessageParts,
 /// };
 ///
 /// /// Every frame is a message without a route, and its data as it came.

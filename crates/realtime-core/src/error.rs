@@ -12,9 +12,9 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// your own error, to say more.
 ///
 /// ```
-/// use realtime_core::ClientError;
+/// use realtime::ClientError;
 ///
-/// let full = ClientError::new("room_full", "the room has no seat left").temporary();
+/// let full = ClientError::new("room_full", "the room has no place left").temporary();
 /// assert_eq!(full.code(), "room_full");
 /// assert!(full.is_temporary());
 /// ```

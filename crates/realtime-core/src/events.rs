@@ -50,7 +50,7 @@ pub(crate) fn push_change<T>(
 ///
 /// ```
 /// use futures::StreamExt;
-/// use realtime_core::{Events, broker::BrokerEvent};
+/// use realtime::{broker::BrokerEvent, node::Events};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let events = Events::new();

@@ -15,12 +15,12 @@ pub use key::IdentityKey;
 /// [`Authenticator`](crate::auth::Authenticator) has returned it, and clones share it.
 ///
 /// ```
-/// use realtime_core::Identity;
+/// use realtime::Identity;
 ///
-/// let ada = Identity::new("ada").with_tenant("acme").with_role("admin").with_claim("seat", 7);
+/// let ada = Identity::new("ada").with_tenant("acme").with_role("admin").with_claim("plan", 7);
 /// assert_eq!(ada.id(), "ada");
 /// assert!(ada.has_role("admin"));
-/// assert_eq!(ada.claims()["seat"], 7);
+/// assert_eq!(ada.claims()["plan"], 7);
 /// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

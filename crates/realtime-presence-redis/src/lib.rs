@@ -1,8 +1,10 @@
 //! Presence of the `realtime` gateway in Redis: who is online, on all nodes, under leases.
 //!
 //! ```no_run
-//! use realtime_core::{IdentityKey, presence::Presence};
-//! use realtime_presence_redis::RedisPresence;
+//! use realtime::{
+//!     IdentityKey,
+//!     presence::{Presence, redis::RedisPresence},
+//! };
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! // Opens no connection yet: the first call does.

@@ -21,7 +21,7 @@ pub use static_token::StaticToken;
 ///
 /// ```
 /// use http::request::Parts;
-/// use realtime_core::{
+/// use realtime::{
 ///     Identity,
 ///     auth::{AuthError, Authenticator, Credentials},
 /// };

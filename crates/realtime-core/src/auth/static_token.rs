@@ -14,10 +14,10 @@ use crate::Identity;
 /// is looked for in the header `Authorization: Bearer …`, and where it is switched on.
 ///
 /// ```
-/// use realtime_core::{Identity, auth::StaticToken};
+/// use realtime::{Identity, auth::StaticToken};
 ///
 /// let gate = StaticToken::new("s3cret", Identity::new("worker"))?.from_query("token");
-/// # Ok::<(), realtime_core::auth::AuthError>(())
+/// # Ok::<(), realtime::auth::AuthError>(())
 /// ```
 #[derive(Clone)]
 pub struct StaticToken {

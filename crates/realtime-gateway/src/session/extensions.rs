@@ -13,7 +13,7 @@ use std::{
 /// with the last clone of the [`Session`](crate::Session).
 ///
 /// ```
-/// # use realtime_gateway::Session;
+/// # use realtime::Session;
 /// #[derive(Clone)]
 /// struct Locale(String);
 ///

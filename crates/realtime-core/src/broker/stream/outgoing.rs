@@ -18,18 +18,18 @@ const UNHEARD: usize = 64;
 /// Stamps what a node sends, and makes its beacons. See the [module](super).
 ///
 /// ```
-/// use realtime_core::{
-///     Incarnation, NodeId,
+/// use realtime::{
 ///     broker::{NodeInfo, Topic, stream::{Incoming, Outgoing, Received}},
+///     node::{Incarnation, NodeId},
 /// };
 ///
-/// let node = |name: &str| Ok::<_, realtime_core::InvalidNodeId>(
+/// let node = |name: &str| Ok::<_, realtime::error::InvalidNodeId>(
 ///     NodeInfo::new(name.parse::<NodeId>()?, Incarnation::random()),
 /// );
 /// let mut here = Outgoing::new(node("here")?);
 /// let mut there = Incoming::new(node("there")?);
 ///
-/// let _heard = there.read(here.beacon())?;
+/// let _received = there.read(here.beacon())?;
 /// let _lost = here.message(&Topic::All, b"one");
 /// match there.read(here.message(&Topic::All, b"two"))? {
 ///     Received::Message { message, missed } => {

@@ -132,7 +132,7 @@ impl<Cx: HasState, T: FromRef<Cx::State>> FromContext<Cx> for State<T> {
 /// [`extensions`](Session::extensions).
 ///
 /// ```
-/// # use realtime_gateway::{Session, extract::Extension};
+/// # use realtime::{Session, extract::Extension};
 /// #[derive(Clone)]
 /// struct Locale(String);
 ///

@@ -33,7 +33,7 @@ impl TimeoutLayer {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use realtime_gateway::middleware::TimeoutLayer;
+    /// use realtime::middleware::TimeoutLayer;
     ///
     /// let five_seconds = TimeoutLayer::new(Duration::from_secs(5));
     /// let no_limit = TimeoutLayer::new(None);
