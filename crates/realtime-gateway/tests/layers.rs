@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -101,15 +101,16 @@ fn first_name(path: &str) -> &str {
     &path[..end]
 }
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
         if path.is_dir() {
-            sources(&path, found);
+            sources(&path, found)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
         }
     }
+    Ok(())
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn what_a_module_names_stands_below_it() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (rows, exports) = (rows(), exports());
     let (mut files, mut upwards) = (Vec::new(), Vec::new());
-    sources(&src, &mut files);
+    sources(&src, &mut files).unwrap();
     let mut arrows = 0;
     for file in files {
         let path = file.strip_prefix(&src).unwrap();

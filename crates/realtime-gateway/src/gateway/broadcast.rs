@@ -28,6 +28,21 @@ impl Gateway {
     /// Kind [`Encode`](DeliverErrorKind::Encode); [`Closed`](DeliverErrorKind::Closed) while the
     /// gateway shuts down; [`Broker`](DeliverErrorKind::Broker) when only local sessions got it,
     /// which [`delivered`](DeliverError::delivered) counts.
+    ///
+    /// ```
+    /// use realtime::{Identity, Json, report::Remote};
+    /// use realtime_testkit::memory::connect;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gateway = realtime::builder().build()?;
+    /// let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// let delivery = gateway.broadcast("news", Json("rain")).await?;
+    /// assert_eq!((delivery.local, delivery.remote), (1, Remote::NotStarted));
+    /// assert_eq!(ann.receive_on("news").await?.decode::<String>()?, "rain");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn broadcast(
         &self,
         route: impl Into<Text>,

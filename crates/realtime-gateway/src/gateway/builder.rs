@@ -37,7 +37,7 @@ use crate::{
 ///     middleware::{LoggerLayer, RecoveryLayer},
 /// };
 ///
-/// async fn welcome(session: Session) -> Result<(), realtime::SendError> {
+/// async fn welcome(session: Session) -> Result<(), realtime::error::SendError> {
 ///     session.send("welcome", Json(session.identity().id()))
 /// }
 ///
@@ -48,7 +48,7 @@ use crate::{
 ///     .on_connect(welcome)
 ///     .heartbeat(Some(Duration::from_secs(15)))
 ///     .build()?;
-/// # Ok::<(), realtime::BuildError>(())
+/// # Ok::<(), realtime::error::BuildError>(())
 /// ```
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder<S = (), L = NoLayer> {
@@ -136,7 +136,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// Sets where it is remembered who is online. Default: in this process.
     ///
     /// ```
-    /// use realtime::{connect};
+    /// use realtime::connect;
     ///
     /// // `redis://host` with the feature `presence-redis`.
     /// let url = std::env::var("PRESENCE_URL").unwrap_or_else(|_| "local:".to_owned());
@@ -155,7 +155,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     ///
     /// let router = Router::new().route("echo", async |Json(text): Json<String>| Json(text));
     /// let gateway = realtime::builder().router(router).build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn router(mut self, router: Router) -> Self {
         self.router = router;
@@ -173,7 +173,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     ///     .layer(RecoveryLayer::new())
     ///     .layer(TimeoutLayer::new(Duration::from_secs(5)))
     ///     .build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn layer<N>(self, layer: N) -> Builder<S, Stack<N, L>> {
         Builder {
@@ -195,7 +195,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     ///
     /// ```
     /// use std::sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}};
-    /// use realtime::{State};
+    /// use realtime::State;
     ///
     /// let visits = Arc::new(AtomicU64::new(0));
     /// let gateway = realtime::builder()
@@ -204,7 +204,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     ///         visits.fetch_add(1, Relaxed);
     ///     })
     ///     .build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn hook_state<S2>(self, state: S2) -> Builder<S2, L> {
         Builder {
@@ -251,7 +251,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// # Ok(())
     /// # }
     /// # check(gateway).unwrap();
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn on_connect<Args>(mut self, hook: impl Hook<Args, ConnectContext<S>>) -> Self {
         self.hooks.on_connect(hook, self.hook_state.clone());
@@ -270,7 +270,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     ///         println!("{} was {info}", session.id());
     ///     })
     ///     .build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn on_disconnect<Args>(mut self, hook: impl Hook<Args, DisconnectContext<S>>) -> Self {
         self.hooks.on_disconnect(hook, self.hook_state.clone());
@@ -282,14 +282,14 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// target `realtime::error`.
     ///
     /// ```
-    /// use realtime::{ErrorContext};
+    /// use realtime::hooks::ErrorContext;
     ///
     /// let gateway = realtime::builder()
     ///     .on_error(async |error: ErrorContext| {
     ///         eprintln!("{:?}: {}", error.stage(), error.error());
     ///     })
     ///     .build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn on_error<Args>(mut self, hook: impl Hook<Args, ErrorHookContext<S>>) -> Self {
         self.hooks.on_error(hook, self.hook_state.clone());
@@ -299,7 +299,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// Replaces all settings. Setters that are called later win.
     ///
     /// ```
-    /// use realtime::{Config};
+    /// use realtime::Config;
     ///
     /// let config: Config = serde_json::from_str(r#"{"heartbeat": "15s", "read_limit": 4096}"#)?;
     /// let gateway = realtime::builder().config(config).queue_messages(64).build()?;
@@ -358,11 +358,9 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// See [`Config::origin_patterns`].
     ///
     /// ```
-    ///
-    ///
     /// let origins = ["*.example.com", "http://localhost:5173"];
     /// let gateway = realtime::builder().origin_patterns(origins).build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn origin_patterns<P: Into<String>>(
         mut self,
@@ -375,10 +373,8 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// See [`Config::trusted_proxies`].
     ///
     /// ```
-    ///
-    ///
     /// let gateway = realtime::builder().trusted_proxies(["10.0.0.0/8", "fd00::1"]).build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn trusted_proxies<N: Into<String>>(
         mut self,
@@ -393,15 +389,13 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// of the span `realtime::relay`. Default: none travels.
     ///
     /// ```
-    ///
-    ///
     /// fn current() -> Option<String> {
     ///     // What your tracer says, for example by `opentelemetry`'s `TraceContextPropagator`.
     ///     Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned())
     /// }
     ///
     /// let gateway = realtime::builder().traceparent(current).build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn traceparent(
         mut self,

@@ -57,6 +57,15 @@ struct Handle {
 
 impl Gateway {
     /// Begins to describe a gateway that speaks this codec. Everything else has a default.
+    ///
+    /// ```
+    /// use realtime::{Gateway, codec::JsonCodec};
+    ///
+    /// // The same as `realtime::builder()`.
+    /// let gateway = Gateway::builder(JsonCodec).build()?;
+    /// assert_eq!(gateway.codec().name(), "realtime.json");
+    /// # Ok::<(), realtime::error::BuildError>(())
+    /// ```
     pub fn builder(codec: impl Codec) -> Builder {
         Builder::new(codec)
     }
@@ -97,6 +106,20 @@ impl Gateway {
     ///
     /// # Cancel safety
     /// Safe: dropped before it returns, the gateway isn't started, and it can be tried again.
+    ///
+    /// ```
+    /// use realtime::error::StartErrorKind;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = realtime::connect::broker("local:")?; // or `amqp://…` from a setting
+    /// let gateway = realtime::builder().broker(broker).build()?;
+    /// gateway.start().await?;
+    /// assert!(gateway.health().is_good());
+    /// assert_eq!(gateway.start().await.unwrap_err().kind(), StartErrorKind::AlreadyStarted);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn start(&self) -> Result<(), StartError> {
         let node = self.node();
         if node.is_draining() {
@@ -147,6 +170,20 @@ impl Gateway {
     ///
     /// # Errors
     /// When presence can't be asked.
+    ///
+    /// ```
+    /// use realtime::{Identity, IdentityKey};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let ann = connect(&gateway, Identity::new("ann").with_tenant("acme")).await?;
+    /// assert!(gateway.is_online(&IdentityKey::new("ann").with_tenant("acme")).await?);
+    /// assert!(!gateway.is_online(&IdentityKey::new("bob").with_tenant("acme")).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
         self.node().registry.presence.is_online(identity).await
     }
@@ -155,6 +192,24 @@ impl Gateway {
     ///
     /// # Errors
     /// When presence can't be asked.
+    ///
+    /// ```
+    /// use realtime::{Identity, IdentityKey};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let phone = connect(&gateway, Identity::new("ann")).await?;
+    /// # let laptop = connect(&gateway, Identity::new("ann")).await?;
+    /// let sessions = gateway.sessions_of(&IdentityKey::new("ann")).await?;
+    /// for info in &sessions {
+    ///     println!("{} on node {} since {:?}", info.session_id, info.node_id, info.connected_at);
+    /// }
+    /// assert_eq!(sessions.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn sessions_of(
         &self,
         identity: &IdentityKey,
@@ -163,24 +218,83 @@ impl Gateway {
     }
 
     /// A session of this node.
+    ///
+    /// ```
+    /// use realtime::{CloseCode, Identity};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # let id = ann.session(&gateway).ok_or("no session")?.id();
+    /// // `id` comes from a list of sessions, say, or from a log line.
+    /// if let Some(session) = gateway.session(id) {
+    ///     session.close(CloseCode::DISCONNECTED, "closed by an administrator");
+    /// }
+    /// # assert_eq!(ann.closed().await?.code, Some(CloseCode::DISCONNECTED));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn session(&self, id: SessionId) -> Option<Session> {
         self.node().hub.get(id)
     }
 
     /// All sessions of this node, as they are now.
+    ///
+    /// ```
+    /// use realtime::{Identity, Json};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut admin = connect(&gateway, Identity::new("ann").with_role("admin")).await?;
+    /// # let mut guest = connect(&gateway, Identity::new("bob")).await?;
+    /// let all = gateway.local_sessions();
+    /// for session in all.iter().filter(|session| session.identity().has_role("admin")) {
+    ///     session.send("alert", Json("the disk is full"))?;
+    /// }
+    /// # assert_eq!(admin.receive_on("alert").await?.decode::<String>()?, "the disk is full");
+    /// # guest.expect_nothing().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn local_sessions(&self) -> Vec<Session> {
         self.node().hub.all()
     }
 
     /// The sessions of an identity on this node.
+    ///
+    /// ```
+    /// use realtime::{CloseCode, Identity, IdentityKey};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// for session in gateway.local_sessions_of(&IdentityKey::new("ann")) {
+    ///     session.close(CloseCode::DISCONNECTED, "signed out");
+    /// }
+    /// # assert_eq!(ann.closed().await?.reason, "signed out");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn local_sessions_of(&self, identity: &IdentityKey) -> Vec<Session> {
         self.node().hub.of(identity)
     }
 
     /// This node's name.
+    ///
+    /// ```
+    /// let gateway = realtime::builder().node_id("eu-1".parse()?).build()?;
+    /// assert_eq!(gateway.node_id().as_str(), "eu-1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn node_id(&self) -> &NodeId {
         &self.node().info.id
@@ -193,6 +307,19 @@ impl Gateway {
     }
 
     /// How the links to the broker and to presence are.
+    ///
+    /// ```
+    /// use realtime::report::Link;
+    ///
+    /// # let gateway = realtime::builder().build()?;
+    /// let health = gateway.health();
+    /// let status = if health.is_good() { 200 } else { 503 };
+    /// if let Link::Down { cause } = &health.broker {
+    ///     eprintln!("other nodes can't be reached: {cause}");
+    /// }
+    /// # assert_eq!(status, 200);
+    /// # Ok::<(), realtime::error::BuildError>(())
+    /// ```
     #[must_use]
     pub fn health(&self) -> Health {
         Health {
@@ -202,6 +329,24 @@ impl Gateway {
     }
 
     /// What has happened so far, in numbers.
+    ///
+    /// ```
+    /// use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let ann = connect(&gateway, Identity::new("ann")).await?;
+    /// let stats = gateway.stats();
+    /// println!("{} sessions open, {} messages dropped", stats.open, stats.dropped);
+    /// assert_eq!(stats.open, 1);
+    /// // All of it, for an endpoint of your own.
+    /// let json = serde_json::to_string(&stats)?;
+    /// # assert!(json.contains("\"open\":1"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
         let node = self.node();

@@ -91,17 +91,68 @@ impl Gateway {
     ///
     /// # Cancel safety
     /// Dropped before it returns, the shutdown goes on to its end. Call it again for the report.
+    ///
+    /// ```
+    /// use realtime::{CloseCode, Identity};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// let report = gateway.shutdown().await;
+    /// assert_eq!((report.sessions, report.aborted), (1, 0));
+    /// # assert_eq!(ann.closed().await?.code, Some(CloseCode::GOING_AWAY));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(&self) -> ShutdownReport {
         self.run_shutdown(self.node().config.shutdown_timeout).await
     }
 
     /// The same within another time. Of several calls, the earliest deadline counts; one that is
     /// too far away to be a time at all is none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// // A supervisor kills this process 5 s after it has asked it to end.
+    /// let report = gateway.shutdown_within(Duration::from_secs(4)).await;
+    /// if report.aborted > 0 {
+    ///     eprintln!("{} sessions were cut off", report.aborted);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown_within(&self, limit: Duration) -> ShutdownReport {
         self.run_shutdown(Some(limit)).await
     }
 
     /// Begins the shutdown and doesn't wait for it, for handlers and hooks.
+    ///
+    /// ```
+    /// use realtime::{Gateway, Router};
+    /// # use realtime::{CloseCode, Identity};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// /// A message of an operator ends the node.
+    /// async fn end(gateway: Gateway) {
+    ///     gateway.begin_shutdown();
+    /// }
+    ///
+    /// let gateway = realtime::builder().router(Router::new().route("end", end)).build()?;
+    /// # let mut operator = connect(&gateway, Identity::new("operator")).await?;
+    /// # operator.send("end", ()).await?;
+    /// # assert_eq!(operator.closed().await?.code, Some(CloseCode::GOING_AWAY));
+    /// # assert_eq!(gateway.shutdown().await.sessions, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn begin_shutdown(&self) {
         self.set_deadline(self.node().config.shutdown_timeout);
         self.drive_shutdown();

@@ -31,6 +31,25 @@ impl Gateway {
     /// reached;
     /// [`Presence`](DeliverErrorKind::Presence) when that can't be found out; and those of
     /// [`broadcast`](Self::broadcast).
+    ///
+    /// ```
+    /// use realtime::{Identity, IdentityKey, Json, error::DeliverErrorKind};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut phone = connect(&gateway, Identity::new("ann")).await?;
+    /// let ann = IdentityKey::new("ann");
+    /// match gateway.send_to_identity(&ann, "invoice", Json(42)).await {
+    ///     Ok(delivery) => println!("handed to {} sessions of this node", delivery.local),
+    ///     Err(error) if error.kind() == DeliverErrorKind::NotOnline => println!("kept for later"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # assert_eq!(phone.receive_on("invoice").await?.decode::<u32>()?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send_to_identity(
         &self,
         identity: &IdentityKey,

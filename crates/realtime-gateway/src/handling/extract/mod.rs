@@ -11,7 +11,7 @@
 //! | `Option<E>`, `Result<E, E::Rejection>` | yes | yes |
 //!
 //! ```
-//! use realtime::{ErrorContext, Gateway, Identity, Json, Router, Session};
+//! use realtime::{Gateway, Identity, Json, Router, Session, hooks::ErrorContext};
 //! use serde::Deserialize;
 //!
 //! #[derive(Deserialize)]
@@ -33,7 +33,7 @@
 //!
 //! let router = Router::new().route("play", play);
 //! let gateway = realtime::builder().router(router).on_error(report).build()?;
-//! # Ok::<(), realtime::BuildError>(())
+//! # Ok::<(), realtime::error::BuildError>(())
 //! ```
 
 mod context;
@@ -179,7 +179,7 @@ impl<Cx: HasSession, T: Clone + Send + Sync + 'static> FromContext<Cx> for Exten
 /// for the fallback.
 ///
 /// ```
-/// use realtime::{Json, RouteTail, Router};
+/// use realtime::{Json, Router, extract::RouteTail};
 ///
 /// // With the route `room.42` it answers "42".
 /// let room = async |RouteTail(room): RouteTail| Json(room.to_string());

@@ -23,7 +23,7 @@ use crate::{Inbound, guarded::handler_panicked};
 ///
 /// // The outermost layer, so that it catches what the others do, too.
 /// let gateway = realtime::builder().layer(RecoveryLayer::new()).build()?;
-/// # Ok::<(), realtime::BuildError>(())
+/// # Ok::<(), realtime::error::BuildError>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RecoveryLayer(());

@@ -15,7 +15,7 @@ pub(crate) use table::{RouteTable, RouterService};
 /// fallback.
 ///
 /// ```
-/// use realtime::{ClientError, Json, Message, RouteTail, Router, Session, State};
+/// use realtime::{ClientError, Json, Message, Router, Session, State, extract::RouteTail};
 ///
 /// #[derive(Clone)]
 /// struct App {
@@ -117,7 +117,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// several prefixes the longest wins. What follows it is [`RouteTail`].
     ///
     /// ```
-    /// use realtime::{Json, RouteTail, Router};
+    /// use realtime::{Json, Router, extract::RouteTail};
     ///
     /// let router = Router::new()
     ///     .prefix("room.", async |RouteTail(room): RouteTail| Json(format!("room {room}")))
@@ -193,7 +193,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     ///
     /// let router = Router::new().route("count", count).with_state(Arc::new(AtomicU64::new(0)));
     /// let gateway = realtime::builder().router(router).build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn with_state<S2: 'static>(self, state: S) -> Router<S2> {
