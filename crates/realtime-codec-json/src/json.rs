@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// reply, and wherever data is sent it is what is sent.
 ///
 /// Data that is missing reads as `null`. Data that doesn't fit `T` rejects the message, and the
-/// client is told `bad_data` if it asked with an id.
+/// client receives the error `bad_data` if it asked with an id.
 ///
 /// ```
 /// use realtime::{Json, Message};

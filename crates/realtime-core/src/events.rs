@@ -1,4 +1,4 @@
-//! What a backend tells whoever listens.
+//! Events of a backend, for those who listen.
 
 use std::{
     collections::VecDeque,
@@ -119,8 +119,8 @@ impl<T: Event> Events<T> {
         Self(Mutex::new(Some(Vec::new())))
     }
 
-    /// Tells every listener. Each hears what was told in the order in which it was told, except
-    /// for what was added to something that waited already.
+    /// Sends an event to every listener. Each receives events in the order in which they were
+    /// sent, except for what was merged into something that waited already.
     pub fn send(&self, event: T) {
         if let Some(listeners) = &mut *lock(&self.0) {
             listeners.retain(|listener| {
@@ -134,7 +134,7 @@ impl<T: Event> Events<T> {
         }
     }
 
-    /// What is told from now on. The stream ends after [`close`](Self::close).
+    /// What is sent from now on. The stream ends after [`close`](Self::close).
     pub fn subscribe(&self) -> impl Stream<Item = T> + Send + use<T> {
         let mut listeners = lock(&self.0);
         let listener = Arc::new(Listener::new(listeners.is_none()));

@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_original_field_names_are_kept_in_json() {
-        let json = r#"{"tenant_id":"acme","id":"ada","roles":["admin"],"claims":{"seat":7}}"#;
+        let json = r#"{"tenant_id":"acme","id":"ada","roles":["admin"],"claims":{"plan":7}}"#;
         let ada: Identity = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&ada).unwrap(), json);
     }

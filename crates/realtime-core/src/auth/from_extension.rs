@@ -5,7 +5,7 @@ use http::request::Parts;
 use super::{AuthError, Authenticator};
 use crate::Identity;
 
-/// Takes the [`Identity`] that middleware of the host put into the request's extensions.
+/// Reads the [`Identity`] that middleware of the host put into the request's extensions.
 ///
 /// For those who have an axum or tower login already: mount the gateway behind that layer.
 /// A request that reaches the gateway without an identity is refused.

@@ -44,7 +44,7 @@ pub enum BrokerEvent {
         /// How many such messages.
         count: u64,
     },
-    /// The broker takes publications again.
+    /// The broker accepts publications again.
     Unblocked,
     /// The link is up.
     Up,

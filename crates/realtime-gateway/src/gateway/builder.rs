@@ -117,7 +117,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// // Two nodes in one process. `realtime::connect::broker` takes a URL.
+    /// // Two nodes in one process. `realtime::connect::broker` accepts a URL.
     /// let broker = LocalBroker::new();
     /// let here = realtime::builder().broker(broker.clone()).build()?;
     /// let there = realtime::builder().broker(broker).build()?;
@@ -223,10 +223,10 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     }
 
     /// Adds a hook that runs when a session is registered, before its first message is read. An
-    /// error refuses the session with 1008: it is taken out of presence and the hub again, and no
+    /// error refuses the session with 1008: it is removed from presence and the hub again, and no
     /// `on_disconnect` hook runs. Several run in order.
     ///
-    /// While it runs, the session gets broadcasts already: who may connect is for the
+    /// While it runs, the session receives broadcasts already: who may connect is for the
     /// authenticator to say.
     ///
     /// ```
@@ -258,7 +258,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         self
     }
 
-    /// Adds a hook that runs when a session has ended, was taken out of presence and the hub, and
+    /// Adds a hook that runs when a session has ended, was removed from presence and the hub, and
     /// its last handler has returned. Several run in order. It does not run for sessions that the
     /// shutdown deadline cut off.
     ///
@@ -277,7 +277,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         self
     }
 
-    /// Adds a hook that hears of errors that no caller sees: of authentication, messages, hooks,
+    /// Adds a hook for errors that no caller sees: of authentication, messages, hooks,
     /// the broker, presence and unexpected disconnects. Without any they go to the log, under the
     /// target `realtime::error`.
     ///

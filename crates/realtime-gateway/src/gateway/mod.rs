@@ -39,10 +39,11 @@ pub use shutdown::ShutdownReport;
 ///
 /// Cheap to clone; every clone is the same gateway. When the last clone is dropped without a
 /// [`shutdown`](Self::shutdown), its sessions are closed with 1001 and its background tasks end.
-/// A handler must not capture a clone, or that never happens: it takes `Gateway` as an argument.
+/// A handler must not capture a clone, or that never happens: it has `Gateway` as an argument.
 ///
 /// Use it from one tokio runtime: its background tasks run in the one in which it was started or
-/// took its first connection. When a runtime is dropped, so are its sessions, without their hooks.
+/// accepted its first connection. When a runtime is dropped, so are its sessions, without their
+/// hooks.
 #[derive(Clone)]
 pub struct Gateway(Arc<Handle>);
 
@@ -101,8 +102,8 @@ impl Gateway {
     /// # Errors
     /// Kind [`AlreadyStarted`](StartErrorKind::AlreadyStarted) at the second call,
     /// [`Broker`](StartErrorKind::Broker) when the broker can't be joined, or
-    /// [`Presence`](StartErrorKind::Presence) when presence is set up wrongly, after which it can
-    /// be tried again, and [`Closed`](StartErrorKind::Closed) once the gateway shuts down.
+    /// [`Presence`](StartErrorKind::Presence) when presence is misconfigured, after which it can be
+    /// tried again, and [`Closed`](StartErrorKind::Closed) once the gateway shuts down.
     ///
     /// # Cancel safety
     /// Safe: dropped before it returns, the gateway isn't started, and it can be tried again.
@@ -140,9 +141,9 @@ impl Gateway {
             .is_online(&IdentityKey::new(""))
             .await
         {
-            Ok(_nobody) => node.registry.link.is_heard_of(),
+            Ok(_nobody) => node.registry.link.is_known_up(),
             Err(error) if error.kind() == PresenceErrorKind::Config => {
-                let context = "presence is set up wrongly";
+                let context = "presence is misconfigured; the source says how";
                 return Err(StartError::new(StartErrorKind::Presence, context).with_source(error));
             }
             // It is waited for as it is after an outage.
@@ -152,7 +153,7 @@ impl Gateway {
         let topics = [Topic::All, Topic::Node(node.info.id.clone())];
         let joined = node.broker.subscribe(node.info.clone(), &topics).await;
         let messages = joined.map_err(|error| {
-            let context = "the broker could not be joined";
+            let context = "the broker could not be joined; the source says why";
             StartError::new(StartErrorKind::Broker, context).with_source(error)
         })?;
         // It may have shut down while the broker was asked. What was joined is left by the drop.

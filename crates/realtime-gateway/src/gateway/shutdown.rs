@@ -30,7 +30,7 @@ pub struct ShutdownReport {
     pub sessions: usize,
     /// Those of them that were cut off at the deadline. Their `on_disconnect` hooks did not run.
     pub aborted: usize,
-    /// Tasks of the gateway that still run, though they were told to end: a handler that blocks
+    /// Tasks of the gateway that still run, though they were asked to end: a handler that blocks
     /// its thread, say. Normally 0.
     pub tasks_left: usize,
 }
@@ -43,7 +43,7 @@ pub(super) struct Shutdown {
     deadline: watch::Sender<Option<Instant>>,
     /// What it did, once it is over.
     report: watch::Sender<Option<ShutdownReport>>,
-    /// A task of its own sees to it: whoever began it may go away.
+    /// A task of its own runs it: its caller may go away.
     runs: AtomicBool,
 }
 
@@ -73,7 +73,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let shutdown = &self.0.0.shutdown;
         shutdown.runs.store(false, SeqCst);
-        // Whoever waits looks again.
+        // Those who wait look again.
         shutdown.report.send_modify(|_| ());
     }
 }
@@ -87,10 +87,10 @@ impl Gateway {
     ///
     /// In a handler or a hook, which the shutdown waits for, use
     /// [`begin_shutdown`](Self::begin_shutdown): one that awaits this is cut off at the deadline,
-    /// and the shutdown goes on without it.
+    /// and the shutdown continues without it.
     ///
     /// # Cancel safety
-    /// Dropped before it returns, the shutdown goes on to its end. Call it again for the report.
+    /// Dropped before it returns, the shutdown runs to its end. Call it again for the report.
     ///
     /// ```
     /// use realtime::{CloseCode, Identity};

@@ -67,7 +67,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 ///
 /// # Cancel safety
 /// Dropped before it ends, nothing is accepted any more. The gateway isn't shut down, and
-/// connections go on.
+/// connections continue.
 pub fn serve<A>(listener: TcpListener, app: A, gateway: Gateway) -> Serve<A> {
     Serve {
         listener,

@@ -51,7 +51,7 @@ impl Extensions {
         self.read()?.get::<T>().cloned()
     }
 
-    /// Takes the value of this type out.
+    /// Removes the value of this type, and returns it.
     pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.0.get()?;
         self.write().remove()

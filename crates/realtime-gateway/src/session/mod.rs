@@ -288,7 +288,7 @@ impl Session {
     ///
     /// # Errors
     /// Kind [`Backpressure`](SendErrorKind::Backpressure) when the queue is full and the policy
-    /// didn't take the message, [`SessionClosed`](SendErrorKind::SessionClosed) once the session
+    /// didn't accept the message, [`SessionClosed`](SendErrorKind::SessionClosed) once the session
     /// is closing, [`Encode`](SendErrorKind::Encode) when the data can't be encoded.
     ///
     /// ```
@@ -331,7 +331,8 @@ impl Session {
     /// # let session = ann.session(&gateway).ok_or("no session")?;
     /// let message = Message::new("score", Json((2, 1)))?.with_metadata("lang", "en");
     /// session.send_message(&message)?;
-    /// assert_eq!(ann.receive().await?.metadata().and_then(|m| m.get("lang")).map(|l| &**l), Some("en"));
+    /// let received = ann.receive().await?;
+    /// assert_eq!(received.metadata().ok_or("no metadata")?["lang"], "en");
     /// # Ok(())
     /// # }
     /// ```
@@ -435,7 +436,7 @@ impl Session {
 
     async fn deliver_with_room(&self, frame: Bytes) -> Result<(), SendError> {
         let count = |accepted| self.count(accepted);
-        // The end of the session wakes whoever waits here.
+        // The end of the session wakes those who wait here.
         let pushed = self.0.outbox.push_wait(frame, count).await;
         pushed.map_err(|_| closed())
     }
@@ -451,11 +452,13 @@ impl Session {
             Ok(()) => Ok(()),
             Err(Refused::Closed) => Err(closed()),
             Err(Refused::Dropped) => {
-                let context = "the session's queue is full, so the message was dropped";
+                let context = "the session's queue is full, so the message was dropped; send less, or use \
+                               `send_wait`";
                 Err(SendError::new(SendErrorKind::Backpressure, context))
             }
             Err(Refused::Full) => {
-                let context = "the session's queue is full, so the session is being closed";
+                let context = "the session's queue is full, so the session is being closed; send less, or \
+                               use `send_wait`";
                 Err(SendError::new(SendErrorKind::Backpressure, context))
             }
         }

@@ -125,7 +125,7 @@ impl Connect {
         self
     }
 
-    /// Sets how many bytes the pipe holds in each direction; at least 1 is taken. With a few hundred
+    /// Sets how many bytes the pipe holds in each direction; at least 1 is used. With a few hundred
     /// a client that doesn't read is soon a slow consumer.
     pub fn pipe_bytes(mut self, bytes: usize) -> Self {
         self.pipe_bytes = bytes.max(1);

@@ -139,9 +139,9 @@ impl Outgoing {
     /// Takes note that nobody listens to a topic, after a message was returned.
     ///
     /// A node that has only lost its link comes back, and has to learn what it has missed: also
-    /// what the broker had taken for it before. So the numbers of the last 64 such topics are
-    /// kept. Should somebody listen to an older one again, its numbers go on from higher ones, and
-    /// no gap is counted.
+    /// what the broker had accepted for it before. So the numbers of the last 64 such topics are
+    /// kept. Should somebody listen to an older one again, its numbers continue from higher ones,
+    /// and no gap is counted.
     pub fn forget(&mut self, topic: &Topic) {
         if *topic != Topic::All
             && let Some(used) = self.topics.get_mut(topic)

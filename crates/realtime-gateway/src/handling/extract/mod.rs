@@ -1,4 +1,4 @@
-//! What handlers and hooks take as arguments.
+//! The arguments of handlers and hooks.
 //!
 //! | argument | in handlers | in hooks |
 //! | --- | --- | --- |
@@ -50,7 +50,7 @@ pub(crate) use context::{HasGateway, HasSession, HasState};
 /// The application's own state.
 ///
 /// `T` is the state that was given to `Router::with_state` or `hook_state`, or a part of it that
-/// [`FromRef`] takes out.
+/// [`FromRef`] gets out of it.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -78,7 +78,7 @@ impl<T> Deref for State<T> {
     }
 }
 
-/// Takes a part out of the application's state.
+/// Gets a part of the application's state.
 ///
 /// ```
 /// use realtime::{Json, Router, State, extract::FromRef};
@@ -204,9 +204,9 @@ impl<S> FromContext<MessageContext<S>> for RouteTail {
     }
 }
 
-/// The argument is not to be had: the gateway is gone, or the error belongs to no session.
+/// The argument isn't there: the gateway is gone, or the error belongs to no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there is no {0} here: take `Option` of it where it may be missing")]
+#[error("expected a {0}; there is none here: use `Option` of it where it may be missing")]
 pub struct Missing(&'static str);
 
 impl Missing {

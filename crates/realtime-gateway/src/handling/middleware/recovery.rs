@@ -1,4 +1,4 @@
-//! A panic becomes an error, and the session goes on.
+//! A panic becomes an error, and the session continues.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

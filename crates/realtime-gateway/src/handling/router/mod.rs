@@ -42,7 +42,7 @@ pub(crate) use table::{RouteTable, RouterService};
 /// ```
 ///
 /// A handler must not capture a clone of the gateway, since the gateway would then own itself and
-/// never end: it takes [`Gateway`](crate::Gateway) as an argument.
+/// never end: it has [`Gateway`](crate::Gateway) as an argument.
 #[doc = ""]
 #[doc = include_str!("../../../docs/handlers.md")]
 pub struct Router<S = ()> {
@@ -142,8 +142,8 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         self.add(Pattern::Prefix(prefix.into()), handler)
     }
 
-    /// Handles every other message. Without a fallback, a client that asked with an id is told
-    /// `unknown_route`.
+    /// Handles every other message. Without a fallback, a client that asked with an id
+    /// receives the error `unknown_route`.
     ///
     /// ```
     /// use realtime::{ClientError, Message, Router};
@@ -226,7 +226,7 @@ impl Router {
         let mut table = RouteTable::default();
         for (pattern, handler) in self.routes {
             if !table.insert(&pattern, handler) {
-                let got = format!("expected one handler for {pattern}; got two");
+                let got = format!("expected one handler for {pattern}; got two: remove one");
                 return Err(BuildError::new(BuildErrorKind::DuplicateRoute, got));
             }
         }
