@@ -43,7 +43,7 @@ pub(crate) fn push_change<T>(
 }
 
 /// Events of a backend, for any number of listeners. For one that doesn't read, what is alike is
-/// merged and counted, so that it loses no count and no state, and holds nobody up.
+/// merged and counted, so that it loses no count and no state, and delays no other listener.
 ///
 /// Made for the `events` methods of [`Broker`](crate::broker::Broker) and
 /// [`Presence`](crate::presence::Presence). The streams end when it is closed or dropped.

@@ -110,7 +110,7 @@ impl Identity {
         self.0.roles.iter().any(|r| r == role)
     }
 
-    /// What else the authenticator said about the caller.
+    /// Everything else that the authenticator said about the caller.
     #[must_use]
     pub fn claims(&self) -> &Map<String, Value> {
         &self.0.claims

@@ -33,7 +33,7 @@ impl Namespace {
         &self.0
     }
 
-    /// Takes the parameter `namespace` out of a URL's query, and returns the URL without it.
+    /// Removes the parameter `namespace` from a URL's query, and returns the URL without it.
     ///
     /// # Errors
     /// When it is there and isn't a namespace.

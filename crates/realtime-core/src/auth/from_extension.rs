@@ -10,7 +10,7 @@ use crate::Identity;
 /// For those who have an axum or tower login already: mount the gateway behind that layer.
 /// A request that reaches the gateway without an identity is refused.
 ///
-/// If the login goes by a cookie, keep the gateway's origin check on: it is what stops another
+/// If the login uses a cookie, keep the gateway's origin check on: it is what stops another
 /// site's page from connecting as its visitor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FromExtension;

@@ -23,7 +23,7 @@ const CAUSES: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BrokerEvent {
-    /// The broker refuses publications for now, for example for want of memory.
+    /// The broker refuses publications for now, for example because it is short of memory.
     Blocked,
     /// The link is down; what is published meanwhile is lost to this node.
     Down {

@@ -201,7 +201,7 @@ pub enum BrokerErrorKind {
     Blocked,
     /// The broker was closed.
     Closed,
-    /// The broker was set up or used wrongly; trying again won't help.
+    /// The broker is misconfigured or misused; trying again won't help.
     Config,
     /// Another node is alive under this node's id.
     DuplicateNode,

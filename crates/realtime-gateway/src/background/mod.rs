@@ -35,7 +35,7 @@ const RUNTIMES: usize = 8;
 /// How soon a task that has panicked begins again: at first, and when it does so all the time.
 const AGAIN: Range<Duration> = Duration::from_millis(50)..Duration::from_secs(5);
 
-/// Makes a background task anew.
+/// Makes a background task, each time that it is started.
 type Task = Box<dyn Fn(&Arc<Node>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// The background tasks of a node.

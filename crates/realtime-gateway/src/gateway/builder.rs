@@ -414,8 +414,8 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// Builds the gateway. It needs no runtime and opens no connection.
     ///
     /// # Errors
-    /// Kind [`InvalidOption`](BuildErrorKind::InvalidOption), naming the setting, or
-    /// [`DuplicateRoute`](BuildErrorKind::DuplicateRoute), naming the route.
+    /// Kind [`InvalidOption`](crate::BuildErrorKind::InvalidOption), naming the setting, or
+    /// [`DuplicateRoute`](crate::BuildErrorKind::DuplicateRoute), naming the route.
     ///
     /// ```
     /// use realtime::error::BuildErrorKind;

@@ -39,7 +39,7 @@ pub use shutdown::ShutdownReport;
 ///
 /// Cheap to clone; every clone is the same gateway. When the last clone is dropped without a
 /// [`shutdown`](Self::shutdown), its sessions are closed with 1001 and its background tasks end.
-/// A handler must not capture a clone, or that never happens: it has `Gateway` as an argument.
+/// A handler must not capture a clone, or that never happens: use `Gateway` as an argument instead.
 ///
 /// Use it from one tokio runtime: its background tasks run in the one in which it was started or
 /// accepted its first connection. When a runtime is dropped, so are its sessions, without their
@@ -51,7 +51,7 @@ struct Handle {
     node: Arc<Node>,
     background: Arc<Background>,
     admission: Admission,
-    /// Somebody has called `start`, which has not failed so far.
+    /// `start` was called, and has not failed so far.
     starting: AtomicBool,
     shutdown: Shutdown,
 }

@@ -41,7 +41,7 @@ impl<B> Service<Request<B>> for Gateway {
 }
 
 impl Gateway {
-    /// Accepts an upgrade for somebody whom the host has authenticated itself.
+    /// Accepts an upgrade for an identity that the host has authenticated itself.
     ///
     /// Every other check is made: a cookie login must not let another site's page connect as its
     /// visitor. The response is 101, or the refusal.

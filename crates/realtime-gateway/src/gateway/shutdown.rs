@@ -39,7 +39,7 @@ pub struct ShutdownReport {
 #[derive(Debug)]
 pub(super) struct Shutdown {
     begun: OnceLock<Begun>,
-    /// When what still runs is cut off, once somebody has said.
+    /// When what still runs is cut off, once a caller has set it.
     deadline: watch::Sender<Option<Instant>>,
     /// What it did, once it is over.
     report: watch::Sender<Option<ShutdownReport>>,
@@ -66,7 +66,7 @@ struct Begun {
     aborted: u64,
 }
 
-/// Lets somebody else finish a shutdown whose task is dropped with its runtime.
+/// Lets another task finish a shutdown whose task is dropped with its runtime.
 struct Running(Gateway);
 
 impl Drop for Running {
@@ -158,8 +158,8 @@ impl Gateway {
         self.drive_shutdown();
     }
 
-    /// Waits for a shutdown that somebody else has begun, within their time, and finishes it if they
-    /// don't.
+    /// Waits for a shutdown that another caller has begun, within its time, and finishes it if that
+    /// one doesn't.
     #[cfg(feature = "server")]
     pub(crate) async fn join_shutdown(&self) -> ShutdownReport {
         self.run_shutdown(None).await

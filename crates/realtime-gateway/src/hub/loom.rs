@@ -295,7 +295,7 @@ fn loom_what_one_task_broadcasts_and_sends_arrives_in_that_order() {
     model(|| {
         let shard = LoomArc::new(Shard::new());
         let peer = Peer::with_room(1);
-        let (outbox, _seat) = join(&shard, &peer);
+        let (outbox, _member) = join(&shard, &peer);
         let sender = {
             let (shard, outbox) = (shard.clone(), Arc::clone(&outbox));
             thread::spawn(move || {
@@ -320,7 +320,7 @@ fn loom_whoever_joins_gets_all_that_counts_it_and_nothing_else() {
     model(|| {
         let shard = LoomArc::new(Shard::new());
         let early = Peer::with_room(8);
-        let (first, _seat) = join(&shard, &early);
+        let (first, _member) = join(&shard, &early);
         let broadcaster = {
             let shard = shard.clone();
             thread::spawn(move || append(shard.log(), b"a"))

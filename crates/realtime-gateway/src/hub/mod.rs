@@ -46,7 +46,7 @@ pub(crate) struct Hub {
     index: Index,
     shards: Vec<Shard<Session>>,
     next_shard: AtomicUsize,
-    /// Somebody looks for the sessions that take most memory.
+    /// A task looks for the sessions that hold most memory.
     relieving: AtomicBool,
 }
 

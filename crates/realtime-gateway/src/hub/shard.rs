@@ -12,7 +12,7 @@ pub(crate) struct Shard<M> {
 }
 
 /// By the order in which they came. So a walk costs what there are members, whatever there once
-/// were, and those who come or leave on the way move nobody else.
+/// were, and a member that joins or leaves meanwhile moves no other.
 #[derive(Debug)]
 struct Members<M> {
     next: u64,

@@ -37,7 +37,7 @@ use crate::{
 
 /// Replies beyond this wait make the session stop making more of them.
 pub(crate) const REPLY_BYTES: usize = 64 * 1024;
-/// How often one write makes the notice of a gap anew because the gap has grown meanwhile.
+/// How often one write makes the notice of a gap again because the gap has grown meanwhile.
 const NOTICES: usize = 8;
 
 pub(crate) struct Outbox<W: Sink = SocketWriter> {
@@ -57,7 +57,7 @@ struct State<W> {
     /// The session's task, once it has looked at the socket.
     task: Option<Waker>,
     phase: Phase,
-    /// Somebody waits for room.
+    /// A sender waits for room.
     room_wanted: bool,
 }
 

@@ -280,7 +280,7 @@ impl Session {
     ///
     /// It writes at once, or queues what the socket doesn't accept, and never waits. From one of
     /// the session's own handlers it leaves as soon as the handler awaits something that isn't
-    /// ready or returns, together with what else it sends.
+    /// ready or returns, together with everything else it sends.
     ///
     /// A loop of sends that awaits nothing holds its thread, as any such loop does: use
     /// [`send_wait`](Self::send_wait), which lets others have a turn, or
@@ -581,7 +581,7 @@ impl Session {
         self.0.outbox.note_missed(messages);
     }
 
-    /// Ends the session at once and gives up all that waits for its client, for want of memory.
+    /// Ends the session at once and gives up all that waits for its client, because memory is short.
     pub(crate) fn evict(&self) {
         self.end(EndCause::SlowConsumer);
         let lost = self.0.outbox.evict();

@@ -290,7 +290,7 @@ pub async fn every_caller_gets_a_stream_of_events_of_its_own<B: Broker>(
     drop(joined);
 }
 
-/// A stream that isn't read holds nobody up.
+/// A stream that isn't read delays no other.
 pub async fn a_stream_of_events_that_is_not_read_holds_nobody_up<B: Broker>(
     mut member: impl FnMut() -> B,
 ) {

@@ -57,7 +57,7 @@ pub use error::TestError;
 /// How much a pipe holds in each direction: about what a socket does.
 const PIPE_BYTES: usize = 64 * 1024;
 
-/// Connects somebody to a gateway, whatever its authenticator would say.
+/// Connects a client to a gateway under an identity, without its authenticator.
 ///
 /// It is [`Connect::accepted_by`] with nothing else set.
 ///
@@ -139,7 +139,7 @@ impl Connect {
         self
     }
 
-    /// Connects somebody whom the host has authenticated: through [`Gateway::accept`].
+    /// Connects a client that the host has authenticated: through [`Gateway::accept`].
     ///
     /// # Errors
     /// When the gateway refuses the upgrade, or the session doesn't begin in time.

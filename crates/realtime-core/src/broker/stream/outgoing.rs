@@ -136,7 +136,7 @@ impl Outgoing {
             .put(&[])
     }
 
-    /// Takes note that nobody listens to a topic, after a message was returned.
+    /// Notes that nobody listens to a topic, after a message was returned.
     ///
     /// A node that has only lost its link comes back, and has to learn what it has missed: also
     /// what the broker had accepted for it before. So the numbers of the last 64 such topics are

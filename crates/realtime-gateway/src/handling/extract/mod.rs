@@ -22,7 +22,7 @@
 //!
 //! /// Up to eight of them, in any order.
 //! async fn play(gateway: Gateway, player: Identity, Json(Move { x, y }): Json<Move>) {
-//!     let _told = gateway.broadcast("move", Json(&(player.id(), x, y))).await;
+//!     let _delivery = gateway.broadcast("move", Json(&(player.id(), x, y))).await;
 //! }
 //!
 //! /// Not every error belongs to a session.

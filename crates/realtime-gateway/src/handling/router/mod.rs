@@ -42,7 +42,7 @@ pub(crate) use table::{RouteTable, RouterService};
 /// ```
 ///
 /// A handler must not capture a clone of the gateway, since the gateway would then own itself and
-/// never end: it has [`Gateway`](crate::Gateway) as an argument.
+/// never end: use [`Gateway`](crate::Gateway) as an argument instead.
 #[doc = ""]
 #[doc = include_str!("../../../docs/handlers.md")]
 pub struct Router<S = ()> {
