@@ -1,4 +1,5 @@
-//! What a link's consumer tells its publisher: which beacons came back, and what others ask for.
+//! What a link's consumer passes to its publisher: which beacons came back, and what others ask
+//! for.
 //!
 //! A node's own beacons come back to it, or the link is down. They stand in line with everything
 //! else, so a backlog delays them: while it is worked off, nothing is missing yet.
@@ -31,7 +32,7 @@ pub(crate) struct Asked {
 pub(crate) struct Beacons {
     out: AtomicU64,
     back: AtomicU64,
-    /// The consumer waits for the gateway to take a message, or did since the last look.
+    /// The consumer waits for the gateway to receive a message, or did since the last look.
     stalled: AtomicBool,
     was_stalled: AtomicBool,
     /// Something was delivered since the last look.
@@ -78,7 +79,7 @@ impl Beacons {
 
     /// Whether so many are missing that the link is down. Asked as the next is due.
     ///
-    /// A time in which the gateway took nothing doesn't count, and neither does one in which
+    /// A time in which the gateway received nothing doesn't count, and neither does one in which
     /// messages were delivered, which the beacon may stand behind; but that no longer than
     /// messages wait in a queue. Else a beacon that is lost would hide behind what others say.
     pub(crate) fn are_missing(&self) -> bool {

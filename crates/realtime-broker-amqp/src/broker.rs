@@ -170,7 +170,7 @@ impl Broker for AmqpBroker {
                 "max_message: expected at most {limit} bytes to publish; got {size}"
             )));
         }
-        let (outcome, told) = oneshot::channel();
+        let (outcome, received) = oneshot::channel();
         let topic = topic.clone();
         let request = Request {
             topic,
@@ -180,16 +180,18 @@ impl Broker for AmqpBroker {
         match self.requests.send_timeout(request, TURN).await {
             Ok(()) => {}
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
-                let context = format!("{WINDOW} publications wait already, for {TURN:?}");
+                let context = format!(
+                    "{WINDOW} publications have waited for {TURN:?}; publish less, or try again later"
+                );
                 return Err(unavailable(context));
             }
             Err(mpsc::error::SendTimeoutError::Closed(_)) => {
                 return Err(self.refusal().unwrap_or_else(closed));
             }
         }
-        told.await.unwrap_or_else(|_| {
+        received.await.unwrap_or_else(|_| {
             Err(unknown(
-                "the link to RabbitMQ broke before it had confirmed the message",
+                "the link to RabbitMQ broke before the message was confirmed",
             ))
         })
     }

@@ -1,19 +1,19 @@
-//! Why no link could be made, each cause told once: with several URLs, or while a server starts,
-//! attempts fail in turn for different ones.
+//! Why no link could be made, each cause reported once: with several URLs, or while a server
+//! starts, attempts fail in turn for different ones.
 
 use std::error::Error;
 
-/// How many causes of one outage are told. Past it, attempts go on in silence.
+/// How many causes of one outage are reported. Past it, attempts continue in silence.
 const MOST: usize = 16;
 
-/// What was told of one outage.
+/// What was reported of one outage.
 #[derive(Debug, Default)]
 pub(crate) struct Causes(Vec<String>);
 
 impl Causes {
-    /// Whether this one is to be told.
+    /// Whether this one is to be reported.
     pub(crate) fn is_new(&mut self, cause: &str) -> bool {
-        let is_new = self.0.len() < MOST && self.0.iter().all(|told| told != cause);
+        let is_new = self.0.len() < MOST && self.0.iter().all(|known| known != cause);
         if is_new {
             self.0.push(cause.to_owned());
         }
@@ -23,13 +23,13 @@ impl Causes {
 
 /// An error and what lies under it, in one line.
 pub(crate) fn with_sources(error: &dyn Error) -> String {
-    let mut told = error.to_string();
+    let mut line = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {
-        told = format!("{told}: {source}");
+        line = format!("{line}: {source}");
         next = source.source();
     }
-    told
+    line
 }
 
 #[cfg(test)]
@@ -37,10 +37,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_told_once_and_not_without_end() {
+    fn each_is_reported_once_and_not_without_end() {
         let mut causes = Causes::default();
-        let told = ["a", "b", "a", "b"].map(|cause| causes.is_new(cause));
-        assert_eq!(told, [true, true, false, false]);
+        let new = ["a", "b", "a", "b"].map(|cause| causes.is_new(cause));
+        assert_eq!(new, [true, true, false, false]);
         let more = (0..100).filter(|n| causes.is_new(&n.to_string()));
         assert_eq!(more.count(), MOST - 2);
     }

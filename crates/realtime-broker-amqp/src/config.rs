@@ -20,7 +20,7 @@ const FRAME_BYTES: u32 = 32 * 1024;
 /// ```
 /// use std::time::Duration;
 ///
-/// use realtime_broker_amqp::AmqpConfig;
+/// use realtime::broker::amqp::AmqpConfig;
 ///
 /// let config = AmqpConfig::builder("amqp://guest:s3cret@rabbit-1")
 ///     .url("amqp://guest:s3cret@rabbit-2")
@@ -29,7 +29,7 @@ const FRAME_BYTES: u32 = 32 * 1024;
 ///     .build()?;
 /// assert_eq!(config.namespace().as_str(), "chat");
 /// assert!(!format!("{config:?}").contains("s3cret"));
-/// # Ok::<(), realtime_core::broker::BrokerError>(())
+/// # Ok::<(), realtime::broker::BrokerError>(())
 /// ```
 #[derive(Clone)]
 pub struct AmqpConfig {
@@ -140,7 +140,7 @@ impl AmqpConfigBuilder {
     }
 
     /// Whether RabbitMQ confirms each publication. Default yes. Without, a publication is done
-    /// when it is written, nobody hears that a node is gone, and a second node under the id of one
+    /// when it is written, nobody learns that a node is gone, and a second node under the id of one
     /// that lags behind is not noticed.
     pub fn confirms(mut self, confirms: bool) -> Self {
         self.confirms = confirms;
@@ -170,7 +170,7 @@ impl AmqpConfigBuilder {
     /// How many messages RabbitMQ sends ahead of their acknowledgement. Default 512.
     ///
     /// It bounds memory by messages, not by bytes: a node keeps at most `prefetch` + 1,024 that the
-    /// gateway has not taken yet, and another `prefetch` just after a link was made, each of at
+    /// gateway has not received yet, and another `prefetch` just after a link was made, each of at
     /// most [`max_message`](Self::max_message) bytes. RabbitMQ keeps `prefetch` of them beside
     /// what [`queue_limits`](Self::queue_limits) allows.
     pub fn prefetch(mut self, messages: u16) -> Self {
@@ -179,12 +179,12 @@ impl AmqpConfigBuilder {
     }
 
     /// The largest message, in bytes. Publishing a larger one fails, and one that comes from
-    /// elsewhere is dropped and reported. Default 8 MiB. What nodes tell of themselves doesn't
-    /// count as a message.
+    /// elsewhere is dropped and reported. Default 8 MiB. What nodes announce of themselves
+    /// doesn't count as a message.
     ///
     /// Bounds elsewhere count messages, so this one makes bytes of them: at most 2,048 are
     /// published and not confirmed yet, and [`prefetch`](Self::prefetch) says how many wait to be
-    /// taken.
+    /// received.
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes;
         self

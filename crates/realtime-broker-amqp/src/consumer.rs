@@ -1,4 +1,4 @@
-//! Takes what RabbitMQ delivers, checks it, and hands it to the gateway.
+//! Receives what RabbitMQ delivers, checks it, and hands it to the gateway.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -37,8 +37,8 @@ pub(crate) struct Receiver<'c> {
     pub(crate) events: &'c Events<BrokerEvent>,
     pub(crate) inbox: &'c mpsc::Sender<BrokerMessage>,
     pub(crate) asked: &'c Asked,
-    /// The other node under this one's id that was told of last.
-    pub(crate) double: Option<Incarnation>,
+    /// The other node under this one's id that was reported last.
+    pub(crate) duplicate: Option<Incarnation>,
 }
 
 /// What is still to be acknowledged.
@@ -127,9 +127,9 @@ impl Receiver<'_> {
             Next::Say(Say::Answer) => self.asked.answer.notify_one(),
             Next::Say(_) => self.asked.beacon.notify_one(),
             // Each of its messages says so.
-            Next::DuplicateNode { incarnation } if self.double == Some(incarnation) => {}
+            Next::DuplicateNode { incarnation } if self.duplicate == Some(incarnation) => {}
             Next::DuplicateNode { incarnation } => {
-                self.double = Some(incarnation);
+                self.duplicate = Some(incarnation);
                 tracing::error!(
                     target: realtime_core::log_targets::BROKER, ?incarnation,
                     "another node is alive under this node's id; give each an id of its own",

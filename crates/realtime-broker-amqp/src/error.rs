@@ -22,7 +22,7 @@ pub(crate) fn closed() -> BrokerError {
 }
 
 pub(crate) fn blocked() -> BrokerError {
-    let context = "RabbitMQ takes no messages for now, most likely for want of memory or disk";
+    let context = "RabbitMQ accepts no messages for now, most likely for want of memory or disk";
     BrokerError::new(BrokerErrorKind::Blocked, context)
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn too_slow(step: &'static str, limit: Duration) -> BrokerError {
 pub(crate) fn refused(step: &'static str, error: lapin::Error) -> BrokerError {
     let for_good = match error.kind() {
         // 403 access refused, 404 not found, 406 precondition failed, 530 not allowed.
-        ErrorKind::ProtocolError(told) => matches!(told.get_id(), 403 | 404 | 406 | 530),
+        ErrorKind::ProtocolError(error) => matches!(error.get_id(), 403 | 404 | 406 | 530),
         ErrorKind::AuthProviderError(_) => true,
         // A certificate that isn't trusted.
         ErrorKind::IOError(error) => error.kind() == std::io::ErrorKind::InvalidData,

@@ -15,27 +15,28 @@
 //! [`BrokerEvent`](realtime_core::broker::BrokerEvent), found out by numbers and beacons and not
 //! by what the client library says.
 //!
-//! # Judge, double, leftover
-//! A node that publishes to another is told when nobody has that name any more. From outside, a
-//! dead node looks like one that has just lost its link; so a *judge* of others is only who has
-//! had a link for a while, which is the gateway's business.
+//! # Dead nodes, duplicates, leftovers
+//! A node that publishes to another learns when nobody has that name any more. From outside, a
+//! dead node looks like one that has just lost its link; so only a node that has had a link for a
+//! while judges others, which is the gateway's business.
 //!
-//! A *double* is a second node under a living node's id. Before a node takes its name it asks who
-//! has it: where nobody does, RabbitMQ returns the question; where somebody answers, `subscribe`
-//! fails with kind [`DuplicateNode`](realtime_core::broker::BrokerErrorKind::DuplicateNode).
+//! A *duplicate* is a second node under a living node's id. Before a node binds its name it asks
+//! who has it: where nobody does, RabbitMQ returns the question; where somebody answers,
+//! `subscribe` fails with kind
+//! [`DuplicateNode`](realtime_core::broker::BrokerErrorKind::DuplicateNode).
 //!
 //! A *leftover* is the queue of a node whose connection was cut without an end that RabbitMQ could
-//! see. It takes the question, and nobody answers. RabbitMQ gives it up after two to three
-//! heartbeats, so a node that starts asks again for as long as four: what still takes questions
-//! then is a double that lags behind. A process that ends leaves nothing, since its sockets end
+//! see. It accepts the question, and nobody answers. RabbitMQ gives it up after two to three
+//! heartbeats, so a node that starts asks again for as long as four: what still accepts questions
+//! then is a duplicate that lags behind. A process that ends leaves nothing, since its sockets end
 //! with it. A node that only makes its link anew waits for 1 s at most, since what has its name is
-//! most likely its own leftover. With `confirms(false)` questions are not returned, and a double
+//! most likely its own leftover. With `confirms(false)` questions are not returned, and a duplicate
 //! is noticed only if it answers within 1 s.
 //!
 //! ```no_run
-//! use realtime_broker_amqp::AmqpBroker;
+//! use realtime::broker::amqp::AmqpBroker;
 //!
-//! # fn main() -> Result<(), realtime_core::broker::BrokerError> {
+//! # fn main() -> Result<(), realtime::broker::BrokerError> {
 //! let broker = AmqpBroker::from_url("amqp://user:password@rabbit/%2f?namespace=chat")?;
 //! # Ok(())
 //! # }

@@ -1,7 +1,7 @@
 //! One link to RabbitMQ: two fresh connections and everything on them.
 //!
 //! Two, since RabbitMQ blocks a connection that publishes when it runs short of memory: the other
-//! one goes on consuming.
+//! one continues to consume.
 
 use std::{collections::VecDeque, pin::pin, time::Duration};
 
@@ -45,13 +45,13 @@ pub(crate) struct Link {
     /// What came while the link was set up.
     pub(crate) early: VecDeque<Delivery>,
     connections: [Connection; 2],
-    /// What happens to the connections. One for each: the library tells each event only once.
-    told: BoxStream<'static, Notice>,
+    /// What happens to the connections. One for each: the library reports each event only once.
+    notices: BoxStream<'static, Notice>,
     /// Dropped last: what said goodbye has ended by then.
     _wires: Wires,
 }
 
-/// What a link tells of itself.
+/// What happens to a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Notice {
     Blocked,
@@ -64,7 +64,7 @@ pub(crate) enum Notice {
 pub(crate) enum Patience<'t> {
     /// The node starts: fail, and say why.
     Start,
-    /// The link is made anew: wait, and tell.
+    /// The link is made anew: wait, and report.
     Again(&'t (dyn Fn(Notice) + Send + Sync)),
 }
 
@@ -111,14 +111,14 @@ impl Link {
             consume,
             deliveries,
             early: VecDeque::new(),
-            told: stream::select(told_by(&publishing), told_by(&consuming)).boxed(),
+            notices: stream::select(notices_of(&publishing), notices_of(&consuming)).boxed(),
             connections: [publishing, consuming],
             _wires: wires,
         })
     }
 
-    /// Takes the node's name, and sees that what it publishes arrives. RabbitMQ may be short of
-    /// memory and take nothing: it says so with the first publication.
+    /// Binds the node's name, and sees that what it publishes arrives. RabbitMQ may be short of
+    /// memory and accept nothing: it says so with the first publication.
     async fn introduce(
         &mut self,
         config: &AmqpConfig,
@@ -126,7 +126,7 @@ impl Link {
         queue: &ShortString,
         patience: &Patience<'_>,
     ) -> Result<(), BrokerError> {
-        let mut told = std::mem::replace(&mut self.told, stream::empty().boxed());
+        let mut notices = std::mem::replace(&mut self.notices, stream::empty().boxed());
         let own = Topic::Node(outgoing.node().id.clone());
         let mut limit = match patience {
             Patience::Start => OPEN + leftover(config),
@@ -135,7 +135,7 @@ impl Link {
         let mut blocked = false;
         let joined = async {
             let mut work = pin!(async {
-                self.ask_for_a_double(config, outgoing, patience).await?;
+                self.ask_for_a_duplicate(config, outgoing, patience).await?;
                 topology::bind(&self.consume, config, queue, &own).await?;
                 self.loop_back(config, outgoing).await
             });
@@ -143,12 +143,12 @@ impl Link {
                 tokio::select! {
                     biased;
                     done = &mut work => return done,
-                    Some(notice) = told.next() => match (notice, patience) {
+                    Some(notice) = notices.next() => match (notice, patience) {
                         (Notice::Broken(cause), _) => return Err(unavailable(cause)),
                         (Notice::Blocked, Patience::Start) => return Err(error::blocked()),
-                        (Notice::Blocked, Patience::Again(tell)) => {
+                        (Notice::Blocked, Patience::Again(report)) => {
                             blocked = true;
-                            tell(Notice::Blocked);
+                            report(Notice::Blocked);
                         }
                         (Notice::Unblocked, _) => (blocked, limit) = (false, OPEN),
                     },
@@ -157,16 +157,16 @@ impl Link {
             }
         };
         joined.await?;
-        self.told = told;
+        self.notices = notices;
         Ok(())
     }
 
     /// Fails when another node is alive under this node's id.
     ///
-    /// Where nobody has the name, the question comes back. A queue that takes it may be a leftover,
-    /// which nobody answers for and which RabbitMQ gives up after a while; or its node has so much
-    /// to read that the question has to wait.
-    async fn ask_for_a_double(
+    /// Where nobody has the name, the question comes back. A queue that accepts it may be a
+    /// leftover, which nobody answers for and which RabbitMQ gives up after a while; or its node
+    /// has so much to read that the question has to wait.
+    async fn ask_for_a_duplicate(
         &mut self,
         config: &AmqpConfig,
         outgoing: &Outgoing,
@@ -179,25 +179,27 @@ impl Link {
             let question = outgoing.question();
             let asked = put(&self.publish, config, node, &own, &question).await?;
             let asked = asked.outcome().await;
-            if asked.map_err(|e| refused("asking for a double", e))? == Outcome::Returned {
+            if asked.map_err(|e| refused("asking for another node of this id", e))?
+                == Outcome::Returned
+            {
                 return Ok(());
             }
             let answered = self.early_until(config, node, |received| {
                 matches!(received, Received::DuplicateNode { .. }).then_some(())
             });
             match timeout(ANSWER_TIMEOUT, answered).await {
-                Ok(answered) => return answered.and_then(|()| Err(double(node))),
+                Ok(answered) => return answered.and_then(|()| Err(duplicate(node))),
                 // Most likely this node's own leftover. Without confirms nothing comes back.
                 Err(_) if matches!(patience, Patience::Again(_)) || !config.confirms => {
                     return Ok(());
                 }
-                Err(_) if asked_first.elapsed() > leftover(config) => return Err(double(node)),
+                Err(_) if asked_first.elapsed() > leftover(config) => return Err(duplicate(node)),
                 Err(_) => {}
             }
         }
     }
 
-    /// Sees a beacon come back: the link works both ways, and no double has started meanwhile.
+    /// Sees a beacon come back: the link works both ways, and no duplicate has started meanwhile.
     async fn loop_back(
         &mut self,
         config: &AmqpConfig,
@@ -209,7 +211,7 @@ impl Link {
             put(&self.publish, config, node, &Topic::All, &beacon).await?;
         let back = self.early_until(config, node, |received| match received {
             Received::OwnBeacon => Some(Ok(())),
-            Received::DuplicateNode { .. } => Some(Err(double(node))),
+            Received::DuplicateNode { .. } => Some(Err(duplicate(node))),
             _ => None,
         });
         back.await?
@@ -217,7 +219,7 @@ impl Link {
 
     /// Keeps what comes until something is found in it. Each message is acknowledged at once: what
     /// is looked for may stand behind more of them than RabbitMQ sends ahead. No more are kept than
-    /// that; of what is given up, the numbers tell.
+    /// that; what is given up shows in the numbers.
     async fn early_until<T>(
         &mut self,
         config: &AmqpConfig,
@@ -247,7 +249,7 @@ impl Link {
 
     /// What happens to the connections from now on, and whether they are what they say. Once.
     pub(crate) fn notices(&mut self) -> impl Stream<Item = Notice> + Send + use<> {
-        let told = std::mem::replace(&mut self.told, stream::empty().boxed());
+        let notices = std::mem::replace(&mut self.notices, stream::empty().boxed());
         let [publishing, consuming] = &self.connections;
         let connections = [publishing.status().clone(), consuming.status().clone()];
         let channels = [self.publish.status().clone(), self.consume.status().clone()];
@@ -261,7 +263,7 @@ impl Link {
             let broken = "a connection or channel is not connected any more";
             std::future::ready((!whole).then(|| Notice::Broken(broken.to_owned())))
         });
-        stream::select(told, checked.boxed())
+        stream::select(notices, checked.boxed())
     }
 
     /// Says goodbye, with a bound: a server that doesn't answer is left alone.
@@ -274,7 +276,7 @@ impl Link {
     }
 }
 
-fn told_by(connection: &Connection) -> BoxStream<'static, Notice> {
+fn notices_of(connection: &Connection) -> BoxStream<'static, Notice> {
     let notice = |event| match event {
         Event::ConnectionBlocked(_) => Some(Notice::Blocked),
         Event::ConnectionUnblocked => Some(Notice::Unblocked),
@@ -292,7 +294,7 @@ fn leftover(config: &AmqpConfig) -> Duration {
     4 * config.heartbeat
 }
 
-fn double(node: &NodeInfo) -> BrokerError {
+fn duplicate(node: &NodeInfo) -> BrokerError {
     let context = format!(
         "another node is alive under the id {}; give each node an id of its own",
         node.id
@@ -341,7 +343,7 @@ pub(crate) struct Receipt {
 /// What became of a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    Taken,
+    Accepted,
     Refused,
     /// Nobody was there to get it.
     Returned,
@@ -358,7 +360,7 @@ impl Receipt {
         Ok(match confirmed {
             Confirmation::Nack(_) => Outcome::Refused,
             _ if probed.is_some_and(is_returned) => Outcome::Returned,
-            _ => Outcome::Taken,
+            _ => Outcome::Accepted,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Is there a RabbitMQ that answers?
 //!
-//! A server that was stopped, or that a partition has cut off, still takes TCP connections or
+//! A server that was stopped, or that a partition has cut off, still accepts TCP connections or
 //! leaves them hanging, and an attempt of the client library takes two threads. So a plain socket
 //! goes first.
 

@@ -54,7 +54,7 @@ pub(crate) struct Publisher<'p> {
 }
 
 impl Publisher<'_> {
-    /// Runs until the link is down, and says why. Whoever waits for an outcome then gets none,
+    /// Runs until the link is down, and says why. Callers that wait for an outcome get none then,
     /// which says that it is not known.
     pub(crate) async fn run(mut self, requests: &mut mpsc::Receiver<Request>) -> String {
         let mut under_way: FuturesUnordered<BoxFuture<'static, Sent>> = FuturesUnordered::new();
@@ -100,7 +100,7 @@ impl Publisher<'_> {
             match sent {
                 Ok(sent) => under_way.push(sent),
                 Err(fault) if self.is_blocked() => {
-                    tracing::debug!(target: realtime_core::log_targets::BROKER, fault, "RabbitMQ takes nothing");
+                    tracing::debug!(target: realtime_core::log_targets::BROKER, fault, "RabbitMQ accepts nothing");
                 }
                 Err(fault) => return fault,
             }
@@ -132,16 +132,16 @@ impl Publisher<'_> {
                 let _nobody_waits = outcome.map(|outcome| outcome.send(Err(failed)));
                 Err(fault)
             }
-            // It can't be taken back: it may go out later.
+            // It can't be called back: it may go out later.
             Err(_) => {
-                let late = unknown(format!("RabbitMQ took nothing for {PUBLISH:?}"));
+                let late = unknown(format!("RabbitMQ accepted nothing for {PUBLISH:?}"));
                 let _nobody_waits = outcome.map(|outcome| outcome.send(Err(late)));
-                Err(format!("RabbitMQ took nothing for {PUBLISH:?}"))
+                Err(format!("RabbitMQ accepted nothing for {PUBLISH:?}"))
             }
         }
     }
 
-    /// Tells the outcome. Returns what it says about the link, if that is bad.
+    /// Reports the outcome. Returns what it says about the link, if that is bad.
     fn settle(&mut self, sent: Sent) -> Option<String> {
         let (result, fault) = match sent.confirmed {
             Ok(Ok(Outcome::Refused)) => (Err(unavailable("RabbitMQ refused the message")), None),
@@ -149,7 +149,7 @@ impl Publisher<'_> {
                 self.outgoing.forget(&sent.topic);
                 (Ok(Published::NoRoute), None)
             }
-            Ok(Ok(Outcome::Taken)) => (Ok(Published::Routed), None),
+            Ok(Ok(Outcome::Accepted)) => (Ok(Published::Routed), None),
             Ok(Err(error)) => {
                 let fault = format!("a message was not confirmed: {error}");
                 let context = "the link broke before RabbitMQ had confirmed the message";

@@ -60,7 +60,7 @@ impl Supervisor {
         Link::open(&self.config, url, &self.outgoing, &Patience::Start).await
     }
 
-    /// Runs until it is told to stop.
+    /// Runs until `stop` completes.
     pub(crate) async fn run(mut self, first: Link, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         let mut link = Some(first);
@@ -104,7 +104,7 @@ impl Supervisor {
                     let cause = with_sources(&error);
                     let is_new = known.is_new(&cause);
                     if is_new {
-                        // Whoever looks sees what is wrong now: a password, say.
+                        // So that the health and the log show what is wrong now: a password, say.
                         tracing::warn!(target: realtime_core::log_targets::BROKER, cause, "no link to RabbitMQ yet");
                     }
                     // An attempt that waited for memory has ended without it.
@@ -122,8 +122,8 @@ impl Supervisor {
         let url = &urls[self.attempts % urls.len()];
         self.attempts += 1;
         let (state, events) = (&self.state, &self.events);
-        let tell = |notice| drop(told(notice, state, events));
-        let patience = Patience::Again(&tell);
+        let report = |notice| drop(on_notice(notice, state, events));
+        let patience = Patience::Again(&report);
         let mut opening = pin!(Link::open(&self.config, url, &self.outgoing, &patience));
         loop {
             tokio::select! {
@@ -170,12 +170,12 @@ impl Supervisor {
             events: &self.events,
             inbox: &self.inbox,
             asked: &asked,
-            double: None,
+            duplicate: None,
         };
         let (state, events) = (&self.state, &self.events);
         let watch = async {
             while let Some(notice) = notices.next().await {
-                if let Some(cause) = told(notice, state, events) {
+                if let Some(cause) = on_notice(notice, state, events) {
                     return cause;
                 }
             }
@@ -199,8 +199,8 @@ impl Supervisor {
     }
 }
 
-/// Tells of a notice. Returns the cause, if the link is broken.
-fn told(
+/// Reports a notice. Returns the cause, if the link is broken.
+fn on_notice(
     notice: Notice,
     state: &watch::Sender<State>,
     events: &Events<BrokerEvent>,

@@ -63,7 +63,7 @@ pub(crate) async fn consume(
     ] {
         arguments.insert(name.into(), AMQPValue::LongLongInt(i64::from(limit)));
     }
-    // The newest are worth the most, and numbers tell what is missing.
+    // The newest are worth the most, and numbers show what is missing.
     let overflow = AMQPValue::LongString("drop-head".into());
     arguments.insert("x-overflow".into(), overflow);
     let options = QueueDeclareOptions {

@@ -1,7 +1,7 @@
 //! The sockets of a link, to end them by.
 //!
 //! The client library ends a connection with a goodbye, and keeps its thread and its socket until
-//! that is answered. A server that is stopped or takes nothing for want of memory never answers,
+//! that is answered. A server that is stopped or accepts nothing for want of memory never answers,
 //! and with each attempt there would be more of them.
 
 use std::{

@@ -134,7 +134,7 @@ fn name_in(text: &Text, name: Cow<'_, str>) -> Text {
 }
 
 fn malformed(error: &serde_json::Error) -> CodecError {
-    // serde's own words may quote the client's data: only the place is told.
+    // serde's own words may quote the client's data: only the place is reported.
     let (line, column) = (error.line(), error.column());
     let got = format!("expected an envelope; it is wrong at line {line}, column {column}");
     CodecError::new(CodecErrorKind::Malformed, got)

@@ -13,15 +13,14 @@ use serde::{Serialize, de::DeserializeOwned};
 /// reply, and wherever data is sent it is what is sent.
 ///
 /// Data that is missing reads as `null`. Data that doesn't fit `T` rejects the message, and the
-/// client is told `bad_data` if it asked with an id.
+/// client receives the error `bad_data` if it asked with an id.
 ///
 /// ```
-/// use realtime_codec_json::Json;
-/// use realtime_core::Message;
+/// use realtime::{Json, Message};
 ///
 /// let message = Message::new("chat", Json(&["hello"]))?;
 /// assert_eq!(message.data().as_bytes(), br#"["hello"]"#);
-/// # Ok::<(), realtime_core::codec::CodecError>(())
+/// # Ok::<(), realtime::codec::CodecError>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);

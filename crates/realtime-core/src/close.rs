@@ -8,7 +8,7 @@ use crate::BoxError;
 
 /// A WebSocket close code.
 ///
-/// The range tells a client of this framework what to do next: 3000–3499 and 4000–4499 mean
+/// The range says what a client of this framework does next: 3000–3499 and 4000–4499 mean
 /// reconnect, 3500–3999 and 4500–4999 mean stay away.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

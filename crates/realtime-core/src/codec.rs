@@ -13,9 +13,10 @@ use crate::{ClientError, Message, Text, error::operation_error};
 ///
 /// ```
 /// use bytes::{BufMut, Bytes, BytesMut};
-/// use realtime_core::{
-///     Message, MessageParts, Payload,
+/// use realtime::{
+///     Message, Payload,
 ///     codec::{Codec, CodecError, Frame, FrameKind, Notice},
+///     message::MessageParts,
 /// };
 ///
 /// /// Every frame is a message without a route, and its data as it came.
@@ -89,9 +90,9 @@ pub trait Codec: std::fmt::Debug + Send + Sync + 'static {
     /// Appends the encoded notice to `out`, and says which kind of frame carries it; `None` where
     /// the protocol has no form for it: then nothing is sent.
     ///
-    /// There is no default: whether a client of this protocol can be told is for each author to
-    /// decide. A codec with envelopes uses the routes in [`routes`]. New notices may be added, so
-    /// a `match` ends with `_ => Ok(None)`.
+    /// There is no default: whether this protocol has a place for such messages is for each author
+    /// to decide. A codec with envelopes uses the routes in [`routes`]. New notices may be added,
+    /// so a `match` ends with `_ => Ok(None)`.
     ///
     /// # Behavior
     /// - It only appends: what `out` held before stays as it was.

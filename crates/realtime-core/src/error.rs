@@ -1,4 +1,4 @@
-//! Errors that belong to no single seam: the boxed error and what a client may be told.
+//! Errors that belong to no single seam: the boxed error and what a client may learn.
 
 use std::{borrow::Cow, error::Error, fmt};
 
@@ -12,9 +12,9 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// your own error, to say more.
 ///
 /// ```
-/// use realtime_core::ClientError;
+/// use realtime::ClientError;
 ///
-/// let full = ClientError::new("room_full", "the room has no seat left").temporary();
+/// let full = ClientError::new("room_full", "the room has no place left").temporary();
 /// assert_eq!(full.code(), "room_full");
 /// assert!(full.is_temporary());
 /// ```
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_client_error_is_found_behind_another_error() {
-        let outer = Outer(ClientError::new("full", "no seat left"));
+        let outer = Outer(ClientError::new("full", "no place left"));
         assert_eq!(
             ClientError::find_in(&outer).map(ClientError::code),
             Some("full")

@@ -1,4 +1,4 @@
-//! What a backend tells whoever listens.
+//! Events of a backend, for those who listen.
 
 use std::{
     collections::VecDeque,
@@ -43,14 +43,14 @@ pub(crate) fn push_change<T>(
 }
 
 /// Events of a backend, for any number of listeners. For one that doesn't read, what is alike is
-/// merged and counted, so that it loses no count and no state, and holds nobody up.
+/// merged and counted, so that it loses no count and no state, and delays no other listener.
 ///
 /// Made for the `events` methods of [`Broker`](crate::broker::Broker) and
 /// [`Presence`](crate::presence::Presence). The streams end when it is closed or dropped.
 ///
 /// ```
 /// use futures::StreamExt;
-/// use realtime_core::{Events, broker::BrokerEvent};
+/// use realtime::{broker::BrokerEvent, node::Events};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let events = Events::new();
@@ -119,8 +119,8 @@ impl<T: Event> Events<T> {
         Self(Mutex::new(Some(Vec::new())))
     }
 
-    /// Tells every listener. Each hears what was told in the order in which it was told, except
-    /// for what was added to something that waited already.
+    /// Sends an event to every listener. Each receives events in the order in which they were
+    /// sent, except for what was merged into something that waited already.
     pub fn send(&self, event: T) {
         if let Some(listeners) = &mut *lock(&self.0) {
             listeners.retain(|listener| {
@@ -134,7 +134,7 @@ impl<T: Event> Events<T> {
         }
     }
 
-    /// What is told from now on. The stream ends after [`close`](Self::close).
+    /// What is sent from now on. The stream ends after [`close`](Self::close).
     pub fn subscribe(&self) -> impl Stream<Item = T> + Send + use<T> {
         let mut listeners = lock(&self.0);
         let listener = Arc::new(Listener::new(listeners.is_none()));

@@ -11,9 +11,9 @@ use crate::{BoxError, Message, Payload};
 /// it doesn't fit a hook, and the compiler says so.
 ///
 /// ```
-/// use realtime_core::{
-///     Text,
+/// use realtime::{
 ///     extract::{FromContext, HasMessage},
+///     message::Text,
 /// };
 ///
 /// /// The route by which the message came.

@@ -46,12 +46,12 @@ impl FromStr for SessionId {
 /// of a queue or a key. Cheap to clone.
 ///
 /// ```
-/// use realtime_core::NodeId;
+/// use realtime::node::NodeId;
 ///
 /// let node: NodeId = "eu-1".parse()?;
 /// assert_eq!(node.as_str(), "eu-1");
 /// assert!("eu 1".parse::<NodeId>().is_err());
-/// # Ok::<(), realtime_core::InvalidNodeId>(())
+/// # Ok::<(), realtime::error::InvalidNodeId>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

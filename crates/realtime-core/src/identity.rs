@@ -15,12 +15,12 @@ pub use key::IdentityKey;
 /// [`Authenticator`](crate::auth::Authenticator) has returned it, and clones share it.
 ///
 /// ```
-/// use realtime_core::Identity;
+/// use realtime::Identity;
 ///
-/// let ada = Identity::new("ada").with_tenant("acme").with_role("admin").with_claim("seat", 7);
+/// let ada = Identity::new("ada").with_tenant("acme").with_role("admin").with_claim("plan", 7);
 /// assert_eq!(ada.id(), "ada");
 /// assert!(ada.has_role("admin"));
-/// assert_eq!(ada.claims()["seat"], 7);
+/// assert_eq!(ada.claims()["plan"], 7);
 /// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -110,7 +110,7 @@ impl Identity {
         self.0.roles.iter().any(|r| r == role)
     }
 
-    /// What else the authenticator said about the caller.
+    /// Everything else that the authenticator said about the caller.
     #[must_use]
     pub fn claims(&self) -> &Map<String, Value> {
         &self.0.claims
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_original_field_names_are_kept_in_json() {
-        let json = r#"{"tenant_id":"acme","id":"ada","roles":["admin"],"claims":{"seat":7}}"#;
+        let json = r#"{"tenant_id":"acme","id":"ada","roles":["admin"],"claims":{"plan":7}}"#;
         let ada: Identity = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&ada).unwrap(), json);
     }

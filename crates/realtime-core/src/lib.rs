@@ -19,7 +19,7 @@
 //! - [`Message`], [`Payload`], [`Text`]: what travels;
 //! - [`Identity`], [`IdentityKey`], [`SessionId`], [`NodeId`]: who takes part;
 //! - [`CloseCode`], [`DisconnectInfo`], [`Initiator`]: how a session ended;
-//! - [`Events`]: how a backend tells what happens to it;
+//! - [`Events`]: how a backend reports what happens to it;
 //! - [`log_targets`]: the names under which everything is logged;
 //! - [`extract`]: what a codec crate needs to offer extractors and replies of its own;
 //! - [`auth`], [`broker`], [`codec`], [`presence`]: the four seams.

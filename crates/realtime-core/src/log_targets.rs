@@ -4,7 +4,7 @@
 //! grow, but its name stays. `docs/architecture.md` lists the levels.
 //!
 //! ```
-//! use realtime_core::log_targets;
+//! use realtime::log_targets;
 //!
 //! // A directive for `tracing_subscriber::EnvFilter`.
 //! let filter = format!("warn,{}=debug", log_targets::ADMISSION);

@@ -18,12 +18,12 @@ pub type Metadata = BTreeMap<String, String>;
 /// The data stays the raw bytes that were received or are to be sent. Cloning copies nothing.
 ///
 /// ```
-/// use realtime_core::{Message, Payload};
+/// use realtime::{Message, Payload};
 ///
 /// let message = Message::new("chat", Payload::from(r#"{"said":"hello"}"#))?.with_id("1");
 /// let data: serde_json::Value = message.decode()?;
 /// assert_eq!(data["said"], "hello");
-/// # Ok::<(), realtime_core::codec::CodecError>(())
+/// # Ok::<(), realtime::codec::CodecError>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {

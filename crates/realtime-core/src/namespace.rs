@@ -8,13 +8,13 @@ use std::{fmt, str::FromStr, sync::Arc};
 /// default is `realtime`.
 ///
 /// ```
-/// use realtime_core::Namespace;
+/// use realtime::node::Namespace;
 ///
 /// let (url, namespace) = Namespace::split_url("redis://host/1?namespace=chat&x=y")?;
 /// assert_eq!(url, "redis://host/1?x=y");
 /// assert_eq!(namespace.as_str(), "chat");
 /// assert!("a b".parse::<Namespace>().is_err());
-/// # Ok::<(), realtime_core::InvalidNamespace>(())
+/// # Ok::<(), realtime::error::InvalidNamespace>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Namespace(Arc<str>);
@@ -33,7 +33,7 @@ impl Namespace {
         &self.0
     }
 
-    /// Takes the parameter `namespace` out of a URL's query, and returns the URL without it.
+    /// Removes the parameter `namespace` from a URL's query, and returns the URL without it.
     ///
     /// # Errors
     /// When it is there and isn't a namespace.

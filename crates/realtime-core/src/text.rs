@@ -11,7 +11,7 @@ use bytestring::ByteString;
 /// reads it as a `&str`.
 ///
 /// ```
-/// use realtime_core::Text;
+/// use realtime::message::Text;
 ///
 /// let text = Text::from("room.42");
 /// assert_eq!(text.strip_prefix("room."), Some("42"));

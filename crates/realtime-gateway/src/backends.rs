@@ -46,7 +46,7 @@ pub(crate) fn bounded_presence(presence: AnyPresence) -> AnyPresence {
 }
 
 fn broker_broke(kind: BrokerErrorKind, broken: Broken) -> BrokerError {
-    BrokerError::new(kind, "the broker gave no answer").with_source(broken)
+    BrokerError::new(kind, "the broker did not answer").with_source(broken)
 }
 
 impl Broker for BoundedBroker {
@@ -84,7 +84,7 @@ impl Broker for BoundedBroker {
 }
 
 fn presence_broke(broken: Broken) -> PresenceError {
-    let context = "the presence store gave no answer";
+    let context = "the presence store did not answer";
     PresenceError::new(PresenceErrorKind::Unavailable, context).with_source(broken)
 }
 

@@ -62,7 +62,7 @@ impl Share {
         if self.booked.load(Relaxed) == bytes {
             return;
         }
-        // The share before the budget: whoever finds the budget exceeded must find the one that
+        // The share before the budget: a look that finds the budget exceeded must find the one that
         // exceeds it.
         let booked = self.booked.fetch_update(Relaxed, Relaxed, |booked| {
             (booked != FORFEITED).then_some(bytes)
@@ -73,7 +73,7 @@ impl Share {
     }
 
     /// The session is ending, and what it holds is as good as free: it counts no longer, though
-    /// its task has yet to let go of it. So whoever looks for memory doesn't end one session more
+    /// its task has yet to let go of it. So a search for memory doesn't end one session more
     /// for each moment that this takes.
     pub(crate) fn forfeit(&self) {
         let booked = self.booked.swap(FORFEITED, Relaxed);

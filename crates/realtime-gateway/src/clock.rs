@@ -1,7 +1,7 @@
 //! The time by which peers are judged: what this process has lived through, not what has passed.
 //!
 //! Whether a peer is slow or gone is a matter of time, but a process that was stopped, or that had
-//! no turn for a while, has heard nobody meanwhile. Its own absence is nobody else's fault. So the
+//! no turn for a while, has read nothing meanwhile. Its own absence is nobody else's fault. So the
 //! clock is moved by a task that runs regularly, and a pause moves it by little: what waits in the
 //! sockets is read before anybody is judged.
 

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Delivery {
-    /// The sessions of this node to which the message was handed: written, taken into their
+    /// The sessions of this node to which the message was handed: written, put into their
     /// queues, or, for a broadcast, put into the log that they are served from next.
     pub local: usize,
     /// What went to other nodes.

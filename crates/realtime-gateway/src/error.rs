@@ -34,12 +34,12 @@ pub enum StartErrorKind {
     Broker,
     /// The gateway is shutting down or shut down.
     Closed,
-    /// Presence is set up wrongly; the source says how.
+    /// Presence is misconfigured; the source says how.
     Presence,
 }
 
 operation_error! {
-    /// A message that was not taken for a session.
+    /// A message that was not accepted for a session.
     SendError, SendErrorKind
 }
 
@@ -47,7 +47,7 @@ operation_error! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendErrorKind {
-    /// The session's queue is full and its policy didn't take the message.
+    /// The session's queue is full and its policy didn't accept the message.
     Backpressure,
     /// The message could not be encoded.
     Encode,
@@ -96,7 +96,7 @@ pub struct DeliverError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeliverErrorKind {
-    /// The broker didn't take the message for other nodes.
+    /// The broker didn't accept the message for other nodes.
     Broker,
     /// The gateway is shutting down or shut down.
     Closed,

@@ -27,7 +27,7 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// An error with its causes: at most 512 bytes of it, with everything that could break a line
-/// escaped. What serde says of JSON may quote the data of a peer, so only the place is told.
+/// escaped. What serde says of JSON may quote the data of a peer, so only the place is logged.
 pub(crate) struct Chain<'e>(pub(crate) &'e (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {

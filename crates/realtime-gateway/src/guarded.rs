@@ -1,4 +1,4 @@
-//! Other people's code, called so that neither a panic nor a hang gets further.
+//! Foreign code, called so that neither a panic nor a hang gets further.
 
 use std::{
     any::Any,
@@ -77,7 +77,7 @@ pub(crate) fn handler_panicked(panic: Box<dyn Any + Send>) -> BoxError {
     HandlerError::new(HandlerErrorKind::Panicked, broken.to_string()).into()
 }
 
-/// Drops something of somebody else's. Where that panics, the rest of it is lost and nothing else.
+/// Drops a foreign value. Where that panics, the rest of it is lost and nothing else.
 pub(crate) fn drop_quietly<T>(value: T) {
     quietly(|| drop(value));
 }
@@ -89,7 +89,7 @@ fn quietly(drops: impl FnOnce()) {
     }
 }
 
-/// Waits for somebody else's code: for so long at the most, and through no panic.
+/// Waits for foreign code: for so long at the most, and a panic becomes an error.
 ///
 /// It is an async block's future that is wanted here, so that what runs before the first await is
 /// caught, too.

@@ -32,14 +32,14 @@ impl Health {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Link {
-    /// It is up, but takes nothing for now.
+    /// It is up, but accepts nothing for now.
     Blocked,
     /// It is down.
     Down {
         /// Why, for people.
         cause: String,
     },
-    /// The gateway isn't started, or nothing has been heard of the link so far.
+    /// The gateway isn't started, or nothing is known of the link so far.
     NotStarted,
     /// It is up.
     Up,
@@ -84,9 +84,9 @@ impl Watched {
         (std::mem::replace(&mut state.link, link), lasted)
     }
 
-    /// Takes note of an answer. It may be older than what an event has told since, so it counts
+    /// Takes note of an answer. It may be older than what an event has said since, so it counts
     /// only where nothing is known.
-    pub(crate) fn is_heard_of(&self) {
+    pub(crate) fn is_known_up(&self) {
         let mut state = self.state();
         if state.link == Link::NotStarted {
             (state.link, state.since) = (Link::Up, Instant::now());

@@ -77,7 +77,7 @@ impl<T> Borrowed<T> {
         self.value.as_mut()
     }
 
-    /// Takes the value for good. It is dropped.
+    /// Drops the value for good.
     pub(crate) fn forget(mut self) {
         self.value = None;
     }

@@ -11,22 +11,23 @@
 //! ```
 //!
 //! Most programs depend on the facade crate `realtime`, which has the JSON codec too.
-
 //!
 //! # Modules
-//! Arrows point down; nothing knows what stands above it.
+//! A module knows those that stand in the rows below it, and none in its own row or above.
 //!
 //! ```text
-//!   serve
-//!   gateway ─────────── the handle, broadcast, to an identity, start and shutdown, the tower service
-//!   background ──────── dispatchers, timers, leases, relay
-//!   session_task ────── the one task of a session
-//!   admission   node ── HTTP in, 101 or refusal out │ what the tasks of a gateway share
-//!   hub   registry   reports ── sessions by id, identity and shard │ news for presence │ errors
-//!   handling ────────── router, extractors, middleware, hooks
-//!   session ─────────── the handle of one client, and what it needs of its node
-//!   outbound ────────── log, outbox, queue, writer
-//!   transport   encoder   clock   budget   guarded   backends   config   error   stats   …
+//!   serve ───────────────────── a whole server: listener, connections, signals
+//!   gateway ─────────────────── the handle: start, broadcast, to an identity, shutdown; tower service
+//!   background  session_task ── dispatchers, timers, leases, relay │ the one task of a session
+//!   node ────────────────────── what the tasks of a gateway share
+//!   admission  reports ──────── HTTP in, 101 or refusal out │ errors on their way to hooks
+//!   handling  hub  registry ─── router, layers, hooks │ sessions by id and shard │ who is online
+//!   session ─────────────────── the handle of one client, its end, and what it needs of its node
+//!   outbound ────────────────── log, outbox, queue, writer
+//!   transport  backends ─────── the socket │ broker and presence, with a bound on every call
+//!   config  guarded ─────────── settings │ panics of foreign code as errors
+//!   error  kept ─────────────── errors of our operations │ what a restarted task finds again
+//!   budget  clock  delivery  encoder  escape  health  patience  stats  sync  unreachable
 //! ```
 
 mod admission;

@@ -207,7 +207,7 @@ impl Node {
         }
     }
 
-    /// Ends the background tasks, and whoever waits for them.
+    /// Ends the background tasks, and releases those who wait for them.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
         self.hub.close_logs();

@@ -1,4 +1,4 @@
-//! A timeout that doesn't take its own process's pause for a peer's.
+//! A timeout that doesn't mistake a pause of this process for one of the peer.
 
 use std::{future::Future, pin::pin, time::Duration};
 

@@ -1,6 +1,6 @@
-//! What presence must still be told: who leaves, and who could not be registered.
+//! Changes that presence has yet to receive: who leaves, and who could not be registered.
 //!
-//! Sessions leave their news here; a background task passes it on in batches.
+//! Sessions put them here; a background task passes them on in batches.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ pub(crate) struct Registry {
 
 pub(crate) type Outcome = Result<(), Arc<PresenceError>>;
 
-/// A session that is to be taken out of presence, and waits for it.
+/// A session that is to be removed from presence, and waits for it.
 #[derive(Debug)]
 pub(crate) struct Leaving {
     pub(crate) session: SessionKey,
@@ -62,7 +62,7 @@ impl Registry {
         self.register_later.notify_one();
     }
 
-    /// Takes a session out of presence, together with others that leave at the same time. Where
+    /// Removes a session from presence, together with others that leave at the same time. Where
     /// that takes too long, its lease ends it.
     pub(crate) async fn unregister(&self, session: &Session) -> Outcome {
         let waited = timeout(PRESENCE_CALL, self.leave(session)).await;

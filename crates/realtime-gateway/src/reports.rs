@@ -47,7 +47,7 @@ impl Reports {
         }
     }
 
-    /// Whether the application wants to hear of errors.
+    /// Whether the application has hooks for errors.
     pub(crate) fn has_hooks(&self) -> bool {
         !self.hooks.error.is_empty()
     }

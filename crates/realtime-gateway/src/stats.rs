@@ -26,7 +26,7 @@ macro_rules! stats {
 
         /// Counts since the gateway was built, and what is held at present.
         ///
-        /// Export it to the metrics system of your choice; it is cheap to take.
+        /// Export it to the metrics system of your choice; it is cheap to read.
         #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
         #[non_exhaustive]
         pub struct Stats {
@@ -100,6 +100,6 @@ stats! {
     /// Sessions that were closed because their peer broke the protocol, or a limit on what it may
     /// send.
     violations,
-    /// Sessions whose peer took no byte for the write timeout.
+    /// Sessions whose peer accepted no byte for the write timeout.
     write_timeouts,
 }

@@ -17,12 +17,12 @@ const SKIPPED: Duration = Duration::from_secs(1);
 /// How many nodes are remembered. Any more are tried each time.
 const NODES: usize = 1_024;
 
-/// Which nodes can't be reached, as far as this node has seen. Nobody else is told: a node that
+/// Which nodes can't be reached, as far as this node has seen. No other node learns of it: one that
 /// merely lost its link stays in presence, and one that is dead leaves it by its leases.
 #[derive(Debug, Default)]
 pub(crate) struct Unreachable {
     since: Mutex<HashMap<NodeId, Instant>>,
-    /// Whether there may be any, so that what is heard costs no lock.
+    /// Whether there may be any, so that a message costs no lock.
     any: AtomicBool,
 }
 
@@ -47,8 +47,8 @@ impl Unreachable {
         self.any.load(Relaxed) && self.since().get(node).is_some_and(is_recent)
     }
 
-    /// Something was heard of this node.
-    pub(crate) fn heard(&self, node: &NodeId) {
+    /// This node has sent something.
+    pub(crate) fn has_sent(&self, node: &NodeId) {
         if !self.any.load(Relaxed) {
             return;
         }
@@ -66,12 +66,12 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_node_is_tried_again_soon_and_at_once_when_it_is_heard() {
+    async fn a_node_is_tried_again_soon_and_at_once_when_it_sends() {
         let (unreachable, a, b) = (Unreachable::default(), NodeId::random(), NodeId::random());
         unreachable.add(a.clone());
         unreachable.add(b.clone());
         assert!(unreachable.contains(&a) && unreachable.contains(&b));
-        unreachable.heard(&a);
+        unreachable.has_sent(&a);
         assert!(!unreachable.contains(&a) && unreachable.contains(&b));
         advance(SKIPPED).await;
         assert!(!unreachable.contains(&b));

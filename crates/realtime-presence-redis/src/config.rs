@@ -28,7 +28,7 @@ const PARAMETERS: [&str; 5] = [
 /// ```
 /// use std::time::Duration;
 ///
-/// use realtime_presence_redis::RedisConfig;
+/// use realtime::presence::redis::RedisConfig;
 ///
 /// let config = RedisConfig::builder("redis://rt:secret@redis.internal:6379/2")
 ///     .namespace("shop")
@@ -36,7 +36,7 @@ const PARAMETERS: [&str; 5] = [
 ///     .build()?;
 /// assert_eq!(config.namespace().as_str(), "shop");
 /// assert!(!format!("{config:?}").contains("secret"));
-/// # Ok::<(), realtime_core::presence::PresenceError>(())
+/// # Ok::<(), realtime::presence::PresenceError>(())
 /// ```
 #[derive(Clone)]
 pub struct RedisConfig {

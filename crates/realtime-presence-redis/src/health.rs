@@ -1,4 +1,4 @@
-//! What happens to the store, told to everybody who listens.
+//! What happens to the store, for all who listen.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use realtime_core::{
 #[derive(Debug)]
 pub(crate) struct Health {
     state: Mutex<State>,
-    /// Told while the state is locked, so that they come in its order.
+    /// Sent while the state is locked, so that they come in its order.
     events: Events<PresenceEvent>,
 }
 
@@ -105,7 +105,7 @@ mod tests {
         health.well(0);
         health.well(0);
         health.close();
-        let heard: Vec<_> = events.collect().await;
-        assert_eq!(heard, [down("first"), PresenceEvent::Up]);
+        let received: Vec<_> = events.collect().await;
+        assert_eq!(received, [down("first"), PresenceEvent::Up]);
     }
 }

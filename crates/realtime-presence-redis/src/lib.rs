@@ -1,8 +1,10 @@
 //! Presence of the `realtime` gateway in Redis: who is online, on all nodes, under leases.
 //!
 //! ```no_run
-//! use realtime_core::{IdentityKey, presence::Presence};
-//! use realtime_presence_redis::RedisPresence;
+//! use realtime::{
+//!     IdentityKey,
+//!     presence::{Presence, redis::RedisPresence},
+//! };
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! // Opens no connection yet: the first call does.
@@ -28,7 +30,7 @@
 //! Every command is answered or fails within [`command_timeout`], 1 s unless it is set, with an
 //! error that [`is_transient`] where it may heal. Each connection of the pool is watched: one that
 //! ends, or doesn't answer three checks in a row, a second apart, is replaced by a new one, with
-//! pauses from 100 ms to 2 s. [`events`] tells when the store is down and when it is up again. It
+//! pauses from 100 ms to 2 s. [`events`] reports when the store is down and when it is up again. It
 //! counts as down, too, while it answers but can't be written to: out of memory, read-only,
 //! loading, no permission. To see that, a check writes the key `rt:shop:presence:probe`, for a
 //! second; in a cluster each master is sent a `PING` instead.

@@ -175,7 +175,7 @@ impl Pool {
 
     pub(crate) fn events(&self) -> PresenceEvents {
         let events = self.health.events();
-        // Elsewhere than on a runtime, the first call starts what is to be told.
+        // Elsewhere than on a runtime, the first call starts it.
         let _started = self.start();
         events
     }

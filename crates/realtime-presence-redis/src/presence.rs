@@ -353,7 +353,7 @@ mod tests {
             if let Some(read) = decode(&identity, &found) {
                 prop_assert_eq!(place, 1, "only the lease may differ");
                 prop_assert_eq!(read.key(), info.key());
-                // Whoever asks may want to pass it on.
+                // The caller may want to pass it on.
                 prop_assert!(serde_json::to_string(&read).is_ok(), "{:?}", read.expires_at);
             }
         }

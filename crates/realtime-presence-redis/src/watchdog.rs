@@ -1,7 +1,7 @@
 //! One connection, watched: made, checked each second, and replaced when it fails.
 //!
 //! The client's own recovery is not used. It doesn't notice a server that stopped answering while
-//! commands keep coming, and can't be told to while it is stuck in a write. A connection that
+//! commands keep coming, and can't be stopped while it is stuck in a write. A connection that
 //! fails is dropped with all that it holds, and another one is made.
 
 use std::{sync::Arc, time::Duration};
@@ -78,7 +78,7 @@ impl Driver {
     async fn end(mut self) {
         if let Some(task) = self.0.take() {
             task.abort();
-            // It was told to; that it ended is all that matters.
+            // It was to end; that it did is all that matters.
             let _ended = task.await;
         }
     }

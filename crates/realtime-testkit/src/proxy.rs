@@ -18,7 +18,7 @@ use tokio::{
 pub enum Fault {
     /// Nothing: bytes pass.
     None,
-    /// Connections stay open and new ones are taken, but nothing passes either way.
+    /// Connections stay open and new ones are accepted, but nothing passes either way.
     Blackhole,
     /// Nothing passes to the server.
     StallRequests,

@@ -123,7 +123,7 @@ pub fn header(
     .bytes()
 }
 
-/// A server's ping. At most 125 bytes of the payload are taken.
+/// A server's ping. At most 125 bytes of the payload are used.
 ///
 /// ```
 /// assert_eq!(&realtime_websocket::frame::ping(b"")[..], b"\x89\0");
@@ -133,7 +133,7 @@ pub fn ping(payload: &[u8]) -> Bytes {
     control(Opcode::Ping, payload)
 }
 
-/// A server's pong, with the payload of the ping that it answers. At most 125 bytes are taken.
+/// A server's pong, with the payload of the ping that it answers. At most 125 bytes are used.
 ///
 /// ```
 /// assert_eq!(&realtime_websocket::frame::pong(b"?")[..], b"\x8a\x01?");

@@ -13,10 +13,10 @@
 //!   (any cut) │               │ role, order, limits          │ fragments│     Text  Binary
 //!             └───────────────┼──────────────────────────────┼──────────┘     Ping  Pong
 //!                             ▼                              ▼                Close
-//!                         Violation ──► close_code(): what to tell the peer
+//!                         Violation ──► close_code(): for the close frame
 //! ```
 //!
-//! A [`Decoder`] is told which [`Role`] is ours and what the peer may send ([`Limits`]). It takes
+//! A [`Decoder`] knows which [`Role`] is ours and what the peer may send ([`Limits`]). It accepts
 //! bytes in whatever pieces the network delivers, and the pieces never change the events. Three
 //! promises matter to a server that holds many connections:
 //!

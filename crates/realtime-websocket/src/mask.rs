@@ -1,7 +1,7 @@
 //! Masking: a client's payload is combined with a key that it draws, so that no page can make a
 //! client write bytes of the page's choice and confuse a proxy.
 
-/// Masks or unmasks in place, from the start of the key. Returns the key as it goes on for the
+/// Masks or unmasks in place, from the start of the key. Returns the key as it continues for the
 /// bytes that follow.
 pub(crate) fn apply(data: &mut [u8], key: [u8; 4]) -> [u8; 4] {
     // Eight bytes at a time, which the compiler widens to the vectors that the machine has.

@@ -55,7 +55,7 @@ pub struct Decoder {
 
 /// Something that a peer sent, whole.
 ///
-/// Deliberately exhaustive: these are all that the RFC has, and whoever reads a connection must
+/// Deliberately exhaustive: these are all that the RFC has, and a reader of a connection must
 /// decide about each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -133,9 +133,10 @@ impl Decoder {
         self.data = Vec::new();
     }
 
-    /// Takes bytes from the front of `input` until one event is complete or the input is used up.
+    /// Consumes bytes from the front of `input` until one event is complete or the input is used
+    /// up.
     ///
-    /// `Ok(None)` means that all of the input was taken and more is needed. With an event, the
+    /// `Ok(None)` means that all of the input was consumed and more is needed. With an event, the
     /// rest of the input is left: call it again.
     ///
     /// # Errors
@@ -303,7 +304,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// What a frame that is now whole amounts to: nothing, while its message goes on.
+    /// What a frame that is now whole amounts to: nothing, while its message is unfinished.
     fn finish(&mut self, open: Open) -> Result<Option<Event>, Violation> {
         Ok(Some(match open.opcode {
             Opcode::Ping => Event::Ping(mem::take(&mut self.control).into()),

@@ -1,6 +1,6 @@
 //! What a peer did that RFC 6455 forbids.
 
-/// What a peer did that ends the connection, and the close code to tell it with.
+/// What a peer did that ends the connection, and the close code that says so.
 ///
 /// ```
 /// use realtime_websocket::{Decoder, Limits, Role, Violation, frame};
@@ -57,7 +57,7 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// The code of the close frame that tells the peer: 1002 for a breach of the protocol, 1007 for
+    /// The code of the close frame for the peer: 1002 for a breach of the protocol, 1007 for
     /// text that isn't UTF-8, 1008 for too many fragments, 1009 for too many bytes.
     #[must_use]
     pub const fn close_code(&self) -> u16 {

@@ -1,7 +1,7 @@
 //! A WebSocket real-time gateway framework: authentication, routing with middleware, presence,
 //! backpressure, limits and graceful shutdown, as one tower service.
 //!
-//! Mount a [`Gateway`] on a path of your axum or hyper server, and it sees to the whole life of
+//! Mount a [`Gateway`] on a path of your axum or hyper server, and it handles the whole life of
 //! every connection.
 //!
 //! ```no_run

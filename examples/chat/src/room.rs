@@ -1,4 +1,4 @@
-//! What people do in the room. The server keeps nothing: who is there is told by the others, and
+//! What people do in the room. The server keeps nothing: the others say who is there, and
 //! checked against presence.
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -25,27 +25,27 @@ pub(crate) fn router() -> Router {
         .route("online", online)
 }
 
-/// Tells everybody who has come. Their pages say `here` to the newcomer.
+/// Announces to everybody who has come. Their pages say `here` to the newcomer.
 pub(crate) async fn welcome(gateway: Gateway, identity: Identity) -> Result<(), DeliverError> {
-    let told = gateway
+    let sent = gateway
         .broadcast("joined", Json(&Person::from(&identity)))
         .await;
-    match told {
-        // The people of this node were told; an error would refuse the newcomer.
+    match sent {
+        // The people of this node were notified; an error would refuse the newcomer.
         Err(error) if error.kind() == DeliverErrorKind::Broker => Ok(()),
-        told => told.map(drop),
+        sent => sent.map(drop),
     }
 }
 
-/// Tells everybody who has gone, unless another of their connections is there.
+/// Announces to everybody who has gone, unless another of their connections is there.
 pub(crate) async fn farewell(gateway: Gateway, identity: Identity) {
-    // While the node shuts down nobody here is left to tell.
+    // While the node shuts down nobody here is left to notify.
     if let Ok(false) = gateway.is_online(identity.key()).await {
-        let told = gateway
+        let sent = gateway
             .broadcast("left", Json(&Person::from(&identity)))
             .await;
-        if let Err(error) = told {
-            tracing::debug!(%error, "nobody was told who left");
+        if let Err(error) = sent {
+            tracing::debug!(%error, "nobody was notified who left");
         }
     }
 }
@@ -71,7 +71,7 @@ struct Line<'l> {
 enum Failed {
     #[error("the request was not a proper one")]
     Bad(#[source] ClientError),
-    #[error("the others could not be told")]
+    #[error("the others could not be notified")]
     Deliver(#[from] DeliverError),
     #[error("presence could not be asked")]
     Presence(#[from] PresenceError),
@@ -125,7 +125,7 @@ async fn here(
     {
         // The newcomer has left again.
         Err(error) if error.kind() == DeliverErrorKind::NotOnline => Ok(()),
-        told => told.map(drop).map_err(Failed::from),
+        sent => sent.map(drop).map_err(Failed::from),
     }
 }
 

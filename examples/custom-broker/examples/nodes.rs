@@ -1,4 +1,4 @@
-//! Nodes that are joined over the broker of this package: what is said at one is heard at all.
+//! Nodes that are joined over the broker of this package: what is said at one arrives at all.
 //!
 //! `cargo run -p custom-broker --example nodes -- 127.0.0.1:8080`, and once more with another port.
 

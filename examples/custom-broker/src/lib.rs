@@ -1,6 +1,6 @@
 //! A broker of one's own, over Redis pub/sub, on `realtime-core` alone.
 //!
-//! Core brings what is hard: numbers, gaps, beacons, doubles (`broker::stream`). What is left is
+//! Core brings what is hard: numbers, gaps, beacons, duplicates (`broker::stream`). What is left is
 //! to move bytes. A node that reads too slowly loses messages, which is noticed and reported.
 //!
 //! ```
@@ -134,7 +134,7 @@ impl Link {
             };
             let message = match arrived {
                 Ok(message) => message.value.into_owned_bytes().unwrap_or_default(),
-                // Of what it was too slow for, the numbers tell.
+                // Of what it was too slow for, the numbers show.
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return,
             };
@@ -150,10 +150,10 @@ impl Link {
         }
     }
 
-    /// Its failure is told by an event, and the next beacon is another chance.
+    /// Its failure is reported by an event, and the next beacon is another chance.
     async fn say(&self, say: Say) {
         let bytes = self.outgoing.lock().await.say(say);
-        let _told = self.send(&Topic::All, bytes).await;
+        let _reported = self.send(&Topic::All, bytes).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! The gateway under a plain hyper-util server, without axum: it is a tower service.
 //!
-//! A host of one's own sets a timeout for slow requests and the peer's address itself, and goes on
-//! to accept while the gateway drains, which `realtime::serve` does for those who have none.
+//! Such a host sets a timeout for slow requests and the peer's address itself, and continues to
+//! accept while the gateway drains. Under `realtime::serve` that is done already.
 
 use std::{error::Error, pin::pin, time::Duration};
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// What the program was told.
+/// What the program was started with.
 pub(crate) struct Arguments {
     pub(crate) listen: String,
     pub(crate) read_limit: usize,

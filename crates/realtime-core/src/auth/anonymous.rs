@@ -1,11 +1,11 @@
-//! Everybody is welcome.
+//! No authentication: the default.
 
 use http::request::Parts;
 
 use super::{AuthError, Authenticator};
 use crate::Identity;
 
-/// Lets everybody in, as one shared identity: id `anonymous`, empty tenant. The default.
+/// Accepts everybody, as one shared identity: id `anonymous`, empty tenant. The default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Anonymous;
 

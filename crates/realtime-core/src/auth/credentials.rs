@@ -25,12 +25,12 @@ const LONGEST: usize = 8 * 1024;
 ///
 /// ```
 /// use http::Request;
-/// use realtime_core::auth::Credentials;
+/// use realtime::auth::Credentials;
 ///
 /// let request = Request::get("/ws?token=s3cret").body(()).unwrap().into_parts().0;
 /// let token = Credentials::bearer().from_query("token").require(&request)?;
 /// assert_eq!(token.expose(), "s3cret");
-/// # Ok::<(), realtime_core::auth::AuthError>(())
+/// # Ok::<(), realtime::auth::AuthError>(())
 /// ```
 #[derive(Debug, Clone)]
 #[must_use]

@@ -5,12 +5,12 @@ use http::request::Parts;
 use super::{AuthError, Authenticator};
 use crate::Identity;
 
-/// Takes the [`Identity`] that middleware of the host put into the request's extensions.
+/// Reads the [`Identity`] that middleware of the host put into the request's extensions.
 ///
 /// For those who have an axum or tower login already: mount the gateway behind that layer.
 /// A request that reaches the gateway without an identity is refused.
 ///
-/// If the login goes by a cookie, keep the gateway's origin check on: it is what stops another
+/// If the login uses a cookie, keep the gateway's origin check on: it is what stops another
 /// site's page from connecting as its visitor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FromExtension;

@@ -21,7 +21,7 @@ pub use static_token::StaticToken;
 ///
 /// ```
 /// use http::request::Parts;
-/// use realtime_core::{
+/// use realtime::{
 ///     Identity,
 ///     auth::{AuthError, Authenticator, Credentials},
 /// };
@@ -124,7 +124,7 @@ operation_error! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthErrorKind {
-    /// The authenticator was configured with nonsense.
+    /// The authenticator is misconfigured.
     InvalidOption,
     /// Credentials are missing, malformed or wrong: 401.
     Unauthorized,

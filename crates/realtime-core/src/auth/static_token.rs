@@ -8,16 +8,16 @@ use subtle::ConstantTimeEq;
 use super::{AuthError, AuthErrorKind, Authenticator, Credentials, credentials::digest};
 use crate::Identity;
 
-/// Lets in whoever has one fixed token, as one fixed identity.
+/// Accepts one fixed token, for one fixed identity.
 ///
 /// The token is compared in constant time, its length included, and only its digest is kept. It
 /// is looked for in the header `Authorization: Bearer …`, and where it is switched on.
 ///
 /// ```
-/// use realtime_core::{Identity, auth::StaticToken};
+/// use realtime::{Identity, auth::StaticToken};
 ///
-/// let gate = StaticToken::new("s3cret", Identity::new("worker"))?.from_query("token");
-/// # Ok::<(), realtime_core::auth::AuthError>(())
+/// let authenticator = StaticToken::new("s3cret", Identity::new("worker"))?.from_query("token");
+/// # Ok::<(), realtime::auth::AuthError>(())
 /// ```
 #[derive(Clone)]
 pub struct StaticToken {
@@ -27,7 +27,7 @@ pub struct StaticToken {
 }
 
 impl StaticToken {
-    /// Lets in whoever has this token.
+    /// Accepts this token.
     ///
     /// # Errors
     /// Kind [`InvalidOption`](AuthErrorKind::InvalidOption) for an empty token.
@@ -104,7 +104,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_very_token_is_accepted() {
-        let gate = StaticToken::new("s3cret", Identity::new("worker")).unwrap();
+        let authenticator = StaticToken::new("s3cret", Identity::new("worker")).unwrap();
         for (token, accepted) in [
             ("s3cret", true),
             ("S3cret", false),
@@ -114,10 +114,10 @@ mod tests {
         ] {
             let request = Request::get("/").header("authorization", format!("Bearer {token}"));
             let request = request.body(()).unwrap().into_parts().0;
-            let answer = Authenticator::authenticate(&gate, &request).await;
+            let answer = Authenticator::authenticate(&authenticator, &request).await;
             assert_eq!(answer.is_ok(), accepted, "{token:?}");
         }
         assert!(StaticToken::new("", Identity::new("worker")).is_err());
-        assert!(!format!("{gate:?}").contains("s3cret"));
+        assert!(!format!("{authenticator:?}").contains("s3cret"));
     }
 }

@@ -48,8 +48,8 @@ impl Envelope {
         }
     }
 
-    /// Carries the W3C trace context of the one who sends, so that a trace goes on at the other
-    /// node.
+    /// Carries the W3C trace context of the one who sends, so that a trace continues at the
+    /// other node.
     #[must_use]
     pub fn with_traceparent(mut self, traceparent: impl Into<Text>) -> Self {
         self.traceparent = Some(traceparent.into()).filter(|text| !text.is_empty());

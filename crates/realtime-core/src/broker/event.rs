@@ -23,7 +23,7 @@ const CAUSES: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BrokerEvent {
-    /// The broker refuses publications for now, for example for want of memory.
+    /// The broker refuses publications for now, for example because it is short of memory.
     Blocked,
     /// The link is down; what is published meanwhile is lost to this node.
     Down {
@@ -44,7 +44,7 @@ pub enum BrokerEvent {
         /// How many such messages.
         count: u64,
     },
-    /// The broker takes publications again.
+    /// The broker accepts publications again.
     Unblocked,
     /// The link is up.
     Up,

@@ -117,7 +117,10 @@ impl Broker for LocalBroker {
         }
         let mut bus = lock(&self.bus);
         if bus.contains_key(&node.id) {
-            let context = format!("another node is alive under the id {}", node.id);
+            let context = format!(
+                "another node is alive under the id {}; give each node an id of its own",
+                node.id
+            );
             return Err(BrokerError::new(BrokerErrorKind::DuplicateNode, context));
         }
         let (inbox, received) = mpsc::channel(QUEUE);
@@ -186,7 +189,7 @@ impl Broker for LocalBroker {
     }
 }
 
-/// Takes a member off the bus, which ends its inbox.
+/// Removes a member from the bus, which ends its inbox.
 fn leave(bus: &Mutex<Bus>, node: &NodeInfo) {
     let mut bus = lock(bus);
     if bus.get(&node.id).is_some_and(|member| member.node == *node) {

@@ -129,7 +129,7 @@ impl fmt::Display for Topic {
 pub enum Published {
     /// Nobody listens there: the node is gone.
     NoRoute,
-    /// The broker has taken it.
+    /// The broker has accepted it.
     Routed,
 }
 
@@ -197,11 +197,11 @@ operation_error! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BrokerErrorKind {
-    /// The broker is up but takes no publications for now.
+    /// The broker is up but accepts no publications for now.
     Blocked,
     /// The broker was closed.
     Closed,
-    /// The broker was set up or used wrongly; trying again won't help.
+    /// The broker is misconfigured or misused; trying again won't help.
     Config,
     /// Another node is alive under this node's id.
     DuplicateNode,

@@ -13,7 +13,7 @@ use super::Identity;
 /// [`send_to_identity`]: https://docs.rs/realtime/latest/realtime/struct.Gateway.html#method.send_to_identity
 ///
 /// ```
-/// use realtime_core::IdentityKey;
+/// use realtime::IdentityKey;
 ///
 /// let ada = IdentityKey::new("ada");
 /// assert_eq!((ada.tenant(), ada.id()), ("", "ada"));

@@ -252,7 +252,7 @@ operation_error! {
 pub enum PresenceErrorKind {
     /// The store was closed.
     Closed,
-    /// The store was set up wrongly; trying again won't help.
+    /// The store is misconfigured; trying again won't help.
     Config,
     /// The store holds something that this version can't read.
     Corrupt,

@@ -17,7 +17,7 @@ const HOPS: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerAddr(pub SocketAddr);
 
-/// The proxies whose word on where a request comes from is taken.
+/// The proxies that are believed on where a request comes from.
 #[derive(Debug, Default)]
 pub(crate) struct TrustedProxies(Vec<IpNet>);
 
@@ -119,11 +119,11 @@ mod tests {
 
     #[test]
     fn a_header_counts_only_from_a_trusted_proxy() {
-        let (lan, told) = (&["10.0.0.0/8"][..], &["192.0.2.1"][..]);
-        assert_eq!(client(&[], "10.0.0.1:9", told), "10.0.0.1:9");
-        assert_eq!(client(lan, "11.0.0.1:9", told), "11.0.0.1:9");
-        assert_eq!(client(lan, "10.0.0.1:9", told), "192.0.2.1:0");
-        assert_eq!(client(lan, "[::ffff:10.0.0.1]:9", told), "192.0.2.1:0");
+        let (lan, header) = (&["10.0.0.0/8"][..], &["192.0.2.1"][..]);
+        assert_eq!(client(&[], "10.0.0.1:9", header), "10.0.0.1:9");
+        assert_eq!(client(lan, "11.0.0.1:9", header), "11.0.0.1:9");
+        assert_eq!(client(lan, "10.0.0.1:9", header), "192.0.2.1:0");
+        assert_eq!(client(lan, "[::ffff:10.0.0.1]:9", header), "192.0.2.1:0");
         assert_eq!(client(lan, "10.0.0.1:9", &[]), "10.0.0.1:9");
     }
 

@@ -42,7 +42,7 @@ pub(crate) struct Admission {
     slots: Slots,
 }
 
-/// A request that may go on to authentication.
+/// A request that may be authenticated.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     pub(crate) handshake: Handshake,

@@ -146,7 +146,7 @@ impl OriginPolicy {
 }
 
 /// Whether the page comes from this host and port. The scheme isn't compared: TLS may end before
-/// us. Nor is 80 told from 443 where one of the two sides doesn't name its port.
+/// us. Nor is 80 distinguished from 443 where one of the two sides doesn't name its port.
 fn is_same(origin: &Origin, host: &HostAndPort) -> bool {
     if host.host != origin.host || !matches!(origin.scheme.as_str(), "http" | "https") {
         return false;

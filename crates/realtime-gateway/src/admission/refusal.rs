@@ -7,7 +7,7 @@ use http::{
 
 use super::Body;
 
-/// Why a request is refused. The texts tell the caller what was expected, and nothing of how the
+/// Why a request is refused. The texts say to the caller what was expected, and nothing of how the
 /// server is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {

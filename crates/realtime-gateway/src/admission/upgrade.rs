@@ -1,8 +1,8 @@
-//! An upgrade request in the hands of a handler of the host's.
+//! An upgrade request for a handler of the host.
 
 use http::{Request, request::Parts};
 
-/// An upgrade request in the hands of a handler of the host, for
+/// An upgrade request, for a handler of the host that passes it to
 /// [`Gateway::accept`](crate::Gateway::accept).
 ///
 /// With the feature `axum` it is an axum extractor.
@@ -11,7 +11,7 @@ use http::{Request, request::Parts};
 pub struct Upgrade(pub(crate) Parts);
 
 impl Upgrade {
-    /// Takes the upgrade out of a request.
+    /// Gets the upgrade from a request.
     pub fn from_request<B>(request: Request<B>) -> Self {
         Self(request.into_parts().0)
     }
@@ -38,7 +38,7 @@ impl<S: Sync> axum::extract::FromRequestParts<S> for Upgrade {
         own.headers = parts.headers.clone();
         own.extensions = std::mem::take(&mut parts.extensions);
         parts.extensions = own.extensions.clone();
-        // It can't be cloned and belongs to whoever upgrades.
+        // It can't be cloned and belongs to the one that upgrades.
         if let Some(upgrade) = parts.extensions.remove::<hyper::upgrade::OnUpgrade>() {
             own.extensions.insert(upgrade);
         }

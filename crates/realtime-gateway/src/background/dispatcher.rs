@@ -11,7 +11,7 @@ use crate::{Session, node::Node, outbound::Batch, session::EndCause};
 const TURN: usize = 128;
 const TURN_BYTES: usize = 1024 * 1024;
 
-/// Takes everything that waits in the log and writes it to one session after the other, again and
+/// Reads everything that waits in the log and writes it to one session after the other, again and
 /// again, until the gateway ends.
 pub(super) async fn run(node: Arc<Node>, shard: usize) {
     let Some(shard) = node.hub.shards().get(shard) else {

@@ -1,4 +1,4 @@
-//! Presence in the background: leases are renewed, and sessions that leave are taken out, both in
+//! Presence in the background: leases are renewed, and sessions that leave are removed, both in
 //! batches.
 
 use std::{ops::Range, pin::pin, sync::Arc, time::Duration};
@@ -17,8 +17,8 @@ const AGAIN: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(3);
 /// Over how long all leases are renewed when a link is back, so that nodes don't do it together.
 const SPREAD: Duration = Duration::from_secs(2);
 
-/// Takes those out of presence who leave, in batches.
-pub(super) async fn take_out(node: Arc<Node>) {
+/// Removes those from presence who leave, in batches.
+pub(super) async fn remove(node: Arc<Node>) {
     let mut left = node.registry.left.borrowed().await;
     let mut batch = Vec::new();
     loop {
@@ -40,7 +40,7 @@ pub(super) async fn take_out(node: Arc<Node>) {
             let _nobody_waits = done.send(outcome.clone());
         }
     }
-    // Whoever comes later finds nobody here, and asks presence itself.
+    // Those that come later find nobody here, and call presence themselves.
     left.forget();
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn renew(node: Arc<Node>) {
             () = node.stop.cancelled() => return,
             () = std::future::ready(()), if is_back => SPREAD,
             Some(event) = events.next() => {
-                is_back = heard(&node, event);
+                is_back = on_event(&node, event);
                 continue;
             }
             () = node.registry.renew_now.notified() => SPREAD,
@@ -94,7 +94,7 @@ pub(super) async fn renew(node: Arc<Node>) {
             tokio::select! {
                 biased;
                 () = node.stop.cancelled() => return,
-                Some(event) = events.next() => is_back = heard(&node, event),
+                Some(event) = events.next() => is_back = on_event(&node, event),
                 renewed = &mut renewal => break renewed,
             }
         };
@@ -118,7 +118,7 @@ fn next(ttl: Duration) -> Instant {
 }
 
 /// Takes note of what happens to the store. Returns whether it is back.
-fn heard(node: &Node, event: PresenceEvent) -> bool {
+fn on_event(node: &Node, event: PresenceEvent) -> bool {
     match event {
         PresenceEvent::Down { cause } => {
             let error = format!("presence is down: {cause}");

@@ -30,12 +30,12 @@ use crate::{
     sync::Mutex,
 };
 
-/// How many runtimes are remembered on which a background task could go on.
+/// How many runtimes are remembered on which a background task could continue.
 const RUNTIMES: usize = 8;
 /// How soon a task that has panicked begins again: at first, and when it does so all the time.
 const AGAIN: Range<Duration> = Duration::from_millis(50)..Duration::from_secs(5);
 
-/// Makes a background task anew.
+/// Makes a background task, each time that it is started.
 type Task = Box<dyn Fn(&Arc<Node>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// The background tasks of a node.
@@ -82,7 +82,7 @@ impl Background {
         );
         duty(
             "departures",
-            Box::new(|node| leases::take_out(Arc::clone(node)).boxed()),
+            Box::new(|node| leases::remove(Arc::clone(node)).boxed()),
         );
         duty(
             "relay",

@@ -33,7 +33,7 @@ pub(super) async fn run(node: Arc<Node>) {
         tokio::select! {
             biased;
             () = node.stop.cancelled() => break,
-            Some(event) = events.next() => heard(&node, event),
+            Some(event) = events.next() => on_event(&node, event),
             message = messages.next() => match message {
                 Some(message) => receive(&node, message).await,
                 None => {
@@ -47,12 +47,12 @@ pub(super) async fn run(node: Arc<Node>) {
     joined.forget();
 }
 
-fn heard(node: &Node, event: BrokerEvent) {
+fn on_event(node: &Node, event: BrokerEvent) {
     let error = match event {
         BrokerEvent::Gap { source, missed } => {
             node.stats().missed_from_nodes.add(missed);
             // Which of them were for whom is not known: every session that may have lost
-            // something is told.
+            // something is notified.
             for session in node.hub.all() {
                 session.note_missed(missed);
             }
@@ -67,12 +67,12 @@ fn heard(node: &Node, event: BrokerEvent) {
         }
         BrokerEvent::Blocked => {
             node.broker_link.turn(Link::Blocked);
-            "the broker takes no messages for now".to_owned()
+            "the broker accepts no messages for now".to_owned()
         }
         BrokerEvent::Down { cause } => {
             let error = format!("the broker is down: {cause}");
             let (before, _) = node.broker_link.turn(Link::Down { cause });
-            // Later ones of the same outage tell why it lasts.
+            // Later ones of the same outage say why it lasts.
             if !matches!(before, Link::Down { .. }) {
                 node.stats().broker_outages.add(1);
             }
@@ -96,7 +96,7 @@ fn heard(node: &Node, event: BrokerEvent) {
 
 async fn receive(node: &Node, message: BrokerMessage) {
     let source = message.source;
-    node.unreachable.heard(&source);
+    node.unreachable.has_sent(&source);
     let envelope = match Envelope::decode(message.data) {
         Ok(envelope) if envelope.codec() == node.env.encoder.name() => envelope,
         Ok(envelope) => {

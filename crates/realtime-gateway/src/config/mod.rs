@@ -17,7 +17,7 @@ use crate::{BuildError, BuildErrorKind};
 ///
 /// What may be switched off is an `Option`. Off is `None` in code, and `"off"` or null in a file.
 /// The two limits that programs compute, `max_connections` and that of
-/// [`TimeoutLayer`](crate::middleware::TimeoutLayer), also take 0 for it. Everywhere else 0 is
+/// [`TimeoutLayer`](crate::middleware::TimeoutLayer), also accept 0 for it. Everywhere else 0 is
 /// refused, since it is more often a mistake than a wish, and the error says what to write.
 ///
 /// Durations are between 1 ms and a year, `heartbeat` at least 10 ms and `presence_ttl` at least
@@ -49,7 +49,7 @@ pub struct Config {
     /// for ever. Default 10 s.
     #[serde(with = "duration")]
     pub pong_timeout: Option<Duration>,
-    /// How long a peer may take no byte of what waits for it. `None`: for ever. Default 10 s.
+    /// How long a peer may accept no byte of what waits for it. `None`: for ever. Default 10 s.
     #[serde(with = "duration")]
     pub write_timeout: Option<Duration>,
     /// The largest message that a peer may send, in bytes, its fragments together. Default 1 MiB.
@@ -60,8 +60,8 @@ pub struct Config {
     pub min_message_rate: Option<u32>,
     /// How many messages may wait for a peer that reads slowly. Default 256.
     pub queue_messages: usize,
-    /// How many bytes may wait for a peer that reads slowly. One larger message is taken by an
-    /// empty queue. Default 1 MiB.
+    /// How many bytes may wait for a peer that reads slowly. An empty queue accepts one larger
+    /// message. Default 1 MiB.
     pub queue_bytes: usize,
     /// What happens when more would have to wait. Default: close.
     pub backpressure: Backpressure,
@@ -117,9 +117,9 @@ pub enum Backpressure {
     /// The session is closed with 1013, and what waits for it is discarded.
     #[default]
     Close,
-    /// The message is dropped, counted, and the peer is told of the gap.
+    /// The message is dropped, counted, and the gap is reported to the peer.
     DropNewest,
-    /// The oldest that wait are dropped for it, counted, and the peer is told of the gap.
+    /// The oldest that wait are dropped for it, counted, and the gap is reported to the peer.
     DropOldest,
 }
 

@@ -19,15 +19,30 @@ impl Gateway {
     /// The message is encoded once. It returns when the message is on its way to every local
     /// session, in the order of the caller's other broadcasts and sends, and has been handed to the
     /// broker. Where more than 128 messages or 1 MiB are on their way, it waits. What a
-    /// backpressure policy drops is counted and told to the client, and is no error here.
+    /// backpressure policy drops is counted and reported to the client, and is no error here.
     ///
     /// # Cancel safety
-    /// Dropped before it returns, some sessions may get the message and others not.
+    /// Dropped before it returns, some sessions may receive the message and others not.
     ///
     /// # Errors
     /// Kind [`Encode`](DeliverErrorKind::Encode); [`Closed`](DeliverErrorKind::Closed) while the
-    /// gateway shuts down; [`Broker`](DeliverErrorKind::Broker) when only local sessions got it,
-    /// which [`delivered`](DeliverError::delivered) counts.
+    /// gateway shuts down; [`Broker`](DeliverErrorKind::Broker) when only local sessions received
+    /// it, which [`delivered`](DeliverError::delivered) counts.
+    ///
+    /// ```
+    /// use realtime::{Identity, Json, report::Remote};
+    /// use realtime_testkit::memory::connect;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gateway = realtime::builder().build()?;
+    /// let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// let delivery = gateway.broadcast("news", Json("rain")).await?;
+    /// assert_eq!((delivery.local, delivery.remote), (1, Remote::NotStarted));
+    /// assert_eq!(ann.receive_on("news").await?.decode::<String>()?, "rain");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn broadcast(
         &self,
         route: impl Into<Text>,
@@ -48,11 +63,11 @@ impl Gateway {
         Ok(delivery)
     }
 
-    /// Encodes and frames a message, once for all who get it.
+    /// Encodes and frames a message, once for all who receive it.
     pub(super) fn prepare(&self, message: &Message) -> Result<Encoded, DeliverError> {
         let node = self.node();
         if node.is_draining() {
-            let context = "the gateway is shutting down";
+            let context = "the gateway is shutting down and sends no more messages";
             let kind = DeliverErrorKind::Closed;
             return Err(DeliverError::new(kind, context, Delivery::none()));
         }

@@ -37,7 +37,7 @@ use crate::{
 ///     middleware::{LoggerLayer, RecoveryLayer},
 /// };
 ///
-/// async fn welcome(session: Session) -> Result<(), realtime::SendError> {
+/// async fn welcome(session: Session) -> Result<(), realtime::error::SendError> {
 ///     session.send("welcome", Json(session.identity().id()))
 /// }
 ///
@@ -48,7 +48,7 @@ use crate::{
 ///     .on_connect(welcome)
 ///     .heartbeat(Some(Duration::from_secs(15)))
 ///     .build()?;
-/// # Ok::<(), realtime::BuildError>(())
+/// # Ok::<(), realtime::error::BuildError>(())
 /// ```
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder<S = (), L = NoLayer> {
@@ -117,7 +117,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// // Two nodes in one process. `realtime::connect::broker` takes a URL.
+    /// // Two nodes in one process. `realtime::connect::broker` accepts a URL.
     /// let broker = LocalBroker::new();
     /// let here = realtime::builder().broker(broker.clone()).build()?;
     /// let there = realtime::builder().broker(broker).build()?;
@@ -136,7 +136,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// Sets where it is remembered who is online. Default: in this process.
     ///
     /// ```
-    /// use realtime::{connect};
+    /// use realtime::connect;
     ///
     /// // `redis://host` with the feature `presence-redis`.
     /// let url = std::env::var("PRESENCE_URL").unwrap_or_else(|_| "local:".to_owned());
@@ -155,7 +155,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     ///
     /// let router = Router::new().route("echo", async |Json(text): Json<String>| Json(text));
     /// let gateway = realtime::builder().router(router).build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn router(mut self, router: Router) -> Self {
         self.router = router;
@@ -173,7 +173,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     ///     .layer(RecoveryLayer::new())
     ///     .layer(TimeoutLayer::new(Duration::from_secs(5)))
     ///     .build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn layer<N>(self, layer: N) -> Builder<S, Stack<N, L>> {
         Builder {
@@ -195,7 +195,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     ///
     /// ```
     /// use std::sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}};
-    /// use realtime::{State};
+    /// use realtime::State;
     ///
     /// let visits = Arc::new(AtomicU64::new(0));
     /// let gateway = realtime::builder()
@@ -204,7 +204,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     ///         visits.fetch_add(1, Relaxed);
     ///     })
     ///     .build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn hook_state<S2>(self, state: S2) -> Builder<S2, L> {
         Builder {
@@ -223,10 +223,10 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     }
 
     /// Adds a hook that runs when a session is registered, before its first message is read. An
-    /// error refuses the session with 1008: it is taken out of presence and the hub again, and no
+    /// error refuses the session with 1008: it is removed from presence and the hub again, and no
     /// `on_disconnect` hook runs. Several run in order.
     ///
-    /// While it runs, the session gets broadcasts already: who may connect is for the
+    /// While it runs, the session receives broadcasts already: who may connect is for the
     /// authenticator to say.
     ///
     /// ```
@@ -251,14 +251,14 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// # Ok(())
     /// # }
     /// # check(gateway).unwrap();
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn on_connect<Args>(mut self, hook: impl Hook<Args, ConnectContext<S>>) -> Self {
         self.hooks.on_connect(hook, self.hook_state.clone());
         self
     }
 
-    /// Adds a hook that runs when a session has ended, was taken out of presence and the hub, and
+    /// Adds a hook that runs when a session has ended, was removed from presence and the hub, and
     /// its last handler has returned. Several run in order. It does not run for sessions that the
     /// shutdown deadline cut off.
     ///
@@ -270,26 +270,26 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     ///         println!("{} was {info}", session.id());
     ///     })
     ///     .build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn on_disconnect<Args>(mut self, hook: impl Hook<Args, DisconnectContext<S>>) -> Self {
         self.hooks.on_disconnect(hook, self.hook_state.clone());
         self
     }
 
-    /// Adds a hook that hears of errors that no caller sees: of authentication, messages, hooks,
+    /// Adds a hook for errors that no caller sees: of authentication, messages, hooks,
     /// the broker, presence and unexpected disconnects. Without any they go to the log, under the
     /// target `realtime::error`.
     ///
     /// ```
-    /// use realtime::{ErrorContext};
+    /// use realtime::hooks::ErrorContext;
     ///
     /// let gateway = realtime::builder()
     ///     .on_error(async |error: ErrorContext| {
     ///         eprintln!("{:?}: {}", error.stage(), error.error());
     ///     })
     ///     .build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn on_error<Args>(mut self, hook: impl Hook<Args, ErrorHookContext<S>>) -> Self {
         self.hooks.on_error(hook, self.hook_state.clone());
@@ -299,7 +299,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// Replaces all settings. Setters that are called later win.
     ///
     /// ```
-    /// use realtime::{Config};
+    /// use realtime::Config;
     ///
     /// let config: Config = serde_json::from_str(r#"{"heartbeat": "15s", "read_limit": 4096}"#)?;
     /// let gateway = realtime::builder().config(config).queue_messages(64).build()?;
@@ -358,11 +358,9 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// See [`Config::origin_patterns`].
     ///
     /// ```
-    ///
-    ///
     /// let origins = ["*.example.com", "http://localhost:5173"];
     /// let gateway = realtime::builder().origin_patterns(origins).build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn origin_patterns<P: Into<String>>(
         mut self,
@@ -375,10 +373,8 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// See [`Config::trusted_proxies`].
     ///
     /// ```
-    ///
-    ///
     /// let gateway = realtime::builder().trusted_proxies(["10.0.0.0/8", "fd00::1"]).build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn trusted_proxies<N: Into<String>>(
         mut self,
@@ -393,15 +389,13 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// of the span `realtime::relay`. Default: none travels.
     ///
     /// ```
-    ///
-    ///
     /// fn current() -> Option<String> {
     ///     // What your tracer says, for example by `opentelemetry`'s `TraceContextPropagator`.
     ///     Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned())
     /// }
     ///
     /// let gateway = realtime::builder().traceparent(current).build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn traceparent(
         mut self,
@@ -420,8 +414,8 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// Builds the gateway. It needs no runtime and opens no connection.
     ///
     /// # Errors
-    /// Kind [`InvalidOption`](BuildErrorKind::InvalidOption), naming the setting, or
-    /// [`DuplicateRoute`](BuildErrorKind::DuplicateRoute), naming the route.
+    /// Kind [`InvalidOption`](crate::BuildErrorKind::InvalidOption), naming the setting, or
+    /// [`DuplicateRoute`](crate::BuildErrorKind::DuplicateRoute), naming the route.
     ///
     /// ```
     /// use realtime::error::BuildErrorKind;

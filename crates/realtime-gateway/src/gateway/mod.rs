@@ -38,10 +38,11 @@ pub use shutdown::ShutdownReport;
 ///
 /// Cheap to clone; every clone is the same gateway. When the last clone is dropped without a
 /// [`shutdown`](Self::shutdown), its sessions are closed with 1001 and its background tasks end.
-/// A handler must not capture a clone, or that never happens: it takes `Gateway` as an argument.
+/// A handler must not capture a clone, or that never happens: use `Gateway` as an argument instead.
 ///
 /// Use it from one tokio runtime: its background tasks run in the one in which it was started or
-/// took its first connection. When a runtime is dropped, so are its sessions, without their hooks.
+/// accepted its first connection. When a runtime is dropped, so are its sessions, without their
+/// hooks.
 #[derive(Clone)]
 pub struct Gateway(Arc<Handle>);
 
@@ -49,13 +50,22 @@ struct Handle {
     node: Arc<Node>,
     background: Arc<Background>,
     admission: Admission,
-    /// Somebody has called `start`, which has not failed so far.
+    /// `start` was called, and has not failed so far.
     starting: AtomicBool,
     shutdown: Shutdown,
 }
 
 impl Gateway {
     /// Begins to describe a gateway that speaks this codec. Everything else has a default.
+    ///
+    /// ```
+    /// use realtime::{Gateway, codec::JsonCodec};
+    ///
+    /// // The same as `realtime::builder()`.
+    /// let gateway = Gateway::builder(JsonCodec).build()?;
+    /// assert_eq!(gateway.codec().name(), "realtime.json");
+    /// # Ok::<(), realtime::error::BuildError>(())
+    /// ```
     pub fn builder(codec: impl Codec) -> Builder {
         Builder::new(codec)
     }
@@ -91,11 +101,25 @@ impl Gateway {
     /// # Errors
     /// Kind [`AlreadyStarted`](StartErrorKind::AlreadyStarted) at the second call,
     /// [`Broker`](StartErrorKind::Broker) when the broker can't be joined, or
-    /// [`Presence`](StartErrorKind::Presence) when presence is set up wrongly, after which it can
-    /// be tried again, and [`Closed`](StartErrorKind::Closed) once the gateway shuts down.
+    /// [`Presence`](StartErrorKind::Presence) when presence is misconfigured, after which it can be
+    /// tried again, and [`Closed`](StartErrorKind::Closed) once the gateway shuts down.
     ///
     /// # Cancel safety
     /// Safe: dropped before it returns, the gateway isn't started, and it can be tried again.
+    ///
+    /// ```
+    /// use realtime::error::StartErrorKind;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = realtime::connect::broker("local:")?; // or `amqp://…` from a setting
+    /// let gateway = realtime::builder().broker(broker).build()?;
+    /// gateway.start().await?;
+    /// assert!(gateway.health().is_good());
+    /// assert_eq!(gateway.start().await.unwrap_err().kind(), StartErrorKind::AlreadyStarted);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn start(&self) -> Result<(), StartError> {
         let node = self.node();
         if node.is_draining() {
@@ -116,9 +140,9 @@ impl Gateway {
             .is_online(&IdentityKey::new(""))
             .await
         {
-            Ok(_nobody) => node.registry.link.is_heard_of(),
+            Ok(_nobody) => node.registry.link.is_known_up(),
             Err(error) if error.kind() == PresenceErrorKind::Config => {
-                let context = "presence is set up wrongly";
+                let context = "presence is misconfigured; the source says how";
                 return Err(StartError::new(StartErrorKind::Presence, context).with_source(error));
             }
             // It is waited for as it is after an outage.
@@ -128,7 +152,7 @@ impl Gateway {
         let topics = [Topic::All, Topic::Node(node.info.id.clone())];
         let joined = node.broker.subscribe(node.info.clone(), &topics).await;
         let messages = joined.map_err(|error| {
-            let context = "the broker could not be joined";
+            let context = "the broker could not be joined; the source says why";
             StartError::new(StartErrorKind::Broker, context).with_source(error)
         })?;
         // It may have shut down while the broker was asked. What was joined is left by the drop.
@@ -146,6 +170,20 @@ impl Gateway {
     ///
     /// # Errors
     /// When presence can't be asked.
+    ///
+    /// ```
+    /// use realtime::{Identity, IdentityKey};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let ann = connect(&gateway, Identity::new("ann").with_tenant("acme")).await?;
+    /// assert!(gateway.is_online(&IdentityKey::new("ann").with_tenant("acme")).await?);
+    /// assert!(!gateway.is_online(&IdentityKey::new("bob").with_tenant("acme")).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
         self.node().registry.presence.is_online(identity).await
     }
@@ -154,6 +192,24 @@ impl Gateway {
     ///
     /// # Errors
     /// When presence can't be asked.
+    ///
+    /// ```
+    /// use realtime::{Identity, IdentityKey};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let phone = connect(&gateway, Identity::new("ann")).await?;
+    /// # let laptop = connect(&gateway, Identity::new("ann")).await?;
+    /// let sessions = gateway.sessions_of(&IdentityKey::new("ann")).await?;
+    /// for info in &sessions {
+    ///     println!("{} on node {} since {:?}", info.session_id, info.node_id, info.connected_at);
+    /// }
+    /// assert_eq!(sessions.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn sessions_of(
         &self,
         identity: &IdentityKey,
@@ -162,24 +218,83 @@ impl Gateway {
     }
 
     /// A session of this node.
+    ///
+    /// ```
+    /// use realtime::{CloseCode, Identity};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # let id = ann.session(&gateway).ok_or("no session")?.id();
+    /// // `id` comes from a list of sessions, say, or from a log line.
+    /// if let Some(session) = gateway.session(id) {
+    ///     session.close(CloseCode::DISCONNECTED, "closed by an administrator");
+    /// }
+    /// # assert_eq!(ann.closed().await?.code, Some(CloseCode::DISCONNECTED));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn session(&self, id: SessionId) -> Option<Session> {
         self.node().hub.get(id)
     }
 
     /// All sessions of this node, as they are now.
+    ///
+    /// ```
+    /// use realtime::{Identity, Json};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut admin = connect(&gateway, Identity::new("ann").with_role("admin")).await?;
+    /// # let mut guest = connect(&gateway, Identity::new("bob")).await?;
+    /// let all = gateway.local_sessions();
+    /// for session in all.iter().filter(|session| session.identity().has_role("admin")) {
+    ///     session.send("alert", Json("the disk is full"))?;
+    /// }
+    /// # assert_eq!(admin.receive_on("alert").await?.decode::<String>()?, "the disk is full");
+    /// # guest.expect_nothing().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn local_sessions(&self) -> Vec<Session> {
         self.node().hub.all()
     }
 
     /// The sessions of an identity on this node.
+    ///
+    /// ```
+    /// use realtime::{CloseCode, Identity, IdentityKey};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// for session in gateway.local_sessions_of(&IdentityKey::new("ann")) {
+    ///     session.close(CloseCode::DISCONNECTED, "signed out");
+    /// }
+    /// # assert_eq!(ann.closed().await?.reason, "signed out");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn local_sessions_of(&self, identity: &IdentityKey) -> Vec<Session> {
         self.node().hub.of(identity)
     }
 
     /// This node's name.
+    ///
+    /// ```
+    /// let gateway = realtime::builder().node_id("eu-1".parse()?).build()?;
+    /// assert_eq!(gateway.node_id().as_str(), "eu-1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn node_id(&self) -> &NodeId {
         &self.node().info.id
@@ -192,6 +307,19 @@ impl Gateway {
     }
 
     /// How the links to the broker and to presence are.
+    ///
+    /// ```
+    /// use realtime::report::Link;
+    ///
+    /// # let gateway = realtime::builder().build()?;
+    /// let health = gateway.health();
+    /// let status = if health.is_good() { 200 } else { 503 };
+    /// if let Link::Down { cause } = &health.broker {
+    ///     eprintln!("other nodes can't be reached: {cause}");
+    /// }
+    /// # assert_eq!(status, 200);
+    /// # Ok::<(), realtime::error::BuildError>(())
+    /// ```
     #[must_use]
     pub fn health(&self) -> Health {
         Health {
@@ -201,6 +329,24 @@ impl Gateway {
     }
 
     /// What has happened so far, in numbers.
+    ///
+    /// ```
+    /// use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let ann = connect(&gateway, Identity::new("ann")).await?;
+    /// let stats = gateway.stats();
+    /// println!("{} sessions open, {} messages dropped", stats.open, stats.dropped);
+    /// assert_eq!(stats.open, 1);
+    /// // All of it, for an endpoint of your own.
+    /// let json = serde_json::to_string(&stats)?;
+    /// # assert!(json.contains("\"open\":1"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
         let node = self.node();

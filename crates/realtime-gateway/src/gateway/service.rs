@@ -43,10 +43,41 @@ impl<B> Service<Request<B>> for Gateway {
 }
 
 impl Gateway {
-    /// Accepts an upgrade for somebody whom the host has authenticated itself.
+    /// Accepts an upgrade for an identity that the host has authenticated itself.
     ///
     /// Every other check is made: a cookie login must not let another site's page connect as its
     /// visitor. The response is 101, or the refusal.
+    ///
+    /// ```
+    /// use axum::{extract::State, response::IntoResponse, routing::any};
+    /// use realtime::{Gateway, Identity, Upgrade};
+    ///
+    /// /// The host's own login, such as a session cookie, has put the user into the request.
+    /// #[derive(Clone)]
+    /// struct User {
+    ///     id: String,
+    /// }
+    ///
+    /// async fn ws(
+    ///     State(gateway): State<Gateway>,
+    ///     axum::Extension(user): axum::Extension<User>,
+    ///     upgrade: Upgrade,
+    /// ) -> impl IntoResponse {
+    ///     gateway.accept(upgrade, Identity::new(user.id))
+    /// }
+    ///
+    /// let gateway = realtime::builder().build()?;
+    /// let app = axum::Router::new().route("/ws", any(ws)).with_state(gateway.clone());
+    /// # use realtime_testkit::memory::Connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn check(app: axum::Router, _gateway: Gateway) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let login = axum::Extension(User { id: "ann".to_owned() });
+    /// # Connect::new().to_app(app.layer(login), realtime::codec::JsonCodec).await?.ping().await?;
+    /// # Ok(())
+    /// # }
+    /// # check(app, gateway).unwrap();
+    /// # Ok::<(), realtime::error::BuildError>(())
+    /// ```
     #[must_use = "the response must be returned to the client"]
     pub fn accept(&self, upgrade: Upgrade, identity: Identity) -> Response<Body> {
         let Upgrade(parts) = upgrade;

@@ -31,12 +31,12 @@ impl Settings {
             return Ok(());
         };
         credentials.validate().map_err(|error| {
-            let context = "the authenticator's credentials are set up wrongly";
+            let context = "the authenticator's credentials are misconfigured; the source says how";
             BuildError::new(BuildErrorKind::InvalidOption, context).with_source(error)
         })?;
         if self.config.insecure_origins && credentials.uses_cookie() {
-            let context = "insecure_origins: credentials in a cookie need the origin check, \
-                           or any page could connect as its visitor";
+            let context = "insecure_origins: credentials in a cookie need the origin check, or any \
+                           page could connect as its visitor; list `origin_patterns` instead";
             return Err(BuildError::new(BuildErrorKind::InvalidOption, context));
         }
         Ok(())

@@ -30,7 +30,7 @@ pub struct ShutdownReport {
     pub sessions: usize,
     /// Those of them that were cut off at the deadline. Their `on_disconnect` hooks did not run.
     pub aborted: usize,
-    /// Tasks of the gateway that still run, though they were told to end: a handler that blocks
+    /// Tasks of the gateway that still run, though they were asked to end: a handler that blocks
     /// its thread, say. Normally 0.
     pub tasks_left: usize,
 }
@@ -39,11 +39,11 @@ pub struct ShutdownReport {
 #[derive(Debug)]
 pub(super) struct Shutdown {
     begun: OnceLock<Begun>,
-    /// When what still runs is cut off, once somebody has said.
+    /// When what still runs is cut off, once a caller has set it.
     deadline: watch::Sender<Option<Instant>>,
     /// What it did, once it is over.
     report: watch::Sender<Option<ShutdownReport>>,
-    /// A task of its own sees to it: whoever began it may go away.
+    /// A task of its own runs it: its caller may go away.
     runs: AtomicBool,
 }
 
@@ -66,14 +66,14 @@ struct Begun {
     aborted: u64,
 }
 
-/// Lets somebody else finish a shutdown whose task is dropped with its runtime.
+/// Lets another task finish a shutdown whose task is dropped with its runtime.
 struct Running(Gateway);
 
 impl Drop for Running {
     fn drop(&mut self) {
         let shutdown = &self.0.0.shutdown;
         shutdown.runs.store(false, SeqCst);
-        // Whoever waits looks again.
+        // Those who wait look again.
         shutdown.report.send_modify(|_| ());
     }
 }
@@ -87,28 +87,79 @@ impl Gateway {
     ///
     /// In a handler or a hook, which the shutdown waits for, use
     /// [`begin_shutdown`](Self::begin_shutdown): one that awaits this is cut off at the deadline,
-    /// and the shutdown goes on without it.
+    /// and the shutdown continues without it.
     ///
     /// # Cancel safety
-    /// Dropped before it returns, the shutdown goes on to its end. Call it again for the report.
+    /// Dropped before it returns, the shutdown runs to its end. Call it again for the report.
+    ///
+    /// ```
+    /// use realtime::{CloseCode, Identity};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// let report = gateway.shutdown().await;
+    /// assert_eq!((report.sessions, report.aborted), (1, 0));
+    /// # assert_eq!(ann.closed().await?.code, Some(CloseCode::GOING_AWAY));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(&self) -> ShutdownReport {
         self.run_shutdown(self.node().config.shutdown_timeout).await
     }
 
     /// The same within another time. Of several calls, the earliest deadline counts; one that is
     /// too far away to be a time at all is none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// // A supervisor kills this process 5 s after it has asked it to end.
+    /// let report = gateway.shutdown_within(Duration::from_secs(4)).await;
+    /// if report.aborted > 0 {
+    ///     eprintln!("{} sessions were cut off", report.aborted);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown_within(&self, limit: Duration) -> ShutdownReport {
         self.run_shutdown(Some(limit)).await
     }
 
     /// Begins the shutdown and doesn't wait for it, for handlers and hooks.
+    ///
+    /// ```
+    /// use realtime::{Gateway, Router};
+    /// # use realtime::{CloseCode, Identity};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// /// A message of an operator ends the node.
+    /// async fn end(gateway: Gateway) {
+    ///     gateway.begin_shutdown();
+    /// }
+    ///
+    /// let gateway = realtime::builder().router(Router::new().route("end", end)).build()?;
+    /// # let mut operator = connect(&gateway, Identity::new("operator")).await?;
+    /// # operator.send("end", ()).await?;
+    /// # assert_eq!(operator.closed().await?.code, Some(CloseCode::GOING_AWAY));
+    /// # assert_eq!(gateway.shutdown().await.sessions, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn begin_shutdown(&self) {
         self.set_deadline(self.node().config.shutdown_timeout);
         self.drive_shutdown();
     }
 
-    /// Waits for a shutdown that somebody else has begun, within their time, and finishes it if they
-    /// don't.
+    /// Waits for a shutdown that another caller has begun, within its time, and finishes it if that
+    /// one doesn't.
     #[cfg(feature = "server")]
     pub(crate) async fn join_shutdown(&self) -> ShutdownReport {
         self.run_shutdown(None).await

@@ -19,18 +19,37 @@ impl Gateway {
     /// Sends data on a route to every session of an identity, on all nodes.
     ///
     /// Presence is asked first, and only nodes that hold a session of the identity get a message.
-    /// A node that can't be reached is skipped for a second, or until it is heard; what presence
+    /// A node that can't be reached is skipped for a second, or until it sends; what presence
     /// says of it ends with its leases. When presence can't be asked,
     /// [`Config::presence_down`](crate::Config::presence_down) says what happens.
     ///
     /// # Cancel safety
-    /// Dropped before it returns, some sessions may have got the message and others not.
+    /// Dropped before it returns, some sessions may have received the message and others not.
     ///
     /// # Errors
     /// Kind [`NotOnline`](DeliverErrorKind::NotOnline) when the identity has no session that can be
     /// reached;
     /// [`Presence`](DeliverErrorKind::Presence) when that can't be found out; and those of
     /// [`broadcast`](Self::broadcast).
+    ///
+    /// ```
+    /// use realtime::{Identity, IdentityKey, Json, error::DeliverErrorKind};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut phone = connect(&gateway, Identity::new("ann")).await?;
+    /// let ann = IdentityKey::new("ann");
+    /// match gateway.send_to_identity(&ann, "invoice", Json(42)).await {
+    ///     Ok(delivery) => println!("handed to {} sessions of this node", delivery.local),
+    ///     Err(error) if error.kind() == DeliverErrorKind::NotOnline => println!("kept for later"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # assert_eq!(phone.receive_on("invoice").await?.decode::<u32>()?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send_to_identity(
         &self,
         identity: &IdentityKey,
@@ -46,7 +65,7 @@ impl Gateway {
         let policy = node.config.presence_down;
         let asked = match asked {
             Err(error) if policy == PresenceDown::Fail => {
-                return Err(not_told(error, Delivery::none()));
+                return Err(no_answer(error, Delivery::none()));
             }
             asked => asked,
         };
@@ -107,7 +126,7 @@ impl Gateway {
             return Err(not_accepted(error, *delivery));
         }
         if let Some(error) = not_asked {
-            return Err(not_told(error, *delivery));
+            return Err(no_answer(error, *delivery));
         }
         if returned.is_empty() {
             return Ok(());
@@ -168,20 +187,21 @@ impl Gateway {
 /// What became of a message for several nodes.
 #[derive(Debug, Default)]
 struct Tried {
-    /// The nodes that took it, and those where that failed.
+    /// The nodes that received it, and those where that failed.
     done: BTreeSet<NodeId>,
-    /// How many took it.
+    /// How many received it.
     reached: usize,
     /// The first failure.
     error: Option<BrokerError>,
 }
 
-fn not_told(error: PresenceError, delivery: Delivery) -> DeliverError {
-    let context = "presence could not say where the identity is online";
+fn no_answer(error: PresenceError, delivery: Delivery) -> DeliverError {
+    let context = "presence could not be asked where the identity is online; try again, or set \
+                   `presence_down` to deliver without it";
     DeliverError::new(DeliverErrorKind::Presence, context, delivery).with_source(error)
 }
 
 fn not_online(delivery: Delivery) -> DeliverError {
-    let context = "the identity has no session that can be reached";
+    let context = "expected a session of the identity on a node that can be reached; there is none";
     DeliverError::new(DeliverErrorKind::NotOnline, context, delivery)
 }

@@ -1,4 +1,4 @@
-//! What a client is told when its message fails.
+//! The error that a client receives when its message fails.
 
 use std::error::Error;
 
@@ -11,8 +11,8 @@ use crate::{HandlerError, HandlerErrorKind};
 
 /// Finds what may be said. Everything that isn't meant for clients becomes a general text.
 pub(crate) fn for_client(error: &BoxError) -> ClientError {
-    if let Some(told) = ClientError::find_in(&**error) {
-        return told.clone();
+    if let Some(meant) = ClientError::find_in(&**error) {
+        return meant.clone();
     }
     if let Some(codec) = find::<CodecError>(error) {
         match codec.kind() {
@@ -61,16 +61,16 @@ mod tests {
     #[test]
     fn only_what_is_meant_for_clients_is_told() {
         let secret: BoxError = "the password of the database is hunter2".into();
-        let told = for_client(&secret);
-        assert_eq!(told.code(), "internal");
-        assert!(!told.message().contains("hunter2"));
+        let received = for_client(&secret);
+        assert_eq!(received.code(), "internal");
+        assert!(!received.message().contains("hunter2"));
 
         let wrapped: BoxError = HandlerError::new(HandlerErrorKind::Rejected, "outer")
-            .with_source(ClientError::new("full", "no seat left").temporary())
+            .with_source(ClientError::new("full", "no place left").temporary())
             .into();
         assert_eq!(
             for_client(&wrapped),
-            ClientError::new("full", "no seat left").temporary()
+            ClientError::new("full", "no place left").temporary()
         );
 
         let decode: BoxError = HandlerError::new(HandlerErrorKind::Rejected, "outer")

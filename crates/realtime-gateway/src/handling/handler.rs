@@ -9,7 +9,7 @@ use realtime_core::{
 use crate::{HandlerError, HandlerErrorKind, extract::MessageContext};
 
 /// An async function or closure of up to eight [extractors](crate::extract) that returns what
-/// [`IntoReply`] takes.
+/// [`IntoReply`] accepts.
 ///
 /// It is implemented for all that fit; never implement it yourself. When yours doesn't fit, read
 /// "My function is not a handler" in the documentation of the router.

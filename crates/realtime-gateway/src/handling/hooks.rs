@@ -11,7 +11,7 @@ use super::{
 };
 use crate::Session;
 
-/// What an `on_error` hook is told.
+/// What an `on_error` hook receives.
 #[derive(Debug, Clone)]
 pub struct ErrorContext {
     stage: ErrorStage,
@@ -31,9 +31,9 @@ pub enum ErrorStage {
     Hook,
     /// A message could not be decoded or handled.
     Message,
-    /// A background task of the gateway's died, and was started again.
+    /// A background task of the gateway died, and was started again.
     Background,
-    /// Presence could not be told or asked.
+    /// A call to presence failed.
     Presence,
     /// A session ended in an unexpected way.
     Disconnect,

@@ -36,7 +36,7 @@ fn model(test: impl Fn() + Sync + Send + 'static) {
     builder.check(test);
 }
 
-/// A peer that takes a few bytes, and more when it has read.
+/// A peer that accepts a few bytes, and more when it has read.
 #[derive(Clone, Default)]
 struct Peer(LoomArc<Mutex<Window>>);
 
@@ -45,7 +45,7 @@ struct Window {
     room: usize,
     got: Vec<u8>,
     waiting: Option<Waker>,
-    /// Whoever wants to know when so many bytes have come: another thread may write the last.
+    /// Notified when so many bytes have come: another thread may write the last.
     all: Option<(usize, Waker)>,
 }
 
@@ -281,9 +281,9 @@ fn loom_nothing_follows_the_close_frame_and_nobody_waits_for_ever() {
 /// A member of a shard, as the hub makes it one.
 fn join(shard: &Shard<Arc<Outbox<Peer>>>, peer: &Peer) -> (Arc<Outbox<Peer>>, u64) {
     let outbox = Arc::new(outbox_on(peer, 8, Arc::clone(shard.log())));
-    let seat = shard.insert(Arc::clone(&outbox));
+    let member = shard.insert(Arc::clone(&outbox));
     outbox.join();
-    (outbox, seat)
+    (outbox, member)
 }
 
 fn append(log: &Log, frame: &'static [u8]) -> usize {
@@ -295,7 +295,7 @@ fn loom_what_one_task_broadcasts_and_sends_arrives_in_that_order() {
     model(|| {
         let shard = LoomArc::new(Shard::new());
         let peer = Peer::with_room(1);
-        let (outbox, _seat) = join(&shard, &peer);
+        let (outbox, _member) = join(&shard, &peer);
         let sender = {
             let (shard, outbox) = (shard.clone(), Arc::clone(&outbox));
             thread::spawn(move || {
@@ -320,7 +320,7 @@ fn loom_whoever_joins_gets_all_that_counts_it_and_nothing_else() {
     model(|| {
         let shard = LoomArc::new(Shard::new());
         let early = Peer::with_room(8);
-        let (first, _seat) = join(&shard, &early);
+        let (first, _member) = join(&shard, &early);
         let broadcaster = {
             let shard = shard.clone();
             thread::spawn(move || append(shard.log(), b"a"))
@@ -416,7 +416,7 @@ fn loom_a_broadcast_that_waits_for_room_goes_on_when_the_last_reader_leaves() {
 }
 
 /// What `begin` and the shutdown do: one becomes a member and then looks whether the gateway
-/// drains, the other makes it drain and then ends whoever is a member.
+/// drains, the other makes it drain and then ends every member.
 #[test]
 fn loom_a_session_that_begins_during_the_shutdown_is_ended_by_one_or_the_other() {
     model(|| {

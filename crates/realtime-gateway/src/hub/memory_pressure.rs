@@ -8,7 +8,7 @@ use crate::{
     session::{EndCause, Session},
 };
 
-/// One at a time: others that see a budget exceeded go on. Ends with a panic, too.
+/// One at a time: others that see a budget exceeded don't wait for it. Ends with a panic, too.
 struct Alone<'h>(&'h AtomicBool);
 
 impl<'h> Alone<'h> {

@@ -46,7 +46,7 @@ pub(crate) struct Hub {
     index: Index,
     shards: Vec<Shard<Session>>,
     next_shard: AtomicUsize,
-    /// Somebody looks for the sessions that take most memory.
+    /// A task looks for the sessions that hold most memory.
     relieving: AtomicBool,
 }
 
@@ -147,7 +147,7 @@ impl Hub {
         readers
     }
 
-    /// No broadcast is accepted any more, and whoever waits with one is released.
+    /// No broadcast is accepted any more, and those that wait are released.
     pub(crate) fn close_logs(&self) {
         for shard in &self.shards {
             shard.log().close();
@@ -163,7 +163,7 @@ impl Hub {
     }
 
     /// All sessions, as they are now. A copy, so that nothing is locked while they are written to.
-    /// One who comes meanwhile may be missing.
+    /// One that joins meanwhile may be missing.
     pub(crate) fn all(&self) -> Vec<Session> {
         let mut all = Vec::with_capacity(self.len());
         for shard in &self.shards {

@@ -12,7 +12,7 @@ pub(crate) struct Shard<M> {
 }
 
 /// By the order in which they came. So a walk costs what there are members, whatever there once
-/// were, and those who come or leave on the way move nobody else.
+/// were, and a member that joins or leaves meanwhile moves no other.
 #[derive(Debug)]
 struct Members<M> {
     next: u64,
@@ -51,7 +51,7 @@ impl<M: Clone> Shard<M> {
     }
 
     /// Copies the next `count` members, so that nothing is locked while they are written to.
-    /// Returns where to go on, or `None` when there are no more.
+    /// Returns where to continue, or `None` when there are no more.
     pub(crate) fn members_from(&self, from: u64, count: usize, into: &mut Vec<M>) -> Option<u64> {
         self.pick_from(from, count, |_| true, into)
     }

@@ -1,11 +1,11 @@
 //! The broadcasts that not every session of a shard has got yet: short, bounded, in order.
 //!
-//! Each session has a cursor into it. Whoever writes to a session, the shard's dispatcher or a
-//! sender, first takes what the log holds behind the session's cursor. So what one task
+//! Each session has a cursor into it. A writer to a session, the shard's dispatcher or a sender,
+//! first reads what the log holds behind the session's cursor. So what one task
 //! broadcasts and sends arrives in that order, and what waits leaves in one write.
 //!
-//! Who finds it full waits in line: first come, first served, whatever the sizes, and only those
-//! are woken whose message fits.
+//! A broadcast that finds it full waits in line: first come, first served, whatever the sizes, and
+//! only those whose message fits are woken.
 
 use std::{
     collections::VecDeque,
@@ -116,8 +116,8 @@ impl Log {
         Some((state.since(cursor).cloned().collect(), state.head()))
     }
 
-    /// Appends a message, as soon as there is room and whoever came before has had theirs. Returns
-    /// how many readers will get it.
+    /// Appends a message, as soon as there is room and those who came before have had theirs.
+    /// Returns how many readers will receive it.
     ///
     /// Cancel safe: dropped while it waits, the message isn't in the log.
     pub(crate) async fn append(&self, frame: &Bytes) -> usize {
@@ -180,7 +180,7 @@ impl Log {
         self.room.add_permits(room);
     }
 
-    /// Accepts nothing more, and whoever waits for room is released. What is in it stays for those
+    /// Accepts nothing more, and those who wait for room are released. What is in it stays for those
     /// who were counted.
     pub(crate) fn close(&self) {
         self.room.close();

@@ -1,16 +1,16 @@
 //! The one place from which a session's socket is written, and the one owner of its end.
 //!
-//! Whoever has something for the peer takes the lock, takes what the shard's log holds for it,
-//! and writes both at once and in order. What the socket doesn't accept waits in the queue, and
-//! the session's task goes on when the socket is writable again. So the queue holds something only
-//! when the peer is slow.
+//! A writer takes the lock, reads what the shard's log holds for the session, and writes both at
+//! once and in order. What the socket doesn't accept waits in the queue, and the session's task
+//! continues when the socket is writable again. So the queue holds something only when the peer is
+//! slow.
 //!
 //! What the session's own handlers send is held back until its task has done what it can, so that
 //! the answers to all that one read brought leave in one write.
 //!
 //! The end is one step under the same lock: its first cause is recorded, what was broadcast so far
-//! is taken from the log, and nothing more is accepted from outside. So whoever was counted before
-//! the end gets its message before the close frame, and nothing comes after it.
+//! is taken from the log, and nothing more is accepted from outside. So a session that
+//! was counted before the end gets its message before the close frame, and nothing comes after it.
 
 use std::{
     io, mem,
@@ -37,7 +37,7 @@ use crate::{
 
 /// Replies beyond this wait make the session stop making more of them.
 pub(crate) const REPLY_BYTES: usize = 64 * 1024;
-/// How often one write makes the notice of a gap anew because the gap has grown meanwhile.
+/// How often one write makes the notice of a gap again because the gap has grown meanwhile.
 const NOTICES: usize = 8;
 
 pub(crate) struct Outbox<W: Sink = SocketWriter> {
@@ -57,7 +57,7 @@ struct State<W> {
     phase: Phase,
     /// Where senders wait for room, once some have.
     turnstile: Option<Arc<Turnstile>>,
-    /// Somebody waits for room.
+    /// A sender waits for room.
     room_wanted: bool,
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct Accepted {
     pub(crate) full: bool,
 }
 
-/// How the peer takes what is written to it.
+/// How the peer accepts what is written to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Progress {
     /// Something waits that the socket doesn't accept for now.
@@ -189,7 +189,7 @@ impl<W: Sink> Outbox<W> {
         Some(accepted)
     }
 
-    /// Takes a round of the dispatcher, or what of it the session hasn't got yet.
+    /// Writes a round of the dispatcher, or what of it the session hasn't got yet.
     pub(crate) fn catch_up(&self, batch: &Batch) -> Accepted {
         let mut accepted = Accepted::default();
         let mut state = self.lock();
@@ -213,7 +213,7 @@ impl<W: Sink> Outbox<W> {
         (accepted, offered)
     }
 
-    /// Takes a frame only if nothing is lost by it and nobody waits for room already; else it is
+    /// Accepts a frame only if nothing is lost by it and nobody waits for room already; else it is
     /// left where it is.
     pub(crate) fn push_if_room(&self, frame: &mut Bytes) -> (Accepted, Result<(), Refused>) {
         self.try_push(frame, false)
@@ -241,7 +241,7 @@ impl<W: Sink> Outbox<W> {
         (accepted, offered)
     }
 
-    /// Takes a frame as soon as nothing is lost by it, and those who came before have had their
+    /// Accepts a frame as soon as nothing is lost by it, and those who came before have had their
     /// turn. Cancel safe. What is accepted meanwhile is passed to `count`.
     pub(crate) async fn push_wait(
         &self,
@@ -335,7 +335,7 @@ impl<W: Sink> Outbox<W> {
         self.queued.bytes()
     }
 
-    /// How the peer takes what is written to it.
+    /// How the peer accepts what is written to it.
     pub(crate) fn progress(&self) -> Progress {
         let writer = &self.lock().writer;
         Progress {
@@ -426,7 +426,7 @@ impl<W: Sink> Outbox<W> {
         }
     }
 
-    /// Gives up what waits, at once. What the socket has begun with must go on before anything
+    /// Gives up what waits, at once. What the socket has begun with must continue before anything
     /// else; where that is much, the socket is given up, too. Returns how many messages were lost.
     pub(crate) fn evict(&self) -> usize {
         let mut state = self.lock();
@@ -460,7 +460,7 @@ impl<W: Sink> Outbox<W> {
 }
 
 impl<W: Sink> State<W> {
-    /// Takes what the log holds for the session, so that nothing overtakes it.
+    /// Reads what the log holds for the session, so that nothing overtakes it.
     fn read_log(&mut self, log: &Log, accepted: &mut Accepted) {
         let Some((frames, end)) = self.cursor.and_then(|cursor| log.read(cursor)) else {
             return;

@@ -18,7 +18,7 @@ impl Turnstile {
         }
     }
 
-    /// Whether somebody waits.
+    /// Whether a sender waits.
     pub(super) fn is_busy(&self) -> bool {
         self.turn.available_permits() == 0
     }

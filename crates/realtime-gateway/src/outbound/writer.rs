@@ -1,4 +1,4 @@
-//! The queue and the socket behind it, for whoever holds the outbox's lock.
+//! The queue and the socket behind it, under the outbox's lock.
 
 use std::{
     io::{self, IoSlice},
@@ -20,7 +20,7 @@ const FEW: usize = 4;
 /// Writes to the socket, and keeps in the queue what the socket doesn't accept.
 pub(super) struct Writer<W> {
     pub(super) queue: Queue,
-    /// `None` after the end: whoever keeps a session must not keep its socket.
+    /// `None` after the end: a session that is kept must not keep its socket.
     pub(super) socket: Option<W>,
     /// The socket accepts nothing of what waits, for now.
     pub(super) blocked: bool,
@@ -38,9 +38,9 @@ pub(super) struct Writer<W> {
 pub(super) enum Pumped {
     /// Everything is written.
     Done,
-    /// The socket takes no more for now; the session's task is woken when it does.
+    /// The socket accepts no more for now; the session's task is woken when it does.
     Blocked,
-    /// So many messages were dropped: tell the peer before any more data is written.
+    /// So many messages were dropped: report it to the peer before any more data is written.
     NoticeDue(u64),
 }
 
@@ -67,7 +67,7 @@ impl<W: Sink> Writer<W> {
             && self.queue.is_empty()
     }
 
-    /// Hands over frames under the policy: to the socket where it takes them, else to the queue.
+    /// Hands over frames under the policy: to the socket where it accepts them, else to the queue.
     /// `joined` is all of them in one piece, where there is one.
     ///
     /// `task` is the session's, once it has looked at the socket; before that, everything waits.
@@ -110,7 +110,7 @@ impl<W: Sink> Writer<W> {
         let mut offered = Ok(());
         for frame in frames {
             offered = self.offer(task, frame.clone(), accepted);
-            // Nobody else is told.
+            // No caller receives this error.
             accepted.dropped += u64::from(offered == Err(Refused::Full));
         }
         offered
@@ -141,7 +141,7 @@ impl<W: Sink> Writer<W> {
         }
     }
 
-    /// Whether nothing is lost by a frame of this size, after the socket was asked to take what
+    /// Whether nothing is lost by a frame of this size, after the socket was offered what
     /// waits.
     pub(super) fn has_room(&mut self, task: Option<&Waker>, bytes: usize) -> bool {
         if !self.queue.has_room(bytes, *self.limits) {
@@ -150,7 +150,7 @@ impl<W: Sink> Writer<W> {
         self.queue.has_room(bytes, *self.limits)
     }
 
-    /// Writes what waits, unless it is known that the socket takes nothing.
+    /// Writes what waits, unless it is known that the socket accepts nothing.
     pub(super) fn write_now(&mut self, task: Option<&Waker>) {
         let Some(task) = task else { return };
         if self.blocked || self.failed.is_some() {
@@ -170,7 +170,7 @@ impl<W: Sink> Writer<W> {
         task.wake_by_ref();
     }
 
-    /// Writes frames past the empty queue. Returns how many bytes the socket took.
+    /// Writes frames past the empty queue. Returns how many bytes the socket accepted.
     fn write_straight(&mut self, task: &Waker, frames: &[Bytes], joined: Option<&[u8]>) -> usize {
         let Some(socket) = &mut self.socket else {
             return 0;
@@ -212,8 +212,8 @@ impl<W: Sink> Writer<W> {
         written
     }
 
-    /// Writes as much of the queue as the socket takes. With `tell`, it stops where the peer is to
-    /// be told of a gap.
+    /// Writes as much of the queue as the socket accepts. With `notices`, it stops where a gap is
+    /// to be reported to the peer.
     pub(super) fn pump(&mut self, cx: &mut Context<'_>, notices: bool) -> io::Result<Pumped> {
         if let Some(error) = self.failed.take() {
             return Err(error);

@@ -21,7 +21,7 @@ use crate::{
 
 /// How long a client may take for the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client may take nothing of a response.
+/// How long a client may read nothing of a response.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of a request's head is buffered.
 const HEADER_BYTES: usize = 64 * 1024;

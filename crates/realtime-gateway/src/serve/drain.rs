@@ -6,7 +6,7 @@ use futures::future::{join_all, select_all, try_join_all};
 
 use crate::{Gateway, StartErrorKind};
 
-/// Starts each gateway that has a broker and that nobody has started.
+/// Starts each gateway that has a broker and is not started.
 pub(super) async fn start(gateways: &[Gateway]) -> io::Result<()> {
     let starts = gateways.iter().map(async |gateway| {
         if !gateway.node().joins {
@@ -42,7 +42,7 @@ pub(super) async fn drained(gateways: &[Gateway], signal: impl Future<Output = (
     join_all(gateways.iter().map(Gateway::shutdown)).await;
 }
 
-/// Drains all of them. Where somebody else has begun that, their deadline holds.
+/// Drains all of them. Where another caller has begun that, its deadline holds.
 pub(super) async fn finish(gateways: &[Gateway]) {
     let ends = gateways.iter().map(async |gateway| {
         if gateway.node().is_draining() {

@@ -28,7 +28,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Serves an app, such as an `axum::Router` that has the gateway on one of its paths, over
 /// HTTP/1.1.
 ///
-/// It does what an embedding host must see to itself: timeouts for clients that are slow to ask or
+/// It does what an embedding host must do itself: timeouts for clients that are slow to ask or
 /// don't read, bounded buffers, `TCP_NODELAY`, the peer's address as [`PeerAddr`](crate::PeerAddr),
 /// and at the end draining of the gateway's sessions, then of the server. A gateway can't do it for
 /// its host: under `axum::serve`, for one, a client may take as long as it likes for its request.
@@ -49,7 +49,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// ```
 ///
 /// # The start
-/// A gateway that was given a [broker](crate::Builder::broker) and that nobody has started is
+/// A gateway that was given a [broker](crate::Builder::broker) and that is not started is
 /// started before the first connection is accepted: without it, what is broadcast would stay on
 /// this node. When that fails, so does the server. To try again where a broker may come up later,
 /// call [`Gateway::start`] yourself before; once the server runs, the call would fail with kind
@@ -67,7 +67,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 ///
 /// # Cancel safety
 /// Dropped before it ends, nothing is accepted any more. The gateway isn't shut down, and
-/// connections go on.
+/// connections continue.
 pub fn serve<A>(listener: TcpListener, app: A, gateway: Gateway) -> Serve<A> {
     Serve {
         listener,

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// How long no error may occur until the trouble counts as over.
 const QUIET: Duration = Duration::from_secs(5);
-/// How often it is said that it goes on.
+/// How often it is logged that it continues.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// What has gone wrong at the listener, and what the log says of it.
@@ -98,7 +98,7 @@ mod tests {
         let (mut lines, pause) = (Vec::new(), Duration::from_millis(50));
         for _ in 0..20 * 125 {
             lines.push(trouble.count());
-            assert!(trouble.over().now_or_never().is_none(), "it goes on");
+            assert!(trouble.over().now_or_never().is_none(), "it continues");
             advance(pause).await;
         }
         lines.retain(|line| *line != Line::Nothing);

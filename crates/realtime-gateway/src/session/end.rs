@@ -1,10 +1,10 @@
-//! The record of a session's end: set once, and whoever waits for it is notified.
+//! The record of a session's end: set once, and those who wait for it are notified.
 
 use realtime_core::DisconnectInfo;
 
 use crate::sync::{Notify, OnceLock};
 
-/// Set under the outbox's lock, by whoever ends the session first; read by anybody.
+/// Set under the outbox's lock, by the first cause of an end; read by anybody.
 #[derive(Debug, Default)]
 pub(crate) struct End {
     /// Boxed, since it is empty for as long as the session lives.
@@ -18,7 +18,7 @@ impl End {
         let _first = self.info.set(Box::new(info));
     }
 
-    /// Wakes whoever waits, once the cause is recorded.
+    /// Wakes those who wait, once the cause is recorded.
     pub(crate) fn notify(&self) {
         self.ended.notify_waiters();
     }

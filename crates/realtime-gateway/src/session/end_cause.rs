@@ -36,7 +36,7 @@ pub(crate) enum EndCause {
     TooManyMalformed,
     /// A message that came too slowly.
     MessageTooSlow,
-    /// The messages that wait on this node take too much memory, and this session's the most.
+    /// The messages that wait on this node need too much memory, and this session's the most.
     TooMuchHeld,
     /// A connect hook refused it.
     Refused(BoxError),

@@ -27,7 +27,7 @@ pub(crate) struct Env {
 }
 
 impl Env {
-    /// Called by whoever has queued something.
+    /// Called after something was queued.
     pub(crate) fn relieve_if_needed(&self) {
         if self.queued.is_over() {
             (self.relieve)();

@@ -15,7 +15,7 @@ use crate::guarded::drop_quietly;
 /// with the last clone of the [`Session`](crate::Session).
 ///
 /// ```
-/// # use realtime_gateway::Session;
+/// # use realtime::Session;
 /// #[derive(Clone)]
 /// struct Locale(String);
 ///
@@ -53,7 +53,7 @@ impl Extensions {
         self.read()?.get::<T>().cloned()
     }
 
-    /// Takes the value of this type out.
+    /// Removes the value of this type, and returns it.
     pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.0.get()?;
         self.write().remove()

@@ -93,6 +93,18 @@ impl Session {
     }
 
     /// Who it belongs to.
+    ///
+    /// ```
+    /// use realtime::{ClientError, Session};
+    ///
+    /// async fn delete_room(session: Session) -> Result<(), ClientError> {
+    ///     if !session.identity().has_role("admin") {
+    ///         return Err(ClientError::new("forbidden", "only an admin may delete a room"));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # let _router = realtime::Router::<()>::new().route("delete_room", delete_room);
+    /// ```
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.0.identity
@@ -111,18 +123,84 @@ impl Session {
     }
 
     /// What the application keeps with this session: a value of each type.
+    ///
+    /// ```
+    /// use realtime::{Json, Router, Session};
+    /// # use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// #[derive(Clone)]
+    /// struct Language(&'static str);
+    ///
+    /// /// A hook or a handler keeps it,
+    /// async fn choose(session: Session) {
+    ///     session.extensions().insert(Language("de"));
+    /// }
+    ///
+    /// /// and any other reads it.
+    /// async fn greet(session: Session) -> Json<&'static str> {
+    ///     match session.extensions().get::<Language>() {
+    ///         Some(Language("de")) => Json("Guten Tag"),
+    ///         _ => Json("Hello"),
+    ///     }
+    /// }
+    ///
+    /// let router = Router::new().route("greet", greet);
+    /// let gateway = realtime::builder().on_connect(choose).router(router).build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # assert_eq!(ann.request("greet", ()).await?.decode::<String>()?, "Guten Tag");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
         &self.0.extensions
     }
 
     /// Whether the session is closing or closed.
+    ///
+    /// ```
+    /// use realtime::CloseCode;
+    /// # use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # let session = ann.session(&gateway).ok_or("no session")?;
+    /// assert!(!session.is_closed());
+    /// session.close(CloseCode::NORMAL, "done");
+    /// assert!(session.is_closed(), "from the call on, though the client doesn't know yet");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.end.is_recorded()
     }
 
     /// Why the session ended; `None` while it is open. The first cause is kept.
+    ///
+    /// ```
+    /// use realtime::{CloseCode, Initiator};
+    /// # use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # let session = ann.session(&gateway).ok_or("no session")?;
+    /// assert!(session.close_info().is_none());
+    /// session.close(CloseCode::DISCONNECTED, "signed out");
+    /// let info = session.close_info().ok_or("still open")?;
+    /// assert_eq!((info.initiator, info.code), (Initiator::Server, Some(CloseCode::DISCONNECTED)));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn close_info(&self) -> Option<DisconnectInfo> {
         self.0.end.info().cloned()
@@ -133,6 +211,38 @@ impl Session {
     ///
     /// # Cancel safety
     /// Safe: dropping it loses nothing.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use realtime::{Json, Router, Session};
+    /// # use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// /// Sends the time every second, for as long as the client is there.
+    /// async fn clock(session: Session) {
+    ///     let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ///     for second in 0_u32.. {
+    ///         tokio::select! {
+    ///             () = session.closed() => return,
+    ///             _ = ticks.tick() => drop(session.send("tick", Json(second))),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let gateway = realtime::builder().router(Router::new().route("clock", clock)).build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # ann.send("clock", ()).await?;
+    /// # assert_eq!(ann.receive_on("tick").await?.decode::<u32>()?, 0);
+    /// # assert_eq!(ann.receive_on("tick").await?.decode::<u32>()?, 1);
+    /// # ann.close(realtime::CloseCode::NORMAL, "").await?;
+    /// # ann.closed().await?;
+    /// # assert_eq!(gateway.shutdown().await.aborted, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn closed(&self) {
         self.0.end.recorded().await;
     }
@@ -142,6 +252,24 @@ impl Session {
     ///
     /// Idempotent: only the first cause of an end counts. A code that may not stand in a close
     /// frame is sent as 1000; a reason over 123 bytes is cut.
+    ///
+    /// ```
+    /// use realtime::CloseCode;
+    /// # use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # let session = ann.session(&gateway).ok_or("no session")?;
+    /// session.close(CloseCode::DISCONNECTED, "signed out");
+    /// session.close(4000, "too late: the first close counts");
+    /// let end = ann.closed().await?;
+    /// assert_eq!((end.code, &*end.reason), (Some(CloseCode::DISCONNECTED), "signed out"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(&self, code: impl Into<CloseCode>, reason: impl Into<String>) {
         let code = code.into();
         let code = if code.is_sendable() {
@@ -156,7 +284,7 @@ impl Session {
     ///
     /// It writes at once, or queues what the socket doesn't accept, and never waits. From one of
     /// the session's own handlers it leaves as soon as the handler awaits something that isn't
-    /// ready or returns, together with what else it sends.
+    /// ready or returns, together with everything else it sends.
     ///
     /// A loop of sends that awaits nothing holds its thread, as any such loop does: use
     /// [`send_wait`](Self::send_wait), which lets others have a turn, or
@@ -164,8 +292,28 @@ impl Session {
     ///
     /// # Errors
     /// Kind [`Backpressure`](SendErrorKind::Backpressure) when the queue is full and the policy
-    /// didn't take the message, [`SessionClosed`](SendErrorKind::SessionClosed) once the session
+    /// didn't accept the message, [`SessionClosed`](SendErrorKind::SessionClosed) once the session
     /// is closing, [`Encode`](SendErrorKind::Encode) when the data can't be encoded.
+    ///
+    /// ```
+    /// use realtime::{Json, error::SendErrorKind};
+    /// # use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # let session = ann.session(&gateway).ok_or("no session")?;
+    /// match session.send("score", Json((2, 1))) {
+    ///     Ok(()) => {}
+    ///     Err(error) if error.kind() == SendErrorKind::SessionClosed => println!("it has left"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// assert_eq!(ann.receive_on("score").await?.decode::<(u32, u32)>()?, (2, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send(&self, route: impl Into<Text>, data: impl IntoPayload) -> Result<(), SendError> {
         self.send_message(&Message::new(route, data)?)
     }
@@ -174,6 +322,24 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`send`](Self::send).
+    ///
+    /// ```
+    /// use realtime::{Json, Message};
+    /// # use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # let session = ann.session(&gateway).ok_or("no session")?;
+    /// let message = Message::new("score", Json((2, 1)))?.with_metadata("lang", "en");
+    /// session.send_message(&message)?;
+    /// let received = ann.receive().await?;
+    /// assert_eq!(received.metadata().ok_or("no metadata")?["lang"], "en");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn send_message(&self, message: &Message) -> Result<(), SendError> {
         self.deliver(self.encode(message)?)
     }
@@ -194,6 +360,32 @@ impl Session {
     /// # Errors
     /// Kinds [`SessionClosed`](SendErrorKind::SessionClosed) and
     /// [`Encode`](SendErrorKind::Encode).
+    ///
+    /// ```
+    /// use realtime::{Json, Router, Session, error::SendError};
+    /// # use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// /// A large file, in pieces, as fast as the client reads them.
+    /// async fn download(session: Session) -> Result<(), SendError> {
+    ///     for piece in 0..1_000 {
+    ///         session.send_wait("piece", Json(piece)).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// let router = Router::new().route("download", download);
+    /// let gateway = realtime::builder().queue_messages(16).router(router).build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # ann.send("download", ()).await?;
+    /// # for piece in 0..1_000 {
+    /// #     assert_eq!(ann.receive_on("piece").await?.decode::<u32>()?, piece);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send_wait(
         &self,
         route: impl Into<Text>,
@@ -207,6 +399,23 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`send_wait`](Self::send_wait).
+    ///
+    /// ```
+    /// use realtime::{Json, Message};
+    /// # use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # let session = ann.session(&gateway).ok_or("no session")?;
+    /// let message = Message::new("piece", Json(1))?;
+    /// session.send_message_wait(&message).await?;
+    /// assert_eq!(ann.receive_on("piece").await?.decode::<u32>()?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send_message_wait(&self, message: &Message) -> Result<(), SendError> {
         let frame = self.encode(message)?;
         self.deliver_wait(frame).await
@@ -233,7 +442,7 @@ impl Session {
 
     async fn deliver_with_room(&self, frame: Bytes) -> Result<(), SendError> {
         let count = |accepted| self.count(accepted);
-        // The end of the session wakes whoever waits here.
+        // The end of the session wakes those who wait here.
         let pushed = self.0.outbox.push_wait(frame, count).await;
         pushed.map_err(|_| closed())
     }
@@ -249,11 +458,13 @@ impl Session {
             Ok(()) => Ok(()),
             Err(Refused::Closed) => Err(closed()),
             Err(Refused::Dropped) => {
-                let context = "the session's queue is full, so the message was dropped";
+                let context = "the session's queue is full, so the message was dropped; send less, or use \
+                               `send_wait`";
                 Err(SendError::new(SendErrorKind::Backpressure, context))
             }
             Err(Refused::Full) => {
-                let context = "the session's queue is full, so the session is being closed";
+                let context = "the session's queue is full, so the session is being closed; send less, or \
+                               use `send_wait`";
                 Err(SendError::new(SendErrorKind::Backpressure, context))
             }
         }
@@ -376,7 +587,7 @@ impl Session {
         self.0.outbox.note_missed(messages);
     }
 
-    /// Ends the session at once and gives up all that waits for its client, for want of memory.
+    /// Ends the session at once and gives up all that waits for its client, because memory is short.
     pub(crate) fn evict(&self) {
         self.end(EndCause::SlowConsumer);
         let lost = self.0.outbox.evict();

@@ -1,4 +1,4 @@
-//! The end of a session: what waits is written, and everybody lets go of it.
+//! The end of a session: what waits is written, and the session leaves presence and the hub.
 
 use std::{
     future::poll_fn,
@@ -31,13 +31,13 @@ use crate::{
 /// How long a peer that has nothing more to say may take to answer our close frame, or to end the
 /// connection after it.
 const SILENCE: Duration = Duration::from_secs(1);
-/// How long it may take that goes on sending. Without reading on, TCP would answer what it sends
+/// How long one that still sends may take. Unless that is read, TCP would answer what it sends
 /// with a reset, and the peer might never see the close frame.
 const GOODBYE: Duration = Duration::from_secs(3);
 /// How long a peer may take nothing of what is left for it, where there is no write timeout.
 const STANDSTILL: Duration = Duration::from_secs(10);
 
-/// Ends what the session has begun, and takes it out of presence and the hub.
+/// Ends what the session has begun, and removes it from presence and the hub.
 pub(super) async fn disconnect(
     node: &Node,
     open: &mut Open,

@@ -87,7 +87,7 @@ impl Handling {
         waits
     }
 
-    /// Begins with a message, and goes on with it at once. Only while idle.
+    /// Begins with a message, and polls its handler at once. Only while idle.
     pub(super) fn start(&mut self, inbound: Inbound, cx: &mut Context<'_>) -> Poll<Done> {
         let request = inbound.message.id_text().map(|id| Request {
             id: id.clone(),

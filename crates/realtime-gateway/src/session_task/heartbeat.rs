@@ -43,7 +43,7 @@ pub(super) struct Peer {
     /// A ping has yet to leave.
     pub(super) ping_waits: bool,
     /// Nothing is read at present: the peer may have answered without our knowing.
-    pub(super) unheard: bool,
+    pub(super) unread: bool,
 }
 
 /// Pings within a tenth of the interval, so that sessions that connected together don't ping
@@ -55,7 +55,7 @@ pub(super) struct Heartbeat {
     dead_at: Millis,
     received: u64,
     /// What its socket had accepted when a byte last came from it.
-    written_when_heard: u64,
+    written_when_received: u64,
     relieved: u32,
 }
 
@@ -66,7 +66,7 @@ impl Heartbeat {
             next_ping: times.interval.map_or(NEVER, first),
             dead_at: NEVER,
             received: 0,
-            written_when_heard: 0,
+            written_when_received: 0,
             relieved: 0,
         }
     }
@@ -74,13 +74,13 @@ impl Heartbeat {
     /// What is due.
     pub(super) fn poll(&mut self, times: Times, clock: &Clock, peer: Peer) -> Beat {
         if self.received != peer.received {
-            (self.received, self.written_when_heard) = (peer.received, peer.written);
+            (self.received, self.written_when_received) = (peer.received, peer.written);
             self.dead_at = NEVER;
         }
-        let unseen = (peer.written - self.written_when_heard).min(OUT_OF_SIGHT);
+        let unseen = (peer.written - self.written_when_received).min(OUT_OF_SIGHT);
         let allowance = Duration::from_millis(unseen / BYTES_PER_MILLISECOND);
         let patience = |timeout: Duration| clock.after(timeout.saturating_add(allowance));
-        let moves = peer.ping_waits || peer.unheard || self.relieved != peer.relieved;
+        let moves = peer.ping_waits || peer.unread || self.relieved != peer.relieved;
         self.relieved = peer.relieved;
         if moves && self.dead_at != NEVER {
             self.dead_at = times.pong_timeout.map_or(NEVER, patience);
@@ -122,7 +122,7 @@ mod tests {
         written: 0,
         relieved: 0,
         ping_waits: false,
-        unheard: false,
+        unread: false,
     };
 
     /// Lets time pass until something is due.
@@ -198,12 +198,12 @@ mod tests {
         let clock = Clock::new(TICK);
         let mut beat = Heartbeat::new(TIMES, &clock);
         until_due(&mut beat, &clock, PEER);
-        let unheard = Peer {
-            unheard: true,
+        let unread = Peer {
+            unread: true,
             ..PEER
         };
         for _ in 0..400 {
-            assert_eq!(beat.poll(TIMES, &clock, unheard), Beat::Nothing);
+            assert_eq!(beat.poll(TIMES, &clock, unread), Beat::Nothing);
             clock.advance(TICK);
         }
     }

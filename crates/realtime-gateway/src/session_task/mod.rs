@@ -196,7 +196,7 @@ async fn cut_off<P>(life: &mut Life<P>) {
     }
 }
 
-/// A session that ended in an unexpected way, as the error hook hears of it.
+/// A session that ended in an unexpected way, as the error hook receives it.
 #[derive(Debug, thiserror::Error)]
 #[error("the session was {0}")]
 struct Disconnected(DisconnectInfo);

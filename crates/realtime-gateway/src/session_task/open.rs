@@ -351,8 +351,8 @@ impl Open {
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> bool {
         let was_full = self.full_of_replies;
         let blocked = self.pump(cx);
-        let may_go_on = was_full && !self.full_of_replies && !self.ahead.is_empty();
-        if self.is_over() || may_go_on {
+        let may_continue = was_full && !self.full_of_replies && !self.ahead.is_empty();
+        if self.is_over() || may_continue {
             return true;
         }
         // A clock is only looked at where something depends on it.
@@ -377,7 +377,7 @@ impl Open {
             written: progress.written,
             relieved: progress.relieved,
             ping_waits: progress.ping_waits,
-            unheard: self.ahead.is_full(),
+            unread: self.ahead.is_full(),
         };
         let env = Arc::clone(&self.node.env);
         match self.heartbeat.poll(times(&self.node), &env.clock, peer) {

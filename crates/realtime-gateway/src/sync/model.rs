@@ -11,7 +11,7 @@ use loom::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// Set once. What was set is seen by whoever sees that it is set.
+/// Set once. A thread that sees that it is set sees what was set.
 #[derive(Debug)]
 pub(crate) struct OnceLock<T> {
     value: std::sync::OnceLock<T>,
@@ -42,7 +42,7 @@ impl<T> OnceLock<T> {
     }
 }
 
-/// Wakes whoever waits at this moment, and nobody who comes later.
+/// Wakes those who wait at this moment, and nobody who comes later.
 #[derive(Debug, Default)]
 pub(crate) struct Notify(Mutex<State>);
 
@@ -88,7 +88,7 @@ pub(crate) struct Notified<'n> {
 }
 
 impl Notified<'_> {
-    /// As tokio's: it hears of every `notify_waiters` since it was made, enabled or not.
+    /// As tokio's: it notices every `notify_waiters` since it was made, enabled or not.
     pub(crate) fn enable(self: Pin<&mut Self>) -> bool {
         lock(&self.notify.0).rounds > self.since
     }

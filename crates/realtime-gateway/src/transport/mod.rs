@@ -40,7 +40,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
 /// Any of them.
 pub(crate) type BoxStream = Box<dyn Stream>;
 
-/// How much one read takes at the most.
+/// How many bytes one read has at the most.
 const READ_BYTES: usize = 16 * 1024;
 
 thread_local! {
@@ -105,7 +105,7 @@ impl SocketReader {
 
 /// What an outbox writes to.
 pub(crate) trait Sink: Send {
-    /// Writes as much as the socket takes of these slices, at once.
+    /// Writes as much as the socket accepts of these slices, at once.
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -120,7 +120,7 @@ pub(crate) trait Sink: Send {
     /// Pushes on what a layer such as TLS holds back.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Tells the peer that nothing more will come.
+    /// Announces to the peer that nothing more will come.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 

@@ -9,7 +9,7 @@ use super::{SocketReader, SocketWriter, stream, tcp};
 
 /// The two directions of an upgraded connection, and what the peer sent right behind its request.
 ///
-/// Where it is plain TCP, under `serve`, `axum::serve` or a hyper server of the host's own, the
+/// Where it is plain TCP, under `serve`, `axum::serve` or the host's own hyper server, the
 /// stream is taken out, and nothing of the HTTP server is kept. Anything else is used as it is.
 pub(crate) fn recover(upgraded: Upgraded) -> (SocketReader, SocketWriter, Bytes) {
     match taken_out(upgraded) {

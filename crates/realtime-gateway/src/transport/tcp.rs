@@ -1,7 +1,7 @@
-//! The short way: a TCP stream that belongs to nobody else any more.
+//! The short way: a TCP stream that only the session still owns.
 //!
 //! Both directions share the stream without a lock, nothing is buffered, and a write is one
-//! system call from whoever writes.
+//! system call from the task that writes.
 
 use std::{
     io::{self, IoSlice},

@@ -1,4 +1,4 @@
-//! A limit for a peer that takes nothing, while its connection is still HTTP.
+//! A limit for a peer that reads nothing, while its connection is still HTTP.
 
 use std::{
     io,
@@ -14,14 +14,14 @@ use tokio::{
 
 use super::Stream;
 
-/// A stream on which writing fails once the peer has taken nothing for so long.
+/// A stream on which writing fails once the peer has accepted nothing for so long.
 ///
 /// `serve` puts it under HTTP, which waits without end. It is taken off a session, which has a
 /// limit of its own.
 pub(crate) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
-    /// There while the peer takes nothing.
+    /// There while the peer accepts nothing.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -51,7 +51,8 @@ impl<S: Stream> WriteTimeout<S> {
         let limit = self.limit;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(waiting.as_mut().poll(cx));
-        let error = format!("the peer took nothing for {limit:?}");
+        let error =
+            format!("expected the peer to accept something within {limit:?}; it accepted nothing");
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, error)))
     }
 }

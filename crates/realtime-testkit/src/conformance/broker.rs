@@ -91,7 +91,7 @@ impl<B: Broker> Joined<B> {
     }
 
     #[allow(clippy::panic, reason = "a test fails by a panic")]
-    async fn hear(&mut self) -> BrokerMessage {
+    async fn receive(&mut self) -> BrokerMessage {
         match within("a message", self.inbox.next()).await {
             Some(message) => message,
             None => panic!("the subscription ended; a message was expected"),
@@ -110,7 +110,7 @@ pub async fn nothing_is_connected_under_the_nodes_name_before_subscribe<B: Broke
     let (one, _idle) = (join(member()).await, member());
     let nobody = Topic::Node(NodeId::random());
     let published = one.broker.publish(&nobody, Bytes::new()).await;
-    assert_eq!(ok("it is taken", published), Published::NoRoute);
+    assert_eq!(ok("it is accepted", published), Published::NoRoute);
 }
 
 /// What is published on a subscribed topic after this has returned is delivered.
@@ -121,7 +121,7 @@ pub async fn what_is_published_after_subscribe_has_returned_is_delivered<B: Brok
     for n in 0..5 {
         let mut late = join(member()).await;
         one.say(&Topic::All, numbered(n)).await;
-        let message = late.hear().await;
+        let message = late.receive().await;
         assert_eq!(message.data, numbered(n));
         assert_eq!(
             (message.source, message.topic),
@@ -142,7 +142,7 @@ pub async fn what_one_source_publishes_is_delivered_in_its_order_across_topics<B
     }
     let mut last = (0, 0);
     for n in 0..400 {
-        let message = other.hear().await;
+        let message = other.receive().await;
         assert_eq!(message.data, numbered(n));
         let last = if message.topic == Topic::All {
             &mut last.0
@@ -159,7 +159,7 @@ pub async fn own_messages_are_not_delivered<B: Broker>(mut member: impl FnMut() 
     let (mut one, other) = (join(member()).await, join(member()).await);
     one.say(&Topic::All, "mine").await;
     other.say(&Topic::All, "theirs").await;
-    assert_eq!(one.hear().await.data, "theirs");
+    assert_eq!(one.receive().await.data, "theirs");
 }
 
 /// A second subscription of the same member fails with kind `Config`.
@@ -185,7 +185,7 @@ pub async fn a_node_id_under_which_another_incarnation_is_alive_fails<B: Broker>
     assert_eq!(failed(refused), Some(BrokerErrorKind::DuplicateNode));
     let other = join(member()).await;
     other.say(&one.own(), "still here").await;
-    assert_eq!(one.hear().await.data, "still here");
+    assert_eq!(one.receive().await.data, "still here");
     one.broker.close().await;
     drop(join_as(member(), one.id).await);
 }
@@ -199,7 +199,7 @@ pub async fn dropping_the_subscription_leaves_the_cluster<B: Broker>(
     drop(other.inbox);
     until("the node has no route", async || {
         let published = one.broker.publish(&gone, Bytes::new()).await;
-        ok("it is taken", published) == Published::NoRoute
+        ok("it is accepted", published) == Published::NoRoute
     })
     .await;
 }
@@ -212,10 +212,10 @@ pub async fn a_message_for_a_node_that_is_not_there_has_no_route<B: Broker>(
     for _ in 0..3 {
         let nobody = Topic::Node(NodeId::random());
         let published = one.broker.publish(&nobody, Bytes::new()).await;
-        assert_eq!(ok("it is taken", published), Published::NoRoute);
+        assert_eq!(ok("it is accepted", published), Published::NoRoute);
     }
     one.say(&Topic::All, "goes on").await;
-    assert_eq!(other.hear().await.data, "goes on");
+    assert_eq!(other.receive().await.data, "goes on");
 }
 
 /// A targeted message reaches its node and no other.
@@ -226,9 +226,9 @@ pub async fn a_targeted_message_reaches_its_node_and_no_other<B: Broker>(
     let (mut two, mut three) = (join(member()).await, join(member()).await);
     one.say(&two.own(), "for two").await;
     one.say(&Topic::All, "for all").await;
-    assert_eq!(two.hear().await.data, "for two");
-    assert_eq!(two.hear().await.data, "for all");
-    assert_eq!(three.hear().await.data, "for all");
+    assert_eq!(two.receive().await.data, "for two");
+    assert_eq!(two.receive().await.data, "for all");
+    assert_eq!(three.receive().await.data, "for all");
 }
 
 /// The bytes arrive as they were given, also empty ones and large ones.
@@ -238,7 +238,7 @@ pub async fn the_bytes_arrive_as_they_were_given<B: Broker>(mut member: impl FnM
     let large: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
     for data in [Vec::new(), every_byte, large] {
         one.say(&Topic::All, data.clone()).await;
-        let message = other.hear().await;
+        let message = other.receive().await;
         assert!(message.data == data, "{} bytes differ", data.len());
     }
 }
@@ -259,7 +259,7 @@ pub async fn many_publish_at_once_and_nothing_is_lost<B: Broker>(mut member: imp
     let receive = async {
         let mut seen = Vec::new();
         for n in 1..=300 {
-            let message = other.hear().await;
+            let message = other.receive().await;
             assert_eq!(message.seq, n);
             seen.push(message.data);
         }
@@ -269,7 +269,7 @@ pub async fn many_publish_at_once_and_nothing_is_lost<B: Broker>(mut member: imp
     futures::join!(publish, receive);
 }
 
-/// Every caller gets a stream of its own, and hears that the link is up.
+/// Every caller gets a stream of its own, and learns that the link is up.
 pub async fn every_caller_gets_a_stream_of_events_of_its_own<B: Broker>(
     mut member: impl FnMut() -> B,
 ) {
@@ -290,7 +290,7 @@ pub async fn every_caller_gets_a_stream_of_events_of_its_own<B: Broker>(
     drop(joined);
 }
 
-/// A stream that isn't read holds nobody up.
+/// A stream that isn't read delays no other.
 pub async fn a_stream_of_events_that_is_not_read_holds_nobody_up<B: Broker>(
     mut member: impl FnMut() -> B,
 ) {
@@ -300,7 +300,7 @@ pub async fn a_stream_of_events_that_is_not_read_holds_nobody_up<B: Broker>(
     let mut other = join(member()).await;
     for n in 0..200 {
         one.say(&Topic::All, numbered(n)).await;
-        assert_eq!(other.hear().await.data, numbered(n));
+        assert_eq!(other.receive().await.data, numbered(n));
     }
 }
 
@@ -338,7 +338,7 @@ pub async fn subscriptions_end_after_close<B: Broker>(mut member: impl FnMut() -
     let gone = other.own();
     until("the node has no route", async || {
         let published = one.broker.publish(&gone, Bytes::new()).await;
-        ok("it is taken", published) == Published::NoRoute
+        ok("it is accepted", published) == Published::NoRoute
     })
     .await;
 }

@@ -113,7 +113,7 @@ pub async fn garbage_is_refused_without_a_panic((codec, messages): (&impl Codec,
 }
 
 /// A kind of frame that the codec doesn't speak is refused with kind `UnsupportedFrame`: a codec
-/// takes the kind that it makes, and the other one or says that it doesn't.
+/// accepts the kind that it makes, and the other one or says that it doesn't.
 pub async fn a_kind_of_frame_that_is_not_spoken_is_refused(
     (codec, messages): (&impl Codec, &[Message]),
 ) {

@@ -342,7 +342,7 @@ pub async fn is_online_agrees_with_sessions<P: Presence>(mut handle: impl FnMut(
     }
 }
 
-/// Every caller gets a stream of its own, and one that isn't read holds nobody up.
+/// Every caller gets a stream of its own, and one that isn't read delays no other.
 pub async fn every_caller_gets_a_stream_of_events_of_its_own<P: Presence>(
     mut handle: impl FnMut() -> P,
 ) {

@@ -57,7 +57,7 @@ pub use error::TestError;
 /// How much a pipe holds in each direction: about what a socket does.
 const PIPE_BYTES: usize = 64 * 1024;
 
-/// Connects somebody to a gateway, whatever its authenticator would say.
+/// Connects a client to a gateway under an identity, without its authenticator.
 ///
 /// It is [`Connect::accepted_by`] with nothing else set.
 ///
@@ -125,7 +125,7 @@ impl Connect {
         self
     }
 
-    /// Sets how many bytes the pipe holds in each direction; at least 1 is taken. With a few hundred
+    /// Sets how many bytes the pipe holds in each direction; at least 1 is used. With a few hundred
     /// a client that doesn't read is soon a slow consumer.
     pub fn pipe_bytes(mut self, bytes: usize) -> Self {
         self.pipe_bytes = bytes.max(1);
@@ -139,7 +139,7 @@ impl Connect {
         self
     }
 
-    /// Connects somebody whom the host has authenticated: through [`Gateway::accept`].
+    /// Connects a client that the host has authenticated: through [`Gateway::accept`].
     ///
     /// # Errors
     /// When the gateway refuses the upgrade, or the session doesn't begin in time.

@@ -26,7 +26,7 @@ const TAIL: usize = 2_000;
 pub enum Signal {
     /// Ends it at once, without a chance to tidy up.
     Kill,
-    /// Lets it go on after [`Stop`](Self::Stop).
+    /// Lets it continue after [`Stop`](Self::Stop).
     Resume,
     /// Halts it: its connections stay open, and nobody answers.
     Stop,
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_early_end_is_told_with_the_log() {
+    async fn an_early_end_is_reported_with_the_log() {
         let (_dir, mut process) = shell("echo no room >&2; exit 3");
         let error = process.ready(DEADLINE, async |_| false).await.unwrap_err();
         assert!(error.to_string().contains("no room"), "{error}");

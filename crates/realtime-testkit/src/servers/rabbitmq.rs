@@ -127,7 +127,7 @@ impl RabbitMq {
         self.broker.signal(Signal::Stop)
     }
 
-    /// Lets it go on after [`stop`](Self::stop), with SIGCONT.
+    /// Lets it continue after [`stop`](Self::stop), with SIGCONT.
     ///
     /// # Errors
     /// When it has ended.
@@ -178,7 +178,7 @@ impl RabbitMq {
         Ok(listed.lines().map(str::to_owned).collect())
     }
 
-    /// Deletes a queue, whoever consumes it.
+    /// Deletes a queue, also one that is consumed.
     ///
     /// # Errors
     /// Those of [`ctl`](Self::ctl).

@@ -210,7 +210,7 @@ impl Redis {
         self.process.signal(Signal::Stop)
     }
 
-    /// Lets it go on after [`stop`](Self::stop), with SIGCONT.
+    /// Lets it continue after [`stop`](Self::stop), with SIGCONT.
     ///
     /// # Errors
     /// When it has ended.

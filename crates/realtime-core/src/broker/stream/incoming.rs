@@ -13,7 +13,7 @@ use crate::{
     broker::{BrokerError, BrokerEvent, BrokerMessage, NodeInfo, Topic},
 };
 
-/// How many other nodes are remembered. Past it the one that was heard longest ago is forgotten.
+/// How many other nodes are remembered. Past it the one that was silent longest is forgotten.
 const SOURCES: usize = 4_096;
 
 /// Reads what other nodes have sent, and counts what is missing. See the [module](super).
@@ -28,7 +28,7 @@ pub struct Incoming {
 /// What is known of another node.
 #[derive(Debug, Default)]
 struct Source {
-    /// The last number on `All`; `None` before anything was heard.
+    /// The last number on `All`; `None` before anything came.
     all: Option<u64>,
     /// The last number on this node's own topic.
     own: Option<u64>,
@@ -86,7 +86,7 @@ impl Incoming {
     ///
     /// # Errors
     /// Kind [`InvalidMessage`](crate::broker::BrokerErrorKind::InvalidMessage) for what isn't a
-    /// stamped message of this version. Count it and go on.
+    /// stamped message of this version. Count it and continue.
     pub fn read(&mut self, mut bytes: Bytes) -> Result<Received, BrokerError> {
         let stamp = Stamp::take(&mut bytes)?;
         let own_topic = match &stamp.topic {
@@ -123,7 +123,7 @@ impl Incoming {
             &mut source.all
         };
         let Numbers { base, seq } = stamp.numbers;
-        // Nothing heard before: what came earlier was not for this node, which had not joined.
+        // Not known before: what came earlier was not for this node, which had not joined.
         let before = last.unwrap_or_else(|| seq.saturating_sub(1)).max(base);
         if seq <= before {
             return Received::Dropped;

@@ -39,7 +39,7 @@ use crate::{Incarnation, NodeId};
 pub use incoming::Incoming;
 pub use outgoing::Outgoing;
 
-/// How often a node tells the others which numbers it has reached.
+/// How often a node announces to the others which numbers it has reached.
 pub const BEACON_INTERVAL: Duration = Duration::from_secs(3);
 
 /// How long a node waits, before it binds its name, for another that has it already.
@@ -92,7 +92,7 @@ pub enum Received {
         source: NodeId,
         /// How many of its messages are missing at the end. Report them, too.
         missed: u64,
-        /// Nothing was heard of it before: publish a beacon, so that it knows your numbers.
+        /// It was not known before: publish a beacon, so that it knows your numbers.
         is_new: bool,
     },
     /// A beacon of this node came back: the link works both ways.

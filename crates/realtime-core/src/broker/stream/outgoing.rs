@@ -18,18 +18,18 @@ const UNHEARD: usize = 64;
 /// Stamps what a node sends, and makes its beacons. See the [module](super).
 ///
 /// ```
-/// use realtime_core::{
-///     Incarnation, NodeId,
+/// use realtime::{
 ///     broker::{NodeInfo, Topic, stream::{Incoming, Outgoing, Received}},
+///     node::{Incarnation, NodeId},
 /// };
 ///
-/// let node = |name: &str| Ok::<_, realtime_core::InvalidNodeId>(
+/// let node = |name: &str| Ok::<_, realtime::error::InvalidNodeId>(
 ///     NodeInfo::new(name.parse::<NodeId>()?, Incarnation::random()),
 /// );
 /// let mut here = Outgoing::new(node("here")?);
 /// let mut there = Incoming::new(node("there")?);
 ///
-/// let _heard = there.read(here.beacon())?;
+/// let _received = there.read(here.beacon())?;
 /// let _lost = here.message(&Topic::All, b"one");
 /// match there.read(here.message(&Topic::All, b"two"))? {
 ///     Received::Message { message, missed } => {
@@ -136,12 +136,12 @@ impl Outgoing {
             .put(&[])
     }
 
-    /// Takes note that nobody listens to a topic, after a message was returned.
+    /// Notes that nobody listens to a topic, after a message was returned.
     ///
     /// A node that has only lost its link comes back, and has to learn what it has missed: also
-    /// what the broker had taken for it before. So the numbers of the last 64 such topics are
-    /// kept. Should somebody listen to an older one again, its numbers go on from higher ones, and
-    /// no gap is counted.
+    /// what the broker had accepted for it before. So the numbers of the last 64 such topics are
+    /// kept. Should somebody listen to an older one again, its numbers continue from higher ones,
+    /// and no gap is counted.
     pub fn forget(&mut self, topic: &Topic) {
         if *topic != Topic::All
             && let Some(used) = self.topics.get_mut(topic)

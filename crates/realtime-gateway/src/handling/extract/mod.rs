@@ -1,4 +1,4 @@
-//! What handlers and hooks take as arguments.
+//! The arguments of handlers and hooks.
 //!
 //! | argument | in handlers | in hooks |
 //! | --- | --- | --- |
@@ -11,7 +11,7 @@
 //! | `Option<E>`, `Result<E, E::Rejection>` | yes | yes |
 //!
 //! ```
-//! use realtime::{ErrorContext, Gateway, Identity, Json, Router, Session};
+//! use realtime::{Gateway, Identity, Json, Router, Session, hooks::ErrorContext};
 //! use serde::Deserialize;
 //!
 //! #[derive(Deserialize)]
@@ -22,7 +22,7 @@
 //!
 //! /// Up to eight of them, in any order.
 //! async fn play(gateway: Gateway, player: Identity, Json(Move { x, y }): Json<Move>) {
-//!     let _told = gateway.broadcast("move", Json(&(player.id(), x, y))).await;
+//!     let _delivery = gateway.broadcast("move", Json(&(player.id(), x, y))).await;
 //! }
 //!
 //! /// Not every error belongs to a session.
@@ -33,7 +33,7 @@
 //!
 //! let router = Router::new().route("play", play);
 //! let gateway = realtime::builder().router(router).on_error(report).build()?;
-//! # Ok::<(), realtime::BuildError>(())
+//! # Ok::<(), realtime::error::BuildError>(())
 //! ```
 
 mod context;
@@ -50,7 +50,7 @@ pub(crate) use context::{HasGateway, HasSession, HasState};
 /// The application's own state.
 ///
 /// `T` is the state that was given to `Router::with_state` or `hook_state`, or a part of it that
-/// [`FromRef`] takes out.
+/// [`FromRef`] gets out of it.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -78,7 +78,7 @@ impl<T> Deref for State<T> {
     }
 }
 
-/// Takes a part out of the application's state.
+/// Gets a part of the application's state.
 ///
 /// ```
 /// use realtime::{Json, Router, State, extract::FromRef};
@@ -132,7 +132,7 @@ impl<Cx: HasState, T: FromRef<Cx::State>> FromContext<Cx> for State<T> {
 /// [`extensions`](Session::extensions).
 ///
 /// ```
-/// # use realtime_gateway::{Session, extract::Extension};
+/// # use realtime::{Session, extract::Extension};
 /// #[derive(Clone)]
 /// struct Locale(String);
 ///
@@ -179,7 +179,7 @@ impl<Cx: HasSession, T: Clone + Send + Sync + 'static> FromContext<Cx> for Exten
 /// for the fallback.
 ///
 /// ```
-/// use realtime::{Json, RouteTail, Router};
+/// use realtime::{Json, Router, extract::RouteTail};
 ///
 /// // With the route `room.42` it answers "42".
 /// let room = async |RouteTail(room): RouteTail| Json(room.to_string());
@@ -204,9 +204,9 @@ impl<S> FromContext<MessageContext<S>> for RouteTail {
     }
 }
 
-/// The argument is not to be had: the gateway is gone, or the error belongs to no session.
+/// The argument isn't there: the gateway is gone, or the error belongs to no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there is no {0} here: take `Option` of it where it may be missing")]
+#[error("expected a {0}; there is none here: use `Option` of it where it may be missing")]
 pub struct Missing(&'static str);
 
 impl Missing {

@@ -22,7 +22,7 @@ use crate::{
 ///
 /// // RUST_LOG=realtime::message=debug shows every message.
 /// let gateway = realtime::builder().layer(LoggerLayer::new()).build()?;
-/// # Ok::<(), realtime::BuildError>(())
+/// # Ok::<(), realtime::error::BuildError>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LoggerLayer(());

@@ -18,7 +18,9 @@
 //!
 //! ```
 //! use realtime::{
-//!     BoxError, ClientError, Inbound, extract::Reply, from_fn, middleware::Next,
+//!     BoxError, ClientError,
+//!     extract::Reply,
+//!     middleware::{Inbound, Next, from_fn},
 //! };
 //!
 //! async fn members_only(inbound: Inbound, next: Next) -> Result<Reply, BoxError> {
@@ -29,7 +31,7 @@
 //! }
 //!
 //! let gateway = realtime::builder().layer(from_fn(members_only)).build()?;
-//! # Ok::<(), realtime::BuildError>(())
+//! # Ok::<(), realtime::error::BuildError>(())
 //! ```
 //!
 //! Layers of tower that suit any request fit as they are:
@@ -42,7 +44,7 @@
 //! // Of each session, whose reading stops meanwhile.
 //! let ten_a_second = RateLimitLayer::new(10, Duration::from_secs(1));
 //! let gateway = realtime::builder().layer(ten_a_second).build()?;
-//! # Ok::<(), realtime::BuildError>(())
+//! # Ok::<(), realtime::error::BuildError>(())
 //! ```
 
 mod from_fn;

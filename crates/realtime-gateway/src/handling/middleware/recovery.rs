@@ -1,4 +1,4 @@
-//! A panic becomes an error, and the session goes on.
+//! A panic becomes an error, and the session continues.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -23,7 +23,7 @@ use crate::{Inbound, guarded::handler_panicked};
 ///
 /// // The outermost layer, so that it catches what the others do, too.
 /// let gateway = realtime::builder().layer(RecoveryLayer::new()).build()?;
-/// # Ok::<(), realtime::BuildError>(())
+/// # Ok::<(), realtime::error::BuildError>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RecoveryLayer(());

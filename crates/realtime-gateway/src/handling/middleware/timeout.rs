@@ -23,7 +23,7 @@ use crate::{HandlerError, HandlerErrorKind, Inbound};
 /// use realtime::middleware::TimeoutLayer;
 ///
 /// let gateway = realtime::builder().layer(TimeoutLayer::new(Duration::from_secs(5))).build()?;
-/// # Ok::<(), realtime::BuildError>(())
+/// # Ok::<(), realtime::error::BuildError>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct TimeoutLayer(Option<Duration>);
@@ -33,7 +33,7 @@ impl TimeoutLayer {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use realtime_gateway::middleware::TimeoutLayer;
+    /// use realtime::middleware::TimeoutLayer;
     ///
     /// let five_seconds = TimeoutLayer::new(Duration::from_secs(5));
     /// let no_limit = TimeoutLayer::new(None);

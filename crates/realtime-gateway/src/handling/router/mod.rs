@@ -15,7 +15,7 @@ pub(crate) use table::{RouteTable, RouterService};
 /// fallback.
 ///
 /// ```
-/// use realtime::{ClientError, Json, Message, RouteTail, Router, Session, State};
+/// use realtime::{ClientError, Json, Message, Router, Session, State, extract::RouteTail};
 ///
 /// #[derive(Clone)]
 /// struct App {
@@ -42,7 +42,7 @@ pub(crate) use table::{RouteTable, RouterService};
 /// ```
 ///
 /// A handler must not capture a clone of the gateway, since the gateway would then own itself and
-/// never end: it takes [`Gateway`](crate::Gateway) as an argument.
+/// never end: use [`Gateway`](crate::Gateway) as an argument instead.
 #[doc = ""]
 #[doc = include_str!("../../../docs/handlers.md")]
 pub struct Router<S = ()> {
@@ -117,7 +117,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// several prefixes the longest wins. What follows it is [`RouteTail`].
     ///
     /// ```
-    /// use realtime::{Json, RouteTail, Router};
+    /// use realtime::{Json, Router, extract::RouteTail};
     ///
     /// let router = Router::new()
     ///     .prefix("room.", async |RouteTail(room): RouteTail| Json(format!("room {room}")))
@@ -142,8 +142,8 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         self.add(Pattern::Prefix(prefix.into()), handler)
     }
 
-    /// Handles every other message. Without a fallback, a client that asked with an id is told
-    /// `unknown_route`.
+    /// Handles every other message. Without a fallback, a client that asked with an id
+    /// receives the error `unknown_route`.
     ///
     /// ```
     /// use realtime::{ClientError, Message, Router};
@@ -193,7 +193,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     ///
     /// let router = Router::new().route("count", count).with_state(Arc::new(AtomicU64::new(0)));
     /// let gateway = realtime::builder().router(router).build()?;
-    /// # Ok::<(), realtime::BuildError>(())
+    /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn with_state<S2: 'static>(self, state: S) -> Router<S2> {
@@ -226,7 +226,7 @@ impl Router {
         let mut table = RouteTable::default();
         for (pattern, handler) in self.routes {
             if !table.insert(&pattern, handler) {
-                let got = format!("expected one handler for {pattern}; got two");
+                let got = format!("expected one handler for {pattern}; got two: remove one");
                 return Err(BuildError::new(BuildErrorKind::DuplicateRoute, got));
             }
         }

@@ -12,11 +12,11 @@ use bytes::{Buf, Bytes};
 
 use crate::config::Backpressure;
 
-/// How much one write takes at the most.
+/// How many bytes one write has at the most.
 pub(crate) const WRITE_BYTES: usize = 64 * 1024;
 /// A burst's worth of slots is not kept by a session that has become quiet, but this many.
 const KEPT: usize = 4;
-/// How many frames one write takes at the most.
+/// How many frames one write has at the most.
 pub(crate) const WRITE_FRAMES: usize = 64;
 
 /// How much a queue holds and what happens when that is not enough.
@@ -45,7 +45,7 @@ struct Queued {
     under_policy: bool,
 }
 
-/// The frames that the socket has not taken.
+/// The frames that the socket has not accepted.
 #[derive(Debug)]
 pub(crate) struct Queue {
     data: VecDeque<Queued>,
@@ -59,7 +59,7 @@ pub(crate) struct Queue {
 /// What stands beside the data: at most one of each.
 #[derive(Debug, Default)]
 struct Controls {
-    /// What is left of a frame that the socket took in part. It is never dropped.
+    /// What is left of a frame that the socket accepted in part. It is never dropped.
     partial: Bytes,
     pong: Bytes,
     ping: Bytes,
@@ -67,7 +67,7 @@ struct Controls {
     close: Bytes,
     /// Messages dropped since the last gap notice.
     missed: u64,
-    /// What the gap notice that waits tells of.
+    /// How many messages the gap notice that waits counts.
     noticed: u64,
 }
 
@@ -116,7 +116,7 @@ impl Queue {
         self.controls.get_or_insert_default()
     }
 
-    /// Whether nothing waits, and there is nothing to tell the peer.
+    /// Whether nothing waits, and there is no gap to report.
     pub(crate) fn is_empty(&self) -> bool {
         self.data.is_empty() && self.controls.is_none()
     }
@@ -126,13 +126,13 @@ impl Queue {
         self.data.len()
     }
 
-    /// Begins with what is left of a frame that the socket took in part. Only while empty.
+    /// Begins with what is left of a frame that the socket accepted in part. Only while empty.
     pub(crate) fn set_partial(&mut self, rest: Bytes) {
         self.controls_mut().partial = rest;
     }
 
-    /// Whether a frame of this size would be taken without a loss. A queue without policy frames
-    /// takes a frame of any size, so that one larger than the limit is not stuck for ever.
+    /// Whether a frame of this size would be accepted without a loss. A queue without policy
+    /// frames accepts one of any size, so that one larger than the limit is not stuck for ever.
     pub(crate) fn has_room(&self, bytes: usize, limits: QueueLimits) -> bool {
         self.policy_messages == 0
             || (self.policy_messages < limits.messages
@@ -197,7 +197,7 @@ impl Queue {
         self.controls_mut().pong = frame;
     }
 
-    /// Whether much is left of a frame that the socket has taken in part.
+    /// Whether much is left of a frame that the socket has accepted in part.
     pub(crate) fn has_large_partial(&self) -> bool {
         self.controls().partial.len() > WRITE_BYTES
     }
@@ -228,8 +228,8 @@ impl Queue {
         }
     }
 
-    /// How many dropped messages the peer is to be told of before the next data, if no notice that
-    /// waits tells of them all. A notice that waits is in the number: a new one replaces it.
+    /// How many dropped messages are to be reported before the next data, if no notice that waits
+    /// counts them all. Those of a notice that waits are in the number: a new one replaces it.
     pub(crate) fn notice_due(&self) -> Option<u64> {
         let Controls {
             missed, noticed, ..
@@ -237,18 +237,18 @@ impl Queue {
         (*missed > 0).then(|| missed.saturating_add(*noticed))
     }
 
-    /// Tells the peer of `told` dropped messages before the next data.
-    pub(crate) fn set_notice(&mut self, frame: Bytes, told: u64) {
+    /// Reports so many dropped messages to the peer before the next data.
+    pub(crate) fn set_notice(&mut self, frame: Bytes, reported: u64) {
         let controls = self.controls_mut();
         let due = controls.missed.saturating_add(controls.noticed);
-        controls.missed = due.saturating_sub(told);
-        controls.noticed = if frame.is_empty() { 0 } else { told };
+        controls.missed = due.saturating_sub(reported);
+        controls.noticed = if frame.is_empty() { 0 } else { reported };
         controls.notice = frame;
         self.drop_empty_controls();
     }
 
-    /// Throws away all data that waits, but for a frame that the socket took in part. Returns how
-    /// many policy frames were lost.
+    /// Throws away all data that waits, but for a frame that the socket accepted in part. Returns
+    /// how many policy frames were lost.
     pub(crate) fn discard(&mut self) -> usize {
         let lost = self.policy_messages;
         self.data = VecDeque::new();
@@ -295,7 +295,7 @@ impl Queue {
         count
     }
 
-    /// Takes away what the socket has taken.
+    /// Removes what the socket has accepted.
     pub(crate) fn advance(&mut self, taken: usize) {
         let taken = self.advance_controls(taken);
         let taken = self.advance_data(taken);
@@ -313,7 +313,7 @@ impl Queue {
         }
     }
 
-    /// Returns what the socket has taken of what stands behind.
+    /// Returns what the socket has accepted of what stands behind.
     fn advance_controls(&mut self, mut taken: usize) -> usize {
         let Some(controls) = &mut self.controls else {
             return taken;
@@ -343,7 +343,7 @@ impl Queue {
         taken
     }
 
-    /// Returns what the socket has taken of what stands behind.
+    /// Returns what the socket has accepted of what stands behind.
     fn advance_data(&mut self, mut taken: usize) -> usize {
         while taken > 0 {
             let Some(Queued {

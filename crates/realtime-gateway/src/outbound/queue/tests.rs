@@ -147,7 +147,7 @@ proptest! {
         // (frame, under policy)
         let mut model: VecDeque<(Vec<u8>, bool)> = VecDeque::new();
         let mut begun: Vec<u8> = Vec::new();
-        let (mut lost, mut told) = (0u64, 0u64);
+        let (mut lost, mut reported) = (0u64, 0u64);
         for op in ops {
             next = next.wrapping_add(1);
             match op {
@@ -201,14 +201,14 @@ proptest! {
             }
             if let Some(missed) = queue.notice_due() {
                 queue.set_notice(Bytes::new(), missed);
-                told += missed;
+                reported += missed;
             }
         }
         sent.extend(drained(&mut queue));
         expected.extend(begun);
         expected.extend(model.into_iter().flat_map(|f| f.0));
         prop_assert_eq!(sent, expected);
-        prop_assert_eq!(lost, told);
+        prop_assert_eq!(lost, reported);
         prop_assert_eq!(queue.bytes(), 0);
     }
 }
