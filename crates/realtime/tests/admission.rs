@@ -316,3 +316,86 @@ async fn while_draining_new_upgrades_are_refused() {
         (503, true)
     );
 }
+
+#[tokio::test]
+async fn parts_of_a_request_that_nobody_asked_about_do_not_refuse_it() {
+    let token = StaticToken::new("s3cret", Identity::new("worker")).unwrap();
+    let token = token
+        .from_query("token")
+        .from_cookie("auth")
+        .from_subprotocol("token.");
+    let server = Server::start(realtime::builder().authenticator(token).build().unwrap()).await;
+    let status = async |query: &str, headers: &str| {
+        let request = format!(
+            "GET /ws{query} HTTP/1.1\r\nHost: gateway.test\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+        );
+        raw_http(server.addr, request.as_bytes())
+            .await
+            .unwrap()
+            .status
+    };
+    for (query, headers) in [
+        ("?token=s3cret", "Authorization: Basic dTpw\r\n"),
+        ("", "Authorization: Basic dTpw\r\nCookie: auth=s3cret\r\n"),
+        (
+            "",
+            "Authorization: Basic dTpw\r\nAuthorization: Bearer s3cret\r\n",
+        ),
+        (
+            "",
+            "Authorization: Digest a=\"b\"\r\nSec-WebSocket-Protocol: realtime.json, token.s3cret\r\n",
+        ),
+        ("", "Authorization: Bearer s3cret\r\nCookie: name=Jörg\r\n"),
+        ("", "Cookie: name=Jörg; auth=s3cret; =; ;x\r\n"),
+        ("", "Cookie: auth=stale; auth=s3cret\r\n"),
+        (
+            "",
+            "Cookie: auth=a; auth=b; auth=c\r\nCookie: auth=s3cret\r\n",
+        ),
+        ("?token=s3cret", "Cookie: auth=stale; auth=s3cret\r\n"),
+        ("?x=%zz&y=%ff&token=s3cret", ""),
+    ] {
+        assert_eq!(status(query, headers).await, 101, "{query} {headers}");
+    }
+    for (query, headers) in [
+        ("", "Authorization: Basic dTpw\r\n"),
+        ("?token=s3cret", "Authorization: Bearer other\r\n"),
+        ("?token=s3cret", "Cookie: auth=other\r\n"),
+        (
+            "",
+            "Authorization: Bearer s3cret\r\nAuthorization: Bearer other\r\n",
+        ),
+        (
+            "",
+            "Cookie: auth=a; auth=b; auth=c; auth=d; auth=s3cret\r\n",
+        ),
+        ("", "Cookie: auth=s3cretä\r\n"),
+    ] {
+        assert_eq!(status(query, headers).await, 401, "{query} {headers}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_authenticator_that_can_never_accept_anybody_is_refused_when_it_is_built() {
+    for token in ["", " s3cret", "s3 cret", "s3cret\n", "s3cr\u{e9}t"] {
+        assert!(
+            StaticToken::new(token, Identity::new("x")).is_err(),
+            "{token:?}"
+        );
+    }
+    let token = StaticToken::new("a;b", Identity::new("x")).unwrap();
+    assert!(
+        realtime::builder()
+            .authenticator(token.clone())
+            .build()
+            .is_ok()
+    );
+    let error = realtime::builder()
+        .authenticator(token.from_cookie("auth"))
+        .build()
+        .unwrap_err();
+    assert!(error.to_string().contains("cookie"), "{error}");
+}

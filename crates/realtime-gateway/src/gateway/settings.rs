@@ -1,6 +1,6 @@
 //! The settings, parsed once: what is made of them can't be wrong any more.
 
-use realtime_core::auth::{AnyAuthenticator, Authenticator};
+use realtime_core::auth::{AnyAuthenticator, Authenticator, Credentials};
 
 use crate::{
     BuildError, BuildErrorKind, Config,
@@ -27,14 +27,14 @@ impl Settings {
 
     /// Whether an authenticator goes together with them.
     pub(super) fn check(&self, authenticator: &AnyAuthenticator) -> Result<(), BuildError> {
-        let Some(credentials) = authenticator.credentials() else {
-            return Ok(());
-        };
-        credentials.validate().map_err(|error| {
-            let context = "the authenticator's credentials are set up wrongly";
+        authenticator.validate().map_err(|error| {
+            let context = format!("the authenticator is set up wrongly: {error}");
             BuildError::new(BuildErrorKind::InvalidOption, context).with_source(error)
         })?;
-        if self.config.insecure_origins && credentials.uses_cookie() {
+        let uses_cookie = authenticator
+            .credentials()
+            .is_some_and(Credentials::uses_cookie);
+        if self.config.insecure_origins && uses_cookie {
             let context = "insecure_origins: credentials in a cookie need the origin check, \
                            or any page could connect as its visitor";
             return Err(BuildError::new(BuildErrorKind::InvalidOption, context));
