@@ -1,6 +1,9 @@
 //! The settings, parsed once: what is made of them can't be wrong any more.
 
-use realtime_core::auth::{AnyAuthenticator, Authenticator, Credentials};
+use realtime_core::{
+    auth::{AnyAuthenticator, Authenticator, Credentials},
+    codec::Codec,
+};
 
 use crate::{
     BuildError, BuildErrorKind, Config,
@@ -23,6 +26,20 @@ impl Settings {
             proxies: TrustedProxies::new(&config.trusted_proxies)?,
             config,
         })
+    }
+
+    /// Whether a codec can be asked for by its name.
+    pub(super) fn check_codec(codec: &dyn Codec) -> Result<(), BuildError> {
+        let name = codec.name();
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() || !name.bytes().all(fits) {
+            let got = format!(
+                "the codec's name is its subprotocol: expected letters, digits and \
+                 !#$%&'*+-.^_`|~; got {name:?}"
+            );
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+        }
+        Ok(())
     }
 
     /// Whether an authenticator goes together with them.

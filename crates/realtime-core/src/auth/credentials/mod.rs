@@ -45,6 +45,8 @@ pub struct Credentials {
     query: Option<Cow<'static, str>>,
     cookie: Option<Cow<'static, str>>,
     subprotocol: Option<Cow<'static, str>>,
+    /// What was named a second time, so that the first name would be ignored.
+    twice: Option<&'static str>,
 }
 
 impl Default for Credentials {
@@ -61,6 +63,7 @@ impl Credentials {
             query: None,
             cookie: None,
             subprotocol: None,
+            twice: None,
         }
     }
 
@@ -72,14 +75,18 @@ impl Credentials {
 
     /// Looks at this parameter of the query string too.
     pub fn from_query(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.query = Some(name.into());
+        if self.query.replace(name.into()).is_some() {
+            self.twice = Some("query parameter");
+        }
         self
     }
 
     /// Looks at this cookie too. Keep the gateway's origin check on, or any page could connect as
     /// its visitor.
     pub fn from_cookie(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.cookie = Some(name.into());
+        if self.cookie.replace(name.into()).is_some() {
+            self.twice = Some("cookie");
+        }
         self
     }
 
@@ -88,7 +95,9 @@ impl Credentials {
     /// The client offers the codec's own subprotocol beside it, which is the one that is chosen:
     /// `new WebSocket(url, ["realtime.json", "token." + token])`.
     pub fn from_subprotocol(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
-        self.subprotocol = Some(prefix.into());
+        if self.subprotocol.replace(prefix.into()).is_some() {
+            self.twice = Some("subprotocol prefix");
+        }
         self
     }
 
@@ -119,6 +128,10 @@ impl Credentials {
                 let got = format!("expected the name of a {what} without spaces; got {name:?}");
                 return Err(AuthError::new(AuthErrorKind::InvalidOption, got));
             }
+        }
+        if let Some(what) = self.twice {
+            let got = format!("expected one {what}; got two, of which the first would be ignored");
+            return Err(AuthError::new(AuthErrorKind::InvalidOption, got));
         }
         if !self.header && names.iter().all(|(_, name)| name.is_none()) {
             let got = "expected a header, a query parameter, a cookie or a subprotocol to look at";
@@ -421,5 +434,7 @@ mod tests {
         assert!(Credentials::bearer().from_query("a b").validate().is_err());
         assert!(Credentials::bearer().from_cookie("").validate().is_err());
         assert!(Credentials::bearer().without_header().validate().is_err());
+        let twice = Credentials::bearer().from_query("a").from_query("b");
+        assert!(twice.validate().is_err());
     }
 }
