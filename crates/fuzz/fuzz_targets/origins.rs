@@ -149,8 +149,10 @@ fn is_same(host: &str, origin: &Url) -> bool {
     matches!(origin.scheme(), "http" | "https")
         && own.host() == origin.host()
         && match names_port {
-            true => host.ends_with(&format!(":{}", origin.port_or_known_default().unwrap_or(0))),
-            false => matches!(origin.port_or_known_default(), Some(80 | 443)),
+            true if !host.ends_with(":80") => {
+                host.ends_with(&format!(":{}", origin.port_or_known_default().unwrap_or(0)))
+            }
+            _ => matches!(origin.port_or_known_default(), Some(80 | 443)),
         }
 }
 

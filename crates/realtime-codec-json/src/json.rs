@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use realtime_core::{
     BoxError, IntoPayload, Payload,
-    codec::{CodecError, CodecErrorKind},
+    codec::CodecError,
     extract::{FromContext, HasMessage, IntoReply, Reply},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -14,6 +14,10 @@ use serde::{Serialize, de::DeserializeOwned};
 ///
 /// Data that is missing reads as `null`. Data that doesn't fit `T` rejects the message, and the
 /// client receives the error `bad_data` if it asked with an id.
+///
+/// JSON has no NaN and no infinities: they are written as `null`, as `serde_json` does. Integers are
+/// written with all their digits, but those over 64 bits are read as floating-point numbers by
+/// `serde_json::Value`, and those over 53 bits by JavaScript: send them as strings.
 ///
 /// ```
 /// use realtime::{Json, Message};
@@ -41,10 +45,7 @@ impl<T> DerefMut for Json<T> {
 
 impl<T: Serialize> IntoPayload for Json<T> {
     fn into_payload(self) -> Result<Payload, CodecError> {
-        serde_json::to_vec(&self.0).map(Payload::from).map_err(|e| {
-            let context = format!("{} can't be written as JSON", std::any::type_name::<T>());
-            CodecError::new(CodecErrorKind::Encode, context).with_source(e)
-        })
+        Payload::json(&self.0)
     }
 }
 

@@ -8,6 +8,7 @@
 //! byte: neither the codec nor the gateway looks into it.
 
 mod codec;
+mod envelope;
 mod json;
 mod scan;
 

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use realtime_codec_json::{Json, JsonCodec};
 use realtime_core::{
-    ClientError, Message, Text,
+    ClientError, Message, MessageId, Payload, Text,
     codec::{Codec, CodecErrorKind, Frame, FrameKind, Notice, routes},
 };
 use serde_json::{Value, json};
@@ -58,7 +58,11 @@ fn what_is_not_an_envelope_is_malformed() {
         "{\"data\":}",
         r#"{"route":null}"#,
         r#"{"route":1}"#,
-        r#"{"id":7}"#,
+        r#"{"id":true}"#,
+        r#"{"id":[]}"#,
+        r#"{"id":null,"id":"7"}"#,
+        r#"{"id":-}"#,
+        r#"{"metadata":true}"#,
         r#"{"route":"a","route":"a"}"#,
         r#"{"data":1,"data":1}"#,
         r#"{"metadata":{"k":1}}"#,
@@ -78,6 +82,108 @@ fn what_is_not_an_envelope_is_malformed() {
         .decode(Frame::Binary(Bytes::from_static(b"{}")))
         .unwrap_err();
     assert_eq!(binary.kind(), CodecErrorKind::UnsupportedFrame);
+}
+
+#[test]
+fn what_is_wrong_is_named_for_the_client() {
+    let reason = |text: &str| {
+        let error = JsonCodec.decode(Frame::Text(text.into())).unwrap_err();
+        let told = ClientError::find_in(&error).unwrap();
+        assert_eq!(told.code(), "malformed");
+        told.message().to_owned()
+    };
+    let rows = [
+        (
+            r#"{"id":true}"#,
+            "\"id\" to be a string or a number of at most 256 bytes; got true",
+        ),
+        (
+            r#"{"route":null}"#,
+            "\"route\" to be a string of at most 256 bytes; got null",
+        ),
+        (r#"{"route":7}"#, "got a number"),
+        (
+            r#"{"metadata":{"k":1}}"#,
+            "\"metadata\" to be an object of at most 64 strings",
+        ),
+        (r#"{"data":1,"data":1}"#, "\"data\" once"),
+        (r#"{"data":tru}"#, "line 1, column"),
+        ("7", "a JSON object"),
+    ];
+    for (text, words) in rows {
+        let reason = reason(text);
+        assert!(reason.contains(words), "{text}: {reason}");
+    }
+}
+
+#[test]
+fn an_id_goes_back_in_the_form_in_which_it_came() {
+    for id in [
+        "7",
+        "-1",
+        "1.5e3",
+        "18446744073709551616",
+        r#""7""#,
+        r#""""#,
+    ] {
+        let text = format!(r#"{{"id":{id},"route":"r"}}"#);
+        let message = decode(&text).unwrap();
+        assert_eq!(message.id(), Some(id.trim_matches('"')));
+        assert_eq!(encode(&message), text);
+    }
+    let absent = decode(r#"{"id":null,"metadata":null,"route":"r"}"#).unwrap();
+    assert_eq!((absent.id(), absent.metadata()), (None, None));
+    let seven = decode(r#"{"id":7}"#).unwrap();
+    assert_ne!(seven, decode(r#"{"id":"7"}"#).unwrap());
+    assert_eq!(encode(&Message::default().with_id(7)), r#"{"id":7}"#);
+}
+
+#[test]
+fn what_would_not_be_accepted_is_not_sent() {
+    let message = |name: usize| Message::new("x".repeat(name), ()).unwrap();
+    let mut entries = message(1);
+    for n in 0..65 {
+        assert!(entries.metadata().is_none() || encodes(&entries));
+        entries = entries.with_metadata(n.to_string(), "v");
+    }
+    assert!(encodes(&message(256)) && !encodes(&message(257)));
+    assert!(encodes(&message(1).with_id("x".repeat(256))));
+    assert!(!encodes(&message(1).with_id("x".repeat(257))));
+    assert!(!encodes(&entries));
+}
+
+fn encodes(message: &Message) -> bool {
+    let encoded = JsonCodec.encode(message, &mut BytesMut::new());
+    encoded
+        .inspect_err(|e| assert_eq!(e.kind(), CodecErrorKind::Encode))
+        .is_ok()
+}
+
+#[test]
+fn data_is_one_json_value_or_not_sent() {
+    let message = |data| Message::new("r", data).unwrap();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for data in ["1", " [1 , 2] ", "\"text\"", "null", "1e400", &deep] {
+        let data = data.to_owned();
+        assert!(encodes(&message(Payload::from(data.clone()))));
+        assert!(Payload::from(data).into_json().unwrap().is_json());
+    }
+    let rows = [
+        "hello",
+        " ",
+        "1,\"route\":\"gap\"",
+        "1},{",
+        "{\"a\":1",
+        "NaN",
+        "\"\n\"",
+        "1 2",
+    ];
+    for data in rows {
+        assert!(!encodes(&message(Payload::from(data))), "{data}");
+        assert!(Payload::from(data).into_json().is_err(), "{data}");
+    }
+    assert!(!encodes(&message(Payload::from(vec![b'"', 0xff, b'"']))));
+    assert!(decode(r#"{"data":[1]}"#).unwrap().data().is_json());
 }
 
 #[test]
@@ -176,7 +282,7 @@ fn notice(notice: &Notice<'_>) -> String {
 
 #[test]
 fn what_the_gateway_says_itself_has_these_forms() {
-    let id = Text::from("7");
+    let id = MessageId::from("7");
     let error = ClientError::new("full", "no \"room\" is left").temporary();
     let data = r#""data":{"code":"full","message":"no \"room\" is left","temporary":true}"#;
     let with_id = Notice::Error {

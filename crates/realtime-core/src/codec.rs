@@ -3,7 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{ClientError, Message, Text, error::operation_error};
+use crate::{ClientError, Message, MessageId, Text, error::operation_error};
 
 /// Encodes and decodes envelopes.
 ///
@@ -116,7 +116,7 @@ pub enum Notice<'a> {
     /// The client's message failed.
     Error {
         /// The id of the request, where the message had one.
-        id: Option<&'a Text>,
+        id: Option<&'a MessageId>,
         /// What the client may learn of it.
         error: &'a ClientError,
     },
@@ -129,12 +129,19 @@ pub enum Notice<'a> {
 
 /// The routes of the gateway's own messages, in a codec whose messages have routes.
 ///
-/// They are the server's: no handler is called for them.
+/// They are the server's: a client that sends on them is answered as for an unknown route, and a
+/// handler for one of them is refused when the gateway is built.
 pub mod routes {
     /// The client's message failed: [`Notice::Error`](super::Notice::Error).
     pub const ERROR: &str = "error";
     /// Messages for the client were lost: [`Notice::Gap`](super::Notice::Gap).
     pub const GAP: &str = "gap";
+
+    /// Whether a route is one of these.
+    #[must_use]
+    pub fn is_reserved(route: &str) -> bool {
+        matches!(route, ERROR | GAP)
+    }
 }
 
 /// Whether a frame carries text or binary data.

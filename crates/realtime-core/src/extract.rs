@@ -88,13 +88,28 @@ impl<Cx, T: FromContext<Cx>> FromContext<Cx> for Result<T, T::Rejection> {
     }
 }
 
-/// What a handler answers: nothing, or data that goes back under the request's id and route.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a handler answers: data that goes back under the request's id and route, which may be
+/// empty, or nothing at all. A message without an id is never answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Reply(Option<Payload>);
 
+/// An answer without data.
+impl Default for Reply {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 impl Reply {
-    /// No answer.
+    /// An answer without data: the client learns that its request was handled.
+    pub const fn empty() -> Self {
+        Self::data(Payload::empty())
+    }
+
+    /// No answer by the gateway: for a handler that sees to it in another way, such as
+    /// `Session::send_message` with the request's id, later. A client that waits for one goes on
+    /// to wait.
     pub const fn none() -> Self {
         Self(None)
     }
@@ -118,6 +133,9 @@ impl Reply {
 }
 
 /// What a handler may return: `()`, a reply, or a `Result` of either.
+///
+/// Every request is answered, with an empty answer where there is no data: for `()`, and for
+/// `None`. Only [`Reply::none`] isn't an answer.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not something a handler can return",
     label = "expected `()`, `Json<T>`, `Payload`, `Reply`, `Option` of these, or a `Result` of them",
@@ -134,7 +152,7 @@ pub trait IntoReply {
 
 impl IntoReply for () {
     fn into_reply(self) -> Result<Reply, BoxError> {
-        Ok(Reply::none())
+        Ok(Reply::empty())
     }
 }
 
@@ -150,10 +168,10 @@ impl IntoReply for Payload {
     }
 }
 
-/// `None` is no answer.
+/// `None` is an answer without data.
 impl<R: IntoReply> IntoReply for Option<R> {
     fn into_reply(self) -> Result<Reply, BoxError> {
-        self.map_or(Ok(Reply::none()), R::into_reply)
+        self.map_or(Ok(Reply::empty()), R::into_reply)
     }
 }
 

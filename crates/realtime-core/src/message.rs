@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    IntoPayload, Payload, Text,
+    IntoPayload, MessageId, Payload, Text,
     codec::{CodecError, CodecErrorKind},
 };
 
@@ -27,7 +27,7 @@ pub type Metadata = BTreeMap<String, String>;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
-    id: Option<Text>,
+    id: Option<MessageId>,
     route: Text,
     data: Payload,
     metadata: Option<Arc<Metadata>>,
@@ -38,7 +38,7 @@ pub struct Message {
 #[non_exhaustive]
 pub struct MessageParts {
     /// The id, where the sender wants an answer.
-    pub id: Option<Text>,
+    pub id: Option<MessageId>,
     /// The route; empty where the sender gave none.
     pub route: Text,
     /// The data, raw.
@@ -48,6 +48,11 @@ pub struct MessageParts {
 }
 
 impl Message {
+    /// The longest route or id, in bytes, received and sent.
+    pub const MAX_NAME_BYTES: usize = 256;
+    /// The most entries of metadata, received and sent.
+    pub const MAX_METADATA: usize = 64;
+
     /// A message without id and metadata.
     ///
     /// # Errors
@@ -60,9 +65,9 @@ impl Message {
         })
     }
 
-    /// Sets the id, by which an answer is matched to its request.
+    /// Sets the id, by which an answer is matched to its request: text, or a number.
     #[must_use]
-    pub fn with_id(mut self, id: impl Into<Text>) -> Self {
+    pub fn with_id(mut self, id: impl Into<MessageId>) -> Self {
         self.id = Some(id.into());
         self
     }
@@ -78,7 +83,7 @@ impl Message {
     /// The id, where the sender wants an answer.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
-        self.id.as_deref()
+        self.id.as_ref().map(MessageId::as_str)
     }
 
     /// The route; empty where the sender gave none.
@@ -152,9 +157,9 @@ impl Message {
         &self.route
     }
 
-    /// The id as shared text, for passing it on without a copy.
+    /// The id in its form, for passing it on without a copy.
     #[must_use]
-    pub fn id_text(&self) -> Option<&Text> {
+    pub fn message_id(&self) -> Option<&MessageId> {
         self.id.as_ref()
     }
 }

@@ -49,6 +49,7 @@ mod kept;
 mod node;
 mod outbound;
 mod patience;
+mod rarely;
 mod registry;
 mod reports;
 #[cfg(feature = "server")]

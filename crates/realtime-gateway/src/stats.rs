@@ -89,6 +89,9 @@ stats! {
     received,
     /// Requests that were refused.
     refused,
+    /// Of these, requests of pages that may not connect: see
+    /// [`Config::origin_patterns`](crate::Config::origin_patterns).
+    refused_origins,
     /// Messages that were written or queued for a session.
     sent,
     /// Sessions that were closed because their peer read too slowly.

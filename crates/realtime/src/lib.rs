@@ -139,7 +139,7 @@ pub mod hooks {
 
 /// The parts of a message.
 pub mod message {
-    pub use realtime_core::{IntoPayload, MessageParts, Metadata, Text};
+    pub use realtime_core::{IntoPayload, MessageId, MessageParts, Metadata, Text};
 }
 
 /// Layers around message handlers.

@@ -316,3 +316,156 @@ async fn while_draining_new_upgrades_are_refused() {
         (503, true)
     );
 }
+
+#[tokio::test]
+async fn parts_of_a_request_that_nobody_asked_about_do_not_refuse_it() {
+    let token = StaticToken::new("s3cret", Identity::new("worker")).unwrap();
+    let token = token
+        .from_query("token")
+        .from_cookie("auth")
+        .from_subprotocol("token.");
+    let server = Server::start(realtime::builder().authenticator(token).build().unwrap()).await;
+    let status = async |query: &str, headers: &str| {
+        let request = format!(
+            "GET /ws{query} HTTP/1.1\r\nHost: gateway.test\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+        );
+        raw_http(server.addr, request.as_bytes())
+            .await
+            .unwrap()
+            .status
+    };
+    for (query, headers) in [
+        ("?token=s3cret", "Authorization: Basic dTpw\r\n"),
+        ("", "Authorization: Basic dTpw\r\nCookie: auth=s3cret\r\n"),
+        (
+            "",
+            "Authorization: Basic dTpw\r\nAuthorization: Bearer s3cret\r\n",
+        ),
+        (
+            "",
+            "Authorization: Digest a=\"b\"\r\nSec-WebSocket-Protocol: realtime.json, token.s3cret\r\n",
+        ),
+        ("", "Authorization: Bearer s3cret\r\nCookie: name=Jörg\r\n"),
+        ("", "Cookie: name=Jörg; auth=s3cret; =; ;x\r\n"),
+        ("", "Cookie: auth=stale; auth=s3cret\r\n"),
+        (
+            "",
+            "Cookie: auth=a; auth=b; auth=c\r\nCookie: auth=s3cret\r\n",
+        ),
+        ("?token=s3cret", "Cookie: auth=stale; auth=s3cret\r\n"),
+        ("?x=%zz&y=%ff&token=s3cret", ""),
+    ] {
+        assert_eq!(status(query, headers).await, 101, "{query} {headers}");
+    }
+    for (query, headers) in [
+        ("", "Authorization: Basic dTpw\r\n"),
+        ("?token=s3cret", "Authorization: Bearer other\r\n"),
+        ("?token=s3cret", "Cookie: auth=other\r\n"),
+        (
+            "",
+            "Authorization: Bearer s3cret\r\nAuthorization: Bearer other\r\n",
+        ),
+        (
+            "",
+            "Cookie: auth=a; auth=b; auth=c; auth=d; auth=s3cret\r\n",
+        ),
+        ("", "Cookie: auth=s3cretä\r\n"),
+    ] {
+        assert_eq!(status(query, headers).await, 401, "{query} {headers}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_authenticator_that_can_never_accept_anybody_is_refused_when_it_is_built() {
+    for token in ["", " s3cret", "s3 cret", "s3cret\n", "s3cr\u{e9}t"] {
+        assert!(
+            StaticToken::new(token, Identity::new("x")).is_err(),
+            "{token:?}"
+        );
+    }
+    let token = StaticToken::new("a;b", Identity::new("x")).unwrap();
+    assert!(
+        realtime::builder()
+            .authenticator(token.clone())
+            .build()
+            .is_ok()
+    );
+    let error = realtime::builder()
+        .authenticator(token.from_cookie("auth"))
+        .build()
+        .unwrap_err();
+    assert!(error.to_string().contains("cookie"), "{error}");
+}
+
+#[tokio::test]
+async fn hosts_origins_and_addresses_are_compared_in_one_form() {
+    let router = Router::new().route("who", async |session: Session| {
+        Json(session.remote_addr().map(|addr| addr.ip().to_string()))
+    });
+    let gateway = realtime::builder()
+        .router(router)
+        .origin_patterns(["https://app.example.com/", "[::ffff:192.0.2.7]:8080"])
+        .trusted_proxies(["::ffff:127.0.0.0/104"])
+        .build()
+        .unwrap();
+    let server = Server::start(gateway).await;
+    let status = async |host: &str, origin: &str| {
+        let request = format!(
+            "GET /ws HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        let answer = raw_http(server.addr, request.as_bytes()).await;
+        answer.unwrap().status
+    };
+    for (host, origin) in [
+        ("gateway.test:80", "https://gateway.test"),
+        ("gateway.test:443", "http://gateway.test"),
+        ("[::ffff:127.0.0.1]:8080", "http://127.0.0.1:8080"),
+        ("inner:9000", "https://app.example.com"),
+        ("inner:9000", "http://192.0.2.7:8080"),
+    ] {
+        assert_eq!(status(host, origin).await, 101, "{origin} at {host}");
+    }
+    for (host, origin) in [
+        ("gateway.test:80", "https://gateway.test:8443"),
+        ("gateway.test:8080", "https://gateway.test"),
+        ("inner:9000", "https://app.example.com:8443"),
+    ] {
+        assert_eq!(status(host, origin).await, 403, "{origin} at {host}");
+    }
+    let forwarded = Request::new("/ws").header("X-Forwarded-For", "::ffff:192.0.2.1");
+    let mut client = forwarded.connect(server.addr).await.unwrap();
+    let address = client.request("who", json!(null)).await.unwrap();
+    assert_eq!(address["data"], "192.0.2.1");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn settings_that_can_never_work_are_refused_by_name() {
+    let build = || realtime::builder();
+    let refused = [
+        ("trusted_proxies", build().trusted_proxies(["10.0.0.1/8"])),
+        ("trusted_proxies", build().trusted_proxies(["0.0.0.0"])),
+        ("trusted_proxies", build().trusted_proxies(["224.0.0.0/4"])),
+        ("origin_patterns", build().origin_patterns(["wss://h"])),
+        ("origin_patterns", build().origin_patterns(["127.1"])),
+        (
+            "origin_patterns",
+            build().origin_patterns(["h"]).insecure_origins(),
+        ),
+        ("queue_budget", build().queue_budget(1)),
+        ("assembly_budget", build().assembly_budget(1)),
+    ];
+    for (name, builder) in refused {
+        let error = builder.build().unwrap_err();
+        assert!(error.to_string().contains(name), "{name}: {error}");
+    }
+    let twice = StaticToken::new("t", Identity::new("x")).unwrap();
+    let twice = twice.from_query("a").from_query("b");
+    let error = build().authenticator(twice).build().unwrap_err();
+    assert!(error.to_string().contains("query parameter"), "{error}");
+}

@@ -23,7 +23,7 @@ pub use static_token::StaticToken;
 /// use http::request::Parts;
 /// use realtime::{
 ///     Identity,
-///     auth::{AuthError, Authenticator, Credentials},
+///     auth::{AuthError, Authenticator, Credentials, Token},
 /// };
 ///
 /// /// Every token is the name of its bearer. Not for production.
@@ -31,8 +31,8 @@ pub use static_token::StaticToken;
 ///
 /// impl Authenticator for Trusting {
 ///     async fn authenticate(&self, request: &Parts) -> Result<Identity, AuthError> {
-///         let token = self.0.require(request)?;
-///         Ok(Identity::new(token.expose()))
+///         let who = async |token: Token| Ok(Identity::new(token.expose()));
+///         self.0.try_each(request, who).await
 ///     }
 ///
 ///     fn credentials(&self) -> Option<&Credentials> {
@@ -65,6 +65,15 @@ pub trait Authenticator: Send + Sync + 'static {
     fn credentials(&self) -> Option<&Credentials> {
         None
     }
+
+    /// Checks how it is set up. The gateway calls it when it is built, and is not built when it
+    /// fails.
+    ///
+    /// # Errors
+    /// Kind [`InvalidOption`](AuthErrorKind::InvalidOption) for what can never work.
+    fn validate(&self) -> Result<(), AuthError> {
+        self.credentials().map_or(Ok(()), Credentials::validate)
+    }
 }
 
 /// Any authenticator behind one type, cheap to clone.
@@ -87,6 +96,10 @@ impl Authenticator for AnyAuthenticator {
     fn credentials(&self) -> Option<&Credentials> {
         self.0.credentials()
     }
+
+    fn validate(&self) -> Result<(), AuthError> {
+        self.0.validate()
+    }
 }
 
 impl fmt::Debug for AnyAuthenticator {
@@ -100,6 +113,7 @@ trait DynAuthenticator: Send + Sync {
     fn authenticate<'a>(&'a self, request: &'a Parts)
     -> BoxFuture<'a, Result<Identity, AuthError>>;
     fn credentials(&self) -> Option<&Credentials>;
+    fn validate(&self) -> Result<(), AuthError>;
 }
 
 impl<T: Authenticator> DynAuthenticator for T {
@@ -112,6 +126,10 @@ impl<T: Authenticator> DynAuthenticator for T {
 
     fn credentials(&self) -> Option<&Credentials> {
         Authenticator::credentials(self)
+    }
+
+    fn validate(&self) -> Result<(), AuthError> {
+        Authenticator::validate(self)
     }
 }
 

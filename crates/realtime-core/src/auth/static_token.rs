@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use http::request::Parts;
 use subtle::ConstantTimeEq;
 
-use super::{AuthError, AuthErrorKind, Authenticator, Credentials, credentials::digest};
+use super::{
+    AuthError, AuthErrorKind, Authenticator, Credentials, Token,
+    credentials::{check_token, digest},
+};
 use crate::Identity;
 
 /// Accepts one fixed token, for one fixed identity.
@@ -24,23 +27,37 @@ pub struct StaticToken {
     digest: [u8; 32],
     identity: Identity,
     credentials: Credentials,
+    /// Why the token can't be found where it may be looked for.
+    unfit: Unfit,
+}
+
+/// A character that ends the token in the middle.
+#[derive(Clone, Copy)]
+struct Unfit {
+    cookie: bool,
+    subprotocol: bool,
 }
 
 impl StaticToken {
     /// Accepts this token.
     ///
+    /// A token is visible ASCII of at most 8 KiB: nothing else can stand in a request.
+    ///
     /// # Errors
-    /// Kind [`InvalidOption`](AuthErrorKind::InvalidOption) for an empty token.
+    /// Kind [`InvalidOption`](AuthErrorKind::InvalidOption) for a token that no request can have.
     pub fn new(token: impl AsRef<str>, identity: Identity) -> Result<Self, AuthError> {
         let token = token.as_ref();
-        if token.is_empty() {
-            let expected = "expected a token that is not empty; got an empty one";
-            return Err(AuthError::new(AuthErrorKind::InvalidOption, expected));
-        }
+        check_token(token.as_bytes())
+            .map_err(|expected| AuthError::new(AuthErrorKind::InvalidOption, expected))?;
+        let is_quoted = token.starts_with('"') && token.ends_with('"');
         Ok(Self {
             digest: digest(token),
             identity,
             credentials: Credentials::bearer(),
+            unfit: Unfit {
+                cookie: token.contains(';') || is_quoted,
+                subprotocol: token.contains(','),
+            },
         })
     }
 
@@ -75,16 +92,34 @@ impl StaticToken {
 
 impl Authenticator for StaticToken {
     async fn authenticate(&self, request: &Parts) -> Result<Identity, AuthError> {
-        let token = self.credentials.require(request)?;
-        if digest(token.expose()).ct_eq(&self.digest).into() {
-            Ok(self.identity.clone())
-        } else {
-            Err(AuthError::unauthorized("the token is not the expected one"))
-        }
+        let check = async |token: Token| {
+            if digest(token.expose()).ct_eq(&self.digest).into() {
+                Ok(self.identity.clone())
+            } else {
+                Err(AuthError::unauthorized("the token is not the expected one"))
+            }
+        };
+        self.credentials.try_each(request, check).await
     }
 
     fn credentials(&self) -> Option<&Credentials> {
         Some(&self.credentials)
+    }
+
+    fn validate(&self) -> Result<(), AuthError> {
+        self.credentials.validate()?;
+        let Unfit {
+            cookie,
+            subprotocol,
+        } = self.unfit;
+        let expected = if cookie && self.credentials.uses_cookie() {
+            "expected a token that can stand in a cookie: without ; and without quotes around it"
+        } else if subprotocol && self.credentials.uses_subprotocol() {
+            "expected a token that can stand in a subprotocol: without a comma"
+        } else {
+            return Ok(());
+        };
+        Err(AuthError::new(AuthErrorKind::InvalidOption, expected))
     }
 }
 
@@ -117,7 +152,30 @@ mod tests {
             let answer = Authenticator::authenticate(&authenticator, &request).await;
             assert_eq!(answer.is_ok(), accepted, "{token:?}");
         }
-        assert!(StaticToken::new("", Identity::new("worker")).is_err());
         assert!(!format!("{authenticator:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_token_that_no_request_can_have_is_refused() {
+        for token in [
+            "",
+            " ",
+            "s3cret ",
+            " s3cret",
+            "s3 cret",
+            "s3cret\n",
+            "s3cr\u{e9}t",
+        ] {
+            let error = StaticToken::new(token, Identity::new("worker")).unwrap_err();
+            assert_eq!(error.kind(), AuthErrorKind::InvalidOption);
+            assert!(!format!("{error:?}").contains("s3"), "{error:?}");
+        }
+        let gate = |token: &str| StaticToken::new(token, Identity::new("worker")).unwrap();
+        assert!(gate("a;b,c").validate().is_ok());
+        assert!(gate("a;b").from_cookie("auth").validate().is_err());
+        assert!(gate("\"a\"").from_cookie("auth").validate().is_err());
+        assert!(gate("a,b").from_cookie("auth").validate().is_ok());
+        assert!(gate("a,b").from_subprotocol("t.").validate().is_err());
+        assert!(gate("a").from_query("a b").validate().is_err());
     }
 }

@@ -1,9 +1,9 @@
 //! Where a request comes from, also when it comes through a proxy.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::{HeaderMap, request::Parts};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{BuildError, BuildErrorKind};
 
@@ -24,12 +24,8 @@ pub(crate) struct TrustedProxies(Vec<IpNet>);
 impl TrustedProxies {
     pub(crate) fn new(networks: &[String]) -> Result<Self, BuildError> {
         let parse = |text: &String| {
-            let address = text.parse::<IpAddr>().map(IpNet::from);
-            address.or_else(|_| text.parse()).map_err(|_| {
-                let got = format!(
-                    "trusted_proxies: expected an address or a network such as 10.0.0.0/8; \
-                     got {text:?}"
-                );
+            parse_network(text.trim()).map_err(|expected| {
+                let got = format!("trusted_proxies: expected {expected}; got {text:?}");
                 BuildError::new(BuildErrorKind::InvalidOption, got)
             })
         };
@@ -43,14 +39,14 @@ impl TrustedProxies {
     /// The address of the client: that of the peer, or, when that is a trusted proxy, the last in
     /// `X-Forwarded-For` that is not one.
     pub(crate) fn client(&self, request: &Parts) -> Option<SocketAddr> {
-        let mut client = peer_addr(request)?;
+        let mut client = canonical(peer_addr(request)?);
         let mut hops = forwarded(&request.headers);
         while self.trusts(client.ip()) {
             match hops.next() {
                 // What the proxy before has written can be nonsense only if it passes on the
                 // client's own header, so nothing before it counts.
                 Some(hop) => match parse_hop(hop) {
-                    Some(hop) => client = hop,
+                    Some(hop) => client = canonical(hop),
                     None => break,
                 },
                 None => break,
@@ -60,9 +56,56 @@ impl TrustedProxies {
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
+}
+
+/// A network in the form in which addresses are compared; or what was expected of it.
+fn parse_network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    let written = address
+        .or_else(|_| text.parse())
+        .map_err(|_| "an address or a network such as 10.0.0.0/8".to_owned())?;
+    let (network, address) = (written.trunc(), written.addr());
+    if network != written {
+        return Err(format!(
+            "{network} for the network or {address} for the address"
+        ));
+    }
+    let network = canonical_network(network);
+    if NOBODY.iter().any(|nobody| nobody.contains(&network)) {
+        return Err("a network that a proxy can have an address in".to_owned());
+    }
+    Ok(network)
+}
+
+/// Where no connection comes from: this host, a group, everybody.
+const NOBODY: [IpNet; 5] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 8)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4)),
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::BROADCAST, 32)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128)),
+    IpNet::V6(Ipv6Net::new_assert(
+        Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0),
+        8,
+    )),
+];
+
+/// A network of IPv4 addresses that is written as one of IPv6 (`::ffff:10.0.0.0/104`).
+fn canonical_network(network: IpNet) -> IpNet {
+    const MAPPED: u8 = 96;
+    let IpNet::V6(v6) = network else {
+        return network;
+    };
+    let v4 = v6.addr().to_ipv4_mapped();
+    let length = v6.prefix_len().checked_sub(MAPPED);
+    let v4 = v4.zip(length).and_then(|(v4, n)| Ipv4Net::new(v4, n).ok());
+    v4.map_or(network, IpNet::V4)
+}
+
+/// IPv4 as such, also where a socket for both calls it IPv6.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// The hops of a request, the nearest first.
@@ -125,6 +168,15 @@ mod tests {
         assert_eq!(client(lan, "10.0.0.1:9", header), "192.0.2.1:0");
         assert_eq!(client(lan, "[::ffff:10.0.0.1]:9", header), "192.0.2.1:0");
         assert_eq!(client(lan, "10.0.0.1:9", &[]), "10.0.0.1:9");
+        assert_eq!(client(&[], "[::ffff:10.0.0.1]:9", told), "10.0.0.1:9");
+        let mapped = &["::ffff:10.0.0.0/104"][..];
+        assert_eq!(client(mapped, "10.0.0.1:9", told), "192.0.2.1:0");
+        assert_eq!(client(mapped, "[::ffff:10.0.0.1]:9", told), "192.0.2.1:0");
+        assert_eq!(client(mapped, "11.0.0.1:9", told), "11.0.0.1:9");
+        let one = &[" ::ffff:10.0.0.1"][..];
+        assert_eq!(client(one, "10.0.0.1:9", told), "192.0.2.1:0");
+        let through = &["::ffff:192.0.2.1"][..];
+        assert_eq!(client(lan, "10.0.0.1:9", through), "192.0.2.1:0");
     }
 
     #[test]
@@ -149,7 +201,31 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_by_name() {
-        let error = TrustedProxies::new(&["10.0.0.0/33".to_owned()]).unwrap_err();
-        assert!(error.to_string().contains("trusted_proxies"), "{error}");
+        for nonsense in [
+            "",
+            "proxy.local",
+            "10.0.0.0/33",
+            "10.0.0.1/8",
+            "::ffff:10.0.0.1/104",
+            "0.0.0.0",
+            "::",
+            "::ffff:0.0.0.0",
+            "224.0.0.0/4",
+            "239.1.0.0/16",
+            "255.255.255.255",
+            "ff02::1",
+        ] {
+            let error = TrustedProxies::new(&[nonsense.to_owned()]).unwrap_err();
+            assert!(error.to_string().contains("trusted_proxies"), "{error}");
+        }
+        let error = TrustedProxies::new(&["10.0.0.1/8".to_owned()]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "trusted_proxies: expected 10.0.0.0/8 for the network or 10.0.0.1 for the address; \
+             got \"10.0.0.1/8\""
+        );
+        for sense in ["0.0.0.0/0", "::/0", "::1", "127.0.0.0/8", "::ffff:0:0/96"] {
+            assert!(TrustedProxies::new(&[sense.to_owned()]).is_ok(), "{sense}");
+        }
     }
 }

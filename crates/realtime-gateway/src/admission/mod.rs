@@ -9,6 +9,7 @@ mod client_address;
 mod handshake;
 mod host;
 mod origin;
+mod origin_refusals;
 mod refusal;
 mod slots;
 mod upgrade;
@@ -28,6 +29,7 @@ pub use client_address::PeerAddr;
 pub(crate) use client_address::TrustedProxies;
 pub(crate) use handshake::Handshake;
 pub(crate) use origin::OriginPolicy;
+use origin_refusals::OriginRefusals;
 pub(crate) use refusal::Refusal;
 pub(crate) use slots::{Slot, Slots};
 pub use upgrade::Upgrade;
@@ -36,6 +38,7 @@ pub use upgrade::Upgrade;
 #[derive(Debug)]
 pub(crate) struct Admission {
     origin: OriginPolicy,
+    origin_refusals: OriginRefusals,
     proxies: TrustedProxies,
     authenticator: AnyAuthenticator,
     auth_timeout: Option<Duration>,
@@ -67,6 +70,7 @@ impl Admission {
     ) -> Self {
         Self {
             origin,
+            origin_refusals: OriginRefusals::default(),
             proxies,
             authenticator,
             auth_timeout,
@@ -86,6 +90,7 @@ impl Admission {
             return Err(Refusal::Draining);
         }
         if !self.origin.allows(&handshake.host, &request.headers) {
+            self.origin_refusals.log(&request.headers);
             return Err(Refusal::Origin);
         }
         let slot = self.slots.enter().ok_or(Refusal::Full)?;

@@ -72,12 +72,20 @@ impl Pattern {
             Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
             None => (None, text),
         };
+        // That is the address of a socket: no page comes from it.
+        if matches!(scheme.as_deref(), Some("ws" | "wss")) {
+            return None;
+        }
+        // As it is copied from an address bar.
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (below, rest) = match rest.strip_prefix("*.") {
             Some(rest) => (true, rest),
             None => (false, rest),
         };
         let HostAndPort { host, port } = HostAndPort::parse(&rest.parse().ok()?)?;
         let host = match (below, host) {
+            // Browsers read it as an address, in whose one form it would never match.
+            (_, Host::Name(name)) if ends_in_number(&name) => return None,
             (false, host) => HostPattern::Exactly(host),
             (true, Host::Name(name)) => HostPattern::Below(format!(".{name}")),
             (true, Host::Address(_)) => return None,
@@ -109,6 +117,17 @@ impl Pattern {
                 (HostPattern::Below(_), Host::Address(_)) => false,
             }
     }
+}
+
+/// Such as `127.1` or `0x7f.1`.
+fn ends_in_number(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let digits = last.bytes().all(|byte| byte.is_ascii_digit());
+    let hex = last
+        .strip_prefix("0x")
+        .is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    !last.is_empty() && (digits || hex)
 }
 
 impl OriginPolicy {
@@ -146,15 +165,16 @@ impl OriginPolicy {
 }
 
 /// Whether the page comes from this host and port. The scheme isn't compared: TLS may end before
-/// us. Nor is 80 distinguished from 443 where one of the two sides doesn't name its port.
+/// us. So neither is 80 distinguished from 443: behind a proxy, `Host` may be without a port, or have that
+/// of the proxy's way to us.
 fn is_same(origin: &Origin, host: &HostAndPort) -> bool {
-    if host.host != origin.host || !matches!(origin.scheme.as_str(), "http" | "https") {
-        return false;
-    }
-    match host.port {
-        Some(port) => origin.port == Some(port),
-        None => matches!(origin.port, Some(80 | 443)),
-    }
+    let default = |port: u16| matches!(port, 80 | 443);
+    host.host == origin.host
+        && matches!(origin.scheme.as_str(), "http" | "https")
+        && match (host.port, origin.port) {
+            (Some(port), theirs) if !default(port) => theirs == Some(port),
+            (_, theirs) => theirs.is_some_and(default),
+        }
 }
 
 #[cfg(test)]
@@ -185,6 +205,10 @@ mod tests {
             ("example.com", "http://example.com", true),
             ("EXAMPLE.com", "https://Example.COM", true),
             ("example.com:443", "https://example.com", true),
+            ("example.com:80", "https://example.com", true),
+            ("example.com:443", "http://example.com", true),
+            ("[::ffff:127.0.0.1]", "http://127.0.0.1", true),
+            ("example.com:80", "https://example.com:8443", false),
             ("example.com", "https://example.com:443", true),
             ("example.com:8080", "http://example.com:8080", true),
             ("[::1]:80", "http://[0:0:0:0:0:0:0:1]", true),
@@ -242,6 +266,11 @@ mod tests {
             ("*.example.com", "https://a.b.example.com", true),
             ("*.example.com", "https://xexample.com", false),
             ("*.example.com", "https://a.example.com:1", false),
+            ("https://app.example.com/", "https://app.example.com", true),
+            ("app.example.com/", "https://app.example.com", true),
+            ("*.example.com/", "https://app.example.com", true),
+            ("https://a.example:8443/", "https://a.example:8443", true),
+            ("[::ffff:127.0.0.1]", "http://127.0.0.1", true),
             ("null", "null", true),
             ("file://", "file://", true),
             ("null", "file://", false),
@@ -265,6 +294,11 @@ mod tests {
             "*.127.0.0.1",
             "a@b",
             "h:x",
+            "h//",
+            "wss://app.example.com",
+            "127.1",
+            "0x7f.0.0.1",
+            "*.0.1",
         ] {
             let error = OriginPolicy::new(&[bad.to_owned()], false).unwrap_err();
             assert!(error.to_string().contains("origin_patterns"), "{bad}");

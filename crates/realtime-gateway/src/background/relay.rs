@@ -38,7 +38,7 @@ pub(super) async fn run(node: Arc<Node>) {
                 Some(message) => receive(&node, message).await,
                 None => {
                     let cause = "its messages have ended; restart this node".to_owned();
-                    heard(&node, BrokerEvent::Down { cause });
+                    on_event(&node, BrokerEvent::Down { cause });
                     break;
                 }
             },

@@ -21,7 +21,7 @@ use crate::{BuildError, BuildErrorKind};
 /// refused, since it is more often a mistake than a wish, and the error says what to write.
 ///
 /// Durations are between 1 ms and a year, `heartbeat` at least 10 ms and `presence_ttl` at least
-/// 100 ms. Sizes and counts are at least 1.
+/// 100 ms. Sizes and counts are at least 1, the two budgets at least 1,024.
 ///
 /// ```
 /// use std::time::Duration;
@@ -100,12 +100,14 @@ pub struct Config {
     /// origins (`https://app.example.com:8443`). Pages of the same origin always may. Default:
     /// none.
     pub origin_patterns: Vec<String>,
-    /// Lets pages of every origin connect. For development. Default: no.
+    /// Lets pages of every origin connect, and goes without `origin_patterns`. For development.
+    /// Default: no.
     pub insecure_origins: bool,
     /// The addresses and networks (`10.0.0.0/8`) of proxies in front of this server. From them,
     /// and from nobody else, `X-Forwarded-For` is believed, so that
     /// [`Session::remote_addr`](crate::Session::remote_addr) is the client's address. A proxy
-    /// must append to the header or replace it. Default: none.
+    /// must append to the header or replace it. A network is written without host bits; IPv4 may
+    /// be written as IPv6. Default: none.
     pub trusted_proxies: Vec<String>,
 }
 
@@ -139,6 +141,10 @@ pub enum PresenceDown {
 
 /// A node that lost the broker may take this much longer than another to be back.
 pub(crate) const RECONNECTING: Duration = Duration::from_secs(5);
+
+/// The smallest budget of all sessions together: with less, the first message that waits would end
+/// its session.
+const LEAST_BUDGET: usize = 1_024;
 
 impl Default for Config {
     fn default() -> Self {
@@ -200,17 +206,26 @@ impl Config {
             ("queue_messages", self.queue_messages),
             ("queue_bytes", self.queue_bytes),
             ("max_authenticating", self.max_authenticating),
+        ];
+        let budgets = [
             ("queue_budget", self.queue_budget),
             ("assembly_budget", self.assembly_budget),
         ];
-        for (name, size) in sizes {
-            if size == 0 || size > isize::MAX as usize {
-                let got = format!("{name} must be between 1 and isize::MAX; got {size}");
+        let sizes = sizes.map(|(name, size)| (name, size, 1)).into_iter();
+        let budgets = budgets.map(|(name, size)| (name, size, LEAST_BUDGET));
+        for (name, size, least) in sizes.chain(budgets) {
+            if size < least || size > isize::MAX as usize {
+                let got = format!("{name} must be between {least} and isize::MAX; got {size}");
                 return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
             }
         }
         if self.min_message_rate == Some(0) {
             let got = "min_message_rate must be at least 1, or None for no limit; got 0";
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+        }
+        if self.insecure_origins && !self.origin_patterns.is_empty() {
+            let got = "origin_patterns must be empty with insecure_origins, which lets all pages \
+                       in; got both: keep the one that is meant";
             return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
         }
         Ok(())

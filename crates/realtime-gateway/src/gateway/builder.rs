@@ -432,6 +432,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     {
         let settings = Settings::parse(self.config)?;
         settings.check(&self.authenticator)?;
+        Settings::check_codec(&*self.codec)?;
         let Settings {
             config,
             origin,

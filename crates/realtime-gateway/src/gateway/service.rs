@@ -99,7 +99,11 @@ impl Gateway {
 
     fn respond(&self, outcome: Result<Response<Body>, Refusal>) -> Response<Body> {
         outcome.unwrap_or_else(|refusal| {
-            self.node().stats().refused.add(1);
+            let stats = self.node().stats();
+            stats.refused.add(1);
+            if matches!(refusal, Refusal::Origin) {
+                stats.refused_origins.add(1);
+            }
             tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
             refusal.response()
         })

@@ -1,6 +1,9 @@
 //! The settings, parsed once: what is made of them can't be wrong any more.
 
-use realtime_core::auth::{AnyAuthenticator, Authenticator};
+use realtime_core::{
+    auth::{AnyAuthenticator, Authenticator, Credentials},
+    codec::Codec,
+};
 
 use crate::{
     BuildError, BuildErrorKind, Config,
@@ -25,18 +28,32 @@ impl Settings {
         })
     }
 
+    /// Whether a codec can be asked for by its name.
+    pub(super) fn check_codec(codec: &dyn Codec) -> Result<(), BuildError> {
+        let name = codec.name();
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() || !name.bytes().all(fits) {
+            let got = format!(
+                "the codec's name is its subprotocol: expected letters, digits and \
+                 !#$%&'*+-.^_`|~; got {name:?}"
+            );
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+        }
+        Ok(())
+    }
+
     /// Whether an authenticator goes together with them.
     pub(super) fn check(&self, authenticator: &AnyAuthenticator) -> Result<(), BuildError> {
-        let Some(credentials) = authenticator.credentials() else {
-            return Ok(());
-        };
-        credentials.validate().map_err(|error| {
-            let context = "the authenticator's credentials are misconfigured; the source says how";
+        authenticator.validate().map_err(|error| {
+            let context = format!("the authenticator is misconfigured: {error}");
             BuildError::new(BuildErrorKind::InvalidOption, context).with_source(error)
         })?;
-        if self.config.insecure_origins && credentials.uses_cookie() {
-            let context = "insecure_origins: credentials in a cookie need the origin check, or any \
-                           page could connect as its visitor; list `origin_patterns` instead";
+        let uses_cookie = authenticator
+            .credentials()
+            .is_some_and(Credentials::uses_cookie);
+        if self.config.insecure_origins && uses_cookie {
+            let context = "insecure_origins: credentials in a cookie need the origin check, \
+                           or any page could connect as its visitor";
             return Err(BuildError::new(BuildErrorKind::InvalidOption, context));
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use realtime_core::{BoxError, Text, extract::Reply};
+use realtime_core::{BoxError, MessageId, Text, extract::Reply};
 
 use crate::{Inbound, guarded::handler_panicked, handling::middleware::MessageService};
 
@@ -21,7 +21,7 @@ pub(super) struct Handling {
 /// What of a message with an id its answer needs.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) id: Text,
+    pub(super) id: MessageId,
     pub(super) route: Text,
 }
 
@@ -89,7 +89,7 @@ impl Handling {
 
     /// Begins with a message, and polls its handler at once. Only while idle.
     pub(super) fn start(&mut self, inbound: Inbound, cx: &mut Context<'_>) -> Poll<Done> {
-        let request = inbound.message.id_text().map(|id| Request {
+        let request = inbound.message.message_id().map(|id| Request {
             id: id.clone(),
             route: inbound.message.route_text().clone(),
         });

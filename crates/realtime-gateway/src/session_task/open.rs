@@ -18,7 +18,7 @@ use std::{
 };
 
 use realtime_core::{
-    BoxError, Message, Text,
+    BoxError, Message, MessageId,
     codec::{CodecErrorKind, Frame, Notice},
 };
 use realtime_websocket::{Event, frame};
@@ -317,9 +317,10 @@ impl Open {
                 if let (Some(request), Some(data)) = (request, reply.into_payload())
                     && let Ok(message) = Message::new(request.route, data)
                 {
-                    match self.session.reply(&message.with_id(request.id)) {
+                    let message = message.with_id(request.id);
+                    match self.session.reply(&message) {
                         Ok(full) => self.full_of_replies = full,
-                        Err(error) => self.report(ErrorStage::Message, error),
+                        Err(error) => self.unanswerable(message.message_id(), error.into()),
                     }
                 }
             }
@@ -338,7 +339,14 @@ impl Open {
         }
     }
 
-    fn answer_error(&mut self, id: Option<&Text>, error: &BoxError) {
+    /// The handler's answer has no form in the codec: the client learns that there is none.
+    fn unanswerable(&mut self, id: Option<&MessageId>, error: BoxError) {
+        self.node.stats().failed.add(1);
+        self.answer_error(id, &error);
+        self.report(ErrorStage::Message, error);
+    }
+
+    fn answer_error(&mut self, id: Option<&MessageId>, error: &BoxError) {
         let error = &client_error::for_client(error);
         match self.session.reply_notice(&Notice::Error { id, error }) {
             Ok(full) => self.full_of_replies = full,

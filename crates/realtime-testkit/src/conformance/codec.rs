@@ -4,7 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 use realtime_core::{
-    ClientError, Message, Text,
+    ClientError, Message, MessageId, Text,
     codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, Notice},
 };
 
@@ -134,11 +134,11 @@ pub async fn a_kind_of_frame_that_is_not_spoken_is_refused(
 
 /// Calls `check` with every notice that there is, with and without what may be missing.
 fn each_notice(mut check: impl FnMut(&Notice<'_>)) {
-    let id = Text::from("\"7\"\u{0}ä");
+    let ids = [MessageId::from("\"7\"\u{0}ä"), MessageId::from(7)];
     let plain = ClientError::new("full", "no room is left");
     let odd = ClientError::new("", "\"\\\n\u{0}\u{2028}ä").temporary();
     for error in [&plain, &odd] {
-        for id in [None, Some(&id)] {
+        for id in [None, Some(&ids[0]), Some(&ids[1])] {
             check(&Notice::Error { id, error });
         }
     }

@@ -26,6 +26,21 @@ async fn a_line_reaches_everybody_who_is_connected() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_handler_returns_nothing_is_answered() {
+    let router = Router::new()
+        .route("unit", async || ())
+        .route("none", async || None::<Json<u8>>);
+    let gateway = realtime::builder().router(router).build().unwrap();
+    let mut ann = connect(&gateway, Identity::new("ann")).await.unwrap();
+    for route in ["unit", "none"] {
+        let answer = ann.request(route, ()).await.unwrap();
+        assert!(answer.data().is_empty());
+    }
+    ann.send("unit", ()).await.unwrap();
+    ann.expect_nothing().await.unwrap();
+}
+
 #[tokio::test]
 async fn it_works_by_the_real_clock_too() {
     let gateway = builder().build().unwrap();

@@ -73,7 +73,7 @@ async fn only_the_very_token_from_one_source_opens() {
         ("a prefix", own(&bearer[..bearer.len() - 1])),
         ("longer", own(&format!("{bearer}x"))),
         ("other case", own(&format!("Bearer {upper}"))),
-        ("twice", me.clone().header("Authorization", &bearer)),
+        ("twice", me.clone().header("Authorization", "Bearer other")),
         ("Basic", own(&format!("Basic {SECRET}"))),
         ("no scheme", own(SECRET)),
         ("empty", own("Bearer ")),

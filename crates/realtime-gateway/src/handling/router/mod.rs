@@ -5,9 +5,9 @@ mod table;
 use std::{fmt, sync::Arc};
 
 use futures::future::BoxFuture;
-use realtime_core::{BoxError, extract::Reply};
+use realtime_core::{BoxError, Message, codec::routes, extract::Reply};
 
-use crate::{BuildError, BuildErrorKind, Handler, extract::MessageContext};
+use crate::{BuildError, BuildErrorKind, Handler, escape::Escaped, extract::MessageContext};
 
 pub(crate) use table::{RouteTable, RouterService};
 
@@ -57,6 +57,28 @@ pub(crate) enum Pattern {
     Fallback,
 }
 
+impl Pattern {
+    /// Whether a message can come by it.
+    fn check(&self) -> Result<(), BuildError> {
+        let longest = Message::MAX_NAME_BYTES;
+        let got = match self {
+            Self::Exact(route) if routes::is_reserved(route) => {
+                format!("expected a route other than the gateway's own; got {route:?}")
+            }
+            Self::Exact(name) | Self::Prefix(name) if name.len() > longest => {
+                let start = Escaped(name);
+                let bytes = name.len();
+                format!(
+                    "expected a route or prefix of at most {longest} bytes, since no client can \
+                     send a longer one; got {bytes} bytes: {start}"
+                )
+            }
+            Self::Exact(_) | Self::Prefix(_) | Self::Fallback => return Ok(()),
+        };
+        Err(BuildError::new(BuildErrorKind::InvalidOption, got))
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -85,7 +107,8 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
 
     /// Handles messages with exactly this route.
     ///
-    /// Two handlers for one route are an error when the gateway is built.
+    /// Two handlers for one route are an error when the gateway is built, and so are a route of
+    /// more than 256 bytes, which no client can send, and the gateway's own `error` and `gap`.
     ///
     /// ```
     /// use realtime::{Json, Router};
@@ -114,7 +137,8 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     }
 
     /// Handles messages whose route begins with this prefix and has no route of its own. Of
-    /// several prefixes the longest wins. What follows it is [`RouteTail`].
+    /// several prefixes the longest wins. What follows it is [`RouteTail`]. A prefix has at most 256
+    /// bytes.
     ///
     /// ```
     /// use realtime::{Json, Router, extract::RouteTail};
@@ -225,6 +249,7 @@ impl Router {
     pub(crate) fn build(self) -> Result<RouteTable, BuildError> {
         let mut table = RouteTable::default();
         for (pattern, handler) in self.routes {
+            pattern.check()?;
             if !table.insert(&pattern, handler) {
                 let got = format!("expected one handler for {pattern}; got two: remove one");
                 return Err(BuildError::new(BuildErrorKind::DuplicateRoute, got));

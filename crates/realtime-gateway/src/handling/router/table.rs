@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use realtime_core::{BoxError, extract::Reply};
+use realtime_core::{BoxError, codec::routes, extract::Reply};
 use rustc_hash::FxBuildHasher;
 use tower_service::Service;
 
@@ -47,6 +47,9 @@ impl RouteTable {
     fn find(&self, route: &str) -> Option<(&Erased<()>, usize)> {
         if let Some(handler) = self.exact.get(route) {
             return Some((handler, route.len()));
+        }
+        if routes::is_reserved(route) {
+            return None;
         }
         let by_prefix = self
             .prefixes
@@ -146,6 +149,29 @@ mod tests {
                 exact.contains(&wanted)
             );
         }
+    }
+
+    #[test]
+    fn a_route_by_which_nothing_can_come_is_refused() {
+        let long = "x".repeat(257);
+        let handler = async || ();
+        for (router, name) in [
+            (Router::<()>::new().route("error", handler), "error"),
+            (Router::new().route("gap", handler), "gap"),
+            (Router::new().route(&*long, handler), "257"),
+            (Router::new().prefix(&*long, handler), "257"),
+        ] {
+            let error = router.build().unwrap_err();
+            assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        let router = Router::<()>::new()
+            .prefix("err", handler)
+            .fallback(handler)
+            .route(&long[1..], handler);
+        let table = router.build().unwrap();
+        assert!(table.find("error").is_none() && table.find("gap").is_none());
+        assert!(table.find("errors").is_some() && table.find("gaps").is_some());
     }
 
     #[test]

@@ -1,0 +1,292 @@
+//! Reading an envelope: its fields first, whatever is in them, then each by itself, so that what is
+//! wrong can be named without a word of the client's data.
+
+use std::{borrow::Cow, fmt};
+
+use realtime_core::{Message, MessageId, MessageParts, Metadata, Payload, Text};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use crate::scan::Plain;
+
+/// The fields of an envelope, borrowed from the frame.
+#[derive(Default)]
+pub(crate) struct Envelope<'f> {
+    id: Option<Id<'f>>,
+    route: Option<Cow<'f, str>>,
+    data: Option<&'f RawValue>,
+    metadata: Option<Metadata>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Id<'f> {
+    Number(&'f str),
+    Text(Cow<'f, str>),
+}
+
+impl<'f> Envelope<'f> {
+    /// Reads any envelope; or says what is wrong with it.
+    pub(crate) fn read(text: &'f str) -> Result<Self, String> {
+        let fields: Fields<'f> = serde_json::from_str(text).map_err(|error| {
+            // serde's own words may quote the client's data: only the place is told.
+            let (line, column) = (error.line(), error.column());
+            format!("expected a JSON object; it is wrong at line {line}, column {column}")
+        })?;
+        if let Some(field) = fields.twice {
+            return Err(format!("expected {field:?} once; got it twice"));
+        }
+        Ok(Self {
+            id: fields.id.map(id).transpose()?.flatten(),
+            route: fields.route.map(route).transpose()?,
+            data: fields.data,
+            metadata: fields.metadata.map(metadata).transpose()?.flatten(),
+        })
+    }
+
+    pub(crate) fn into_message(self, text: &Text) -> Message {
+        let mut parts = MessageParts::default();
+        parts.id = self.id.and_then(|id| match id {
+            Id::Number(number) => MessageId::number(text.slice_ref(number)),
+            Id::Text(id) => Some(name_in(text, id).into()),
+        });
+        if let Some(route) = self.route {
+            parts.route = name_in(text, route);
+        }
+        if let Some(data) = self.data {
+            parts.data = Payload::received(data, text);
+        }
+        if let Some(metadata) = self.metadata {
+            parts.metadata = metadata;
+        }
+        Message::from_parts(parts)
+    }
+}
+
+impl<'f> From<Plain<'f>> for Envelope<'f> {
+    fn from(plain: Plain<'f>) -> Self {
+        Self {
+            id: plain.id.map(|id| Id::Text(Cow::Borrowed(id))),
+            route: plain.route.map(Cow::Borrowed),
+            data: plain.data,
+            metadata: None,
+        }
+    }
+}
+
+/// A name without a copy, unless it had escapes.
+fn name_in(text: &Text, name: Cow<'_, str>) -> Text {
+    match name {
+        Cow::Owned(name) => Text::from(name),
+        Cow::Borrowed(name) => text.slice_ref(name),
+    }
+}
+
+/// An id that is `null` is none.
+fn id(value: &RawValue) -> Result<Option<Id<'_>>, String> {
+    let text = value.get();
+    let id = match text.as_bytes().first() {
+        Some(b'n') => return Ok(None),
+        Some(b'-' | b'0'..=b'9') => Some(Id::Number(text)),
+        _ => name(value).map(Id::Text),
+    };
+    let fits = |id: &Id<'_>| match id {
+        Id::Number(id) => id.len() <= Message::MAX_NAME_BYTES,
+        Id::Text(id) => id.len() <= Message::MAX_NAME_BYTES,
+    };
+    let expected = "a string or a number of at most 256 bytes";
+    id.filter(fits)
+        .map(Some)
+        .ok_or_else(|| wrong("id", expected, value))
+}
+
+fn route(value: &RawValue) -> Result<Cow<'_, str>, String> {
+    let route = name(value).filter(|route| route.len() <= Message::MAX_NAME_BYTES);
+    route.ok_or_else(|| wrong("route", "a string of at most 256 bytes", value))
+}
+
+fn name(value: &RawValue) -> Option<Cow<'_, str>> {
+    let Name(name) = serde_json::from_str(value.get()).ok()?;
+    Some(name)
+}
+
+/// Metadata that is `null` is none.
+fn metadata(value: &RawValue) -> Result<Option<Metadata>, String> {
+    if value.get() == "null" {
+        return Ok(None);
+    }
+    let expected = "an object of at most 64 strings, no name twice";
+    match serde_json::from_str(value.get()) {
+        Ok(Entries(metadata)) => Ok(Some(metadata)),
+        Err(_) => Err(wrong("metadata", expected, value)),
+    }
+}
+
+fn wrong(field: &str, expected: &str, value: &RawValue) -> String {
+    let got = match value.get().as_bytes().first() {
+        Some(b'"') => "another string",
+        Some(b'{') => "another object",
+        Some(b'[') => "an array",
+        Some(b'n') => "null",
+        Some(b't' | b'f') => "true or false",
+        _ => "a number",
+    };
+    format!("expected {field:?} to be {expected}; got {got}")
+}
+
+/// The fields as they came.
+#[derive(Default)]
+struct Fields<'f> {
+    id: Option<&'f RawValue>,
+    route: Option<&'f RawValue>,
+    data: Option<&'f RawValue>,
+    metadata: Option<&'f RawValue>,
+    /// One that came more than once.
+    twice: Option<&'static str>,
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an envelope")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(Name(field)) = map.next_key::<Name<'de>>()? {
+            let (name, slot) = match &*field {
+                "id" => ("id", &mut fields.id),
+                "route" => ("route", &mut fields.route),
+                "data" => ("data", &mut fields.data),
+                "metadata" => ("metadata", &mut fields.metadata),
+                _ => {
+                    map.next_value::<de::IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if slot.replace(map.next_value()?).is_some() {
+                fields.twice = Some(name);
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// A string that is borrowed where it has no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Name<'n>(#[serde(borrow)] Cow<'n, str>);
+
+/// Metadata, no more of it than is allowed, and no name twice.
+struct Entries(Metadata);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("metadata: names and strings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+        let mut entries = Metadata::new();
+        while let Some((name, value)) = map.next_entry::<String, String>()? {
+            if entries.insert(name, value).is_some() || entries.len() > Message::MAX_METADATA {
+                return Err(de::Error::custom("metadata twice, or too much of it"));
+            }
+        }
+        Ok(Entries(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::scan::scan;
+
+    /// What may stand in an envelope, in any order and with anything else between.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            " ",
+            "\n",
+            "\"id\"",
+            "\"route\"",
+            "\"data\"",
+            "\"x\"",
+            "\"id\":\"7\"",
+            "\"route\":\"chat\"",
+            "\"data\":{\"a\":[1]}",
+            "\"metadata\":{}",
+            "\"\\u0041\"",
+            "\"ä\"",
+            "1",
+            "-0.5e3",
+            "null",
+            "tru",
+            "\"",
+            "\\",
+            "\"\\ud800\"",
+        ]);
+        prop::collection::vec(piece, 0..9).prop_map(|pieces| pieces.concat())
+    }
+
+    /// A whole envelope, with a piece of garbage now and then.
+    fn envelopes() -> impl Strategy<Value = String> {
+        let field = prop::sample::select(vec![
+            "\"id\":\"7\"",
+            " \"route\" : \"room.1\" ",
+            "\"data\":[{\"}\":\"{\"}, 1]",
+            "\"data\":\"\\n\"",
+            "\"data\":1",
+            "\"id\":null",
+            "\"id\":7",
+            "\"metadata\":{\"a\":\"b\"}",
+            "\"later\":true",
+            "",
+            "1",
+        ]);
+        prop::collection::vec(field, 0..4).prop_map(|fields| format!("{{{}}}", fields.join(",")))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn the_short_way_reads_what_serde_reads(text in prop_oneof![pieces(), envelopes()]) {
+            if let Some(plain) = scan(&text) {
+                let (slow, short) = (Envelope::read(&text).unwrap(), Envelope::from(plain));
+                prop_assert_eq!(slow.id, short.id);
+                prop_assert_eq!(slow.route, short.route);
+                let raw = |data: Option<&RawValue>| data.map(|data| data.get().to_owned());
+                prop_assert_eq!(raw(slow.data), raw(short.data));
+                prop_assert_eq!(slow.metadata, None);
+            }
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! Where a token may stand in an upgrade request.
+
+mod sources;
+mod token;
+
+use std::borrow::Cow;
+
+use http::request::Parts;
+
+use super::{AuthError, AuthErrorKind};
+
+pub use token::Token;
+pub(super) use token::{check as check_token, digest};
+
+/// How many cookies of one name are looked at.
+const COOKIES: usize = 4;
+
+/// Where a token is looked for.
+///
+/// By default only in the header `Authorization: Bearer …`. A browser can't set headers on a
+/// WebSocket, so a token may also stand in the query string, a cookie or a subprotocol, each of
+/// which is switched on by name. Everything else in a request is as if it weren't there: an
+/// `Authorization` of another scheme, other cookies and parameters.
+///
+/// A token is visible ASCII of at most 8 KiB. Two sources that both have one and differ are
+/// refused, and so is a source that has two. Only cookies may differ among themselves: a browser
+/// sends one of a domain and one of its subdomain under one name, and no page can see which is
+/// ours. So up to four are candidates, in their order.
+///
+/// A token in a URL ends up in the logs of proxies: prefer a short-lived one there.
+///
+/// ```
+/// use http::Request;
+/// use realtime_core::auth::Credentials;
+///
+/// let request = Request::get("/ws?token=s3cret").body(()).unwrap().into_parts().0;
+/// let token = Credentials::bearer().from_query("token").require(&request)?;
+/// assert_eq!(token.expose(), "s3cret");
+/// # Ok::<(), realtime_core::auth::AuthError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Credentials {
+    header: bool,
+    query: Option<Cow<'static, str>>,
+    cookie: Option<Cow<'static, str>>,
+    subprotocol: Option<Cow<'static, str>>,
+    /// What was named a second time, so that the first name would be ignored.
+    twice: Option<&'static str>,
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self::bearer()
+    }
+}
+
+impl Credentials {
+    /// The `Authorization` header alone.
+    pub const fn bearer() -> Self {
+        Self {
+            header: true,
+            query: None,
+            cookie: None,
+            subprotocol: None,
+            twice: None,
+        }
+    }
+
+    /// Doesn't look into the `Authorization` header.
+    pub fn without_header(mut self) -> Self {
+        self.header = false;
+        self
+    }
+
+    /// Looks at this parameter of the query string too.
+    pub fn from_query(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        if self.query.replace(name.into()).is_some() {
+            self.twice = Some("query parameter");
+        }
+        self
+    }
+
+    /// Looks at this cookie too. Keep the gateway's origin check on, or any page could connect as
+    /// its visitor.
+    pub fn from_cookie(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        if self.cookie.replace(name.into()).is_some() {
+            self.twice = Some("cookie");
+        }
+        self
+    }
+
+    /// Looks among the offered subprotocols for one with this prefix; the token is what follows.
+    ///
+    /// The client offers the codec's own subprotocol beside it, which is the one that is chosen:
+    /// `new WebSocket(url, ["realtime.json", "token." + token])`.
+    pub fn from_subprotocol(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        if self.subprotocol.replace(prefix.into()).is_some() {
+            self.twice = Some("subprotocol prefix");
+        }
+        self
+    }
+
+    /// Whether a cookie is looked at.
+    #[must_use]
+    pub fn uses_cookie(&self) -> bool {
+        self.cookie.is_some()
+    }
+
+    pub(super) fn uses_subprotocol(&self) -> bool {
+        self.subprotocol.is_some()
+    }
+
+    /// Checks the names that were given. The gateway calls it when it is built.
+    ///
+    /// # Errors
+    /// Kind [`InvalidOption`](AuthErrorKind::InvalidOption).
+    pub fn validate(&self) -> Result<(), AuthError> {
+        let names = [
+            ("query parameter", &self.query),
+            ("cookie", &self.cookie),
+            ("subprotocol prefix", &self.subprotocol),
+        ];
+        for (what, name) in names {
+            let Some(name) = name else { continue };
+            let fits = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+            if name.is_empty() || !name.chars().all(fits) {
+                let got = format!("expected the name of a {what} without spaces; got {name:?}");
+                return Err(AuthError::new(AuthErrorKind::InvalidOption, got));
+            }
+        }
+        if let Some(what) = self.twice {
+            let got = format!("expected one {what}; got two, of which the first would be ignored");
+            return Err(AuthError::new(AuthErrorKind::InvalidOption, got));
+        }
+        if !self.header && names.iter().all(|(_, name)| name.is_none()) {
+            let got = "expected a header, a query parameter, a cookie or a subprotocol to look at";
+            return Err(AuthError::new(AuthErrorKind::InvalidOption, got));
+        }
+        Ok(())
+    }
+
+    /// The token of a request, if it has one: the first of its [candidates](Self::candidates).
+    ///
+    /// With cookies, prefer [`try_each`](Self::try_each): the first cookie of a name may be a stale
+    /// one.
+    ///
+    /// # Errors
+    /// Kind [`Unauthorized`](AuthErrorKind::Unauthorized) for a token that is malformed, too
+    /// long, or given twice and differently.
+    pub fn find(&self, request: &Parts) -> Result<Option<Token>, AuthError> {
+        Ok(self.candidates(request)?.into_iter().next())
+    }
+
+    /// The token of a request that must have one.
+    ///
+    /// # Errors
+    /// Kind [`Unauthorized`](AuthErrorKind::Unauthorized), also where there is none.
+    pub fn require(&self, request: &Parts) -> Result<Token, AuthError> {
+        self.find(request)?.ok_or_else(none)
+    }
+
+    /// Every token that the request may mean, in the order in which they are to be tried: none, or
+    /// one, or up to four where several cookies have our name.
+    ///
+    /// # Errors
+    /// Those of [`find`](Self::find).
+    pub fn candidates(&self, request: &Parts) -> Result<Vec<Token>, AuthError> {
+        let mut found = One::default();
+        if self.header {
+            for token in sources::bearer(&request.headers) {
+                found.add(token)?;
+            }
+        }
+        if let (Some(name), Some(query)) = (&self.query, request.uri.query()) {
+            for token in sources::parameter(query, name) {
+                found.add(token.as_bytes())?;
+            }
+        }
+        if let Some(prefix) = &self.subprotocol {
+            for token in sources::subprotocols(&request.headers, prefix) {
+                found.add(token)?;
+            }
+        }
+        let cookies = match &self.cookie {
+            Some(name) => cookies(request, name)?,
+            None => Vec::new(),
+        };
+        match found.0 {
+            None => Ok(cookies),
+            Some(token) => {
+                let same = |cookie: &Token| cookie.matches(token.expose());
+                if cookies.is_empty() || cookies.iter().any(same) {
+                    Ok(vec![token])
+                } else {
+                    Err(differ())
+                }
+            }
+        }
+    }
+
+    /// Tries each candidate until one is right, and returns what is made of it.
+    ///
+    /// ```
+    /// use realtime_core::{
+    ///     Identity,
+    ///     auth::{AuthError, Credentials, Token},
+    /// };
+    ///
+    /// # async fn who(request: &http::request::Parts) -> Result<Identity, AuthError> {
+    /// let credentials = Credentials::bearer().from_cookie("auth");
+    /// credentials
+    ///     .try_each(request, async |token: Token| match token.expose() {
+    ///         "ada's" => Ok(Identity::new("ada")),
+    ///         _ => Err(AuthError::unauthorized("nobody has this token")),
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// That of the function.
+    ///
+    /// # Errors
+    /// The last error of the function; another kind than
+    /// [`Unauthorized`](AuthErrorKind::Unauthorized) at once. Without any token, and for one that
+    /// is malformed, kind `Unauthorized`.
+    pub async fn try_each<T, F, Fut>(&self, request: &Parts, mut check: F) -> Result<T, AuthError>
+    where
+        F: FnMut(Token) -> Fut,
+        Fut: Future<Output = Result<T, AuthError>>,
+    {
+        let mut last = none();
+        for token in self.candidates(request)? {
+            match check(token).await {
+                Err(error) if error.kind() == AuthErrorKind::Unauthorized => last = error,
+                decided => return decided,
+            }
+        }
+        Err(last)
+    }
+}
+
+/// The one token that all sources but cookies have.
+#[derive(Default)]
+struct One(Option<Token>);
+
+impl One {
+    fn add(&mut self, text: &[u8]) -> Result<(), AuthError> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let token = Token::parse(text)?;
+        match &self.0 {
+            Some(other) if !other.matches(token.expose()) => Err(differ()),
+            _ => {
+                self.0 = Some(token);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The tokens in cookies of this name. One that is malformed is an error only where there is none
+/// that isn't: it may be somebody else's.
+fn cookies(request: &Parts, name: &str) -> Result<Vec<Token>, AuthError> {
+    let values = sources::cookies(&request.headers, name);
+    let values = values.filter(|value| !value.is_empty()).take(COOKIES);
+    let (mut tokens, mut malformed) = (Vec::<Token>::new(), None);
+    for value in values {
+        match Token::parse(value.as_bytes()) {
+            Ok(token) if tokens.iter().any(|other| other.matches(token.expose())) => {}
+            Ok(token) => tokens.push(token),
+            Err(error) => malformed = Some(error),
+        }
+    }
+    match malformed {
+        Some(error) if tokens.is_empty() => Err(error),
+        _ => Ok(tokens),
+    }
+}
+
+fn none() -> AuthError {
+    AuthError::unauthorized("expected a token; got none")
+}
+
+fn differ() -> AuthError {
+    AuthError::unauthorized("expected one token; got several that differ")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, Request};
+
+    use super::*;
+
+    const ALL: fn() -> Credentials = || {
+        Credentials::bearer()
+            .from_query("token")
+            .from_cookie("auth")
+            .from_subprotocol("token.")
+    };
+
+    fn find(uri: &str, headers: &[(&str, &[u8])]) -> Result<Option<String>, AuthError> {
+        let mut request = Request::get(uri);
+        for (name, value) in headers {
+            request = request.header(*name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let request = request.body(()).unwrap().into_parts().0;
+        Ok(ALL().find(&request)?.map(|token| token.expose().to_owned()))
+    }
+
+    fn found(uri: &str, headers: &[(&str, &[u8])]) -> Option<String> {
+        find(uri, headers).unwrap()
+    }
+
+    fn candidates(cookies: &[&[u8]]) -> Vec<String> {
+        let mut request = Request::get("/");
+        for line in cookies {
+            request = request.header("cookie", HeaderValue::from_bytes(line).unwrap());
+        }
+        let request = request.body(()).unwrap().into_parts().0;
+        let tokens = ALL().candidates(&request).unwrap();
+        tokens.iter().map(|t| t.expose().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_token_is_found_in_each_place() {
+        let t = Some("a=b".to_owned());
+        assert_eq!(found("/", &[("authorization", b"Bearer a=b")]), t);
+        assert_eq!(found("/", &[("authorization", b"bEARER  a=b ")]), t);
+        assert_eq!(found("/?x=1&token=a%3Db", &[]), t);
+        assert_eq!(found("/?x=1&t%6fken=a=b", &[]), t);
+        assert_eq!(
+            found("/", &[("cookie", b"x=1; auth=a=b"), ("cookie", b"y=2")]),
+            t
+        );
+        assert_eq!(found("/", &[("cookie", b"x;auth = \"a=b\"")]), t);
+        assert_eq!(
+            found(
+                "/",
+                &[("sec-websocket-protocol", b"realtime.json, token.a=b")]
+            ),
+            t
+        );
+        assert_eq!(found("/?token=", &[("cookie", b"other=1; auth=")]), None);
+        assert_eq!(found("/", &[("authorization", b"Bearer ")]), None);
+    }
+
+    #[test]
+    fn what_nobody_asked_about_is_as_if_it_were_not_there() {
+        let t = Some("t".to_owned());
+        let long = [&b"x="[..], &[b'x'; 16 * 1024], b"; auth=t"].concat();
+        type Headers<'h> = Vec<(&'h str, &'h [u8])>;
+        let rows: Vec<(&str, Headers<'_>)> = vec![
+            ("/?token=t", vec![("authorization", b"Basic dTpw")]),
+            ("/?token=t", vec![("authorization", b"t\xff")]),
+            ("/?token=t", vec![("authorization", b"Bearers u")]),
+            (
+                "/",
+                vec![
+                    ("authorization", b"Basic dTpw"),
+                    ("authorization", b"Bearer t"),
+                ],
+            ),
+            ("/", vec![("cookie", b"name=J\xc3\xb6rg; auth=t; x=\xff")]),
+            ("/", vec![("cookie", b"auth2=\xff"), ("cookie", b"auth=t")]),
+            ("/", vec![("cookie", &long)]),
+            ("/?token=t", vec![("cookie", b"=; ;;a=b=c; \xff=1")]),
+            ("/?x=%zz&y=%ff&%=&token=t", vec![]),
+            (
+                "/",
+                vec![("sec-websocket-protocol", b"\xff, token., token.t")],
+            ),
+        ];
+        for (uri, headers) in rows {
+            assert_eq!(find(uri, &headers).unwrap(), t, "{uri} {headers:?}");
+        }
+        let other = [("authorization", &b"Basic s3cret"[..])];
+        assert_eq!(found("/?%74oken2=1", &other), None);
+    }
+
+    #[test]
+    fn several_cookies_of_our_name_are_candidates_in_their_order() {
+        assert_eq!(candidates(&[b"auth=stale; auth=t"]), ["stale", "t"]);
+        assert_eq!(candidates(&[b"auth=t", b"auth=stale"]), ["t", "stale"]);
+        assert_eq!(candidates(&[b"auth=t; auth=t"]), ["t"]);
+        assert_eq!(candidates(&[b"auth=\xff; auth=; auth=t"]), ["t"]);
+        let five = b"auth=1; auth=2; auth=3; auth=4; auth=5";
+        assert_eq!(candidates(&[five]), ["1", "2", "3", "4"]);
+    }
+
+    #[test]
+    fn the_same_token_twice_is_fine_and_two_that_differ_are_not() {
+        let t = Some("t".to_owned());
+        assert!(found("/?token=t&token=t", &[("authorization", b"Bearer t")]).is_some());
+        assert_eq!(found("/?token=t", &[("cookie", b"auth=u; auth=t")]), t);
+        assert!(find("/?token=t&token=u", &[]).is_err());
+        assert!(find("/?token=t", &[("authorization", b"Bearer u")]).is_err());
+        assert!(find("/?token=t", &[("cookie", b"auth=u; auth=v")]).is_err());
+        let twice: [(_, &[u8]); 2] = [
+            ("authorization", b"Bearer t"),
+            ("authorization", b"Bearer u"),
+        ];
+        assert!(find("/", &twice).is_err());
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused_without_being_shown() {
+        let long = [&b"Bearer "[..], &[b's'; 8 * 1024 + 1]].concat();
+        type Headers<'h> = Vec<(&'h str, &'h [u8])>;
+        let rows: Vec<(&str, Headers<'_>)> = vec![
+            ("/", vec![("authorization", b"Bearer s3cret\xff")]),
+            ("/", vec![("authorization", b"Bearer s3cret s3cret")]),
+            ("/", vec![("authorization", &long)]),
+            ("/", vec![("cookie", b"auth=s3cret\xff")]),
+            ("/", vec![("cookie", b"auth=s3 cret")]),
+            ("/", vec![("sec-websocket-protocol", b"token.s3cret\xff")]),
+            ("/?token=s3cret%ff", vec![]),
+            ("/?token=s3cret+", vec![]),
+        ];
+        for (uri, headers) in rows {
+            let error = find(uri, &headers).unwrap_err();
+            assert_eq!(error.kind(), AuthErrorKind::Unauthorized);
+            assert!(!format!("{error:?}").contains("s3"), "{error:?}");
+        }
+        let token = Token::parse(b"s3cret").unwrap();
+        assert!(!format!("{token:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn names_are_checked() {
+        assert!(ALL().validate().is_ok());
+        assert!(Credentials::bearer().from_query("a b").validate().is_err());
+        assert!(Credentials::bearer().from_cookie("").validate().is_err());
+        assert!(Credentials::bearer().without_header().validate().is_err());
+        let twice = Credentials::bearer().from_query("a").from_query("b");
+        assert!(twice.validate().is_err());
+    }
+}

@@ -1,0 +1,53 @@
+//! What each part of a request says: the tokens that stand where ours do.
+//!
+//! A part that isn't ours is skipped, whatever is in it: the cookies of others, the credentials
+//! that a proxy asks for, parameters with any bytes. Only what stands under our own name can be
+//! wrong.
+
+use std::borrow::Cow;
+
+use cookie::Cookie;
+use http::{
+    HeaderMap,
+    header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL},
+};
+
+/// The values of `Authorization: Bearer …`.
+pub(super) fn bearer(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    const SCHEME: &[u8] = b"bearer";
+    let values = headers.get_all(AUTHORIZATION).into_iter();
+    values.filter_map(|value| {
+        let (scheme, token) = value.as_bytes().split_at_checked(SCHEME.len())?;
+        let ours = scheme.eq_ignore_ascii_case(SCHEME) && token.starts_with(b" ");
+        ours.then(|| token.trim_ascii())
+    })
+}
+
+/// The values of one parameter of a query string, decoded.
+pub(super) fn parameter<'q>(query: &'q str, name: &str) -> impl Iterator<Item = Cow<'q, str>> {
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.filter_map(move |(key, value)| (key == name).then_some(value))
+}
+
+/// The values of the cookies of one name, in the order in which they came.
+pub(super) fn cookies(headers: &HeaderMap, name: &str) -> impl Iterator<Item = String> {
+    let lines = headers.get_all(COOKIE).into_iter();
+    lines.flat_map(move |line| {
+        // Others may have written any bytes into it.
+        let line = String::from_utf8_lossy(line.as_bytes()).into_owned();
+        Cookie::split_parse(line).filter_map(move |cookie| {
+            let cookie = cookie.ok().filter(|cookie| cookie.name() == name)?;
+            Some(cookie.value_trimmed().to_owned())
+        })
+    })
+}
+
+/// What follows the prefix in each offered subprotocol that has it.
+pub(super) fn subprotocols<'r>(
+    headers: &'r HeaderMap,
+    prefix: &str,
+) -> impl Iterator<Item = &'r [u8]> {
+    let lines = headers.get_all(SEC_WEBSOCKET_PROTOCOL).into_iter();
+    let items = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    items.filter_map(move |item| item.trim_ascii().strip_prefix(prefix.as_bytes()))
+}
