@@ -201,8 +201,12 @@ impl Broker for PubSub {
             up: AtomicBool::new(false),
         });
         let own = Topic::Node(node.id.clone());
-        let all = reader.subscribe(link.channel(&Topic::All)).await;
-        all.map_err(no_answer)?;
+        let subscribe = async |topic| {
+            reader.subscribe(link.channel(topic)).await?;
+            // The client doesn't wait for Redis. What comes behind on the same connection does.
+            reader.ping::<Value>(None).await
+        };
+        subscribe(&Topic::All).await.map_err(no_answer)?;
         // Redis knows who listens. A connection that is being closed gets a moment.
         let taken = async || Ok(link.send(&own, question.clone()).await.map_err(no_answer)? > 0);
         if taken().await? {
@@ -211,8 +215,7 @@ impl Broker for PubSub {
                 return Err(error(Kind::DuplicateNode, "this node id is taken"));
             }
         }
-        let targeted = reader.subscribe(link.channel(&own)).await;
-        targeted.map_err(no_answer)?;
+        subscribe(&own).await.map_err(no_answer)?;
         let (inbox, mut received) = mpsc::channel(1_024);
         let reading = Arc::clone(&link).read(Incoming::new(node), arrived, inbox);
         tasks.0.push(tokio::spawn(reading).abort_handle());
