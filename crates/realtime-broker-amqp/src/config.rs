@@ -8,12 +8,9 @@ use lapin::{
 };
 use realtime_core::{InvalidNamespace, Namespace, broker::BrokerError};
 
-use crate::error::config as invalid;
+use crate::{address, error::config as invalid};
 
-/// How large a piece of a message is on the wire, where the URL doesn't say. lapin keeps room for
-/// 64 of them for each connection; with RabbitMQ's 128 KiB a node would cost 16 MiB, and as much
-/// again each time its links are made anew.
-const FRAME_BYTES: u32 = 32 * 1024;
+const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Where RabbitMQ is, and how it is used. `Debug` shows no password.
 ///
@@ -47,9 +44,18 @@ pub struct AmqpConfig {
 }
 
 impl AmqpConfig {
-    /// For the RabbitMQ at this URL: `amqp://user:password@host:port/vhost`. With the feature
-    /// `rustls`, the scheme may be `amqps`. `?namespace=` keeps clusters that share a RabbitMQ
-    /// apart; its default is `realtime`. What the URL doesn't say has its default.
+    /// For the RabbitMQ at this URL. What it doesn't say has its default; what isn't understood is
+    /// an error.
+    ///
+    /// ```text
+    /// amqp://[user:password@]host[:5672][/vhost][?namespace=realtime][&heartbeat=5]
+    ///        [&frame_max=32768][&channel_max=…]
+    /// ```
+    ///
+    /// With the feature `rustls`, the scheme may be `amqps`, with the port 5671. Without a user it
+    /// is `guest`, and without a slash the vhost is `/`; `/%2F` says the same, and a slash with
+    /// nothing behind it is the vhost without a name, as RabbitMQ has it. `namespace` keeps
+    /// clusters that share a RabbitMQ apart; `heartbeat` is in whole seconds, `frame_max` in bytes.
     ///
     /// # Errors
     /// Kind [`Config`](realtime_core::broker::BrokerErrorKind::Config) when it isn't such a URL.
@@ -64,7 +70,7 @@ impl AmqpConfig {
         AmqpConfigBuilder {
             urls: vec![url.into()],
             namespace: None,
-            heartbeat: Duration::from_secs(5),
+            heartbeat: None,
             confirms: true,
             declares: true,
             queue_messages: 100_000,
@@ -107,7 +113,7 @@ impl fmt::Debug for AmqpConfig {
 pub struct AmqpConfigBuilder {
     urls: Vec<String>,
     namespace: Option<String>,
-    heartbeat: Duration,
+    heartbeat: Option<Duration>,
     confirms: bool,
     declares: bool,
     queue_messages: u32,
@@ -120,7 +126,8 @@ pub struct AmqpConfigBuilder {
 }
 
 impl AmqpConfigBuilder {
-    /// Adds the URL of another node of the same RabbitMQ cluster, which is tried in turn.
+    /// Adds the URL of another node of the same RabbitMQ cluster, which is tried in turn. Where
+    /// several name a namespace or a heartbeat, they must agree.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.urls.push(url.into());
         self
@@ -133,9 +140,9 @@ impl AmqpConfigBuilder {
         self
     }
 
-    /// How often each side shows that it is alive. 1 to 60 s; default 5 s.
+    /// How often each side shows that it is alive, in whole seconds. 1 to 60 s; default 5 s.
     pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
-        self.heartbeat = heartbeat;
+        self.heartbeat = Some(heartbeat);
         self
     }
 
@@ -205,22 +212,29 @@ impl AmqpConfigBuilder {
     /// Kind [`Config`](realtime_core::broker::BrokerErrorKind::Config), naming what was not as
     /// expected.
     pub fn build(self) -> Result<AmqpConfig, BrokerError> {
-        let (mut urls, mut namespace) = (Vec::new(), None);
+        let (mut urls, mut namespaces, mut heartbeats) = (Vec::new(), Vec::new(), Vec::new());
         for url in &self.urls {
-            let (url, named) = split(url)?;
-            namespace = namespace.or(Some(named));
-            urls.push(parse(&url)?);
+            let address = address::read(url)?;
+            namespaces.extend(address.namespace);
+            heartbeats.extend(address.heartbeat);
+            urls.push(address.uri);
         }
-        if let Some(named) = &self.namespace {
-            namespace = Some(named.parse().map_err(not_a_namespace)?);
-        }
+        let namespace = match &self.namespace {
+            Some(named) => Some(named.parse().map_err(not_a_namespace)?),
+            None => the_one("namespace", namespaces)?,
+        };
+        let heartbeat = match self.heartbeat {
+            Some(heartbeat) => heartbeat,
+            None => the_one("heartbeat", heartbeats)?.unwrap_or(DEFAULT_HEARTBEAT),
+        };
+        check_heartbeat(heartbeat)?;
         self.check(&urls)?;
         #[cfg(feature = "rustls")]
         self.check_certificates(&urls)?;
         Ok(AmqpConfig {
             urls,
             namespace: namespace.unwrap_or_default(),
-            heartbeat: self.heartbeat,
+            heartbeat,
             confirms: self.confirms,
             declares: self.declares,
             queue_messages: self.queue_messages,
@@ -240,12 +254,6 @@ impl AmqpConfigBuilder {
 
     fn check(&self, urls: &[AMQPUri]) -> Result<(), BrokerError> {
         let second = Duration::from_secs(1);
-        if self.heartbeat < second || self.heartbeat > 60 * second {
-            let got = self.heartbeat;
-            return Err(invalid(format!(
-                "heartbeat: expected 1 to 60 s; got {got:?}"
-            )));
-        }
         if self.queue_ttl < second || self.queue_ttl > 86_400 * second {
             let got = self.queue_ttl;
             return Err(invalid(format!(
@@ -314,25 +322,36 @@ fn not_a_namespace(_: InvalidNamespace) -> BrokerError {
     invalid(expected.to_owned())
 }
 
-fn split(url: &str) -> Result<(String, Namespace), BrokerError> {
-    Namespace::split_url(url).map_err(not_a_namespace)
+/// What several URLs say of one thing.
+fn the_one<T: PartialEq>(name: &str, said: Vec<T>) -> Result<Option<T>, BrokerError> {
+    let mut said = said.into_iter();
+    let first = said.next();
+    if said.any(|other| Some(other) != first) {
+        return Err(invalid(format!(
+            "{name}: expected the same in each URL; got two that differ"
+        )));
+    }
+    Ok(first)
 }
 
-fn parse(url: &str) -> Result<AMQPUri, BrokerError> {
-    // The reason may quote the URL, and with it the password.
-    let parsed: Result<AMQPUri, String> = url.parse();
-    let Ok(mut url) = parsed else {
-        let expected = "expected a URL such as amqp://user:password@host:5672/vhost";
-        return Err(invalid(format!("{expected}; got something else")));
-    };
-    url.query.frame_max.get_or_insert(FRAME_BYTES);
-    Ok(url)
+/// The protocol counts in whole seconds.
+fn check_heartbeat(heartbeat: Duration) -> Result<(), BrokerError> {
+    if (1..=60).contains(&heartbeat.as_secs()) && heartbeat.subsec_nanos() == 0 {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "heartbeat: expected 1 to 60 whole seconds; got {heartbeat:?}"
+    )))
 }
 
 /// Where a URL leads, without its secrets.
 pub(crate) fn shown(url: &AMQPUri) -> String {
     let (scheme, at) = (&url.scheme, &url.authority);
-    format!("{scheme}://{}:{}/{}", at.host, at.port, url.vhost)
+    let host = match at.host.contains(':') {
+        true => format!("[{}]", at.host),
+        false => at.host.clone(),
+    };
+    format!("{scheme}://{host}:{}/{}", at.port, url.vhost)
 }
 
 #[cfg(test)]
@@ -347,6 +366,11 @@ mod tests {
         let rows = [
             (config().namespace("a b"), "expected a namespace"),
             (config().heartbeat(Duration::ZERO), "heartbeat"),
+            (
+                config().heartbeat(Duration::from_millis(1_500)),
+                "heartbeat",
+            ),
+            (config().url("amqp://h?heartbeat=61"), "heartbeat"),
             (config().queue_limits(0, 1), "queue_messages"),
             (config().queue_limits(1, 0), "queue_bytes"),
             (config().queue_ttl(Duration::ZERO), "queue_ttl"),
@@ -374,16 +398,31 @@ mod tests {
     }
 
     #[test]
-    fn our_own_parameter_is_taken_out_of_the_url() {
+    fn what_the_urls_say_is_used_unless_the_builder_says_otherwise() {
         let config = AmqpConfig::from_url("amqp://h/v?namespace=chat&heartbeat=9").unwrap();
         assert_eq!(config.namespace().as_str(), "chat");
-        assert_eq!(config.urls[0].query.heartbeat, Some(9));
-        assert_eq!(config.urls[0].query.frame_max, Some(FRAME_BYTES));
-        let config = AmqpConfig::from_url("amqp://h/v?frame_max=8192").unwrap();
-        assert_eq!(config.urls[0].query.frame_max, Some(8192));
-        assert_eq!(shown(&config.urls[0]), "amqp://h:5672/v");
-        let config = AmqpConfig::builder("amqp://h?namespace=a").namespace("b");
-        assert_eq!(config.build().unwrap().namespace().as_str(), "b");
+        assert_eq!(config.heartbeat, Duration::from_secs(9));
+        let config = AmqpConfig::builder("amqp://h?namespace=a&heartbeat=9");
+        let config = config.namespace("b").heartbeat(Duration::from_secs(8));
+        let config = config.build().unwrap();
+        assert_eq!(config.namespace().as_str(), "b");
+        assert_eq!(config.heartbeat, Duration::from_secs(8));
+    }
+
+    #[test]
+    fn what_a_further_url_says_counts_too() {
+        let config = AmqpConfig::builder("amqp://a").url("amqp://b?namespace=chat&heartbeat=9");
+        let config = config.build().unwrap();
+        assert_eq!(config.namespace().as_str(), "chat");
+        assert_eq!(config.heartbeat, Duration::from_secs(9));
+        for (one, other) in [
+            ("namespace=a", "namespace=b"),
+            ("heartbeat=1", "heartbeat=2"),
+        ] {
+            let config = AmqpConfig::builder(format!("amqp://a?{one}"));
+            let error = config.url(format!("amqp://b?{other}")).build().unwrap_err();
+            assert!(error.to_string().contains("the same"), "{error}");
+        }
     }
 
     #[cfg(not(feature = "rustls"))]

@@ -22,7 +22,9 @@
 //! - [`Events`]: how a backend reports what happens to it;
 //! - [`log_targets`]: the names under which everything is logged;
 //! - [`extract`]: what a codec crate needs to offer extractors and replies of its own;
+//! - `ServerUrl`, with the feature `server-url`: where a backend's server is;
 //! - [`auth`], [`broker`], [`codec`], [`presence`]: the four seams.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod auth;
 pub mod broker;
@@ -39,6 +41,8 @@ mod message_id;
 mod namespace;
 mod payload;
 pub mod presence;
+#[cfg(feature = "server-url")]
+mod server_url;
 mod text;
 mod timestamp;
 
@@ -51,4 +55,7 @@ pub use message::{Message, MessageParts, Metadata};
 pub use message_id::MessageId;
 pub use namespace::{InvalidNamespace, Namespace};
 pub use payload::{IntoPayload, Payload};
+#[cfg(feature = "server-url")]
+#[cfg_attr(docsrs, doc(cfg(feature = "server-url")))]
+pub use server_url::{InvalidServerUrl, ServerUrl};
 pub use text::Text;

@@ -10,11 +10,9 @@ use std::{fmt, str::FromStr, sync::Arc};
 /// ```
 /// use realtime::node::Namespace;
 ///
-/// let (url, namespace) = Namespace::split_url("redis://host/1?namespace=chat&x=y")?;
-/// assert_eq!(url, "redis://host/1?x=y");
-/// assert_eq!(namespace.as_str(), "chat");
+/// assert_eq!(Namespace::default().as_str(), "realtime");
+/// assert!("chat".parse::<Namespace>().is_ok());
 /// assert!("a b".parse::<Namespace>().is_err());
-/// # Ok::<(), realtime::error::InvalidNamespace>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Namespace(Arc<str>);
@@ -31,28 +29,6 @@ impl Namespace {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// Removes the parameter `namespace` from a URL's query, and returns the URL without it.
-    ///
-    /// # Errors
-    /// When it is there and isn't a namespace.
-    pub fn split_url(url: &str) -> Result<(String, Self), InvalidNamespace> {
-        let Some((base, query)) = url.split_once('?') else {
-            return Ok((url.to_owned(), Self::default()));
-        };
-        let (mut rest, mut namespace) = (Vec::new(), Self::default());
-        for pair in query.split('&') {
-            match pair.strip_prefix("namespace=") {
-                Some(name) => namespace = name.parse()?,
-                None => rest.push(pair),
-            }
-        }
-        let mut url = base.to_owned();
-        if !rest.is_empty() {
-            url = format!("{url}?{}", rest.join("&"));
-        }
-        Ok((url, namespace))
     }
 }
 

@@ -2,26 +2,19 @@
 
 use std::{fmt, time::Duration};
 
-use fred::types::config::{Config, ServerConfig};
+use fred::types::config::Config;
 use realtime_core::{Namespace, presence::PresenceError};
-use url::Url;
 
-use crate::error::invalid;
+use crate::{
+    address::{self, Address},
+    error::invalid,
+};
 
 const DEFAULT_POOL_SIZE: usize = 4;
 const MAX_POOL_SIZE: usize = 64;
 const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 const COMMAND_TIMEOUTS: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(60);
-
-/// What may stand in a URL's query.
-const PARAMETERS: [&str; 5] = [
-    "namespace",
-    "node",
-    "sentinelPassword",
-    "sentinelServiceName",
-    "sentinelUsername",
-];
 
 /// Where Redis is, and how it is used. `Debug` shows no password.
 ///
@@ -47,12 +40,12 @@ pub struct RedisConfig {
 }
 
 impl RedisConfig {
-    /// Reads a URL; what it doesn't say has its default.
+    /// Reads a URL. What it doesn't say has its default; what isn't understood is an error.
     ///
     /// ```text
-    /// redis://[[user:]password@]host[:6379][/database][?namespace=realtime]
-    /// redis-cluster://[[user:]password@]host:port[?node=host:port&node=…]
-    /// redis-sentinel://[[user:]password@]host[:26379][/database]?sentinelServiceName=…
+    /// redis://[[user]:password@]host[:6379][/database][?namespace=realtime]
+    /// redis-cluster://[[user]:password@]host[:6379][?node=host:port&node=…]
+    /// redis-sentinel://[[user]:password@]host[:26379][/database]?sentinelServiceName=…
     ///                  [&node=host:port…][&sentinelUsername=…][&sentinelPassword=…]
     /// ```
     ///
@@ -155,32 +148,23 @@ impl RedisConfigBuilder {
     /// Kind [`Config`](realtime_core::presence::PresenceErrorKind::Config), saying which value was
     /// not as expected.
     pub fn build(self) -> Result<RedisConfig, PresenceError> {
-        let url = Url::parse(&self.url)
-            .map_err(|e| invalid(format!("expected a redis: URL; got none that parses: {e}")))?;
-        let (plain, tls) = plain_url(&url)?;
-        let mut redis = Config::from_url(&plain).map_err(|e| {
-            // Its text may hold parts of the URL.
-            invalid(format!(
-                "expected the URL of a Redis server, cluster or sentinel, with host, port, database \
-                 and service name where they belong; got one with a fault ({:?})",
-                e.kind()
-            ))
-        })?;
-        without_brackets(&mut redis.server);
+        let Address {
+            mut redis,
+            tls,
+            namespace,
+        } = address::read(&self.url)?;
         if tls {
             self.use_tls(&mut redis)?;
         } else {
             self.refuse_certificates()?;
         }
         let namespace = match &self.namespace {
-            Some(namespace) => Some(namespace.clone()),
-            None => parameter(&url, "namespace")?,
+            Some(named) => Some(named.parse().map_err(|_| {
+                // What it got may be a part of the URL that was meant as something else.
+                invalid("expected a namespace of 1 to 64 ASCII letters, digits, '-', '_' or '.'")
+            })?),
+            None => namespace,
         };
-        let namespace = namespace.map(|namespace| namespace.parse()).transpose();
-        let namespace = namespace.map_err(|_| {
-            // What it got may be a part of the URL that was meant as something else.
-            invalid("expected a namespace of 1 to 64 ASCII letters, digits, '-', '_' or '.'")
-        })?;
         if !(1..=MAX_POOL_SIZE).contains(&self.pool_size) {
             return Err(invalid(format!(
                 "expected a pool size of 1 to {MAX_POOL_SIZE}; got {}",
@@ -236,65 +220,6 @@ impl fmt::Debug for RedisConfigBuilder {
     }
 }
 
-/// The URL with a scheme that says nothing of TLS, and whether it did.
-fn plain_url(url: &Url) -> Result<(String, bool), PresenceError> {
-    let (plain, tls) = match url.scheme() {
-        "redis" | "redis-cluster" | "redis-sentinel" => (url.scheme().to_owned(), false),
-        "rediss" | "rediss-cluster" | "rediss-sentinel" => {
-            (url.scheme().replacen("rediss", "redis", 1), true)
-        }
-        other => {
-            return Err(invalid(format!(
-                "expected the scheme redis, rediss, or one of these with -cluster or -sentinel; \
-                 got {other:?}"
-            )));
-        }
-    };
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(invalid("expected a redis: URL with a host; got none"));
-    }
-    if plain == "redis-cluster" && !matches!(url.path(), "" | "/") {
-        return Err(invalid(
-            "a cluster has no databases; leave the URL's path out",
-        ));
-    }
-    for (name, _) in url.query_pairs() {
-        if !PARAMETERS.contains(&&*name) {
-            return Err(invalid(format!(
-                "expected only {} in the URL's query; got another name of {} bytes",
-                PARAMETERS.join(", "),
-                name.len()
-            )));
-        }
-    }
-    let rest = &url.as_str()[url.scheme().len()..];
-    Ok((format!("{plain}{rest}"), tls))
-}
-
-fn parameter(url: &Url, name: &str) -> Result<Option<String>, PresenceError> {
-    let mut values = url.query_pairs().filter(|(n, _)| n == name);
-    let value = values.next().map(|(_, value)| value.into_owned());
-    if values.next().is_some() {
-        return Err(invalid(format!(
-            "expected {name} once in the URL; got it twice"
-        )));
-    }
-    Ok(value)
-}
-
-/// An IPv6 address stands in brackets in a URL, and nowhere else.
-fn without_brackets(server: &mut ServerConfig) {
-    let bare = |host: &str| host.trim_matches(['[', ']']).into();
-    match server {
-        ServerConfig::Centralized { server } => server.host = bare(&server.host),
-        ServerConfig::Clustered { hosts, .. } | ServerConfig::Sentinel { hosts, .. } => {
-            for server in hosts {
-                server.host = bare(&server.host);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use realtime_core::presence::PresenceErrorKind;
@@ -321,6 +246,13 @@ mod tests {
         assert_eq!(&*config.redis.server.hosts()[0].host, "::1");
         let config = RedisConfig::from_url("redis-cluster://a:1?node=b:2&namespace=n").unwrap();
         assert!(config.is_clustered() && config.redis.server.hosts().len() == 2);
+        let config = RedisConfig::from_url("redis-cluster://h?node=[::1]:2").unwrap();
+        let hosts = config.redis.server.hosts();
+        let ports: Vec<_> = hosts
+            .iter()
+            .map(|server| (&*server.host, server.port))
+            .collect();
+        assert_eq!(ports, [("h", 6379), ("::1", 2)]);
         let sentinel = "redis-sentinel://:pw@a:1/3?sentinelServiceName=main&sentinelPassword=x";
         let config = RedisConfig::from_url(sentinel).unwrap();
         assert!(config.redis.server.is_sentinel());
@@ -337,6 +269,18 @@ mod tests {
             "redis://",
             "redis://u:s3cret@h/x",
             "redis://u:s3cret@h/999",
+            "redis://u:s3cret@h/+1",
+            "redis://u:s3cret@h/1/",
+            "redis://u:s3cret@h#1",
+            "redis://s3cret@h",
+            "redis://u:s3cret@h?node=h:1",
+            "redis://u:s3cret@h?sentinelServiceName=x",
+            "redis-cluster://u:s3cret@h:1?sentinelPassword=s3cret",
+            "redis-cluster://u:s3cret@h:1?node=::1:6379",
+            "redis-cluster://u:s3cret@h:1?node=",
+            "redis-sentinel://u:s3cret@h?sentinelServiceName=",
+            "redis-sentinel://u:s3cret@h?sentinelServiceName=a&sentinelServiceName=b",
+            "redis-sentinel://h?sentinelServiceName=a&sentinelUsername=s3cret",
             "redis://u:s3cret@h?s3cret=1",
             "redis://u:s3cret@h?namespace=",
             "redis://u:s3cret@h?namespace=s3cret%20",

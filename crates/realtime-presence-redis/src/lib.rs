@@ -43,6 +43,7 @@
 //! [`events`]: realtime_core::presence::Presence::events
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod address;
 mod config;
 mod error;
 mod health;

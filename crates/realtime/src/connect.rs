@@ -28,6 +28,7 @@ use realtime_core::{
 pub fn broker(url: &str) -> Result<AnyBroker, BrokerError> {
     let refused = |context| Err(BrokerError::new(BrokerErrorKind::Config, context));
     match &*scheme(url) {
+        "local" if has_more(url) => refused(NOTHING_ELSE.to_owned()),
         "local" => Ok(AnyBroker::new(LocalBroker::new())),
         #[cfg(feature = "broker-amqp")]
         "amqp" | "amqps" => {
@@ -48,6 +49,7 @@ pub fn broker(url: &str) -> Result<AnyBroker, BrokerError> {
 pub fn presence(url: &str) -> Result<AnyPresence, PresenceError> {
     let refused = |context| Err(PresenceError::new(PresenceErrorKind::Config, context));
     match &*scheme(url) {
+        "local" if has_more(url) => refused(NOTHING_ELSE.to_owned()),
         "local" => Ok(AnyPresence::new(MemoryPresence::new())),
         #[cfg(feature = "presence-redis")]
         "redis" | "redis-cluster" | "redis-sentinel" | "rediss" | "rediss-cluster"
@@ -64,6 +66,14 @@ pub fn presence(url: &str) -> Result<AnyPresence, PresenceError> {
             refused(unknown(known, other))
         }
     }
+}
+
+const NOTHING_ELSE: &str =
+    "expected local: with nothing behind it, which names no server; got something behind it";
+
+fn has_more(url: &str) -> bool {
+    url.split_once(':')
+        .is_some_and(|(_, rest)| !rest.is_empty())
 }
 
 /// The rest of the URL may hold a password: it is never shown.
@@ -94,6 +104,8 @@ mod tests {
             "",
             "amqp:s3cret",
             "redis:s3cret",
+            "local:s3cret",
+            "local://h?namespace=s3cret",
         ] {
             for error in [
                 broker(url)

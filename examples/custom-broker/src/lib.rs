@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fred::{prelude::*, types::Message};
 use realtime_core::broker::{BrokerErrorKind as Kind, stream::*, *};
-use realtime_core::{Events, Namespace};
+use realtime_core::{Events, Namespace, ServerUrl};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::{sync::mpsc, task::AbortHandle, time};
 
@@ -77,11 +77,22 @@ impl PubSub {
     /// Over the Redis at this URL; `?namespace=` keeps clusters apart. Opens no connection.
     ///
     /// # Errors
-    /// Kind `Config` when it isn't such a URL; the reason, which may hold a password, isn't shown.
+    /// Kind `Config` when it isn't such a URL. No error shows a password.
     pub fn new(url: &str) -> Result<Self, BrokerError> {
         let invalid = || error(Kind::Config, "expected a URL such as redis://host:6379");
-        let (url, namespace) = Namespace::split_url(url).map_err(|_| invalid())?;
-        let redis = Config::from_url(&url).map_err(|_| invalid())?;
+        let refused = |cause| invalid().with_source(cause);
+        let mut url: ServerUrl = url.parse().map_err(refused)?;
+        if url.scheme() != "redis" || url.path().is_some_and(|path| !path.is_empty()) {
+            return Err(invalid());
+        }
+        let namespace = url.take_namespace().map_err(refused)?.unwrap_or_default();
+        let redis = Config {
+            server: ServerConfig::new_centralized(url.host(), url.port().unwrap_or(6379)),
+            username: url.user().map(str::to_owned),
+            password: url.password().map(str::to_owned),
+            ..Config::default()
+        };
+        url.finish().map_err(refused)?;
         Ok(Self {
             redis,
             namespace,
@@ -190,8 +201,12 @@ impl Broker for PubSub {
             up: AtomicBool::new(false),
         });
         let own = Topic::Node(node.id.clone());
-        let all = reader.subscribe(link.channel(&Topic::All)).await;
-        all.map_err(no_answer)?;
+        let subscribe = async |topic| {
+            reader.subscribe(link.channel(topic)).await?;
+            // The client doesn't wait for Redis. What comes behind on the same connection does.
+            reader.ping::<Value>(None).await
+        };
+        subscribe(&Topic::All).await.map_err(no_answer)?;
         // Redis knows who listens. A connection that is being closed gets a moment.
         let taken = async || Ok(link.send(&own, question.clone()).await.map_err(no_answer)? > 0);
         if taken().await? {
@@ -200,8 +215,7 @@ impl Broker for PubSub {
                 return Err(error(Kind::DuplicateNode, "this node id is taken"));
             }
         }
-        let targeted = reader.subscribe(link.channel(&own)).await;
-        targeted.map_err(no_answer)?;
+        subscribe(&own).await.map_err(no_answer)?;
         let (inbox, mut received) = mpsc::channel(1_024);
         let reading = Arc::clone(&link).read(Incoming::new(node), arrived, inbox);
         tasks.0.push(tokio::spawn(reading).abort_handle());

@@ -1,0 +1,45 @@
+//! The server that a URL names is the one that is spoken to.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use realtime_broker_amqp::AmqpBroker;
+use realtime_core::{
+    Incarnation, NodeId,
+    broker::{Broker, NodeInfo, Topic},
+};
+use realtime_testkit::wait::within;
+use tokio::{io::AsyncReadExt, net::TcpListener};
+
+#[tokio::test]
+async fn an_ipv6_address_is_not_replaced_by_localhost() {
+    let six = TcpListener::bind("[::1]:0").await.unwrap();
+    let port = six.local_addr().unwrap().port();
+    // What "localhost" would lead to, at the same port.
+    let four = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let broker = AmqpBroker::from_url(format!("amqp://u:s3cret@[::1]:{port}")).unwrap();
+    let node = NodeInfo::new(NodeId::random(), Incarnation::random());
+    let met = async {
+        tokio::select! {
+            met = six.accept() => met.unwrap().0,
+            _ = four.accept() => panic!("it went to 127.0.0.1"),
+            _ = broker.subscribe(node, &[Topic::All]) => panic!("nobody answered"),
+        }
+    };
+    let mut stream = within("a connection", met).await;
+    let mut hello = [0; 4];
+    stream.read_exact(&mut hello).await.unwrap();
+    assert_eq!(&hello, b"AMQP");
+    let refused = within(
+        "the end",
+        broker.subscribe(
+            NodeInfo::new(NodeId::random(), Incarnation::random()),
+            &[Topic::All],
+        ),
+    );
+    drop((stream, six));
+    let error = refused.await.unwrap_err();
+    assert!(
+        error.to_string().contains(&format!("amqp://[::1]:{port}/")),
+        "{error}"
+    );
+    assert!(!format!("{error:?}").contains("s3cret"));
+}
