@@ -168,13 +168,13 @@ mod tests {
         assert_eq!(client(lan, "10.0.0.1:9", header), "192.0.2.1:0");
         assert_eq!(client(lan, "[::ffff:10.0.0.1]:9", header), "192.0.2.1:0");
         assert_eq!(client(lan, "10.0.0.1:9", &[]), "10.0.0.1:9");
-        assert_eq!(client(&[], "[::ffff:10.0.0.1]:9", told), "10.0.0.1:9");
+        assert_eq!(client(&[], "[::ffff:10.0.0.1]:9", header), "10.0.0.1:9");
         let mapped = &["::ffff:10.0.0.0/104"][..];
-        assert_eq!(client(mapped, "10.0.0.1:9", told), "192.0.2.1:0");
-        assert_eq!(client(mapped, "[::ffff:10.0.0.1]:9", told), "192.0.2.1:0");
-        assert_eq!(client(mapped, "11.0.0.1:9", told), "11.0.0.1:9");
+        assert_eq!(client(mapped, "10.0.0.1:9", header), "192.0.2.1:0");
+        assert_eq!(client(mapped, "[::ffff:10.0.0.1]:9", header), "192.0.2.1:0");
+        assert_eq!(client(mapped, "11.0.0.1:9", header), "11.0.0.1:9");
         let one = &[" ::ffff:10.0.0.1"][..];
-        assert_eq!(client(one, "10.0.0.1:9", told), "192.0.2.1:0");
+        assert_eq!(client(one, "10.0.0.1:9", header), "192.0.2.1:0");
         let through = &["::ffff:192.0.2.1"][..];
         assert_eq!(client(lan, "10.0.0.1:9", through), "192.0.2.1:0");
     }
