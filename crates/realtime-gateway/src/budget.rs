@@ -59,8 +59,7 @@ impl Share {
 
     /// So many bytes are held now.
     pub(crate) fn set(&self, bytes: usize) {
-        let before = self.booked.load(Relaxed);
-        if before == bytes {
+        if self.booked.load(Relaxed) == bytes {
             return;
         }
         // The share before the budget: a look that finds the budget exceeded must find the one that

@@ -16,6 +16,9 @@ const LONGEST_TICK: Duration = Duration::from_millis(100);
 /// A time of a [`Clock`], in milliseconds.
 pub(crate) type Millis = u64;
 
+/// A time that doesn't come. Sessions keep it in place of an `Option`, which is twice as large.
+pub(crate) const NEVER: Millis = u64::MAX;
+
 /// Moved by one task, read by all.
 #[derive(Debug)]
 pub(crate) struct Clock {

@@ -50,21 +50,69 @@ pub(crate) struct Hub {
     relieving: AtomicBool,
 }
 
-/// A session's place in the hub, which it leaves when this is dropped.
+/// A session's place in the hub: it has one from [`join`](Self::join) until it leaves, or until this
+/// is dropped.
+///
+/// It is small, since each session's task has one for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Membership {
     hub: Arc<Hub>,
     session: Session,
-    shard: usize,
-    number: u64,
+    place: Place,
+}
+
+/// Which of the shards, and which number there.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    NotYet { shard: u32 },
+    At { shard: u32, number: u64 },
+    Left,
+}
+
+impl Membership {
+    /// The place of a session that follows the log of this shard.
+    pub(crate) fn new(hub: Arc<Hub>, session: Session, shard: u32) -> Self {
+        let place = Place::NotYet { shard };
+        Self {
+            hub,
+            session,
+            place,
+        }
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The session comes. It follows the log of its shard from here on.
+    pub(crate) fn join(&mut self) {
+        let Place::NotYet { shard } = self.place else {
+            return;
+        };
+        let (hub, session) = (&self.hub, &self.session);
+        hub.index.insert(session.clone());
+        if let Some(members) = hub.shards.get(shard as usize) {
+            let number = members.insert(session.clone());
+            self.place = Place::At { shard, number };
+        }
+        session.follow_log();
+    }
+
+    /// The session goes.
+    pub(crate) fn leave(&mut self) {
+        let place = std::mem::replace(&mut self.place, Place::Left);
+        if let Place::At { shard, number } = place {
+            if let Some(members) = self.hub.shards.get(shard as usize) {
+                members.remove(number);
+            }
+            self.hub.index.remove(&self.session);
+        }
+    }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        if let Some(shard) = self.hub.shards.get(self.shard) {
-            shard.remove(self.number);
-        }
-        self.hub.index.remove(&self.session);
+        self.leave();
     }
 }
 
@@ -84,23 +132,9 @@ impl Hub {
     }
 
     /// The shard of the next session, and its log.
-    pub(crate) fn next_shard(&self) -> (usize, Arc<Log>) {
+    pub(crate) fn next_shard(&self) -> (u32, Arc<Log>) {
         let next = self.next_shard.fetch_add(1, Relaxed) % self.shards.len();
-        (next, Arc::clone(self.shards[next].log()))
-    }
-
-    /// A session comes. It follows the log of its shard from here on.
-    pub(crate) fn join(self: &Arc<Self>, session: Session, shard: usize) -> Membership {
-        self.index.insert(session.clone());
-        let number = self.shards[shard].insert(session.clone());
-        let membership = Membership {
-            hub: Arc::clone(self),
-            session,
-            shard,
-            number,
-        };
-        membership.session.follow_log();
-        membership
+        (next as u32, Arc::clone(self.shards[next].log()))
     }
 
     /// Hands a frame to every session, in the log of its shard, and returns how many there are.

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     budget::Share,
-    sync::{Mutex, MutexGuard, OnceLock},
+    sync::{Mutex, MutexGuard},
     transport::{Sink, SocketWriter},
 };
 
@@ -46,8 +46,6 @@ pub(crate) struct Outbox<W: Sink = SocketWriter> {
     /// What is broadcast to the session's shard.
     log: Arc<Log>,
     state: Mutex<State<W>>,
-    /// Where senders wait for room. Boxed, since there seldom are any.
-    turnstile: OnceLock<Box<Turnstile>>,
 }
 
 struct State<W> {
@@ -57,6 +55,8 @@ struct State<W> {
     /// The session's task, once it has looked at the socket.
     task: Option<Waker>,
     phase: Phase,
+    /// Where senders wait for room, once some have.
+    turnstile: Option<Arc<Turnstile>>,
     /// A sender waits for room.
     room_wanted: bool,
 }
@@ -102,7 +102,7 @@ pub(crate) struct Progress {
     /// The bytes that the socket has accepted so far.
     pub(crate) written: u64,
     /// How often it accepted nothing and then more.
-    pub(crate) relieved: u64,
+    pub(crate) relieved: u32,
     /// A ping waits.
     pub(crate) ping_waits: bool,
 }
@@ -132,7 +132,7 @@ impl<W: Sink> Drop for Locked<'_, W> {
         let (before, after) = (self.outbox.queued.bytes(), self.state.writer.queue.bytes());
         self.outbox.queued.set(after);
         if after < before && mem::take(&mut self.state.room_wanted) {
-            self.outbox.notify_waiting();
+            self.state.notify_waiting();
         }
     }
 }
@@ -144,13 +144,13 @@ impl<W: Sink> Outbox<W> {
             cursor: None,
             task: None,
             phase: Phase::Open,
+            turnstile: None,
             room_wanted: false,
         };
         Self {
             queued,
             log,
             state: Mutex::new(state),
-            turnstile: OnceLock::default(),
         }
     }
 
@@ -158,12 +158,6 @@ impl<W: Sink> Outbox<W> {
         Locked {
             outbox: self,
             state: self.state.lock(),
-        }
-    }
-
-    fn notify_waiting(&self) {
-        if let Some(turnstile) = self.turnstile.get() {
-            turnstile.notify();
         }
     }
 
@@ -191,8 +185,7 @@ impl<W: Sink> Outbox<W> {
                 let _counted = state.hand_over(&frames, None, &mut accepted);
             }
         }
-        drop(state);
-        self.notify_waiting();
+        state.notify_waiting();
         Some(accepted)
     }
 
@@ -233,8 +226,13 @@ impl<W: Sink> Outbox<W> {
             return (accepted, Err(Refused::Closed));
         }
         state.read_log(&self.log, &mut accepted);
-        let others_wait = !is_first && self.turnstile.get().is_some_and(|t| t.is_busy());
-        let State { writer, task, .. } = &mut *state;
+        let State {
+            writer,
+            task,
+            turnstile,
+            ..
+        } = &mut *state;
+        let others_wait = !is_first && turnstile.as_ref().is_some_and(|t| t.is_busy());
         if others_wait || !writer.has_room(task.as_ref(), frame.len()) {
             state.room_wanted = true;
             return (accepted, Err(Refused::Full));
@@ -250,7 +248,13 @@ impl<W: Sink> Outbox<W> {
         mut frame: Bytes,
         mut count: impl FnMut(Accepted),
     ) -> Result<(), Refused> {
-        let turnstile = self.turnstile.get_or_init(|| Box::new(Turnstile::new()));
+        let turnstile = {
+            let mut state = self.lock();
+            let turnstile = state
+                .turnstile
+                .get_or_insert_with(|| Arc::new(Turnstile::new()));
+            Arc::clone(turnstile)
+        };
         let pushed = turnstile.pass(|| {
             let (accepted, offered) = self.try_push(&mut frame, true);
             count(accepted);
@@ -447,11 +451,11 @@ impl<W: Sink> Outbox<W> {
             self.log.leave(cursor);
         }
         let task = state.task.take();
+        state.notify_waiting();
         drop(state);
         // Without the lock: that closes the connection.
         drop((socket, task));
         self.queued.forfeit();
-        self.notify_waiting();
     }
 }
 
@@ -474,6 +478,12 @@ impl<W: Sink> State<W> {
     ) -> Result<(), Refused> {
         let Self { writer, task, .. } = self;
         writer.hand_over(task.as_ref(), frames, joined, accepted)
+    }
+
+    fn notify_waiting(&self) {
+        if let Some(turnstile) = &self.turnstile {
+            turnstile.notify();
+        }
     }
 
     fn give_up_socket(&mut self) -> Option<W> {

@@ -27,7 +27,7 @@ pub(super) struct Writer<W> {
     /// The bytes that the socket has accepted so far.
     pub(super) written: u64,
     /// How often it accepted nothing and then more.
-    pub(super) relieved: u64,
+    pub(super) relieved: u32,
     limits: Arc<QueueLimits>,
     unflushed: bool,
     failed: Option<io::Error>,
@@ -244,7 +244,7 @@ impl<W: Sink> Writer<W> {
             match socket.poll_write(cx, &slices[..count]) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(written)) => {
-                    self.relieved += u64::from(self.blocked);
+                    self.relieved = self.relieved.wrapping_add(self.blocked.into());
                     self.queue.advance(written);
                     self.written += written as u64;
                     self.unflushed = !socket.is_unbuffered();

@@ -13,7 +13,6 @@ pub(crate) struct WakeAt(AtomicU64);
 
 /// It is over, or was never set.
 const DUE: u64 = 0;
-const NEVER: u64 = u64::MAX;
 
 impl WakeAt {
     /// One that is due: its session looks at the clock for the first time.
@@ -21,8 +20,8 @@ impl WakeAt {
         Self(AtomicU64::new(DUE))
     }
 
-    pub(crate) fn set(&self, at: Option<Millis>) {
-        self.0.store(at.map_or(NEVER, |at| at.max(1)), Relaxed);
+    pub(crate) fn set(&self, at: Millis) {
+        self.0.store(at.max(1), Relaxed);
     }
 
     pub(crate) fn is_due(&self) -> bool {
@@ -41,17 +40,18 @@ impl WakeAt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::NEVER;
 
     #[test]
     fn it_becomes_due_once_when_it_is_time() {
         let wake_at = WakeAt::new();
         assert!(wake_at.is_due() && !wake_at.becomes_due(5));
-        wake_at.set(Some(7));
+        wake_at.set(7);
         assert!(!wake_at.is_due() && !wake_at.becomes_due(6));
         assert!(wake_at.becomes_due(7) && wake_at.is_due() && !wake_at.becomes_due(8));
-        wake_at.set(None);
+        wake_at.set(NEVER);
         assert!(!wake_at.is_due() && !wake_at.becomes_due(1 << 40));
-        wake_at.set(Some(0));
+        wake_at.set(0);
         assert!(!wake_at.is_due() && wake_at.becomes_due(1));
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn disconnect(
     node: &Node,
     open: &mut Open,
     info: &DisconnectInfo,
-    membership: &mut Option<Membership>,
+    membership: &mut Membership,
 ) {
     let slow = info.initiator == Initiator::Backpressure;
     let session = open.session.clone();
@@ -70,7 +70,7 @@ pub(super) async fn disconnect(
     };
     let gone = async {
         let (said, ()) = join(goodbye, presence).await;
-        *membership = None;
+        membership.leave();
         said
     };
     // A handler runs to its end: it is not cut in half because its client has left.

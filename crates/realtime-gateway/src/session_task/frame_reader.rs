@@ -19,8 +19,6 @@ pub(super) struct FrameReader {
     /// What was read and not yet decoded, from `at` on.
     pending: Vec<u8>,
     at: usize,
-    /// Bytes of finished messages that wait for their handler.
-    ahead: usize,
     /// The bytes that have come so far.
     received: u64,
 }
@@ -45,7 +43,6 @@ impl FrameReader {
             decoder,
             pending: read.to_vec(),
             at: 0,
-            ahead: 0,
             received: 0,
         }
     }
@@ -65,18 +62,13 @@ impl FrameReader {
         self.decoder.is_assembling()
     }
 
-    /// So many bytes of finished messages wait now; `held` as in [`FrameReader::poll_event`].
-    pub(super) fn set_ahead(&mut self, bytes: usize, held: &Share) {
-        self.ahead = bytes;
-        self.book(held);
-    }
-
     /// The next event, or `None` where what has come completes none: one read at the most, so that
     /// a turn can be bounded. Cancel safe: what was read is kept. The memory of messages is booked
-    /// in `held`.
+    /// in `held`, together with `ahead`, that of finished messages which wait for their handlers.
     pub(super) fn poll_event(
         &mut self,
         cx: &mut Context<'_>,
+        ahead: usize,
         held: &Share,
     ) -> Poll<Result<Option<Event>, ReadEnd>> {
         let decoded = if self.has_input() {
@@ -109,7 +101,7 @@ impl FrameReader {
                 Err(error) => return Poll::Ready(Err(ReadEnd::Io(error))),
             }
         };
-        self.book(held);
+        self.book(ahead, held);
         Poll::Ready(decoded.map_err(ReadEnd::Violation))
     }
 
@@ -117,15 +109,14 @@ impl FrameReader {
     /// may take its time to leave, and must hold no memory meanwhile.
     pub(super) fn release(&mut self, held: &Share) {
         self.decoder.discard_messages();
-        self.ahead = 0;
-        self.book(held);
+        self.book(0, held);
     }
 
     /// Throws away whatever else the peer sends, until its close frame or the end of the stream.
     /// Returns whether it was the end of the stream.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>, held: &Share) -> Poll<bool> {
         for _ in 0..READS {
-            match ready!(self.poll_event(cx, held)) {
+            match ready!(self.poll_event(cx, 0, held)) {
                 Ok(Some(Event::Close(_))) => return Poll::Ready(false),
                 // Behind a violation there is no close frame to be found.
                 Ok(_) | Err(ReadEnd::Violation(_)) => {}
@@ -142,7 +133,8 @@ impl FrameReader {
         Poll::Ready(())
     }
 
-    fn book(&self, held: &Share) {
-        held.set(self.decoder.buffered() + self.ahead);
+    /// Books the memory of what is unfinished, and of what waits.
+    pub(super) fn book(&self, ahead: usize, held: &Share) {
+        held.set(self.decoder.buffered() + ahead);
     }
 }

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::clock::{Clock, Millis};
+use crate::clock::{Clock, Millis, NEVER};
 
 /// Behind so many bytes the peer is allowed one more millisecond for its answer: what the kernels
 /// on both sides hold is out of our sight, and a slow peer reads it first.
@@ -39,7 +39,7 @@ pub(super) struct Peer {
     /// The bytes that its socket has accepted so far.
     pub(super) written: u64,
     /// How often its socket was full and then accepted more.
-    pub(super) relieved: u64,
+    pub(super) relieved: u32,
     /// A ping has yet to leave.
     pub(super) ping_waits: bool,
     /// Nothing is read at present: the peer may have answered without our knowing.
@@ -50,21 +50,21 @@ pub(super) struct Peer {
 /// together, and gives the peer `pong_timeout` to send anything at all.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
-    next_ping: Option<Millis>,
+    next_ping: Millis,
     /// When the peer counts as gone, once a ping is under way.
-    dead_at: Option<Millis>,
+    dead_at: Millis,
     received: u64,
     /// What its socket had accepted when a byte last came from it.
     written_when_received: u64,
-    relieved: u64,
+    relieved: u32,
 }
 
 impl Heartbeat {
     pub(super) fn new(times: Times, clock: &Clock) -> Self {
         let first = |interval: Duration| clock.after(interval.mul_f64(0.5 + fastrand::f64() / 2.0));
         Self {
-            next_ping: times.interval.map(first),
-            dead_at: None,
+            next_ping: times.interval.map_or(NEVER, first),
+            dead_at: NEVER,
             received: 0,
             written_when_received: 0,
             relieved: 0,
@@ -75,26 +75,26 @@ impl Heartbeat {
     pub(super) fn poll(&mut self, times: Times, clock: &Clock, peer: Peer) -> Beat {
         if self.received != peer.received {
             (self.received, self.written_when_received) = (peer.received, peer.written);
-            self.dead_at = None;
+            self.dead_at = NEVER;
         }
         let unseen = (peer.written - self.written_when_received).min(OUT_OF_SIGHT);
         let allowance = Duration::from_millis(unseen / BYTES_PER_MILLISECOND);
         let patience = |timeout: Duration| clock.after(timeout.saturating_add(allowance));
         let moves = peer.ping_waits || peer.unread || self.relieved != peer.relieved;
         self.relieved = peer.relieved;
-        if moves && self.dead_at.is_some() {
-            self.dead_at = times.pong_timeout.map(patience);
+        if moves && self.dead_at != NEVER {
+            self.dead_at = times.pong_timeout.map_or(NEVER, patience);
         }
         let now = clock.now();
-        if self.dead_at.is_some_and(|at| at <= now) {
+        if self.dead_at <= now {
             return Beat::Dead;
         }
-        match (self.next_ping, times.interval) {
-            (Some(at), Some(interval)) if at <= now => {
+        match times.interval {
+            Some(interval) if self.next_ping <= now => {
                 let next = interval.mul_f64(0.9 + fastrand::f64() / 5.0);
-                self.next_ping = Some(clock.after(next));
-                if self.dead_at.is_none() {
-                    self.dead_at = times.pong_timeout.map(patience);
+                self.next_ping = clock.after(next);
+                if self.dead_at == NEVER {
+                    self.dead_at = times.pong_timeout.map_or(NEVER, patience);
                 }
                 Beat::Ping
             }
@@ -103,8 +103,8 @@ impl Heartbeat {
     }
 
     /// When to look again.
-    pub(super) fn deadline(&self) -> Option<Millis> {
-        [self.next_ping, self.dead_at].into_iter().flatten().min()
+    pub(super) fn deadline(&self) -> Millis {
+        self.next_ping.min(self.dead_at)
     }
 }
 
@@ -220,6 +220,6 @@ mod tests {
             clock.advance(TICK);
         }
         assert_eq!(beat.poll(times, &clock, PEER), Beat::Nothing);
-        assert_eq!(beat.deadline(), None);
+        assert_eq!(beat.deadline(), NEVER);
     }
 }

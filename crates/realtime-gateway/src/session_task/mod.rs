@@ -15,7 +15,6 @@ mod open;
 mod read_ahead;
 
 use std::{
-    any::Any,
     future::{Future, poll_fn},
     net::SocketAddr,
     panic::AssertUnwindSafe,
@@ -64,93 +63,97 @@ pub(crate) fn spawn(
     let span = tracing::info_span!(
         target: crate::log_targets::SESSION, parent: None, "session", id = %session.id(),
     );
-    let open = Open::new(session.clone(), reader, handling, Arc::clone(node));
-    let life = Life {
-        session,
+    let mut open = Box::new(Open::new(
+        session.clone(),
+        reader,
+        handling,
+        Arc::clone(node),
+    ));
+    let mut life = Life {
+        membership: Membership::new(Arc::clone(&node.hub), session, shard),
         node: Arc::clone(node),
-        membership: None,
-        shard,
         ended: false,
         _place: place,
     };
-    let live = live(life, Box::new(open));
+    // The phases that don't last are boxed, and what they find out is kept in the session: it is
+    // idle for most of its life, and its task then takes no more memory than it needs. For the same
+    // reason this is a block: a function would keep what it is given twice.
+    let live = async move {
+        Box::pin(begin(&mut life, &mut open)).await;
+        poll_fn(|cx| open.poll_guarded(cx)).await;
+        Box::pin(end(&mut life, open)).await;
+    };
     node.tasks.spawn(live.instrument(span));
 }
 
 /// What a session's task holds. Its end is the session's, also when the runtime drops the task.
 struct Life<P> {
-    session: Session,
+    membership: Membership,
     node: Arc<Node>,
-    membership: Option<Membership>,
-    shard: usize,
     /// It has ended as it should.
     ended: bool,
     _place: P,
 }
 
+impl<P> Life<P> {
+    fn session(&self) -> &Session {
+        self.membership.session()
+    }
+}
+
 impl<P> Drop for Life<P> {
     fn drop(&mut self) {
-        self.session.end(EndCause::Shutdown);
-        self.session.release();
+        self.session().end(EndCause::Shutdown);
+        self.session().release();
         if !self.ended {
             self.node.stats().aborted.add(1);
         }
     }
 }
 
-/// The phases that don't last are boxed: a session is idle for most of its life, and its task then
-/// takes no more memory than it needs.
-async fn live<P>(mut life: Life<P>, mut open: Box<Open>) {
-    let begun = Box::pin(begin(&mut life, &mut open));
-    let (connected, mut panic) = match AssertUnwindSafe(begun).catch_unwind().await {
-        Ok(connected) => (connected, None),
-        Err(panic) => (false, Some(panic)),
-    };
-    if panic.is_none() {
-        let lived = AssertUnwindSafe(poll_fn(|cx| open.poll(cx)));
-        panic = lived.catch_unwind().await.err();
-    }
-    let ended = Box::pin(end(&mut life, open, connected, panic));
-    if let Err(panic) = AssertUnwindSafe(ended).catch_unwind().await {
-        drop_quietly(panic);
-        // What it was kept from.
-        cut_off(&mut life).await;
-    }
-}
-
-/// Returns whether the session is fully connected; if not, it is closing.
-async fn begin<P>(life: &mut Life<P>, open: &mut Open) -> bool {
-    let (node, session) = (Arc::clone(&life.node), life.session.clone());
+/// From here on it is in the hub. Where it can't be connected, it is closing.
+async fn begin<P>(life: &mut Life<P>, open: &mut Open) {
+    let (node, session) = (Arc::clone(&life.node), life.session().clone());
     tracing::debug!(target: crate::log_targets::SESSION, "connected");
     node.stats().opened.add(1);
-    life.membership = Some(node.hub.join(session.clone(), life.shard));
+    life.membership.join();
     if node.is_draining() {
         session.end(EndCause::Shutdown);
     }
-    let connected = unless_aborted(&node, connect(&node, open)).await;
-    connected.unwrap_or(false)
+    let connecting = AssertUnwindSafe(unless_aborted(&node, connect(&node, open)));
+    match connecting.catch_unwind().await {
+        Ok(connected) => open.connected = connected.unwrap_or(false),
+        // Not a hook's: those are caught one by one. A codec's, or our own.
+        Err(panic) => {
+            session.end(EndCause::TaskPanicked(panic));
+        }
+    }
 }
 
-async fn end<P>(
-    life: &mut Life<P>,
-    mut open: Box<Open>,
-    connected: bool,
-    panic: Option<Box<dyn Any + Send>>,
-) {
-    let (node, session) = (Arc::clone(&life.node), life.session.clone());
-    if let Some(panic) = panic {
-        // Not a handler's: those are caught one by one. A codec's, or our own.
-        session.end(EndCause::TaskPanicked(panic));
-    }
-    let info = match session.close_info() {
-        Some(info) => info,
-        None => {
-            session.end(EndCause::Shutdown);
-            EndCause::Shutdown.into_info()
+async fn end<P>(life: &mut Life<P>, open: Box<Open>) {
+    let ended = AssertUnwindSafe(close(life, open)).catch_unwind().await;
+    match ended {
+        Ok(true) => life.ended = true,
+        Ok(false) => cut_off(life).await,
+        Err(panic) => {
+            drop_quietly(panic);
+            // What it was kept from.
+            cut_off(life).await;
         }
-    };
+    }
+}
+
+/// Returns whether it came to its end before the shutdown deadline.
+async fn close<P>(life: &mut Life<P>, mut open: Box<Open>) -> bool {
+    let (node, session) = (Arc::clone(&life.node), life.session().clone());
+    // It has ended; if not, this is its end.
+    session.end(EndCause::Shutdown);
+    let info = session
+        .close_info()
+        .unwrap_or_else(|| EndCause::Shutdown.into_info());
     let closed = async {
         disconnect(&node, &mut open, &info, &mut life.membership).await;
+        let connected = open.connected;
         drop_quietly(open);
         session.release();
         if connected {
@@ -158,9 +161,8 @@ async fn end<P>(
         }
     };
     if unless_aborted(&node, closed).await.is_none() {
-        return cut_off(life).await;
+        return false;
     }
-    life.ended = true;
     node.stats().closed.add(1);
     tracing::debug!(
         target: crate::log_targets::SESSION,
@@ -169,6 +171,7 @@ async fn end<P>(
     if !info.expected {
         node.report(ErrorStage::Disconnect, Disconnected(info), Some(session));
     }
+    true
 }
 
 /// Runs something until its end, or until the shutdown deadline.
@@ -180,13 +183,13 @@ async fn unless_aborted<T>(node: &Node, running: impl Future<Output = T>) -> Opt
 
 /// The shutdown deadline has passed while the session was still closing.
 async fn cut_off<P>(life: &mut Life<P>) {
-    life.session.release();
-    life.membership = None;
-    let out = life.node.registry.unregister(&life.session);
+    life.session().release();
+    life.membership.leave();
+    let out = life.node.registry.unregister(life.session());
     if timeout(CUT_OFF, out).await.is_err() {
         tracing::warn!(
             target: crate::log_targets::PRESENCE,
-            session = %life.session.id(), "presence did not answer; the lease will end",
+            session = %life.session().id(), "presence did not answer; the lease will end",
         );
     }
 }

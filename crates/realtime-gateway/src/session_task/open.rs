@@ -11,6 +11,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -30,7 +31,7 @@ use super::{
 };
 use crate::{
     ErrorStage, Inbound, Session,
-    clock::{Millis, millis},
+    clock::{Millis, NEVER, millis},
     handling::client_error,
     node::Node,
     outbound::Progress,
@@ -54,21 +55,24 @@ pub(super) struct Open {
     pub(super) reader: FrameReader,
     pub(super) handling: Handling,
     node: Arc<Node>,
+    /// Its connect hooks have run, and none of them refused it.
+    pub(super) connected: bool,
     /// The peer is gone, or accepts nothing: writing to it is pointless.
     pub(super) gone: bool,
     /// Nothing more comes from the peer.
     pub(super) read_to_end: bool,
     ahead: ReadAhead,
     heartbeat: Heartbeat,
-    assembly: Option<Assembly>,
-    stall: Option<Stall>,
+    // Boxed, since there seldom are any.
+    assembly: Option<Box<Assembly>>,
+    stall: Option<Box<Stall>>,
     malformed: u32,
     /// So many replies wait that no more should be made for now.
     full_of_replies: bool,
     /// The socket accepted not all that waited.
     blocked: bool,
     /// The client has left, and until then what it sent before is handled.
-    finish_by: Option<Millis>,
+    finish_by: Millis,
 }
 
 /// A message that has begun and is not complete.
@@ -100,6 +104,7 @@ impl Open {
             reader,
             handling,
             node,
+            connected: false,
             gone: false,
             read_to_end: false,
             ahead: ReadAhead::default(),
@@ -109,12 +114,20 @@ impl Open {
             malformed: 0,
             full_of_replies: false,
             blocked: false,
-            finish_by: None,
+            finish_by: NEVER,
         }
     }
 
     /// Runs until the session is to be closed, by whatever cause.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_guarded(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        catch_unwind(AssertUnwindSafe(|| self.poll(cx))).unwrap_or_else(|panic| {
+            // Not a handler's: those are caught one by one. A codec's, or our own.
+            self.session.end(EndCause::TaskPanicked(panic));
+            Poll::Ready(())
+        })
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // What handlers send to their own session leaves together, and at the latest with this
         // turn.
         let _cork = self.session.outbox().cork(!self.blocked);
@@ -139,11 +152,11 @@ impl Open {
         if !self.session.is_closed() {
             return false;
         }
-        let Some(finish_by) = self.finish_by else {
+        if self.finish_by == NEVER {
             return true;
-        };
+        }
         let finished = self.ahead.is_empty() && self.handling.is_idle();
-        finished || self.gone || finish_by <= self.node.env.clock.now()
+        finished || self.gone || self.finish_by <= self.node.env.clock.now()
     }
 
     /// Writes only: while hooks run, before anything is read. Returns whether something waits
@@ -191,7 +204,10 @@ impl Open {
         if self.ahead.is_full() || self.session.is_closed() {
             return false;
         }
-        match self.reader.poll_event(cx, self.session.held()) {
+        match self
+            .reader
+            .poll_event(cx, self.ahead.bytes(), self.session.held())
+        {
             Poll::Ready(Ok(Some(event))) => self.on_event(event, cx),
             Poll::Ready(Ok(None)) => {}
             Poll::Ready(Err(end)) => self.lost(end),
@@ -233,7 +249,7 @@ impl Open {
     /// The client has left. What it sent before is still handled, and the answers are written.
     fn left(&mut self, cause: EndCause) {
         if self.session.end(cause) {
-            self.finish_by = Some(self.node.env.clock.after(FINISH));
+            self.finish_by = self.node.env.clock.after(FINISH);
         }
     }
 
@@ -268,7 +284,7 @@ impl Open {
 
     fn book_ahead(&mut self) {
         let held = self.session.held();
-        self.reader.set_ahead(self.ahead.bytes(), held);
+        self.reader.book(self.ahead.bytes(), held);
     }
 
     /// Gives up what was read and not handled.
@@ -306,7 +322,7 @@ impl Open {
                 if panicked {
                     self.session.end(EndCause::HandlerPanicked);
                     // The answer is written, and nothing else is handled.
-                    self.finish_by = None;
+                    self.finish_by = NEVER;
                 }
                 self.report(ErrorStage::Message, error);
             }
@@ -333,7 +349,7 @@ impl Open {
         // A clock is only looked at where something depends on it.
         let waits = self.ahead.is_full() || self.reader.is_assembling();
         let watched = blocked || waits || self.session.held().is_part_of_too_much();
-        (watched || self.session.wake_at().is_due() || self.finish_by.is_some())
+        (watched || self.session.wake_at().is_due() || self.finish_by != NEVER)
             && self.poll_time(cx)
     }
 
@@ -341,8 +357,8 @@ impl Open {
     ///
     /// What the peer has sent until now was read before this.
     fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Some(finish_by) = self.finish_by {
-            self.session.wake_at().set(Some(finish_by));
+        if self.finish_by != NEVER {
+            self.session.wake_at().set(self.finish_by);
             return self.is_over();
         }
         let progress = self.session.outbox().progress();
@@ -369,7 +385,7 @@ impl Open {
             return true;
         }
         let deadlines = deadlines.into_iter().flatten();
-        let next = deadlines.chain(self.heartbeat.deadline()).min();
+        let next = deadlines.fold(self.heartbeat.deadline(), Millis::min);
         self.session.wake_at().set(next);
         false
     }
@@ -382,12 +398,14 @@ impl Open {
         let timeout = self.node.config.write_timeout?;
         let (clock, written) = (&self.node.env.clock, progress.written);
         let now = clock.now();
-        let same = self.stall.filter(|stall| stall.written == written);
-        let stall = same.unwrap_or(Stall {
+        let begins = Stall {
             since: now,
             written,
-        });
-        self.stall = Some(stall);
+        };
+        let stall = self.stall.get_or_insert_with(|| Box::new(begins));
+        if stall.written != written {
+            **stall = begins;
+        }
         let deadline = stall.since + millis(timeout) + millis(clock.tick());
         if deadline <= now {
             self.gone = true;
@@ -410,10 +428,11 @@ impl Open {
             since: now,
             received,
         };
-        // Where we are not reading, the peer can't be fast.
-        let assembly = self.assembly.filter(|_| !self.ahead.is_full());
-        let assembly = assembly.unwrap_or(begins);
-        self.assembly = Some(assembly);
+        let assembly = self.assembly.get_or_insert_with(|| Box::new(begins));
+        if self.ahead.is_full() {
+            // Where we are not reading, the peer can't be fast.
+            **assembly = begins;
+        }
         let earned = (received - assembly.received).saturating_mul(1_000) / u64::from(rate.max(1));
         let deadline = (assembly.since + millis(SLOW_START)).saturating_add(earned);
         if deadline <= now {

@@ -36,12 +36,6 @@ impl<T> OnceLock<T> {
         result
     }
 
-    pub(crate) fn get_or_init(&self, init: impl FnOnce() -> T) -> &T {
-        let value = self.value.get_or_init(init);
-        self.set.store(true, Ordering::Release);
-        value
-    }
-
     pub(crate) fn get(&self) -> Option<&T> {
         let set = self.set.load(Ordering::Acquire);
         self.value.get().filter(|_| set)
