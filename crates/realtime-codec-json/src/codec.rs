@@ -40,12 +40,12 @@ impl Codec for JsonCodec {
             if id.is_number() {
                 out.put_slice(id.as_bytes());
             } else {
-                put_json(out, id.as_str())?;
+                put_name(out, id.as_str())?;
             }
         }
         if !message.route().is_empty() {
             field(out, "\"route\":");
-            put_json(out, message.route())?;
+            put_name(out, message.route())?;
         }
         if !message.data().is_empty() {
             message.data().check_json()?;
@@ -68,11 +68,13 @@ impl Codec for JsonCodec {
             let got = "expected a text frame with a JSON object; got a binary frame";
             return Err(CodecError::new(CodecErrorKind::UnsupportedFrame, got));
         };
-        let envelope: Envelope<'_> = match scan(&text) {
-            Some(plain) => plain.into(),
-            None => Envelope::read(&text).map_err(malformed)?,
-        };
-        Ok(envelope.into_message(&text))
+        match scan(&text) {
+            Some(plain) => Ok(plain.into_message(&text)),
+            None => {
+                let envelope = Envelope::read(&text).map_err(malformed)?;
+                Ok(envelope.into_message(&text))
+            }
+        }
     }
 
     fn encode_notice(
@@ -115,27 +117,33 @@ struct Missed {
 }
 
 /// What is sent is held to what is accepted.
+#[inline]
 fn check_bounds(message: &Message) -> Result<(), CodecError> {
-    let longest = Message::MAX_NAME_BYTES;
-    let names = [
-        ("a route", message.route().len()),
-        ("an id", message.id().map_or(0, str::len)),
-    ];
-    for (what, bytes) in names {
-        if bytes > longest {
-            let got = format!("expected {what} of at most {longest} bytes; got {bytes}");
-            return Err(CodecError::new(CodecErrorKind::Encode, got));
-        }
+    let (route, id) = (message.route().len(), message.id().map_or(0, str::len));
+    let entries = message.metadata().map_or(0, |metadata| metadata.len());
+    if route > Message::MAX_NAME_BYTES || id > Message::MAX_NAME_BYTES {
+        return Err(too_much(
+            "a route and an id of at most",
+            Message::MAX_NAME_BYTES,
+            "bytes",
+            route.max(id),
+        ));
     }
-    let (most, entries) = (
-        Message::MAX_METADATA,
-        message.metadata().map_or(0, |metadata| metadata.len()),
-    );
-    if entries > most {
-        let got = format!("expected at most {most} entries of metadata; got {entries}");
-        return Err(CodecError::new(CodecErrorKind::Encode, got));
+    if entries > Message::MAX_METADATA {
+        return Err(too_much(
+            "at most",
+            Message::MAX_METADATA,
+            "entries of metadata",
+            entries,
+        ));
     }
     Ok(())
+}
+
+#[cold]
+fn too_much(expected: &str, most: usize, of: &str, got: usize) -> CodecError {
+    let context = format!("expected {expected} {most} {of}; got {got}");
+    CodecError::new(CodecErrorKind::Encode, context)
 }
 
 /// The reason is the client's to know. It holds nothing of the client's data.
@@ -143,6 +151,18 @@ fn malformed(reason: String) -> CodecError {
     let context = "the message is not a valid envelope";
     CodecError::new(CodecErrorKind::Malformed, context)
         .with_source(ClientError::new("malformed", reason))
+}
+
+/// A string. Nearly none has a character that JSON writes in another way.
+fn put_name(out: &mut BytesMut, name: &str) -> Result<(), CodecError> {
+    let plain = |byte: &u8| *byte >= b' ' && !matches!(byte, b'"' | b'\\');
+    if !name.as_bytes().iter().all(plain) {
+        return put_json(out, name);
+    }
+    out.put_u8(b'"');
+    out.put_slice(name.as_bytes());
+    out.put_u8(b'"');
+    Ok(())
 }
 
 fn put_json(out: &mut BytesMut, value: &(impl Serialize + ?Sized)) -> Result<(), CodecError> {

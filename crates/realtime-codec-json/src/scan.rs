@@ -4,7 +4,7 @@
 //! Anything else, and anything wrong, is left to serde, which has the last word. Both ways give
 //! the same result; a property test holds them to it.
 
-use realtime_core::Message;
+use realtime_core::{Message, MessageParts, Payload, Text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -14,6 +14,21 @@ pub(crate) struct Plain<'t> {
     pub(crate) id: Option<&'t str>,
     pub(crate) route: Option<&'t str>,
     pub(crate) data: Option<&'t RawValue>,
+}
+
+impl Plain<'_> {
+    /// The message, which shares the text's buffer.
+    pub(crate) fn into_message(self, text: &Text) -> Message {
+        let mut parts = MessageParts::default();
+        parts.id = self.id.map(|id| text.slice_ref(id).into());
+        if let Some(route) = self.route {
+            parts.route = text.slice_ref(route);
+        }
+        if let Some(data) = self.data {
+            parts.data = Payload::received(data, text);
+        }
+        Message::from_parts(parts)
+    }
 }
 
 /// Reads a plain envelope; `None` for any other text.

@@ -32,7 +32,9 @@ use crate::{BoxError, Message, Payload};
     label = "not an extractor for `{Cx}`",
     note = "extractors that need a message, such as `Message`, `Json<T>` and `RouteTail`, do not \
             fit a hook; `State<T>` must match the router's state, and `Json<T>` needs \
-            `T: serde::de::DeserializeOwned`"
+            `T: serde::de::DeserializeOwned`",
+    note = "`axum::Json` and `axum::extract::State` are for HTTP: use `realtime::Json` and \
+            `realtime::State`"
 )]
 pub trait FromContext<Cx>: Sized {
     /// What is reported when the value can't be made. Put a
@@ -139,8 +141,8 @@ impl Reply {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not something a handler can return",
     label = "expected `()`, `Json<T>`, `Payload`, `Reply`, `Option` of these, or a `Result` of them",
-    note = "wrap a value that implements `serde::Serialize` as `Json(value)`; the error of a \
-            `Result` must be `Into<BoxError>`"
+    note = "wrap a value that implements `serde::Serialize` as `realtime::Json(value)`, which is \
+            not `axum::Json`; the error of a `Result` must be `Into<BoxError>`"
 )]
 pub trait IntoReply {
     /// Turns the value into a reply.

@@ -123,6 +123,7 @@ impl Message {
 
     /// A message of these parts.
     #[must_use]
+    #[inline]
     pub fn from_parts(parts: MessageParts) -> Self {
         let MessageParts {
             id,

@@ -33,12 +33,14 @@ impl MessageId {
 
     /// The text, or the digits of the number.
     #[must_use]
+    #[inline]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Whether it is a number on the wire.
     #[must_use]
+    #[inline]
     pub const fn is_number(&self) -> bool {
         self.is_number
     }
@@ -53,6 +55,7 @@ impl Deref for MessageId {
 }
 
 impl From<Text> for MessageId {
+    #[inline]
     fn from(text: Text) -> Self {
         Self {
             text,

@@ -70,6 +70,7 @@ impl Payload {
     /// A JSON value out of a text that was received, for codecs: the part of the text's buffer, or
     /// a copy if it stands elsewhere.
     #[must_use]
+    #[inline]
     pub fn received(value: &RawValue, within: &Text) -> Self {
         Self {
             bytes: within.slice_ref(value.get()).into(),
@@ -100,10 +101,17 @@ impl Payload {
     ///
     /// # Errors
     /// Those of [`into_json`](Self::into_json).
+    #[inline]
     pub fn check_json(&self) -> Result<(), CodecError> {
         if self.is_json {
-            return Ok(());
+            Ok(())
+        } else {
+            self.read_as_json()
         }
+    }
+
+    #[cold]
+    fn read_as_json(&self) -> Result<(), CodecError> {
         // It reads any depth without a stack, as the codec does what it receives.
         let checked = serde_json::from_slice::<&RawValue>(&self.bytes);
         checked.map(drop).map_err(|e| {
@@ -190,7 +198,8 @@ impl From<&'static str> for Payload {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent as the data of a message",
     label = "expected `Json(&value)`, a `Payload`, a `&RawValue` or `()`",
-    note = "wrap a value that implements `serde::Serialize` as `Json(&value)`"
+    note = "wrap a value that implements `serde::Serialize` as `realtime::Json(&value)`, which is \
+            not `axum::Json`"
 )]
 pub trait IntoPayload {
     /// Turns the value into bytes.

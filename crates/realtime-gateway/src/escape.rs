@@ -6,6 +6,8 @@ use std::{
     fmt::{self, Write},
 };
 
+use realtime_core::codec::{CodecError, CodecErrorKind};
+
 /// At most 128 bytes of a peer's text, with everything that could break a line escaped.
 pub(crate) struct Escaped<'t>(pub(crate) &'t str);
 
@@ -37,9 +39,14 @@ impl fmt::Display for Chain<'_> {
             room: Some(512),
         };
         let (mut link, mut between) = (Some(self.0), "");
+        // What serde says of a value that can't be written is the application's own words.
+        let mut is_ours = false;
         while let Some(error) = link {
             line.write_str(between)?;
+            let encoding = |codec: &CodecError| codec.kind() == CodecErrorKind::Encode;
+            is_ours |= error.downcast_ref().is_some_and(encoding);
             match error.downcast_ref::<serde_json::Error>() {
+                Some(json) if is_ours && json.line() == 0 => write!(line, "{json}")?,
                 Some(json) => write!(
                     line,
                     "JSON is wrong ({:?}) at line {}, column {}",
@@ -86,8 +93,6 @@ impl Write for Line<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use realtime_core::codec::{CodecError, CodecErrorKind};
-
     use super::*;
 
     #[test]
@@ -108,6 +113,21 @@ mod tests {
         assert_eq!(
             Chain(&error).to_string(),
             "it doesn't fit: JSON is wrong (Data) at line 2, column 8"
+        );
+    }
+
+    #[test]
+    fn why_a_value_cannot_be_written_is_shown() {
+        let keys = std::collections::BTreeMap::from([((1, 2), 3)]);
+        let error = realtime_core::Payload::json(&keys).unwrap_err();
+        let shown = Chain(&error).to_string();
+        assert!(shown.ends_with("as JSON: key must be a string"), "{shown}");
+        // Where a text was read, the words may quote it.
+        let error = realtime_core::Payload::from("\"s3cret").into_json();
+        let shown = Chain(&error.unwrap_err()).to_string();
+        assert!(
+            !shown.contains("s3cret") && shown.contains("line 1"),
+            "{shown}"
         );
     }
 

@@ -70,7 +70,8 @@ pub use error::{
 };
 pub use gateway::{Builder, Gateway, ShutdownReport};
 pub use handling::{
-    ErrorContext, ErrorStage, Handler, Hook, HookResult, Inbound, Router, extract, middleware,
+    CompleteRouter, ErrorContext, ErrorStage, Handler, Hook, HookResult, Inbound, Router,
+    check_argument, check_result, extract, middleware,
 };
 pub use health::{Health, Link};
 pub use realtime_core::log_targets;

@@ -30,7 +30,7 @@ use crate::{
     kept::Kept,
     outbound::QueueLimits,
     registry::Registry,
-    reports::Reports,
+    reports::{Fault, Reports},
     session::{EndCause, Env},
     stats::Counters,
     unreachable::Unreachable,
@@ -227,7 +227,18 @@ impl Node {
         error: impl Into<BoxError>,
         session: Option<Session>,
     ) {
-        self.reports.report(stage, error, session);
+        self.reports.report(Fault::Server, stage, error, session);
+    }
+
+    /// Reports what the client is to blame for, or the network to it.
+    pub(crate) fn report_client(
+        &self,
+        stage: ErrorStage,
+        error: impl Into<BoxError>,
+        session: &Session,
+    ) {
+        let session = Some(session.clone());
+        self.reports.report(Fault::Client, stage, error, session);
     }
 }
 

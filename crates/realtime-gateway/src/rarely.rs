@@ -1,38 +1,57 @@
-//! Lines in the log that anybody can cause: one a minute, with a count of those left out.
+//! Lines in the log that anybody can cause: a few a minute, with a count of those left out.
 
 use std::time::{Duration, Instant};
 
 use crate::sync::Mutex;
 
-/// How often a line is written.
-const EVERY: Duration = Duration::from_secs(60);
+/// For how long lines are counted.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Says when a line may be written.
-#[derive(Debug, Default)]
-pub(crate) struct Rarely(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct Rarely {
+    /// So many lines a minute.
+    lines: u32,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
-    last: Option<Instant>,
-    /// How often it has happened since then.
-    unsaid: u64,
+    /// When the present minute began.
+    begun: Option<Instant>,
+    /// How many lines were written in it.
+    written: u32,
+    /// How many were left out since the last one.
+    left_out: u64,
 }
 
 impl Rarely {
-    /// It has happened again. Returns how often since the last line, where a line is due.
-    pub(crate) fn count(&self) -> Option<u64> {
-        self.count_at(Instant::now())
+    pub(crate) fn new(lines: u32) -> Self {
+        Self {
+            lines,
+            state: Mutex::default(),
+        }
     }
 
-    fn count_at(&self, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock();
-        state.unsaid += 1;
-        let is_due = |last| now.saturating_duration_since(last) >= EVERY;
-        if !state.last.is_none_or(is_due) {
+    /// There is something to say. Returns how many lines were left out before, if this one may be
+    /// written.
+    pub(crate) fn turn(&self) -> Option<u64> {
+        self.turn_at(Instant::now())
+    }
+
+    fn turn_at(&self, now: Instant) -> Option<u64> {
+        let mut state = self.state.lock();
+        let is_over = |begun| now.saturating_duration_since(begun) >= MINUTE;
+        if state.begun.is_none_or(is_over) {
+            state.begun = Some(now);
+            state.written = 0;
+        }
+        if state.written == self.lines {
+            state.left_out += 1;
             return None;
         }
-        state.last = Some(now);
-        Some(std::mem::take(&mut state.unsaid))
+        state.written += 1;
+        Some(std::mem::take(&mut state.left_out))
     }
 }
 
@@ -41,13 +60,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_a_minute_says_how_often_it_has_happened() {
-        let (rarely, start) = (Rarely::default(), Instant::now());
-        assert_eq!(rarely.count_at(start), Some(1));
+    fn a_few_lines_a_minute_say_how_many_were_left_out() {
+        let (rarely, start) = (Rarely::new(2), Instant::now());
+        assert_eq!(rarely.turn_at(start), Some(0));
+        assert_eq!(rarely.turn_at(start + MINUTE / 3), Some(0));
         for _ in 0..5_000 {
-            assert_eq!(rarely.count_at(start + EVERY / 2), None);
+            assert_eq!(rarely.turn_at(start + MINUTE / 2), None);
         }
-        assert_eq!(rarely.count_at(start + EVERY), Some(5_001));
-        assert_eq!(rarely.count_at(start + EVERY), None);
+        assert_eq!(rarely.turn_at(start + MINUTE), Some(5_000));
+        assert_eq!(rarely.turn_at(start + MINUTE), Some(0));
+        assert_eq!(rarely.turn_at(start + MINUTE), None);
     }
 }

@@ -12,11 +12,24 @@ use crate::{
     escape::Chain,
     guarded::{Whose, guarded},
     handling::{Hooks, Host},
+    rarely::Rarely,
     stats::Counters,
 };
 
 /// How many reports may be under way to the error hooks at once.
 const UNDER_WAY: usize = 256;
+
+/// How many lines a minute each stage may write: anybody can make a handler fail, and as often as
+/// they like.
+const LINES: u32 = 20;
+
+/// Who has to do something about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The client, or the network to it: nothing that a server's log must say.
+    Client,
+    Server,
+}
 
 /// Passes errors on.
 pub(crate) struct Reports {
@@ -27,7 +40,16 @@ pub(crate) struct Reports {
     /// The hooks run in tasks of their own.
     tasks: TaskTracker,
     places: Arc<Semaphore>,
+    /// Of the log, one for each stage.
+    lines: [Rarely; STAGES],
+    /// Of the log, for hooks that failed.
+    hook_lines: Arc<Rarely>,
+    /// Of the log, for sessions that presence did not let go of at the deadline.
+    pub(crate) cut_off_lines: Rarely,
 }
+
+/// How many stages there are.
+const STAGES: usize = ErrorStage::Disconnect as usize + 1;
 
 impl Reports {
     pub(crate) fn new(
@@ -44,6 +66,9 @@ impl Reports {
             stats,
             tasks,
             places: Arc::new(Semaphore::new(UNDER_WAY)),
+            lines: std::array::from_fn(|_| Rarely::new(LINES)),
+            hook_lines: Arc::new(Rarely::new(LINES)),
+            cut_off_lines: Rarely::new(LINES),
         }
     }
 
@@ -52,36 +77,61 @@ impl Reports {
         !self.hooks.error.is_empty()
     }
 
-    /// Passes an error to the hooks, or to the log where there are none.
+    /// Passes an error to the hooks, or to the log where there are none: at warn level what the
+    /// server is to blame for, though not every line of a flood, and the rest at debug level.
     pub(crate) fn report(
         &self,
+        fault: Fault,
         stage: ErrorStage,
         error: impl Into<BoxError>,
         session: Option<Session>,
     ) {
         let context = ErrorContext::new(stage, error, session);
         if self.hooks.error.is_empty() {
-            let session = context.session().map(Session::id);
-            tracing::warn!(target: crate::log_targets::ERROR, ?stage, ?session, error = %Chain(context.error()));
+            self.log(fault, &context);
             return;
         }
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             self.stats.errors_unreported.add(1);
             return;
         };
-        let hooks = Arc::clone(&self.hooks);
+        let (hooks, lines) = (Arc::clone(&self.hooks), Arc::clone(&self.hook_lines));
         let host = self.host.get().cloned().unwrap_or_default();
         let limit = self.limit;
         self.tasks.spawn(async move {
             for hook in &hooks.error {
                 let called = async { hook(host.clone(), context.clone()).await };
                 let ran = guarded(Whose::Hook, limit, called).await;
-                if !matches!(ran, Ok(Ok(()))) {
-                    tracing::warn!(target: crate::log_targets::ERROR, ?stage, "an error hook failed");
+                if !matches!(ran, Ok(Ok(())))
+                    && let Some(left_out) = lines.turn()
+                {
+                    tracing::warn!(
+                        target: crate::log_targets::ERROR, ?stage, left_out, "an error hook failed",
+                    );
                 }
             }
             drop(place);
         });
+    }
+
+    fn log(&self, fault: Fault, context: &ErrorContext) {
+        let (stage, session) = (context.stage(), context.session().map(Session::id));
+        let error = Chain(context.error());
+        let turn = match fault {
+            Fault::Client => None,
+            Fault::Server => self.lines.get(stage as usize).and_then(Rarely::turn),
+        };
+        match turn {
+            None => tracing::debug!(
+                target: crate::log_targets::ERROR, ?stage, ?session, %error,
+            ),
+            Some(0) => tracing::warn!(
+                target: crate::log_targets::ERROR, ?stage, ?session, %error,
+            ),
+            Some(left_out) => tracing::warn!(
+                target: crate::log_targets::ERROR, ?stage, ?session, %error, left_out,
+            ),
+        }
     }
 }
 

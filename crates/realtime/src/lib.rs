@@ -127,9 +127,9 @@ pub mod extract {
     pub use realtime_gateway::{Extensions, extract::*};
 }
 
-/// What is a handler.
+/// What is a handler, and what is a router that is complete.
 pub mod handler {
-    pub use realtime_gateway::Handler;
+    pub use realtime_gateway::{CompleteRouter, Handler, check_argument, check_result};
 }
 
 /// What is a hook, and what an error hook receives.

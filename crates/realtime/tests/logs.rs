@@ -11,9 +11,16 @@ mod support;
 use std::{
     io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use realtime_testkit::client::Request;
+use realtime::{
+    BoxError, ClientError, Json, Router,
+    middleware::{LoggerLayer, RecoveryLayer},
+};
+use realtime_testkit::{client::Request, wait::until};
+use realtime_websocket::{Kind, frame};
+use serde_json::json;
 use support::Server;
 use tracing::subscriber::DefaultGuard;
 
@@ -86,5 +93,158 @@ async fn a_refused_origin_is_escaped_and_cut() {
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(!lines[0].chars().any(|c| c.is_control() || c == '\u{202e}'));
     assert!(lines[0].len() < 700, "{}", lines[0]);
+    server.stop().await;
+}
+
+fn warnings(log: &Log) -> Vec<String> {
+    let mut lines = log.lines();
+    lines.retain(|line| line.contains("WARN") || line.contains("ERROR"));
+    lines
+}
+
+#[tokio::test]
+async fn a_client_that_only_makes_mistakes_is_closed_and_warns_nobody() {
+    let (log, _guard) = Log::at(tracing::Level::INFO);
+    let router = || Router::new().route("number", async |Json(_): Json<u8>| ());
+    let builder = realtime::builder()
+        .layer(LoggerLayer::new())
+        .router(router());
+    let server = Server::start(builder.build().unwrap()).await;
+    for mistake in [
+        r#"{"id":"1","route":"nowhere"}"#,
+        r#"{"route":"nowhere"}"#,
+        r#"{"id":"1","route":"number","data":"x"}"#,
+    ] {
+        let mut client = server.connect().await;
+        let frame = frame::client_frame(true, Kind::Text, mistake.as_bytes(), [1; 4]);
+        client.send_raw(&frame.repeat(5_000)).await.unwrap();
+        let (code, reason) = client.closed().await.unwrap();
+        assert_eq!(code, 1008, "{reason}");
+    }
+    let stats = server.gateway.stats();
+    assert_eq!((stats.failed, stats.violations), (300, 3));
+    assert_eq!(warnings(&log), Vec::<String>::new());
+
+    // Who does something right now and then is not closed; nor is who gets errors of the
+    // application's own.
+    let router = router().route("full", async || {
+        Err::<(), _>(ClientError::new("full", "come back later"))
+    });
+    let other = Server::start(realtime::builder().router(router).build().unwrap()).await;
+    let mut client = other.connect().await;
+    for _ in 0..3 {
+        for _ in 0..99 {
+            let answer = client.request("nowhere", json!(null)).await.unwrap();
+            assert_eq!(answer["data"]["code"], "unknown_route");
+        }
+        client.request("number", json!(1)).await.unwrap();
+    }
+    for _ in 0..200 {
+        let answer = client.request("full", json!(null)).await.unwrap();
+        assert_eq!(answer["data"]["code"], "full");
+    }
+    assert_eq!(warnings(&log), Vec::<String>::new());
+    server.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn a_failure_is_logged_once_and_a_flood_of_them_is_bounded() {
+    let (log, _guard) = Log::at(tracing::Level::INFO);
+    let router = Router::new()
+        .route("fail", async || {
+            Err::<(), BoxError>("the disk is full".into())
+        })
+        .route("panic", async || -> () { panic!("a bug") });
+    let builder = realtime::builder()
+        .router(router)
+        .layer(LoggerLayer::new())
+        .layer(RecoveryLayer::new());
+    let server = Server::start(builder.build().unwrap()).await;
+    let mut client = server.connect().await;
+    for (route, words) in [("fail", "the disk is full"), ("panic", "panicked")] {
+        let before = warnings(&log).len();
+        let answer = client.request(route, json!(null)).await.unwrap();
+        assert_eq!(answer["data"]["code"], "internal");
+        let lines = warnings(&log);
+        assert_eq!(lines.len(), before + 1, "{lines:?}");
+        assert!(lines[before].contains(words), "{}", lines[before]);
+    }
+    for _ in 0..500 {
+        client.request("fail", json!(null)).await.unwrap();
+    }
+    let lines = warnings(&log).len();
+    assert!((3..=50).contains(&lines), "{lines} lines");
+    server.stop().await;
+}
+
+/// In debug lines the layer says that a handler has panicked, where `RecoveryLayer` is inside it.
+#[tokio::test]
+async fn the_logger_says_how_each_message_ended() {
+    let (log, _guard) = Log::at(tracing::Level::DEBUG);
+    let router = Router::new()
+        .route("fine", async || ())
+        .route("panic", async || -> () { panic!("a bug") });
+    let builder = realtime::builder()
+        .router(router)
+        .layer(LoggerLayer::new())
+        .layer(RecoveryLayer::new());
+    let server = Server::start(builder.build().unwrap()).await;
+    let mut client = server.connect().await;
+    for route in ["fine", "panic", "nowhere"] {
+        client.request(route, json!(null)).await.unwrap();
+    }
+    let mut lines = log.lines();
+    lines.retain(|line| line.contains("realtime::message"));
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(lines[0].contains("handled") && lines[0].contains("fine"));
+    assert!(lines[1].contains("failed") && lines[1].contains("internal"));
+    assert!(lines[2].contains("failed") && lines[2].contains("unknown_route"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_lost_is_no_warning() {
+    let (log, _guard) = Log::at(tracing::Level::INFO);
+    let builder = realtime::builder()
+        .heartbeat(Some(Duration::from_millis(50)))
+        .pong_timeout(Some(Duration::from_millis(50)))
+        .write_timeout(Some(Duration::from_millis(100)));
+    let server = Server::start(builder.build().unwrap()).await;
+
+    // A reset, in the middle of a frame.
+    let mut client = server.connect().await;
+    server.until_open(1).await;
+    client.send_raw(&[0x81]).await.unwrap();
+    client.stream.set_zero_linger().unwrap();
+    drop(client);
+    server.until_open(0).await;
+
+    // An end without a close frame, and no pong.
+    drop(server.connect().await);
+    let silent = server.connect().await;
+    until("a ping has gone unanswered", async || {
+        server.gateway.stats().pong_timeouts == 1
+    })
+    .await;
+    drop(silent);
+
+    // A broken frame.
+    let mut client = server.connect().await;
+    client.send_raw(&[0xff; 16]).await.unwrap();
+    assert_eq!(client.closed().await.unwrap().0, 1002);
+
+    // A peer that takes nothing.
+    let deaf = server.connect().await;
+    server.until_open(1).await;
+    let data = "x".repeat(100_000);
+    while server.gateway.broadcast("fill", Json(&data)).await.is_ok()
+        && server.gateway.stats().open > 0
+    {
+        tokio::task::yield_now().await;
+    }
+    drop(deaf);
+    server.until_open(0).await;
+    assert_eq!(warnings(&log), Vec::<String>::new());
     server.stop().await;
 }

@@ -51,8 +51,9 @@ fn build(broker: AnyBroker, presence: AnyPresence) -> Result<Gateway, BuildError
         .broker(broker)
         .presence(presence)
         .router(room::router())
-        .layer(RecoveryLayer::new())
+        // Outermost, so that it sees panics as the failures that the other one makes of them.
         .layer(LoggerLayer::new())
+        .layer(RecoveryLayer::new())
         .on_connect(room::welcome)
         .on_disconnect(room::farewell)
         .build()

@@ -70,7 +70,7 @@ impl Admission {
     ) -> Self {
         Self {
             origin,
-            origin_refusals: OriginRefusals::default(),
+            origin_refusals: OriginRefusals::new(),
             proxies,
             authenticator,
             auth_timeout,

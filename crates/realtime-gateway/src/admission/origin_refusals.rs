@@ -14,15 +14,19 @@ use http::{
 use crate::{escape::Escaped, rarely::Rarely};
 
 /// Logs refused origins: one a minute at warn level, the others at debug level.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OriginRefusals(Rarely);
 
 impl OriginRefusals {
+    pub(super) fn new() -> Self {
+        Self(Rarely::new(1))
+    }
+
     pub(super) fn log(&self, headers: &HeaderMap) {
         let (origin, host) = (Shown(headers, &ORIGIN), Shown(headers, &HOST));
-        match self.0.count() {
-            Some(refused) => tracing::warn!(
-                target: crate::log_targets::ADMISSION, %origin, %host, refused,
+        match self.0.turn() {
+            Some(left_out) => tracing::warn!(
+                target: crate::log_targets::ADMISSION, %origin, %host, left_out,
                 "refused with 403: the page's origin is not that of the host; if it is yours, \
                  list the origin in origin_patterns, or let the proxy pass on the Host header",
             ),

@@ -18,7 +18,7 @@ use crate::{
     Backpressure, BuildError, Config, Inbound, PresenceDown, Router,
     admission::{Admission, Slots},
     handling::{
-        Hook, Hooks, RouterService,
+        CompleteRouter, Hook, Hooks, RouterService,
         extract::{ConnectContext, DisconnectContext, ErrorHookContext},
         middleware::stack_factory,
     },
@@ -43,8 +43,8 @@ use crate::{
 ///
 /// let gateway = realtime::builder()
 ///     .router(Router::new().route("echo", async |Json(text): Json<String>| Json(text)))
-///     .layer(RecoveryLayer::new())
 ///     .layer(LoggerLayer::new())
+///     .layer(RecoveryLayer::new())
 ///     .on_connect(welcome)
 ///     .heartbeat(Some(Duration::from_secs(15)))
 ///     .build()?;
@@ -157,8 +157,8 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// let gateway = realtime::builder().router(router).build()?;
     /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
-    pub fn router(mut self, router: Router) -> Self {
-        self.router = router;
+    pub fn router(mut self, router: impl CompleteRouter) -> Self {
+        self.router = router.complete();
         self
     }
 

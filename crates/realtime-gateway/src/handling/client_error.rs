@@ -43,6 +43,28 @@ pub(crate) fn for_client(error: &BoxError) -> ClientError {
     }
 }
 
+/// Whether the client is to blame for an error: it has sent what it may not, or the handler has
+/// answered it with a [`ClientError`].
+pub(crate) fn is_clients(error: &BoxError) -> bool {
+    is_mistake(error) || ClientError::find_in(&**error).is_some()
+}
+
+/// Whether a message could not be handled for what it is, whatever the application does.
+pub(crate) fn is_mistake(error: &BoxError) -> bool {
+    if ClientError::find_in(&**error).is_some() {
+        return false;
+    }
+    let unread = find::<CodecError>(error).is_some_and(|codec| {
+        matches!(
+            codec.kind(),
+            CodecErrorKind::Decode | CodecErrorKind::Malformed
+        )
+    });
+    unread
+        || find::<HandlerError>(error)
+            .is_some_and(|error| error.kind() == HandlerErrorKind::UnknownRoute)
+}
+
 fn find<T: Error + 'static>(error: &BoxError) -> Option<&T> {
     let mut chain: Option<&(dyn Error + 'static)> = Some(&**error);
     while let Some(link) = chain {
@@ -73,9 +95,19 @@ mod tests {
             ClientError::new("full", "no place left").temporary()
         );
 
+        assert!(!is_mistake(&wrapped) && is_clients(&wrapped));
+        assert!(!is_mistake(&secret) && !is_clients(&secret));
+
         let decode: BoxError = HandlerError::new(HandlerErrorKind::Rejected, "outer")
             .with_source(CodecError::new(CodecErrorKind::Decode, "inner"))
             .into();
         assert_eq!(for_client(&decode).code(), "bad_data");
+        assert!(is_mistake(&decode) && is_clients(&decode));
+
+        let missing: BoxError = HandlerError::new(HandlerErrorKind::Rejected, "outer")
+            .with_source(std::fmt::Error)
+            .into();
+        assert_eq!(for_client(&missing).code(), "bad_request");
+        assert!(!is_mistake(&missing) && !is_clients(&missing));
     }
 }

@@ -19,12 +19,42 @@ use crate::{HandlerError, HandlerErrorKind, extract::MessageContext};
     note = "each argument must be an extractor (`Session`, `Message`, `Json<T>`, `State<T>`, …), \
             the function must be `async`, its future `Send`, and what it returns one of `()`, \
             `Json<T>`, `Payload`, or a `Result` of these",
+    note = "`Json` and `State` are `realtime::Json` and `realtime::State`: those of `axum` are for \
+            HTTP and don't fit here; `State<T>` must be the state that is given to `with_state`, \
+            and there are no more than eight arguments",
+    note = "`realtime::handler::check_argument::<T, AppState>()` and `check_result::<T>()` say what \
+            is wrong with one of them",
     note = "see the documentation of `realtime::Router`: \"My function is not a handler\""
 )]
 pub trait Handler<Args, S>: Clone + Send + Sync + 'static {
     #[doc(hidden)]
     fn call(&self, cx: MessageContext<S>) -> BoxFuture<'static, Result<Reply, BoxError>>;
 }
+
+/// Compiles only where a `T` can be an argument of a handler whose router has the state `S`, and
+/// else makes the compiler say why not. (Of a whole function it can say only that it doesn't fit.)
+///
+/// ```
+/// use realtime::{Json, State, handler::check_argument};
+///
+/// #[derive(Clone)]
+/// struct App;
+///
+/// const _: () = {
+///     check_argument::<Json<String>, App>();
+///     check_argument::<State<App>, App>();
+/// };
+/// ```
+pub const fn check_argument<T: FromContext<MessageContext<S>>, S>() {}
+
+/// Compiles only where a handler can return a `T`, and else makes the compiler say why not.
+///
+/// ```
+/// use realtime::{ClientError, Json, handler::check_result};
+///
+/// const _: () = check_result::<Result<Json<u8>, ClientError>>();
+/// ```
+pub const fn check_result<T: IntoReply>() {}
 
 fn rejected(error: impl Into<BoxError>) -> BoxError {
     let context = "an argument of the handler could not be extracted from the message";

@@ -9,10 +9,10 @@ mod inbound;
 pub mod middleware;
 mod router;
 
-pub use handler::Handler;
+pub use handler::{Handler, check_argument, check_result};
 pub(crate) use hooks::Hooks;
 pub use hooks::{ErrorContext, ErrorStage, Hook, HookResult};
 pub(crate) use host::Host;
 pub use inbound::Inbound;
-pub use router::Router;
+pub use router::{CompleteRouter, Router};
 pub(crate) use router::{RouteTable, RouterService};

@@ -34,6 +34,8 @@ pub(crate) enum EndCause {
     UnsupportedFrame(BoxError),
     /// Too many messages in a row that are not envelopes.
     TooManyMalformed,
+    /// Too many messages in a row that nobody can handle.
+    TooManyMistakes,
     /// A message that came too slowly.
     MessageTooSlow,
     /// The messages that wait on this node need too much memory, and this session's the most.
@@ -61,6 +63,7 @@ impl EndCause {
             Self::Violation(_)
             | Self::UnsupportedFrame(_)
             | Self::TooManyMalformed
+            | Self::TooManyMistakes
             | Self::MessageTooSlow
             | Self::TooMuchHeld => &stats.violations,
             Self::Refused(_) | Self::ConnectFailed(_) | Self::PresenceUnavailable(_) => {
@@ -112,6 +115,10 @@ impl EndCause {
             Self::TooManyMalformed => {
                 let code = Some(Code::POLICY_VIOLATION);
                 because(By::Error, code, "too many malformed messages")
+            }
+            Self::TooManyMistakes => {
+                let code = Some(Code::POLICY_VIOLATION);
+                because(By::Error, code, "too many messages that can't be handled")
             }
             Self::MessageTooSlow => {
                 let code = Some(Code::POLICY_VIOLATION);

@@ -6,7 +6,7 @@ use super::{
     hook_call::{Failed, call_hook},
     open::Open,
 };
-use crate::{ErrorStage, node::Node, session::EndCause};
+use crate::{ErrorStage, escape::Chain, node::Node, session::EndCause};
 
 /// Presence, then the hooks. Returns whether the session is fully connected; if not, it is
 /// closing.
@@ -29,7 +29,11 @@ pub(super) async fn connect(node: &Node, open: &mut Open) -> bool {
         let called = async { hook(node.host(), session.clone()).await };
         let cause = match while_writing(open, call_hook(node, called)).await {
             Ok(()) => continue,
-            Err(Failed::Refused(error)) => EndCause::Refused(error),
+            Err(Failed::Refused(error)) => {
+                let shown = Chain(&*error);
+                tracing::debug!(target: crate::log_targets::SESSION, error = %shown, "refused");
+                EndCause::Refused(error)
+            }
             Err(Failed::Broken(broken)) => EndCause::ConnectFailed(broken),
         };
         session.end(cause);

@@ -15,6 +15,8 @@ mod open;
 mod read_ahead;
 
 use std::{
+    error::Error,
+    fmt,
     future::{Future, poll_fn},
     net::SocketAddr,
     panic::AssertUnwindSafe,
@@ -24,7 +26,7 @@ use std::{
 
 use futures::FutureExt;
 use hyper::upgrade::Upgraded;
-use realtime_core::{DisconnectInfo, Identity};
+use realtime_core::{CloseCode, DisconnectInfo, Identity};
 use realtime_websocket::{Decoder, Limits, Role};
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -171,9 +173,23 @@ async fn close<P>(life: &mut Life<P>, mut open: Box<Open>) -> bool {
         initiator = %info.initiator, code = ?info.code, "disconnected",
     );
     if !info.expected {
-        node.report(ErrorStage::Disconnect, Disconnected(info), Some(session));
+        let is_ours = is_ours(&info);
+        let ended = Disconnected(info);
+        if is_ours {
+            node.report(ErrorStage::Disconnect, ended, Some(session));
+        } else {
+            node.report_client(ErrorStage::Disconnect, ended, &session);
+        }
     }
     true
+}
+
+/// Whether the server is to blame for an unexpected end: not for lost, slow and broken clients. A
+/// handler's panic, which has no error here, was reported with its message.
+fn is_ours(info: &DisconnectInfo) -> bool {
+    let code = info.code;
+    let failed = [CloseCode::INTERNAL_ERROR, CloseCode::TRY_AGAIN_LATER];
+    info.error.is_some() && code.is_some_and(|code| failed.contains(&code))
 }
 
 /// Runs something until its end, or until the shutdown deadline.
@@ -188,15 +204,29 @@ async fn cut_off<P>(life: &mut Life<P>) {
     life.session().release();
     life.membership.leave();
     let out = life.node.registry.unregister(life.session());
-    if timeout(CUT_OFF, out).await.is_err() {
+    if timeout(CUT_OFF, out).await.is_err()
+        && let Some(left_out) = life.node.reports.cut_off_lines.turn()
+    {
         tracing::warn!(
             target: crate::log_targets::PRESENCE,
-            session = %life.session().id(), "presence did not answer; the lease will end",
+            session = %life.session().id(), left_out, "presence did not answer; the lease will end",
         );
     }
 }
 
 /// A session that ended in an unexpected way, as the error hook receives it.
-#[derive(Debug, thiserror::Error)]
-#[error("the session was {0}")]
+#[derive(Debug)]
 struct Disconnected(DisconnectInfo);
+
+impl fmt::Display for Disconnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the session was {}", self.0)
+    }
+}
+
+impl Error for Disconnected {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let error = self.0.error.as_deref()?;
+        Some(&**error)
+    }
+}

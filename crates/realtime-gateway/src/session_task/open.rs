@@ -43,6 +43,8 @@ use crate::{
 const TURNS: usize = 64;
 /// How many malformed messages in a row end a session.
 const MALFORMED: u32 = 10;
+/// How many messages in a row that are malformed, or whose route or data is wrong, end a session.
+const MISTAKES: u32 = 100;
 /// How long a message may come as slowly as it likes.
 const SLOW_START: Duration = Duration::from_secs(30);
 /// How long what a client sent before it left may take to be handled, before its close frame is
@@ -66,7 +68,10 @@ pub(super) struct Open {
     // Boxed, since there seldom are any.
     assembly: Option<Box<Assembly>>,
     stall: Option<Box<Stall>>,
+    /// In a row.
     malformed: u32,
+    /// In a row; malformed messages are among them.
+    mistakes: u32,
     /// So many replies wait that no more should be made for now.
     full_of_replies: bool,
     /// The socket accepted not all that waited.
@@ -112,6 +117,7 @@ impl Open {
             assembly: None,
             stall: None,
             malformed: 0,
+            mistakes: 0,
             full_of_replies: false,
             blocked: false,
             finish_by: NEVER,
@@ -283,10 +289,12 @@ impl Open {
                 self.malformed += 1;
                 let error: BoxError = error.into();
                 self.answer_error(None, &error);
-                self.report(ErrorStage::Message, error);
+                self.node
+                    .report_client(ErrorStage::Message, error, &self.session);
                 if self.malformed >= MALFORMED {
                     self.session.end(EndCause::TooManyMalformed);
                 }
+                self.mistaken();
             }
         }
     }
@@ -314,6 +322,7 @@ impl Open {
         } = done;
         match result {
             Ok(reply) => {
+                self.mistakes = 0;
                 if let (Some(request), Some(data)) = (request, reply.into_payload())
                     && let Ok(message) = Message::new(request.route, data)
                 {
@@ -334,8 +343,26 @@ impl Open {
                     // The answer is written, and nothing else is handled.
                     self.finish_by = NEVER;
                 }
-                self.report(ErrorStage::Message, error);
+                if client_error::is_mistake(&error) {
+                    self.mistaken();
+                } else {
+                    self.mistakes = 0;
+                }
+                if client_error::is_clients(&error) {
+                    self.node
+                        .report_client(ErrorStage::Message, error, &self.session);
+                } else {
+                    self.report(ErrorStage::Message, error);
+                }
             }
+        }
+    }
+
+    /// A message was one that nobody can handle. A client that sends nothing else is closed.
+    fn mistaken(&mut self) {
+        self.mistakes += 1;
+        if self.mistakes >= MISTAKES {
+            self.session.end(EndCause::TooManyMistakes);
         }
     }
 

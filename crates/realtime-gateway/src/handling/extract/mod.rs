@@ -109,6 +109,12 @@ impl<T> Deref for State<T> {
 /// let router = Router::new().route("count", count).route("motd", motd);
 /// let router: Router = router.with_state(App { database: Database, motd: "hello" });
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither the state `{S}` nor a part of it",
+    label = "not in the state `{S}`",
+    note = "`State<T>` needs the `T` that is given to `with_state` (or `hook_state`), or one that \
+            implements `FromRef` for it"
+)]
 pub trait FromRef<S> {
     /// Clones the part.
     fn from_ref(state: &S) -> Self;

@@ -8,20 +8,26 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{
-    Inbound,
-    escape::{Chain, Escaped},
-};
+use crate::{Inbound, escape::Escaped, handling::client_error::for_client};
 
-/// Logs each message that was handled at debug level, and each failure at warn level, under the
-/// target `realtime::message`, with the fields `session`, `route` and `elapsed`. Data and
-/// metadata are never logged.
+/// Logs each message at debug level, under the target `realtime::message`, with the fields
+/// `session`, `route` and `elapsed`. Data and metadata are never logged.
+///
+/// Where its handling failed, the field `answer` is the code that the client learns. The error
+/// itself is for the `on_error` hooks, or in the log under `realtime::error` where there are none,
+/// so that a failure is logged once. Put [`RecoveryLayer`](super::RecoveryLayer) after it, which is
+/// inside it: then panics are failures, too.
 ///
 /// ```
 /// use realtime::middleware::LoggerLayer;
 ///
+/// use realtime::middleware::RecoveryLayer;
+///
 /// // RUST_LOG=realtime::message=debug shows every message.
-/// let gateway = realtime::builder().layer(LoggerLayer::new()).build()?;
+/// let gateway = realtime::builder()
+///     .layer(LoggerLayer::new())
+///     .layer(RecoveryLayer::new())
+///     .build()?;
 /// # Ok::<(), realtime::error::BuildError>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
@@ -73,10 +79,13 @@ where
                 Ok(_) => tracing::debug!(
                     target: crate::log_targets::MESSAGE, %session, %route, ?elapsed, "handled",
                 ),
-                Err(error) => tracing::warn!(
-                    target: crate::log_targets::MESSAGE,
-                    %session, %route, ?elapsed, error = %Chain(&**error), "failed",
-                ),
+                Err(error) => {
+                    let told = for_client(error);
+                    tracing::debug!(
+                        target: crate::log_targets::MESSAGE,
+                        %session, %route, ?elapsed, answer = %Escaped(told.code()), "failed",
+                    );
+                }
             }
             result
         })

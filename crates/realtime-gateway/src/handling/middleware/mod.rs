@@ -14,6 +14,9 @@
 //!   reply   ◄─└──────────────────────┘
 //! ```
 //!
+//! A layer that is to see panics as failures, such as [`LoggerLayer`], comes before
+//! [`RecoveryLayer`].
+//!
 //! Where a message is refused or changed by an async function, [`from_fn`] is enough:
 //!
 //! ```

@@ -21,7 +21,7 @@ use crate::{Inbound, guarded::handler_panicked};
 /// ```
 /// use realtime::middleware::RecoveryLayer;
 ///
-/// // The outermost layer, so that it catches what the others do, too.
+/// // It catches what the layers after it do, too. Those before it see a panic as a failure.
 /// let gateway = realtime::builder().layer(RecoveryLayer::new()).build()?;
 /// # Ok::<(), realtime::error::BuildError>(())
 /// ```

@@ -245,6 +245,28 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     }
 }
 
+/// A router whose handlers have the state that they need, as [`Builder::router`] takes it.
+///
+/// It is implemented for [`Router`] without a state alone; never implement it yourself.
+///
+/// [`Builder::router`]: crate::Builder::router
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has handlers that need a state, which it doesn't have yet",
+    label = "expected a `Router` that needs no state",
+    note = "give the handlers their state before the router goes into the builder: \
+            `.router(router.with_state(state))`"
+)]
+pub trait CompleteRouter {
+    #[doc(hidden)]
+    fn complete(self) -> Router;
+}
+
+impl CompleteRouter for Router {
+    fn complete(self) -> Router {
+        self
+    }
+}
+
 impl Router {
     pub(crate) fn build(self) -> Result<RouteTable, BuildError> {
         let mut table = RouteTable::default();
