@@ -56,9 +56,7 @@ impl<'f> Envelope<'f> {
         if let Some(data) = self.data {
             parts.data = Payload::received(data, text);
         }
-        if let Some(metadata) = self.metadata {
-            parts.metadata = metadata;
-        }
+        parts.metadata = self.metadata;
         Message::from_parts(parts)
     }
 }

@@ -19,14 +19,14 @@ pub(crate) struct Plain<'t> {
 impl Plain<'_> {
     /// The message, which shares the text's buffer.
     pub(crate) fn into_message(self, text: &Text) -> Message {
-        let mut parts = MessageParts::default();
+        let route = self
+            .route
+            .map_or_else(Text::new, |route| text.slice_ref(route));
+        let data = self
+            .data
+            .map_or_else(Payload::empty, |data| Payload::received(data, text));
+        let mut parts = MessageParts::new(route, data);
         parts.id = self.id.map(|id| text.slice_ref(id).into());
-        if let Some(route) = self.route {
-            parts.route = text.slice_ref(route);
-        }
-        if let Some(data) = self.data {
-            parts.data = Payload::received(data, text);
-        }
         Message::from_parts(parts)
     }
 }

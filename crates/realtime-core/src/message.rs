@@ -43,8 +43,22 @@ pub struct MessageParts {
     pub route: Text,
     /// The data, raw.
     pub data: Payload,
-    /// The metadata; empty where there is none.
-    pub metadata: Metadata,
+    /// The metadata, where there is any. Empty is as none.
+    pub metadata: Option<Metadata>,
+}
+
+impl MessageParts {
+    /// The parts of a message without id and metadata.
+    #[must_use]
+    #[inline]
+    pub const fn new(route: Text, data: Payload) -> Self {
+        Self {
+            id: None,
+            route,
+            data,
+            metadata: None,
+        }
+    }
 }
 
 impl Message {
@@ -58,10 +72,12 @@ impl Message {
     /// # Errors
     /// When the data can't be serialised.
     pub fn new(route: impl Into<Text>, data: impl IntoPayload) -> Result<Self, CodecError> {
+        // Each field by itself: a default that is replaced has to be dropped.
         Ok(Self {
+            id: None,
             route: route.into(),
             data: data.into_payload()?,
-            ..Self::default()
+            metadata: None,
         })
     }
 
@@ -131,7 +147,7 @@ impl Message {
             data,
             metadata,
         } = parts;
-        let metadata = (!metadata.is_empty()).then(|| Arc::new(metadata));
+        let metadata = metadata.filter(|entries| !entries.is_empty()).map(Arc::new);
         Self {
             id,
             route,
@@ -143,7 +159,7 @@ impl Message {
     /// The parts of the message.
     #[must_use]
     pub fn into_parts(self) -> MessageParts {
-        let metadata = self.metadata.map(Arc::unwrap_or_clone).unwrap_or_default();
+        let metadata = self.metadata.map(Arc::unwrap_or_clone);
         MessageParts {
             id: self.id,
             route: self.route,

@@ -185,12 +185,11 @@ impl Broker for PubSub {
         });
         let writer = builder.build().map_err(no_answer)?;
         let reader = builder.build_subscriber_client().map_err(no_answer)?;
-        // It subscribes again after a reconnection.
-        let mut tasks = Tasks(vec![reader.manage_subscriptions().abort_handle()]);
+        let mut tasks = Tasks(Vec::new());
         for connected in [writer.init().await, reader.init().await] {
             tasks.0.push(connected.map_err(no_answer)?.abort_handle());
         }
-        let arrived = reader.message_rx();
+        let (arrived, mut reconnections) = (reader.message_rx(), reader.reconnect_rx());
         let outgoing = Outgoing::new(node.clone());
         let question = outgoing.question();
         let link = Arc::new(Link {
@@ -216,6 +215,19 @@ impl Broker for PubSub {
             }
         }
         subscribe(&own).await.map_err(no_answer)?;
+        // The client's own way also asks for what nobody has subscribed to, and Redis's answer to
+        // that is then taken for another's.
+        let subscriber = reader.clone();
+        let channels = vec![link.channel(&Topic::All), link.channel(&own)];
+        tasks.0.push(
+            tokio::spawn(async move {
+                while !matches!(reconnections.recv().await, Err(RecvError::Closed)) {
+                    // Where it fails, there is another reconnection, or no beacon comes back.
+                    let _told = subscriber.subscribe(channels.clone()).await;
+                }
+            })
+            .abort_handle(),
+        );
         let (inbox, mut received) = mpsc::channel(1_024);
         let reading = Arc::clone(&link).read(Incoming::new(node), arrived, inbox);
         tasks.0.push(tokio::spawn(reading).abort_handle());

@@ -34,7 +34,7 @@ impl Codec for RawCodec {
     fn decode(&self, frame: Frame) -> Result<Message, CodecError> {
         let mut parts = MessageParts::default();
         if frame.kind() == FrameKind::Binary {
-            parts.metadata = Metadata::from([(BINARY.to_owned(), String::new())]);
+            parts.metadata = Some(Metadata::from([(BINARY.to_owned(), String::new())]));
         }
         parts.data = Payload::from(frame.into_bytes());
         Ok(Message::from_parts(parts))

@@ -1,6 +1,7 @@
 //! Every setting of a gateway, with its default and its limits.
 
 mod duration;
+mod memory;
 mod off;
 
 use std::time::Duration;
@@ -89,10 +90,12 @@ pub struct Config {
     /// fail.
     pub presence_down: PresenceDown,
     /// How many bytes may wait in the queues of all sessions together; past it the fullest
-    /// session is closed. Default 512 MiB.
+    /// session is closed. Default: 512 MiB, or a quarter of the memory that the process may have
+    /// where its cgroup (a container) limits that and a quarter is less.
     pub queue_budget: usize,
     /// How many bytes of messages all sessions may hold together, unfinished or waiting for their
-    /// handlers; past it the session that holds most is closed. Default 512 MiB.
+    /// handlers; past it the session that holds most is closed. Default: as of
+    /// [`queue_budget`](Self::queue_budget).
     pub assembly_budget: usize,
     /// This node's name, unique in its cluster. Default: random.
     pub node_id: Option<NodeId>,
@@ -165,8 +168,8 @@ impl Default for Config {
             presence_ttl: Some(Duration::from_secs(90)),
             require_presence: false,
             presence_down: PresenceDown::default(),
-            queue_budget: 512 << 20,
-            assembly_budget: 512 << 20,
+            queue_budget: memory::default_budget(),
+            assembly_budget: memory::default_budget(),
             node_id: None,
             origin_patterns: Vec::new(),
             insecure_origins: false,
