@@ -18,7 +18,7 @@ use std::{
 };
 
 use realtime_core::{
-    BoxError, Message, MessageId,
+    BoxError, Message, MessageId, MessageParts,
     codec::{CodecErrorKind, Frame, Notice},
 };
 use realtime_websocket::{Event, frame};
@@ -323,10 +323,10 @@ impl Open {
         match result {
             Ok(reply) => {
                 self.mistakes = 0;
-                if let (Some(request), Some(data)) = (request, reply.into_payload())
-                    && let Ok(message) = Message::new(request.route, data)
-                {
-                    let message = message.with_id(request.id);
+                if let (Some(request), Some(data)) = (request, reply.into_payload()) {
+                    let mut parts = MessageParts::new(request.route, data);
+                    parts.id = Some(request.id);
+                    let message = Message::from_parts(parts);
                     match self.session.reply(&message) {
                         Ok(full) => self.full_of_replies = full,
                         Err(error) => self.unanswerable(message.message_id(), error.into()),
