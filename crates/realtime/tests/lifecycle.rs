@@ -394,9 +394,13 @@ async fn a_message_that_a_layer_holds_back_does_not_outlive_its_session() {
     for _ in 0..3 {
         client.send("r", Value::Null).await.unwrap();
     }
-    until("one is handled", async || {
-        server.gateway.stats().received >= 2
-    })
+    until(
+        "one is handled, and the third waits behind the second",
+        async || {
+            let stats = server.gateway.stats();
+            stats.received == 1 && stats.assembling_bytes > 0
+        },
+    )
     .await;
     let report = within("the shutdown", server.gateway.shutdown()).await;
     assert_eq!(
@@ -404,6 +408,7 @@ async fn a_message_that_a_layer_holds_back_does_not_outlive_its_session() {
         (1, 0, 0)
     );
     assert_eq!(ends.one().await.initiator, Initiator::Shutdown);
+    assert_eq!(server.gateway.stats().unhandled, 2);
 }
 
 #[tokio::test]

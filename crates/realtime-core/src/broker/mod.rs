@@ -38,6 +38,7 @@ pub trait Broker: Send + Sync + 'static {
     /// - A node id under which another incarnation is alive fails with kind
     ///   [`DuplicateNode`](BrokerErrorKind::DuplicateNode).
     /// - Dropping the subscription leaves the cluster.
+    /// - It ends after [`close`](Self::close) only: any other end is an outage that lasts.
     ///
     /// # Errors
     /// As above; kind [`Unavailable`](BrokerErrorKind::Unavailable) when the broker can't be

@@ -50,7 +50,8 @@ pub struct Config {
     /// for ever. Default 10 s.
     #[serde(with = "duration")]
     pub pong_timeout: Option<Duration>,
-    /// How long a peer may accept no byte of what waits for it. `None`: for ever. Default 10 s.
+    /// How long a peer may accept no byte of what waits for it. `None`: for ever, but for a session
+    /// that is closing, whose peer has 10 s. Default 10 s.
     #[serde(with = "duration")]
     pub write_timeout: Option<Duration>,
     /// The largest message that a peer may send, in bytes, its fragments together. Default 1 MiB.

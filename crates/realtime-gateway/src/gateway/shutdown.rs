@@ -72,6 +72,9 @@ struct Running(Gateway);
 impl Drop for Running {
     fn drop(&mut self) {
         let shutdown = &self.0.0.shutdown;
+        if shutdown.report.borrow().is_some() {
+            return;
+        }
         shutdown.runs.store(false, SeqCst);
         // Those who wait look again.
         shutdown.report.send_modify(|_| ());
