@@ -7,6 +7,7 @@ use std::sync::{
 
 use realtime::{
     BoxError, Json, Message, Payload, Router, Session,
+    extract::Reply,
     hooks::{ErrorContext, ErrorStage},
     middleware::LoggerLayer,
 };
@@ -60,8 +61,12 @@ async fn what_is_no_envelope_is_answered_with_an_error_and_the_session_stays() {
         ("two data", r#"{"data":1,"data":2}"#.into()),
         ("route null", r#"{"route":null}"#.into()),
         ("route 7", r#"{"route":7}"#.into()),
-        ("id null", r#"{"id":null}"#.into()),
-        ("id 7", r#"{"id":7,"route":"echo"}"#.into()),
+        ("id true", r#"{"id":true}"#.into()),
+        ("an array of ids", json!({ "id": [7] }).to_string()),
+        (
+            "a long number",
+            format!(r#"{{"id":{},"route":"echo"}}"#, "7".repeat(257)),
+        ),
         ("metadata 7", r#"{"metadata":7}"#.into()),
         ("metadata of numbers", r#"{"metadata":{"k":7}}"#.into()),
         ("long route", json!({ "route": long }).to_string()),
@@ -300,6 +305,9 @@ async fn a_flood_of_requests_whose_answers_are_not_read_is_pushed_back() {
 
 #[tokio::test]
 async fn so_is_a_handler_that_sends_and_waits_instead_of_replying() {
-    let sends = async |session: Session, data: Payload| session.send_wait("sent", data).await;
+    let sends = async |session: Session, data: Payload| {
+        let sent = session.send_wait("sent", data).await;
+        sent.map(|()| Reply::none())
+    };
     flood(router().route("sends", sends), "sends", 50_000).await;
 }
