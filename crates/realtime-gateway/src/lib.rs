@@ -26,7 +26,7 @@
 //!   outbound ────────────────── log, outbox, queue, writer
 //!   transport  backends ─────── the socket │ broker and presence, with a bound on every call
 //!   config  guarded ─────────── settings │ panics of foreign code as errors
-//!   error  kept ─────────────── errors of our operations │ what a restarted task finds again
+//!   error  kept  rarely ─────── errors of our operations │ what a restarted task finds again │ log lines
 //!   budget  clock  delivery  encoder  escape  health  patience  stats  sync  unreachable
 //! ```
 

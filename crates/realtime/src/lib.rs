@@ -150,6 +150,8 @@ pub mod middleware {
 /// The names of nodes and clusters, and how a backend reports what happens to it.
 pub mod node {
     pub use realtime_core::{Event, Events, Incarnation, Namespace, NodeId};
+    #[cfg(any(feature = "broker-amqp", feature = "presence-redis"))]
+    pub use realtime_core::{InvalidServerUrl, ServerUrl};
 }
 
 /// The presence seam and its backends.
