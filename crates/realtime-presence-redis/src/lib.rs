@@ -42,13 +42,18 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
+mod cluster;
+mod command;
 mod config;
 mod error;
 mod health;
 mod keys;
 mod pool;
 mod presence;
+mod probe;
 mod scripts;
+mod server;
+mod slots;
 #[cfg(feature = "rustls")]
 mod tls;
 mod watchdog;
