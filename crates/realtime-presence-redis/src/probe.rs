@@ -104,11 +104,7 @@ impl Probe {
         names.find(|keys| redis_keyslot(keys.leases.as_bytes()) == slot)
     }
 
-    async fn all(
-        client: &Client,
-        keys: &IdentityKeys,
-        deadline: Instant,
-    ) -> Result<(), Error> {
+    async fn all(client: &Client, keys: &IdentityKeys, deadline: Instant) -> Result<(), Error> {
         // Others do the same at the same time.
         let session = format!("probe-{:016x}", fastrand::u64(..));
         let session = || Value::from(session.as_str());
