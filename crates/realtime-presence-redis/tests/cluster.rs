@@ -194,6 +194,24 @@ async fn a_server_that_hangs_does_not_take_the_others_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_refused_do_not_take_the_others_along() {
+    let few = Redis::options().line("maxclients 2").start().await.unwrap();
+    let presence = presence(few.url());
+    let mut events = presence.events();
+    let cause = next_down(&mut events).await;
+    assert!(cause.contains("max number of clients"), "{cause}");
+    for who in people() {
+        until("a connection is open", async || {
+            presence.is_online(&who).await.is_ok()
+        })
+        .await;
+    }
+    for who in people() {
+        lives(&presence, &who).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_of_a_cluster_is_not_taken_for_a_server() {
     let mut cluster = RedisCluster::start().await.unwrap();
     let presence = presence(cluster.nodes()[0].url());
