@@ -7,6 +7,7 @@ mod cluster;
 mod instructions;
 mod load;
 pub mod operations;
+mod or_off;
 mod peers;
 pub mod pipe;
 mod process;

@@ -15,6 +15,8 @@ use realtime::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::or_off::OrOff;
+
 /// The options of `serve`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -36,15 +38,15 @@ pub(crate) struct Options {
     /// How many messages may wait for a slow reader.
     #[arg(long)]
     queue: Option<usize>,
-    /// How many sessions may be open at once; 0: any number.
+    /// How many sessions may be open at once; `off`: any number.
     #[arg(long)]
-    max_connections: Option<usize>,
+    max_connections: Option<OrOff<usize>>,
     /// The largest message that a client may send, in bytes.
     #[arg(long)]
     read_limit: Option<usize>,
-    /// Seconds between two pings; 0: none.
+    /// Seconds between two pings; `off`: none.
     #[arg(long)]
-    heartbeat: Option<f64>,
+    heartbeat: Option<OrOff<f64>>,
     /// A token that every client must show, as `?token=` or in the header `Authorization`.
     #[arg(long)]
     token: Option<String>,
@@ -120,15 +122,15 @@ fn describe(options: &Options) -> Result<Gateway, BoxError> {
     if let Some(messages) = options.queue {
         builder = builder.queue_messages(messages);
     }
-    if let Some(most) = options.max_connections {
-        builder = builder.max_connections((most > 0).then_some(most));
+    if let Some(OrOff(most)) = options.max_connections {
+        builder = builder.max_connections(most);
     }
     if let Some(bytes) = options.read_limit {
         builder = builder.read_limit(bytes);
     }
-    if let Some(seconds) = options.heartbeat {
-        let interval = Duration::try_from_secs_f64(seconds)?;
-        builder = builder.heartbeat((!interval.is_zero()).then_some(interval));
+    if let Some(OrOff(seconds)) = options.heartbeat {
+        let interval = seconds.map(Duration::try_from_secs_f64).transpose()?;
+        builder = builder.heartbeat(interval);
     }
     Ok(builder.build()?)
 }

@@ -82,7 +82,7 @@ async fn our_server_echoes_broadcasts_and_sends() {
         "--token",
         "s3cret",
         "--heartbeat",
-        "0",
+        "off",
         "--broker",
         "local:",
     ]);

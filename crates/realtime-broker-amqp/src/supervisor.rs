@@ -40,18 +40,22 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// The first link, from whichever URL gives one.
+    /// The first link, from whichever URL gives one. A server that refuses, or is full, doesn't
+    /// take the others along; that this node's name is taken is true of all of them.
     pub(crate) async fn open_any(&mut self) -> Result<Link, BrokerError> {
-        let mut tried = self.open().await;
-        for _ in 1..self.config.urls.len() {
-            match &tried {
-                Err(error) if error.kind() == BrokerErrorKind::Unavailable => {
-                    tried = self.open().await;
+        let mut first = None;
+        for _ in 0..self.config.urls.len() {
+            match self.open().await {
+                Err(error) if error.kind() != BrokerErrorKind::DuplicateNode => {
+                    // Nobody else hears of it where another one gives a link.
+                    let cause = with_sources(&error);
+                    tracing::warn!(target: realtime_core::log_targets::BROKER, cause, "no link to this RabbitMQ");
+                    first = most_telling(first, error);
                 }
-                _ => break,
+                done => return done,
             }
         }
-        tried
+        Err(first.unwrap_or_else(|| unavailable("no URL of RabbitMQ is configured")))
     }
 
     async fn open(&mut self) -> Result<Link, BrokerError> {
@@ -233,4 +237,13 @@ fn refuse(request: Request, state: &watch::Sender<State>) {
         _ => unavailable("the link to RabbitMQ is down"),
     };
     let _nobody_waits = request.outcome.send(Err(error));
+}
+
+/// Of two failures the one that says more: what only time heals says least.
+fn most_telling(known: Option<BrokerError>, new: BrokerError) -> Option<BrokerError> {
+    match known {
+        Some(known) if known.kind() != BrokerErrorKind::Unavailable => Some(known),
+        Some(known) if new.kind() == BrokerErrorKind::Unavailable => Some(known),
+        _ => Some(new),
+    }
 }

@@ -508,6 +508,24 @@ async fn what_can_not_be_healed_fails_at_the_start() {
 }
 
 #[tokio::test]
+async fn the_next_url_is_tried_when_one_refuses() {
+    let server = RabbitMq::start().await.unwrap();
+    let wrong = server.url().replace("guest:guest", "guest:wrong");
+    let elsewhere = server.url().replace("%2f", "nowhere");
+    let refused = AmqpConfig::builder(&wrong).url(&elsewhere).build().unwrap();
+    let node = || NodeInfo::new(NodeId::random(), Incarnation::random());
+    let error = AmqpBroker::new(refused)
+        .subscribe(node(), &[Topic::All])
+        .await;
+    assert_eq!(error.err().map(|e| e.kind()), Some(BrokerErrorKind::Config));
+    let config = AmqpConfig::builder(wrong).url(elsewhere).url(server.url());
+    let broker = AmqpBroker::new(config.build().unwrap());
+    let _inbox = broker.subscribe(node(), &[Topic::All]).await.unwrap();
+    let said = broker.publish(&Topic::All, Bytes::new()).await;
+    assert_eq!(said.unwrap(), Published::Routed);
+}
+
+#[tokio::test]
 async fn the_next_url_is_tried_when_one_does_not_answer() {
     let server = RabbitMq::start().await.unwrap();
     let nobody = format!(

@@ -13,11 +13,13 @@ pub(crate) struct Address {
     pub(crate) redis: Config,
     pub(crate) tls: bool,
     pub(crate) namespace: Option<Namespace>,
+    pub(crate) tls_server_name: Option<String>,
 }
 
 pub(crate) fn read(url: &str) -> Result<Address, PresenceError> {
     let mut url: ServerUrl = url.parse().map_err(not_a_url)?;
     let namespace = url.take_namespace().map_err(not_a_url)?;
+    let tls_server_name = url.take("tlsServerName").map_err(not_a_url)?;
     let scheme = url.scheme().to_owned();
     let (tls, kind) = match scheme
         .strip_prefix("redis")
@@ -58,6 +60,7 @@ pub(crate) fn read(url: &str) -> Result<Address, PresenceError> {
         redis,
         tls,
         namespace,
+        tls_server_name,
     })
 }
 
@@ -105,6 +108,18 @@ fn sentinel(url: &mut ServerUrl) -> Result<ServerConfig, PresenceError> {
         username,
         password,
     })
+}
+
+/// Which name is expected of servers that are known by addresses.
+#[cfg(feature = "rustls")]
+pub(crate) fn set_server_name(server: &mut ServerConfig, name: &str) {
+    let named = |server: &mut Server| server.tls_server_name = Some(name.into());
+    match server {
+        ServerConfig::Centralized { server } => named(server),
+        ServerConfig::Clustered { hosts, .. } | ServerConfig::Sentinel { hosts, .. } => {
+            hosts.iter_mut().for_each(named);
+        }
+    }
 }
 
 fn database(url: &ServerUrl) -> Result<Option<u8>, PresenceError> {

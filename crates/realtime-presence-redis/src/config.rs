@@ -37,6 +37,8 @@ pub struct RedisConfig {
     pub(crate) namespace: Namespace,
     pub(crate) pool_size: usize,
     pub(crate) command_timeout: Duration,
+    #[cfg(feature = "rustls")]
+    pub(crate) tls_server_name: Option<String>,
 }
 
 impl RedisConfig {
@@ -49,7 +51,8 @@ impl RedisConfig {
     ///                  [&node=host:port…][&sentinelUsername=…][&sentinelPassword=…]
     /// ```
     ///
-    /// With `rediss` in place of `redis` it is spoken over TLS, which needs the feature `rustls`.
+    /// With `rediss` in place of `redis` it is spoken over TLS, which needs the feature `rustls`;
+    /// then `tlsServerName=` says which name the servers' certificates have.
     /// The namespace can be given in each of them.
     ///
     /// # Errors
@@ -69,6 +72,8 @@ impl RedisConfig {
             command_timeout: DEFAULT_COMMAND_TIMEOUT,
             #[cfg(feature = "rustls")]
             root_certificates: None,
+            #[cfg(feature = "rustls")]
+            tls_server_name: None,
         }
     }
 
@@ -111,6 +116,8 @@ pub struct RedisConfigBuilder {
     command_timeout: Duration,
     #[cfg(feature = "rustls")]
     root_certificates: Option<String>,
+    #[cfg(feature = "rustls")]
+    tls_server_name: Option<String>,
 }
 
 impl RedisConfigBuilder {
@@ -142,6 +149,17 @@ impl RedisConfigBuilder {
         self
     }
 
+    /// Expects this name in the servers' certificates, for a `rediss:` URL whose servers are known
+    /// by addresses while their certificates have names: a cluster that announces addresses, say.
+    /// It holds for all servers. Without it the host is expected that the URL, the sentinels or the
+    /// cluster name; a cluster's `hostname` (Redis 7) where it has one.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn tls_server_name(mut self, name: impl Into<String>) -> Self {
+        self.tls_server_name = Some(name.into());
+        self
+    }
+
     /// Checks everything. Opens no connection.
     ///
     /// # Errors
@@ -152,11 +170,19 @@ impl RedisConfigBuilder {
             mut redis,
             tls,
             namespace,
+            tls_server_name,
         } = address::read(&self.url)?;
+        #[cfg(feature = "rustls")]
+        let tls_server_name = self.tls_server_name.clone().or(tls_server_name);
         if tls {
-            self.use_tls(&mut redis)?;
+            self.use_tls(&mut redis, tls_server_name.as_deref())?;
         } else {
             self.refuse_certificates()?;
+            if tls_server_name.is_some() {
+                return Err(invalid(
+                    "a TLS server name was given, but no rediss: URL; use rediss: to speak TLS",
+                ));
+            }
         }
         let namespace = match &self.namespace {
             Some(named) => Some(named.parse().map_err(|_| {
@@ -182,18 +208,24 @@ impl RedisConfigBuilder {
             namespace: namespace.unwrap_or_default(),
             pool_size: self.pool_size,
             command_timeout: self.command_timeout,
+            #[cfg(feature = "rustls")]
+            tls_server_name,
         })
     }
 
     #[cfg(feature = "rustls")]
-    fn use_tls(&self, redis: &mut Config) -> Result<(), PresenceError> {
-        redis.tls = Some(crate::tls::connector(self.root_certificates.as_deref())?);
+    fn use_tls(&self, redis: &mut Config, name: Option<&str>) -> Result<(), PresenceError> {
+        let connector = crate::tls::connector(self.root_certificates.as_deref(), name)?;
+        redis.tls = Some(connector);
+        if let Some(name) = name {
+            address::set_server_name(&mut redis.server, name);
+        }
         Ok(())
     }
 
     #[cfg(not(feature = "rustls"))]
     #[allow(clippy::unused_self, reason = "it has a use with the feature")]
-    fn use_tls(&self, _: &mut Config) -> Result<(), PresenceError> {
+    fn use_tls(&self, _: &mut Config, _: Option<&str>) -> Result<(), PresenceError> {
         Err(invalid(
             "a rediss: URL needs the feature `rustls` of realtime-presence-redis",
         ))

@@ -16,6 +16,12 @@ const CONFIG_TEXTS: [&str; 6] = [
     "InvalidCertificate",
 ];
 
+/// What is said of a server that is spoken to as another kind of server than it is.
+pub(crate) const A_CLUSTER: &str = "this Redis is a node of a cluster; use redis-cluster: (or \
+                                    rediss-cluster:) in the URL";
+pub(crate) const A_SENTINEL: &str =
+    "this is a sentinel and not a Redis; use redis-sentinel: (or rediss-sentinel:) in the URL";
+
 /// How much of an error's text is shown: it is the server's.
 const SHOWN: usize = 256;
 
@@ -55,6 +61,12 @@ pub(crate) fn cause_of(error: &Error) -> String {
 pub(crate) fn presence_error(error: Error) -> PresenceError {
     let kind = kind_of(&error);
     let context = match kind {
+        _ if error.details() == A_CLUSTER => A_CLUSTER,
+        _ if error.details() == A_SENTINEL => A_SENTINEL,
+        _ if is_another_name(&error) => {
+            "the certificate of Redis has another name than the address; set tls_server_name, in \
+             the URL tlsServerName"
+        }
         PresenceErrorKind::Config => {
             "Redis refused the command: check the URL, the user, its password and permissions"
         }
@@ -64,6 +76,10 @@ pub(crate) fn presence_error(error: Error) -> PresenceError {
         _ => "Redis did not confirm the command; the same call may succeed later",
     };
     PresenceError::new(kind, context).with_source(error)
+}
+
+fn is_another_name(error: &Error) -> bool {
+    error.details().contains("NotValidForName")
 }
 
 pub(crate) fn closed() -> PresenceError {

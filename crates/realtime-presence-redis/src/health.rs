@@ -1,6 +1,9 @@
 //! What happens to the store, for all who listen.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use realtime_core::{
     Events,
@@ -15,9 +18,10 @@ pub(crate) struct Health {
     events: Events<PresenceEvent>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    connections: Vec<Condition>,
+    connections: HashMap<usize, Condition>,
+    added: usize,
     is_down: bool,
 }
 
@@ -29,14 +33,27 @@ enum Condition {
 }
 
 impl Health {
-    pub(crate) fn new(connections: usize) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            state: Mutex::new(State {
-                connections: vec![Condition::Unknown; connections],
-                is_down: false,
-            }),
+            state: Mutex::default(),
             events: Events::new(),
         }
+    }
+
+    /// Another connection, of which nothing is known yet, and its number.
+    pub(crate) fn add(&self) -> usize {
+        let mut state = self.state();
+        let number = state.added;
+        state.added += 1;
+        state.connections.insert(number, Condition::Unknown);
+        number
+    }
+
+    /// A connection that isn't needed any more. The others may be well.
+    pub(crate) fn remove(&self, connection: usize) {
+        let mut state = self.state();
+        state.connections.remove(&connection);
+        self.recover(&mut state);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -46,7 +63,12 @@ impl Health {
     pub(crate) fn well(&self, connection: usize) {
         let mut state = self.state();
         state.set(connection, Condition::Well);
-        if state.is_down && state.connections.iter().all(|c| *c == Condition::Well) {
+        self.recover(&mut state);
+    }
+
+    fn recover(&self, state: &mut State) {
+        let mut all = state.connections.values();
+        if state.is_down && all.all(|condition| *condition == Condition::Well) {
             state.is_down = false;
             tracing::info!(target: realtime_core::log_targets::PRESENCE, "Redis is up");
             self.events.send(PresenceEvent::Up);
@@ -55,8 +77,7 @@ impl Health {
 
     pub(crate) fn ill(&self, connection: usize, cause: String) {
         let mut state = self.state();
-        state.set(connection, Condition::Ill);
-        if !state.is_down {
+        if state.set(connection, Condition::Ill) && !state.is_down {
             state.is_down = true;
             tracing::warn!(target: realtime_core::log_targets::PRESENCE, cause, "Redis is down");
             self.events.send(PresenceEvent::Down { cause });
@@ -74,10 +95,10 @@ impl Health {
 }
 
 impl State {
-    fn set(&mut self, connection: usize, condition: Condition) {
-        if let Some(known) = self.connections.get_mut(connection) {
-            *known = condition;
-        }
+    /// Whether it is one of ours.
+    fn set(&mut self, connection: usize, condition: Condition) -> bool {
+        let known = self.connections.get_mut(&connection);
+        known.map(|known| *known = condition).is_some()
     }
 }
 
@@ -95,7 +116,8 @@ mod tests {
 
     #[tokio::test]
     async fn one_ill_connection_is_down_and_all_well_is_up() {
-        let health = Health::new(2);
+        let health = Health::new();
+        assert_eq!((health.add(), health.add()), (0, 1));
         let events = health.events();
         health.well(0);
         health.well(1);
@@ -107,5 +129,19 @@ mod tests {
         health.close();
         let received: Vec<_> = events.collect().await;
         assert_eq!(received, [down("first"), PresenceEvent::Up]);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_needed_any_more_does_not_count() {
+        let health = Health::new();
+        let (one, other) = (health.add(), health.add());
+        let events = health.events();
+        health.well(one);
+        health.ill(other, "gone".to_owned());
+        health.remove(other);
+        health.ill(other, "still gone".to_owned());
+        health.close();
+        let heard: Vec<_> = events.collect().await;
+        assert_eq!(heard, [down("gone"), PresenceEvent::Up]);
     }
 }

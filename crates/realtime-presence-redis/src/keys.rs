@@ -33,9 +33,14 @@ impl Keys {
         }
     }
 
-    /// A key that is written to see whether writing works.
-    pub(crate) fn probe(&self) -> String {
-        format!("{}:probe", self.prefix)
+    /// Keys by which it is seen whether everything works. No identity has them: its tag begins
+    /// with a digit.
+    pub(crate) fn probe(&self, number: u32) -> IdentityKeys {
+        let tagged = format!("{}:{{probe-{number}}}", self.prefix);
+        IdentityKeys {
+            leases: format!("{tagged}:leases"),
+            sessions: format!("{tagged}:sessions"),
+        }
     }
 }
 

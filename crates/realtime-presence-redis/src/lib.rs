@@ -32,8 +32,15 @@
 //! ends, or doesn't answer three checks in a row, a second apart, is replaced by a new one, with
 //! pauses from 100 ms to 2 s. [`events`] reports when the store is down and when it is up again. It
 //! counts as down, too, while it answers but can't be written to: out of memory, read-only,
-//! loading, no permission. To see that, a check writes the key `rt:shop:presence:probe`, for a
-//! second; in a cluster each master is sent a `PING` instead.
+//! loading, no permission. To see that, a check does all that presence does, once a second and over
+//! each connection, under the keys `rt:shop:presence:{probe-…}:…`: it registers, renews, reads and
+//! unregisters. Where something is set up wrongly, a user who may not do one of these or a `redis:`
+//! URL of a cluster's node, calls fail with kind `Config`, and so does the start of a gateway.
+//!
+//! While slots of a cluster move, `MOVED`, `ASK` and `TRYAGAIN` are followed within the command's
+//! time. Each server has connections and a bound of its own: one that hangs, is gone or full leaves
+//! the others alone. A batch that fails has been carried out where it could be. While one connection
+//! of several can't be made, the others do its work.
 //!
 //! A command that timed out may still be carried out, so a session can come back after it was
 //! unregistered. Its lease ends it: give one.
@@ -44,13 +51,18 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
+mod cluster;
+mod command;
 mod config;
 mod error;
 mod health;
 mod keys;
 mod pool;
 mod presence;
+mod probe;
 mod scripts;
+mod server;
+mod slots;
 #[cfg(feature = "rustls")]
 mod tls;
 mod watchdog;

@@ -9,16 +9,16 @@ use std::{
 
 use fred::{
     error::{Error, ErrorKind},
-    interfaces::KeysInterface,
     types::Value,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use realtime_core::{
     IdentityKey, SessionId,
     presence::{Presence, PresenceError, PresenceEvents, Registered, SessionInfo, SessionKey},
 };
 
 use crate::{
+    command::Command,
     config::RedisConfig,
     keys::Keys,
     pool::Pool,
@@ -91,9 +91,9 @@ impl RedisPresence {
         identity: &IdentityKey,
         arguments: Vec<Value>,
     ) -> Result<Value, PresenceError> {
-        let call = self.pool.call(identity).await?;
-        let answer = script.run(&call, self.keys.of(identity), arguments).await;
-        answer.map_err(|e| self.pool.error(e))
+        let keys = self.keys.of(identity);
+        let command = Command::Run(script, &keys, arguments);
+        self.pool.run(identity, command).await
     }
 
     async fn register_group(
@@ -174,8 +174,7 @@ impl Presence for RedisPresence {
             .map(|group| self.register_group(group, sessions, ttl))
             .collect();
         let mut ends = vec![None; sessions.len()];
-        let mut answers = stream::iter(calls).buffered(CALLS_AT_ONCE);
-        while let Some((places, end)) = answers.try_next().await? {
+        for (places, end) in all(calls).await? {
             for place in places {
                 if let Some(known) = ends.get_mut(place) {
                     *known = end;
@@ -194,8 +193,7 @@ impl Presence for RedisPresence {
             .into_iter()
             .map(|group| self.unregister_group(group, sessions))
             .collect();
-        let done = stream::iter(calls).buffered(CALLS_AT_ONCE);
-        done.try_for_each(|()| std::future::ready(Ok(()))).await
+        all(calls).await.map(drop)
     }
 
     async fn renew(
@@ -208,8 +206,7 @@ impl Presence for RedisPresence {
             .into_iter()
             .map(|group| self.renew_group(group, sessions, ttl))
             .collect();
-        let unknown = stream::iter(calls).buffered(CALLS_AT_ONCE);
-        let mut unknown: Vec<usize> = unknown.try_concat().await?;
+        let mut unknown = all(calls).await?.concat();
         unknown.sort_unstable();
         let key = |place: usize| sessions.get(place).cloned();
         Ok(unknown.into_iter().filter_map(key).collect())
@@ -225,11 +222,10 @@ impl Presence for RedisPresence {
     }
 
     async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
-        let call = self.pool.call(identity).await?;
         let leases = self.keys.of(identity).leases;
-        let exists = call.client().exists::<i64, _>(leases).await;
-        let exists = exists.map_err(|e| self.pool.error(e))?;
-        Ok(exists > 0)
+        let exists = self.pool.run(identity, Command::Exists(&leases)).await?;
+        let exists = exists.convert::<i64>();
+        Ok(exists.map_err(|e| self.pool.error(e))? > 0)
     }
 
     fn events(&self) -> PresenceEvents {
@@ -239,6 +235,16 @@ impl Presence for RedisPresence {
     async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Makes all calls of a batch, and then fails if one of them has failed: what is on another server
+/// doesn't have to suffer for it.
+async fn all<T>(
+    calls: Vec<impl Future<Output = Result<T, PresenceError>>>,
+) -> Result<Vec<T>, PresenceError> {
+    let answers = stream::iter(calls).buffer_unordered(CALLS_AT_ONCE);
+    let answers: Vec<Result<T, PresenceError>> = answers.collect().await;
+    answers.into_iter().collect()
 }
 
 /// Puts sessions of one identity together, in bounded pieces and in their order.

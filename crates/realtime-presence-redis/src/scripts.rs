@@ -2,14 +2,7 @@
 
 use std::sync::LazyLock;
 
-use fred::{
-    error::Error,
-    interfaces::LuaInterface,
-    types::{Key, Value},
-};
 use sha1::{Digest, Sha1};
-
-use crate::{error::says, keys::IdentityKeys, pool::Call};
 
 /// A script that is run by its hash, and sent in full where the server doesn't know it.
 #[derive(Debug)]
@@ -39,25 +32,12 @@ fn hash(source: &str) -> String {
 }
 
 impl Script {
-    pub(crate) async fn run(
-        &self,
-        call: &Call<'_>,
-        keys: IdentityKeys,
-        arguments: Vec<Value>,
-    ) -> Result<Value, Error> {
-        let keys = [keys.leases, keys.sessions];
-        let keys = || keys.iter().map(Key::from).collect::<Vec<_>>();
-        let by_hash = call.client();
-        match by_hash
-            .evalsha(self.hash.as_str(), keys(), arguments.clone())
-            .await
-        {
-            Err(error) if says(&error, "NOSCRIPT") => {
-                let in_full = call.client();
-                in_full.eval(self.source, keys(), arguments).await
-            }
-            answer => answer,
-        }
+    pub(crate) fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    pub(crate) fn source(&self) -> &'static str {
+        self.source
     }
 }
 

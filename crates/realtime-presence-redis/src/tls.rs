@@ -5,22 +5,84 @@ use std::sync::Arc;
 use fred::types::config::{TlsConfig, TlsConnector};
 use realtime_core::presence::PresenceError;
 use tokio_rustls::rustls::{
-    ClientConfig, RootCertStore,
+    self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::ring,
-    pki_types::{CertificateDer, pem::PemObject},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
 use crate::error::invalid;
 
-/// Trusts the system's certificates, and those that were given.
-pub(crate) fn connector(pem: Option<&str>) -> Result<TlsConfig, PresenceError> {
+/// Trusts the system's certificates, and those that were given. Where a name is given, it is
+/// expected in place of the address that was connected to: sentinels and clusters name addresses.
+pub(crate) fn connector(pem: Option<&str>, name: Option<&str>) -> Result<TlsConfig, PresenceError> {
     let roots = roots(pem, rustls_native_certs::load_native_certs().certs)?;
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let provider = Arc::new(ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|e| invalid("TLS could not be set up").with_source(e))?
-        .with_root_certificates(roots)
+        .with_root_certificates(roots.clone())
         .with_no_client_auth();
+    if let Some(name) = name {
+        let name = ServerName::try_from(name.to_owned())
+            .map_err(|e| invalid("tls_server_name: expected a host name").with_source(e))?;
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = verifier
+            .build()
+            .map_err(|e| invalid("TLS could not be set up").with_source(e))?;
+        let named = Named { name, verifier };
+        config.dangerous().set_certificate_verifier(Arc::new(named));
+    }
     Ok(TlsConnector::from(config).into())
+}
+
+/// Verifies everything as ever, with one name for all servers.
+#[derive(Debug)]
+struct Named {
+    name: ServerName<'static>,
+    verifier: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _address: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let (cert, more, name) = (end_entity, intermediates, &self.name);
+        self.verifier
+            .verify_server_cert(cert, more, name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier
+            .verify_tls12_signature(message, cert, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier
+            .verify_tls13_signature(message, cert, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
 }
 
 fn roots(

@@ -9,13 +9,10 @@ use std::{sync::Arc, time::Duration};
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
-    interfaces::{ClientLike, KeysInterface},
-    types::{
-        Expiration,
-        config::{ConnectionConfig, PerformanceConfig},
-    },
+    interfaces::ClientLike,
+    types::config::{Config, ConnectionConfig, PerformanceConfig},
 };
-use futures::future::try_join_all;
+use realtime_core::presence::PresenceErrorKind;
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
@@ -23,18 +20,16 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
-    config::RedisConfig,
-    error::{cause_of, says},
+    error::{cause_of, kind_of, says},
     health::Health,
-    keys::Keys,
-    pool::{Link, options},
+    probe::Probe,
 };
 
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 const MISSES: u32 = 3;
 
-/// For one step of connecting, and for all of them: a cluster has many.
+/// For one step of connecting, and for all of them: sentinels are asked first.
 const STEP_TIMEOUT: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -44,17 +39,36 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long a connection is kept to a server that only reads: another one may be the master now.
 const READ_ONLY: Duration = Duration::from_secs(2);
 
-/// Watches one connection of the pool.
+/// What is known of a connection.
+#[derive(Clone)]
+pub(crate) enum Link {
+    /// It is being made: worth waiting for.
+    Connecting,
+    /// It can be used.
+    Open(Client),
+    /// It could not be made, and is tried again after a pause.
+    Down(Error),
+}
+
+/// Watches one connection to a server.
 pub(crate) struct Watchdog {
     pub(crate) number: usize,
-    pub(crate) config: Arc<RedisConfig>,
+    pub(crate) redis: Config,
+    pub(crate) command_timeout: Duration,
+    pub(crate) probe: Probe,
     pub(crate) health: Arc<Health>,
     pub(crate) link: watch::Sender<Link>,
 }
 
-struct Connection {
+pub(crate) struct Connection {
     client: Client,
     driver: Driver,
+}
+
+impl Connection {
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
 }
 
 /// The task that drives a connection, which ends with it.
@@ -97,7 +111,7 @@ impl Watchdog {
     async fn watch(&self, current: &mut Option<Connection>) {
         let mut pause = Pause::default();
         loop {
-            let (failure, was_open) = match connect(&self.config, current).await {
+            let (failure, was_open) = match self.open(current).await {
                 Ok(connection) => {
                     let open = Link::Open(connection.client.clone());
                     self.link.send_replace(open);
@@ -118,6 +132,21 @@ impl Watchdog {
         }
     }
 
+    /// Makes a connection. One that is set up wrongly is none.
+    async fn open<'c>(
+        &self,
+        current: &'c mut Option<Connection>,
+    ) -> Result<&'c mut Connection, Error> {
+        let connection = connect(&self.redis, self.command_timeout, current).await?;
+        let client = &connection.client;
+        self.probe.is_of_this_kind(client, STEP_TIMEOUT).await?;
+        match self.probe.run(client, CHECK_TIMEOUT).await {
+            Err(error) if kind_of(&error) == PresenceErrorKind::Config => Err(error),
+            // What may heal is what the checks are for.
+            _ => Ok(connection),
+        }
+    }
+
     /// Checks a connection until it has failed.
     async fn guard(&self, connection: &mut Connection, pause: &mut Pause) -> Error {
         let (since, mut misses) = (Instant::now(), 0);
@@ -127,7 +156,7 @@ impl Watchdog {
         loop {
             let check = async {
                 ticks.tick().await;
-                timeout(CHECK_TIMEOUT, check(client, &self.config)).await
+                timeout(CHECK_TIMEOUT, self.probe.run(client, CHECK_TIMEOUT)).await
             };
             let answer = tokio::select! {
                 failure = driver.failed() => return failure,
@@ -143,6 +172,10 @@ impl Watchdog {
                 Ok(Err(error)) if !is_silence(&error) => {
                     misses = 0;
                     self.health.ill(self.number, cause_of(&error));
+                    if kind_of(&error) == PresenceErrorKind::Config {
+                        // Calls are to fail with the reason, until it is set up rightly.
+                        return error;
+                    }
                     if says(&error, "READONLY") && since.elapsed() > READ_ONLY {
                         return error;
                     }
@@ -169,12 +202,13 @@ fn is_silence(error: &Error) -> bool {
 }
 
 /// Makes a connection, which is in `current` from its first moment on, so that it has an owner.
-async fn connect<'c>(
-    config: &RedisConfig,
+pub(crate) async fn connect<'c>(
+    redis: &Config,
+    command_timeout: Duration,
     current: &'c mut Option<Connection>,
 ) -> Result<&'c mut Connection, Error> {
     let performance = PerformanceConfig {
-        default_command_timeout: config.command_timeout,
+        default_command_timeout: command_timeout,
         ..PerformanceConfig::default()
     };
     let connection = ConnectionConfig {
@@ -184,8 +218,7 @@ async fn connect<'c>(
         max_command_buffer_len: 0,
         ..ConnectionConfig::default()
     };
-    let redis = config.redis.clone();
-    let client = Client::new(redis, Some(performance), Some(connection), None);
+    let client = Client::new(redis.clone(), Some(performance), Some(connection), None);
     let driver = Driver(Some(AbortOnDropHandle::new(client.connect())));
     let Connection { client, driver } = current.insert(Connection { client, driver });
     let open = async {
@@ -208,28 +241,10 @@ async fn connect<'c>(
 }
 
 /// Ends a connection: commands that wait on it fail.
-async fn end(connection: Option<Connection>) {
+pub(crate) async fn end(connection: Option<Connection>) {
     if let Some(Connection { driver, .. }) = connection {
         driver.end().await;
     }
-}
-
-/// Whether the store can be used: written to, or each master of a cluster asked.
-async fn check(client: &Client, config: &RedisConfig) -> Result<(), Error> {
-    let once = options(CHECK_TIMEOUT);
-    if config.is_clustered() {
-        let ask = |node| {
-            let mut to_node = once.clone();
-            to_node.cluster_node = Some(node);
-            async move { client.with_options(&to_node).ping::<()>(None).await }
-        };
-        try_join_all(client.active_connections().into_iter().map(ask)).await?;
-        return Ok(());
-    }
-    let probe = Keys::new(config.namespace.as_str()).probe();
-    let briefly = Some(Expiration::PX(1_000));
-    let client = client.with_options(&once);
-    client.set(probe, "", briefly, None, false).await
 }
 
 /// The pauses between attempts: exponential, with jitter, without end.

@@ -20,8 +20,10 @@ use realtime_core::{Events, Namespace, ServerUrl};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::{sync::mpsc, task::AbortHandle, time};
 
-/// How long a publication may wait for others before it, and Redis to answer.
-const TURN: Duration = Duration::from_secs(1);
+/// How long Redis may take to answer, and a publication wait for those before it: many at once, on
+/// a busy machine. It fails at once when one of them finds out that Redis doesn't answer.
+const ANSWER: Duration = Duration::from_secs(1);
+const TURN: Duration = Duration::from_secs(5);
 
 /// Nodes joined by Redis pub/sub.
 #[derive(Debug)]
@@ -180,7 +182,7 @@ impl Broker for PubSub {
         builder.set_policy(ReconnectPolicy::new_exponential(0, 100, 1_000, 2));
         builder.with_connection_config(|connection| connection.max_command_attempts = 1);
         builder.with_performance_config(|performance| {
-            performance.default_command_timeout = TURN;
+            performance.default_command_timeout = ANSWER;
             performance.broadcast_channel_capacity = 10_000;
         });
         let writer = builder.build().map_err(no_answer)?;

@@ -107,7 +107,13 @@ impl Peer {
     fn command(&self, built: &Path) -> Vec<String> {
         let program = built.display().to_string();
         let words: &[&str] = match self.source {
-            Source::Own => &["serve", "--listen", "127.0.0.1:0", "--max-connections", "0"],
+            Source::Own => &[
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--max-connections",
+                "off",
+            ],
             Source::Floor { batching: true } => &["--batch", "--listen", "0"],
             Source::Floor { batching: false } => &["--listen", "0"],
             Source::Rust => &["peer", self.name],

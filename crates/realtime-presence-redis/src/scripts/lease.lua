@@ -1,6 +1,8 @@
 -- The head of every script. A sorted set has the end of each session's lease in ms, a hash its
 -- record. Only the server's clock counts.
-local leases, records = KEYS[1], KEYS[2]
+-- A server that is about to get the keys' slot wants only one of them to be named.
+local leases = KEYS[1]
+local records = KEYS[2] or (string.gsub(leases, ':leases$', ':sessions'))
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 

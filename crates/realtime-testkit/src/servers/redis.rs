@@ -91,6 +91,9 @@ impl RedisOptions {
             line(format_args!("port 0\ntls-port {port}\ntls-auth-clients no"))?;
             line(format_args!("tls-cert-file cert.pem\ntls-key-file key.pem"))?;
             line(format_args!("tls-ca-cert-file cert.pem"))?;
+            if self.cluster {
+                line(format_args!("tls-cluster yes\ntls-replication yes"))?;
+            }
         } else {
             line(format_args!("port {port}"))?;
         }
@@ -241,7 +244,14 @@ impl RedisCluster {
     /// # Errors
     /// When a server doesn't start, or the cluster isn't ready in time.
     pub async fn start() -> io::Result<Self> {
-        let mut options = Redis::options();
+        Self::with(Redis::options()).await
+    }
+
+    /// Starts three servers with these options, which may speak TLS.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    pub async fn with(mut options: RedisOptions) -> io::Result<Self> {
         options.cluster = true;
         let mut nodes = Vec::new();
         for _ in 0..3 {
@@ -249,6 +259,14 @@ impl RedisCluster {
         }
         let address = |node: &Redis| format!("127.0.0.1:{}", node.port);
         let mut create = Command::new("redis-cli");
+        if options.tls.is_some() {
+            create.args(["--tls", "--insecure"]);
+        }
+        if options.user.is_some() {
+            create
+                .args(["--user", ADMIN.0])
+                .env("REDISCLI_AUTH", ADMIN.1);
+        }
         create
             .args(["--cluster", "create"])
             .args(nodes.iter().map(address))
@@ -284,7 +302,13 @@ impl RedisCluster {
     /// Where they listen, as a `redis-cluster:` URL.
     #[must_use]
     pub fn url(&self) -> String {
-        let mut url = String::from("redis-cluster://");
+        let first = self.nodes.first().map(Redis::url).unwrap_or_default();
+        let (scheme, at) = first.split_once("://").unwrap_or_default();
+        let user = at.rsplit_once('@').map_or("", |(user, _)| user);
+        let mut url = format!("{scheme}-cluster://{user}");
+        if !user.is_empty() {
+            url.push('@');
+        }
         for (n, node) in self.nodes.iter().enumerate() {
             let before = ["", "?node=", "&node="][n.min(2)];
             url += &format!("{before}127.0.0.1:{}", node.port);

@@ -1,0 +1,136 @@
+//! Whether a server can be used: all that presence does, done once with keys of our own.
+
+use std::{sync::Arc, time::Duration};
+
+use fred::{
+    clients::Client,
+    error::{Error, ErrorKind},
+    interfaces::ClientLike,
+    types::{ClusterHash, CustomCommand, Value},
+    util::redis_keyslot,
+};
+use tokio::time::Instant;
+
+use crate::{
+    command::{Address, Command, Redirect},
+    config::RedisConfig,
+    error,
+    keys::{IdentityKeys, Keys},
+    scripts::{REGISTER, RENEW, SESSIONS, UNREGISTER},
+    server::options,
+};
+
+/// What is registered ends soon, where it can't be unregistered.
+const LEASE_MS: i64 = 5_000;
+/// How many names are tried for a key in a certain slot. There are 16,384 slots.
+const NAMES: u32 = 200_000;
+
+/// Does what it vouches for: registers, renews, reads and unregisters.
+#[derive(Clone)]
+pub(crate) struct Probe {
+    keys: Keys,
+    slot: Option<Arc<dyn Fn() -> Option<u16> + Send + Sync>>,
+}
+
+impl Probe {
+    /// For a server that has all keys.
+    pub(crate) fn of_a_server(config: &RedisConfig) -> Self {
+        Self {
+            keys: Keys::new(config.namespace().as_str()),
+            slot: None,
+        }
+    }
+
+    /// For a master of a cluster, one of whose slots is found each time.
+    pub(crate) fn of_a_master(
+        config: &RedisConfig,
+        slot: impl Fn() -> Option<u16> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            slot: Some(Arc::new(slot)),
+            ..Self::of_a_server(config)
+        }
+    }
+
+    /// Whether the server is of the kind that it is taken for.
+    pub(crate) async fn is_of_this_kind(
+        &self,
+        client: &Client,
+        limit: Duration,
+    ) -> Result<(), Error> {
+        if self.slot.is_some() {
+            return Ok(());
+        }
+        let hello = CustomCommand::new_static("HELLO", ClusterHash::FirstKey, false);
+        let client = client.with_options(&options(limit));
+        // Who may not ask, or gets no answer, goes on: the first redirect tells as well.
+        let answer = client.custom::<Value, Value>(hello, Vec::new()).await;
+        let words = answer.map(Value::into_array).unwrap_or_default();
+        let words: Vec<_> = words.into_iter().map(Value::into_string).collect();
+        let mode = words.windows(2).find_map(|pair| match pair {
+            [Some(key), Some(mode)] if key == "mode" => Some(mode.as_str()),
+            _ => None,
+        });
+        match mode {
+            Some("cluster") => Err(Error::new(ErrorKind::Config, error::A_CLUSTER)),
+            Some("sentinel") => Err(Error::new(ErrorKind::Config, error::A_SENTINEL)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Does everything, within a limit.
+    pub(crate) async fn run(&self, client: &Client, limit: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + limit;
+        let Some(keys) = self.probe_keys() else {
+            // It has no slot, or its slots aren't known yet.
+            return client.with_options(&options(limit)).ping::<()>(None).await;
+        };
+        match Self::all(client, &keys, deadline).await {
+            // The slot has moved: that it answers is enough, and its slots are looked at again.
+            Err(error) if self.slot.is_some() && redirected(&error) => Ok(()),
+            Err(error) if redirected(&error) => {
+                Err(Error::new(ErrorKind::Config, error::A_CLUSTER))
+            }
+            done => done,
+        }
+    }
+
+    fn probe_keys(&self) -> Option<IdentityKeys> {
+        let Some(slot) = &self.slot else {
+            return Some(self.keys.probe(0));
+        };
+        let slot = slot()?;
+        let mut names = (0..NAMES).map(|n| self.keys.probe(n));
+        names.find(|keys| redis_keyslot(keys.leases.as_bytes()) == slot)
+    }
+
+    async fn all(client: &Client, keys: &IdentityKeys, deadline: Instant) -> Result<(), Error> {
+        // Others do the same at the same time.
+        let session = format!("probe-{:016x}", fastrand::u64(..));
+        let session = || Value::from(session.as_str());
+        let run = async |script, arguments| {
+            let command = Command::Run(script, keys, arguments);
+            command.send(client, deadline, false).await
+        };
+        run(&REGISTER, vec![LEASE_MS.into(), session(), "{}".into()]).await?;
+        let unknown = run(&RENEW, vec![LEASE_MS.into(), session()]).await?;
+        let found = run(&SESSIONS, Vec::new()).await?.into_array();
+        let exists = Command::Exists(&keys.leases);
+        let exists = exists.send(client, deadline, false).await?;
+        run(&UNREGISTER, vec![session()]).await?;
+        let is_known = unknown.into_array().is_empty() && found.contains(&session());
+        if is_known && exists.as_u64() == Some(1) {
+            return Ok(());
+        }
+        let lost = "what was registered a moment ago is not there";
+        Err(Error::new(ErrorKind::Unknown, lost))
+    }
+}
+
+fn redirected(error: &Error) -> bool {
+    let anyone = Address {
+        host: String::new(),
+        port: 0,
+    };
+    Redirect::of(error, &anyone).is_some()
+}

@@ -1,0 +1,305 @@
+//! A Redis Cluster whose slots move, and servers that can't be used for what they are taken for.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[allow(dead_code, reason = "shared with the tests of faults")]
+mod support;
+
+use std::{
+    collections::HashSet,
+    process::{Command, Stdio},
+    time::{Duration, Instant, SystemTime},
+};
+
+use realtime_core::{
+    IdentityKey,
+    presence::{Presence, PresenceErrorKind},
+};
+use realtime_presence_redis::RedisPresence;
+use realtime_testkit::{
+    servers::redis::{Redis, RedisCluster},
+    wait::until,
+};
+use support::{LONG, ann, next_down, next_up, presence, session, works};
+
+/// Somebody in each part of the cluster.
+fn people() -> Vec<IdentityKey> {
+    (0..15).map(|n| IdentityKey::new(format!("p{n}"))).collect()
+}
+
+/// Everything that presence does with somebody, one call after the other.
+async fn lives(presence: &RedisPresence, who: &IdentityKey) {
+    let info = session(who);
+    let (all, key) = ([info.clone()], [info.key()]);
+    presence.register(&all, LONG).await.unwrap();
+    assert!(presence.is_online(who).await.unwrap());
+    assert_eq!(presence.renew(&key, LONG).await.unwrap(), []);
+    let found = presence.sessions(who).await.unwrap();
+    assert!(found.iter().any(|f| f.session_id == info.session_id));
+    presence.unregister(&key).await.unwrap();
+    assert_eq!(presence.renew(&key, LONG).await.unwrap(), key);
+}
+
+/// The slot of somebody, and which node has it.
+async fn home(cluster: &mut RedisCluster, who: &IdentityKey) -> (String, usize) {
+    let key = format!("rt:realtime:presence:{{0::{}}}:leases", who.id());
+    let nodes = cluster.nodes();
+    let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", &key]).await;
+    let slot = slot.unwrap();
+    let number: u32 = slot.parse().unwrap();
+    for (n, node) in nodes.iter().enumerate() {
+        let all = node.command(&["CLUSTER", "NODES"]).await.unwrap();
+        let own = all.lines().find(|line| line.contains("myself")).unwrap();
+        let mut ranges = own
+            .split(' ')
+            .skip(8)
+            .filter(|range| !range.starts_with('['));
+        let has = |range: &str| {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            (first.parse().unwrap()..=last.parse().unwrap()).contains(&number)
+        };
+        if ranges.any(has) {
+            return (slot, n);
+        }
+    }
+    panic!("nobody has slot {slot}");
+}
+
+async fn id(node: &Redis) -> String {
+    node.command(&["CLUSTER", "MYID"]).await.unwrap()
+}
+
+/// The connections of presence: those of the cluster and of the tests have other last commands.
+async fn connections(nodes: &mut [Redis]) -> HashSet<String> {
+    let mut all = HashSet::new();
+    for (n, node) in nodes.iter().enumerate() {
+        let list = node.command(&["CLIENT", "LIST"]).await.unwrap();
+        let own = list.lines().filter(|line| !line.contains("cmd=client"));
+        all.extend(own.map(|line| format!("{n} {}", line.split(' ').next().unwrap())));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_follow_a_slot_that_is_on_its_way() {
+    let mut cluster = RedisCluster::start().await.unwrap();
+    let presence = presence(cluster.url());
+    for who in people() {
+        lives(&presence, &who).await;
+    }
+    let before = connections(cluster.nodes()).await;
+    for who in people() {
+        // Somebody who is online already, and somebody who comes.
+        let stays = session(&who);
+        let (all, key) = ([stays.clone()], [stays.key()]);
+        presence.register(&all, LONG).await.unwrap();
+        let (slot, from) = home(&mut cluster, &who).await;
+        let to = (from + 1) % 3;
+        let nodes = cluster.nodes();
+        let (from_id, to_id) = (id(&nodes[from]).await, id(&nodes[to]).await);
+        let setslot = async |node: usize, state: &str, id: &str| {
+            let words = ["CLUSTER", "SETSLOT", &slot, state, id];
+            nodes[node].command(&words).await.unwrap();
+        };
+        setslot(to, "IMPORTING", &from_id).await;
+        setslot(from, "MIGRATING", &to_id).await;
+        lives(&presence, &who).await;
+        presence.unregister(&key).await.unwrap();
+        // Now neither key is where it was.
+        lives(&presence, &who).await;
+        assert!(!presence.is_online(&who).await.unwrap());
+        presence.register(&all, LONG).await.unwrap();
+        for node in [to, from] {
+            setslot(node, "NODE", &to_id).await;
+        }
+        // Who came meanwhile has come where the slot has gone.
+        assert!(presence.is_online(&who).await.unwrap());
+        assert_eq!(presence.renew(&key, LONG).await.unwrap(), []);
+        lives(&presence, &who).await;
+    }
+    let after = connections(cluster.nodes()).await;
+    assert!(
+        before.is_subset(&after),
+        "a redirect has ended a connection"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_lost_while_a_cluster_is_resharded() {
+    let mut cluster = RedisCluster::start().await.unwrap();
+    let presence = presence(cluster.url());
+    let sessions: Vec<_> = people().iter().map(session).collect();
+    let keys: Vec<_> = sessions.iter().map(|session| session.key()).collect();
+    presence.register(&sessions, LONG).await.unwrap();
+    let nodes = cluster.nodes();
+    let (from, to) = (id(&nodes[0]).await, id(&nodes[1]).await);
+    let at = format!("127.0.0.1:{}", nodes[0].port());
+    let mut reshard = Command::new("redis-cli");
+    reshard.args(["--cluster", "reshard", &at, "--cluster-yes"]);
+    reshard.args(["--cluster-from", &from, "--cluster-to", &to]);
+    reshard
+        .args(["--cluster-slots", "5461"])
+        .stdout(Stdio::null());
+    let mut reshard = reshard.spawn().unwrap();
+    let mut rounds = 0;
+    loop {
+        assert_eq!(presence.renew(&keys, LONG).await.unwrap(), []);
+        for who in people() {
+            assert!(presence.is_online(&who).await.unwrap());
+            lives(&presence, &who).await;
+        }
+        rounds += 1;
+        if let Some(ended) = reshard.try_wait().unwrap() {
+            assert!(ended.success());
+            break;
+        }
+    }
+    assert!(rounds > 1, "it took too short to see anything");
+    assert_eq!(presence.renew(&keys, LONG).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_does_not_take_the_others_along() {
+    let mut cluster = RedisCluster::start().await.unwrap();
+    let presence = presence(cluster.url());
+    let (mut stuck, mut others) = (Vec::new(), Vec::new());
+    for who in people() {
+        lives(&presence, &who).await;
+        match home(&mut cluster, &who).await.1 {
+            0 => stuck.push(who),
+            _ => others.push(who),
+        }
+    }
+    let sessions: Vec<_> = people().iter().map(session).collect();
+    let keys: Vec<_> = sessions.iter().map(|session| session.key()).collect();
+    presence.register(&sessions, LONG).await.unwrap();
+    cluster.nodes()[0].stop().unwrap();
+    // The batch fails, and the rest of it is done nevertheless.
+    let short = Duration::from_secs(10);
+    presence.renew(&keys, Some(short)).await.unwrap_err();
+    let flood = (0..3_000).map(|n: usize| presence.is_online(&stuck[n % stuck.len()]));
+    let flood = futures::future::join_all(flood);
+    let calm = async {
+        for who in &others {
+            let started = Instant::now();
+            let found = presence.sessions(who).await.unwrap();
+            assert!(started.elapsed() < Duration::from_millis(900));
+            let ends = found[0].expires_at.unwrap();
+            let left = ends.duration_since(SystemTime::now()).unwrap();
+            assert!(left < short, "it was not renewed");
+        }
+    };
+    let (failed, ()) = futures::join!(flood, calm);
+    assert!(failed.iter().all(Result::is_err));
+    cluster.nodes()[0].resume().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_refused_do_not_take_the_others_along() {
+    let few = Redis::options().line("maxclients 2").start().await.unwrap();
+    let presence = presence(few.url());
+    let mut events = presence.events();
+    let cause = next_down(&mut events).await;
+    assert!(cause.contains("max number of clients"), "{cause}");
+    for who in people() {
+        until("a connection is open", async || {
+            presence.is_online(&who).await.is_ok()
+        })
+        .await;
+    }
+    for who in people() {
+        lives(&presence, &who).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_of_a_cluster_is_not_taken_for_a_server() {
+    let mut cluster = RedisCluster::start().await.unwrap();
+    let presence = presence(cluster.nodes()[0].url());
+    for who in people() {
+        let error = presence.is_online(&who).await.unwrap_err();
+        assert_eq!(error.kind(), PresenceErrorKind::Config, "{error:?}");
+        assert!(error.to_string().contains("use redis-cluster:"), "{error}");
+    }
+}
+
+/// Each of these lacks something else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_may_not_do_everything_is_a_fault_of_the_configuration() {
+    for rules in [
+        "~rt:* +exists +ping +hello +set +info",
+        "~rt:* +@all -@scripting",
+        "~rt:* +@all -zadd",
+        "~rt:* +@all -hdel",
+        "~rt:* +@all -exists",
+        "~other:* +@all",
+        "%R~rt:* +@all",
+    ] {
+        let redis = Redis::options().user("rt", "pw", rules).start().await;
+        let redis = redis.unwrap();
+        let presence = presence(redis.url());
+        let mut events = presence.events();
+        let error = presence.is_online(&ann()).await.unwrap_err();
+        let kind = error.kind();
+        assert_eq!(kind, PresenceErrorKind::Config, "{rules}: {error:?}");
+        next_down(&mut events).await;
+        let enough = ["ACL", "SETUSER", "rt", "~rt:*", "+@all", "-@dangerous"];
+        redis.command(&enough).await.unwrap();
+        next_up(&mut events).await;
+        works(&presence).await;
+        // The same while it is connected.
+        let too_few = ["ACL", "SETUSER", "rt", "-zadd"];
+        redis.command(&too_few).await.unwrap();
+        next_down(&mut events).await;
+        until("calls say why", async || {
+            let error = presence.is_online(&ann()).await.err();
+            error.is_some_and(|error| error.kind() == PresenceErrorKind::Config)
+        })
+        .await;
+    }
+}
+
+#[cfg(feature = "rustls")]
+mod over_tls {
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use realtime_presence_redis::RedisConfig;
+
+    use super::*;
+
+    fn certificate(name: &str) -> (String, String) {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+        (cert.pem(), signing_key.serialize_pem())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn servers_that_are_known_by_addresses_may_have_names() {
+        let (pem, key) = certificate("redis.example");
+        let cluster = RedisCluster::with(Redis::options().tls(&pem, &key)).await;
+        let cluster = cluster.unwrap();
+        let config = || RedisConfig::builder(cluster.url()).root_certificates(&pem);
+        let without = RedisPresence::new(config().build().unwrap());
+        let error = without.is_online(&ann()).await.unwrap_err();
+        assert!(error.to_string().contains("tls_server_name"), "{error:?}");
+
+        let named = config().tls_server_name("redis.example").build();
+        let named = RedisPresence::new(named.unwrap());
+        for who in people() {
+            lives(&named, &who).await;
+        }
+        let other = config().tls_server_name("other.example").build();
+        let other = RedisPresence::new(other.unwrap());
+        let error = other.is_online(&ann()).await.unwrap_err();
+        assert_eq!(error.kind(), PresenceErrorKind::Config, "{error:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_url_can_say_the_name() {
+        let (pem, key) = certificate("redis.example");
+        let redis = Redis::options().tls(&pem, &key).start().await.unwrap();
+        let url = format!("{}?tlsServerName=redis.example", redis.url());
+        let config = RedisConfig::builder(url).root_certificates(&pem).build();
+        works(&RedisPresence::new(config.unwrap())).await;
+        assert!(RedisConfig::from_url("redis://h?tlsServerName=h").is_err());
+        assert!(RedisConfig::from_url("rediss://h?tlsServerName=a%20b").is_err());
+    }
+}
