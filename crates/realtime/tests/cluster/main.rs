@@ -49,7 +49,7 @@ fn main() {
         faults::a_memory_alarm_is_seen_as_blocked,
         faults::a_message_of_a_later_version_is_refused_and_counted,
         faults::a_node_that_lost_its_own_link_is_not_pruned,
-        faults::a_renewal_that_fails_is_soon_repeated,
+        faults::a_store_that_refuses_renewals_is_down_until_it_accepts_them,
         faults::a_session_that_could_not_be_registered_is_soon,
         faults::one_node_id_is_for_one_node,
         faults::rabbitmq_goes_and_comes_back,
