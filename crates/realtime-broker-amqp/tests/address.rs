@@ -17,16 +17,20 @@ async fn an_ipv6_address_is_not_replaced_by_localhost() {
     let four = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let broker = AmqpBroker::from_url(format!("amqp://u:s3cret@[::1]:{port}")).unwrap();
     let node = NodeInfo::new(NodeId::random(), Incarnation::random());
+    // Read while it is being joined: whoever gives that up hangs up, too.
+    let met = async {
+        let (mut stream, mut hello) = (six.accept().await.unwrap().0, [0; 4]);
+        stream.read_exact(&mut hello).await.unwrap();
+        (stream, hello)
+    };
     let met = async {
         tokio::select! {
-            met = six.accept() => met.unwrap().0,
+            met = met => met,
             _ = four.accept() => panic!("it went to 127.0.0.1"),
             _ = broker.subscribe(node, &[Topic::All]) => panic!("nobody answered"),
         }
     };
-    let mut stream = within("a connection", met).await;
-    let mut hello = [0; 4];
-    stream.read_exact(&mut hello).await.unwrap();
+    let (stream, hello) = within("a connection", met).await;
     assert_eq!(&hello, b"AMQP");
     let refused = within(
         "the end",
