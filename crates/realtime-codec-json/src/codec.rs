@@ -30,13 +30,10 @@ impl Codec for JsonCodec {
     fn encode(&self, message: &Message, out: &mut BytesMut) -> Result<FrameKind, CodecError> {
         check_bounds(message)?;
         out.reserve(message.data().len() + message.route().len() + 48);
-        let mut start = b'{';
-        let mut field = |out: &mut BytesMut, name: &str| {
-            out.put_u8(std::mem::replace(&mut start, b','));
-            out.put_slice(name.as_bytes());
-        };
+        // Each field brings a comma, and the first one's becomes the brace.
+        let start = out.len();
         if let Some(id) = message.message_id() {
-            field(out, "\"id\":");
+            out.put_slice(b",\"id\":");
             if id.is_number() {
                 out.put_slice(id.as_bytes());
             } else {
@@ -44,20 +41,21 @@ impl Codec for JsonCodec {
             }
         }
         if !message.route().is_empty() {
-            field(out, "\"route\":");
+            out.put_slice(b",\"route\":");
             put_name(out, message.route())?;
         }
         if !message.data().is_empty() {
             message.data().check_json()?;
-            field(out, "\"data\":");
+            out.put_slice(b",\"data\":");
             out.put_slice(message.data().as_bytes());
         }
         if let Some(metadata) = message.metadata() {
-            field(out, "\"metadata\":");
+            out.put_slice(b",\"metadata\":");
             put_json(out, metadata)?;
         }
-        if start == b'{' {
-            out.put_u8(b'{');
+        match out.get_mut(start) {
+            Some(comma) => *comma = b'{',
+            None => out.put_u8(b'{'),
         }
         out.put_u8(b'}');
         Ok(FrameKind::Text)
@@ -153,10 +151,22 @@ fn malformed(reason: String) -> CodecError {
         .with_source(ClientError::new("malformed", reason))
 }
 
+/// What JSON doesn't write as it is. A table, since names are looked at for each message.
+const ESCAPED: [bool; 256] = {
+    let mut escaped = [false; 256];
+    let mut byte = 0;
+    while byte < b' ' {
+        escaped[byte as usize] = true;
+        byte += 1;
+    }
+    escaped[b'"' as usize] = true;
+    escaped[b'\\' as usize] = true;
+    escaped
+};
+
 /// A string. Nearly none has a character that JSON writes in another way.
 fn put_name(out: &mut BytesMut, name: &str) -> Result<(), CodecError> {
-    let plain = |byte: &u8| *byte >= b' ' && !matches!(byte, b'"' | b'\\');
-    if !name.as_bytes().iter().all(plain) {
+    if name.bytes().any(|byte| ESCAPED[usize::from(byte)]) {
         return put_json(out, name);
     }
     out.put_u8(b'"');
