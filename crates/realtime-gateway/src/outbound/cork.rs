@@ -50,14 +50,16 @@ impl Cork {
         if TURN.get() != (Turn { outbox, shares }) {
             return make(&mut BytesMut::with_capacity(ALONE));
         }
-        // Taken, since a codec may send something itself.
-        let mut left = LEFT.take();
-        if left.capacity() < LEAST {
-            left.reserve(BUFFER);
-        }
-        let made = make(&mut left);
-        LEFT.set(left);
-        made
+        LEFT.with(|buffer| {
+            // Taken, since a codec may send something itself.
+            let mut left = buffer.take();
+            if left.capacity() < LEAST {
+                left.reserve(BUFFER);
+            }
+            let made = make(&mut left);
+            buffer.set(left);
+            made
+        })
     }
 }
 
