@@ -23,6 +23,7 @@ pub(crate) struct Address {
     pub(crate) uri: AMQPUri,
     pub(crate) namespace: Option<Namespace>,
     pub(crate) heartbeat: Option<Duration>,
+    pub(crate) tls_server_name: Option<String>,
 }
 
 pub(crate) fn read(url: &str) -> Result<Address, BrokerError> {
@@ -54,6 +55,7 @@ pub(crate) fn read(url: &str) -> Result<Address, BrokerError> {
         port,
     };
     let namespace = url.take_namespace().map_err(not_a_url)?;
+    let tls_server_name = url.take("tlsServerName").map_err(not_a_url)?;
     let heartbeat = number::<u16>(&mut url, "heartbeat")?;
     let frame_max = number(&mut url, "frame_max")?.unwrap_or(FRAME_BYTES);
     if frame_max < LEAST_FRAME_BYTES {
@@ -77,6 +79,7 @@ pub(crate) fn read(url: &str) -> Result<Address, BrokerError> {
         },
         namespace,
         heartbeat: heartbeat.map(|seconds| Duration::from_secs(seconds.into())),
+        tls_server_name,
     })
 }
 
@@ -149,6 +152,8 @@ mod tests {
             "connection_timeout=1000",
             "auth_mechanism=external",
             "verify=verify_none",
+            "tlsServerName=a&tlsServerName=a",
+            "tls_server_name=a",
             "namespace=s3cret%20",
             "s3cret",
         ] {

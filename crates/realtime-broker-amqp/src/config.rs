@@ -41,6 +41,7 @@ pub struct AmqpConfig {
     pub(crate) prefetch: u16,
     pub(crate) max_message: usize,
     pub(crate) tls: OwnedTLSConfig,
+    pub(crate) tls_server_name: Option<String>,
 }
 
 impl AmqpConfig {
@@ -52,7 +53,8 @@ impl AmqpConfig {
     ///        [&frame_max=32768][&channel_max=…]
     /// ```
     ///
-    /// With the feature `rustls`, the scheme may be `amqps`, with the port 5671. Without a user it
+    /// With the feature `rustls`, the scheme may be `amqps`, with the port 5671; then
+    /// `tlsServerName=` says which name the servers' certificates have. Without a user it
     /// is `guest`, and without a slash the vhost is `/`; `/%2F` says the same, and a slash with
     /// nothing behind it is the vhost without a name, as RabbitMQ has it. `namespace` keeps
     /// clusters that share a RabbitMQ apart; `heartbeat` is in whole seconds, `frame_max` in bytes.
@@ -80,6 +82,8 @@ impl AmqpConfig {
             max_message: 8 << 20,
             #[cfg(feature = "rustls")]
             root_certificates: None,
+            #[cfg(feature = "rustls")]
+            tls_server_name: None,
         }
     }
 
@@ -103,6 +107,7 @@ impl fmt::Debug for AmqpConfig {
             .field("queue_ttl", &self.queue_ttl)
             .field("prefetch", &self.prefetch)
             .field("max_message", &self.max_message)
+            .field("tls_server_name", &self.tls_server_name)
             .finish_non_exhaustive()
     }
 }
@@ -123,11 +128,13 @@ pub struct AmqpConfigBuilder {
     max_message: usize,
     #[cfg(feature = "rustls")]
     root_certificates: Option<String>,
+    #[cfg(feature = "rustls")]
+    tls_server_name: Option<String>,
 }
 
 impl AmqpConfigBuilder {
     /// Adds the URL of another node of the same RabbitMQ cluster, which is tried in turn. Where
-    /// several name a namespace or a heartbeat, they must agree.
+    /// several name a namespace, a heartbeat or a TLS server name, they must agree.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.urls.push(url.into());
         self
@@ -206,17 +213,29 @@ impl AmqpConfigBuilder {
         self
     }
 
+    /// Expects this name in the servers' certificates, for `amqps:` URLs whose servers are known by
+    /// addresses, or by other names than the certificates have. It holds for all servers. Without
+    /// it the host of the URL is expected.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn tls_server_name(mut self, name: impl Into<String>) -> Self {
+        self.tls_server_name = Some(name.into());
+        self
+    }
+
     /// Checks everything. Opens no connection.
     ///
     /// # Errors
     /// Kind [`Config`](realtime_core::broker::BrokerErrorKind::Config), naming what was not as
     /// expected.
     pub fn build(self) -> Result<AmqpConfig, BrokerError> {
-        let (mut urls, mut namespaces, mut heartbeats) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut urls, mut names) = (Vec::new(), Vec::new());
+        let (mut namespaces, mut heartbeats) = (Vec::new(), Vec::new());
         for url in &self.urls {
             let address = address::read(url)?;
             namespaces.extend(address.namespace);
             heartbeats.extend(address.heartbeat);
+            names.extend(address.tls_server_name);
             urls.push(address.uri);
         }
         let namespace = match &self.namespace {
@@ -231,6 +250,7 @@ impl AmqpConfigBuilder {
         self.check(&urls)?;
         #[cfg(feature = "rustls")]
         self.check_certificates(&urls)?;
+        let tls_server_name = self.server_name(&urls, names)?;
         Ok(AmqpConfig {
             urls,
             namespace: namespace.unwrap_or_default(),
@@ -249,7 +269,35 @@ impl AmqpConfigBuilder {
                 #[cfg(not(feature = "rustls"))]
                 cert_chain: None,
             },
+            tls_server_name,
         })
+    }
+
+    /// The name that is expected in certificates, in place of the host.
+    fn server_name(
+        &self,
+        urls: &[AMQPUri],
+        named: Vec<String>,
+    ) -> Result<Option<String>, BrokerError> {
+        #[cfg(feature = "rustls")]
+        let set = self.tls_server_name.clone();
+        #[cfg(not(feature = "rustls"))]
+        let set = None;
+        let name = match set {
+            Some(name) => Some(name),
+            None => the_one("tlsServerName", named)?,
+        };
+        if name.is_some() && !urls.iter().any(is_tls) {
+            let got = "a TLS server name was given, but no amqps: URL; use amqps: to speak TLS";
+            return Err(invalid(got.to_owned()));
+        }
+        #[cfg(feature = "rustls")]
+        if let Some(name) = &name {
+            rustls_pki_types::ServerName::try_from(name.as_str()).map_err(|e| {
+                invalid("tls_server_name: expected a host name".to_owned()).with_source(e)
+            })?;
+        }
+        Ok(name)
     }
 
     fn check(&self, urls: &[AMQPUri]) -> Result<(), BrokerError> {
@@ -271,8 +319,7 @@ impl AmqpConfigBuilder {
                 return Err(invalid(format!("{name}: expected at least 1; got 0")));
             }
         }
-        let tls = |url: &AMQPUri| url.scheme == AMQPScheme::AMQPS;
-        if !cfg!(feature = "rustls") && urls.iter().any(tls) {
+        if !cfg!(feature = "rustls") && urls.iter().any(is_tls) {
             return Err(invalid(
                 "amqps: needs the feature `rustls` of realtime-broker-amqp; switch it on or use \
                  amqp:"
@@ -291,7 +338,7 @@ impl AmqpConfigBuilder {
         let Some(pem) = &self.root_certificates else {
             return Ok(());
         };
-        if !urls.iter().any(|url| url.scheme == AMQPScheme::AMQPS) {
+        if !urls.iter().any(is_tls) {
             let got = "root certificates were given, but no amqps: URL; use amqps: to speak TLS";
             return Err(invalid(got.to_owned()));
         }
@@ -314,6 +361,10 @@ impl fmt::Debug for AmqpConfigBuilder {
             .field("namespace", &self.namespace)
             .finish_non_exhaustive()
     }
+}
+
+fn is_tls(url: &AMQPUri) -> bool {
+    url.scheme == AMQPScheme::AMQPS
 }
 
 fn not_a_namespace(_: InvalidNamespace) -> BrokerError {
@@ -377,6 +428,10 @@ mod tests {
             (config().prefetch(0), "prefetch"),
             (config().max_message(0), "max_message"),
             (config().url("http://u:s3cret@h"), "expected a URL"),
+            (
+                config().url("amqp://h?tlsServerName=h"),
+                "a TLS server name",
+            ),
         ];
         for (builder, name) in rows {
             assert!(!format!("{builder:?}").contains("s3cret"));

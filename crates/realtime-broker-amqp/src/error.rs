@@ -48,6 +48,21 @@ pub(crate) fn refused(step: &'static str, error: lapin::Error) -> BrokerError {
     } else {
         BrokerErrorKind::Unavailable
     };
-    let context = format!("RabbitMQ could not be joined: {step}");
+    let mut context = format!("RabbitMQ could not be joined: {step}");
+    if is_another_name(&error) {
+        context.push_str(
+            "; its certificate has another name than the address; set tls_server_name, in the URL \
+             tlsServerName",
+        );
+    }
     BrokerError::new(kind, context).with_source(error)
+}
+
+fn is_another_name(error: &lapin::Error) -> bool {
+    let ErrorKind::IOError(error) = error.kind() else {
+        return false;
+    };
+    // By its words: the library that says it isn't one of ours.
+    let said = format!("{error:?}");
+    said.contains("NotValidForName")
 }

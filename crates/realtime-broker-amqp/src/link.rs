@@ -313,7 +313,8 @@ async fn connect(
     url.query.heartbeat = Some(u16::try_from(config.heartbeat.as_secs()).unwrap_or(60));
     let name = format!("realtime {} {} {role}", config.namespace, node.id);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connected = wires.connect(url, config.tls.clone(), properties).await;
+    let (tls, server_name) = (config.tls.clone(), config.tls_server_name.clone());
+    let connected = wires.connect(url, tls, server_name, properties).await;
     connected.map_err(|e| refused("connecting", e))
 }
 

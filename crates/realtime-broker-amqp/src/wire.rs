@@ -77,6 +77,7 @@ impl Wires {
         &self,
         url: AMQPUri,
         tls: OwnedTLSConfig,
+        server_name: Option<String>,
         properties: ConnectionProperties,
     ) -> lapin::Result<Connection> {
         let (sockets, ends) = (Arc::clone(&self.sockets), self.given_up.clone());
@@ -101,7 +102,10 @@ impl Wires {
                     }
                     match url.scheme {
                         AMQPScheme::AMQP => Ok(stream),
-                        AMQPScheme::AMQPS => stream.into_tls(at.0, tls.as_ref()).await,
+                        AMQPScheme::AMQPS => {
+                            let name = server_name.as_deref().unwrap_or(at.0);
+                            stream.into_tls(name, tls.as_ref()).await
+                        }
                     }
                 };
                 let connected = timeout(CONNECT, ends.run_until_cancelled(connecting)).await;

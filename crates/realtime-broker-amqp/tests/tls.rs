@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use realtime_broker_amqp::{AmqpBroker, AmqpConfig};
+use realtime_broker_amqp::{AmqpBroker, AmqpConfig, AmqpConfigBuilder};
 use realtime_core::{
     Incarnation, NodeId,
     broker::{Broker, BrokerErrorKind, NodeInfo, Published, Topic},
@@ -35,6 +35,45 @@ async fn only_a_server_whose_certificate_is_trusted_is_spoken_to() {
         .publish(&Topic::All, Bytes::from_static(b"secret"))
         .await;
     assert_eq!(said.unwrap(), Published::Routed);
+}
+
+#[tokio::test]
+async fn a_server_that_is_known_by_another_name_has_that_of_its_certificate() {
+    let own = rcgen::generate_simple_self_signed(vec!["rabbit.example".to_owned()]).unwrap();
+    let (certificate, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+    let server = RabbitMq::with_tls(&certificate, &key).await.unwrap();
+    let config = || AmqpConfig::builder(server.url()).root_certificates(&certificate);
+    let join = async |config: AmqpConfigBuilder| {
+        let broker = AmqpBroker::new(config.build().unwrap());
+        let node = NodeInfo::new(NodeId::random(), Incarnation::random());
+        let joined = within("an answer", broker.subscribe(node, &[Topic::All])).await;
+        joined.map(drop)
+    };
+    let error = join(config()).await.unwrap_err();
+    assert_eq!(error.kind(), BrokerErrorKind::Config, "{error:?}");
+    assert!(error.to_string().contains("tls_server_name"), "{error}");
+    let other = config().tls_server_name("other.example");
+    let error = join(other).await.unwrap_err();
+    assert_eq!(error.kind(), BrokerErrorKind::Config, "{error:?}");
+
+    let set = join(config().tls_server_name("rabbit.example")).await;
+    assert!(set.is_ok(), "{set:?}");
+    let separator = if server.url().contains('?') { '&' } else { '?' };
+    let url = format!("{}{separator}tlsServerName=rabbit.example", server.url());
+    let named = join(AmqpConfig::builder(url).root_certificates(&certificate)).await;
+    assert!(named.is_ok(), "{named:?}");
+}
+
+#[test]
+fn a_server_name_is_one_and_has_a_use() {
+    let build = |url: &str| AmqpConfig::from_url(url).map(drop);
+    assert!(build("amqps://h?tlsServerName=rabbit.example").is_ok());
+    assert!(build("amqps://h?tlsServerName=a%20b").is_err());
+    assert!(build("amqps://h?tlsServerName=").is_err());
+    assert!(build("amqp://h?tlsServerName=h").is_err());
+    let two = AmqpConfig::builder("amqps://a?tlsServerName=a").url("amqps://b?tlsServerName=b");
+    assert!(two.clone().build().is_err());
+    assert!(two.tls_server_name("c").build().is_ok());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::Text;
 /// `"7"`. Everything else reads it as text.
 ///
 /// ```
-/// use realtime_core::MessageId;
+/// use realtime::message::MessageId;
 ///
 /// assert_eq!(MessageId::from("7").as_str(), MessageId::from(7).as_str());
 /// assert_ne!(MessageId::from("7"), MessageId::from(7));

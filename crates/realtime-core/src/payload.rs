@@ -22,13 +22,13 @@ use crate::{
 /// share the bytes.
 ///
 /// ```
-/// use realtime_core::Payload;
+/// use realtime::Payload;
 ///
 /// assert!(Payload::json(&["hello"])?.is_json());
 /// let checked = Payload::from(r#"{"said":"hello"}"#).into_json()?;
 /// assert!(checked.is_json());
 /// assert!(Payload::from("1},\"route\":\"other\"").into_json().is_err());
-/// # Ok::<(), realtime_core::codec::CodecError>(())
+/// # Ok::<(), realtime::codec::CodecError>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct Payload {

@@ -15,7 +15,8 @@ use crate::Namespace;
 /// scheme, the host and the port: a password may stand where it doesn't belong.
 ///
 /// ```
-/// use realtime_core::ServerUrl;
+/// # mod realtime { pub mod node { pub use realtime_core::*; } }
+/// use realtime::node::ServerUrl;
 ///
 /// let mut url: ServerUrl = "redis://rt:s3cret@[::1]:6379/2?namespace=chat".parse()?;
 /// assert_eq!((url.scheme(), url.host(), url.port()), ("redis", "::1", Some(6379)));
@@ -26,7 +27,7 @@ use crate::Namespace;
 ///
 /// let url: ServerUrl = "redis://host?namspace=chat".parse()?;
 /// assert!(url.finish().is_err(), "nobody knows this parameter");
-/// # Ok::<(), realtime_core::InvalidServerUrl>(())
+/// # Ok::<(), realtime::node::InvalidServerUrl>(())
 /// ```
 #[derive(Clone)]
 pub struct ServerUrl {

@@ -33,9 +33,11 @@ macro_rules! stats {
             $($(#[$doc])* pub $name: u64,)*
             /// Sessions that are open now.
             pub open: u64,
-            /// Bytes that wait in the queues of all sessions now.
+            /// Bytes that wait in the queues of all sessions now: what sockets have not accepted,
+            /// also of frames that they have accepted in part.
             pub queued_bytes: u64,
-            /// Bytes of messages that are held now, unfinished or waiting for their handlers.
+            /// Bytes of messages that are held now, unfinished or waiting for their handlers, decoded
+            /// or as they were read.
             pub assembling_bytes: u64,
         }
 
@@ -65,7 +67,7 @@ stats! {
     dropped,
     /// Error reports that were not passed to the error hooks, because too many were under way.
     errors_unreported,
-    /// Messages whose handling failed.
+    /// Messages whose handling failed, also after their session had ended.
     failed,
     /// Hooks that took too long and were dropped.
     hooks_abandoned,
@@ -96,7 +98,8 @@ stats! {
     sent,
     /// Sessions that were closed because their peer read too slowly.
     slow_consumers,
-    /// Messages that were received and not passed to a handler, because their session ended first.
+    /// Messages that were received and not passed to a handler, because their session ended first:
+    /// those that waited, and those that came while its close frame was being answered.
     unhandled,
     /// Requests that were answered with 101 and then did not become a session.
     upgrades_failed,

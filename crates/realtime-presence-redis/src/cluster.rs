@@ -2,6 +2,10 @@
 //!
 //! The client's own way is not used. It ends the connection at the first redirect where commands
 //! are sent once, and takes another command's answer for that of `ASKING`.
+//!
+//! One end can't be switched off: that of a connection on which a command was answered with
+//! `CLUSTERDOWN`. So a server that says that its cluster is down is sent nothing until it is up
+//! again, and what was under way when it went down is sent again: all commands are idempotent.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -26,7 +30,7 @@ use tokio::{
 
 use crate::{
     command::{Address, Command, Redirect},
-    error::cause_of,
+    error::{cause_of, says},
     probe::Probe,
     server::{Server, Shared, options},
     slots::Slots,
@@ -46,6 +50,8 @@ const ABSENT: u32 = 3;
 /// How many redirects are followed without a pause, and the pause.
 const AT_ONCE: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(10);
+
+const NOBODY_HAS_IT: &str = "no server has the slot of this key";
 
 pub(crate) struct Cluster {
     shared: Arc<Shared>,
@@ -93,7 +99,8 @@ impl Cluster {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a command to whoever has its keys, and follows where they have gone.
+    /// Sends a command to whoever has its keys, and follows where they have gone. What passes is
+    /// waited for until the deadline.
     pub(crate) async fn run(
         &self,
         command: &Command<'_>,
@@ -105,7 +112,13 @@ impl Cluster {
         for redirects in 0.. {
             let address = match next.take() {
                 Some(address) => address,
-                None => self.owner(slot).await?,
+                None => match self.owner(slot).await {
+                    Err(error) if error.details() == NOBODY_HAS_IT => {
+                        pause(deadline, error).await?;
+                        continue;
+                    }
+                    owner => owner?,
+                },
             };
             let server = self.server(&address)?;
             let place = server.place(hash).await;
@@ -116,6 +129,9 @@ impl Cluster {
             let Err(error) = answer else {
                 return answer;
             };
+            if watchdog::is_cluster_down(&error) {
+                server.set_down();
+            }
             (next, asking) = match Redirect::of(&error, &address) {
                 Some(Redirect::Moved(to)) => {
                     self.moved(slot, &to);
@@ -123,10 +139,14 @@ impl Cluster {
                 }
                 Some(Redirect::Ask(to)) => (Some(to), true),
                 Some(Redirect::Again) => (None, false),
+                None if passes(&error) => {
+                    self.survey_now.notify_one();
+                    (None, false)
+                }
                 None => return Err(error),
             };
             if next.is_none() || redirects >= AT_ONCE {
-                sleep(PAUSE).await;
+                pause(deadline, error).await?;
             }
         }
         Err(Error::new(ErrorKind::Cluster, "redirected without end"))
@@ -140,7 +160,7 @@ impl Cluster {
         match &*known.await.map_err(gone)? {
             State::Known(slots) => slots.owner(slot).cloned().ok_or_else(|| {
                 self.survey_now.notify_one();
-                Error::new(ErrorKind::Cluster, "no server has the slot of this key")
+                Error::new(ErrorKind::Cluster, NOBODY_HAS_IT)
             }),
             State::Failed(error) => Err(error.clone()),
             State::Learning => Err(Error::new(
@@ -308,6 +328,24 @@ impl Cluster {
         }
         Err(last)
     }
+}
+
+/// Whether the same command may be answered in a moment. It may have been carried out where the
+/// connection has ended; to do so again changes nothing.
+fn passes(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::IO | ErrorKind::Canceled)
+        || ["CLUSTERDOWN", "LOADING"]
+            .iter()
+            .any(|code| says(error, code))
+}
+
+/// Waits for a moment, and fails with the reason where there is no time for it.
+async fn pause(deadline: Instant, error: Error) -> Result<(), Error> {
+    if deadline.saturating_duration_since(Instant::now()) <= PAUSE {
+        return Err(error);
+    }
+    sleep(PAUSE).await;
+    Ok(())
 }
 
 async fn ask(client: &Client, asked: &Address) -> Result<Slots, Error> {

@@ -38,7 +38,7 @@
 //! URL of a cluster's node, calls fail with kind `Config`, and so does the start of a gateway.
 //!
 //! While slots of a cluster move, `MOVED`, `ASK` and `TRYAGAIN` are followed within the command's
-//! time. Each server has connections and a bound of its own: one that hangs, is gone or full leaves
+//! time, and a cluster that is down (`CLUSTERDOWN`) or a server that still loads is waited for within it. Each server has connections and a bound of its own: one that hangs, is gone or full leaves
 //! the others alone. A batch that fails has been carried out where it could be. While one connection
 //! of several can't be made, the others do its work.
 //!

@@ -107,8 +107,8 @@ impl Pool {
         let answer = timeout_at(deadline, run).await.unwrap_or_else(|_| {
             Err(Error::new(
                 ErrorKind::Timeout,
-                "no connection was ready, too many commands are under way, or the keys are on \
-                 their way to another server",
+                "no connection was ready, too many commands are under way, the cluster is down, or \
+                 the keys are on their way to another server",
             ))
         });
         answer.map_err(|error| self.error(error))

@@ -25,6 +25,9 @@ const LEASE_MS: i64 = 5_000;
 /// How many names are tried for a key in a certain slot. There are 16,384 slots.
 const NAMES: u32 = 200_000;
 
+/// What is said of a cluster that serves nobody, in place of its own answer.
+const CLUSTER_DOWN: &str = "CLUSTERDOWN the cluster is down";
+
 /// Does what it vouches for: registers, renews, reads and unregisters.
 #[derive(Clone)]
 pub(crate) struct Probe {
@@ -81,6 +84,9 @@ impl Probe {
     /// Does everything, within a limit.
     pub(crate) async fn run(&self, client: &Client, limit: Duration) -> Result<(), Error> {
         let deadline = Instant::now() + limit;
+        if self.is_of_a_cluster_that_is_down(client, limit).await {
+            return Err(Error::new(ErrorKind::Cluster, CLUSTER_DOWN));
+        }
         let Some(keys) = self.probe_keys() else {
             // It has no slot, or its slots aren't known yet.
             return client.with_options(&options(limit)).ping::<()>(None).await;
@@ -93,6 +99,20 @@ impl Probe {
             }
             done => done,
         }
+    }
+
+    /// Whether a master's cluster serves nobody. It says so where it is asked for its state; the
+    /// client ends a connection on which a command is answered with `CLUSTERDOWN`.
+    async fn is_of_a_cluster_that_is_down(&self, client: &Client, limit: Duration) -> bool {
+        if self.slot.is_none() {
+            return false;
+        }
+        let cluster = CustomCommand::new_static("CLUSTER", ClusterHash::FirstKey, false);
+        let client = client.with_options(&options(limit));
+        // Who may not ask goes on.
+        let info = client.custom::<Value, _>(cluster, vec!["INFO"]).await;
+        let info = info.ok().and_then(Value::into_string);
+        info.is_some_and(|info| info.contains("cluster_state:fail"))
     }
 
     fn probe_keys(&self) -> Option<IdentityKeys> {

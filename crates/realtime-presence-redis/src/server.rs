@@ -18,7 +18,7 @@ use crate::{
     config::RedisConfig,
     health::Health,
     probe::Probe,
-    watchdog::{Link, Watchdog},
+    watchdog::{self, Link, Watchdog},
 };
 
 /// How many commands may be under way to one server. The client's own bound wedges it for good.
@@ -36,6 +36,8 @@ pub(crate) struct Shared {
 /// A bounded number of connections to one server. They end when it is dropped.
 pub(crate) struct Server {
     links: Vec<(watch::Receiver<Link>, Arc<Semaphore>)>,
+    /// It serves nobody, since its cluster is down.
+    is_down: watch::Sender<bool>,
     stop: CancellationToken,
     health: Arc<Health>,
     /// Under which its connections report.
@@ -54,6 +56,7 @@ impl Server {
         let count = shared.config.pool_size;
         let stop = shared.stop.child_token();
         let (mut links, mut numbers) = (Vec::new(), Vec::new());
+        let is_down = watch::Sender::new(false);
         for _ in 0..count {
             let (link, state) = watch::channel(Link::Connecting);
             let number = shared.health.add();
@@ -64,6 +67,7 @@ impl Server {
                 probe: probe.clone(),
                 health: Arc::clone(&shared.health),
                 link,
+                is_down: is_down.clone(),
             };
             let watching = watchdog.run(stop.clone());
             shared.tasks.spawn_on(watching, &shared.runtime);
@@ -73,6 +77,7 @@ impl Server {
         }
         Self {
             links,
+            is_down,
             stop,
             health: Arc::clone(&shared.health),
             numbers,
@@ -81,7 +86,27 @@ impl Server {
 
     /// A place for one command. Commands with the same hash stay in order, since they go through
     /// the same connection; only while that can't be made, they go through another one.
+    ///
+    /// While the cluster is down there is none: what is sent then ends the connection.
     pub(crate) async fn place(&self, hash: u64) -> Result<Place, Error> {
+        let mut is_down = self.is_down.subscribe();
+        loop {
+            let place = self.place_now(hash).await?;
+            if !*is_down.borrow_and_update() {
+                return Ok(place);
+            }
+            drop(place);
+            // It is ours, so it can't be gone.
+            drop(is_down.wait_for(|is_down| !*is_down).await);
+        }
+    }
+
+    /// It was said that the cluster is down.
+    pub(crate) fn set_down(&self) {
+        watchdog::set(&self.is_down, true);
+    }
+
+    async fn place_now(&self, hash: u64) -> Result<Place, Error> {
         let gone = || Error::new(ErrorKind::Canceled, "the server is not used any more");
         let own = usize::try_from(hash % self.links.len().max(1) as u64).unwrap_or(0);
         let (link, permits) = self.links.get(own).ok_or_else(gone)?;

@@ -33,6 +33,9 @@ const MISSES: u32 = 3;
 const STEP_TIMEOUT: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether a cluster that is down is up again: calls wait for it.
+const CHECK_DOWN_EVERY: Duration = Duration::from_millis(100);
+
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -58,6 +61,8 @@ pub(crate) struct Watchdog {
     pub(crate) probe: Probe,
     pub(crate) health: Arc<Health>,
     pub(crate) link: watch::Sender<Link>,
+    /// Whether the server serves nobody, since its cluster is down. All its connections share it.
+    pub(crate) is_down: watch::Sender<bool>,
 }
 
 pub(crate) struct Connection {
@@ -140,11 +145,30 @@ impl Watchdog {
         let connection = connect(&self.redis, self.command_timeout, current).await?;
         let client = &connection.client;
         self.probe.is_of_this_kind(client, STEP_TIMEOUT).await?;
-        match self.probe.run(client, CHECK_TIMEOUT).await {
+        match self.check(client).await {
             Err(error) if kind_of(&error) == PresenceErrorKind::Config => Err(error),
             // What may heal is what the checks are for.
             _ => Ok(connection),
         }
+    }
+
+    /// Checks a connection once, and says so where the cluster is down.
+    async fn check(&self, client: &Client) -> Result<(), Error> {
+        let checked = self.probe.run(client, CHECK_TIMEOUT).await;
+        match &checked {
+            Ok(()) => set(&self.is_down, false),
+            // What doesn't answer says nothing about it.
+            Err(error) if is_silence(error) => {}
+            Err(error) => set(&self.is_down, is_cluster_down(error)),
+        }
+        checked
+    }
+
+    async fn while_down(&self) {
+        let mut is_down = self.is_down.subscribe();
+        // It is ours, too, so it can't be gone.
+        drop(is_down.wait_for(|is_down| *is_down).await);
+        sleep(CHECK_DOWN_EVERY).await;
     }
 
     /// Checks a connection until it has failed.
@@ -155,8 +179,11 @@ impl Watchdog {
         let Connection { client, driver } = connection;
         loop {
             let check = async {
-                ticks.tick().await;
-                timeout(CHECK_TIMEOUT, self.probe.run(client, CHECK_TIMEOUT)).await
+                tokio::select! {
+                    _ = ticks.tick() => {}
+                    () = self.while_down() => {}
+                }
+                timeout(CHECK_TIMEOUT, self.check(client)).await
             };
             let answer = tokio::select! {
                 failure = driver.failed() => return failure,
@@ -192,6 +219,15 @@ impl Watchdog {
             }
         }
     }
+}
+
+/// Whether a server said that it serves nobody. That it has not one slot is something else.
+pub(crate) fn is_cluster_down(error: &Error) -> bool {
+    says(error, "CLUSTERDOWN") && error.details().contains("cluster is down")
+}
+
+pub(crate) fn set(state: &watch::Sender<bool>, to: bool) {
+    state.send_if_modified(|state| std::mem::replace(state, to) != to);
 }
 
 fn is_silence(error: &Error) -> bool {

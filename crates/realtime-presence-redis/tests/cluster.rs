@@ -157,6 +157,79 @@ async fn nobody_is_lost_while_a_cluster_is_resharded() {
     assert_eq!(presence.renew(&keys, LONG).await.unwrap(), []);
 }
 
+/// Takes a slot from a node, which then serves nobody.
+async fn set_down(node: &Redis, slot: &str) {
+    node.command(&["CLUSTER", "DELSLOTS", slot]).await.unwrap();
+    let info = node.command(&["CLUSTER", "INFO"]).await.unwrap();
+    assert!(info.contains("cluster_state:fail"), "{info}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_wait_for_a_cluster_that_is_down_for_a_moment() {
+    let mut cluster = RedisCluster::start().await.unwrap();
+    let presence = presence(cluster.url());
+    let mut own = Vec::new();
+    for who in people() {
+        lives(&presence, &who).await;
+        let (slot, node) = home(&mut cluster, &who).await;
+        if node == 0 {
+            own.push((who, slot));
+        }
+    }
+    let mut events = presence.events();
+    let before = connections(cluster.nodes()).await;
+    let taken = own[0].1.clone();
+    let node = &cluster.nodes()[0];
+    set_down(node, &taken).await;
+    // It is noticed without a connection's end.
+    let cause = next_down(&mut events).await;
+    assert!(cause.contains("CLUSTERDOWN"), "{cause}");
+    let calls = own.iter().map(|(who, _)| lives(&presence, who));
+    let calls = futures::future::join_all(calls);
+    let up = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let words = ["CLUSTER", "ADDSLOTS", taken.as_str()];
+        node.command(&words).await.unwrap();
+    };
+    futures::join!(calls, up);
+    next_up(&mut events).await;
+    let after = connections(cluster.nodes()).await;
+    assert!(before.is_subset(&after), "a connection has ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_are_under_way_when_a_cluster_goes_down_are_made_again() {
+    let mut cluster = RedisCluster::start().await.unwrap();
+    let presence = presence(cluster.url());
+    let mut own = Vec::new();
+    for who in people() {
+        lives(&presence, &who).await;
+        let (slot, node) = home(&mut cluster, &who).await;
+        if node == 0 {
+            own.push((who, slot));
+        }
+    }
+    let (who, taken) = own.pop().unwrap();
+    let node = &cluster.nodes()[0];
+    for _ in 0..3 {
+        set_down(node, &taken).await;
+        // Its owner and the others of this node, before anybody knows.
+        let calls = own.iter().map(|(who, _)| presence.is_online(who));
+        let calls = futures::future::join_all(calls);
+        let up = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let words = ["CLUSTER", "ADDSLOTS", taken.as_str()];
+            node.command(&words).await.unwrap();
+        };
+        let (online, answers, ()) = futures::join!(presence.is_online(&who), calls, up);
+        assert!(!online.unwrap());
+        for answer in answers {
+            assert!(!answer.unwrap());
+        }
+        lives(&presence, &who).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_hangs_does_not_take_the_others_along() {
     let mut cluster = RedisCluster::start().await.unwrap();

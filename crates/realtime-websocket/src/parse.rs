@@ -44,7 +44,9 @@ pub struct Decoder {
     stage: Stage,
     limits: Limits,
     /// How many fragments of the message have begun.
-    fragments: usize,
+    fragments: u32,
+    /// How many messages were complete and not kept.
+    discarded: u32,
     /// The message that has begun.
     message: Option<Kind>,
     utf8: Utf8,
@@ -71,7 +73,7 @@ pub enum Event {
     Close(Option<CloseFrame>),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Stage {
     /// A header that the end of an input has cut; empty between two frames.
     Header { bytes: [u8; MAX], len: u8 },
@@ -107,6 +109,7 @@ impl Decoder {
             stage: Stage::START,
             limits,
             fragments: 0,
+            discarded: 0,
             message: None,
             utf8: Utf8::new(),
             role,
@@ -133,6 +136,43 @@ impl Decoder {
         self.data = Vec::new();
     }
 
+    /// How many messages have come whole and were not kept, since
+    /// [`discard_messages`](Self::discard_messages).
+    #[must_use]
+    pub const fn discarded(&self) -> u32 {
+        self.discarded
+    }
+
+    /// A decoder that stands where this one does and keeps no message: given the same input, it
+    /// finds the control frames among what this one has yet to decode. So a ping can be answered
+    /// though the messages before it have to wait.
+    ///
+    /// It doesn't look into messages: what is wrong with one is only found by this decoder.
+    ///
+    /// ```
+    /// use realtime_websocket::{Decoder, Event, Limits, Role, frame};
+    ///
+    /// let mut client = Decoder::new(Role::Client, Limits::default());
+    /// let sent = [frame::server_frame(frame::Kind::Text, b"long"), frame::ping(b"?")].concat();
+    /// let event = client.scout().decode(&mut &sent[..])?;
+    /// assert_eq!(event, Some(Event::Ping("?".into())));
+    ///
+    /// let event = client.decode(&mut &sent[..])?;
+    /// assert_eq!(event, Some(Event::Text("long".into())));
+    /// # Ok::<(), realtime_websocket::Violation>(())
+    /// ```
+    #[must_use]
+    pub fn scout(&self) -> Self {
+        Self {
+            // A part of a control frame may have come.
+            control: self.control.clone(),
+            stage: self.stage.clone(),
+            message: self.message,
+            discards: true,
+            ..Self::new(self.role, self.limits)
+        }
+    }
+
     /// Consumes bytes from the front of `input` until one event is complete or the input is used
     /// up.
     ///
@@ -148,6 +188,7 @@ impl Decoder {
             *self = Self {
                 stage: Stage::Done,
                 discards: self.discards,
+                discarded: self.discarded,
                 ..Self::new(self.role, self.limits)
             };
         }
@@ -247,10 +288,10 @@ impl Decoder {
             if self.discards {
                 return Ok(());
             }
-            self.fragments += 1;
+            self.fragments = self.fragments.saturating_add(1);
             let large = self.data.len() / LARGE_FRAGMENT;
             let allowed = self.limits.max_fragments.saturating_add(large);
-            if self.fragments > allowed {
+            if self.fragments as usize > allowed {
                 return Err(Violation::Fragments {
                     limit: self.limits.max_fragments,
                 });
@@ -313,6 +354,7 @@ impl Decoder {
             _ if !open.fin => return Ok(None),
             _ if self.discards => {
                 self.message = None;
+                self.discarded = self.discarded.saturating_add(1);
                 return Ok(None);
             }
             _ => {
@@ -416,6 +458,37 @@ mod tests {
     }
 
     #[test]
+    fn a_scout_finds_the_control_frames_wherever_its_decoder_stands() {
+        let sent = [
+            frame::fragment(1, false, b"ab", KEY),
+            frame::fragment(9, true, b"one", KEY),
+            frame::fragment(0, true, b"c", KEY),
+            frame::fragment(2, true, &[7; 300], KEY),
+            frame::fragment(10, true, b"two", KEY),
+            frame::fragment(8, true, &1000u16.to_be_bytes(), KEY),
+        ];
+        let sent = sent.concat();
+        let events = |decoder: &mut Decoder, mut input: &[u8]| {
+            let mut events = Vec::new();
+            while let Some(event) = decoder.decode(&mut input).unwrap() {
+                events.push(event);
+            }
+            events
+        };
+        let controls = |events: Vec<Event>| {
+            let is_control = |e: &Event| !matches!(e, Event::Text(_) | Event::Binary(_));
+            events.into_iter().filter(is_control).collect::<Vec<_>>()
+        };
+        for at in 0..=sent.len() {
+            let (before, after) = sent.split_at(at);
+            let mut decoder = server();
+            events(&mut decoder, before);
+            let found = events(&mut decoder.scout(), after);
+            assert_eq!(found, controls(events(&mut decoder, after)), "{at}");
+        }
+    }
+
+    #[test]
     fn what_is_discarded_is_followed_to_the_close_frame_without_being_kept() {
         let mut decoder = Decoder::new(Role::Server, Limits::default().with_message(1_000));
         let sent = [
@@ -438,5 +511,6 @@ mod tests {
         }
         assert_eq!(events.len(), 2, "{events:?}");
         assert!(matches!(events[1], Event::Close(Some(_))));
+        assert_eq!(decoder.discarded(), 2);
     }
 }

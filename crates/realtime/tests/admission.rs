@@ -195,6 +195,12 @@ async fn a_static_token_is_taken_from_where_it_is_switched_on() {
             .status,
         401
     );
+    let alone = plain
+        .clone()
+        .header("Sec-WebSocket-Protocol", "token.s3cret");
+    let client = alone.connect(server.addr).await.unwrap();
+    assert_eq!(client.answer.header("sec-websocket-protocol"), None);
+    assert!(!client.answer.head.contains("s3cret"));
     let offered = plain.header("Sec-WebSocket-Protocol", "token.s3cret, realtime.json");
     let client = offered.connect(server.addr).await.unwrap();
     assert_eq!(

@@ -15,10 +15,13 @@ use std::{
 };
 
 use realtime::{
-    BoxError, ClientError, Json, Router,
+    BoxError, ClientError, CloseCode, DisconnectInfo, Json, Router,
     middleware::{LoggerLayer, RecoveryLayer},
 };
-use realtime_testkit::{client::Request, wait::until};
+use realtime_testkit::{
+    client::Request,
+    wait::{until, within},
+};
 use realtime_websocket::{Kind, frame};
 use serde_json::json;
 use support::Server;
@@ -247,4 +250,56 @@ async fn a_client_that_is_lost_is_no_warning() {
     server.until_open(0).await;
     assert_eq!(warnings(&log), Vec::<String>::new());
     server.stop().await;
+}
+
+/// One whose handler hangs, and one whose hook does, which is out of the hub already.
+#[tokio::test]
+async fn what_was_cut_off_at_the_shutdown_deadline_is_said_as_it_was() {
+    let hangs = || std::future::pending::<()>();
+    for (stuck, ends) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+        let (log, _guard) = Log::at(tracing::Level::INFO);
+        let gateway = realtime::builder()
+            .router(Router::new().route("hang", move || hangs()))
+            .hook_timeout(None)
+            .on_disconnect(move |info: DisconnectInfo| async move {
+                if info.code == Some(CloseCode::new(4000)) {
+                    hangs().await;
+                }
+            });
+        let server = Server::start(gateway.build().unwrap()).await;
+        let mut clients = Vec::new();
+        for _ in 0..stuck {
+            let mut client = server.connect().await;
+            client.send("hang", json!(null)).await.unwrap();
+            clients.push(client);
+        }
+        let stats = || server.gateway.stats();
+        until("it hangs", async || stats().received == stuck).await;
+        for _ in 0..ends {
+            let mut client = server.connect().await;
+            server.until_open(stuck + 1).await;
+            client.close(4000, "").await.unwrap();
+            server.until_open(stuck).await;
+            within("its end", client.eof()).await;
+            clients.push(client);
+        }
+        let report = server
+            .gateway
+            .shutdown_within(Duration::from_millis(50))
+            .await;
+        assert_eq!(report.aborted as u64, stuck + ends);
+        let lines = warnings(&log);
+        let said: Vec<_> = lines
+            .iter()
+            .filter(|l| l.contains("realtime::shutdown"))
+            .collect();
+        if stuck + ends == 0 {
+            assert!(said.is_empty(), "{said:?}");
+        } else {
+            assert_eq!(said.len(), 1, "{lines:?}");
+            let expected = format!("cut_off={} tasks_left=0", stuck + ends);
+            assert!(said[0].contains(&expected), "{said:?}");
+        }
+        server.stop().await;
+    }
 }

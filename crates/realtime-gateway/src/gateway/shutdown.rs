@@ -260,14 +260,18 @@ impl Gateway {
             biased;
             () = drained => {}
             () = self.deadline() => {
-                let cut_off = node.hub.len();
                 node.abort.cancel();
                 node.cut_off();
-                let gone = timeout(ABORT, node.tasks.wait()).await;
-                tracing::warn!(
-                    target: crate::log_targets::SHUTDOWN,
-                    cut_off, all_gone = gone.is_ok(), "sessions were cut off at the shutdown deadline",
-                );
+                let _bounded = timeout(ABORT, node.tasks.wait()).await;
+                // Afterwards: who has left the hub, and is in a hook, is cut off, too.
+                let cut_off = node.stats().snapshot().aborted - begun.aborted;
+                let tasks_left = node.tasks.len();
+                if cut_off > 0 || tasks_left > 0 {
+                    tracing::warn!(
+                        target: crate::log_targets::SHUTDOWN,
+                        cut_off, tasks_left, "sessions were cut off at the shutdown deadline",
+                    );
+                }
             }
         }
         node.stop();

@@ -65,6 +65,7 @@ pub(super) async fn disconnect(
         };
         // A codec makes the notice of a gap, and may panic.
         let said = guarded(Whose::Codec, None, goodbye).await;
+        node.stats().unhandled.add(reader.discarded().into());
         // The connection ends here, and not when its handler does, which may be long after.
         reader.hang_up();
         session.release();
@@ -86,7 +87,7 @@ pub(super) async fn disconnect(
         if handling.is_idle() {
             Poll::Ready(())
         } else {
-            finish(handling, cx)
+            finish(node, handling, cx)
         }
     });
     let (said, ()) = join(gone, handler).await;
@@ -95,9 +96,10 @@ pub(super) async fn disconnect(
     }
 }
 
-fn finish(handling: &mut Handling, cx: &mut Context<'_>) -> Poll<()> {
+fn finish(node: &Node, handling: &mut Handling, cx: &mut Context<'_>) -> Poll<()> {
     handling.poll(cx).map(|done| {
         if let Err(error) = done.result {
+            node.stats().failed.add(1);
             let error = Chain(&*error);
             tracing::debug!(target: crate::log_targets::MESSAGE, %error, "failed after the session closed");
         }

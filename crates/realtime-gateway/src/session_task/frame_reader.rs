@@ -1,7 +1,10 @@
 //! From the socket to events, without a buffer while nothing is unfinished.
+//!
+//! What one read brings and nobody has room for stays undecoded, which takes least memory. Control
+//! frames among it don't wait with the messages before them: [`FrameReader::scout`] finds them.
 
 use std::{
-    io,
+    io, mem,
     task::{Context, Poll, ready},
 };
 
@@ -20,6 +23,10 @@ pub(super) struct FrameReader {
     /// What was read and not yet decoded, from `at` on.
     pending: Vec<u8>,
     at: usize,
+    /// The control frames in it were found by the scout, and are no events any more.
+    scouted: bool,
+    /// A close frame was among what is given up.
+    has_closed: bool,
     /// The bytes that have come so far.
     received: u64,
 }
@@ -44,6 +51,8 @@ impl FrameReader {
             decoder,
             pending: read.to_vec(),
             at: 0,
+            scouted: false,
+            has_closed: false,
             received: 0,
         }
     }
@@ -76,10 +85,11 @@ impl FrameReader {
             let mut input = &self.pending[self.at..];
             let decoded = self.decoder.decode(&mut input);
             self.at = self.pending.len() - input.len();
+            let seen = self.scouted && matches!(decoded, Ok(Some(Event::Ping(_) | Event::Pong(_))));
             if !self.has_input() {
-                (self.pending, self.at) = (Vec::new(), 0);
+                self.forget_input();
             }
-            decoded
+            if seen { Ok(None) } else { decoded }
         } else {
             let Self {
                 socket,
@@ -109,21 +119,63 @@ impl FrameReader {
         Poll::Ready(decoded.map_err(ReadEnd::Violation))
     }
 
-    /// Gives up what was read. Nothing more is made of what the peer sends but its close frame: it
-    /// may take its time to leave, and must hold no memory meanwhile.
-    pub(super) fn release(&mut self, held: &Share) {
+    /// Whether there may be control frames behind messages that wait undecoded.
+    pub(super) fn may_scout(&self) -> bool {
+        self.has_input() && !self.scouted
+    }
+
+    /// Finds the control frames in what was read and waits, in their order, without the messages
+    /// between them: those are decoded when there is room for them. Nothing is found twice.
+    pub(super) fn scout(&mut self, mut found: impl FnMut(Event)) {
+        let mut scout = self.decoder.scout();
+        let mut input = &self.pending[self.at..];
+        // What breaks the protocol is noticed in its turn.
+        while let Ok(Some(event)) = scout.decode(&mut input) {
+            found(event);
+        }
+        self.scouted = true;
+    }
+
+    /// Gives up what was read, and returns how many messages that were. Nothing more is made of
+    /// what the peer sends but its close frame: it may take its time to leave, and must hold no
+    /// memory meanwhile.
+    pub(super) fn release(&mut self, held: &Share) -> u64 {
+        let mut messages = 0;
+        let mut input = &self.pending[self.at..];
+        while let Ok(Some(event)) = self.decoder.decode(&mut input) {
+            match event {
+                Event::Text(_) | Event::Binary(_) => messages += 1,
+                Event::Close(_) => self.has_closed = true,
+                Event::Ping(_) | Event::Pong(_) => {}
+            }
+        }
+        self.forget_input();
         self.decoder.discard_messages();
         self.book(0, held);
+        messages
+    }
+
+    /// How many messages have come since what was read was given up.
+    pub(super) fn discarded(&self) -> u32 {
+        self.decoder.discarded()
+    }
+
+    fn forget_input(&mut self) {
+        (self.pending, self.at, self.scouted) = (Vec::new(), 0, false);
     }
 
     /// Lets go of the socket.
     pub(super) fn hang_up(&mut self) {
-        (self.socket, self.pending, self.at) = (None, Vec::new(), 0);
+        self.socket = None;
+        self.forget_input();
     }
 
     /// Throws away whatever else the peer sends, until its close frame or the end of the stream.
     /// Returns whether it was the end of the stream.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>, held: &Share) -> Poll<bool> {
+        if mem::take(&mut self.has_closed) {
+            return Poll::Ready(false);
+        }
         for _ in 0..READS {
             match ready!(self.poll_event(cx, 0, held)) {
                 Ok(Some(Event::Close(_))) => return Poll::Ready(false),
@@ -142,8 +194,8 @@ impl FrameReader {
         Poll::Ready(())
     }
 
-    /// Books the memory of what is unfinished, and of what waits.
+    /// Books the memory of what is unfinished, and of what waits, decoded or not.
     pub(super) fn book(&self, ahead: usize, held: &Share) {
-        held.set(self.decoder.buffered() + ahead);
+        held.set(self.decoder.buffered() + self.pending.capacity() + ahead);
     }
 }

@@ -104,6 +104,7 @@ impl Open {
         node: Arc<Node>,
     ) -> Self {
         let heartbeat = Heartbeat::new(times(&node), &node.env.clock);
+        reader.book(0, session.held());
         Self {
             session,
             reader,
@@ -161,7 +162,8 @@ impl Open {
         if self.finish_by == NEVER {
             return true;
         }
-        let finished = self.ahead.is_empty() && self.handling.is_idle();
+        let is_read = self.ahead.is_empty() && !self.reader.has_input();
+        let finished = is_read && self.handling.is_idle();
         let given_up = self.gone || self.session.held().is_forfeited() || self.node.is_cut_off();
         finished || given_up || self.finish_by <= self.node.env.clock.now()
     }
@@ -213,7 +215,12 @@ impl Open {
             self.handle(message, cx);
             return true;
         }
-        if self.ahead.is_full() || self.session.is_closed() {
+        if self.ahead.is_full() && self.reader.may_scout() {
+            self.scout();
+            return true;
+        }
+        // Once the client has left, nothing but what was read before.
+        if self.ahead.is_full() || (self.session.is_closed() && !self.reader.has_input()) {
             return false;
         }
         match self
@@ -226,6 +233,21 @@ impl Open {
             Poll::Pending => return false,
         }
         true
+    }
+
+    /// Control frames don't wait behind messages that were read with them.
+    fn scout(&mut self) {
+        let outbox = self.session.outbox();
+        let mut closed = None;
+        self.reader.scout(|event| match event {
+            Event::Ping(payload) => outbox.set_pong(frame::pong(&payload)),
+            Event::Close(close) => closed = Some(close),
+            Event::Pong(_) | Event::Text(_) | Event::Binary(_) => {}
+        });
+        if let Some(close) = closed {
+            self.read_to_end = true;
+            self.left(EndCause::ClientClosed(close));
+        }
     }
 
     /// Whether the next message may go to its handler: the one before is done, and so are enough
@@ -307,11 +329,9 @@ impl Open {
     /// Gives up what was read and not handled.
     pub(super) fn release(&mut self) {
         let waiting = self.ahead.len() + usize::from(self.handling.forget_waiting());
-        if waiting > 0 {
-            self.node.stats().unhandled.add(waiting as u64);
-        }
         self.ahead = ReadAhead::default();
-        self.reader.release(self.session.held());
+        let undecoded = self.reader.release(self.session.held());
+        self.node.stats().unhandled.add(waiting as u64 + undecoded);
     }
 
     fn answer(&mut self, done: Done) {

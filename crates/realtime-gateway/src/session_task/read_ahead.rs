@@ -12,6 +12,9 @@ use realtime_core::Message;
 const BYTES: usize = 64 * 1024;
 /// What a message takes beside its bytes.
 const OVERHEAD: usize = size_of::<(Message, usize)>() + 64;
+/// What an entry of metadata takes beside its bytes: a place in a tree that is half empty, and two
+/// strings of its own.
+const ENTRY: usize = 2 * size_of::<(String, String)>() + 32;
 
 /// Boxed, since there seldom are any: an idle session keeps no room for them.
 #[derive(Debug, Default)]
@@ -47,7 +50,7 @@ impl ReadAhead {
     /// Appends a message that came in so many bytes.
     pub(super) fn push(&mut self, message: Message, bytes: usize) {
         let waiting = self.0.get_or_insert_default();
-        let bytes = bytes + OVERHEAD;
+        let bytes = bytes + OVERHEAD + metadata(&message);
         waiting.bytes += bytes;
         waiting.messages.push_back((message, bytes));
     }
@@ -61,6 +64,14 @@ impl ReadAhead {
         }
         Some(message)
     }
+}
+
+/// The memory of its metadata, which is a copy.
+fn metadata(message: &Message) -> usize {
+    let entries = message.metadata().into_iter().flatten();
+    entries
+        .map(|(key, value)| ENTRY + key.len() + value.len())
+        .sum()
 }
 
 #[cfg(test)]

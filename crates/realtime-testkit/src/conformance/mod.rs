@@ -4,7 +4,7 @@
 //! makes, for each test anew, what the suite works on; it may `await`.
 //!
 //! ```
-//! use realtime_core::{auth::Anonymous, broker::LocalBroker, presence::MemoryPresence};
+//! use realtime::{auth::Anonymous, broker::LocalBroker, presence::MemoryPresence};
 //!
 //! // Members of one new cluster.
 //! realtime_testkit::broker_suite!({
@@ -24,7 +24,7 @@
 //! second expression is a function from the server to a new namespace of it:
 //!
 //! ```
-//! # use realtime_core::broker::LocalBroker;
+//! # use realtime::broker::LocalBroker;
 //! # struct Server;
 //! # impl Server { async fn start() -> Self { Self } }
 //! # impl Server { fn new_cluster(&self) -> LocalBroker { LocalBroker::new() } }

@@ -31,12 +31,12 @@ const COOKIES: usize = 4;
 ///
 /// ```
 /// use http::Request;
-/// use realtime_core::auth::Credentials;
+/// use realtime::auth::Credentials;
 ///
 /// let request = Request::get("/ws?token=s3cret").body(()).unwrap().into_parts().0;
 /// let token = Credentials::bearer().from_query("token").require(&request)?;
 /// assert_eq!(token.expose(), "s3cret");
-/// # Ok::<(), realtime_core::auth::AuthError>(())
+/// # Ok::<(), realtime::auth::AuthError>(())
 /// ```
 #[derive(Debug, Clone)]
 #[must_use]
@@ -93,7 +93,9 @@ impl Credentials {
     /// Looks among the offered subprotocols for one with this prefix; the token is what follows.
     ///
     /// The client offers the codec's own subprotocol beside it, which is the one that is chosen:
-    /// `new WebSocket(url, ["realtime.json", "token." + token])`.
+    /// `new WebSocket(url, ["realtime.json", "token." + token])`. Without it none is chosen, for the
+    /// token is never sent back, and Chromium fails a connection of which it has offered
+    /// subprotocols and got none.
     pub fn from_subprotocol(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
         if self.subprotocol.replace(prefix.into()).is_some() {
             self.twice = Some("subprotocol prefix");
@@ -202,7 +204,7 @@ impl Credentials {
     /// Tries each candidate until one is right, and returns what is made of it.
     ///
     /// ```
-    /// use realtime_core::{
+    /// use realtime::{
     ///     Identity,
     ///     auth::{AuthError, Credentials, Token},
     /// };

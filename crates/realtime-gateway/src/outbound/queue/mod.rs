@@ -38,11 +38,21 @@ pub(crate) enum Push {
     Full,
 }
 
+/// To whose account a frame is put.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Account {
+    /// Pings and the like: bounded in number.
+    #[default]
+    Control,
+    Policy,
+    /// Outside the policy: neither counted among its messages nor dropped.
+    Reply,
+}
+
 #[derive(Debug)]
 struct Queued {
     frame: Bytes,
-    /// Replies are outside the policy: they are neither counted nor dropped.
-    under_policy: bool,
+    account: Account,
 }
 
 /// The frames that the socket has not accepted.
@@ -59,8 +69,11 @@ pub(crate) struct Queue {
 /// What stands beside the data: at most one of each.
 #[derive(Debug, Default)]
 struct Controls {
-    /// What is left of a frame that the socket accepted in part. It is never dropped.
+    /// What is left of a frame that the socket accepted in part. It is never dropped, and no
+    /// longer one of the messages that wait, but its bytes count.
     partial: Bytes,
+    /// Whose the partial frame is.
+    account: Account,
     pong: Bytes,
     ping: Bytes,
     notice: Bytes,
@@ -73,6 +86,7 @@ struct Controls {
 
 static NO_CONTROLS: Controls = Controls {
     partial: Bytes::new(),
+    account: Account::Control,
     pong: Bytes::new(),
     ping: Bytes::new(),
     notice: Bytes::new(),
@@ -94,6 +108,19 @@ impl Controls {
 
     fn bytes(&self) -> usize {
         self.all().iter().map(|frame| frame.len()).sum()
+    }
+
+    /// What is left of the partial frame, if it is on this account.
+    fn partial_bytes(&self, account: Account) -> usize {
+        if self.account == account {
+            self.partial.len()
+        } else {
+            0
+        }
+    }
+
+    fn set_partial(&mut self, rest: Bytes, account: Account) {
+        (self.partial, self.account) = (rest, account);
     }
 }
 
@@ -126,17 +153,30 @@ impl Queue {
         self.data.len()
     }
 
-    /// Begins with what is left of a frame that the socket accepted in part. Only while empty.
+    /// Begins with what is left of a frame under the policy that the socket accepted in part. Only
+    /// while empty.
     pub(crate) fn set_partial(&mut self, rest: Bytes) {
-        self.controls_mut().partial = rest;
+        self.controls_mut().set_partial(rest, Account::Policy);
     }
 
     /// Whether a frame of this size would be accepted without a loss. A queue without policy
     /// frames accepts one of any size, so that one larger than the limit is not stuck for ever.
     pub(crate) fn has_room(&self, bytes: usize, limits: QueueLimits) -> bool {
-        self.policy_messages == 0
+        let waiting = self.policy_bytes.saturating_add(self.begun_bytes());
+        waiting == 0
             || (self.policy_messages < limits.messages
-                && self.policy_bytes.saturating_add(bytes) <= limits.bytes)
+                && waiting.saturating_add(bytes) <= limits.bytes)
+    }
+
+    /// What is left of a frame under the policy that the socket has accepted in part.
+    fn begun_bytes(&self) -> usize {
+        self.controls().partial_bytes(Account::Policy)
+    }
+
+    /// Whether a frame of this size could be accepted if everything that may be dropped were.
+    fn can_have_room(&self, bytes: usize, limits: QueueLimits) -> bool {
+        let begun = self.begun_bytes();
+        begun == 0 || begun.saturating_add(bytes) <= limits.bytes
     }
 
     /// Offers a frame under the policy.
@@ -145,15 +185,17 @@ impl Queue {
         if !self.has_room(frame.len(), limits) {
             match limits.policy {
                 Backpressure::Close => return Push::Full,
-                Backpressure::DropNewest => {
-                    self.note_missed(1);
-                    return Push::Dropped;
-                }
-                Backpressure::DropOldest => {
+                Backpressure::DropOldest if self.can_have_room(frame.len(), limits) => {
                     while !self.has_room(frame.len(), limits) && self.drop_oldest() {
                         dropped += 1;
                     }
                     self.note_missed(dropped);
+                }
+                // Nor does it help to drop what waits, where it is what the socket has begun with
+                // that leaves no room.
+                Backpressure::DropNewest | Backpressure::DropOldest => {
+                    self.note_missed(1);
+                    return Push::Dropped;
                 }
             }
         }
@@ -161,13 +203,13 @@ impl Queue {
         self.policy_bytes += frame.len();
         self.data.push_back(Queued {
             frame,
-            under_policy: true,
+            account: Account::Policy,
         });
         Push::Queued { dropped }
     }
 
     fn drop_oldest(&mut self) -> bool {
-        let Some(at) = self.data.iter().position(|q| q.under_policy) else {
+        let Some(at) = self.data.iter().position(|q| q.account == Account::Policy) else {
             return false;
         };
         if let Some(oldest) = self.data.remove(at) {
@@ -183,13 +225,13 @@ impl Queue {
         self.reply_bytes += frame.len();
         self.data.push_back(Queued {
             frame,
-            under_policy: false,
+            account: Account::Reply,
         });
     }
 
-    /// The bytes of replies that wait.
+    /// The bytes of replies that wait, also of one that the socket has accepted in part.
     pub(crate) fn reply_bytes(&self) -> usize {
-        self.reply_bytes
+        self.reply_bytes + self.controls().partial_bytes(Account::Reply)
     }
 
     /// At most one pong waits; the latest wins.
@@ -258,6 +300,7 @@ impl Queue {
             let close = std::mem::take(&mut controls.close);
             **controls = Controls {
                 partial,
+                account: controls.account,
                 close,
                 ..Controls::default()
             };
@@ -301,9 +344,9 @@ impl Queue {
         let taken = self.advance_data(taken);
         if taken > 0 {
             let controls = self.controls_mut();
-            controls.partial = std::mem::take(&mut controls.close);
-            let close = &mut controls.partial;
+            let mut close = std::mem::take(&mut controls.close);
             close.advance(taken.min(close.len()));
+            controls.set_partial(close, Account::Control);
         }
         if self.controls.is_some() {
             self.drop_empty_controls();
@@ -318,13 +361,13 @@ impl Queue {
         let Some(controls) = &mut self.controls else {
             return taken;
         };
+        if controls.partial.len() > taken {
+            controls.partial.advance(taken);
+            return 0;
+        }
+        taken -= std::mem::take(&mut controls.partial).len();
         let mut partial = Bytes::new();
-        for control in [
-            &mut controls.partial,
-            &mut controls.pong,
-            &mut controls.ping,
-            &mut controls.notice,
-        ] {
+        for control in [&mut controls.pong, &mut controls.ping, &mut controls.notice] {
             if control.len() > taken {
                 if taken > 0 {
                     partial = std::mem::take(control).split_off(taken);
@@ -335,7 +378,7 @@ impl Queue {
             taken -= std::mem::take(control).len();
         }
         if !partial.is_empty() {
-            controls.partial = partial;
+            controls.set_partial(partial, Account::Control);
         }
         if controls.notice.is_empty() {
             controls.noticed = 0;
@@ -346,14 +389,10 @@ impl Queue {
     /// Returns what the socket has accepted of what stands behind.
     fn advance_data(&mut self, mut taken: usize) -> usize {
         while taken > 0 {
-            let Some(Queued {
-                mut frame,
-                under_policy,
-            }) = self.data.pop_front()
-            else {
+            let Some(Queued { mut frame, account }) = self.data.pop_front() else {
                 break;
             };
-            if under_policy {
+            if account == Account::Policy {
                 self.policy_messages -= 1;
                 self.policy_bytes -= frame.len();
             } else {
@@ -361,7 +400,7 @@ impl Queue {
             }
             if frame.len() > taken {
                 frame.advance(taken);
-                self.controls_mut().partial = frame;
+                self.controls_mut().set_partial(frame, account);
                 return 0;
             }
             taken -= frame.len();

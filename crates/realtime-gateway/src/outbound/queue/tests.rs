@@ -77,6 +77,46 @@ fn a_frame_larger_than_the_limit_is_taken_by_an_empty_queue_only() {
 }
 
 #[test]
+fn a_frame_that_is_partly_written_stays_in_the_accounts() {
+    let limits = limits(8, 10, Backpressure::Close);
+    let mut queue = Queue::new();
+    let push = |queue: &mut Queue, bytes: usize| queue.push(vec![7; bytes].into(), limits);
+    assert_eq!(push(&mut queue, 30), Push::Queued { dropped: 0 });
+    written(&mut queue, 2);
+    assert_eq!((queue.bytes(), push(&mut queue, 30)), (28, Push::Full));
+    assert_eq!(push(&mut queue, 1), Push::Full);
+    written(&mut queue, 20);
+    assert_eq!((queue.bytes(), push(&mut queue, 3)), (8, Push::Full));
+    assert_eq!(push(&mut queue, 2), Push::Queued { dropped: 0 });
+    assert_eq!(drained(&mut queue).len(), 10);
+
+    queue.push_reply(vec![7; 30].into());
+    written(&mut queue, 2);
+    assert_eq!((queue.bytes(), queue.reply_bytes()), (28, 28));
+    // It is no concern of the policy's.
+    assert_eq!(push(&mut queue, 30), Push::Queued { dropped: 0 });
+    written(&mut queue, 28);
+    assert_eq!((queue.bytes(), queue.reply_bytes()), (30, 0));
+    assert_eq!((queue.discard(), queue.bytes()), (1, 0));
+    // A straight write that the socket has cut.
+    queue.set_partial(vec![7; 11].into());
+    assert_eq!(push(&mut queue, 1), Push::Full);
+}
+
+#[test]
+fn the_newest_is_dropped_where_what_was_begun_leaves_no_room_for_it() {
+    let limits = limits(8, 10, Backpressure::DropOldest);
+    let mut queue = Queue::new();
+    let push = |queue: &mut Queue, bytes: usize| queue.push(vec![7; bytes].into(), limits);
+    push(&mut queue, 8);
+    written(&mut queue, 2);
+    assert_eq!(push(&mut queue, 3), Push::Queued { dropped: 0 });
+    assert_eq!(push(&mut queue, 4), Push::Queued { dropped: 1 });
+    assert_eq!((push(&mut queue, 5), queue.bytes()), (Push::Dropped, 10));
+    assert_eq!(queue.notice_due(), Some(2));
+}
+
+#[test]
 fn a_gap_is_told_once_and_before_the_data_that_is_left() {
     let limits = limits(2, 1024, Backpressure::DropOldest);
     let mut queue = Queue::new();
@@ -146,17 +186,18 @@ proptest! {
         let (mut sent, mut expected, mut next) = (Vec::new(), Vec::new(), 0u8);
         // (frame, under policy)
         let mut model: VecDeque<(Vec<u8>, bool)> = VecDeque::new();
-        let mut begun: Vec<u8> = Vec::new();
+        let mut begun: (Vec<u8>, bool) = Default::default();
         let (mut lost, mut reported) = (0u64, 0u64);
         for op in ops {
             next = next.wrapping_add(1);
             match op {
                 Op::Push(len) => {
                     let frame = vec![next; len];
+                    let left = if begun.1 { begun.0.len() } else { 0 };
                     let fits = |model: &VecDeque<(Vec<u8>, bool)>| {
                         let held: Vec<_> = model.iter().filter(|f| f.1).collect();
-                        let sum: usize = held.iter().map(|f| f.0.len()).sum();
-                        held.is_empty() || (held.len() < messages && sum + len <= bytes)
+                        let sum = left + held.iter().map(|f| f.0.len()).sum::<usize>();
+                        sum == 0 || (held.len() < messages && sum + len <= bytes)
                     };
                     let want = if fits(&model) {
                         Push::Queued { dropped: 0 }
@@ -164,6 +205,10 @@ proptest! {
                         match policy {
                             Backpressure::Close => Push::Full,
                             Backpressure::DropNewest => { lost += 1; Push::Dropped }
+                            Backpressure::DropOldest if left > 0 && left + len > bytes => {
+                                lost += 1;
+                                Push::Dropped
+                            }
                             Backpressure::DropOldest => {
                                 let mut dropped = 0;
                                 while !fits(&model) {
@@ -189,11 +234,11 @@ proptest! {
                     let got = written(&mut queue, upto);
                     let mut want = Vec::new();
                     while want.len() < got.len() {
-                        if begun.is_empty() {
-                            begun = model.pop_front().unwrap().0;
+                        if begun.0.is_empty() {
+                            begun = model.pop_front().unwrap();
                         }
-                        let take = begun.len().min(got.len() - want.len());
-                        want.extend(begun.drain(..take));
+                        let take = begun.0.len().min(got.len() - want.len());
+                        want.extend(begun.0.drain(..take));
                     }
                     sent.extend(got);
                     expected.extend(want);
@@ -203,9 +248,13 @@ proptest! {
                 queue.set_notice(Bytes::new(), missed);
                 reported += missed;
             }
+            let unwritten: usize = model.iter().map(|f| f.0.len()).sum();
+            prop_assert_eq!(queue.bytes(), begun.0.len() + unwritten);
+            let replies = model.iter().chain([&begun]).filter(|f| !f.1);
+            prop_assert_eq!(queue.reply_bytes(), replies.map(|f| f.0.len()).sum::<usize>());
         }
         sent.extend(drained(&mut queue));
-        expected.extend(begun);
+        expected.extend(begun.0);
         expected.extend(model.into_iter().flat_map(|f| f.0));
         prop_assert_eq!(sent, expected);
         prop_assert_eq!(lost, reported);
