@@ -1,6 +1,8 @@
 //! How a gateway is described.
 
-use std::{sync::Arc, time::Duration};
+mod options;
+
+use std::sync::Arc;
 
 use realtime_core::{
     BoxError, Incarnation, NodeId,
@@ -15,7 +17,7 @@ use tower_service::Service;
 
 use super::{Gateway, settings::Settings};
 use crate::{
-    Backpressure, BuildError, Config, Inbound, PresenceDown, Router,
+    BuildError, Config, Inbound, Router,
     admission::{Admission, Slots},
     handling::{
         CompleteRouter, Hook, Hooks, RouterService,
@@ -82,16 +84,6 @@ impl Builder {
             traceparent: None,
         }
     }
-}
-
-macro_rules! setters {
-    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {$(
-        $(#[$doc])*
-        pub fn $name(mut self, $name: $type) -> Self {
-            self.config.$name = $name;
-            self
-        }
-    )*};
 }
 
 impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
@@ -296,94 +288,6 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         self
     }
 
-    /// Replaces all settings. Setters that are called later win.
-    ///
-    /// ```
-    /// use realtime::Config;
-    ///
-    /// let config: Config = serde_json::from_str(r#"{"heartbeat": "15s", "read_limit": 4096}"#)?;
-    /// let gateway = realtime::builder().config(config).queue_messages(64).build()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    setters! {
-        /// See [`Config::heartbeat`].
-        heartbeat: Option<Duration>,
-        /// See [`Config::pong_timeout`].
-        pong_timeout: Option<Duration>,
-        /// See [`Config::write_timeout`].
-        write_timeout: Option<Duration>,
-        /// See [`Config::read_limit`].
-        read_limit: usize,
-        /// See [`Config::min_message_rate`].
-        min_message_rate: Option<u32>,
-        /// See [`Config::queue_messages`].
-        queue_messages: usize,
-        /// See [`Config::queue_bytes`].
-        queue_bytes: usize,
-        /// See [`Config::backpressure`].
-        backpressure: Backpressure,
-        /// See [`Config::shutdown_timeout`].
-        shutdown_timeout: Option<Duration>,
-        /// See [`Config::auth_timeout`].
-        auth_timeout: Option<Duration>,
-        /// See [`Config::hook_timeout`].
-        hook_timeout: Option<Duration>,
-        /// See [`Config::max_connections`].
-        max_connections: Option<usize>,
-        /// See [`Config::max_authenticating`].
-        max_authenticating: usize,
-        /// See [`Config::presence_ttl`].
-        presence_ttl: Option<Duration>,
-        /// See [`Config::require_presence`].
-        require_presence: bool,
-        /// See [`Config::presence_down`].
-        presence_down: PresenceDown,
-        /// See [`Config::queue_budget`].
-        queue_budget: usize,
-        /// See [`Config::assembly_budget`].
-        assembly_budget: usize,
-    }
-
-    /// See [`Config::node_id`].
-    pub fn node_id(mut self, node_id: NodeId) -> Self {
-        self.config.node_id = Some(node_id);
-        self
-    }
-
-    /// See [`Config::origin_patterns`].
-    ///
-    /// ```
-    /// let origins = ["*.example.com", "http://localhost:5173"];
-    /// let gateway = realtime::builder().origin_patterns(origins).build()?;
-    /// # Ok::<(), realtime::error::BuildError>(())
-    /// ```
-    pub fn origin_patterns<P: Into<String>>(
-        mut self,
-        patterns: impl IntoIterator<Item = P>,
-    ) -> Self {
-        self.config.origin_patterns = patterns.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// See [`Config::trusted_proxies`].
-    ///
-    /// ```
-    /// let gateway = realtime::builder().trusted_proxies(["10.0.0.0/8", "fd00::1"]).build()?;
-    /// # Ok::<(), realtime::error::BuildError>(())
-    /// ```
-    pub fn trusted_proxies<N: Into<String>>(
-        mut self,
-        networks: impl IntoIterator<Item = N>,
-    ) -> Self {
-        self.config.trusted_proxies = networks.into_iter().map(Into::into).collect();
-        self
-    }
-
     /// Sets how the current W3C trace context is found out. What it returns travels with
     /// broadcasts and targeted messages to the other nodes, where it is the field `traceparent`
     /// of the span `realtime::relay`. Default: none travels.
@@ -402,12 +306,6 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         current: impl Fn() -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         self.traceparent = Some(Arc::new(current));
-        self
-    }
-
-    /// See [`Config::insecure_origins`].
-    pub fn insecure_origins(mut self) -> Self {
-        self.config.insecure_origins = true;
         self
     }
 
