@@ -12,6 +12,7 @@ use crate::{
     escape::Chain,
     guarded::{Whose, guarded},
     handling::{Hooks, Host},
+    quiet::drop_quietly,
     rarely::Rarely,
     stats::Counters,
 };
@@ -98,20 +99,21 @@ impl Reports {
         let (hooks, lines) = (Arc::clone(&self.hooks), Arc::clone(&self.hook_lines));
         let host = self.host.get().cloned().unwrap_or_default();
         let limit = self.limit;
-        self.tasks.spawn(async move {
+        let called = async move {
             for hook in &hooks.error {
                 let called = async { hook(host.clone(), context.clone()).await };
                 let ran = guarded(Whose::Hook, limit, called).await;
-                if !matches!(ran, Ok(Ok(())))
-                    && let Some(left_out) = lines.turn()
-                {
+                let failed = !matches!(ran, Ok(Ok(())));
+                drop_quietly(ran);
+                if failed && let Some(left_out) = lines.turn() {
                     tracing::warn!(
                         target: crate::log_targets::ERROR, ?stage, left_out, "an error hook failed",
                     );
                 }
             }
             drop(place);
-        });
+        };
+        self.tasks.spawn(called);
     }
 
     fn log(&self, fault: Fault, context: &ErrorContext) {

@@ -21,6 +21,7 @@ use crate::{
     escape::Chain,
     guarded::{Whose, panicked},
     patience::patient,
+    quiet::drop_quietly,
     session_task,
 };
 
@@ -181,6 +182,7 @@ impl Gateway {
         if matches!(refusal, Refusal::Unauthorized) && !node.reports.has_hooks() {
             // Anybody can cause it, and as often as they like.
             tracing::debug!(target: crate::log_targets::ADMISSION, error = %Chain(&*error), "unauthorized");
+            drop_quietly(error);
         } else {
             node.report(ErrorStage::Authentication, error, None);
         }

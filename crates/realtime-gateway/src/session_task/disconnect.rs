@@ -26,6 +26,7 @@ use crate::{
     hub::Membership,
     node::Node,
     patience::patient,
+    quiet::drop_quietly,
 };
 
 /// How long a peer that has nothing more to say may take to answer our close frame, or to end the
@@ -63,8 +64,8 @@ pub(super) async fn disconnect(
                 say_goodbye(&session, reader, *read_to_end).await;
             }
         };
-        // A codec makes the notice of a gap, and may panic.
-        let said = guarded(Whose::Codec, None, goodbye).await;
+        // What of it is foreign has a boundary of its own. This is for what nobody has thought of.
+        let said = guarded(Whose::SessionTask, None, goodbye).await;
         // The connection ends here, and not when its handler does, which may be long after.
         reader.hang_up();
         session.release();
@@ -98,8 +99,11 @@ pub(super) async fn disconnect(
 fn finish(handling: &mut Handling, cx: &mut Context<'_>) -> Poll<()> {
     handling.poll(cx).map(|done| {
         if let Err(error) = done.result {
-            let error = Chain(&*error);
-            tracing::debug!(target: crate::log_targets::MESSAGE, %error, "failed after the session closed");
+            let shown = Chain(&*error);
+            tracing::debug!(
+                target: crate::log_targets::MESSAGE, error = %shown, "failed after the session closed",
+            );
+            drop_quietly(error);
         }
     })
 }
@@ -113,7 +117,8 @@ fn close_frame(info: &DisconnectInfo) -> Bytes {
 
 /// Writes what waits, the close frame last. Returns whether it worked.
 async fn write_out(node: &Node, session: &Session, info: &DisconnectInfo) -> bool {
-    let mut written = pin!(poll_fn(|cx| session.poll_write(cx, |_| ())));
+    let report = |broken| node.report(ErrorStage::Message, broken, Some(session.clone()));
+    let mut written = pin!(poll_fn(|cx| session.poll_write_rest(cx, report)));
     // A client that has left is not owed much patience.
     let limit = match info.initiator {
         Initiator::Client => Some(GOODBYE),

@@ -39,7 +39,7 @@ use self::{
     open::Open,
 };
 use crate::{
-    ErrorStage, Session, guarded::drop_quietly, hub::Membership, node::Node, session::EndCause,
+    ErrorStage, Session, hub::Membership, node::Node, quiet::drop_quietly, session::EndCause,
     transport,
 };
 

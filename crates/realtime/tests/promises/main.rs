@@ -25,6 +25,7 @@ mod ends;
 mod eviction;
 mod fairness;
 mod farewells;
+mod foreign_values;
 mod forwarding;
 mod host;
 mod moody;
