@@ -13,6 +13,7 @@ use realtime_core::{DisconnectInfo, Initiator};
 use realtime_websocket::frame;
 
 use super::{
+    Life,
     frame_reader::FrameReader,
     handling::Handling,
     hook_call::{Failed, call_hook},
@@ -23,7 +24,6 @@ use crate::{
     budget::Share,
     escape::Chain,
     guarded::{Whose, guarded},
-    hub::Membership,
     node::Node,
     patience::patient,
     quiet::drop_quietly,
@@ -43,7 +43,7 @@ pub(super) async fn disconnect(
     node: &Node,
     open: &mut Open,
     info: &DisconnectInfo,
-    membership: &mut Membership,
+    life: &mut Life,
 ) {
     let slow = info.initiator == Initiator::Backpressure;
     let session = open.session.clone();
@@ -79,7 +79,8 @@ pub(super) async fn disconnect(
     };
     let gone = async {
         let (said, ()) = join(goodbye, presence).await;
-        membership.leave();
+        life.membership.leave();
+        life.slot.outlive();
         said
     };
     // A handler runs to its end: it is not cut in half because its client has left.

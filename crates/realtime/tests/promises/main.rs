@@ -30,6 +30,7 @@ mod forwarding;
 mod host;
 mod moody;
 mod neighbours;
+mod outlived;
 mod outsiders;
 mod peaks;
 mod runtimes;
