@@ -27,7 +27,7 @@
 //!   transport  backends ─────── the socket │ broker and presence, with a bound on every call
 //!   config  guarded ─────────── settings │ panics of foreign code as errors
 //!   error  escape  kept  rarely ─ errors of our operations │ what a restarted task finds again │ log lines
-//!   budget  clock  delivery  encoder  health  patience  quiet  stats  sync  unreachable
+//!   budget  clock  delivery  encoder  health  patience  quiet  stats  sync  tasks  unreachable
 //! ```
 
 mod admission;
@@ -59,6 +59,7 @@ mod session;
 mod session_task;
 mod stats;
 mod sync;
+mod tasks;
 mod transport;
 mod unreachable;
 

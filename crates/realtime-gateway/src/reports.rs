@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use realtime_core::BoxError;
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
 
 use crate::{
     ErrorContext, ErrorStage, Session,
@@ -15,6 +14,7 @@ use crate::{
     quiet::drop_quietly,
     rarely::Rarely,
     stats::Counters,
+    tasks::Tasks,
 };
 
 /// How many reports may be under way to the error hooks at once.
@@ -39,7 +39,7 @@ pub(crate) struct Reports {
     limit: Option<Duration>,
     stats: Arc<Counters>,
     /// The hooks run in tasks of their own.
-    tasks: TaskTracker,
+    tasks: Tasks,
     places: Arc<Semaphore>,
     /// Of the log, one for each stage.
     lines: [Rarely; STAGES],
@@ -58,7 +58,7 @@ impl Reports {
         host: Arc<OnceLock<Host>>,
         limit: Option<Duration>,
         stats: Arc<Counters>,
-        tasks: TaskTracker,
+        tasks: Tasks,
     ) -> Self {
         Self {
             hooks,
@@ -113,7 +113,9 @@ impl Reports {
             }
             drop(place);
         };
-        self.tasks.spawn(called);
+        let mut called = Box::pin(called);
+        self.tasks
+            .spawn(|mut mark| async move { mark.around(called.as_mut()).await });
     }
 
     fn log(&self, fault: Fault, context: &ErrorContext) {

@@ -145,7 +145,8 @@ impl Gateway {
         self.background().ensure();
         let node = Arc::clone(node);
         let tasks = node.tasks.clone();
-        tasks.spawn(async move {
+        tasks.spawn(|mark| async move {
+            let _until_its_end = mark;
             let upgraded = tokio::select! {
                 biased;
                 () = node.drain.cancelled() => return,

@@ -40,7 +40,7 @@ use self::{
 };
 use crate::{
     ErrorStage, Session, admission::Slot, hub::Membership, node::Node, quiet::drop_quietly,
-    session::EndCause, transport,
+    session::EndCause, tasks::Mark, transport,
 };
 
 /// How long presence may take for a session that is cut off.
@@ -80,12 +80,12 @@ pub(crate) fn spawn(
     // The phases that don't last are boxed, and what they find out is kept in the session: it is
     // idle for most of its life, and its task then takes no more memory than it needs. For the same
     // reason this is a block: a function would keep what it is given twice.
-    let live = async move {
-        Box::pin(begin(&mut life, &mut open)).await;
-        poll_fn(|cx| open.poll_guarded(cx)).await;
-        Box::pin(end(&mut life, open)).await;
+    let live = |mut mark: Mark| async move {
+        mark.around(Box::pin(begin(&mut life, &mut open))).await;
+        poll_fn(|cx| mark.within(|| open.poll_guarded(cx))).await;
+        mark.around(Box::pin(end(&mut life, open))).await;
     };
-    node.tasks.spawn(live.instrument(span));
+    node.tasks.spawn(|mark| live(mark).instrument(span));
 }
 
 /// What a session's task holds. Its end is the session's, also when the runtime drops the task.
