@@ -27,6 +27,7 @@ mod fairness;
 mod farewells;
 mod foreign_values;
 mod forwarding;
+mod gaps;
 mod host;
 mod moody;
 mod neighbours;
