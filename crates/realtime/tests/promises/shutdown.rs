@@ -9,9 +9,13 @@ use std::{
     time::Duration,
 };
 
+use axum::body::Bytes;
 use futures::future::BoxFuture;
 use realtime::{
     Builder, Gateway, Router,
+    broker::{
+        Broker, BrokerError, BrokerEvents, LocalBroker, NodeInfo, Published, Subscription, Topic,
+    },
     middleware::{Inbound, Next, from_fn},
     report::ShutdownReport,
 };
@@ -208,6 +212,59 @@ async fn without_a_deadline_in_a_layer() {
     client.send("any", Value::Null).await.unwrap();
     both_are_closed(&gateway, &moods).await;
     assert_eq!(reports.lock().unwrap().len(), 1);
+}
+
+/// A broker that ends the gateway where it is to publish.
+struct StopsAll(LocalBroker, Arc<OnceLock<Gateway>>, Reports);
+
+impl Broker for StopsAll {
+    async fn subscribe(
+        &self,
+        node: NodeInfo,
+        topics: &[Topic],
+    ) -> Result<Subscription, BrokerError> {
+        self.0.subscribe(node, topics).await
+    }
+
+    async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
+        stop(&self.2)(self.1.get().unwrap().clone()).await;
+        self.0.publish(topic, data).await
+    }
+
+    fn events(&self) -> BrokerEvents {
+        self.0.events()
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_deadline_in_a_call_of_the_broker() {
+    let (reports, this) = (Reports::default(), Arc::default());
+    let broker = StopsAll(
+        LocalBroker::default(),
+        Arc::clone(&this),
+        Arc::clone(&reports),
+    );
+    let router = Router::new().route("say", async |gateway: Gateway| {
+        let _not_published = gateway.broadcast("said", ()).await;
+    });
+    let builder = realtime::builder().router(router).broker(broker);
+    let gateway = builder.shutdown_timeout(None).build().unwrap();
+    this.set(gateway.clone()).unwrap();
+    gateway.start().await.unwrap();
+    let server = Server::start(gateway.clone()).await;
+    let mut client = server.connect().await;
+    client.send("say", Value::Null).await.unwrap();
+    let asked = async || !reports.lock().unwrap().is_empty();
+    until("the broker has its answer", asked).await;
+    let report = within("the shutdown", gateway.shutdown()).await;
+    assert_eq!(
+        (report.sessions, report.aborted, report.tasks_left),
+        (1, 0, 0)
+    );
 }
 
 /// It may give up waiting, and ask again.
