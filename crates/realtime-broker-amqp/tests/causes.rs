@@ -20,7 +20,7 @@ async fn cause(events: &mut BrokerEvents) -> String {
 }
 
 #[tokio::test]
-async fn whoever_looks_sees_why_there_is_still_no_link() {
+async fn later_causes_say_why_there_is_still_no_link() {
     let server = RabbitMq::start().await.unwrap();
     let ctl = async |words: &[&str]| server.ctl(words).await.map(drop).unwrap();
     ctl(&["add_user", "node", "s3cret"]).await;

@@ -366,7 +366,7 @@ async fn its_queue_deleted() {
 }
 
 #[tokio::test]
-async fn poison_is_dropped_and_told_and_the_consumer_goes_on() {
+async fn poison_is_dropped_and_reported_and_the_consumer_goes_on() {
     let server = RabbitMq::start().await.unwrap();
     let mut a = Member::join(&server.url()).await;
     let mut b = Member::join(&server.url()).await;
@@ -409,7 +409,7 @@ async fn poison_is_dropped_and_told_and_the_consumer_goes_on() {
 }
 
 #[tokio::test]
-async fn what_overflows_a_queue_is_told_as_a_gap() {
+async fn what_overflows_a_queue_is_reported_as_a_gap() {
     let server = RabbitMq::start().await.unwrap();
     let mut a = Member::join(&server.url()).await;
     let small = AmqpConfig::builder(server.url())

@@ -1,6 +1,14 @@
 //! Errors that belong to no single seam: the boxed error and what a client may learn.
 
-use std::{borrow::Cow, error::Error, fmt};
+use std::{
+    borrow::Cow,
+    error::Error,
+    fmt, iter,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// How many errors of a chain are looked at: one that names itself as its cause has no end.
+const LINKS: usize = 64;
 
 /// Any error that may cross threads.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
@@ -64,14 +72,28 @@ impl ClientError {
     /// Finds the first `ClientError` in an error's source chain, the error itself included.
     #[must_use]
     pub fn find_in<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Self> {
-        let mut chain = Some(error);
-        while let Some(link) = chain {
-            if let Some(found) = link.downcast_ref() {
-                return Some(found);
-            }
-            chain = link.source();
-        }
-        None
+        Self::__causes(error).find_map(|link| link.downcast_ref())
+    }
+
+    /// An error and its causes, the outermost first. `source` is foreign code: where it panics,
+    /// the chain ends, and one without an end is cut.
+    ///
+    /// Shared by the crates of this workspace; not part of the public API.
+    #[doc(hidden)]
+    pub fn __causes<'e>(
+        error: &'e (dyn Error + 'static),
+    ) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+        let cause = |link: &&'e (dyn Error + 'static)| {
+            let link = *link;
+            catch_unwind(AssertUnwindSafe(|| link.source())).unwrap_or_else(|panic| {
+                // What it carries may panic as well when it is dropped.
+                if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+                    std::mem::forget(another);
+                }
+                None
+            })
+        };
+        iter::successors(Some(error), cause).take(LINKS)
     }
 }
 
@@ -142,5 +164,36 @@ mod tests {
             Some("full")
         );
         assert!(ClientError::find_in(&fmt::Error).is_none());
+    }
+
+    /// Is its own cause, or panics where it is asked for one.
+    #[derive(Debug)]
+    struct Odd {
+        panics: bool,
+    }
+
+    impl fmt::Display for Odd {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("odd")
+        }
+    }
+
+    impl Error for Odd {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            assert!(!self.panics, "on purpose");
+            Some(self)
+        }
+    }
+
+    #[test]
+    fn a_chain_ends_though_its_errors_are_odd() {
+        for panics in [false, true] {
+            let odd = Odd { panics };
+            assert!(ClientError::find_in(&odd).is_none());
+            assert_eq!(
+                ClientError::__causes(&odd).count(),
+                if panics { 1 } else { LINKS }
+            );
+        }
     }
 }

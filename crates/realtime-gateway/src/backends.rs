@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::stream;
 use realtime_core::{
     IdentityKey,
     broker::{
@@ -20,7 +21,7 @@ use realtime_core::{
 
 use tokio::task::coop::consume_budget;
 
-use crate::guarded::{Broken, GuardedStream, Whose, guarded};
+use crate::guarded::{Broken, GuardedStream, Whose, caught, guarded};
 
 /// How long presence may take for a call.
 pub(crate) const PRESENCE_CALL: Duration = Duration::from_secs(5);
@@ -72,7 +73,16 @@ impl Broker for BoundedBroker {
     }
 
     fn events(&self) -> BrokerEvents {
-        BrokerEvents::new(GuardedStream::new(self.0.events()))
+        match caught(Whose::Broker, || self.0.events()) {
+            Ok(events) => BrokerEvents::new(GuardedStream::new(events)),
+            Err(broken) => {
+                tracing::warn!(
+                    target: crate::log_targets::BROKER, error = %broken,
+                    "what happens to the broker's link is not known",
+                );
+                BrokerEvents::new(stream::empty())
+            }
+        }
     }
 
     async fn close(&self) {
@@ -129,7 +139,16 @@ impl Presence for BoundedPresence {
     }
 
     fn events(&self) -> PresenceEvents {
-        PresenceEvents::new(GuardedStream::new(self.0.events()))
+        match caught(Whose::Presence, || self.0.events()) {
+            Ok(events) => PresenceEvents::new(GuardedStream::new(events)),
+            Err(broken) => {
+                tracing::warn!(
+                    target: crate::log_targets::PRESENCE, error = %broken,
+                    "what happens to the presence store is not known",
+                );
+                PresenceEvents::new(stream::empty())
+            }
+        }
     }
 
     async fn close(&self) {

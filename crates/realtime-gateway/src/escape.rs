@@ -4,9 +4,15 @@
 use std::{
     error::Error,
     fmt::{self, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use realtime_core::codec::{CodecError, CodecErrorKind};
+use realtime_core::{
+    ClientError,
+    codec::{CodecError, CodecErrorKind},
+};
+
+use crate::quiet::drop_quietly;
 
 /// At most 128 bytes of a peer's text, with everything that could break a line escaped.
 pub(crate) struct Escaped<'t>(pub(crate) &'t str);
@@ -30,6 +36,8 @@ impl fmt::Display for Escaped<'_> {
 
 /// An error with its causes: at most 512 bytes of it, with everything that could break a line
 /// escaped. What serde says of JSON may quote the data of a peer, so only the place is logged.
+///
+/// An error is foreign code, too: where its `Display` panics or fails, the line says so.
 pub(crate) struct Chain<'e>(pub(crate) &'e (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {
@@ -38,10 +46,10 @@ impl fmt::Display for Chain<'_> {
             out: f,
             room: Some(512),
         };
-        let (mut link, mut between) = (Some(self.0), "");
+        let mut between = "";
         // What serde says of a value that can't be written is the application's own words.
         let mut is_ours = false;
-        while let Some(error) = link {
+        for error in ClientError::__causes(self.0) {
             line.write_str(between)?;
             let encoding = |codec: &CodecError| codec.kind() == CodecErrorKind::Encode;
             is_ours |= error.downcast_ref().is_some_and(encoding);
@@ -54,9 +62,18 @@ impl fmt::Display for Chain<'_> {
                     json.line(),
                     json.column()
                 )?,
-                None => write!(line, "{error}")?,
+                None => {
+                    let shown = catch_unwind(AssertUnwindSafe(|| write!(line, "{error}")));
+                    let shown = shown.unwrap_or_else(|panic| {
+                        drop_quietly(panic);
+                        Err(fmt::Error)
+                    });
+                    if shown.is_err() {
+                        line.write_str("(an error whose text can't be made)")?;
+                    }
+                }
             }
-            (link, between) = (error.source(), ": ");
+            between = ": ";
         }
         Ok(())
     }
@@ -103,6 +120,30 @@ mod tests {
         assert_eq!(shown, format!("a \"b\"\\n\\u{{1b}}: {cause}"), "{shown}");
         let long = CodecError::new(CodecErrorKind::Decode, "ä".repeat(1000)).with_source(cause);
         assert!(Chain(&long).to_string().len() < 520);
+    }
+
+    /// Has no text, and no cause that can be asked for.
+    #[derive(Debug)]
+    struct Mute;
+
+    impl fmt::Display for Mute {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("begun")?;
+            std::panic::panic_any("on purpose")
+        }
+    }
+
+    impl Error for Mute {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            std::panic::panic_any("on purpose")
+        }
+    }
+
+    #[test]
+    fn an_error_that_panics_where_it_is_shown_is_shown_all_the_same() {
+        let error = CodecError::new(CodecErrorKind::Decode, "outer").with_source(Mute);
+        let shown = Chain(&error).to_string();
+        assert_eq!(shown, "outer: begun(an error whose text can't be made)");
     }
 
     #[test]

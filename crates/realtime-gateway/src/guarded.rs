@@ -13,7 +13,10 @@ use std::{
 use futures::{FutureExt, Stream};
 use realtime_core::BoxError;
 
-use crate::{HandlerError, HandlerErrorKind};
+use crate::{
+    HandlerError, HandlerErrorKind,
+    quiet::{drop_quietly, quietly},
+};
 
 /// What was called, in the words of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,20 +76,16 @@ pub(crate) fn panicked(whose: Whose, panic: Box<dyn Any + Send>) -> Broken {
 
 /// The error of a handler that panicked.
 pub(crate) fn handler_panicked(panic: Box<dyn Any + Send>) -> BoxError {
-    let broken = panicked(Whose::Handler, panic);
+    handler_broke(&panicked(Whose::Handler, panic))
+}
+
+pub(crate) fn handler_broke(broken: &Broken) -> BoxError {
     HandlerError::new(HandlerErrorKind::Panicked, broken.to_string()).into()
 }
 
-/// Drops a foreign value. Where that panics, the rest of it is lost and nothing else.
-pub(crate) fn drop_quietly<T>(value: T) {
-    quietly(|| drop(value));
-}
-
-fn quietly(drops: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(drops)) {
-        // A panic whose payload panics when it is dropped has to end somewhere.
-        std::mem::forget(panic);
-    }
+/// Calls foreign code that waits for nothing.
+pub(crate) fn caught<T>(whose: Whose, call: impl FnOnce() -> T) -> Result<T, Broken> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| panicked(whose, panic))
 }
 
 /// Waits for foreign code: for so long at the most, and a panic becomes an error.

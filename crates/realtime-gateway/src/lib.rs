@@ -26,8 +26,8 @@
 //!   outbound ────────────────── log, outbox, queue, writer
 //!   transport  backends ─────── the socket │ broker and presence, with a bound on every call
 //!   config  guarded ─────────── settings │ panics of foreign code as errors
-//!   error  kept  rarely ─────── errors of our operations │ what a restarted task finds again │ log lines
-//!   budget  clock  delivery  encoder  escape  health  patience  stats  sync  unreachable
+//!   error  escape  kept  rarely ─ errors of our operations │ what a restarted task finds again │ log lines
+//!   budget  clock  delivery  encoder  health  patience  quiet  stats  sync  tasks  unreachable
 //! ```
 
 mod admission;
@@ -49,6 +49,7 @@ mod kept;
 mod node;
 mod outbound;
 mod patience;
+mod quiet;
 mod rarely;
 mod registry;
 mod reports;
@@ -58,6 +59,7 @@ mod session;
 mod session_task;
 mod stats;
 mod sync;
+mod tasks;
 mod transport;
 mod unreachable;
 

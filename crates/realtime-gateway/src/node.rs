@@ -33,6 +33,7 @@ use crate::{
     reports::{Fault, Reports},
     session::{EndCause, Env},
     stats::Counters,
+    tasks::Tasks,
     unreachable::Unreachable,
 };
 
@@ -61,7 +62,7 @@ pub(crate) struct Node {
     pub(crate) reports: Reports,
     pub(crate) traceparent: Option<Traceparent>,
     /// The tasks of sessions, and of what they started.
-    pub(crate) tasks: TaskTracker,
+    pub(crate) tasks: Tasks,
     /// The background tasks.
     pub(crate) background: TaskTracker,
     /// Cancelled when the gateway accepts no more connections.
@@ -118,7 +119,7 @@ impl Node {
         } = parts;
         let (hub, stats) = (Arc::new(Hub::new()), Arc::new(Counters::default()));
         let env = Arc::new(env(&config, &info, codec, &hub, Arc::clone(&stats)));
-        let (hooks, host, tasks) = (Arc::new(hooks), Arc::default(), TaskTracker::new());
+        let (hooks, host, tasks) = (Arc::new(hooks), Arc::default(), Tasks::default());
         let reports = Reports::new(
             Arc::clone(&hooks),
             Arc::clone(&host),

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use realtime_core::BoxError;
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
 
 use crate::{
     ErrorContext, ErrorStage, Session,
     escape::Chain,
     guarded::{Whose, guarded},
     handling::{Hooks, Host},
+    quiet::drop_quietly,
     rarely::Rarely,
     stats::Counters,
+    tasks::Tasks,
 };
 
 /// How many reports may be under way to the error hooks at once.
@@ -38,7 +39,7 @@ pub(crate) struct Reports {
     limit: Option<Duration>,
     stats: Arc<Counters>,
     /// The hooks run in tasks of their own.
-    tasks: TaskTracker,
+    tasks: Tasks,
     places: Arc<Semaphore>,
     /// Of the log, one for each stage.
     lines: [Rarely; STAGES],
@@ -57,7 +58,7 @@ impl Reports {
         host: Arc<OnceLock<Host>>,
         limit: Option<Duration>,
         stats: Arc<Counters>,
-        tasks: TaskTracker,
+        tasks: Tasks,
     ) -> Self {
         Self {
             hooks,
@@ -98,20 +99,23 @@ impl Reports {
         let (hooks, lines) = (Arc::clone(&self.hooks), Arc::clone(&self.hook_lines));
         let host = self.host.get().cloned().unwrap_or_default();
         let limit = self.limit;
-        self.tasks.spawn(async move {
+        let called = async move {
             for hook in &hooks.error {
                 let called = async { hook(host.clone(), context.clone()).await };
                 let ran = guarded(Whose::Hook, limit, called).await;
-                if !matches!(ran, Ok(Ok(())))
-                    && let Some(left_out) = lines.turn()
-                {
+                let failed = !matches!(ran, Ok(Ok(())));
+                drop_quietly(ran);
+                if failed && let Some(left_out) = lines.turn() {
                     tracing::warn!(
                         target: crate::log_targets::ERROR, ?stage, left_out, "an error hook failed",
                     );
                 }
             }
             drop(place);
-        });
+        };
+        let mut called = Box::pin(called);
+        self.tasks
+            .spawn(|mut mark| async move { mark.around(called.as_mut()).await });
     }
 
     fn log(&self, fault: Fault, context: &ErrorContext) {

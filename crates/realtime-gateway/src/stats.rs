@@ -33,6 +33,8 @@ macro_rules! stats {
             $($(#[$doc])* pub $name: u64,)*
             /// Sessions that are open now.
             pub open: u64,
+            /// Sessions whose connection is gone, and of which a handler or a hook still runs now.
+            pub outlived: u64,
             /// Bytes that wait in the queues of all sessions now: what sockets have not accepted,
             /// also of frames that they have accepted in part.
             pub queued_bytes: u64,

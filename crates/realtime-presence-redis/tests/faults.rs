@@ -355,10 +355,9 @@ async fn commands_that_wait_when_it_is_closed_fail_as_closed() {
     works(&presence).await;
     redis.stop().unwrap();
     let identity = ann();
-    let (answer, ()) = futures::join!(presence.sessions(&identity), async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        presence.close().await;
-    });
+    let mut waits = std::pin::pin!(presence.sessions(&identity));
+    assert!(futures::poll!(waits.as_mut()).is_pending());
+    let (answer, ()) = futures::join!(waits, presence.close());
     assert_eq!(answer.unwrap_err().kind(), PresenceErrorKind::Closed);
 }
 
@@ -373,8 +372,12 @@ fn outside_of_a_runtime_nothing_panics() {
 #[tokio::test(flavor = "multi_thread")]
 async fn building_opens_no_connection() {
     let redis = Redis::start().await.unwrap();
+    until_connections(&redis, 0).await;
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
     let presence = presence(redis.url());
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // Nobody is there who could open one.
+    assert_eq!(tasks(), before);
     assert_eq!(connections(&redis).await, 0);
     works(&presence).await;
     assert!(connections(&redis).await > 0);

@@ -263,7 +263,7 @@ async fn drop_oldest_keeps_the_session_counts_and_tells() {
 /// Whoever is closed with a gap that it hasn't been told of is told before its close frame, and of
 /// all that it has missed before it gets what comes after it.
 #[tokio::test]
-async fn a_gap_is_told_before_what_comes_after_it_and_before_the_close() {
+async fn a_gap_is_reported_before_what_comes_after_it_and_before_the_close() {
     // The session's task has looked at the first gap before there is the second, and not at that
     // before the close.
     let flood = async |gateway: Gateway, session: Session| {
@@ -334,7 +334,7 @@ async fn what_was_broadcast_before_a_close_arrives_before_it() {
 }
 
 #[tokio::test]
-async fn a_peer_that_takes_no_byte_is_closed_under_every_policy() {
+async fn a_peer_that_accepts_no_byte_is_closed_under_every_policy() {
     let ends = Ends::default();
     let builder = realtime::builder()
         .backpressure(Backpressure::DropOldest)
@@ -586,7 +586,7 @@ async fn carry_out(plan: &Plan) -> (Vec<Vec<u64>>, u64) {
 }
 
 #[test]
-fn whatever_the_schedule_the_order_of_each_caller_is_kept_and_every_loss_is_told() {
+fn whatever_the_schedule_the_order_of_each_caller_is_kept_and_every_loss_is_reported() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(3)
         .enable_all()

@@ -106,7 +106,7 @@ async fn a_failing_connect_hook_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn every_initiator_is_told_with_its_code() {
+async fn every_initiator_is_reported_with_its_code() {
     let router = || {
         Router::new()
             .route("leave", async |session: Session| {
@@ -296,7 +296,7 @@ async fn a_dropped_gateway_closes_its_sessions() {
 }
 
 #[test]
-fn a_runtime_that_is_dropped_takes_its_sessions_along_and_no_others() {
+fn a_runtime_that_is_dropped_ends_its_sessions_and_no_others() {
     let gateway = realtime::builder().build().unwrap();
     let runtime = || tokio::runtime::Runtime::new().unwrap();
     let serve = async || {

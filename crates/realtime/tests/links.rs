@@ -155,7 +155,7 @@ impl Presence for Store {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_that_is_heard_during_the_start_is_believed() {
+async fn an_outage_that_is_reported_during_the_start_is_believed() {
     let presence = Store::default();
     presence.0.fails.store(true, SeqCst);
     let gateway = realtime::builder()

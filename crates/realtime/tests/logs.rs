@@ -19,7 +19,7 @@ use realtime::{
     middleware::{LoggerLayer, RecoveryLayer},
 };
 use realtime_testkit::{
-    client::Request,
+    client::{Request, raw_http},
     wait::{until, within},
 };
 use realtime_websocket::{Kind, frame};
@@ -179,6 +179,31 @@ async fn a_failure_is_logged_once_and_a_flood_of_them_is_bounded() {
     let lines = warnings(&log).len();
     assert!((3..=50).contains(&lines), "{lines} lines");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn an_app_that_panics_again_and_again_is_bounded_and_counted() {
+    const PANICS: u64 = 200;
+    let (log, _guard) = Log::at(tracing::Level::INFO);
+    let gateway = realtime::builder().build().unwrap();
+    let panicking = axum::routing::get(async || -> &'static str { panic!("on purpose") });
+    let app = axum::Router::new().route("/panic", panicking);
+    let listener = realtime::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let server = tokio::spawn(realtime::serve(listener, app, gateway.clone()).into_future());
+    for n in 1..=PANICS {
+        let request = b"GET /panic HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
+        assert!(raw_http(addr, request).await.is_err());
+        until("it is counted", async || {
+            gateway.stats().connections_failed == n
+        })
+        .await;
+    }
+    let lines = warnings(&log);
+    assert!((1..=40).contains(&lines.len()), "{} lines", lines.len());
+    assert!(lines[0].contains("left_out=0"), "{}", lines[0]);
+    gateway.shutdown().await;
+    server.await.unwrap().unwrap();
 }
 
 /// In debug lines the layer says that a handler has panicked, where `RecoveryLayer` is inside it.

@@ -44,7 +44,7 @@ const SETTLED: Duration = Duration::from_secs(6);
 
 // The clock stands still but for `advance`.
 #[tokio::test(start_paused = true)]
-async fn a_node_that_could_not_be_reached_is_tried_again_once_it_is_heard_or_after_a_second() {
+async fn a_node_that_could_not_be_reached_is_tried_again_once_it_has_sent_or_after_a_second() {
     let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
     let here = gateway_of("here", broker.clone(), &presence);
     here.start().await.unwrap();

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tenant_and_id_are_told_apart_and_order_keys() {
+    fn tenant_and_id_are_kept_apart_and_order_keys() {
         let one = IdentityKey::new("c").with_tenant("ab");
         let other = IdentityKey::new("bc").with_tenant("a");
         assert_ne!(one, other);

@@ -112,6 +112,11 @@ impl Admission {
         Err(Unauthenticated { refusal, error })
     }
 
+    /// How many sessions have no connection any more, though a handler or a hook of theirs runs.
+    pub(crate) fn outlived(&self) -> usize {
+        self.slots.outlived()
+    }
+
     /// The address of the client: the peer's, or what a trusted proxy says.
     pub(crate) fn client_address(&self, request: &Parts) -> Option<SocketAddr> {
         self.proxies.client(request)

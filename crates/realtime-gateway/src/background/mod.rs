@@ -30,7 +30,8 @@ use crate::{
     sync::Mutex,
 };
 
-/// How many runtimes are remembered on which a background task could continue.
+/// How many runtimes are remembered on which a background task could continue, those that are gone
+/// left out.
 const RUNTIMES: usize = 8;
 /// How soon a task that has panicked begins again: at first, and when it does so all the time.
 const AGAIN: Range<Duration> = Duration::from_millis(50)..Duration::from_secs(5);
@@ -116,7 +117,21 @@ impl Background {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
+        let seen = {
+            let mut runtimes = self.runtimes.lock();
+            if runtimes.iter().any(|known| known.id() == runtime.id()) {
+                return;
+            }
+            if runtimes.len() < RUNTIMES {
+                runtimes.push(runtime);
+                return;
+            }
+            runtimes.clone()
+        };
+        // Without the lock: it wakes runtimes.
+        let gone: Vec<Id> = seen.iter().filter(|r| is_gone(r)).map(Handle::id).collect();
         let mut runtimes = self.runtimes.lock();
+        runtimes.retain(|known| !gone.contains(&known.id()));
         let known = runtimes.iter().any(|known| known.id() == runtime.id());
         if !known && runtimes.len() < RUNTIMES {
             runtimes.push(runtime);
@@ -176,6 +191,14 @@ impl Background {
             None => self.orphaned.notify_waiters(),
         }
     }
+}
+
+/// Whether a runtime runs no task any more: it drops what it is given at once.
+fn is_gone(runtime: &Handle) -> bool {
+    let task = runtime.spawn(std::future::pending::<()>());
+    let gone = task.is_finished();
+    task.abort();
+    gone
 }
 
 /// A duty that is being done.

@@ -33,12 +33,12 @@ pub(super) async fn run(node: Arc<Node>) {
         tokio::select! {
             biased;
             () = node.stop.cancelled() => break,
-            Some(event) = events.next() => on_event(&node, event),
+            Some(event) = events.next() => on_event(&node, event).await,
             message = messages.next() => match message {
                 Some(message) => receive(&node, message).await,
                 None => {
                     let cause = "its messages have ended; restart this node".to_owned();
-                    on_event(&node, BrokerEvent::Down { cause });
+                    on_event(&node, BrokerEvent::Down { cause }).await;
                     break;
                 }
             },
@@ -47,15 +47,13 @@ pub(super) async fn run(node: Arc<Node>) {
     joined.forget();
 }
 
-fn on_event(node: &Node, event: BrokerEvent) {
+async fn on_event(node: &Node, event: BrokerEvent) {
     let error = match event {
         BrokerEvent::Gap { source, missed } => {
             node.stats().missed_from_nodes.add(missed);
             // Which of them were for whom is not known: every session that may have lost
             // something is notified.
-            for session in node.hub.all() {
-                session.note_missed(missed);
-            }
+            node.hub.note_missed(missed).await;
             format!("{missed} messages of node {source} did not arrive")
         }
         BrokerEvent::InvalidMessage { cause, count } => {

@@ -76,7 +76,14 @@ pub struct Config {
     /// How long a hook may take. `None`: for ever. Default 5 s.
     #[serde(with = "duration")]
     pub hook_timeout: Option<Duration>,
-    /// How many sessions may be open at once. `None` or 0: any number. Default 10,000.
+    /// How many sessions may be open at once, those that are authenticating among them. `None` or
+    /// 0: any number. Default 10,000.
+    ///
+    /// A session counts until its connection is gone and it has left the gateway. A handler that
+    /// runs on after that, as every handler does to its end, and the `on_disconnect` hooks behind
+    /// it keep nobody from connecting: there may be as many of them again
+    /// ([`Stats::outlived`](crate::Stats::outlived)). Past that, each keeps its session's place, so
+    /// no client can start handlers without end by leaving and coming again.
     #[serde(with = "off")]
     pub max_connections: Option<usize>,
     /// How many requests may be authenticating at once. Default 1,000.

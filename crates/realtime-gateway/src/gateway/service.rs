@@ -21,6 +21,7 @@ use crate::{
     escape::Chain,
     guarded::{Whose, panicked},
     patience::patient,
+    quiet::drop_quietly,
     session_task,
 };
 
@@ -144,7 +145,8 @@ impl Gateway {
         self.background().ensure();
         let node = Arc::clone(node);
         let tasks = node.tasks.clone();
-        tasks.spawn(async move {
+        tasks.spawn(|mark| async move {
+            let _until_its_end = mark;
             let upgraded = tokio::select! {
                 biased;
                 () = node.drain.cancelled() => return,
@@ -181,6 +183,7 @@ impl Gateway {
         if matches!(refusal, Refusal::Unauthorized) && !node.reports.has_hooks() {
             // Anybody can cause it, and as often as they like.
             tracing::debug!(target: crate::log_targets::ADMISSION, error = %Chain(&*error), "unauthorized");
+            drop_quietly(error);
         } else {
             node.report(ErrorStage::Authentication, error, None);
         }

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::Gateway;
-use crate::session::EndCause;
+use crate::{Session, session::EndCause};
 
 /// After how many sessions a shutdown lets other tasks have a turn.
 const TURN: usize = 128;
@@ -31,7 +31,7 @@ pub struct ShutdownReport {
     /// Those of them that were cut off at the deadline. Their `on_disconnect` hooks did not run.
     pub aborted: usize,
     /// Tasks of the gateway that still run, though they were asked to end: a handler that blocks
-    /// its thread, say. Normally 0.
+    /// its thread, say. Normally 0; where a handler or a hook awaits the shutdown, those that do.
     pub tasks_left: usize,
 }
 
@@ -41,10 +41,18 @@ pub(super) struct Shutdown {
     begun: OnceLock<Begun>,
     /// When what still runs is cut off, once a caller has set it.
     deadline: watch::Sender<Option<Instant>>,
-    /// What it did, once it is over.
-    report: watch::Sender<Option<ShutdownReport>>,
+    progress: watch::Sender<Progress>,
     /// A task of its own runs it: its caller may go away.
     runs: AtomicBool,
+}
+
+/// What there is to report.
+#[derive(Debug, Clone, Copy)]
+enum Progress {
+    Running,
+    /// Of the tasks that it waits for, those are left that wait for it.
+    WaitedFor(ShutdownReport),
+    Over(ShutdownReport),
 }
 
 impl Shutdown {
@@ -52,9 +60,13 @@ impl Shutdown {
         Self {
             begun: OnceLock::new(),
             deadline: watch::Sender::new(None),
-            report: watch::Sender::new(None),
+            progress: watch::Sender::new(Progress::Running),
             runs: AtomicBool::new(false),
         }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(*self.progress.borrow(), Progress::Over(_))
     }
 }
 
@@ -72,12 +84,12 @@ struct Running(Gateway);
 impl Drop for Running {
     fn drop(&mut self) {
         let shutdown = &self.0.0.shutdown;
-        if shutdown.report.borrow().is_some() {
+        if shutdown.is_over() {
             return;
         }
         shutdown.runs.store(false, SeqCst);
         // Those who wait look again.
-        shutdown.report.send_modify(|_| ());
+        shutdown.progress.send_modify(|_| ());
     }
 }
 
@@ -89,8 +101,11 @@ impl Gateway {
     /// gateway runs any more. It is idempotent: later calls return the first one's report.
     ///
     /// In a handler or a hook, which the shutdown waits for, use
-    /// [`begin_shutdown`](Self::begin_shutdown): one that awaits this is cut off at the deadline,
-    /// and the shutdown continues without it.
+    /// [`begin_shutdown`](Self::begin_shutdown). Where one awaits this, it returns as soon as all
+    /// that is left of the sessions are tasks that await it, too: those are counted in
+    /// [`tasks_left`](ShutdownReport::tasks_left), and the broker and presence are closed once they
+    /// have ended. A handler that instead waits for another task that awaits this, waits until the
+    /// deadline.
     ///
     /// # Cancel safety
     /// Dropped before it returns, the shutdown runs to its end. Call it again for the report.
@@ -170,14 +185,17 @@ impl Gateway {
 
     async fn run_shutdown(&self, limit: Option<Duration>) -> ShutdownReport {
         self.set_deadline(limit);
-        let mut reports = self.0.shutdown.report.subscribe();
+        let mut changes = self.0.shutdown.progress.subscribe();
         loop {
-            let report = *reports.borrow_and_update();
-            if let Some(report) = report {
-                return report;
+            let waits_within = self.node().tasks.waits_within();
+            let progress = *changes.borrow_and_update();
+            match progress {
+                Progress::Over(report) => return report,
+                Progress::WaitedFor(report) if waits_within => return report,
+                Progress::Running | Progress::WaitedFor(_) => {}
             }
             // Without a runtime there is nothing to drain; and this holds the sender.
-            if !self.drive_shutdown() || reports.changed().await.is_err() {
+            if !self.drive_shutdown() || changes.changed().await.is_err() {
                 return ShutdownReport::default();
             }
         }
@@ -202,17 +220,17 @@ impl Gateway {
         self.node().drain.cancel();
         let shutdown = &self.0.shutdown;
         for runtime in self.background().runtimes() {
-            let is_over = || shutdown.report.borrow().is_some();
-            if is_over() || shutdown.runs.swap(true, SeqCst) {
+            if shutdown.is_over() || shutdown.runs.swap(true, SeqCst) {
                 return true;
             }
             let running = Running(self.clone());
             let task = runtime.spawn(async move {
                 let Running(gateway) = &running;
                 let report = gateway.drain_all().await;
-                gateway.0.shutdown.report.send_replace(Some(report));
+                let over = Progress::Over(report);
+                gateway.0.shutdown.progress.send_replace(over);
             });
-            if !task.is_finished() || is_over() {
+            if !task.is_finished() || shutdown.is_over() {
                 return true;
             }
             // The runtime is gone, and has dropped it at once.
@@ -247,22 +265,23 @@ impl Gateway {
             aborted: node.stats().snapshot().aborted,
         });
         let drained = async {
-            for (turn, session) in sessions.iter().enumerate() {
-                if turn % TURN == TURN - 1 {
-                    tokio::task::yield_now().await;
-                }
-                session.end(EndCause::Shutdown);
-            }
+            end_each(&sessions).await;
             node.tasks.close();
-            node.tasks.wait().await;
+            node.tasks.others_ended().await;
+            // Handlers and hooks that wait for this very shutdown get an answer, and end.
+            let report = self.report(begun, node.tasks.len());
+            let waited_for = Progress::WaitedFor(report);
+            self.0.shutdown.progress.send_replace(waited_for);
+            node.tasks.ended().await;
         };
         tokio::select! {
             biased;
             () = drained => {}
             () = self.deadline() => {
                 node.abort.cancel();
-                node.cut_off();
-                let _bounded = timeout(ABORT, node.tasks.wait()).await;
+                // Those too that had ended already and finish what came before.
+                end_each(&node.hub.all()).await;
+                let _bounded = timeout(ABORT, node.tasks.ended()).await;
                 // Afterwards: who has left the hub, and is in a hook, is cut off, too.
                 let cut_off = node.stats().snapshot().aborted - begun.aborted;
                 let tasks_left = node.tasks.len();
@@ -279,14 +298,29 @@ impl Gateway {
         // Each has bounds of its own; these are for what doesn't keep them.
         let _bounded = timeout(ABORT, node.background.wait()).await;
         // What the background tasks reported last.
-        let _bounded = timeout(ABORT, node.tasks.wait()).await;
+        let _bounded = timeout(ABORT, node.tasks.ended()).await;
         node.broker.close().await;
         node.registry.presence.close().await;
-        let aborted = (node.stats().snapshot().aborted - begun.aborted) as usize;
+        self.report(begun, node.tasks.len() + node.background.len())
+    }
+
+    fn report(&self, begun: &Begun, tasks_left: usize) -> ShutdownReport {
+        let aborted = (self.node().stats().snapshot().aborted - begun.aborted) as usize;
         ShutdownReport {
             sessions: begun.sessions.max(aborted),
             aborted,
-            tasks_left: node.tasks.len() + node.background.len(),
+            tasks_left,
         }
+    }
+}
+
+/// Ends sessions, a few at a time, and has those that have ended look at how far the shutdown is.
+async fn end_each(sessions: &[Session]) {
+    for sessions in sessions.chunks(TURN) {
+        for session in sessions {
+            session.end(EndCause::Shutdown);
+            session.wake();
+        }
+        tokio::task::yield_now().await;
     }
 }

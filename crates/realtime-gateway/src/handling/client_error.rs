@@ -66,14 +66,7 @@ pub(crate) fn is_mistake(error: &BoxError) -> bool {
 }
 
 fn find<T: Error + 'static>(error: &BoxError) -> Option<&T> {
-    let mut chain: Option<&(dyn Error + 'static)> = Some(&**error);
-    while let Some(link) = chain {
-        if let Some(found) = link.downcast_ref() {
-            return Some(found);
-        }
-        chain = link.source();
-    }
-    None
+    ClientError::__causes(&**error).find_map(|link| link.downcast_ref())
 }
 
 #[cfg(test)]
@@ -81,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_meant_for_clients_is_told() {
+    fn only_what_is_meant_for_clients_is_sent_to_them() {
         let secret: BoxError = "the password of the database is hunter2".into();
         let received = for_client(&secret);
         assert_eq!(received.code(), "internal");

@@ -9,13 +9,13 @@ use super::{
     Host,
     extract::{ConnectContext, DisconnectContext, ErrorHookContext},
 };
-use crate::Session;
+use crate::{Session, quiet::QuietError};
 
 /// What an `on_error` hook receives.
 #[derive(Debug, Clone)]
 pub struct ErrorContext {
     stage: ErrorStage,
-    error: Arc<BoxError>,
+    error: Arc<QuietError>,
     session: Option<Session>,
 }
 
@@ -47,7 +47,7 @@ impl ErrorContext {
     ) -> Self {
         Self {
             stage,
-            error: Arc::new(error.into()),
+            error: Arc::new(QuietError::new(error)),
             session,
         }
     }
@@ -61,7 +61,7 @@ impl ErrorContext {
     /// What happened; its `source()` chain has the causes.
     #[must_use]
     pub fn error(&self) -> &(dyn Error + 'static) {
-        &**self.error.as_ref()
+        self.error.get()
     }
 
     /// The session it happened to, where there is one.

@@ -172,7 +172,7 @@ fn cause(by: Initiator) -> DisconnectInfo {
 }
 
 #[test]
-fn loom_the_first_cause_wins_and_whoever_waits_is_notified() {
+fn loom_the_first_cause_wins_and_those_who_wait_are_notified() {
     model(|| {
         let (peer, end) = (Peer::with_room(8), LoomArc::new(End::default()));
         let outbox = outbox(&peer, 8);
@@ -221,7 +221,7 @@ fn loom_what_is_sent_is_written_in_order_though_the_socket_is_full_for_a_while()
 }
 
 #[test]
-fn loom_whoever_waits_for_room_gets_it() {
+fn loom_a_sender_that_waits_for_room_gets_it() {
     model(|| {
         let peer = Peer::default();
         let outbox = outbox(&peer, 1);
@@ -316,7 +316,7 @@ fn loom_what_one_task_broadcasts_and_sends_arrives_in_that_order() {
 }
 
 #[test]
-fn loom_whoever_joins_gets_all_that_counts_it_and_nothing_else() {
+fn loom_a_session_that_joins_gets_all_that_counts_it_and_nothing_else() {
     model(|| {
         let shard = LoomArc::new(Shard::new());
         let early = Peer::with_room(8);
@@ -378,7 +378,7 @@ fn loom_what_is_counted_before_the_end_arrives_before_the_close_and_nothing_afte
 
 /// A session is in the index, where others find it, before it follows the log.
 #[test]
-fn loom_whoever_ends_before_it_follows_the_log_is_never_counted() {
+fn loom_a_session_that_ends_before_it_follows_the_log_is_never_counted() {
     model(|| {
         let shard = LoomArc::new(Shard::new());
         let peer = Peer::with_room(8);

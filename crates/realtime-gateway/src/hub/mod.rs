@@ -147,6 +147,21 @@ impl Hub {
         readers
     }
 
+    /// Notifies every session's client that it may have missed so many messages.
+    pub(crate) async fn note_missed(&self, messages: u64) {
+        let mut sessions = Vec::with_capacity(TURN);
+        for shard in &self.shards {
+            let mut from = Some(0);
+            while let Some(next) = from {
+                from = shard.members_from(next, TURN, &mut sessions);
+                for session in sessions.drain(..) {
+                    session.note_missed(messages);
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
     /// No broadcast is accepted any more, and those that wait are released.
     pub(crate) fn close_logs(&self) {
         for shard in &self.shards {

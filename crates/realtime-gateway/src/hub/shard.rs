@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_leaves_on_the_way_hides_nobody() {
+    fn a_member_that_leaves_on_the_way_hides_no_other() {
         let shard = Shard::new();
         let numbers: Vec<u64> = "abcd".chars().map(|c| shard.insert(c)).collect();
         let mut seen = Vec::new();

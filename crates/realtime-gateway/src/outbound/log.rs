@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded_in_bytes_though_an_empty_one_takes_anything() {
+    fn it_is_bounded_in_bytes_though_an_empty_one_accepts_anything() {
         let log = Log::new();
         log.join();
         let large = Bytes::from(vec![0; BYTES as usize + 1]);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_first_is_served_first_whatever_the_size() {
+    fn the_first_to_come_is_served_first_whatever_the_size() {
         let log = Log::new();
         log.join();
         assert_eq!(log.append(&frame("a")).now_or_never(), Some(1));
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_gives_up_waiting_holds_up_nobody() {
+    fn one_that_gives_up_waiting_holds_up_no_other() {
         let log = Log::new();
         log.join();
         let large = Bytes::from(vec![0; BYTES as usize]);

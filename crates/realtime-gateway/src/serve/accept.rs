@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
 
 use super::{Secure, connection::connection, trouble::Trouble};
-use crate::Gateway;
+use crate::{Gateway, escape::Chain, quiet::drop_quietly, rarely::Rarely};
 
 /// How many plain HTTP connections there may be at once. Sessions are counted by the gateway.
 const CONNECTIONS: usize = 16 * 1024;
@@ -22,6 +22,9 @@ const CONNECTIONS: usize = 16 * 1024;
 const TURN: usize = 64;
 /// How long to wait where the system is short of something, such as descriptors.
 const SHORTAGE: Duration = Duration::from_millis(50);
+
+/// How many lines a minute the log has of apps that panic: anybody may be able to make one do so.
+const PANIC_LINES: u32 = 20;
 
 /// What accepts.
 pub(super) struct Acceptor<A> {
@@ -34,6 +37,7 @@ pub(super) struct Acceptor<A> {
     tasks: TaskTracker,
     stop: CancellationToken,
     trouble: Trouble,
+    panics: Arc<Rarely>,
 }
 
 impl<A, B> Acceptor<A>
@@ -59,6 +63,7 @@ where
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             trouble: Trouble::default(),
+            panics: Arc::new(Rarely::new(PANIC_LINES)),
         }
     }
 
@@ -118,17 +123,24 @@ where
         connection: impl Future<Output = io::Result<()>> + Send + 'static,
         place: Option<OwnedSemaphorePermit>,
     ) {
-        let gateway = self.gateway.clone();
+        let (gateway, panics) = (self.gateway.clone(), Arc::clone(&self.panics));
         self.tasks.spawn(async move {
             match AssertUnwindSafe(connection).catch_unwind().await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => failed(&gateway, &error),
-                Err(_panic) => {
+                Ok(Err(error)) => {
+                    failed(&gateway, &error);
+                    // The acceptor's, or the app's.
+                    drop_quietly(error);
+                }
+                Err(panic) => {
+                    drop_quietly(panic);
                     gateway.node().stats().connections_failed.add(1);
-                    tracing::warn!(
-                        target: crate::log_targets::SERVE,
-                        "the app or the TLS acceptor panicked, which ended its connection",
-                    );
+                    if let Some(left_out) = panics.turn() {
+                        tracing::warn!(
+                            target: crate::log_targets::SERVE, left_out,
+                            "the app or the TLS acceptor panicked, which ended its connection",
+                        );
+                    }
                 }
             }
             drop(place);
@@ -142,6 +154,7 @@ where
 
 fn failed(gateway: &Gateway, error: &io::Error) {
     gateway.node().stats().connections_failed.add(1);
+    let error = Chain(error);
     tracing::debug!(target: crate::log_targets::SERVE, %error, "a connection failed");
 }
 

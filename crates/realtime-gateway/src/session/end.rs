@@ -2,20 +2,33 @@
 
 use realtime_core::DisconnectInfo;
 
-use crate::sync::{Notify, OnceLock};
+use crate::{
+    quiet::drop_quietly,
+    sync::{Notify, OnceLock},
+};
 
 /// Set under the outbox's lock, by the first cause of an end; read by anybody.
 #[derive(Debug, Default)]
 pub(crate) struct End {
     /// Boxed, since it is empty for as long as the session lives.
-    info: OnceLock<Box<DisconnectInfo>>,
+    info: OnceLock<Box<Recorded>>,
     ended: Notify,
+}
+
+/// The error in it is somebody else's, and whoever lets go of the session last must not pay for it.
+#[derive(Debug)]
+struct Recorded(DisconnectInfo);
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        drop_quietly(self.0.error.take());
+    }
 }
 
 impl End {
     /// Records the cause. Only the first one is kept.
     pub(crate) fn record(&self, info: DisconnectInfo) {
-        let _first = self.info.set(Box::new(info));
+        let _first = self.info.set(Box::new(Recorded(info)));
     }
 
     /// Wakes those who wait, once the cause is recorded.
@@ -25,7 +38,7 @@ impl End {
 
     /// The first cause, once there is one.
     pub(crate) fn info(&self) -> Option<&DisconnectInfo> {
-        self.info.get().map(Box::as_ref)
+        self.info.get().map(|recorded| &recorded.0)
     }
 
     pub(crate) fn is_recorded(&self) -> bool {

@@ -5,14 +5,15 @@ use std::{
     sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use crate::guarded::drop_quietly;
+use crate::quiet::drop_quietly;
 
 /// Typed state of one session: a value of each type, set by a hook or a handler and read by any
 /// other, also by the extractor [`Extension<T>`](crate::extract::Extension).
 ///
 /// Values are cloned when they are read: keep an `Arc` where that costs, or a lock within it where
 /// the value changes. A session that keeps nothing needs no memory for it. What is kept is dropped
-/// with the last clone of the [`Session`](crate::Session).
+/// with the last clone of the [`Session`](crate::Session). The `Clone` of a value must not use
+/// the extensions of its session.
 ///
 /// ```
 /// # use realtime::Session;
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_drops_it_survives_what_is_in_it() {
+    fn a_panic_in_the_drop_of_a_value_ends_there() {
         let extensions = Extensions::default();
         extensions.insert(Arc::new(PanicsInDrop));
         drop(extensions);

@@ -25,7 +25,9 @@ use realtime_core::{
 use crate::{
     SendError, SendErrorKind,
     budget::Share,
+    guarded::{Broken, Whose, caught},
     outbound::{Accepted, Batch, Log, Outbox, Refused},
+    quiet::drop_quietly,
     transport::SocketWriter,
 };
 
@@ -545,14 +547,18 @@ impl Session {
     /// What was broadcast before this belongs to the session, and nothing that comes after.
     pub(crate) fn end(&self, cause: EndCause) -> bool {
         if self.is_closed() {
+            // It may hold somebody else's error.
+            drop_quietly(cause);
             return false;
         }
         let Inner {
             env, end, outbox, ..
         } = &*self.0;
         let counter = cause.counter(&env.stats);
-        let info = cause.into_info();
-        let Some(accepted) = outbox.end(|| end.record(info)) else {
+        let mut info = Some(cause.into_info());
+        let ended = outbox.end(|| info.take().map_or((), |info| end.record(info)));
+        drop_quietly(info);
+        let Some(accepted) = ended else {
             return false;
         };
         end.notify();
@@ -578,6 +584,24 @@ impl Session {
                     failed(error);
                     None
                 })
+                .unwrap_or_default()
+        })
+    }
+
+    /// The same once the session has ended: a codec that panics costs the notice, and not the close
+    /// frame behind it.
+    pub(crate) fn poll_write_rest(
+        &self,
+        cx: &mut Context<'_>,
+        panicked: impl Fn(Broken),
+    ) -> Poll<std::io::Result<()>> {
+        self.0.outbox.poll_write(cx, |missed| {
+            let notice = || self.0.env.encoder.notice(&Notice::Gap { missed }).ok();
+            caught(Whose::Codec, notice)
+                .map_err(&panicked)
+                .ok()
+                .flatten()
+                .flatten()
                 .unwrap_or_default()
         })
     }

@@ -13,6 +13,7 @@ use realtime_core::{DisconnectInfo, Initiator};
 use realtime_websocket::frame;
 
 use super::{
+    Life,
     frame_reader::FrameReader,
     handling::Handling,
     hook_call::{Failed, call_hook},
@@ -23,9 +24,9 @@ use crate::{
     budget::Share,
     escape::Chain,
     guarded::{Whose, guarded},
-    hub::Membership,
     node::Node,
     patience::patient,
+    quiet::drop_quietly,
 };
 
 /// How long a peer that has nothing more to say may take to answer our close frame, or to end the
@@ -42,7 +43,7 @@ pub(super) async fn disconnect(
     node: &Node,
     open: &mut Open,
     info: &DisconnectInfo,
-    membership: &mut Membership,
+    life: &mut Life,
 ) {
     let slow = info.initiator == Initiator::Backpressure;
     let session = open.session.clone();
@@ -63,8 +64,8 @@ pub(super) async fn disconnect(
                 say_goodbye(&session, reader, *read_to_end).await;
             }
         };
-        // A codec makes the notice of a gap, and may panic.
-        let said = guarded(Whose::Codec, None, goodbye).await;
+        // What of it is foreign has a boundary of its own. This is for what nobody has thought of.
+        let said = guarded(Whose::SessionTask, None, goodbye).await;
         node.stats().unhandled.add(reader.discarded().into());
         // The connection ends here, and not when its handler does, which may be long after.
         reader.hang_up();
@@ -79,7 +80,8 @@ pub(super) async fn disconnect(
     };
     let gone = async {
         let (said, ()) = join(goodbye, presence).await;
-        membership.leave();
+        life.membership.leave();
+        life.slot.outlive();
         said
     };
     // A handler runs to its end: it is not cut in half because its client has left.
@@ -100,8 +102,11 @@ fn finish(node: &Node, handling: &mut Handling, cx: &mut Context<'_>) -> Poll<()
     handling.poll(cx).map(|done| {
         if let Err(error) = done.result {
             node.stats().failed.add(1);
-            let error = Chain(&*error);
-            tracing::debug!(target: crate::log_targets::MESSAGE, %error, "failed after the session closed");
+            let shown = Chain(&*error);
+            tracing::debug!(
+                target: crate::log_targets::MESSAGE, error = %shown, "failed after the session closed",
+            );
+            drop_quietly(error);
         }
     })
 }
@@ -115,7 +120,8 @@ fn close_frame(info: &DisconnectInfo) -> Bytes {
 
 /// Writes what waits, the close frame last. Returns whether it worked.
 async fn write_out(node: &Node, session: &Session, info: &DisconnectInfo) -> bool {
-    let mut written = pin!(poll_fn(|cx| session.poll_write(cx, |_| ())));
+    let report = |broken| node.report(ErrorStage::Message, broken, Some(session.clone()));
+    let mut written = pin!(poll_fn(|cx| session.poll_write_rest(cx, report)));
     // A client that has left is not owed much patience.
     let limit = match info.initiator {
         Initiator::Client => Some(GOODBYE),

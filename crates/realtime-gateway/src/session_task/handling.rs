@@ -8,7 +8,9 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use realtime_core::{BoxError, MessageId, Text, extract::Reply};
 
-use crate::{Inbound, guarded::handler_panicked, handling::middleware::MessageService};
+use crate::{
+    Inbound, guarded::handler_panicked, handling::middleware::MessageService, quiet::drop_quietly,
+};
 
 /// The stack, and the message that is in it.
 pub(super) struct Handling {
@@ -115,7 +117,8 @@ impl Handling {
             Ok(step) => (ready!(step), false),
             Err(panic) => (Err(handler_panicked(panic)), true),
         };
-        self.doing = Doing::Nothing;
+        // A handler whose future panics when it is dropped has answered all the same.
+        drop_quietly(std::mem::replace(&mut self.doing, Doing::Nothing));
         Poll::Ready(Ended { result, panicked })
     }
 
@@ -123,7 +126,10 @@ impl Handling {
         match self.stack.poll_ready(cx)? {
             Poll::Ready(()) => {
                 let running = self.stack.call(inbound);
-                self.run(running, cx)
+                // Polled in its place: should it panic, it isn't dropped while that unwinds. A
+                // second panic would be the end of the process.
+                self.doing = Doing::Running(running);
+                self.step(cx)
             }
             Poll::Pending => {
                 self.doing = Doing::Waiting(Box::new(inbound));
@@ -133,18 +139,19 @@ impl Handling {
     }
 
     fn step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, BoxError>> {
+        if let Doing::Running(running) = &mut self.doing {
+            return running.poll_unpin(cx);
+        }
         match std::mem::replace(&mut self.doing, Doing::Nothing) {
-            Doing::Nothing => Poll::Pending,
             Doing::Waiting(inbound) => self.begin(*inbound, cx),
-            Doing::Running(running) => self.run(running, cx),
+            _ => Poll::Pending,
         }
     }
+}
 
-    fn run(&mut self, mut running: Running, cx: &mut Context<'_>) -> Poll<Result<Reply, BoxError>> {
-        let polled = running.poll_unpin(cx);
-        if polled.is_pending() {
-            self.doing = Doing::Running(running);
-        }
-        polled
+impl Drop for Handling {
+    fn drop(&mut self) {
+        // Apart from the stack, which is foreign, too.
+        drop_quietly(std::mem::replace(&mut self.doing, Doing::Nothing));
     }
 }

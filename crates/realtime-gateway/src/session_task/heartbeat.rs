@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_not_read_is_not_judged() {
+    fn a_peer_that_is_not_read_is_not_judged() {
         let clock = Clock::new(TICK);
         let mut beat = Heartbeat::new(TIMES, &clock);
         until_due(&mut beat, &clock, PEER);

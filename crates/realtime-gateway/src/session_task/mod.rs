@@ -39,18 +39,18 @@ use self::{
     open::Open,
 };
 use crate::{
-    ErrorStage, Session, guarded::drop_quietly, hub::Membership, node::Node, session::EndCause,
-    transport,
+    ErrorStage, Session, admission::Slot, hub::Membership, node::Node, quiet::drop_quietly,
+    session::EndCause, tasks::Mark, transport,
 };
 
 /// How long presence may take for a session that is cut off.
 const CUT_OFF: Duration = Duration::from_secs(1);
 
-/// Runs a session in a task that the node owns. Its place among those that are admitted is held
-/// until it has ended.
+/// Runs a session in a task that the node owns. Its place among those that are open is held until
+/// its connection is gone.
 pub(crate) fn spawn(
     node: &Arc<Node>,
-    place: impl Send + 'static,
+    slot: Slot,
     upgraded: Upgraded,
     identity: Identity,
     remote_addr: Option<SocketAddr>,
@@ -75,35 +75,35 @@ pub(crate) fn spawn(
         membership: Membership::new(Arc::clone(&node.hub), session, shard),
         node: Arc::clone(node),
         ended: false,
-        _place: place,
+        slot,
     };
     // The phases that don't last are boxed, and what they find out is kept in the session: it is
     // idle for most of its life, and its task then takes no more memory than it needs. For the same
     // reason this is a block: a function would keep what it is given twice.
-    let live = async move {
-        Box::pin(begin(&mut life, &mut open)).await;
-        poll_fn(|cx| open.poll_guarded(cx)).await;
-        Box::pin(end(&mut life, open)).await;
+    let live = |mut mark: Mark| async move {
+        mark.around(Box::pin(begin(&mut life, &mut open))).await;
+        poll_fn(|cx| mark.within(|| open.poll_guarded(cx))).await;
+        mark.around(Box::pin(end(&mut life, open))).await;
     };
-    node.tasks.spawn(live.instrument(span));
+    node.tasks.spawn(|mark| live(mark).instrument(span));
 }
 
 /// What a session's task holds. Its end is the session's, also when the runtime drops the task.
-struct Life<P> {
+struct Life {
     membership: Membership,
     node: Arc<Node>,
     /// It has ended as it should.
     ended: bool,
-    _place: P,
+    slot: Slot,
 }
 
-impl<P> Life<P> {
+impl Life {
     fn session(&self) -> &Session {
         self.membership.session()
     }
 }
 
-impl<P> Drop for Life<P> {
+impl Drop for Life {
     fn drop(&mut self) {
         self.session().end(EndCause::Shutdown);
         self.session().release();
@@ -114,7 +114,7 @@ impl<P> Drop for Life<P> {
 }
 
 /// From here on it is in the hub. Where it can't be connected, it is closing.
-async fn begin<P>(life: &mut Life<P>, open: &mut Open) {
+async fn begin(life: &mut Life, open: &mut Open) {
     let (node, session) = (Arc::clone(&life.node), life.session().clone());
     tracing::debug!(target: crate::log_targets::SESSION, "connected");
     node.stats().opened.add(1);
@@ -132,7 +132,7 @@ async fn begin<P>(life: &mut Life<P>, open: &mut Open) {
     }
 }
 
-async fn end<P>(life: &mut Life<P>, open: Box<Open>) {
+async fn end(life: &mut Life, open: Box<Open>) {
     let ended = AssertUnwindSafe(close(life, open)).catch_unwind().await;
     match ended {
         Ok(true) => life.ended = true,
@@ -146,7 +146,7 @@ async fn end<P>(life: &mut Life<P>, open: Box<Open>) {
 }
 
 /// Returns whether it came to its end before the shutdown deadline.
-async fn close<P>(life: &mut Life<P>, mut open: Box<Open>) -> bool {
+async fn close(life: &mut Life, mut open: Box<Open>) -> bool {
     let (node, session) = (Arc::clone(&life.node), life.session().clone());
     // It has ended; if not, this is its end.
     session.end(EndCause::Shutdown);
@@ -156,7 +156,7 @@ async fn close<P>(life: &mut Life<P>, mut open: Box<Open>) -> bool {
     // Counted also where nobody waits for the rest.
     open.release();
     let closed = async {
-        disconnect(&node, &mut open, &info, &mut life.membership).await;
+        disconnect(&node, &mut open, &info, life).await;
         let connected = open.connected;
         drop_quietly(open);
         session.release();
@@ -200,7 +200,7 @@ async fn unless_aborted<T>(node: &Node, running: impl Future<Output = T>) -> Opt
 }
 
 /// The shutdown deadline has passed while the session was still closing.
-async fn cut_off<P>(life: &mut Life<P>) {
+async fn cut_off(life: &mut Life) {
     life.session().release();
     life.membership.leave();
     let out = life.node.registry.unregister(life.session());

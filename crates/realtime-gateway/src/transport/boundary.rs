@@ -10,7 +10,8 @@ use std::{
 
 use super::{BoxStream, without_budget};
 use crate::{
-    guarded::{Whose, drop_quietly, panicked},
+    guarded::{Whose, panicked},
+    quiet::{QuietError, drop_quietly},
     sync::Mutex,
 };
 
@@ -38,12 +39,21 @@ impl Boundary {
         let polled = catch_unwind(AssertUnwindSafe(|| {
             without_budget(cx, |cx| poll(Pin::new(io), cx))
         }));
-        polled.unwrap_or_else(|panic| {
+        let polled = polled.unwrap_or_else(|panic| {
             drop_quietly(stream.0.take());
             let error = panicked(Whose::Connection, panic);
             Poll::Ready(Err(io::Error::other(error)))
-        })
+        });
+        polled.map_err(quiet)
     }
+}
+
+/// An error of a stream, which may have an error of somebody else's in it.
+fn quiet(error: io::Error) -> io::Error {
+    if error.get_ref().is_none() {
+        return error;
+    }
+    io::Error::new(error.kind(), QuietError::new(error))
 }
 
 /// The stream, whose drop may panic as well.

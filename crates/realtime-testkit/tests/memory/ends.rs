@@ -151,7 +151,7 @@ async fn a_client_that_does_not_read_is_a_slow_consumer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_reads_again_is_told_what_it_missed() {
+async fn a_client_that_reads_again_is_notified_of_what_it_missed() {
     let builder = builder().queue_messages(4);
     let builder = builder.backpressure(Backpressure::DropNewest);
     let gateway = builder.build().unwrap();

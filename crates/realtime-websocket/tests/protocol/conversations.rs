@@ -9,7 +9,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn what_was_said_is_heard(
+    fn what_is_written_is_read(
         (role, (frames, events)) in stream::role().prop_flat_map(|role| {
             (Just(role), stream::conversation(role))
         }),

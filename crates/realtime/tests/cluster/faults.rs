@@ -64,7 +64,7 @@ pub(crate) async fn a_message_of_a_later_version_is_refused_and_counted() {
         })
         .await;
     }
-    assert!(b.heard("version 200"));
+    assert!(b.has_reported("version 200"));
     a.gateway.broadcast("goes", Json("on")).await.unwrap();
     assert_eq!(ann.recv_json().await.unwrap()["data"], "on");
 }
@@ -76,8 +76,8 @@ pub(crate) async fn rabbitmq_goes_and_comes_back() {
     assert!(a.gateway.health().is_good() && b.gateway.health().is_good());
 
     cluster.rabbitmq.kill().unwrap();
-    a.until_heard("the broker is down", DEADLINE).await;
-    b.until_heard("the broker is down", DEADLINE).await;
+    a.until_reported("the broker is down", DEADLINE).await;
+    b.until_reported("the broker is down", DEADLINE).await;
     assert!(matches!(a.gateway.health().broker, Link::Down { .. }));
     // Those of this node are served, and the caller knows that the others are not.
     let start = Instant::now();
@@ -94,7 +94,7 @@ pub(crate) async fn rabbitmq_goes_and_comes_back() {
     assert_eq!(error.kind(), DeliverErrorKind::Broker);
 
     cluster.rabbitmq.restart().await.unwrap();
-    a.until_heard("up again", DEADLINE).await;
+    a.until_reported("up again", DEADLINE).await;
     // Whoever is back first doesn't take the other for gone.
     until("the targeted message arrives", async || {
         match a.gateway.send_to_identity(&key("bob"), "n", Json(2)).await {
@@ -111,7 +111,7 @@ pub(crate) async fn rabbitmq_goes_and_comes_back() {
         "never taken out"
     );
     while bob.recv_json().await.unwrap()["data"] != 2 {}
-    b.until_heard("up again", DEADLINE).await;
+    b.until_reported("up again", DEADLINE).await;
     assert!(a.gateway.health().is_good() && b.gateway.health().is_good());
     assert_eq!(a.gateway.stats().broker_outages, 1);
     a.stop().await;
@@ -132,7 +132,7 @@ pub(crate) async fn a_node_that_lost_its_own_link_is_not_pruned() {
     };
     proxy.set(Fault::Refuse);
     proxy.reset();
-    b.until_heard("the broker is down", DEADLINE).await;
+    b.until_reported("the broker is down", DEADLINE).await;
     // While the own link is young, others may be on their way back; then they are not.
     until("the sender knows that bob can't be reached", async || {
         to_bob(0).await == Err(DeliverErrorKind::NotOnline)
@@ -143,7 +143,7 @@ pub(crate) async fn a_node_that_lost_its_own_link_is_not_pruned() {
         assert!(a.gateway.is_online(&key("bob")).await.unwrap());
     }
     proxy.set(Fault::None);
-    b.until_heard("up again", DEADLINE).await;
+    b.until_reported("up again", DEADLINE).await;
     until("bob is reached", async || {
         assert!(a.gateway.is_online(&key("bob")).await.unwrap());
         to_bob(1).await.is_ok()
@@ -214,7 +214,7 @@ pub(crate) async fn a_session_that_could_not_be_registered_is_soon() {
     let a = cluster.node_with(|b| b.presence_ttl(None)).await;
     refuse_scripts(&cluster, true).await;
     let ann = a.connect("ann").await;
-    a.until_heard("Presence: ", DEADLINE).await;
+    a.until_reported("Presence: ", DEADLINE).await;
     assert_eq!(a.gateway.health().presence, Link::Up, "nothing comes back");
     assert!(!a.gateway.is_online(&key("ann")).await.unwrap());
     refuse_scripts(&cluster, false).await;
@@ -236,7 +236,7 @@ pub(crate) async fn a_store_that_refuses_renewals_is_down_until_it_accepts_them(
         cluster.redis.command(command).await.unwrap();
     }
     // It is back and empty, but refuses the work: it counts as down until it does it.
-    a.until_heard("presence is down", DEADLINE).await;
+    a.until_reported("presence is down", DEADLINE).await;
     assert!(matches!(a.gateway.health().presence, Link::Down { .. }));
     refuse_scripts(&cluster, false).await;
     is_soon_online(&a, "ann").await;
@@ -257,7 +257,7 @@ pub(crate) async fn redis_is_away() {
     let mut ann = a.join("ann").await;
     let mut bob = local.join("bob").await;
     cluster.redis.kill().unwrap();
-    a.until_heard("presence is down", DEADLINE).await;
+    a.until_reported("presence is down", DEADLINE).await;
     assert!(matches!(a.gateway.health().presence, Link::Down { .. }));
 
     // Sessions stay, and new ones are taken, unless presence is required.

@@ -108,7 +108,7 @@ impl Node {
         client
     }
 
-    pub(crate) fn heard(&self, words: &str) -> bool {
+    pub(crate) fn has_reported(&self, words: &str) -> bool {
         self.errors
             .lock()
             .unwrap()
@@ -116,9 +116,9 @@ impl Node {
             .any(|error| error.contains(words))
     }
 
-    pub(crate) async fn until_heard(&self, words: &str, limit: Duration) {
+    pub(crate) async fn until_reported(&self, words: &str, limit: Duration) {
         let heard = tokio::time::timeout(limit, async {
-            while !self.heard(words) {
+            while !self.has_reported(words) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         });

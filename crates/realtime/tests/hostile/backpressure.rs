@@ -61,7 +61,7 @@ async fn a_slow_reader_is_closed_and_costs_no_more_than_its_queue() {
 
 /// However much is sent in one turn, and however little the queue holds.
 #[tokio::test]
-async fn a_peer_whose_socket_takes_everything_is_no_slow_reader() {
+async fn a_peer_whose_socket_accepts_everything_is_no_slow_reader() {
     const MESSAGES: u64 = 2000;
     let builder = realtime::builder().router(router()).queue_messages(1);
     let server = Server::start(builder.build().unwrap()).await;
@@ -79,7 +79,7 @@ async fn a_peer_whose_socket_takes_everything_is_no_slow_reader() {
 }
 
 #[tokio::test]
-async fn a_peer_that_takes_nothing_is_gone_after_the_write_timeout_under_every_policy() {
+async fn a_peer_that_accepts_nothing_is_gone_after_the_write_timeout_under_every_policy() {
     let policies = [
         Backpressure::Close,
         Backpressure::DropNewest,

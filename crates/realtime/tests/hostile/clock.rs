@@ -121,7 +121,7 @@ async fn a_101_that_leads_to_no_websocket_is_given_up_after_10_seconds() {
 
 /// A slow reader is slow, not gone.
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_a_byte_per_write_timeout_stays_and_is_told_what_it_missed() {
+async fn a_peer_that_accepts_a_byte_per_write_timeout_stays_and_is_notified_of_what_it_missed() {
     for policy in [Backpressure::DropNewest, Backpressure::DropOldest] {
         let builder = realtime::builder().router(router()).heartbeat(None);
         let builder = builder.backpressure(policy).queue_messages(4);
@@ -173,7 +173,7 @@ async fn a_peer_that_takes_a_byte_per_write_timeout_stays_and_is_told_what_it_mi
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_no_byte_for_10_seconds_is_gone_under_every_policy() {
+async fn a_peer_that_accepts_no_byte_for_10_seconds_is_gone_under_every_policy() {
     let policies = [
         Backpressure::Close,
         Backpressure::DropNewest,

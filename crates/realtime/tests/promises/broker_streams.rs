@@ -18,6 +18,7 @@ use crate::support::Server;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
+    AskingForEventsPanics,
     EventsEnd,
     EventsPanic,
     MessagesEnd,
@@ -48,6 +49,7 @@ impl Broker for Faulty {
 
     fn events(&self) -> BrokerEvents {
         match self.1 {
+            Fault::AskingForEventsPanics => panic!("on purpose: a broker that panics"),
             // Asked again after its end, it panics.
             Fault::EventsEnd => BrokerEvents::new(stream::unfold((), async |()| None)),
             Fault::EventsPanic => {
@@ -79,7 +81,11 @@ async fn cluster(fault: Fault) -> (Server, Client, Gateway) {
 
 #[tokio::test]
 async fn where_events_end_or_panic_messages_go_on() {
-    for fault in [Fault::EventsEnd, Fault::EventsPanic] {
+    for fault in [
+        Fault::AskingForEventsPanics,
+        Fault::EventsEnd,
+        Fault::EventsPanic,
+    ] {
         let (server, mut client, there) = cluster(fault).await;
         for n in 0..5 {
             there.broadcast("n", Json(&n)).await.unwrap();

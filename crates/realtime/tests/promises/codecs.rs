@@ -127,7 +127,7 @@ async fn in_a_reply() {
     .await;
 }
 
-/// What the client is told of a message that failed.
+/// What the client learns of a message that failed.
 #[tokio::test]
 async fn in_an_error() {
     ends("error", async |_, victim| {
@@ -145,7 +145,8 @@ async fn in_a_message_of_the_client() {
     .await;
 }
 
-/// What the client is told of what it missed, which is made while messages wait.
+/// What the client learns of what it missed, which is made while messages wait. The close frame
+/// comes without it.
 #[tokio::test]
 async fn in_the_notice_of_a_gap() {
     ends("gap", async |host, victim| {
@@ -154,8 +155,25 @@ async fn in_the_notice_of_a_gap() {
         while host.gateway.stats().dropped == 0 {
             session.send("n", Json(&large)).unwrap();
         }
-        // It reads until it would be told.
-        within("the victim's end", victim.eof()).await;
+        // It reads until the notice is due.
+        let (code, reason) = within("the victim's end", victim.closed()).await.unwrap();
+        assert_eq!(code, 1011, "{reason}");
+    })
+    .await;
+}
+
+/// Whatever has ended the session before.
+#[tokio::test]
+async fn in_the_notice_of_a_gap_before_a_close_frame() {
+    ends("gap", async |host, victim| {
+        let session = host.session("victim").await;
+        let large = "x".repeat(100_000);
+        while host.gateway.stats().dropped == 0 {
+            session.send("n", Json(&large)).unwrap();
+        }
+        session.close(4000, "enough");
+        let (code, reason) = within("the victim's end", victim.closed()).await.unwrap();
+        assert_eq!((code, &*reason), (4000, "enough"));
     })
     .await;
 }

@@ -65,7 +65,7 @@ async fn what_was_not_handled_at_the_shutdown_deadline_is_counted() {
 }
 
 #[tokio::test]
-async fn a_connection_that_takes_nothing_is_ended_though_its_handler_is_not() {
+async fn a_connection_that_accepts_nothing_is_ended_though_its_handler_is_not() {
     for kind in ALL {
         let short = Some(Duration::from_millis(200));
         let gateway = builder().write_timeout(short).build().unwrap();

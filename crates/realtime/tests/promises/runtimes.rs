@@ -155,6 +155,30 @@ async fn heartbeats_go_on_in_the_runtimes_that_are_left() {
     here.end().await;
 }
 
+/// Those that were seen and are gone are not remembered in its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heartbeats_go_on_in_a_runtime_that_came_after_many_short_ones() {
+    let builder = realtime::builder().heartbeat(Some(Duration::from_millis(100)));
+    let builder = builder.pong_timeout(Some(Duration::from_millis(500)));
+    let gateway = builder.build().unwrap();
+    let there = Elsewhere::serve(&gateway);
+    let _client = there.connect().await;
+    until("it is open", async || gateway.stats().open == 1).await;
+    for _ in 0..20 {
+        let short = Elsewhere::serve(&gateway);
+        let _client = short.connect().await;
+        until("both are open", async || gateway.stats().open == 2).await;
+        short.end().await;
+    }
+    let here = Elsewhere::serve(&gateway);
+    let mut silent = here.connect().await;
+    silent.auto_pong = false;
+    until("both are open", async || gateway.stats().open == 2).await;
+    there.end().await;
+    assert_eq!(silent.closed().await.unwrap().0, 3012);
+    here.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leases_go_on_being_renewed_in_the_runtimes_that_are_left() {
     const LEASE: Duration = Duration::from_millis(1_500);

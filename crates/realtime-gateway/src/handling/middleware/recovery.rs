@@ -5,12 +5,15 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::future::BoxFuture;
 use realtime_core::{BoxError, extract::Reply};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Inbound, guarded::handler_panicked};
+use crate::{
+    Inbound,
+    guarded::{Whose, guarded, handler_broke, handler_panicked},
+};
 
 /// Turns a panic of what it wraps into an error of kind
 /// [`Panicked`](crate::HandlerErrorKind::Panicked).
@@ -68,11 +71,11 @@ where
         let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(inbound)));
         Box::pin(async move {
             let running = called.map_err(handler_panicked)?;
-            let result = AssertUnwindSafe(running)
-                .catch_unwind()
-                .await
-                .map_err(handler_panicked)?;
-            result.map_err(Into::into)
+            // What it wraps may panic when it is dropped, too.
+            match guarded(Whose::Handler, None, running).await {
+                Ok(result) => result.map_err(Into::into),
+                Err(broken) => Err(handler_broke(&broken)),
+            }
         })
     }
 }

@@ -117,7 +117,7 @@ fn the_newest_is_dropped_where_what_was_begun_leaves_no_room_for_it() {
 }
 
 #[test]
-fn a_gap_is_told_once_and_before_the_data_that_is_left() {
+fn a_gap_is_reported_once_and_before_the_data_that_is_left() {
     let limits = limits(2, 1024, Backpressure::DropOldest);
     let mut queue = Queue::new();
     for frame in [b"1", b"2", b"3", b"4"] {
@@ -130,7 +130,7 @@ fn a_gap_is_told_once_and_before_the_data_that_is_left() {
 }
 
 #[test]
-fn a_gap_that_grows_while_its_notice_waits_is_told_in_one() {
+fn a_gap_that_grows_while_its_notice_waits_is_reported_in_one() {
     let limits = limits(2, 1024, Backpressure::DropOldest);
     let mut queue = Queue::new();
     let push = |queue: &mut Queue, frame: &'static str| {

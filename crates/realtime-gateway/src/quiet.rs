@@ -1,0 +1,78 @@
+//! Foreign values, dropped so that a panic in their `Drop` gets no further.
+
+use std::{
+    error::Error,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use realtime_core::BoxError;
+
+/// Drops a foreign value. Where that panics, the rest of it is lost and nothing else.
+pub(crate) fn drop_quietly<T>(value: T) {
+    quietly(|| drop(value));
+}
+
+/// Does what may panic because it drops something.
+pub(crate) fn quietly(drops: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(drops)) {
+        // A panic whose payload panics when it is dropped has to end somewhere.
+        std::mem::forget(panic);
+    }
+}
+
+/// An error of somebody else's, which whoever drops it last survives.
+#[derive(Debug)]
+pub(crate) struct QuietError(BoxError);
+
+impl QuietError {
+    pub(crate) fn new(error: impl Into<BoxError>) -> Self {
+        Self(error.into())
+    }
+
+    pub(crate) fn get(&self) -> &(dyn Error + 'static) {
+        &*self.0
+    }
+}
+
+impl fmt::Display for QuietError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for QuietError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl Drop for QuietError {
+    fn drop(&mut self) {
+        // One without a size, so that nothing is allocated for it.
+        drop_quietly(std::mem::replace(&mut self.0, Box::new(fmt::Error)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("loud")]
+    struct Loud;
+
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            std::panic::panic_any("on purpose");
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_drop_ends_here() {
+        drop_quietly(Loud);
+        let error = QuietError::new(Loud);
+        assert_eq!(error.get().to_string(), "loud");
+        drop(error);
+    }
+}
