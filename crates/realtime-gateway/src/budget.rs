@@ -11,6 +11,8 @@ pub(crate) struct Budget {
     limit: usize,
     /// Signed: a share is given back before it is booked, where two threads meet at it.
     used: AtomicIsize,
+    /// What of it is content, for statistics; the rest is what it takes to hold that.
+    content: AtomicIsize,
 }
 
 impl Budget {
@@ -18,22 +20,27 @@ impl Budget {
         Self {
             limit,
             used: AtomicIsize::new(0),
+            content: AtomicIsize::new(0),
         }
-    }
-
-    /// One share went from `before` to `after`.
-    fn moved(&self, before: usize, after: usize) {
-        self.used
-            .fetch_add(after.cast_signed() - before.cast_signed(), Relaxed);
     }
 
     pub(crate) fn used(&self) -> usize {
         usize::try_from(self.used.load(Relaxed)).unwrap_or(0)
     }
 
+    /// The content of what is used, where shares say it.
+    pub(crate) fn content(&self) -> usize {
+        usize::try_from(self.content.load(Relaxed)).unwrap_or(0)
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.used() > self.limit
     }
+}
+
+/// A share of a sum went from `before` to `after`.
+fn moved(sum: &AtomicIsize, before: usize, after: usize) {
+    sum.fetch_add(after.cast_signed() - before.cast_signed(), Relaxed);
 }
 
 /// One session's share of a budget, which is given back when it is dropped.
@@ -44,6 +51,7 @@ impl Budget {
 pub(crate) struct Share {
     budget: Arc<Budget>,
     booked: AtomicUsize,
+    content: AtomicUsize,
 }
 
 /// Nothing is booked any more.
@@ -54,6 +62,23 @@ impl Share {
         Self {
             budget,
             booked: AtomicUsize::new(0),
+            content: AtomicUsize::new(0),
+        }
+    }
+
+    /// So many bytes are held now, of which so many are content.
+    pub(crate) fn set_with(&self, bytes: usize, content: usize) {
+        self.set(bytes);
+        self.set_content(content);
+        if self.is_forfeited() {
+            self.set_content(0);
+        }
+    }
+
+    fn set_content(&self, bytes: usize) {
+        if self.content.load(Relaxed) != bytes {
+            let before = self.content.swap(bytes, Relaxed);
+            moved(&self.budget.content, before, bytes);
         }
     }
 
@@ -68,7 +93,7 @@ impl Share {
             (booked != FORFEITED).then_some(bytes)
         });
         if let Ok(before) = booked {
-            self.budget.moved(before, bytes);
+            moved(&self.budget.used, before, bytes);
         }
     }
 
@@ -78,8 +103,9 @@ impl Share {
     pub(crate) fn forfeit(&self) {
         let booked = self.booked.swap(FORFEITED, Relaxed);
         if booked != FORFEITED {
-            self.budget.moved(booked, 0);
+            moved(&self.budget.used, booked, 0);
         }
+        self.set_content(0);
     }
 
     /// Whether it was given up.
@@ -122,7 +148,13 @@ mod tests {
         assert_eq!((budget.used(), one.bytes()), (7, 2));
         drop(two);
         assert_eq!(budget.used(), 2);
+        one.set_with(8, 5);
+        assert_eq!((budget.used(), budget.content()), (8, 5));
+        one.set_with(7, 0);
+        assert_eq!((budget.used(), budget.content()), (7, 0));
+        one.set_with(7, 6);
         drop(one);
+        assert_eq!(budget.content(), 0);
         assert_eq!(budget.used(), 0);
     }
 
@@ -130,11 +162,11 @@ mod tests {
     fn what_is_forfeited_counts_no_longer_whatever_is_booked_after_it() {
         let budget = Arc::new(Budget::new(10));
         let share = Share::new(budget.clone());
-        share.set(8);
+        share.set_with(8, 8);
         share.forfeit();
-        share.set(9);
+        share.set_with(9, 9);
         share.forfeit();
-        assert_eq!((budget.used(), share.bytes()), (0, 0));
+        assert_eq!((budget.used(), budget.content(), share.bytes()), (0, 0, 0));
         drop(share);
         assert_eq!(budget.used(), 0);
     }

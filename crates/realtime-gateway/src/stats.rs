@@ -34,10 +34,11 @@ macro_rules! stats {
             /// Sessions that are open now.
             pub open: u64,
             /// Bytes that wait in the queues of all sessions now: what sockets have not accepted,
-            /// also of frames that they have accepted in part.
+            /// also of frames that they have accepted in part. The budget counts some 100 bytes
+            /// more for each frame.
             pub queued_bytes: u64,
-            /// Bytes of messages that are held now, unfinished or waiting for their handlers, decoded
-            /// or as they were read.
+            /// Memory of messages that are held now, in bytes: unfinished or waiting for their
+            /// handlers, decoded or as they were read.
             pub assembling_bytes: u64,
         }
 

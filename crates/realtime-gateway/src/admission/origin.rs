@@ -65,7 +65,8 @@ impl Origin {
 
 impl Pattern {
     fn parse(text: &str) -> Option<Self> {
-        if matches!(text, "null" | "file://") {
+        let literals = ["null", "file://"];
+        if literals.iter().any(|l| l.eq_ignore_ascii_case(text)) {
             return Some(Self::Literal(text.to_owned()));
         }
         let (scheme, rest) = match text.split_once("://") {
@@ -272,6 +273,7 @@ mod tests {
             ("https://a.example:8443/", "https://a.example:8443", true),
             ("[::ffff:127.0.0.1]", "http://127.0.0.1", true),
             ("null", "null", true),
+            ("NULL", "null", true),
             ("file://", "file://", true),
             ("null", "file://", false),
             ("[::1]", "http://[::1]", true),

@@ -352,7 +352,7 @@ impl Gateway {
         let node = self.node();
         let mut stats = node.stats().snapshot();
         stats.open = node.hub.len() as u64;
-        stats.queued_bytes = node.env.queued.used() as u64;
+        stats.queued_bytes = node.env.queued.content() as u64;
         stats.assembling_bytes = node.env.held.used() as u64;
         stats
     }

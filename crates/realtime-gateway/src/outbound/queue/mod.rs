@@ -18,6 +18,9 @@ pub(crate) const WRITE_BYTES: usize = 64 * 1024;
 const KEPT: usize = 4;
 /// How many frames one write has at the most.
 pub(crate) const WRITE_FRAMES: usize = 64;
+/// What a frame takes beside its bytes: its place, of which a deque may have twice as many as it
+/// has frames, and its allocation.
+const FRAME: usize = 2 * size_of::<Queued>() + 32;
 
 /// How much a queue holds and what happens when that is not enough.
 #[derive(Debug, Clone, Copy)]
@@ -220,7 +223,7 @@ impl Queue {
     }
 
     /// Appends a reply, outside the policy. The caller stops making replies while
-    /// [`reply_bytes`](Self::reply_bytes) is high.
+    /// [`reply_memory`](Self::reply_memory) is high.
     pub(crate) fn push_reply(&mut self, frame: Bytes) {
         self.reply_bytes += frame.len();
         self.data.push_back(Queued {
@@ -229,9 +232,11 @@ impl Queue {
         });
     }
 
-    /// The bytes of replies that wait, also of one that the socket has accepted in part.
-    pub(crate) fn reply_bytes(&self) -> usize {
-        self.reply_bytes + self.controls().partial_bytes(Account::Reply)
+    /// The memory of replies that wait, also of one that the socket has accepted in part.
+    pub(crate) fn reply_memory(&self) -> usize {
+        let frames = self.data.len() - self.policy_messages;
+        let begun = self.controls().partial_bytes(Account::Reply);
+        self.reply_bytes + begun + frames * FRAME
     }
 
     /// At most one pong waits; the latest wins.
@@ -312,6 +317,11 @@ impl Queue {
     /// The bytes that wait, of all kinds.
     pub(crate) fn bytes(&self) -> usize {
         self.controls().bytes() + self.policy_bytes + self.reply_bytes
+    }
+
+    /// The memory that they take.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes() + self.data.len() * FRAME
     }
 
     fn drop_empty_controls(&mut self) {
