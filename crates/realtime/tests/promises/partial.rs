@@ -85,7 +85,7 @@ async fn what_is_unwritten_is_what_is_said_to_wait() {
     let (mut client, trap) = host.connect("deaf").await;
     let session = host.session("deaf").await;
     let before = trap.written();
-    session.send("n", &large()).unwrap();
+    session.send("n", large()).unwrap();
     let frame = format!(r#"{{"route":"n","data":"{}"}}"#, "x".repeat(LARGE)).len() + 10;
     let unwritten = || frame - (trap.written() - before);
     until("its pipe is full", async || trap.written() > before).await;
