@@ -35,11 +35,12 @@ macro_rules! stats {
             pub open: u64,
             /// Sessions whose connection is gone, and of which a handler or a hook still runs now.
             pub outlived: u64,
-            /// Bytes that wait in the queues of all sessions now: what sockets have not accepted,
-            /// also of frames that they have accepted in part.
+            /// Memory of what waits in the queues of all sessions now, in bytes: what sockets have
+            /// not accepted, also of frames that they have accepted in part, and some 100 bytes for
+            /// each frame that waits whole.
             pub queued_bytes: u64,
-            /// Bytes of messages that are held now, unfinished or waiting for their handlers, decoded
-            /// or as they were read.
+            /// Memory of messages that are held now, in bytes: unfinished or waiting for their
+            /// handlers, decoded or as they were read.
             pub assembling_bytes: u64,
         }
 

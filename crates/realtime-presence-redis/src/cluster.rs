@@ -354,3 +354,29 @@ async fn ask(client: &Client, asked: &Address) -> Result<Slots, Error> {
     let answer: Value = client.custom(command, vec!["SLOTS"]).await?;
     Ok(Slots::read(answer, asked))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_passes_is_waited_for() {
+        let rows = [
+            (ErrorKind::Cluster, "CLUSTERDOWN The cluster is down", true),
+            (ErrorKind::Cluster, "CLUSTERDOWN Hash slot not served", true),
+            (
+                ErrorKind::Unknown,
+                "LOADING Redis is loading the dataset",
+                true,
+            ),
+            (ErrorKind::Canceled, "Canceled.", true),
+            (ErrorKind::IO, "the connection ended", true),
+            (ErrorKind::Timeout, "Request timed out.", false),
+            (ErrorKind::Unknown, "OOM command not allowed", false),
+            (ErrorKind::Auth, "NOAUTH Authentication required.", false),
+        ];
+        for (kind, text, waits) in rows {
+            assert_eq!(passes(&Error::new(kind, text)), waits, "{text}");
+        }
+    }
+}

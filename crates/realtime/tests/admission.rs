@@ -404,6 +404,20 @@ async fn an_authenticator_that_can_never_accept_anybody_is_refused_when_it_is_bu
         .build()
         .unwrap_err();
     assert!(error.to_string().contains("cookie"), "{error}");
+    // Who offers both as they should would show two tokens that differ.
+    for (prefix, accepted) in [
+        ("realtime.", false),
+        ("realtime.json", false),
+        ("r", false),
+        ("realtime.json.", true),
+        ("token.", true),
+    ] {
+        let token = StaticToken::new("s3cret", Identity::new("x")).unwrap();
+        let built = realtime::builder()
+            .authenticator(token.from_subprotocol(prefix))
+            .build();
+        assert_eq!(built.is_ok(), accepted, "{prefix}");
+    }
 }
 
 #[tokio::test]

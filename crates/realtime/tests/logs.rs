@@ -284,7 +284,7 @@ async fn what_was_cut_off_at_the_shutdown_deadline_is_said_as_it_was() {
     for (stuck, ends) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
         let (log, _guard) = Log::at(tracing::Level::INFO);
         let gateway = realtime::builder()
-            .router(Router::new().route("hang", move || hangs()))
+            .router(Router::new().route("hang", hangs))
             .hook_timeout(None)
             .on_disconnect(move |info: DisconnectInfo| async move {
                 if info.code == Some(CloseCode::new(4000)) {

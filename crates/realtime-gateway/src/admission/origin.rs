@@ -3,7 +3,7 @@
 //! A browser sends the `Origin` of the page, which the page can't forge. Without this check any
 //! page could connect with its visitor's cookies. Callers that are not browsers send none.
 
-use http::{HeaderMap, Uri, header::ORIGIN};
+use http::{HeaderMap, header::ORIGIN};
 
 use super::host::{Host, HostAndPort};
 use crate::{BuildError, BuildErrorKind};
@@ -48,14 +48,18 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
+fn is_scheme(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    !text.is_empty() && text.chars().all(fits)
+}
+
 impl Origin {
     fn parse(text: &str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
         // Only scheme, host and port: a path or a query can't stand in an origin.
         let HostAndPort { host, port } = HostAndPort::parse(&authority.parse().ok()?)?;
         let scheme = scheme.to_ascii_lowercase();
-        let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
-        (!scheme.is_empty() && scheme.chars().all(is_scheme)).then(|| Self {
+        is_scheme(&scheme).then(|| Self {
             port: port.or(default_port(&scheme)),
             host,
             scheme,
@@ -65,7 +69,8 @@ impl Origin {
 
 impl Pattern {
     fn parse(text: &str) -> Option<Self> {
-        if matches!(text, "null" | "file://") {
+        let literals = ["null", "file://"];
+        if literals.iter().any(|l| l.eq_ignore_ascii_case(text)) {
             return Some(Self::Literal(text.to_owned()));
         }
         let (scheme, rest) = match text.split_once("://") {
@@ -90,11 +95,9 @@ impl Pattern {
             (true, Host::Name(name)) => HostPattern::Below(format!(".{name}")),
             (true, Host::Address(_)) => return None,
         };
-        // A scheme of its own must parse the way that of an origin does.
-        let uri = scheme
-            .as_ref()
-            .is_none_or(|s| format!("{s}://h").parse::<Uri>().is_ok());
-        uri.then_some(Self::Site { scheme, host, port })
+        // Of what isn't one, no origin has it.
+        let has_scheme = scheme.as_deref().is_none_or(is_scheme);
+        has_scheme.then_some(Self::Site { scheme, host, port })
     }
 
     fn matches(&self, text: &str, origin: Option<&Origin>) -> bool {
@@ -272,6 +275,7 @@ mod tests {
             ("https://a.example:8443/", "https://a.example:8443", true),
             ("[::ffff:127.0.0.1]", "http://127.0.0.1", true),
             ("null", "null", true),
+            ("NULL", "null", true),
             ("file://", "file://", true),
             ("null", "file://", false),
             ("[::1]", "http://[::1]", true),
@@ -299,6 +303,8 @@ mod tests {
             "127.1",
             "0x7f.0.0.1",
             "*.0.1",
+            "://h",
+            "ht_tp://h",
         ] {
             let error = OriginPolicy::new(&[bad.to_owned()], false).unwrap_err();
             assert!(error.to_string().contains("origin_patterns"), "{bad}");

@@ -43,14 +43,25 @@ impl Settings {
     }
 
     /// Whether an authenticator goes together with them.
-    pub(super) fn check(&self, authenticator: &AnyAuthenticator) -> Result<(), BuildError> {
+    pub(super) fn check(
+        &self,
+        authenticator: &AnyAuthenticator,
+        subprotocol: &str,
+    ) -> Result<(), BuildError> {
         authenticator.validate().map_err(|error| {
             let context = format!("the authenticator is misconfigured: {error}");
             BuildError::new(BuildErrorKind::InvalidOption, context).with_source(error)
         })?;
-        let uses_cookie = authenticator
-            .credentials()
-            .is_some_and(Credentials::uses_cookie);
+        let credentials = authenticator.credentials();
+        let prefix = credentials.and_then(Credentials::subprotocol_prefix);
+        if let Some(prefix) = prefix.filter(|prefix| subprotocol.starts_with(prefix)) {
+            let context = format!(
+                "from_subprotocol: expected a prefix with which the codec's own subprotocol, \
+                 {subprotocol:?}, doesn't begin; got {prefix:?}, and it would be taken for a token"
+            );
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, context));
+        }
+        let uses_cookie = credentials.is_some_and(Credentials::uses_cookie);
         if self.config.insecure_origins && uses_cookie {
             let context = "insecure_origins: credentials in a cookie need the origin check, \
                            or any page could connect as its visitor";

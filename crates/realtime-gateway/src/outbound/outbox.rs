@@ -35,7 +35,7 @@ use crate::{
     transport::{Sink, SocketWriter},
 };
 
-/// Replies beyond this wait make the session stop making more of them.
+/// Replies that take more than this and wait make the session stop making more of them.
 pub(crate) const REPLY_BYTES: usize = 64 * 1024;
 /// How often one write makes the notice of a gap again because the gap has grown meanwhile.
 const NOTICES: usize = 8;
@@ -129,7 +129,7 @@ impl<W: Sink> DerefMut for Locked<'_, W> {
 
 impl<W: Sink> Drop for Locked<'_, W> {
     fn drop(&mut self) {
-        let (before, after) = (self.outbox.queued.bytes(), self.state.writer.queue.bytes());
+        let (before, after) = (self.outbox.queued.bytes(), self.state.writer.queue.memory());
         self.outbox.queued.set(after);
         if after < before && mem::take(&mut self.state.room_wanted) {
             self.state.notify_waiting();
@@ -289,10 +289,11 @@ impl<W: Sink> Outbox<W> {
         let mut state = self.lock();
         if state.phase != Phase::Sealed {
             state.read_log(&self.log, &mut accepted);
+            let frame = state.writer.settled(frame);
             state.writer.queue.push_reply(frame);
             accepted.sent += 1;
         }
-        (accepted, state.writer.queue.reply_bytes() >= REPLY_BYTES)
+        (accepted, state.writer.queue.reply_memory() >= REPLY_BYTES)
     }
 
     pub(crate) fn set_pong(&self, frame: Bytes) {
@@ -327,10 +328,10 @@ impl<W: Sink> Outbox<W> {
 
     /// Whether so many replies wait that no more should be made for now.
     pub(crate) fn is_full_of_replies(&self) -> bool {
-        self.lock().writer.queue.reply_bytes() >= REPLY_BYTES
+        self.lock().writer.queue.reply_memory() >= REPLY_BYTES
     }
 
-    /// The bytes that wait.
+    /// The memory of what waits.
     pub(crate) fn bytes(&self) -> usize {
         self.queued.bytes()
     }

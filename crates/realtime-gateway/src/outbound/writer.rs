@@ -16,6 +16,8 @@ use crate::transport::Sink;
 
 /// How many frames mostly wait at the most.
 const FEW: usize = 4;
+/// Smaller ones mostly lie in a buffer that is larger than they are.
+const SMALL: usize = 1024;
 
 /// Writes to the socket, and keeps in the queue what the socket doesn't accept.
 pub(super) struct Writer<W> {
@@ -123,7 +125,10 @@ impl<W: Sink> Writer<W> {
         frame: Bytes,
         accepted: &mut Accepted,
     ) -> Result<(), Refused> {
-        let _asked = self.has_room(task, frame.len());
+        if !self.queue.has_room(frame.len(), *self.limits) {
+            self.write_now(task);
+        }
+        let frame = self.settled(frame);
         match self.queue.push(frame, *self.limits) {
             Push::Queued { dropped } => {
                 accepted.sent += 1;
@@ -141,12 +146,21 @@ impl<W: Sink> Writer<W> {
         }
     }
 
+    /// A frame in a place of its size, where it has to wait there and nobody else has it.
+    pub(super) fn settled(&self, frame: Bytes) -> Bytes {
+        if self.blocked && frame.len() < SMALL && frame.is_unique() {
+            return Bytes::copy_from_slice(&frame);
+        }
+        frame
+    }
+
     /// Whether nothing is lost by a frame of this size, after the socket was offered what
     /// waits.
     pub(super) fn has_room(&mut self, task: Option<&Waker>, bytes: usize) -> bool {
-        if !self.queue.has_room(bytes, *self.limits) {
-            self.write_now(task);
+        if self.queue.has_room(bytes, *self.limits) {
+            return true;
         }
+        self.write_now(task);
         self.queue.has_room(bytes, *self.limits)
     }
 

@@ -2,6 +2,7 @@
 
 use realtime::{Backpressure, Builder, Payload, Router, error::SendErrorKind};
 use realtime_testkit::wait::until;
+use realtime_websocket::{Kind as FrameKind, frame};
 use serde_json::Value;
 
 use crate::host::{ByName, Host, Kind};
@@ -103,4 +104,51 @@ async fn what_is_unwritten_is_what_is_said_to_wait() {
     .await;
     session.send("n", Payload::from("1")).unwrap();
     assert_ne!(client.recv_json().await.unwrap(), Value::Null);
+}
+
+/// The memory of this process, in bytes.
+fn memory() -> i64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let resident: i64 = pages.split(' ').nth(1).unwrap().parse().unwrap();
+    resident * 4096
+}
+
+/// Tiny requests without end, of clients that read no answer.
+#[tokio::test]
+async fn the_memory_of_tiny_replies_is_in_the_accounts() {
+    const SESSIONS: usize = 50;
+    let router = Router::new().route("n", async || ());
+    let builder = realtime::builder().router(router).authenticator(ByName);
+    let builder = builder.heartbeat(None).write_timeout(None);
+    let host = Host::start(Kind::Hyper, builder.build().unwrap()).await;
+    let mut clients = Vec::new();
+    for _ in 0..SESSIONS {
+        clients.push(host.connect("deaf").await.0);
+    }
+    host.until_open(SESSIONS as u64).await;
+    let request = br#"{"id":"1","route":"n"}"#;
+    let request = frame::client_frame(true, FrameKind::Text, request, [1, 2, 3, 4]);
+    let before = memory();
+    let floods = clients.iter_mut().map(async |client| {
+        loop {
+            client.send_raw(&request).await.unwrap();
+        }
+    });
+    let stats = || host.gateway.stats();
+    let full = until("no more is answered", async || {
+        stats().queued_bytes as usize >= SESSIONS * REPLIES / 8
+            && stats().assembling_bytes as usize >= SESSIONS * REPLIES
+    });
+    tokio::select! {
+        _never = futures::future::join_all(floods) => {}
+        () = full => {}
+    }
+    let taken = memory() - before;
+    // Replies are tiny, and what they take counts as well.
+    assert!(stats().queued_bytes as usize <= SESSIONS * REPLIES / 2);
+    let held = stats().assembling_bytes as usize + SESSIONS * REPLIES;
+    // Both pipes of each are full.
+    let most = held as i64 * 5 / 4 + (SESSIONS * 160 * 1024) as i64;
+    println!("{taken} bytes taken, {held} accounted");
+    assert!(taken <= most, "{taken} bytes are taken where {held} count");
 }

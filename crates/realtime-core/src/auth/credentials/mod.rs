@@ -109,6 +109,13 @@ impl Credentials {
         self.cookie.is_some()
     }
 
+    /// What subprotocols that have a token begin with, where they are looked at. The gateway refuses
+    /// one with which its codec's own name begins: that would be taken for another token.
+    #[must_use]
+    pub fn subprotocol_prefix(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
     pub(super) fn uses_subprotocol(&self) -> bool {
         self.subprotocol.is_some()
     }
@@ -127,7 +134,9 @@ impl Credentials {
             let Some(name) = name else { continue };
             let fits = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
             if name.is_empty() || !name.chars().all(fits) {
-                let got = format!("expected the name of a {what} without spaces; got {name:?}");
+                let got = format!(
+                    "expected a {what} of letters, digits and !#$%&'*+-.^_`|~; got {name:?}"
+                );
                 return Err(AuthError::new(AuthErrorKind::InvalidOption, got));
             }
         }

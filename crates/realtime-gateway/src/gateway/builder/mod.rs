@@ -329,7 +329,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         <L::Service as Service<Inbound>>::Future: Send + 'static,
     {
         let settings = Settings::parse(self.config)?;
-        settings.check(&self.authenticator)?;
+        settings.check(&self.authenticator, self.codec.name())?;
         Settings::check_codec(&*self.codec)?;
         let Settings {
             config,

@@ -18,6 +18,9 @@ pub(crate) const WRITE_BYTES: usize = 64 * 1024;
 const KEPT: usize = 4;
 /// How many frames one write has at the most.
 pub(crate) const WRITE_FRAMES: usize = 64;
+/// What a frame takes beside its bytes: its place, of which a deque may have twice as many as it
+/// has frames, and its allocation.
+const FRAME: usize = 2 * size_of::<Queued>() + 32;
 
 /// How much a queue holds and what happens when that is not enough.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +65,7 @@ pub(crate) struct Queue {
     /// Boxed, since there seldom are any: an idle session keeps no room for them.
     controls: Option<Box<Controls>>,
     policy_messages: usize,
+    /// Of these two accounts, also what is left of a frame that the socket accepted in part.
     policy_bytes: usize,
     reply_bytes: usize,
 }
@@ -70,7 +74,7 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Controls {
     /// What is left of a frame that the socket accepted in part. It is never dropped, and no
-    /// longer one of the messages that wait, but its bytes count.
+    /// longer one of the messages that wait, but its bytes are still in their account.
     partial: Bytes,
     /// Whose the partial frame is.
     account: Account,
@@ -106,8 +110,14 @@ impl Controls {
         ]
     }
 
+    /// The bytes that are on no other account.
     fn bytes(&self) -> usize {
-        self.all().iter().map(|frame| frame.len()).sum()
+        let all: usize = self.all().iter().map(|frame| frame.len()).sum();
+        all - self.partial_bytes(Account::Policy) - self.partial_bytes(Account::Reply)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.missed == 0 && self.all().iter().all(|frame| frame.is_empty())
     }
 
     /// What is left of the partial frame, if it is on this account.
@@ -156,26 +166,21 @@ impl Queue {
     /// Begins with what is left of a frame under the policy that the socket accepted in part. Only
     /// while empty.
     pub(crate) fn set_partial(&mut self, rest: Bytes) {
+        self.policy_bytes += rest.len();
         self.controls_mut().set_partial(rest, Account::Policy);
     }
 
     /// Whether a frame of this size would be accepted without a loss. A queue without policy
     /// frames accepts one of any size, so that one larger than the limit is not stuck for ever.
     pub(crate) fn has_room(&self, bytes: usize, limits: QueueLimits) -> bool {
-        let waiting = self.policy_bytes.saturating_add(self.begun_bytes());
-        waiting == 0
+        self.policy_bytes == 0
             || (self.policy_messages < limits.messages
-                && waiting.saturating_add(bytes) <= limits.bytes)
-    }
-
-    /// What is left of a frame under the policy that the socket has accepted in part.
-    fn begun_bytes(&self) -> usize {
-        self.controls().partial_bytes(Account::Policy)
+                && self.policy_bytes.saturating_add(bytes) <= limits.bytes)
     }
 
     /// Whether a frame of this size could be accepted if everything that may be dropped were.
     fn can_have_room(&self, bytes: usize, limits: QueueLimits) -> bool {
-        let begun = self.begun_bytes();
+        let begun = self.controls().partial_bytes(Account::Policy);
         begun == 0 || begun.saturating_add(bytes) <= limits.bytes
     }
 
@@ -220,7 +225,7 @@ impl Queue {
     }
 
     /// Appends a reply, outside the policy. The caller stops making replies while
-    /// [`reply_bytes`](Self::reply_bytes) is high.
+    /// [`reply_memory`](Self::reply_memory) is high.
     pub(crate) fn push_reply(&mut self, frame: Bytes) {
         self.reply_bytes += frame.len();
         self.data.push_back(Queued {
@@ -229,9 +234,10 @@ impl Queue {
         });
     }
 
-    /// The bytes of replies that wait, also of one that the socket has accepted in part.
-    pub(crate) fn reply_bytes(&self) -> usize {
-        self.reply_bytes + self.controls().partial_bytes(Account::Reply)
+    /// The memory of replies that wait, also of one that the socket has accepted in part.
+    pub(crate) fn reply_memory(&self) -> usize {
+        let frames = self.data.len() - self.policy_messages;
+        self.reply_bytes + frames * FRAME
     }
 
     /// At most one pong waits; the latest wins.
@@ -294,7 +300,9 @@ impl Queue {
     pub(crate) fn discard(&mut self) -> usize {
         let lost = self.policy_messages;
         self.data = VecDeque::new();
-        (self.policy_messages, self.policy_bytes, self.reply_bytes) = (0, 0, 0);
+        let begun = |account| self.controls().partial_bytes(account);
+        let (policy, reply) = (begun(Account::Policy), begun(Account::Reply));
+        (self.policy_messages, self.policy_bytes, self.reply_bytes) = (0, policy, reply);
         if let Some(controls) = &mut self.controls {
             let partial = std::mem::take(&mut controls.partial);
             let close = std::mem::take(&mut controls.close);
@@ -311,12 +319,17 @@ impl Queue {
 
     /// The bytes that wait, of all kinds.
     pub(crate) fn bytes(&self) -> usize {
-        self.controls().bytes() + self.policy_bytes + self.reply_bytes
+        let controls = self.controls.as_ref().map_or(0, |controls| controls.bytes());
+        controls + self.policy_bytes + self.reply_bytes
+    }
+
+    /// The memory that they take.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes() + self.data.len() * FRAME
     }
 
     fn drop_empty_controls(&mut self) {
-        let controls = self.controls();
-        if controls.bytes() == 0 && controls.missed == 0 {
+        if self.controls().is_empty() {
             self.controls = None;
         }
     }
@@ -361,11 +374,17 @@ impl Queue {
         let Some(controls) = &mut self.controls else {
             return taken;
         };
-        if controls.partial.len() > taken {
-            controls.partial.advance(taken);
+        let partial = taken.min(controls.partial.len());
+        match controls.account {
+            Account::Control => {}
+            Account::Policy => self.policy_bytes -= partial,
+            Account::Reply => self.reply_bytes -= partial,
+        }
+        controls.partial.advance(partial);
+        taken -= partial;
+        if !controls.partial.is_empty() {
             return 0;
         }
-        taken -= std::mem::take(&mut controls.partial).len();
         let mut partial = Bytes::new();
         for control in [&mut controls.pong, &mut controls.ping, &mut controls.notice] {
             if control.len() > taken {
@@ -392,18 +411,19 @@ impl Queue {
             let Some(Queued { mut frame, account }) = self.data.pop_front() else {
                 break;
             };
+            let written = taken.min(frame.len());
             if account == Account::Policy {
                 self.policy_messages -= 1;
-                self.policy_bytes -= frame.len();
+                self.policy_bytes -= written;
             } else {
-                self.reply_bytes -= frame.len();
+                self.reply_bytes -= written;
             }
-            if frame.len() > taken {
-                frame.advance(taken);
+            frame.advance(written);
+            if !frame.is_empty() {
                 self.controls_mut().set_partial(frame, account);
                 return 0;
             }
-            taken -= frame.len();
+            taken -= written;
         }
         taken
     }

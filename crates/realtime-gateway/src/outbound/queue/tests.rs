@@ -92,11 +92,12 @@ fn a_frame_that_is_partly_written_stays_in_the_accounts() {
 
     queue.push_reply(vec![7; 30].into());
     written(&mut queue, 2);
-    assert_eq!((queue.bytes(), queue.reply_bytes()), (28, 28));
+    assert_eq!((queue.bytes(), queue.reply_memory()), (28, 28));
     // It is no concern of the policy's.
     assert_eq!(push(&mut queue, 30), Push::Queued { dropped: 0 });
     written(&mut queue, 28);
-    assert_eq!((queue.bytes(), queue.reply_bytes()), (30, 0));
+    assert_eq!((queue.bytes(), queue.reply_memory()), (30, 0));
+    assert_eq!(queue.memory(), 30 + FRAME);
     assert_eq!((queue.discard(), queue.bytes()), (1, 0));
     // A straight write that the socket has cut.
     queue.set_partial(vec![7; 11].into());
@@ -250,8 +251,11 @@ proptest! {
             }
             let unwritten: usize = model.iter().map(|f| f.0.len()).sum();
             prop_assert_eq!(queue.bytes(), begun.0.len() + unwritten);
-            let replies = model.iter().chain([&begun]).filter(|f| !f.1);
-            prop_assert_eq!(queue.reply_bytes(), replies.map(|f| f.0.len()).sum::<usize>());
+            prop_assert_eq!(queue.memory(), queue.bytes() + model.len() * FRAME);
+            let waiting = model.iter().filter(|f| !f.1);
+            let waiting: usize = waiting.map(|f| f.0.len() + FRAME).sum();
+            let left = if begun.1 { 0 } else { begun.0.len() };
+            prop_assert_eq!(queue.reply_memory(), waiting + left);
         }
         sent.extend(drained(&mut queue));
         expected.extend(begun.0);
