@@ -38,9 +38,10 @@
 //! URL of a cluster's node, calls fail with kind `Config`, and so does the start of a gateway.
 //!
 //! While slots of a cluster move, `MOVED`, `ASK` and `TRYAGAIN` are followed within the command's
-//! time, and a cluster that is down (`CLUSTERDOWN`) or a server that still loads is waited for within it. Each server has connections and a bound of its own: one that hangs, is gone or full leaves
-//! the others alone. A batch that fails has been carried out where it could be. While one connection
-//! of several can't be made, the others do its work.
+//! time, and a cluster that is down (`CLUSTERDOWN`) or a server that still loads is waited for
+//! within it. Each server has connections and a bound of its own: one that hangs, is gone or full
+//! leaves the others alone. A batch that fails has been carried out where it could be. While one
+//! connection of several can't be made, the others do its work.
 //!
 //! A command that timed out may still be carried out, so a session can come back after it was
 //! unregistered. Its lease ends it: give one.

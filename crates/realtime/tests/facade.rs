@@ -44,3 +44,48 @@ fn everything_public_is_reachable() {
         assert!(missing.is_empty(), "of {name} the facade lacks {missing:?}");
     }
 }
+
+/// Who reads them depends on `realtime`, and could compile nothing else.
+#[test]
+fn examples_are_written_for_those_who_depend_on_it() {
+    const BEHIND: [&str; 5] = [
+        "core",
+        "gateway",
+        "codec_json",
+        "broker_amqp",
+        "presence_redis",
+    ];
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders: Vec<_> = fs::read_dir(crates)
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .collect();
+    let mut seen = 0;
+    while let Some(path) = folders.pop() {
+        let is_source = path.extension().is_some_and(|ending| ending == "rs");
+        if path.is_dir() {
+            if path
+                .file_name()
+                .is_some_and(|name| name != "target" && name != "tests")
+            {
+                folders.extend(fs::read_dir(&path).unwrap().map(|f| f.unwrap().path()));
+            }
+        } else if is_source {
+            let source = fs::read_to_string(&path).unwrap();
+            for line in source.lines().map(str::trim_start) {
+                // What is hidden isn't read: it may stand in for what is.
+                let doc = line
+                    .strip_prefix("///")
+                    .or_else(|| line.strip_prefix("//!"));
+                let Some(doc) = doc.filter(|doc| !doc.trim_start().starts_with("# ")) else {
+                    continue;
+                };
+                seen += 1;
+                let uses = |name: &str| doc.contains(&format!("use realtime_{name}::"));
+                let found = BEHIND.iter().find(|name| uses(name));
+                assert_eq!(found, None, "{}: {line}", path.display());
+            }
+        }
+    }
+    assert!(seen > 1_000, "{seen} lines of documentation");
+}
