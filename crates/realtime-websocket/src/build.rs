@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
     Kind,
-    frame::{Header, HeaderBytes, MAX_CONTROL, Opcode},
+    frame::{Header, HeaderBytes, MAX_CONTROL, MAX_UNMASKED, Opcode},
     is_sendable_close_code, mask,
 };
 
@@ -59,16 +59,14 @@ pub fn server_frame_in<E>(
 ) -> Result<Bytes, E> {
     // Room for a server's longest header. No text can begin like this, so that a codec of
     // somebody else that clears the buffer first is noticed, and not answered by a broken frame.
-    const ROOM: [u8; 10] = [0xff; 10];
+    const ROOM: [u8; MAX_UNMASKED] = [0xff; MAX_UNMASKED];
     out.clear();
     out.extend_from_slice(&ROOM);
     let kind = encode(out)?;
-    let Some(payload) = out.strip_prefix(&ROOM) else {
-        return Ok(server_frame(kind, out));
+    let start = match out.split_first_chunk_mut() {
+        Some((room, payload)) if *room == ROOM => Header::put_before(kind, payload.len(), room),
+        _ => return Ok(server_frame(kind, out)),
     };
-    let header = header(true, kind, payload.len(), None);
-    let start = ROOM.len() - header.len();
-    out[start..ROOM.len()].copy_from_slice(&header);
     let mut frame = out.split().freeze();
     frame.advance(start);
     Ok(frame)

@@ -15,6 +15,8 @@ pub use crate::build::{
 
 /// The longest header.
 pub(crate) const MAX: usize = 14;
+/// The longest header without a mask.
+pub(crate) const MAX_UNMASKED: usize = 10;
 
 /// The longest payload of a ping, a pong or a close.
 pub(crate) const MAX_CONTROL: usize = 125;
@@ -228,6 +230,28 @@ impl Header {
         HeaderBytes {
             bytes,
             len: len as u8,
+        }
+    }
+
+    /// Writes the header of a server's whole message where it ends right before the payload, and
+    /// returns where it begins. The same bytes as [`bytes`](Self::bytes), without a copy.
+    pub(crate) fn put_before(kind: Kind, length: usize, room: &mut [u8; MAX_UNMASKED]) -> usize {
+        let first = 0x80 | Opcode::from(kind).bits();
+        match length {
+            0..126 => {
+                (room[8], room[9]) = (first, length as u8);
+                8
+            }
+            126..65_536 => {
+                (room[6], room[7]) = (first, 126);
+                room[8..].copy_from_slice(&(length as u16).to_be_bytes());
+                6
+            }
+            _ => {
+                (room[0], room[1]) = (first, 127);
+                room[2..].copy_from_slice(&(length as u64).to_be_bytes());
+                0
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use realtime_core::{BoxError, codec::routes, extract::Reply};
+use realtime_core::{BoxError, Text, codec::routes, extract::Reply};
 use rustc_hash::FxBuildHasher;
 use tower_service::Service;
 
@@ -96,7 +96,11 @@ impl Service<Inbound> for RouterService {
             let error = HandlerError::new(HandlerErrorKind::UnknownRoute, context);
             return Box::pin(std::future::ready(Err(error.into())));
         };
-        let tail = route.slice_ref(&route[used..]);
+        let tail = if used == route.len() {
+            Text::default()
+        } else {
+            route.slice_ref(&route[used..])
+        };
         handler(MessageContext {
             inbound,
             host: self.host.get().cloned().unwrap_or_default(),
