@@ -108,6 +108,12 @@ public class Java {
         return "[%d,%d]".formatted(million.length(), sixteen.length());
     }
 
+    static String tooLarge(String url) throws Exception {
+        var peer = new Peer(url);
+        peer.socket.sendText("{\"route\":\"echo\",\"data\":" + quoted("x".repeat(20_000_000)) + "}", true);
+        return peer.ended();
+    }
+
     static String fragments(String url) throws Exception {
         var peer = new Peer(url);
         peer.socket.sendText("{\"id\":\"1\",\"route\":\"echo\",", false).join();
@@ -189,6 +195,7 @@ public class Java {
         return switch (name) {
             case "upgrade" -> upgrade(url);
             case "large" -> large(url);
+            case "too-large" -> tooLarge(url);
             case "fragments" -> fragments(url);
             case "pushes" -> pushes(url);
             case "idle" -> idle(url);

@@ -40,6 +40,16 @@ async def large(url):
         return [len(await request(socket, "echo", "x" * n)) for n in (1_000_000, 16_000_000)]
 
 
+async def too_large(url):
+    async with connect(url) as socket:
+        try:
+            await socket.send_str(report.message("echo", "x" * 20_000_000))
+        except ConnectionError:
+            pass
+        received = await socket.receive()
+        return {"code": socket.close_code, "reason": received.extra}
+
+
 async def pushes(url):
     async with connect(url) as socket:
         await socket.send_str(report.message("push", 100))
@@ -50,11 +60,10 @@ async def pushes(url):
 async def idle(url):
     async with connect(url) as socket:
         # aiohttp answers pings only while somebody receives.
-        try:
-            await socket.receive(timeout=4)
-        except asyncio.TimeoutError:
-            pass
-        return await request(socket, "echo", "still here")
+        reply = asyncio.create_task(socket.receive_json())
+        await asyncio.sleep(4)
+        await socket.send_str(report.message("echo", "still here", id="1"))
+        return (await reply)["data"]
 
 
 async def ping(url):

@@ -65,6 +65,12 @@ const cases = {
         return sizes;
     },
 
+    async "too-large"(peer, { url }) {
+        const socket = await connect(peer, url);
+        socket.tell("echo", "x".repeat(20_000_000));
+        return await socket.ended;
+    },
+
     async pushes(peer, { url }) {
         const socket = await connect(peer, url);
         socket.tell("push", 100);

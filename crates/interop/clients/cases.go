@@ -90,6 +90,14 @@ func saw(name string, url string) interface{} {
 			sizes = append(sizes, len(echo))
 		}
 		return sizes
+	case "too-large":
+		s := open(url)
+		// Whether the send fails or not: why it ended is read.
+		go func() {
+			defer func() { recover() }()
+			s.tell("echo", "", strings.Repeat("x", 20_000_000))
+		}()
+		return s.end()
 	case "fragments":
 		return open(url).fragments()
 	case "pushes":

@@ -15,7 +15,7 @@ type socket struct {
 }
 
 func dial(url string, protocols []string, header http.Header) (*socket, int) {
-	dialer := websocket.Dialer{Subprotocols: protocols, WriteBufferSize: 1024}
+	dialer := websocket.Dialer{Subprotocols: protocols}
 	conn, response, err := dialer.Dial(url, header)
 	if err != nil {
 		if response != nil {
@@ -68,11 +68,11 @@ func (s *socket) close(code int, reason string) interface{} {
 
 func (s *socket) protocol() string { return s.Subprotocol() }
 
-// What doesn't fit into the buffer of 1 KB leaves as a frame. White space is no part of the data.
+// What doesn't fit into the buffer of 4 KB leaves as a frame. White space is no part of the data.
 func (s *socket) fragments() interface{} {
 	w, err := s.NextWriter(websocket.TextMessage)
 	check(err)
-	_, err = w.Write(bytes.Repeat([]byte(" "), 3000))
+	_, err = w.Write(bytes.Repeat([]byte(" "), 10000))
 	check(err)
 	_, err = w.Write(encode("echo", "1", "in three parts"))
 	check(err)

@@ -84,6 +84,12 @@ def large(url):
     return [len(Socket(url).request("echo", "x" * n)) for n in (1_000_000, 16_000_000)]
 
 
+def too_large(url):
+    socket = Socket(url)
+    socket.tell("echo", "x" * 20_000_000)
+    return socket.ended()
+
+
 def pushes(url):
     socket = Socket(url)
     socket.tell("push", 100)

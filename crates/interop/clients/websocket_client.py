@@ -2,8 +2,9 @@
 
 import json
 import struct
+from time import monotonic
 
-from websocket import ABNF, WebSocketBadStatusException, create_connection
+from websocket import ABNF, WebSocketBadStatusException, WebSocketException, create_connection
 
 import report
 
@@ -56,6 +57,15 @@ def large(socket):
 
 
 @with_socket
+def too_large(socket):
+    try:
+        socket.send(report.message("echo", "x" * 20_000_000))
+    except (ConnectionError, WebSocketException):
+        pass
+    return ended(socket)
+
+
+@with_socket
 def fragments(socket):
     first, last = '{"id":"1","route":"echo",', 'ree parts"}'
     socket.send_frame(ABNF.create_frame(first, ABNF.OPCODE_TEXT, fin=0))
@@ -75,8 +85,6 @@ def pushes(socket):
 @with_socket
 def idle(socket):
     # It answers pings only while somebody receives.
-    from time import monotonic
-
     end = monotonic() + 4
     while (left := end - monotonic()) > 0:
         socket.settimeout(left)

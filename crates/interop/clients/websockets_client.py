@@ -41,6 +41,15 @@ async def large(url):
         return [len(await request(socket, "echo", "x" * n)) for n in (1_000_000, 16_000_000)]
 
 
+async def too_large(url):
+    async with connect(url) as socket:
+        try:
+            await socket.send(report.message("echo", "x" * 20_000_000))
+        except websockets.ConnectionClosed:
+            pass
+        return await ended(socket)
+
+
 async def fragments(url):
     async with connect(url) as socket:
         await socket.send(['{"id":"1","route":"echo",', '"data":"in th', 'ree parts"}'])

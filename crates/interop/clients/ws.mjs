@@ -34,7 +34,10 @@ async function connect(at = url, protocols = ["realtime.json"], headers = {}) {
     await new Promise((resolve, reject) => {
         socket.once("open", resolve);
         socket.once("error", reject);
-        socket.once("unexpected-response", (_, response) => reject({ status: response.statusCode }));
+        socket.once("unexpected-response", (request, { statusCode }) => {
+            request.destroy();
+            reject({ status: statusCode });
+        });
     });
     return socket;
 }
@@ -60,6 +63,10 @@ const cases = {
             sizes.push((await socket.request("echo", "x".repeat(size))).length);
         }
         return sizes;
+    },
+    async "too-large"(socket) {
+        socket.tell("echo", "x".repeat(20_000_000));
+        return await socket.ended;
     },
     async fragments(socket) {
         socket.send('{"id":"1","route":"echo",', { fin: false });

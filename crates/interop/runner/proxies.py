@@ -76,7 +76,7 @@ def haproxy(folder, recipe, _):
 
 def caddy(folder, recipe, _):
     recipe = write(folder / "recipe", recipe)
-    options = "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\n"
+    options = "{\n\tadmin off\n\tauto_https off\n}\n"
     main = write(folder / "Caddyfile", f"{options}import {recipe}\n")
     return [tools.program("caddy"), "run", "--config", main, "--adapter", "caddyfile"]
 
@@ -84,7 +84,7 @@ def caddy(folder, recipe, _):
 def apache(folder, recipe, port):
     modules = "".join(
         f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"
-        for name in ("mpm_event", "authz_core", "proxy", "proxy_http", "proxy_wstunnel")
+        for name in ("mpm_event", "authz_core", "proxy", "proxy_http")
     )
     user = "User www-data\nGroup www-data\n" if os.getuid() == 0 else ""
     main = (
@@ -118,7 +118,7 @@ PROXIES = [
     Proxy(
         "Caddy", "Caddyfile", caddy, first_version("caddy", "version"),
         lambda port: ("http://:80 {", f"http://:{port} {{\n\tbind 127.0.0.1"),
-        ("\treverse_proxy ", "\treverse_proxy {\n\t\theader_up Host internal\n\t\tto "),
+        ("\treverse_proxy", "\trequest_header Host internal\n\treverse_proxy"),
         idle=None, need=lambda: tools.program("caddy"),
     ),
     Proxy(

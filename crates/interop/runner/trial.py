@@ -106,6 +106,10 @@ def client_lines(trial, folder, port, seconds=90):
         return
     process = Process([*client.command(), f"ws://{at}/ws", *trial.cases], folder)
     try:
-        yield from (line for line in process.lines(seconds) if line.startswith("{"))
+        for line in process.lines(seconds):
+            if line.startswith("{"):
+                yield line
+            if '"done"' in line:
+                return
     finally:
         process.stop()

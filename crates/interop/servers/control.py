@@ -47,8 +47,9 @@ def admit(connection, request):
 
 
 def who(socket):
-    forwarded = socket.request.headers.get("X-Forwarded-For")
-    address = forwarded.split(",")[-1].strip() if forwarded else socket.remote_address[0]
+    # Each proxy appends to the line that came, or adds one.
+    forwarded = ",".join(socket.request.headers.get_all("X-Forwarded-For"))
+    address = forwarded.split(",")[-1].strip() or socket.remote_address[0]
     private = urlsplit(socket.request.path).path == "/ws/private"
     return {"address": address, "identity": "ann" if private else "anonymous"}
 
