@@ -110,7 +110,7 @@ public class Java {
 
     static String tooLarge(String url) throws Exception {
         var peer = new Peer(url);
-        peer.socket.sendText("{\"route\":\"echo\",\"data\":" + quoted("x".repeat(20_000_000)) + "}", true);
+        peer.socket.sendText("{\"route\":\"echo\",\"data\":" + quoted("x".repeat(18_000_000)) + "}", true);
         return peer.ended();
     }
 

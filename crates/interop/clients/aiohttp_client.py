@@ -43,7 +43,7 @@ async def large(url):
 async def too_large(url):
     async with connect(url) as socket:
         try:
-            await socket.send_str(report.message("echo", "x" * 20_000_000))
+            await socket.send_str(report.message("echo", "x" * 18_000_000))
         except ConnectionError:
             pass
         received = await socket.receive()

@@ -95,7 +95,7 @@ func saw(name string, url string) interface{} {
 		// Whether the send fails or not: why it ended is read.
 		go func() {
 			defer func() { recover() }()
-			s.tell("echo", "", strings.Repeat("x", 20_000_000))
+			s.tell("echo", "", strings.Repeat("x", 18_000_000))
 		}()
 		return s.end()
 	case "fragments":

@@ -63,7 +63,9 @@ func (s *socket) end() end {
 func (s *socket) close(code int, reason string) interface{} {
 	message := websocket.FormatCloseMessage(code, reason)
 	check(s.WriteControl(websocket.CloseMessage, message, time.Now().Add(time.Second)))
-	return s.end()
+	saw := s.end()
+	s.Close()
+	return saw
 }
 
 func (s *socket) protocol() string { return s.Subprotocol() }

@@ -86,7 +86,7 @@ def large(url):
 
 def too_large(url):
     socket = Socket(url)
-    socket.tell("echo", "x" * 20_000_000)
+    socket.tell("echo", "x" * 18_000_000)
     return socket.ended()
 
 

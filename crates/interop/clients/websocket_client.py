@@ -59,7 +59,7 @@ def large(socket):
 @with_socket
 def too_large(socket):
     try:
-        socket.send(report.message("echo", "x" * 20_000_000))
+        socket.send(report.message("echo", "x" * 18_000_000))
     except (ConnectionError, WebSocketException):
         pass
     return ended(socket)

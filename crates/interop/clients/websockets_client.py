@@ -44,7 +44,7 @@ async def large(url):
 async def too_large(url):
     async with connect(url) as socket:
         try:
-            await socket.send(report.message("echo", "x" * 20_000_000))
+            await socket.send(report.message("echo", "x" * 18_000_000))
         except websockets.ConnectionClosed:
             pass
         return await ended(socket)

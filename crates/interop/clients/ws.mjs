@@ -65,7 +65,7 @@ const cases = {
         return sizes;
     },
     async "too-large"(socket) {
-        socket.tell("echo", "x".repeat(20_000_000));
+        socket.tell("echo", "x".repeat(18_000_000));
         return await socket.ended;
     },
     async fragments(socket) {

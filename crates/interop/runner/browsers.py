@@ -46,7 +46,7 @@ class Browser:
         return [tools.program(*self.names)]
 
     def version(self):
-        return tools.run([*self.find(), "--version"]).split("rowser")[0].split()[-1]
+        return tools.first_version(self.names)()
 
     def lines(self, folder, page, cases, seconds):
         """Opens the page, and yields what it reports."""

@@ -1,6 +1,5 @@
 """Who connects: how each client is started, and its version."""
 
-import re
 from dataclasses import dataclass
 from typing import Callable
 
@@ -29,13 +28,6 @@ def python(script):
     return lambda: [tools.python(), SCRIPTS / script]
 
 
-def first_version(*command):
-    """The first thing in the output that looks like a version."""
-    def version():
-        return re.search(r"\d+(\.\d+)+", tools.run([tools.program(command[0]), *command[1:]]))[0]
-    return version
-
-
 def soup_version():
     code = (
         "import gi; gi.require_version('Soup', '3.0'); from gi.repository import Soup as s; "
@@ -59,7 +51,7 @@ CLIENTS = [
     Client("aiohttp", python("aiohttp_client.py"), lambda: pinned("aiohttp")),
     Client("websocket-client", python("websocket_client.py"), lambda: pinned("websocket-client")),
     Client("Java HttpClient", lambda: [tools.program("java"), "-cp", tools.java(), "Java"],
-           first_version("java", "--version")),
+           tools.first_version(["java"])),
     Client("gorilla", lambda: [tools.go("gorilla", GORILLA)],
            go_library("golang-github-gorilla-websocket-dev")),
     Client("nhooyr", lambda: [tools.go("nhooyr", NHOOYR)],

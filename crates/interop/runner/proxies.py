@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Callable
 
 import tools
-from clients import first_version
 from process import Process, wait_for_port
 from tools import CRATE
 
@@ -105,24 +104,24 @@ def vite(folder, recipe, _):
 
 PROXIES = [
     Proxy(
-        "nginx", "nginx.conf", nginx, first_version("nginx", "-v"),
+        "nginx", "nginx.conf", nginx, tools.first_version(["nginx"], "-v"),
         lambda port: ("listen 80", f"listen 127.0.0.1:{port}"),
         ("proxy_set_header Host $http_host;", ""), need=lambda: tools.program("nginx"),
     ),
     Proxy(
-        "HAProxy", "haproxy.cfg", haproxy, first_version("haproxy", "-v"),
+        "HAProxy", "haproxy.cfg", haproxy, tools.first_version(["haproxy"], "-v"),
         lambda port: ("bind :80", f"bind 127.0.0.1:{port}"),
         ("    option forwardfor", "    option forwardfor\n    http-request set-header Host internal"),
         need=lambda: tools.program("haproxy"),
     ),
     Proxy(
-        "Caddy", "Caddyfile", caddy, first_version("caddy", "version"),
+        "Caddy", "Caddyfile", caddy, tools.first_version(["caddy"], "version"),
         lambda port: ("http://:80 {", f"http://:{port} {{\n\tbind 127.0.0.1"),
         ("\treverse_proxy", "\trequest_header Host internal\n\treverse_proxy"),
         idle=None, need=lambda: tools.program("caddy"),
     ),
     Proxy(
-        "Apache", "apache.conf", apache, first_version("apache2", "-v"),
+        "Apache", "apache.conf", apache, tools.first_version(["apache2"], "-v"),
         lambda port: ("*:80>", f"*:{port}>"),
         ("ProxyPreserveHost On", ""), idle=("timeout=90", "timeout=2"),
         need=lambda: tools.program("apache2"),

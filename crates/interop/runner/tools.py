@@ -1,7 +1,9 @@
 """What a client or a proxy needs: found, or installed into the target folder, or named as missing."""
 
 import functools
+import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -43,12 +45,14 @@ def node():
     folder.mkdir(parents=True, exist_ok=True)
     program("node")
     lock = (CRATE / "package-lock.json").read_bytes()
-    installed = folder / "package-lock.json"
-    if not installed.exists() or installed.read_bytes() != lock or not (folder / "node_modules").exists():
+    # Copied last: what is there is complete.
+    mark = folder / "installed.json"
+    if not mark.exists() or mark.read_bytes() != lock:
         npm = program("npm")
         for name in ("package.json", "package-lock.json"):
             shutil.copy(CRATE / name, folder)
         run([npm, "ci", "--no-audit", "--no-fund"], folder)
+        mark.write_bytes(lock)
     for path in [*(CRATE / "clients").glob("*.mjs"), CRATE / "clients/page.html"]:
         shutil.copy(path, folder)
     return folder
@@ -106,13 +110,16 @@ def server():
     return TARGET.parent / "debug/realtime-interop"
 
 
+def first_version(programs, option="--version"):
+    """The first thing in a program's own words that looks like a version."""
+    return lambda: re.search(r"\d+(\.\d+)+", run([program(*programs), option]))[0]
+
+
 def pinned(name):
     """The version of a package that the bench installs itself."""
     for line in (CRATE / "requirements.txt").read_text().splitlines():
         if line.startswith(f"{name}=="):
             return line.split("==")[1]
-    import json
-
     return json.loads((CRATE / "package.json").read_text())["dependencies"][name]
 
 
