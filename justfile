@@ -63,6 +63,12 @@ deny:
 autobahn:
     .ci/autobahn
 
+# Real clients and real proxies against our server and another one, about four minutes. Missing tools
+# are named, and fail it with `--require`; `--write` writes docs/interop.md. What it needs of Debian
+# is in crates/interop/packages.txt.
+interop *options:
+    python3 crates/interop/runner {{options}}
+
 # The outbox and the close latch in every interleaving of threads.
 loom:
     RUSTFLAGS="--cfg realtime_loom" CARGO_TARGET_DIR=target/loom \

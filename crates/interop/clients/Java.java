@@ -110,7 +110,8 @@ public class Java {
 
     static String tooLarge(String url) throws Exception {
         var peer = new Peer(url);
-        peer.socket.sendText("{\"route\":\"echo\",\"data\":" + quoted("x".repeat(18_000_000)) + "}", true);
+        var data = quoted("x".repeat(18_000_000));
+        peer.socket.sendText("{\"route\":\"echo\",\"data\":" + data + "}", true);
         return peer.ended();
     }
 
@@ -127,7 +128,7 @@ public class Java {
         var peer = new Peer(url);
         peer.tell("{\"route\":\"push\",\"data\":100}");
         int inOrder = 0;
-        while (inOrder < 100 && peer.next().replace(" ", "").contains("\"data\":" + inOrder + "}")) {
+        while (inOrder < 100 && peer.next().replace(" ", "").endsWith(":" + inOrder + "}")) {
             inOrder++;
         }
         return String.valueOf(inOrder);
@@ -173,7 +174,8 @@ public class Java {
 
     static String tokens(String url) throws Exception {
         var at = url + "/private";
-        return "{\"wrong\":%s,\"query\":%s,\"subprotocol\":%s,\"header\":%s,\"cookie\":%s}".formatted(
+        return ("{\"wrong\":%s,\"query\":%s,\"subprotocol\":%s,"
+            + "\"header\":%s,\"cookie\":%s}").formatted(
             identity(at + "?token=wrong", null, Map.of()),
             identity(at + "?token=let-me-in", null, Map.of()),
             identity(at, "let-me-in", Map.of()),

@@ -61,9 +61,10 @@ def nginx(folder, recipe, _):
         for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     user = "user root;\n" if os.getuid() == 0 else ""
+    recipe = write(folder / "recipe", recipe)
     main = (
         f"{user}daemon off;\npid {folder}/pid;\nevents {{}}\n"
-        f"http {{\n    access_log off;\n{paths}    include {write(folder / 'recipe', recipe)};\n}}\n"
+        f"http {{\n    access_log off;\n{paths}    include {recipe};\n}}\n"
     )
     main = write(folder / "nginx.conf", main)
     return [tools.program("nginx"), "-e", folder / "error.log", "-c", main]
@@ -111,7 +112,8 @@ PROXIES = [
     Proxy(
         "HAProxy", "haproxy.cfg", haproxy, tools.first_version(["haproxy"], "-v"),
         lambda port: ("bind :80", f"bind 127.0.0.1:{port}"),
-        ("    option forwardfor", "    option forwardfor\n    http-request set-header Host internal"),
+        ("    option forwardfor",
+         "    option forwardfor\n    http-request set-header Host internal"),
         need=lambda: tools.program("haproxy"),
     ),
     Proxy(

@@ -1,4 +1,4 @@
-"""What a client or a proxy needs: found, or installed into the target folder, or named as missing."""
+"""What a client or a proxy needs: found, installed into the target folder, or named as missing."""
 
 import functools
 import json
