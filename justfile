@@ -63,9 +63,9 @@ deny:
 autobahn:
     .ci/autobahn
 
-# Real clients and real proxies against our server and another one, about four minutes. Missing tools
-# are named, and fail it with `--require`; `--write` writes docs/interop.md. What it needs of Debian
-# is in crates/interop/packages.txt.
+# Missing tools are named, and fail it with `--require`; crates/interop/packages.txt has them for
+# Debian. `--write` writes docs/interop.md.
+# Real clients and real proxies against our server and another one: about four minutes.
 interop *options:
     python3 crates/interop/runner {{options}}
 

@@ -160,6 +160,15 @@ public class Java {
         return "[%s,%s]".formatted(first.ended(), second.ended());
     }
 
+    static String lastWords(String url) throws Exception {
+        var peer = new Peer(url);
+        for (int number = 0; number < 40; number++) {
+            peer.tell("{\"route\":\"note\",\"data\":" + number + "}");
+        }
+        peer.socket.sendClose(1000, "").join();
+        return peer.ended();
+    }
+
     static String identity(String url, String token, Map<String, String> headers)
             throws Exception {
         try {
@@ -204,6 +213,7 @@ public class Java {
             case "ping" -> ping(url);
             case "server-close" -> serverClose(url);
             case "client-close" -> clientClose(url);
+            case "last-words" -> lastWords(url);
             case "tokens" -> tokens(url);
             case "address" -> address(url);
             case "shutdown" -> shutdown(url);

@@ -92,6 +92,14 @@ async def client_close(url):
     return ends
 
 
+async def last_words(url):
+    async with connect(url) as socket:
+        for number in range(40):
+            await socket.send_str(report.message("note", number))
+        await socket.close(code=1000)
+        return {"code": socket.close_code}
+
+
 async def tokens(url):
     at, protocols = url + "/private", ("realtime.json", "token.let-me-in")
     return {

@@ -104,6 +104,13 @@ const cases = {
         return ends;
     },
 
+    async "last-words"(peer, { url }) {
+        const socket = await connect(peer, url);
+        for (let number = 0; number < 40; number++) socket.tell("note", number);
+        socket.close(1000);
+        return await socket.ended;
+    },
+
     async tokens(peer, { url, withCookie, withHeader }) {
         const at = `${url}/private`;
         const saw = { wrong: await identity(peer, `${at}?token=wrong`) };

@@ -112,6 +112,12 @@ func saw(name string, url string) interface{} {
 		return s.end()
 	case "client-close":
 		return clientClose(url)
+	case "last-words":
+		s := open(url)
+		for number := 0; number < 40; number++ {
+			s.tell("note", "", number)
+		}
+		return s.close(1000, "")
 	case "tokens":
 		return tokens(url + "/private")
 	case "address":

@@ -119,6 +119,14 @@ def client_close(url):
     return ends
 
 
+def last_words(url):
+    socket = Socket(url)
+    for number in range(40):
+        socket.tell("note", number)
+    socket.connection.close(1000, None)
+    return socket.ended()
+
+
 def tokens(url):
     at, protocols = url + "/private", ("realtime.json", "token.let-me-in")
     return {

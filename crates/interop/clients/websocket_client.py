@@ -124,6 +124,14 @@ def client_close(url):
     return ends
 
 
+@with_socket
+def last_words(socket):
+    for number in range(40):
+        socket.send(report.message("note", number))
+    socket.send_close(1000)
+    return ended(socket)
+
+
 def tokens(url):
     at, protocols = url + "/private", ("realtime.json", "token.let-me-in")
     return {

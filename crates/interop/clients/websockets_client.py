@@ -90,6 +90,14 @@ async def client_close(url):
     return ends
 
 
+async def last_words(url):
+    async with connect(url) as socket:
+        for number in range(40):
+            await socket.send(report.message("note", number))
+        await socket.close(1000)
+        return await ended(socket)
+
+
 async def tokens(url):
     at, protocols = url + "/private", ("realtime.json", "token.let-me-in")
     return {

@@ -101,6 +101,11 @@ const cases = {
         second.close(4001, "bye");
         return [...ends, await second.ended];
     },
+    async "last-words"(socket) {
+        for (let number = 0; number < 40; number++) socket.tell("note", number);
+        socket.close(1000);
+        return await socket.ended;
+    },
     async tokens() {
         const at = `${url}/private`;
         return {

@@ -25,6 +25,7 @@ Each client did the same things against our server and, as a control, against an
 | ping | the client's own ping is answered |
 | server-close | 4003 with a reason; where the client says so (browsers: `wasClean`) the close is clean |
 | client-close | 1000, and 4001 with a reason: the server has them, and echoes the code |
+| last-words | 40 messages and a close at once: the server handles all of them |
 | tokens | in query, subprotocol, cookie and header; a wrong one is refused, with 401 where the client shows it |
 | address | the client's own address, behind a proxy by `X-Forwarded-For`; where the client can send headers, one that it made up isn't believed |
 | shutdown | SIGTERM: 1001, a clean close, and the server ends with 0 |

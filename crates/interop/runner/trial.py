@@ -8,7 +8,7 @@ import tools
 from clients import Client
 from process import Deadline, Process, free_port
 from proxies import Proxy
-from verdict import CASES, CLOSED, judge
+from verdict import CASES, HEARD, judge
 
 OK, UNABLE = "ok", "unable"
 
@@ -77,7 +77,7 @@ class Trial:
         if wrong := judge(line):
             return wrong
         try:
-            for text in CLOSED.get(line["case"], []):
+            for text in HEARD.get(line["case"], []):
                 server.wait_for(text, 5)
         except Deadline as error:
             return f"the server didn't see it: {error}"

@@ -3,7 +3,7 @@
 # Every case, in the order in which a client runs them; `shutdown` ends the server.
 CASES = [
     "upgrade", "large", "too-large", "fragments", "pushes", "idle", "ping",
-    "server-close", "client-close", "tokens", "address", "shutdown",
+    "server-close", "client-close", "last-words", "tokens", "address", "shutdown",
 ]
 
 EXPECTED = {
@@ -16,13 +16,15 @@ EXPECTED = {
     "ping": "are you there",
     "server-close": {"code": 4003, "reason": "not today"},
     "client-close": [{"code": 1000}, {"code": 4001}],
+    "last-words": {"code": 1000},
     "address": "127.0.0.1",
     "forged": "127.0.0.1",
     "shutdown": {"code": 1001},
 }
 
 # What the server must have heard in a case.
-CLOSED = {
+HEARD = {
+    "last-words": [f"noted {number}." for number in range(40)],
     "client-close": ['closed 1000 ""', 'closed 4001 "bye"'],
 }
 

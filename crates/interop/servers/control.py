@@ -61,6 +61,8 @@ async def session(socket):
             route, data = message["route"], message.get("data")
             if route == "close":
                 await socket.close(data["code"], data["reason"])
+            elif route == "note":
+                print(f"noted {data}.", flush=True)
             elif route == "push":
                 for number in range(data):
                     await socket.send(json.dumps({"route": "pushed", "data": number}))

@@ -9,6 +9,7 @@ pub(crate) fn router() -> impl CompleteRouter {
         .route("echo", async |Json(data): Json<Box<RawValue>>| Json(data))
         .route("close", close)
         .route("push", push)
+        .route("note", note)
         .route("who", who)
 }
 
@@ -29,6 +30,11 @@ async fn push(session: Session, Json(count): Json<u32>) -> Result<(), SendError>
         session.send("pushed", Json(&number))?;
     }
     Ok(())
+}
+
+/// Prints a number, for the runner: the client is about to leave.
+async fn note(Json(number): Json<u32>) {
+    println!("noted {number}.");
 }
 
 #[derive(Debug, Serialize)]
