@@ -4,6 +4,7 @@ usage: python3 crates/interop/runner [--require] [--write] [--only TEXT]
 """
 
 import argparse
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import report
 import tools
 from clients import CLIENTS
 from proxies import PROXIES
-from process import free_port
+from process import end_with_us, free_port
 from trial import OK, UNABLE, Trial
 
 # Who is tried behind each proxy.
@@ -29,6 +30,8 @@ def main():
     options = parser.parse_args()
     if options.write and options.only:
         parser.error("expected --write alone: the table is of all trials; got --only as well")
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, end_with_us)
     began = time.monotonic()
     tools.server(), tools.python()
     clients, proxies, missing = available()

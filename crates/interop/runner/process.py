@@ -16,6 +16,8 @@ class Deadline(Exception):
 class Process:
     """A program in a group of its own, so that its children end with it."""
 
+    running = set()
+
     def __init__(self, command, folder, environment=None):
         folder.mkdir(parents=True, exist_ok=True)
         self.name = os.path.basename(str(command[0]))
@@ -27,6 +29,7 @@ class Process:
             text=True, start_new_session=True, cwd=folder,
             env=os.environ | {"HOME": str(folder)} | (environment or {}),
         )
+        Process.running.add(self)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
@@ -70,6 +73,17 @@ class Process:
                 self.child.wait(5)
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 continue
+        Process.running.discard(self)
+
+
+def end_with_us(number, _frame):
+    """On a signal: nothing that was started runs on."""
+    for process in list(Process.running):
+        try:
+            os.killpg(process.child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    os._exit(128 + number)
 
 
 def until(condition, seconds, what, child=None):
