@@ -63,6 +63,12 @@ deny:
 autobahn:
     .ci/autobahn
 
+# Missing tools are named, and fail it with `--require`; crates/interop/packages.txt has them for
+# Debian. `--write` writes docs/interop.md.
+# Real clients and real proxies against our server and another one: about four minutes.
+interop *options:
+    python3 crates/interop/runner {{options}}
+
 # The outbox and the close latch in every interleaving of threads.
 loom:
     RUSTFLAGS="--cfg realtime_loom" CARGO_TARGET_DIR=target/loom \

@@ -17,12 +17,14 @@ use std::{
 };
 
 use realtime::{
-    Backpressure, CloseCode, Gateway, IdentityKey, Initiator, Json, Payload, Router, Session,
+    Backpressure, CloseCode, Gateway, Identity, IdentityKey, Initiator, Json, Payload, Router,
+    Session, Upgrade, bind,
     error::SendErrorKind,
     presence::{
         MemoryPresence, Presence, PresenceError, PresenceErrorKind, PresenceEvents, Registered,
         SessionInfo, SessionKey,
     },
+    serve,
 };
 use realtime_testkit::client::Client;
 use realtime_testkit::wait::{until, within};
@@ -409,6 +411,28 @@ async fn a_message_that_a_layer_holds_back_does_not_outlive_its_session() {
     );
     assert_eq!(ends.one().await.initiator, Initiator::Shutdown);
     assert_eq!(server.gateway.stats().unhandled, 2);
+}
+
+#[tokio::test]
+async fn a_client_whose_101_leaves_when_the_shutdown_has_begun_is_told_1001() {
+    let gateway = realtime::builder().build().unwrap();
+    let app = {
+        let gateway = gateway.clone();
+        let answer = async move |upgrade: Upgrade| {
+            let response = gateway.accept(upgrade, Identity::anonymous());
+            // The head of the response is written after this.
+            gateway.begin_shutdown();
+            response
+        };
+        axum::Router::new().route("/ws", axum::routing::get(answer))
+    };
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let host = tokio::spawn(serve(listener, app, gateway).into_future());
+    let mut client = Client::connect(addr).await.unwrap();
+    let end = within("the end", client.closed()).await;
+    assert_eq!(end.expect("a close frame").0, 1001);
+    within("the shutdown", host).await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -39,11 +39,16 @@ const TURN: Duration = Duration::from_millis(250);
 const LONG_TURN: Duration = Duration::from_millis(1_900);
 /// What waits beyond the policy's limit: answers, and what one message adds to them.
 const REPLIES: u64 = 64 * 1024 + 8 * 1024;
+/// What a frame that waits takes beside its bytes.
+const FRAME: u64 = 128;
 /// Control frames and the notice of a gap.
 const CONTROLS: u64 = 1_024;
-/// How many messages are read ahead of their handlers, and how many bytes before the last.
-const AHEAD: u64 = 16;
-const AHEAD_BYTES: u64 = 64 * 1024;
+/// What is read ahead of the handlers before the last message: decoded, and as one read brings it.
+const AHEAD: u64 = 64 * 1024;
+const READ: u64 = 16 * 1024;
+/// What a message takes beside its bytes, and its metadata beside that.
+const OVERHEAD: u64 = 512;
+const METADATA: u64 = 64 * 128;
 
 thread_local! {
     // Time passes as soon as nobody has anything to do.
@@ -185,14 +190,14 @@ impl<'s> Run<'s> {
         } = self.gateway.stats();
         let sessions = 1 + u64::from(self.bystander.is_some());
         let largest = self.books.open().largest as u64;
-        // One larger message is taken by an empty queue, and what the socket has begun with
-        // isn't under the limit any more.
-        let queue = largest.max(self.setup.queue_bytes() as u64) + largest;
+        // An empty queue accepts one larger message.
+        let frames = self.setup.queue_messages() as u64 * FRAME;
+        let queue = largest.max(self.setup.queue_bytes() as u64) + frames;
         let most = sessions * (queue + REPLIES + CONTROLS);
         assert!(queued_bytes <= most, "{queued_bytes} bytes wait");
         let limit = self.setup.read_limit() as u64;
-        let ahead = (AHEAD * limit).min(AHEAD_BYTES + limit);
-        let most = sessions * (2 * limit + 256 + ahead);
+        let last = 2 * limit + OVERHEAD + METADATA;
+        let most = sessions * (2 * limit + AHEAD + READ + last);
         assert!(
             assembling_bytes <= most,
             "{assembling_bytes} bytes are unfinished or wait for handlers"

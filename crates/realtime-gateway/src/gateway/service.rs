@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use realtime_core::Identity;
+use tokio::time::sleep;
 use tower_service::Service;
 
 use super::Gateway;
@@ -27,6 +28,9 @@ use crate::{
 
 /// How long the connection may take to become a WebSocket after the 101.
 const UPGRADE: Duration = Duration::from_secs(10);
+/// The same from the moment when the gateway shuts down. A client that was told 101 is owed the
+/// close frame.
+const LATE_UPGRADE: Duration = Duration::from_secs(1);
 
 impl<B> Service<Request<B>> for Gateway {
     type Response = Response<Body>;
@@ -147,10 +151,15 @@ impl Gateway {
         let tasks = node.tasks.clone();
         tasks.spawn(|mark| async move {
             let _until_its_end = mark;
+            let shut_down = async {
+                node.drain.cancelled().await;
+                sleep(LATE_UPGRADE).await;
+            };
             let upgraded = tokio::select! {
                 biased;
-                () = node.drain.cancelled() => return,
                 upgraded = patient(UPGRADE, upgrade) => upgraded,
+                () = node.abort.cancelled() => return,
+                () = shut_down => return,
             };
             match upgraded {
                 Some(Ok(stream)) => {

@@ -319,7 +319,10 @@ impl Queue {
 
     /// The bytes that wait, of all kinds.
     pub(crate) fn bytes(&self) -> usize {
-        let controls = self.controls.as_ref().map_or(0, |controls| controls.bytes());
+        let controls = self
+            .controls
+            .as_ref()
+            .map_or(0, |controls| controls.bytes());
         controls + self.policy_bytes + self.reply_bytes
     }
 

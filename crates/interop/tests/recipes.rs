@@ -1,0 +1,30 @@
+//! The recipes in docs/proxies.md are the files that the bench runs, word for word.
+
+use std::{error::Error, fs, path::Path};
+
+#[test]
+fn the_documentation_shows_the_recipes_that_the_bench_runs() -> Result<(), Box<dyn Error>> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(here.join("../../docs/proxies.md"))?;
+    // What stands between fences, without the language on the opening one.
+    let shown: Vec<&str> = page
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .filter_map(|block| block.split_once('\n').map(|(_language, text)| text))
+        .collect();
+
+    let mut recipes = Vec::new();
+    for file in fs::read_dir(here.join("proxies"))? {
+        let path = file?.path();
+        let text = fs::read_to_string(&path)?;
+        assert!(
+            shown.contains(&text.as_str()),
+            "expected docs/proxies.md to show {} as it is; copy it there",
+            path.display()
+        );
+        recipes.push(text);
+    }
+    assert_eq!(recipes.len(), shown.len(), "recipes that nobody runs");
+    Ok(())
+}
