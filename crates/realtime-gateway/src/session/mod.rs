@@ -518,6 +518,10 @@ impl Session {
         &self.0.outbox
     }
 
+    pub(crate) fn env(&self) -> &Env {
+        &self.0.env
+    }
+
     /// What it holds of messages of its client's.
     pub(crate) fn held(&self) -> &Share {
         &self.0.held

@@ -56,7 +56,7 @@ pub(super) struct Open {
     pub(super) session: Session,
     pub(super) reader: FrameReader,
     pub(super) handling: Handling,
-    node: Arc<Node>,
+    pub(super) node: Arc<Node>,
     /// Its connect hooks have run, and none of them refused it.
     pub(super) connected: bool,
     /// The peer is gone, or accepts nothing: writing to it is pointless.
