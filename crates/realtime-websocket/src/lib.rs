@@ -25,7 +25,8 @@
 //!   with the bytes that come, never past what was announced or allowed. A frame that lies whole
 //!   in the input costs one allocation of exactly its size.
 //! - **What is forbidden is refused at the first byte that shows it**, with the close code that
-//!   the RFC asks for. After a violation, or a close, all further input is ignored.
+//!   the RFC asks for. After a close all further input is ignored, and after a violation all
+//!   but the peer's close frame.
 //!
 //! ```
 //! use realtime_websocket::{Decoder, Event, Kind, Limits, Role, frame};

@@ -16,8 +16,9 @@ const LARGE_FRAGMENT: usize = 64;
 
 /// Reads the bytes of one peer.
 ///
-/// It keeps what belongs to an unfinished frame, so the caller keeps nothing. After a close or a
-/// violation it ignores whatever else comes. While idle it holds no heap memory.
+/// It keeps what belongs to an unfinished frame, so the caller keeps nothing. After a close it
+/// ignores whatever else comes. After a violation it keeps no message, and finds the peer's close
+/// frame if its frames can still be [followed](Self::is_done). While idle it holds no heap memory.
 ///
 /// ```
 /// use realtime_websocket::{Decoder, Event, Limits, Role, frame};
@@ -79,7 +80,7 @@ enum Stage {
     Header { bytes: [u8; MAX], len: u8 },
     /// This frame's payload, of which so many bytes are missing.
     Payload(Open, usize),
-    /// After a close or a violation.
+    /// After a close, or a violation in a header.
     Done,
 }
 
@@ -133,6 +134,7 @@ impl Decoder {
     /// ```
     pub fn discard_messages(&mut self) {
         self.discards = true;
+        self.message = None;
         self.data = Vec::new();
     }
 
@@ -167,7 +169,6 @@ impl Decoder {
             // A part of a control frame may have come.
             control: self.control.clone(),
             stage: self.stage.clone(),
-            message: self.message,
             discards: true,
             ..Self::new(self.role, self.limits)
         }
@@ -184,15 +185,30 @@ impl Decoder {
     /// [`Violation::close_code`].
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
         let event = self.step(input);
-        if matches!(event, Err(_) | Ok(Some(Event::Close(_)))) {
-            *self = Self {
-                stage: Stage::Done,
-                discards: self.discards,
-                discarded: self.discarded,
-                ..Self::new(self.role, self.limits)
-            };
+        match event {
+            Ok(Some(Event::Close(_))) => self.end(),
+            Err(_) if self.is_done() => self.end(),
+            // Where the next frame begins is known.
+            Err(_) => self.discard_messages(),
+            Ok(_) => {}
         }
         event
+    }
+
+    fn end(&mut self) {
+        *self = Self {
+            stage: Stage::Done,
+            discards: self.discards,
+            discarded: self.discarded,
+            ..Self::new(self.role, self.limits)
+        };
+    }
+
+    /// Whether nothing is made any more of what comes: after a close frame, or after a violation
+    /// behind which no frame can be found.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done)
     }
 
     /// The memory allocated for what is unfinished, in bytes: capacity, not length. 0 while idle.
@@ -210,7 +226,7 @@ impl Decoder {
     pub fn is_assembling(&self) -> bool {
         match self.stage {
             Stage::Header { len, .. } => len > 0 || self.message.is_some(),
-            Stage::Payload(..) => true,
+            Stage::Payload(_, missing) => missing > 0,
             Stage::Done => false,
         }
     }
@@ -218,9 +234,12 @@ impl Decoder {
     fn step(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
         loop {
             match self.stage {
-                Stage::Header { .. } => match self.read_header(input)? {
-                    Some(header) => {
-                        self.begin(header)?;
+                Stage::Header { .. } => match self.read_header(input) {
+                    Err(violation) => {
+                        self.stage = Stage::Done;
+                        return Err(violation);
+                    }
+                    Ok(Some(header)) => {
                         let Header {
                             fin,
                             opcode,
@@ -228,11 +247,15 @@ impl Decoder {
                             length,
                         } = header;
                         self.stage = Stage::Payload(Open { opcode, fin, key }, length as usize);
+                        self.begin(header)?;
                     }
-                    None => return Ok(None),
+                    Ok(None) => return Ok(None),
                 },
                 Stage::Payload(mut open, mut missing) => {
-                    self.read_payload(&mut open, &mut missing, input)?;
+                    if let Err(violation) = self.read_payload(&mut open, &mut missing, input) {
+                        self.stage = Stage::Payload(open, missing);
+                        return Err(violation);
+                    }
                     if missing > 0 {
                         self.stage = Stage::Payload(open, missing);
                         return Ok(None);
@@ -277,16 +300,13 @@ impl Decoder {
     /// Decides at the header whether the frame may come at all, before anything is allocated.
     fn begin(&mut self, header: Header) -> Result<(), Violation> {
         let Header { opcode, length, .. } = header;
-        if !opcode.is_control() {
+        if !opcode.is_control() && !self.discards {
             match (self.message, opcode) {
                 (None, Opcode::Continuation) => return Err(Violation::UnexpectedContinuation),
                 (None, Opcode::Text) => self.message = Some(Kind::Text),
                 (None, _) => self.message = Some(Kind::Binary),
                 (Some(_), Opcode::Continuation) => {}
                 (Some(_), _) => return Err(Violation::UnfinishedMessage),
-            }
-            if self.discards {
-                return Ok(());
             }
             self.fragments = self.fragments.saturating_add(1);
             let large = self.data.len() / LARGE_FRAGMENT;
@@ -350,10 +370,13 @@ impl Decoder {
         Ok(Some(match open.opcode {
             Opcode::Ping => Event::Ping(mem::take(&mut self.control).into()),
             Opcode::Pong => Event::Pong(mem::take(&mut self.control).into()),
-            Opcode::Close => Event::Close(CloseFrame::parse(mem::take(&mut self.control))?),
+            Opcode::Close => {
+                // Nothing follows it, right or wrong.
+                self.stage = Stage::Done;
+                Event::Close(CloseFrame::parse(mem::take(&mut self.control))?)
+            }
             _ if !open.fin => return Ok(None),
             _ if self.discards => {
-                self.message = None;
                 self.discarded = self.discarded.saturating_add(1);
                 return Ok(None);
             }
@@ -485,6 +508,45 @@ mod tests {
             events(&mut decoder, before);
             let found = events(&mut decoder.scout(), after);
             assert_eq!(found, controls(events(&mut decoder, after)), "{at}");
+        }
+    }
+
+    #[test]
+    fn the_close_frame_is_found_behind_a_violation_that_is_not_in_a_header() {
+        let limits = Limits::default().with_message(100).with_fragments(1);
+        let close = frame::fragment(8, true, &1000u16.to_be_bytes(), KEY);
+        for (refused, found) in [
+            (frame::fragment(2, true, &[7; 300], KEY), true),
+            (frame::fragment(1, true, b"not \xff UTF-8", KEY), true),
+            (frame::fragment(1, false, b"not \xff UTF-8", KEY), true),
+            (frame::fragment(0, true, b"continued", KEY), true),
+            (frame::fragment(2, true, b"no mask", None), false),
+            (frame::fragment(3, true, b"no opcode", KEY), false),
+            (frame::fragment(8, true, &1005u16.to_be_bytes(), KEY), false),
+        ] {
+            let sent = [
+                &refused[..],
+                &frame::fragment(1, true, b"more", KEY),
+                &close,
+            ]
+            .concat();
+            for cut in 1..=sent.len() {
+                let mut decoder = Decoder::new(Role::Server, limits);
+                let mut heard = Vec::new();
+                for mut piece in sent.chunks(cut) {
+                    while !piece.is_empty() {
+                        heard.extend(decoder.decode(&mut piece).transpose());
+                    }
+                }
+                let closed = matches!(heard.last(), Some(Ok(Event::Close(Some(_)))));
+                assert_eq!(
+                    (closed, heard.len()),
+                    (found, 1 + usize::from(found)),
+                    "{heard:?}"
+                );
+                assert!(decoder.is_done());
+                assert_eq!(decoder.buffered(), 0);
+            }
         }
     }
 

@@ -55,13 +55,13 @@ pub(super) async fn disconnect(
         reader,
         handling,
         gone,
-        read_to_end,
+        peer_is_done,
         ..
     } = open;
     let goodbye = async {
         let goodbye = async {
             if !*gone && write_out(node, &session, info).await {
-                say_goodbye(&session, reader, *read_to_end).await;
+                say_goodbye(&session, reader, *peer_is_done).await;
             }
         };
         // What of it is foreign has a boundary of its own. This is for what nobody has thought of.
@@ -142,13 +142,13 @@ async fn write_out(node: &Node, session: &Session, info: &DisconnectInfo) -> boo
     }
 }
 
-/// After our close frame: the peer's, unless it came before; then the end of our direction, and of
-/// the peer's. In this order: a peer that sees the connection end before it has answered calls
-/// that unclean.
-async fn say_goodbye(session: &Session, reader: &mut FrameReader, read_to_end: bool) {
+/// After our close frame: the peer's, unless it came before or can't be found behind what is no
+/// frame; then the end of our direction, and of the peer's. In this order: a peer that sees the
+/// connection end before it has answered calls that unclean.
+async fn say_goodbye(session: &Session, reader: &mut FrameReader, peer_is_done: bool) {
     let (held, outbox) = (session.held(), session.outbox());
     let whole = async {
-        let at_end = read_to_end || answer(reader, held).await;
+        let at_end = peer_is_done || (!reader.is_done() && answer(reader, held).await);
         let shut = poll_fn(|cx| outbox.poll_shutdown(cx));
         if shut.await.is_ok() && !at_end {
             let ended = poll_fn(|cx| reader.poll_end(cx, held));

@@ -142,11 +142,11 @@ impl FrameReader {
     pub(super) fn release(&mut self, held: &Share) -> u64 {
         let mut messages = 0;
         let mut input = &self.pending[self.at..];
-        while let Ok(Some(event)) = self.decoder.decode(&mut input) {
-            match event {
-                Event::Text(_) | Event::Binary(_) => messages += 1,
-                Event::Close(_) => self.has_closed = true,
-                Event::Ping(_) | Event::Pong(_) => {}
+        while !input.is_empty() {
+            match self.decoder.decode(&mut input) {
+                Ok(Some(Event::Text(_) | Event::Binary(_))) => messages += 1,
+                Ok(Some(Event::Close(_))) => self.has_closed = true,
+                Ok(Some(Event::Ping(_) | Event::Pong(_)) | None) | Err(_) => {}
             }
         }
         self.forget_input();
@@ -170,6 +170,11 @@ impl FrameReader {
         self.forget_input();
     }
 
+    /// Whether no close frame can come: there was one, or the peer has sent what is no frame.
+    pub(super) fn is_done(&self) -> bool {
+        self.decoder.is_done() && !self.has_closed
+    }
+
     /// Throws away whatever else the peer sends, until its close frame or the end of the stream.
     /// Returns whether it was the end of the stream.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>, held: &Share) -> Poll<bool> {
@@ -179,7 +184,7 @@ impl FrameReader {
         for _ in 0..READS {
             match ready!(self.poll_event(cx, 0, held)) {
                 Ok(Some(Event::Close(_))) => return Poll::Ready(false),
-                // Behind a violation there is no close frame to be found.
+                // What is wrong with it is of no interest any more.
                 Ok(_) | Err(ReadEnd::Violation(_)) => {}
                 Err(ReadEnd::Eof | ReadEnd::Io(_)) => return Poll::Ready(true),
             }

@@ -134,7 +134,9 @@ async fn begin(life: &mut Life, open: &mut Open) {
 
 async fn end(life: &mut Life, open: Box<Open>) {
     let node = Arc::clone(&open.node);
-    let ended = AssertUnwindSafe(close(&node, life, open)).catch_unwind().await;
+    let ended = AssertUnwindSafe(close(&node, life, open))
+        .catch_unwind()
+        .await;
     match ended {
         Ok(true) => life.ended = true,
         Ok(false) => cut_off(&node, life).await,

@@ -62,7 +62,7 @@ pub(super) struct Open {
     /// The peer is gone, or accepts nothing: writing to it is pointless.
     pub(super) gone: bool,
     /// Nothing more comes from the peer.
-    pub(super) read_to_end: bool,
+    pub(super) peer_is_done: bool,
     ahead: ReadAhead,
     heartbeat: Heartbeat,
     // Boxed, since there seldom are any.
@@ -112,7 +112,7 @@ impl Open {
             node,
             connected: false,
             gone: false,
-            read_to_end: false,
+            peer_is_done: false,
             ahead: ReadAhead::default(),
             heartbeat,
             assembly: None,
@@ -245,7 +245,7 @@ impl Open {
             Event::Pong(_) | Event::Text(_) | Event::Binary(_) => {}
         });
         if let Some(close) = closed {
-            self.read_to_end = true;
+            self.peer_is_done = true;
             self.left(EndCause::ClientClosed(close));
         }
     }
@@ -277,7 +277,7 @@ impl Open {
             Event::Ping(payload) => self.session.outbox().set_pong(frame::pong(&payload)),
             Event::Pong(_) => {}
             Event::Close(close) => {
-                self.read_to_end = true;
+                self.peer_is_done = true;
                 self.left(EndCause::ClientClosed(close));
             }
         }
@@ -513,11 +513,11 @@ impl Open {
             }
             ReadEnd::Io(error) if !is_orderly(&error) => {
                 self.gone = true;
-                self.read_to_end = true;
+                self.peer_is_done = true;
                 self.session.end(EndCause::ConnectionFailed(error.into()));
             }
             end @ (ReadEnd::Eof | ReadEnd::Io(_)) => {
-                self.read_to_end = true;
+                self.peer_is_done = true;
                 self.left(EndCause::ConnectionEnded(end.into()));
             }
         }

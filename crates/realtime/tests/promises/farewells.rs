@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use realtime::{Builder, Json, Payload, Router, Session};
 use realtime_testkit::wait::{until, within};
+use realtime_websocket::frame::{self, Opcode};
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::host::{ALL, AnyClient, ByName, FOREIGN, Host, Kind};
 
@@ -110,6 +111,37 @@ async fn closing_has_a_bound_where_writing_has_none() {
     let gone = timeout(Duration::from_secs(30), gone).await;
     gone.expect("it is closed");
     assert_eq!(host.gateway.stats().open, 0);
+}
+
+/// Its close frame is found, where its frames can still be told apart. Where they can't be, nobody
+/// waits for it.
+#[tokio::test(start_paused = true)]
+async fn who_broke_the_protocol_sees_the_end_of_the_connection_without_delay() {
+    const KEY: [u8; 4] = [1, 2, 3, 4];
+    let frame = |kind, payload: &[u8]| frame::client_frame(true, kind, payload, KEY);
+    let too_large = frame(Opcode::Binary, &vec![7; 2 << 20]);
+    for (sent, code, answers) in [
+        (frame(Opcode::Text, b"\xff"), 1007, true),
+        (too_large, 1009, true),
+        (frame(Opcode::Continuation, b"of nothing"), 1002, true),
+        (b"\x83\x80\x01\x02\x03\x04"[..].into(), 1002, false),
+        (b"\x81\x02hi"[..].into(), 1002, false),
+    ] {
+        let host = Host::start(Kind::Hyper, builder().build().unwrap()).await;
+        let (mut client, _) = host.connect("broken").await;
+        client.send_raw(&sent).await.unwrap();
+        assert_eq!(client.closed().await.unwrap().0, code);
+        let closed = Instant::now();
+        if answers {
+            let answer = frame(Opcode::Close, &1000u16.to_be_bytes());
+            client.send_raw(&answer).await.unwrap();
+        }
+        within("the end of the connection", client.eof()).await;
+        assert!(
+            closed.elapsed() < Duration::from_millis(500),
+            "after {code}"
+        );
+    }
 }
 
 /// One that takes something now and then gets all of it.
