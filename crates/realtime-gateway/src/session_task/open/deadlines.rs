@@ -1,0 +1,127 @@
+//! What happens because time has passed: pings, and peers that are too slow or gone.
+
+use std::{sync::Arc, task::Context, time::Duration};
+
+use super::Open;
+use crate::{
+    clock::{Millis, NEVER, millis},
+    node::Node,
+    outbound::Progress,
+    session::EndCause,
+    session_task::heartbeat::{Beat, Peer, Times},
+};
+
+/// How long a message may come as slowly as it likes.
+const SLOW_START: Duration = Duration::from_secs(30);
+/// A message that has begun and is not complete.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Assembly {
+    since: Millis,
+    /// What had been received then.
+    received: u64,
+}
+
+/// A socket that accepts nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stall {
+    since: Millis,
+    /// What it had accepted then.
+    written: u64,
+}
+
+impl Open {
+    /// Everything that happens because time has passed. Returns whether anything did.
+    ///
+    /// What the peer has sent until now was read before this.
+    pub(super) fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.finish_by != NEVER {
+            self.session.wake_at().set(self.finish_by);
+            return self.is_over();
+        }
+        let progress = self.session.outbox().progress();
+        let deadlines = [self.watch_assembly(), self.watch_writes(progress)];
+        let peer = Peer {
+            received: self.reader.received(),
+            written: progress.written,
+            relieved: progress.relieved,
+            ping_waits: progress.ping_waits,
+            unread: self.ahead.is_full(),
+        };
+        let env = Arc::clone(&self.node.env);
+        match self.heartbeat.poll(times(&self.node), &env.clock, peer) {
+            Beat::Nothing => {}
+            Beat::Ping => {
+                self.session.outbox().set_ping(env.ping.clone());
+                self.pump(cx);
+            }
+            Beat::Dead => {
+                self.session.end(EndCause::PongTimeout);
+            }
+        }
+        if self.session.is_closed() {
+            return true;
+        }
+        let deadlines = deadlines.into_iter().flatten();
+        let next = deadlines.fold(self.heartbeat.deadline(), Millis::min);
+        self.session.wake_at().set(next);
+        false
+    }
+
+    fn watch_writes(&mut self, progress: Progress) -> Option<Millis> {
+        if !progress.blocked {
+            self.stall = None;
+            return None;
+        }
+        let timeout = self.node.config.write_timeout?;
+        let (clock, written) = (&self.node.env.clock, progress.written);
+        let now = clock.now();
+        let begins = Stall {
+            since: now,
+            written,
+        };
+        let stall = self.stall.get_or_insert_with(|| Box::new(begins));
+        if stall.written != written {
+            **stall = begins;
+        }
+        let deadline = stall.since + millis(timeout) + millis(clock.tick());
+        if deadline <= now {
+            self.gone = true;
+            self.session.end(EndCause::WriteTimeout);
+        }
+        Some(deadline)
+    }
+
+    fn watch_assembly(&mut self) -> Option<Millis> {
+        if self.session.held().is_part_of_too_much() {
+            self.node.hub.relieve_held(&self.node.env.held);
+        }
+        if !self.reader.is_assembling() {
+            self.assembly = None;
+            return None;
+        }
+        let rate = self.node.config.min_message_rate?;
+        let (now, received) = (self.node.env.clock.now(), self.reader.received());
+        let begins = Assembly {
+            since: now,
+            received,
+        };
+        let assembly = self.assembly.get_or_insert_with(|| Box::new(begins));
+        if self.ahead.is_full() {
+            // Where we are not reading, the peer can't be fast.
+            **assembly = begins;
+        }
+        let earned = (received - assembly.received).saturating_mul(1_000) / u64::from(rate.max(1));
+        let deadline = (assembly.since + millis(SLOW_START)).saturating_add(earned);
+        if deadline <= now {
+            self.session.end(EndCause::MessageTooSlow);
+        }
+        Some(deadline)
+    }
+}
+
+pub(super) const fn times(node: &Node) -> Times {
+    Times {
+        interval: node.config.heartbeat,
+        pong_timeout: node.config.pong_timeout,
+    }
+}

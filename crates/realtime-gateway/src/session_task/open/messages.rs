@@ -1,0 +1,224 @@
+//! From events to answers: each message to its handler, a few read ahead, mistakes counted.
+
+use std::task::{Context, Poll};
+
+use realtime_core::{
+    BoxError, Message, MessageId, MessageParts,
+    codec::{CodecErrorKind, Frame, Notice},
+};
+use realtime_websocket::{Event, frame};
+
+use super::Open;
+use crate::{
+    ErrorStage, Inbound,
+    clock::NEVER,
+    handling::client_error,
+    session::EndCause,
+    session_task::{handling::Done, read_ahead::ReadAhead},
+};
+
+/// How many malformed messages in a row end a session.
+const MALFORMED: u32 = 10;
+/// How many messages in a row that are malformed, or whose route or data is wrong, end a session.
+const MISTAKES: u32 = 100;
+impl Open {
+    /// One step of reading or handling. Returns whether anything happened.
+    pub(super) fn poll_messages(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.handling.is_idle() {
+            let waited = self.handling.is_waiting();
+            let polled = self.handling.poll(cx);
+            if waited && !self.handling.is_waiting() {
+                self.node.stats().received.add(1);
+            }
+            if let Poll::Ready(done) = polled {
+                self.answer(done);
+                return true;
+            }
+        }
+        if !self.ahead.is_empty()
+            && self.may_handle(cx)
+            && let Some(message) = self.ahead.pop()
+        {
+            self.book_ahead();
+            self.handle(message, cx);
+            return true;
+        }
+        if self.ahead.is_full() && self.reader.may_scout() {
+            self.scout();
+            return true;
+        }
+        // Once the client has left, nothing but what was read before.
+        if self.ahead.is_full() || (self.session.is_closed() && !self.reader.has_input()) {
+            return false;
+        }
+        match self
+            .reader
+            .poll_event(cx, self.ahead.bytes(), self.session.held())
+        {
+            Poll::Ready(Ok(Some(event))) => self.on_event(event, cx),
+            Poll::Ready(Ok(None)) => {}
+            Poll::Ready(Err(end)) => self.lost(end),
+            Poll::Pending => return false,
+        }
+        true
+    }
+
+    /// Control frames don't wait behind messages that were read with them.
+    fn scout(&mut self) {
+        let outbox = self.session.outbox();
+        let mut closed = None;
+        self.reader.scout(|event| match event {
+            Event::Ping(payload) => outbox.set_pong(frame::pong(&payload)),
+            Event::Close(close) => closed = Some(close),
+            Event::Pong(_) | Event::Text(_) | Event::Binary(_) => {}
+        });
+        if let Some(close) = closed {
+            self.peer_is_done = true;
+            self.left(EndCause::ClientClosed(close));
+        }
+    }
+
+    /// Whether the next message may go to its handler: the one before is done, and so are enough
+    /// of the replies.
+    fn may_handle(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.full_of_replies {
+            self.pump(cx);
+        }
+        self.handling.is_idle() && !self.full_of_replies
+    }
+
+    fn handle(&mut self, message: Message, cx: &mut Context<'_>) {
+        let inbound = Inbound::new(self.session.clone(), message);
+        let started = self.handling.start(inbound, cx);
+        if !self.handling.is_waiting() {
+            self.node.stats().received.add(1);
+        }
+        if let Poll::Ready(done) = started {
+            self.answer(done);
+        }
+    }
+
+    fn on_event(&mut self, event: Event, cx: &mut Context<'_>) {
+        match event {
+            Event::Text(text) => self.on_frame(Frame::Text(text.into()), cx),
+            Event::Binary(payload) => self.on_frame(Frame::Binary(payload), cx),
+            Event::Ping(payload) => self.session.outbox().set_pong(frame::pong(&payload)),
+            Event::Pong(_) => {}
+            Event::Close(close) => {
+                self.peer_is_done = true;
+                self.left(EndCause::ClientClosed(close));
+            }
+        }
+    }
+
+    fn on_frame(&mut self, frame: Frame, cx: &mut Context<'_>) {
+        self.assembly = None;
+        let bytes = frame.as_bytes().len();
+        match self.node.env.encoder.decode(frame) {
+            Ok(message) => {
+                self.malformed = 0;
+                if self.ahead.is_empty() && self.may_handle(cx) {
+                    self.handle(message, cx);
+                } else {
+                    self.ahead.push(message, bytes);
+                    self.book_ahead();
+                }
+            }
+            Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
+                self.session.end(EndCause::UnsupportedFrame(error.into()));
+            }
+            Err(error) => {
+                self.node.stats().malformed.add(1);
+                self.malformed += 1;
+                let error: BoxError = error.into();
+                self.answer_error(None, &error);
+                self.node
+                    .report_client(ErrorStage::Message, error, &self.session);
+                if self.malformed >= MALFORMED {
+                    self.session.end(EndCause::TooManyMalformed);
+                }
+                self.mistaken();
+            }
+        }
+    }
+
+    fn book_ahead(&mut self) {
+        let held = self.session.held();
+        self.reader.book(self.ahead.bytes(), held);
+    }
+
+    /// Gives up what was read and not handled.
+    pub(in crate::session_task) fn release(&mut self) {
+        let waiting = self.ahead.len() + usize::from(self.handling.forget_waiting());
+        self.ahead = ReadAhead::default();
+        let undecoded = self.reader.release(self.session.held());
+        self.node.stats().unhandled.add(waiting as u64 + undecoded);
+    }
+
+    fn answer(&mut self, done: Done) {
+        let Done {
+            request,
+            result,
+            panicked,
+        } = done;
+        match result {
+            Ok(reply) => {
+                self.mistakes = 0;
+                if let (Some(request), Some(data)) = (request, reply.into_payload()) {
+                    let mut parts = MessageParts::new(request.route, data);
+                    parts.id = Some(request.id);
+                    let message = Message::from_parts(parts);
+                    match self.session.reply(&message) {
+                        Ok(full) => self.full_of_replies = full,
+                        Err(error) => self.unanswerable(message.message_id(), error.into()),
+                    }
+                }
+            }
+            Err(error) => {
+                self.node.stats().failed.add(1);
+                if let Some(request) = request {
+                    self.answer_error(Some(&request.id), &error);
+                }
+                if panicked {
+                    self.session.end(EndCause::HandlerPanicked);
+                    // The answer is written, and nothing else is handled.
+                    self.finish_by = NEVER;
+                }
+                if client_error::is_mistake(&error) {
+                    self.mistaken();
+                } else {
+                    self.mistakes = 0;
+                }
+                if client_error::is_clients(&error) {
+                    self.node
+                        .report_client(ErrorStage::Message, error, &self.session);
+                } else {
+                    self.report(ErrorStage::Message, error);
+                }
+            }
+        }
+    }
+
+    /// A message was one that nobody can handle. A client that sends nothing else is closed.
+    fn mistaken(&mut self) {
+        self.mistakes += 1;
+        if self.mistakes >= MISTAKES {
+            self.session.end(EndCause::TooManyMistakes);
+        }
+    }
+
+    /// The handler's answer has no form in the codec: the client learns that there is none.
+    fn unanswerable(&mut self, id: Option<&MessageId>, error: BoxError) {
+        self.node.stats().failed.add(1);
+        self.answer_error(id, &error);
+        self.report(ErrorStage::Message, error);
+    }
+
+    fn answer_error(&mut self, id: Option<&MessageId>, error: &BoxError) {
+        let error = &client_error::for_client(error);
+        match self.session.reply_notice(&Notice::Error { id, error }) {
+            Ok(full) => self.full_of_replies = full,
+            Err(error) => self.report(ErrorStage::Message, error),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The life of an open session: one state machine that reads, handles, writes and keeps time.
+//!
+//! ```text
+//!   socket ─► reader ─► a few ahead ─► handling ─► reply ───────┐
+//!                │ ping                                         ▼
+//!   socket ◄─────┴──────────────────────────────────────────  outbox
+//! ```
+//!
+//! All of it is polled by the session's own task, so a slow handler holds up neither writes nor
+//! pings: only the reading of more than a few messages ahead.
+
+mod deadlines;
+mod messages;
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use realtime_core::BoxError;
+
+use self::deadlines::{Assembly, Stall, times};
+use super::{
+    frame_reader::{FrameReader, ReadEnd},
+    handling::Handling,
+    heartbeat::Heartbeat,
+    read_ahead::ReadAhead,
+};
+use crate::{
+    ErrorStage, Session,
+    clock::{Millis, NEVER},
+    node::Node,
+    session::EndCause,
+};
+
+/// How many turns a session takes before it lets others have one. Each reads or handles one
+/// message, or reads the socket once.
+const TURNS: usize = 64;
+/// How long what a client sent before it left may take to be handled, before its close frame is
+/// answered.
+const FINISH: Duration = Duration::from_secs(3);
+
+/// An open session.
+pub(super) struct Open {
+    pub(super) session: Session,
+    pub(super) reader: FrameReader,
+    pub(super) handling: Handling,
+    pub(super) node: Arc<Node>,
+    /// Its connect hooks have run, and none of them refused it.
+    pub(super) connected: bool,
+    /// The peer is gone, or accepts nothing: writing to it is pointless.
+    pub(super) gone: bool,
+    /// Nothing more comes from the peer.
+    pub(super) peer_is_done: bool,
+    ahead: ReadAhead,
+    heartbeat: Heartbeat,
+    // Boxed, since there seldom are any.
+    assembly: Option<Box<Assembly>>,
+    stall: Option<Box<Stall>>,
+    /// In a row.
+    malformed: u32,
+    /// In a row; malformed messages are among them.
+    mistakes: u32,
+    /// So many replies wait that no more should be made for now.
+    full_of_replies: bool,
+    /// The socket accepted not all that waited.
+    blocked: bool,
+    /// The client has left, and until then what it sent before is handled.
+    finish_by: Millis,
+}
+
+impl Open {
+    pub(super) fn new(
+        session: Session,
+        reader: FrameReader,
+        handling: Handling,
+        node: Arc<Node>,
+    ) -> Self {
+        let heartbeat = Heartbeat::new(times(&node), &node.env.clock);
+        reader.book(0, session.held());
+        Self {
+            session,
+            reader,
+            handling,
+            node,
+            connected: false,
+            gone: false,
+            peer_is_done: false,
+            ahead: ReadAhead::default(),
+            heartbeat,
+            assembly: None,
+            stall: None,
+            malformed: 0,
+            mistakes: 0,
+            full_of_replies: false,
+            blocked: false,
+            finish_by: NEVER,
+        }
+    }
+
+    /// Runs until the session is to be closed, by whatever cause.
+    pub(super) fn poll_guarded(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        catch_unwind(AssertUnwindSafe(|| self.poll(cx))).unwrap_or_else(|panic| {
+            // Not a handler's: those are caught one by one. A codec's, or our own.
+            self.session.end(EndCause::TaskPanicked(panic));
+            Poll::Ready(())
+        })
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // What handlers send to their own session leaves together, and at the latest with this
+        // turn.
+        let _cork = self.session.outbox().cork(!self.blocked);
+        for _ in 0..TURNS {
+            if self.is_over() {
+                return Poll::Ready(());
+            }
+            if !self.poll_messages(cx) && !self.poll_rest(cx) {
+                return Poll::Pending;
+            }
+        }
+        self.pump(cx);
+        if self.session.wake_at().is_due() {
+            self.poll_time(cx);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether it has ended, and what came before the end is handled as far as it will be.
+    fn is_over(&self) -> bool {
+        if !self.session.is_closed() {
+            return false;
+        }
+        if self.finish_by == NEVER {
+            return true;
+        }
+        let is_read = self.ahead.is_empty() && !self.reader.has_input();
+        let finished = is_read && self.handling.is_idle();
+        let given_up = self.gone || self.session.held().is_forfeited() || self.node.is_cut_off();
+        finished || given_up || self.finish_by <= self.node.env.clock.now()
+    }
+
+    /// Writes only: while hooks run, before anything is read. Returns whether something waits
+    /// that the socket doesn't accept.
+    pub(super) fn pump(&mut self, cx: &mut Context<'_>) -> bool {
+        let Self { session, node, .. } = self;
+        let written = session.poll_write(cx, |error| {
+            node.report(ErrorStage::Message, error, Some(session.clone()));
+        });
+        self.blocked = written.is_pending();
+        match written {
+            Poll::Ready(Ok(())) => {
+                self.full_of_replies = false;
+                false
+            }
+            Poll::Ready(Err(error)) => {
+                self.lost(ReadEnd::Io(error));
+                // The peer can't be reached any more, whatever has ended the session before.
+                self.gone = true;
+                false
+            }
+            Poll::Pending => {
+                self.full_of_replies = self.session.outbox().is_full_of_replies();
+                true
+            }
+        }
+    }
+
+    /// Writes what the turn has brought, and does what the time asks for. Returns whether there is
+    /// more to do.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> bool {
+        let was_full = self.full_of_replies;
+        let blocked = self.pump(cx);
+        let may_continue = was_full && !self.full_of_replies && !self.ahead.is_empty();
+        if self.is_over() || may_continue {
+            return true;
+        }
+        // A clock is only looked at where something depends on it.
+        let waits = self.ahead.is_full() || self.reader.is_assembling();
+        let watched = blocked || waits || self.session.held().is_part_of_too_much();
+        (watched || self.session.wake_at().is_due() || self.finish_by != NEVER)
+            && self.poll_time(cx)
+    }
+
+    /// There is nothing more to read, or no way to write.
+    fn lost(&mut self, end: ReadEnd) {
+        match end {
+            ReadEnd::Violation(violation) => {
+                self.session.end(EndCause::Violation(violation));
+            }
+            ReadEnd::Io(error) if !is_orderly(&error) => {
+                self.gone = true;
+                self.peer_is_done = true;
+                self.session.end(EndCause::ConnectionFailed(error.into()));
+            }
+            end @ (ReadEnd::Eof | ReadEnd::Io(_)) => {
+                self.peer_is_done = true;
+                self.left(EndCause::ConnectionEnded(end.into()));
+            }
+        }
+    }
+
+    /// The client has left. What it sent before is still handled, and the answers are written.
+    fn left(&mut self, cause: EndCause) {
+        if self.session.end(cause) {
+            self.finish_by = self.node.env.clock.after(FINISH);
+        }
+    }
+
+    fn report(&self, stage: ErrorStage, error: impl Into<BoxError>) {
+        self.node.report(stage, error, Some(self.session.clone()));
+    }
+}
+
+/// TLS peers often leave without saying so.
+fn is_orderly(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
+}
