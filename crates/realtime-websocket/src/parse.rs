@@ -100,6 +100,18 @@ struct Open {
     key: Option<[u8; 4]>,
 }
 
+impl Header {
+    const fn payload(self) -> Stage {
+        let Self {
+            fin,
+            opcode,
+            key,
+            length,
+        } = self;
+        Stage::Payload(Open { opcode, fin, key }, length as usize)
+    }
+}
+
 impl Decoder {
     /// A decoder for what is sent *to* this role: a server reads what clients send.
     #[must_use]
@@ -185,23 +197,25 @@ impl Decoder {
     /// [`Violation::close_code`].
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
         let event = self.step(input);
-        match event {
-            Ok(Some(Event::Close(_))) => self.end(),
-            Err(_) if self.is_done() => self.end(),
-            // Where the next frame begins is known.
-            Err(_) => self.discard_messages(),
-            Ok(_) => {}
+        if matches!(event, Err(_) | Ok(Some(Event::Close(_)))) {
+            self.give_up(event.as_ref().err());
         }
         event
     }
 
-    fn end(&mut self) {
-        *self = Self {
-            stage: Stage::Done,
-            discards: self.discards,
-            discarded: self.discarded,
-            ..Self::new(self.role, self.limits)
+    /// Keeps nothing more, because of a violation or a close.
+    #[cold]
+    fn give_up(&mut self, violation: Option<&Violation>) {
+        // Text is looked at when its frame is over.
+        let is_followed = match self.stage {
+            Stage::Header { .. } => violation == Some(&Violation::BadUtf8),
+            Stage::Payload(..) => true,
+            Stage::Done => false,
         };
+        self.discard_messages();
+        if !is_followed {
+            (self.stage, self.control) = (Stage::Done, Vec::new());
+        }
     }
 
     /// Whether nothing is made any more of what comes: after a close frame, or after a violation
@@ -234,28 +248,18 @@ impl Decoder {
     fn step(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
         loop {
             match self.stage {
-                Stage::Header { .. } => match self.read_header(input) {
-                    Err(violation) => {
-                        self.stage = Stage::Done;
-                        return Err(violation);
+                Stage::Header { .. } => match self.read_header(input)? {
+                    Some(header) => {
+                        if let Err(violation) = self.begin(header) {
+                            self.stage = header.payload();
+                            return Err(violation);
+                        }
+                        self.stage = header.payload();
                     }
-                    Ok(Some(header)) => {
-                        let Header {
-                            fin,
-                            opcode,
-                            key,
-                            length,
-                        } = header;
-                        self.stage = Stage::Payload(Open { opcode, fin, key }, length as usize);
-                        self.begin(header)?;
-                    }
-                    Ok(None) => return Ok(None),
+                    None => return Ok(None),
                 },
                 Stage::Payload(mut open, mut missing) => {
-                    if let Err(violation) = self.read_payload(&mut open, &mut missing, input) {
-                        self.stage = Stage::Payload(open, missing);
-                        return Err(violation);
-                    }
+                    self.read_payload(&mut open, &mut missing, input)?;
                     if missing > 0 {
                         self.stage = Stage::Payload(open, missing);
                         return Ok(None);
@@ -300,7 +304,7 @@ impl Decoder {
     /// Decides at the header whether the frame may come at all, before anything is allocated.
     fn begin(&mut self, header: Header) -> Result<(), Violation> {
         let Header { opcode, length, .. } = header;
-        if !opcode.is_control() && !self.discards {
+        if !self.discards && !opcode.is_control() {
             match (self.message, opcode) {
                 (None, Opcode::Continuation) => return Err(Violation::UnexpectedContinuation),
                 (None, Opcode::Text) => self.message = Some(Kind::Text),
@@ -308,7 +312,8 @@ impl Decoder {
                 (Some(_), Opcode::Continuation) => {}
                 (Some(_), _) => return Err(Violation::UnfinishedMessage),
             }
-            self.fragments = self.fragments.saturating_add(1);
+            // There are never so many where the limit is sensible.
+            self.fragments = self.fragments.wrapping_add(1);
             let large = self.data.len() / LARGE_FRAGMENT;
             let allowed = self.limits.max_fragments.saturating_add(large);
             if self.fragments as usize > allowed {
@@ -357,10 +362,11 @@ impl Decoder {
         *missing -= piece.len();
         // The last piece is looked at with the whole.
         let last = open.fin && *missing == 0;
-        if !control && !last && self.message == Some(Kind::Text) {
-            self.utf8
-                .push(&self.data[start..])
-                .map_err(|_| Violation::BadUtf8)?;
+        if !last && !control && self.message == Some(Kind::Text) {
+            if self.utf8.push(&self.data[start..]).is_err() {
+                self.stage = Stage::Payload(*open, *missing);
+                return Err(Violation::BadUtf8);
+            }
         }
         Ok(())
     }
