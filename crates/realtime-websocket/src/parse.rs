@@ -362,11 +362,10 @@ impl Decoder {
         *missing -= piece.len();
         // The last piece is looked at with the whole.
         let last = open.fin && *missing == 0;
-        if !last && !control && self.message == Some(Kind::Text) {
-            if self.utf8.push(&self.data[start..]).is_err() {
-                self.stage = Stage::Payload(*open, *missing);
-                return Err(Violation::BadUtf8);
-            }
+        let is_text = !last && !control && self.message == Some(Kind::Text);
+        if is_text && self.utf8.push(&self.data[start..]).is_err() {
+            self.stage = Stage::Payload(*open, *missing);
+            return Err(Violation::BadUtf8);
         }
         Ok(())
     }
