@@ -17,7 +17,8 @@ const LARGE_FRAGMENT: usize = 64;
 /// Reads the bytes of one peer.
 ///
 /// It keeps what belongs to an unfinished frame, so the caller keeps nothing. After a close or a
-/// violation it ignores whatever else comes. While idle it holds no heap memory.
+/// violation it ignores whatever else comes; only a message over the limits is followed to its end,
+/// so that the peer's close frame is found behind it. While idle it holds no heap memory.
 ///
 /// ```
 /// use realtime_websocket::{Decoder, Event, Limits, Role, frame};
@@ -181,16 +182,21 @@ impl Decoder {
     ///
     /// # Errors
     /// What the peer did wrong. The connection is over then: send a close frame with
-    /// [`Violation::close_code`].
+    /// [`Violation::close_code`]. Where it was a message over the limits, the frames behind it are
+    /// as sound as before: from then on messages are [discarded](Self::discard_messages).
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
         let event = self.step(input);
-        if matches!(event, Err(_) | Ok(Some(Event::Close(_)))) {
-            *self = Self {
-                stage: Stage::Done,
-                discards: self.discards,
-                discarded: self.discarded,
-                ..Self::new(self.role, self.limits)
-            };
+        match event {
+            Err(Violation::TooBig { .. } | Violation::Fragments { .. }) => self.discard_messages(),
+            Err(_) | Ok(Some(Event::Close(_))) => {
+                *self = Self {
+                    stage: Stage::Done,
+                    discards: self.discards,
+                    discarded: self.discarded,
+                    ..Self::new(self.role, self.limits)
+                };
+            }
+            Ok(_) => {}
         }
         event
     }
@@ -220,7 +226,6 @@ impl Decoder {
             match self.stage {
                 Stage::Header { .. } => match self.read_header(input)? {
                     Some(header) => {
-                        self.begin(header)?;
                         let Header {
                             fin,
                             opcode,
@@ -228,6 +233,7 @@ impl Decoder {
                             length,
                         } = header;
                         self.stage = Stage::Payload(Open { opcode, fin, key }, length as usize);
+                        self.begin(header)?;
                     }
                     None => return Ok(None),
                 },
@@ -455,6 +461,41 @@ mod tests {
         let mut late = &frame::fragment(1, true, b"late", KEY)[..];
         assert_eq!(decoder.decode(&mut late), Ok(None));
         assert!(late.is_empty());
+    }
+
+    #[test]
+    fn a_message_over_the_limits_is_followed_to_the_close_frame() {
+        let limits = Limits::default().with_message(1_000);
+        let close = frame::fragment(8, true, &1009u16.to_be_bytes(), KEY);
+        let whole = frame::fragment(2, true, &[7; 1_001], KEY).to_vec();
+        let parts = [
+            frame::fragment(1, false, &[7; 900], KEY),
+            frame::fragment(9, true, b"ping", KEY),
+            frame::fragment(0, false, &[7; 101], KEY),
+            frame::fragment(0, true, b"\xff", KEY),
+        ];
+        let many = frame::fragment(0, false, b"", KEY).repeat(limits.max_fragments);
+        let many = [&frame::fragment(1, false, b"", KEY), &many[..]].concat();
+        for too_much in [whole, parts.concat(), many] {
+            let sent = [&too_much[..], &close].concat();
+            for size in [1, 7, 500, sent.len()] {
+                let mut decoder = Decoder::new(Role::Server, limits);
+                let (mut violations, mut is_closed) = (0, false);
+                for mut piece in sent.chunks(size) {
+                    while !piece.is_empty() {
+                        match decoder.decode(&mut piece) {
+                            Err(violation) => {
+                                assert!([1008, 1009].contains(&violation.close_code()));
+                                violations += 1;
+                            }
+                            Ok(event) => is_closed |= matches!(event, Some(Event::Close(_))),
+                        }
+                        assert!(violations == 0 || decoder.data.is_empty());
+                    }
+                }
+                assert_eq!((violations, is_closed), (1, true), "in pieces of {size}");
+            }
+        }
     }
 
     #[test]
