@@ -1,16 +1,24 @@
 //! A connection whose code panics takes no other along.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
+use axum::http::Request;
+use hyper::body::Incoming;
 use realtime::{bind, serve};
 use realtime_testkit::{
     client::{Client, raw_http},
     wait::{until, within},
 };
 use tokio::{io::AsyncReadExt, net::TcpStream};
+use tower::Service;
 
 use crate::{app, ended};
 
@@ -48,6 +56,53 @@ async fn an_acceptor_that_panics_ends_its_own_connection_only() {
         std::future::ready(Ok(tcp))
     });
     let server = tokio::spawn(server.into_future());
+    assert!(Client::connect(addr).await.is_err());
+    let mut client = Client::connect(addr).await.unwrap();
+    assert_eq!(gateway.stats().connections_failed, 1);
+    gateway.shutdown().await;
+    assert_eq!(client.closed().await.unwrap().0, 1001);
+    ended(server).await.unwrap();
+}
+
+/// An app of which each connection has a clone, which can't always be made.
+struct Moody {
+    app: axum::Router,
+    panics: Arc<AtomicBool>,
+}
+
+impl Clone for Moody {
+    fn clone(&self) -> Self {
+        assert!(!self.panics.swap(false, SeqCst), "on purpose");
+        let (app, panics) = (self.app.clone(), Arc::clone(&self.panics));
+        Self { app, panics }
+    }
+}
+
+impl Service<Request<Incoming>> for Moody {
+    type Response = <axum::Router as Service<Request<Incoming>>>::Response;
+    type Error = Infallible;
+    type Future = <axum::Router as Service<Request<Incoming>>>::Future;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        self.app.call(request)
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_panics_when_it_is_cloned_ends_its_own_connection_only() {
+    let gateway = realtime::builder().build().unwrap();
+    let listener = bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let panics = Arc::new(AtomicBool::new(true));
+    let app = Moody {
+        app: app(&gateway),
+        panics,
+    };
+    let server = tokio::spawn(serve(listener, app, gateway.clone()).into_future());
     assert!(Client::connect(addr).await.is_err());
     let mut client = Client::connect(addr).await.unwrap();
     assert_eq!(gateway.stats().connections_failed, 1);
