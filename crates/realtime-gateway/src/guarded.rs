@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt, Stream};
+use futures::{FutureExt, Stream, StreamExt};
 use realtime_core::BoxError;
+use tokio::task::coop::cooperative;
 
 use crate::{
     HandlerError, HandlerErrorKind,
@@ -115,6 +116,7 @@ pub(crate) async fn guarded<T>(
 
 /// Somebody else's stream, which is neither asked nor kept after its end. A panic is passed on,
 /// for it to be reported, but not twice in a row: a stream that can't go on after one has ended.
+/// One that is always ready lets other tasks have a turn.
 pub(crate) struct GuardedStream<S> {
     stream: Option<Pin<Box<S>>>,
     panicked: bool,
@@ -140,7 +142,8 @@ impl<S: Stream> Stream for GuardedStream<S> {
         let Some(stream) = &mut self.stream else {
             return Poll::Ready(None);
         };
-        let polled = catch_unwind(AssertUnwindSafe(|| stream.as_mut().poll_next(cx)));
+        let next = || pin!(cooperative(stream.next())).poll(cx);
+        let polled = catch_unwind(AssertUnwindSafe(next));
         let before = std::mem::replace(&mut self.panicked, polled.is_err());
         let polled = match polled {
             Ok(polled) => polled,

@@ -72,14 +72,17 @@ impl Registry {
     async fn leave(&self, session: &Session) -> Outcome {
         let (done, outcome) = oneshot::channel();
         let session = session.key();
-        if let Err(mpsc::error::SendError(leaving)) =
-            self.leaving.send(Leaving { session, done }).await
+        let leaving = Leaving {
+            session: session.clone(),
+            done,
+        };
+        if self.leaving.send(leaving).await.is_ok()
+            && let Ok(outcome) = outcome.await
         {
-            // The background has ended already: a session that outlived the shutdown.
-            let alone = [leaving.session];
-            return self.presence.unregister(&alone).await.map_err(Arc::new);
+            return outcome;
         }
-        // Without an answer the background has ended; then the lease ends the session.
-        outcome.await.unwrap_or(Ok(()))
+        // What does it in batches has ended, with the gateway or with the runtime that it ran on,
+        // and has perhaps not come to this one.
+        self.presence.unregister(&[session]).await.map_err(Arc::new)
     }
 }

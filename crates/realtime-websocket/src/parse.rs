@@ -486,6 +486,41 @@ mod tests {
     }
 
     #[test]
+    fn a_message_over_the_limits_is_followed_to_the_close_frame() {
+        let limits = Limits::default().with_message(1_000);
+        let close = frame::fragment(8, true, &1009u16.to_be_bytes(), KEY);
+        let whole = frame::fragment(2, true, &[7; 1_001], KEY).to_vec();
+        let parts = [
+            frame::fragment(1, false, &[7; 900], KEY),
+            frame::fragment(9, true, b"ping", KEY),
+            frame::fragment(0, false, &[7; 101], KEY),
+            frame::fragment(0, true, b"\xff", KEY),
+        ];
+        let many = frame::fragment(0, false, b"", KEY).repeat(limits.max_fragments);
+        let many = [&frame::fragment(1, false, b"", KEY), &many[..]].concat();
+        for too_much in [whole, parts.concat(), many] {
+            let sent = [&too_much[..], &close].concat();
+            for size in [1, 7, 500, sent.len()] {
+                let mut decoder = Decoder::new(Role::Server, limits);
+                let (mut violations, mut is_closed) = (0, false);
+                for mut piece in sent.chunks(size) {
+                    while !piece.is_empty() {
+                        match decoder.decode(&mut piece) {
+                            Err(violation) => {
+                                assert!([1008, 1009].contains(&violation.close_code()));
+                                violations += 1;
+                            }
+                            Ok(event) => is_closed |= matches!(event, Some(Event::Close(_))),
+                        }
+                        assert!(violations == 0 || decoder.data.is_empty());
+                    }
+                }
+                assert_eq!((violations, is_closed), (1, true), "in pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
     fn a_scout_finds_the_control_frames_wherever_its_decoder_stands() {
         let sent = [
             frame::fragment(1, false, b"ab", KEY),

@@ -264,9 +264,10 @@ impl Gateway {
             sessions: sessions.len(),
             aborted: node.stats().snapshot().aborted,
         });
+        // First of all: those who wait for their end would wait for this, too.
+        node.tasks.close();
         let drained = async {
             end_each(&sessions).await;
-            node.tasks.close();
             node.tasks.others_ended().await;
             // Handlers and hooks that wait for this very shutdown get an answer, and end.
             let report = self.report(begun, node.tasks.len());

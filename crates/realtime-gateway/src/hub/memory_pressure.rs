@@ -1,6 +1,9 @@
 //! What happens when all sessions together hold too much: those that hold most are ended.
 
-use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release};
+use std::{
+    collections::BinaryHeap,
+    sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release},
+};
 
 use super::Hub;
 use crate::{
@@ -42,22 +45,27 @@ impl Hub {
         self.relieve(budget, |session| session.held().bytes(), end);
     }
 
-    /// Those that are closing count like the others: what they still hold must not cost others
-    /// their place.
+    /// Those that are closing count like the others, and so does what is left of one that was ended
+    /// here: what they still hold must not cost others their place. Done again and again, `end`
+    /// leaves nothing.
     fn relieve(&self, budget: &Budget, bytes: impl Fn(&Session) -> usize, end: impl Fn(&Session)) {
         let Some(_alone) = Alone::get(&self.relieving) else {
             return;
         };
         let mut is_relieved = true;
         while budget.is_over() && std::mem::take(&mut is_relieved) {
-            let all = self.all().into_iter().map(|s| (bytes(&s), s));
-            let mut candidates: Vec<_> = all.filter(|(held, _)| *held > 0).collect();
-            candidates.sort_by_key(|(held, _)| *held);
+            let all = self.all();
+            let held = all.iter().enumerate().map(|(at, s)| (bytes(s), at));
+            let mut candidates: BinaryHeap<_> = held.filter(|(held, _)| *held > 0).collect();
             while budget.is_over()
-                && let Some((held, session)) = candidates.pop()
+                && let Some((held, at)) = candidates.pop()
             {
-                end(&session);
-                is_relieved |= bytes(&session) < held;
+                end(&all[at]);
+                let left = bytes(&all[at]);
+                is_relieved |= left < held;
+                if left > 0 {
+                    candidates.push((left, at));
+                }
             }
         }
     }

@@ -428,15 +428,15 @@ impl<W: Sink> Outbox<W> {
     }
 
     /// Gives up what waits, at once. What the socket has begun with must continue before anything
-    /// else; where that is much, the socket is given up, too. Returns how many messages were lost.
-    pub(crate) fn evict(&self) -> usize {
+    /// else; where that is much, the socket is given up, too, and with `wholly` also where nothing
+    /// behind it is left to give up. Returns how many messages were lost.
+    pub(crate) fn evict(&self, wholly: bool) -> usize {
         let mut state = self.lock();
         let queue = &mut state.writer.queue;
+        let had_data = queue.frames() > 0;
         let lost = queue.discard();
-        let socket = queue
-            .has_large_partial()
-            .then(|| state.give_up_socket())
-            .flatten();
+        let is_stuck = queue.has_large_partial() || (wholly && !had_data);
+        let socket = is_stuck.then(|| state.give_up_socket()).flatten();
         drop(state);
         // Without the lock: that closes the connection.
         drop(socket);

@@ -1,6 +1,12 @@
 //! Accepting: from the listener to a task for each connection.
 
-use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::FutureExt;
 use http::{Request, Response};
@@ -83,16 +89,13 @@ where
                     () = self.trouble.over() => continue,
                 };
                 match accepted {
-                    Ok((tcp, peer)) => {
-                        let connection = connection(
-                            self.secure.clone(),
-                            tcp,
-                            peer,
-                            self.app.clone(),
-                            self.stop.clone(),
-                        );
-                        self.spawn(connection, place);
-                    }
+                    Ok((tcp, peer)) => match catch_unwind(AssertUnwindSafe(|| self.app.clone())) {
+                        Ok(app) => {
+                            let (secure, stop) = (self.secure.clone(), self.stop.clone());
+                            self.spawn(connection(secure, tcp, peer, app, stop), place);
+                        }
+                        Err(panic) => panicked(&self.gateway, &self.panics, panic),
+                    },
                     Err(error) => match kind(&error) {
                         Kind::Connection => self.failed(&error),
                         Kind::Shortage => {
@@ -132,16 +135,7 @@ where
                     // The acceptor's, or the app's.
                     drop_quietly(error);
                 }
-                Err(panic) => {
-                    drop_quietly(panic);
-                    gateway.node().stats().connections_failed.add(1);
-                    if let Some(left_out) = panics.turn() {
-                        tracing::warn!(
-                            target: crate::log_targets::SERVE, left_out,
-                            "the app or the TLS acceptor panicked, which ended its connection",
-                        );
-                    }
-                }
+                Err(panic) => panicked(&gateway, &panics, panic),
             }
             drop(place);
         });
@@ -149,6 +143,18 @@ where
 
     fn failed(&self, error: &io::Error) {
         failed(&self.gateway, error);
+    }
+}
+
+/// The app or the TLS acceptor did, and what it panicked with may panic again when it is dropped.
+fn panicked(gateway: &Gateway, lines: &Rarely, panic: Box<dyn Any + Send>) {
+    drop_quietly(panic);
+    gateway.node().stats().connections_failed.add(1);
+    if let Some(left_out) = lines.turn() {
+        tracing::warn!(
+            target: crate::log_targets::SERVE, left_out,
+            "the app or the TLS acceptor panicked, which ended its connection",
+        );
     }
 }
 

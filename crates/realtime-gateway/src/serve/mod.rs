@@ -16,7 +16,10 @@ use realtime_core::BoxError;
 use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service;
 
-use crate::{Gateway, transport::BoxStream};
+use crate::{
+    Gateway,
+    transport::{BoxStream, Foreign},
+};
 
 use accept::Acceptor;
 pub use bind::{Bind, bind};
@@ -146,7 +149,7 @@ impl<A> Serve<A> {
     {
         self.secure = Some(Arc::new(move |tcp| {
             let secured = secure(tcp);
-            Box::pin(async move { Ok(Box::new(secured.await?) as BoxStream) })
+            Box::pin(async move { Ok(Box::new(Foreign::new(secured.await?)) as BoxStream) })
         }));
         self
     }

@@ -394,9 +394,10 @@ impl Session {
     }
 
     /// Ends the session at once and gives up all that waits for its client, because memory is short.
+    /// Done again, it gives up the socket, too, with the frame that the socket has begun with.
     pub(crate) fn evict(&self) {
-        self.end(EndCause::SlowConsumer);
-        let lost = self.0.outbox.evict();
+        let is_first = self.end(EndCause::SlowConsumer);
+        let lost = self.0.outbox.evict(!is_first);
         self.0.env.stats.dropped.add(lost as u64);
     }
 

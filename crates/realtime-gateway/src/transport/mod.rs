@@ -28,6 +28,8 @@ use tokio::{
     task::unconstrained,
 };
 
+#[cfg(feature = "server")]
+pub(crate) use boundary::Foreign;
 pub(crate) use recover::recover;
 #[cfg(feature = "server")]
 pub(crate) use write_timeout::WriteTimeout;

@@ -10,8 +10,12 @@ use realtime::{
 };
 use realtime_testkit::wait::within;
 use serde_json::Value;
+use tokio::time::Instant;
 
-use crate::support::{Ends, Server};
+use crate::{
+    host::{Host, Kind},
+    support::{Ends, Server},
+};
 
 const EXTREMES: [Duration; 2] = [Duration::ZERO, Duration::MAX];
 
@@ -54,6 +58,25 @@ async fn a_shutdown_within_no_time_at_all() {
     let report = within("the shutdown", shutdown).await;
     assert_eq!((report.sessions, report.tasks_left), (1, 0));
     assert_eq!(server.gateway.stats().open, 0);
+}
+
+/// More sessions than are closed in one turn: the deadline comes before all of them are.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_within_no_time_of_many_sessions_waits_for_nothing() {
+    let host = Host::start(Kind::Hyper, realtime::builder().build().unwrap()).await;
+    let mut clients = Vec::new();
+    for _ in 0..500 {
+        clients.push(host.connect("ann").await);
+    }
+    host.until_open(500).await;
+    let begun = Instant::now();
+    let report = host.gateway.shutdown_within(Duration::ZERO).await;
+    assert_eq!((report.sessions, report.tasks_left), (500, 0));
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 /// The longest time doesn't put off a deadline that is there already.

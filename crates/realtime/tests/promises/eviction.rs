@@ -265,6 +265,34 @@ async fn past_the_budget_for_queues_no_more_are_closed_than_must_be() {
     assert!((4..=5).contains(&open), "{open} of 8 are left");
 }
 
+/// What a socket has begun with stays when the rest is given up, and may be more than the budget.
+#[tokio::test]
+async fn past_the_budget_for_queues_one_that_reads_is_not_closed_for_those_that_do_not() {
+    let router = Router::new().route("greet", async |session: Session| {
+        // Held back until the handler has had its turn: it has something in its queue, too.
+        session.send("hello", ()).unwrap();
+    });
+    let host = Host::start(Kind::Hyper, narrow(router)).await;
+    let (mut reads, _) = host.connect("reads").await;
+    let (large, mut deaf) = ("x".repeat(60_000), Vec::new());
+    for n in 0..8 {
+        let name = format!("deaf-{n}");
+        let (client, _) = host.connect(&name).await;
+        let session = host.session(&name).await;
+        // More than fits in.
+        for _ in 0..2 {
+            let _taken_or_not = session.send("n", Json(&large));
+        }
+        deaf.push((client, session));
+        reads.send("greet", Value::Null).await.unwrap();
+        let greeting = within("the greeting", reads.recv_json()).await.unwrap();
+        assert_eq!(greeting["route"], "hello");
+        let queued = host.gateway.stats().queued_bytes;
+        assert!(queued <= BUDGET as u64, "{queued} bytes wait");
+    }
+    assert_eq!(host.gateway.stats().slow_consumers, 8);
+}
+
 /// Who has left holds what it sent before, until that is handled.
 #[tokio::test]
 async fn past_the_budget_for_messages_one_that_has_left_goes_first() {

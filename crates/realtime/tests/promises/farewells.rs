@@ -4,11 +4,17 @@ use std::time::Duration;
 
 use realtime::{Builder, Json, Payload, Router, Session};
 use realtime_testkit::wait::{until, within};
-use realtime_websocket::frame::{self, Opcode};
+use realtime_websocket::{
+    Kind as FrameKind,
+    frame::{self, Opcode},
+};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::host::{ALL, AnyClient, ByName, FOREIGN, Host, Kind};
+
+/// How long a peer that says nothing is waited for.
+const SILENCE: Duration = Duration::from_secs(1);
 
 fn builder() -> Builder {
     let router = Router::new().route("stuck", async || std::future::pending::<()>().await);
@@ -165,5 +171,25 @@ async fn and_still_lets_a_slow_peer_have_everything() {
             assert_eq!(client.recv_json().await.unwrap()["route"], "n");
         }
         assert_eq!(client.closed().await.unwrap().0, 4000);
+    }
+}
+
+/// One whose upload is refused reads that, ends what it was sending, and answers. There is nothing
+/// else to wait for then: a silent peer would be waited for.
+#[tokio::test]
+async fn a_close_frame_is_found_behind_a_message_that_is_too_big() {
+    for kind in ALL {
+        let host = Host::start(kind, builder().read_limit(1_000).build().unwrap()).await;
+        let (mut client, _) = host.connect("uploads").await;
+        let key = [1, 2, 3, 4];
+        let upload = frame::client_frame(true, FrameKind::Binary, &[7; 60_000], key);
+        let (begun, rest) = upload.split_at(20_000);
+        client.send_raw(begun).await.unwrap();
+        assert_eq!(client.closed().await.unwrap().0, 1009, "{kind:?}");
+        client.send_raw(rest).await.unwrap();
+        client.close(1009, "").await.unwrap();
+        let answered = Instant::now();
+        within("the end of the connection", client.eof()).await;
+        assert!(answered.elapsed() < SILENCE, "{kind:?}");
     }
 }

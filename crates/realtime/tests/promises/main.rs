@@ -20,6 +20,7 @@ mod broker_streams;
 mod calls;
 mod codecs;
 mod drain;
+mod eager;
 mod elsewhere;
 mod ends;
 mod eviction;

@@ -10,7 +10,10 @@ use realtime_testkit::{
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::elsewhere::Elsewhere;
+use crate::{
+    elsewhere::Elsewhere,
+    moody::{Call, Mood, MoodyPresence},
+};
 
 /// More than may be on their way at once.
 const MANY: u32 = 1_000;
@@ -211,6 +214,44 @@ async fn leases_go_on_being_renewed_in_the_runtimes_that_are_left() {
     second.close(1000, "").await.unwrap();
     until("nobody is online", async || {
         !gateway.is_online(&anonymous).await.unwrap()
+    })
+    .await;
+    here.end().await;
+}
+
+/// No lease ends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_while_the_runtime_of_those_who_tell_presence_is_dropped_is_offline() {
+    let presence = MoodyPresence::default();
+    let moods = presence.1.clone();
+    let gateway = quiet().presence(presence).presence_ttl(None);
+    let gateway = gateway.build().unwrap();
+    let there = Elsewhere::serve(&gateway);
+    let first = there.connect().await;
+    until("it is open", async || gateway.stats().open == 1).await;
+    let here = Elsewhere::serve(&gateway);
+    let mut second: Client = here.connect().await;
+    until("both are open", async || gateway.stats().open == 2).await;
+    let sessions = gateway.local_sessions();
+    let second_id = sessions
+        .iter()
+        .max_by_key(|s| s.connected_at())
+        .unwrap()
+        .id();
+    moods.set(Call::Unregister, Mood::HangsOnce);
+    second.close(1000, "").await.unwrap();
+    until("presence is asked", async || {
+        moods.calls(Call::Unregister) == 1
+    })
+    .await;
+    there.end().await;
+    drop(first);
+    until("it is offline", async || {
+        let online = gateway.sessions_of(&IdentityKey::new("anonymous")).await;
+        online
+            .unwrap()
+            .iter()
+            .all(|info| info.session_id != second_id)
     })
     .await;
     here.end().await;
