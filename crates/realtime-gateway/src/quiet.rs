@@ -8,6 +8,9 @@ use std::{
 
 use realtime_core::BoxError;
 
+/// How many payloads of panics are dropped, each of which was thrown by the drop of the one before.
+const PAYLOADS: usize = 4;
+
 /// Drops a foreign value. Where that panics, the rest of it is lost and nothing else.
 pub(crate) fn drop_quietly<T>(value: T) {
     quietly(|| drop(value));
@@ -15,10 +18,17 @@ pub(crate) fn drop_quietly<T>(value: T) {
 
 /// Does what may panic because it drops something.
 pub(crate) fn quietly(drops: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(drops)) {
-        // A panic whose payload panics when it is dropped has to end somewhere.
-        std::mem::forget(panic);
+    let Err(mut panic) = catch_unwind(AssertUnwindSafe(drops)) else {
+        return;
+    };
+    for _ in 0..PAYLOADS {
+        match catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            Ok(()) => return,
+            Err(another) => panic = another,
+        }
     }
+    // It has to end somewhere.
+    std::mem::forget(panic);
 }
 
 /// An error of somebody else's, which whoever drops it last survives.
@@ -71,6 +81,15 @@ mod tests {
     #[test]
     fn a_panic_in_a_drop_ends_here() {
         drop_quietly(Loud);
+        struct Again(u32);
+        impl Drop for Again {
+            fn drop(&mut self) {
+                if self.0 < 3 {
+                    std::panic::panic_any(Again(self.0 + 1));
+                }
+            }
+        }
+        drop_quietly(Again(0));
         let error = QuietError::new(Loud);
         assert_eq!(error.get().to_string(), "loud");
         drop(error);

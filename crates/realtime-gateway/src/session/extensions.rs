@@ -32,6 +32,17 @@ use crate::quiet::drop_quietly;
 #[derive(Default)]
 pub struct Extensions(OnceLock<Box<RwLock<http::Extensions>>>);
 
+/// A value, of which whoever held the session last must not pay for a panic in its drop: it may be
+/// the one who delivers everybody's broadcasts. Nor must the other values.
+#[derive(Clone)]
+struct Kept<T>(Option<T>);
+
+impl<T> Drop for Kept<T> {
+    fn drop(&mut self) {
+        drop_quietly(self.0.take());
+    }
+}
+
 impl Extensions {
     fn read(&self) -> Option<RwLockReadGuard<'_, http::Extensions>> {
         let kept = self.0.get()?;
@@ -45,27 +56,21 @@ impl Extensions {
 
     /// Keeps a value. Returns the one of this type that it replaces.
     pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
-        self.write().insert(value)
+        let mut before = self.write().insert(Kept(Some(value)))?;
+        before.0.take()
     }
 
     /// A clone of the value of this type.
     #[must_use]
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.read()?.get::<T>().cloned()
+        self.read()?.get::<Kept<T>>()?.0.clone()
     }
 
     /// Removes the value of this type, and returns it.
     pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.0.get()?;
-        self.write().remove()
-    }
-}
-
-impl Drop for Extensions {
-    /// Whoever held the session last must not pay for a value that panics in its drop: it may be
-    /// the one who delivers everybody's broadcasts.
-    fn drop(&mut self) {
-        drop_quietly(self.0.take());
+        let mut kept = self.write().remove::<Kept<T>>()?;
+        kept.0.take()
     }
 }
 
@@ -92,8 +97,10 @@ mod tests {
 
     #[test]
     fn a_panic_in_the_drop_of_a_value_ends_there() {
-        let extensions = Extensions::default();
+        let (extensions, other) = (Extensions::default(), Arc::new("other"));
         extensions.insert(Arc::new(PanicsInDrop));
+        extensions.insert(Arc::clone(&other));
         drop(extensions);
+        assert_eq!(Arc::strong_count(&other), 1);
     }
 }
