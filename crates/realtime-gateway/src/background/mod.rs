@@ -21,6 +21,7 @@ use futures::{FutureExt, future::BoxFuture};
 use tokio::{
     runtime::{Handle, Id},
     sync::Notify,
+    time::Instant,
 };
 
 use crate::{
@@ -33,7 +34,8 @@ use crate::{
 /// How many runtimes are remembered on which a background task could continue, those that are gone
 /// left out.
 const RUNTIMES: usize = 8;
-/// How soon a task that has panicked begins again: at first, and when it does so all the time.
+/// How soon a task that has panicked begins again: at first, and when it does so all the time. One
+/// that has run for longer than that does not.
 const AGAIN: Range<Duration> = Duration::from_millis(50)..Duration::from_secs(5);
 
 /// Makes a background task, each time that it is started.
@@ -215,10 +217,14 @@ impl OnDuty {
         let (node, duty) = (&background.node, &background.duties[self.duty]);
         let mut pause = AGAIN.start;
         while !node.stop.is_cancelled() {
+            let begun = Instant::now();
             let task = AssertUnwindSafe(async { (duty.task)(node).await });
             let Err(panic) = task.catch_unwind().await else {
                 break;
             };
+            if begun.elapsed() > AGAIN.end {
+                pause = AGAIN.start;
+            }
             let error = panicked(Whose::BackgroundTask, panic);
             tracing::error!(
                 target: crate::log_targets::BACKGROUND,

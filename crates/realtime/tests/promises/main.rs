@@ -37,6 +37,7 @@ mod outsiders;
 mod partial;
 mod peaks;
 mod read_ahead;
+mod restarts;
 mod runtimes;
 mod shutdown;
 mod streams;
