@@ -17,6 +17,9 @@ const FRAME_BYTES: u32 = 32 * 1024;
 /// The least that AMQP allows.
 const LEAST_FRAME_BYTES: u32 = 4096;
 
+/// The longest that AMQP has room for. lapin panics at more.
+const MAX_VHOST_BYTES: usize = 255;
+
 /// What a URL says.
 #[derive(Debug)]
 pub(crate) struct Address {
@@ -38,6 +41,10 @@ pub(crate) fn read(url: &str) -> Result<Address, BrokerError> {
     };
     let userinfo = match (url.user(), url.password()) {
         (None, None) => AMQPUserInfo::default(),
+        (Some(user), Some(password)) if [user, password].iter().any(|part| part.contains('\0')) => {
+            let got = "a user and a password are parted by a zero byte; got one inside of them";
+            return Err(invalid(got.to_owned()));
+        }
         (Some(user), Some(password)) => AMQPUserInfo {
             username: user.to_owned(),
             password: password.to_owned(),
@@ -48,6 +55,10 @@ pub(crate) fn read(url: &str) -> Result<Address, BrokerError> {
         }
     };
     let vhost = url.path().unwrap_or("/").to_owned();
+    if vhost.len() > MAX_VHOST_BYTES {
+        let expected = format!("expected a vhost of at most {MAX_VHOST_BYTES} bytes");
+        return Err(invalid(format!("{expected}; got {}", vhost.len())));
+    }
     let port = url.port().unwrap_or_else(|| scheme.default_port());
     let authority = AMQPAuthority {
         userinfo,
@@ -160,6 +171,21 @@ mod tests {
             let error = read(&format!("amqp://u:s3cret@h?{query}")).map(drop);
             let error = error.unwrap_err();
             assert_eq!(error.kind(), BrokerErrorKind::Config, "{query}");
+            assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_protocol_has_no_room_for_is_refused() {
+        let longest = format!("amqp://u:s3cret@h/{}", "v".repeat(MAX_VHOST_BYTES));
+        assert!(read(&longest).is_ok());
+        for url in [
+            &*format!("{longest}v"),
+            "amqp://u%00x:s3cret@h",
+            "amqp://u:s3cret%00@h",
+        ] {
+            let error = read(url).map(drop).unwrap_err();
+            assert_eq!(error.kind(), BrokerErrorKind::Config, "{url}");
             assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
         }
     }

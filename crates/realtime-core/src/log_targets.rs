@@ -15,7 +15,7 @@
 pub const ADMISSION: &str = "realtime::admission";
 /// Background tasks that died and were started again: error.
 pub const BACKGROUND: &str = "realtime::background";
-/// The broker's outages and their ends, and nodes that are gone.
+/// The broker's outages and their ends, nodes that are gone, and a gateway that isn't started.
 pub const BROKER: &str = "realtime::broker";
 /// What no `on_error` hook was there to receive, and hooks that failed.
 pub const ERROR: &str = "realtime::error";

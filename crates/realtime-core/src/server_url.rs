@@ -1,7 +1,7 @@
 //! The URL of a server, read strictly: credentials go with it, so a part that isn't understood is
 //! an error and never a default.
 
-use std::str::FromStr;
+use std::{net::Ipv4Addr, str::FromStr};
 
 use url::{Host, Url, form_urlencoded};
 
@@ -169,6 +169,11 @@ impl FromStr for ServerUrl {
         if url.fragment().is_some() {
             return Err(invalid("it has a `#`; percent-encode it as %23"));
         }
+        if authority(text).contains('@') && url.username().is_empty() && url.password().is_none() {
+            return Err(invalid(
+                "nothing stands before its `@`; leave it out where there are no credentials",
+            ));
+        }
         let user = decoded("user", url.username())?;
         let password = decoded("password", url.password().unwrap_or_default())?;
         if url.port() == Some(0) {
@@ -183,7 +188,7 @@ impl FromStr for ServerUrl {
             scheme: url.scheme().to_owned(),
             user: Some(user).filter(|user| !user.is_empty()),
             password: Some(password).filter(|password| !password.is_empty()),
-            host: host(&url)?,
+            host: host(text, &url)?,
             port: url.port(),
             path: path(text, &url)?,
             parameters: parameters.collect(),
@@ -206,12 +211,18 @@ fn invalid(got: impl Into<String>) -> InvalidServerUrl {
     InvalidServerUrl(got.into())
 }
 
+/// What stands between the slashes and the path, as it is written.
+fn authority(text: &str) -> &str {
+    let behind = text.split_once("://").map_or("", |(_, behind)| behind);
+    behind.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
 /// The parser knows hosts of the web's schemes only, and leaves those of others as they are.
-fn host(url: &Url) -> Result<String, InvalidServerUrl> {
+fn host(text: &str, url: &Url) -> Result<String, InvalidServerUrl> {
     let host = match url.host() {
         Some(Host::Domain(name)) if !name.is_empty() => Host::parse(name),
         Some(Host::Ipv6(address)) => return Ok(address.to_string()),
-        Some(Host::Ipv4(address)) => return Ok(address.to_string()),
+        Some(Host::Ipv4(address)) => return four_numbers(text, address),
         _ => return Err(invalid("it names no host")),
     };
     let is_odd = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
@@ -220,10 +231,23 @@ fn host(url: &Url) -> Result<String, InvalidServerUrl> {
             "its host has a character that no name has; several hosts don't fit in one URL",
         )),
         Ok(Host::Domain(name)) => Ok(name),
-        Ok(Host::Ipv4(address)) => Ok(address.to_string()),
+        Ok(Host::Ipv4(address)) => four_numbers(text, address),
         Ok(Host::Ipv6(address)) => Ok(address.to_string()),
         Err(error) => Err(invalid(format!("its host can't be read: {error}"))),
     }
+}
+
+/// An address as people read it. The parser takes 010.0.0.1 for 8.0.0.1, and 1 for 0.0.0.1.
+fn four_numbers(text: &str, address: Ipv4Addr) -> Result<String, InvalidServerUrl> {
+    let (address, authority) = (address.to_string(), authority(text));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    if host.split(':').next() != Some(&*address) {
+        return Err(invalid(
+            "its host is a number or an address in another form; an IPv4 address is four decimal \
+             numbers without leading zeros",
+        ));
+    }
+    Ok(address)
 }
 
 /// One segment, as it is written. The parser takes `.` and `..` for folders, and a slash or an `@`
@@ -293,6 +317,7 @@ mod tests {
             ("a://u:p@[2001:DB8::1]", "2001:db8::1", None),
             ("a://[::ffff:10.0.0.1]", "::ffff:10.0.0.1", None),
             ("a://10.0.0.1:2/x", "10.0.0.1", Some(2)),
+            ("a://u:p@10.0.0.1", "10.0.0.1", None),
             ("A://h%2dx", "h-x", None),
             ("a://u:p@ss@h:1", "h", Some(1)),
         ];
@@ -320,6 +345,13 @@ mod tests {
             "a://u:s3cret@[::1]x",
             "a://u:s3cret@[fe80::1%25eth0]",
             "a://u:s3cret@h%20x",
+            "a://u:s3cret@010.0.0.1",
+            "a://u:s3cret@10.1:7",
+            "a://10.0.0.8:s3cret@0x0a000008",
+            "a://u:s3cret@167772168/x",
+            "http://u:s3cret@010.0.0.1",
+            "a://@h/s3cret",
+            "a://:@h/s3cret",
             "a://u:s3cret@a,b",
             "a://u:s3cret@a,b:1",
             "a://u:12#s3cret@h",
@@ -381,7 +413,18 @@ mod tests {
             Ok(("::1".to_owned(), 2))
         );
         for text in [
-            "", "h", "h:", ":1", "::1:2", "h:x", "h:0", "h:1/2", "u@h:1", "h:1?x", "h:1 ",
+            "",
+            "h",
+            "h:",
+            ":1",
+            "::1:2",
+            "h:x",
+            "h:0",
+            "h:1/2",
+            "u@h:1",
+            "h:1?x",
+            "h:1 ",
+            "010.0.0.1:1",
         ] {
             assert!(ServerUrl::host_and_port(text).is_err(), "{text}");
         }

@@ -50,7 +50,6 @@ pub(crate) struct Node {
     pub(crate) hub: Arc<Hub>,
     pub(crate) broker: AnyBroker,
     /// The application has given it a broker: there may be other nodes.
-    #[cfg_attr(not(feature = "server"), expect(dead_code, reason = "for `serve`"))]
     pub(crate) joins: bool,
     pub(crate) broker_link: Watched,
     /// What the broker was joined with, while the gateway is started.
@@ -73,6 +72,7 @@ pub(crate) struct Node {
     pub(crate) abort: CancellationToken,
     /// The broker is joined.
     started: AtomicBool,
+    said_alone: AtomicBool,
     listens: AtomicBool,
     table: Arc<RouteTable>,
     stack: StackFactory,
@@ -147,6 +147,7 @@ impl Node {
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
             started: AtomicBool::new(false),
+            said_alone: AtomicBool::new(false),
             listens: AtomicBool::new(false),
             table: Arc::new(table),
             stack,
@@ -175,6 +176,20 @@ impl Node {
     /// Whether the other nodes are joined.
     pub(crate) fn is_started(&self) -> bool {
         self.started.load(SeqCst)
+    }
+
+    /// Whether messages go to other nodes, too. That they don't, though there may be others, is
+    /// said once: half a cluster looks like a whole one.
+    pub(crate) fn reaches_others(&self) -> bool {
+        let started = self.is_started();
+        if !started && self.joins && !self.said_alone.swap(true, SeqCst) {
+            tracing::warn!(
+                target: crate::log_targets::BROKER,
+                "the gateway has a broker and isn't started, so messages reach this node's \
+                 sessions only; call `Gateway::start`, as `serve` does",
+            );
+        }
+        started
     }
 
     pub(crate) fn set_started(&self) {

@@ -91,8 +91,15 @@ fn cluster(url: &mut ServerUrl) -> Result<ServerConfig, PresenceError> {
 }
 
 fn sentinel(url: &mut ServerUrl) -> Result<ServerConfig, PresenceError> {
-    let mut take = |name| url.take(name).map_err(not_a_url);
-    let service = take("sentinelServiceName")?.filter(|name| !name.is_empty());
+    let mut take = |name| match url.take(name).map_err(not_a_url)? {
+        // Most likely a variable that isn't set.
+        Some(value) if value.is_empty() => {
+            let expected = format!("{name}: expected a value, or that it is left out");
+            Err(invalid(format!("{expected}; got an empty one")))
+        }
+        value => Ok(value),
+    };
+    let service = take("sentinelServiceName")?;
     let username = take("sentinelUsername")?;
     let password = take("sentinelPassword")?;
     let expected = "expected sentinelServiceName, the name of the master; got none";

@@ -142,12 +142,15 @@ impl RedisPresence {
     fn read(&self, identity: &IdentityKey, found: &[Value]) -> Option<SessionInfo> {
         let info = decode(identity, found);
         if info.is_none() {
-            self.corrupt.fetch_add(1, Relaxed);
-            tracing::warn!(
-                target: realtime_core::log_targets::PRESENCE,
-                namespace = %self.config().namespace(),
-                "skipped a record that presence didn't write"
-            );
+            let corrupt = self.corrupt.fetch_add(1, Relaxed) + 1;
+            // It is met again with every question about its identity: few lines, with the count.
+            if corrupt.is_power_of_two() {
+                tracing::warn!(
+                    target: realtime_core::log_targets::PRESENCE,
+                    namespace = %self.config().namespace(), corrupt,
+                    "skipped a record that presence didn't write"
+                );
+            }
         }
         info
     }

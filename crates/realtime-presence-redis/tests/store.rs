@@ -4,7 +4,10 @@
 #[allow(dead_code, reason = "shared with the tests of faults")]
 mod support;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
 
 use realtime_core::{
     IdentityKey,
@@ -210,6 +213,47 @@ async fn what_somebody_else_wrote_is_skipped_and_counted() {
     assert_eq!(presence.renew(&[info.key()], LONG).await.unwrap(), []);
     presence.unregister(&[info.key()]).await.unwrap();
     works(&presence).await;
+}
+
+/// It is met again with every question about its identity.
+#[tokio::test]
+async fn what_somebody_else_wrote_is_no_flood_of_lines() {
+    let redis = Redis::start().await.unwrap();
+    let presence = presence(redis.url());
+    for key in [["ZADD", LEASES, "+inf", "x"], ["HSET", SESSIONS, "x", "{}"]] {
+        redis.command(&key).await.unwrap();
+    }
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let writer = Arc::clone(&log);
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || Lines(Arc::clone(&writer)));
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    for _ in 0..1_000 {
+        assert_eq!(presence.sessions(&ann()).await.unwrap(), []);
+    }
+    assert_eq!(presence.corrupt_records(), 1_000);
+    let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    let lines: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("skipped"))
+        .collect();
+    assert_eq!(lines.len(), 10, "{log}");
+    assert!(lines[9].contains("corrupt=512"), "{log}");
+}
+
+/// What is logged, in memory.
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

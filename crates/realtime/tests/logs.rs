@@ -10,12 +10,13 @@ mod support;
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
 use realtime::{
-    BoxError, ClientError, CloseCode, DisconnectInfo, Json, Router,
+    BoxError, ClientError, CloseCode, DisconnectInfo, Gateway, IdentityKey, Json, Router, Session,
+    error::{DeliverError, DeliverErrorKind, SendError},
     middleware::{LoggerLayer, RecoveryLayer},
 };
 use realtime_testkit::{
@@ -275,6 +276,70 @@ async fn a_client_that_is_lost_is_no_warning() {
     server.until_open(0).await;
     assert_eq!(warnings(&log), Vec::<String>::new());
     server.stop().await;
+}
+
+/// A handler that passes on what `send` says of somebody else.
+#[tokio::test]
+async fn that_somebody_else_has_left_is_no_warning() {
+    static KEPT: OnceLock<Session> = OnceLock::new();
+    let (log, _guard) = Log::at(tracing::Level::INFO);
+    let router = Router::new()
+        .route("keep", async |session: Session| drop(KEPT.set(session)))
+        .route("whisper", async || -> Result<(), SendError> {
+            KEPT.get().unwrap().send("whisper", ())
+        })
+        .route(
+            "page",
+            async |gateway: Gateway| -> Result<(), DeliverError> {
+                let somebody = IdentityKey::new("somebody");
+                gateway.send_to_identity(&somebody, "page", ()).await?;
+                Ok(())
+            },
+        );
+    let server = Server::start(realtime::builder().router(router).build().unwrap()).await;
+    let mut other = server.connect().await;
+    other.request("keep", json!(null)).await.unwrap();
+    drop(other);
+    server.until_open(0).await;
+    let mut client = server.connect().await;
+    for route in ["whisper", "page"] {
+        let answer = client.request(route, json!(null)).await.unwrap();
+        assert_eq!(answer["data"]["code"], "internal", "{route}");
+    }
+    assert_eq!(warnings(&log), Vec::<String>::new());
+    server.stop().await;
+}
+
+/// Under a host that doesn't start it, as `serve` does, half a cluster looks like a whole one.
+#[tokio::test]
+async fn a_gateway_with_a_broker_that_is_not_started_says_so_once() {
+    let (log, _guard) = Log::at(tracing::Level::INFO);
+    let broker = realtime::connect::broker("local:").unwrap();
+    let gateway = realtime::builder().broker(broker).build().unwrap();
+    let server = Server::under_axum(gateway).await;
+    for _ in 0..5 {
+        server.gateway.broadcast("news", ()).await.unwrap();
+        let nobody = IdentityKey::new("nobody");
+        let sent = server.gateway.send_to_identity(&nobody, "news", ()).await;
+        assert_eq!(sent.unwrap_err().kind(), DeliverErrorKind::NotOnline);
+    }
+    let lines = warnings(&log);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for word in ["realtime::broker", "isn't started", "Gateway::start"] {
+        assert!(lines[0].contains(word), "{word} in {}", lines[0]);
+    }
+    server.stop().await;
+
+    // Started, or alone for good: there is nothing to say.
+    let broker = realtime::connect::broker("local:").unwrap();
+    let started = realtime::builder().broker(broker).build().unwrap();
+    started.start().await.unwrap();
+    let alone = realtime::builder().build().unwrap();
+    for gateway in [started, alone] {
+        gateway.broadcast("news", ()).await.unwrap();
+        gateway.shutdown().await;
+    }
+    assert_eq!(warnings(&log).len(), 1);
 }
 
 /// One whose handler hangs, and one whose hook does, which is out of the hub already.

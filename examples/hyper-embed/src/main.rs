@@ -22,11 +22,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
         shutdown_signal().await;
         gateway.shutdown().await
     });
+    // What is said of it is said once.
+    let mut short = false;
     loop {
         let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => accepted?,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                // A client has left already, or descriptors are short: the others wait.
+                Err(error) => {
+                    if !std::mem::replace(&mut short, true) {
+                        eprintln!("connections can't be accepted, and wait: {error}");
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
             _ = &mut shutdown => break,
         };
+        short = false;
         let gateway = gateway.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(PeerAddr(peer));
@@ -38,9 +51,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 .header_read_timeout(Duration::from_secs(10))
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades();
-            if let Err(error) = connection.await {
-                eprintln!("a connection from {peer} ended: {error}");
-            }
+            // What clients do wrong, and that they leave, needs no line.
+            let _ended = connection.await;
         });
     }
     Ok(())

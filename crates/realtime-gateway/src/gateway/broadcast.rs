@@ -54,7 +54,7 @@ impl Gateway {
             local,
             remote: Remote::NotStarted,
         };
-        if self.node().is_started() {
+        if self.node().reaches_others() {
             let envelope = self.envelope(&out, Target::All);
             let published = self.publish(&Topic::All, envelope).await;
             let _any_number = published.map_err(|e| not_accepted(e, delivery))?;

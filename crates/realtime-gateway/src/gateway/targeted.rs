@@ -74,7 +74,7 @@ impl Gateway {
             local,
             remote: Remote::NotStarted,
         };
-        if node.is_started() {
+        if node.reaches_others() {
             let envelope = self.envelope(&out, Target::Identity(identity.clone()));
             match asked {
                 Ok(nodes) => self.reach(identity, nodes, envelope, &mut delivery).await?,

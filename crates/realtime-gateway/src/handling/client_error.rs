@@ -7,7 +7,9 @@ use realtime_core::{
     codec::{CodecError, CodecErrorKind},
 };
 
-use crate::{HandlerError, HandlerErrorKind};
+use crate::{
+    DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind, SendError, SendErrorKind,
+};
 
 /// Finds what may be said. Everything that isn't meant for clients becomes a general text.
 pub(crate) fn for_client(error: &BoxError) -> ClientError {
@@ -43,10 +45,20 @@ pub(crate) fn for_client(error: &BoxError) -> ClientError {
     }
 }
 
-/// Whether the client is to blame for an error: it has sent what it may not, or the handler has
-/// answered it with a [`ClientError`].
+/// Whether clients are to blame for an error, and not the server: this one has sent what it may
+/// not, the handler has answered it with a [`ClientError`], or one to whom something was sent has
+/// left or doesn't read.
 pub(crate) fn is_clients(error: &BoxError) -> bool {
-    is_mistake(error) || ClientError::find_in(&**error).is_some()
+    is_mistake(error) || ClientError::find_in(&**error).is_some() || is_out_of_reach(error)
+}
+
+fn is_out_of_reach(error: &BoxError) -> bool {
+    let sent = find::<SendError>(error).map(SendError::kind);
+    let delivered = find::<DeliverError>(error).map(DeliverError::kind);
+    matches!(
+        sent,
+        Some(SendErrorKind::Backpressure | SendErrorKind::SessionClosed)
+    ) || delivered == Some(DeliverErrorKind::NotOnline)
 }
 
 /// Whether a message could not be handled for what it is, whatever the application does.

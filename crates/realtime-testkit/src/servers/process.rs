@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -24,6 +25,8 @@ const TAIL: usize = 2_000;
 /// A signal that a test sends to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
+    /// What a person's Ctrl-C sends.
+    Interrupt,
     /// Ends it at once, without a chance to tidy up.
     Kill,
     /// Lets it continue after [`Stop`](Self::Stop).
@@ -37,6 +40,7 @@ pub enum Signal {
 impl From<Signal> for process::Signal {
     fn from(signal: Signal) -> Self {
         match signal {
+            Signal::Interrupt => Self::INT,
             Signal::Kill => Self::KILL,
             Signal::Resume => Self::CONT,
             Signal::Stop => Self::STOP,
@@ -107,6 +111,26 @@ impl Process {
         Ok(())
     }
 
+    /// Waits until the process says `listening on http://ADDRESS`, as all example programs do, and
+    /// returns the address.
+    ///
+    /// # Errors
+    /// When it ends before, or says nothing of the kind within [`DEADLINE`].
+    pub async fn listening(&mut self) -> io::Result<SocketAddr> {
+        let mut found = None;
+        self.ready(DEADLINE, async |log| {
+            let log = fs::read_to_string(log).unwrap_or_default();
+            let mut said = log.split_inclusive('\n');
+            found = said.find_map(|line| {
+                let address = line.strip_prefix("listening on http://")?;
+                address.strip_suffix('\n')?.parse().ok()
+            });
+            found.is_some()
+        })
+        .await?;
+        found.ok_or_else(|| self.error(io::ErrorKind::InvalidData, "no address"))
+    }
+
     /// Sends a signal, also to a process that is stopped.
     ///
     /// # Errors
@@ -119,6 +143,24 @@ impl Process {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| self.error(io::ErrorKind::InvalidData, "no process id"))?;
         Ok(process::kill_process(pid, signal.into())?)
+    }
+
+    /// Waits until the process has ended by itself.
+    ///
+    /// # Errors
+    /// When it hasn't within [`DEADLINE`]. The error shows the end of its log.
+    pub async fn ended(&mut self) -> io::Result<ExitStatus> {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > end {
+                let what = format!("{} did not end within {DEADLINE:?}", self.name);
+                return Err(self.error(io::ErrorKind::TimedOut, &what));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Kills the process where it still runs, and waits for its end.
@@ -203,6 +245,17 @@ mod tests {
         process.signal(Signal::Stop).unwrap();
         drop(process);
         assert!(!proc.exists(), "it runs on");
+    }
+
+    #[tokio::test]
+    async fn an_address_is_read_once_its_line_is_whole_and_an_end_has_its_status() {
+        let script =
+            "printf 'hello\\nlistening on http://127.0.0.1:1'; sleep 0.1; echo 2; exec cat >&2";
+        let (_dir, mut process) = shell(&format!("{script}; exit 3"));
+        let address = process.listening().await.unwrap();
+        assert_eq!(address, ([127, 0, 0, 1], 12).into());
+        // There is no input, so `cat` ends at once.
+        assert!(process.ended().await.unwrap().success());
     }
 
     #[tokio::test]
