@@ -35,6 +35,7 @@ mod neighbours;
 mod outlived;
 mod outsiders;
 mod partial;
+mod pauses;
 mod peaks;
 mod read_ahead;
 mod restarts;
