@@ -9,8 +9,10 @@ use std::{
 
 use clap::Args;
 use realtime::{
-    BoxError, IdentityKey, SessionId, connect,
-    node::NodeId,
+    BoxError, IdentityKey, SessionId,
+    broker::NodeInfo,
+    connect,
+    node::{Incarnation, NodeId},
     presence::{Presence, SessionInfo, SessionKey},
 };
 use realtime_testkit::servers::{RabbitMq, Redis};
@@ -106,7 +108,10 @@ async fn presence(url: &str, length: Duration) -> Result<(), BoxError> {
     const AT_ONCE: usize = 64;
     const BATCH: usize = 500;
     let store = connect::presence(url)?;
-    let (own, node) = (Process::own(), NodeId::random());
+    let (own, node) = (
+        Process::own(),
+        NodeInfo::new(NodeId::random(), Incarnation::random()),
+    );
     let session = |n: usize| {
         let identity = IdentityKey::new(format!("u{n}")).with_tenant("bench");
         SessionInfo::new(SessionId::random(), &identity, node.clone())
@@ -120,6 +125,7 @@ async fn presence(url: &str, length: Duration) -> Result<(), BoxError> {
         "register",
         "is_online",
         "sessions",
+        "nodes",
         "renew",
         "renew, 500 at once",
         "unregister",
@@ -161,7 +167,8 @@ async fn call(
         "is_online" => drop(store.is_online(&key.identity).await?),
         "sessions" => drop(store.sessions(&key.identity).await?),
         "renew" => drop(store.renew(std::slice::from_ref(key), ttl).await?),
-        "unregister" => store.unregister(std::slice::from_ref(key)).await?,
+        "nodes" => drop(store.nodes(&key.identity).await?),
+        "unregister" => drop(store.unregister(std::slice::from_ref(key)).await?),
         _ => {
             let batch: Vec<_> = infos.iter().take(500).map(SessionInfo::key).collect();
             drop(store.renew(&batch, ttl).await?);

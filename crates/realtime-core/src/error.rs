@@ -107,7 +107,7 @@ impl Error for ClientError {}
 
 /// Declares the error of one operation: a kind to match, a context that says what was expected
 /// and what came, and the source. Every seam's error has this form, so that reading one teaches
-/// the others.
+/// the others. A clone shares the source: one failure may concern many.
 ///
 /// Shared by the crates of this workspace; not part of the public API.
 #[doc(hidden)]
@@ -115,12 +115,25 @@ impl Error for ClientError {}
 macro_rules! __operation_error {
     ($(#[$doc:meta])* $name:ident, $kind:ident) => {
         $(#[$doc])*
-        #[derive(Debug, thiserror::Error)]
-        #[error("{context}")]
+        #[derive(Debug, Clone)]
         pub struct $name {
             kind: $kind,
             context: std::borrow::Cow<'static, str>,
-            source: Option<$crate::BoxError>,
+            source: Option<std::sync::Arc<dyn std::error::Error + Send + Sync + 'static>>,
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.context)
+            }
+        }
+
+        impl std::error::Error for $name {
+            /// What was attached itself, and not what it is shared by.
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                let source = self.source.as_deref()?;
+                Some(source)
+            }
         }
 
         impl $name {
@@ -134,6 +147,7 @@ macro_rules! __operation_error {
             /// Attaches the cause. `Display` doesn't repeat it: walk `source()` to print it.
             #[must_use]
             pub fn with_source(mut self, source: impl Into<$crate::BoxError>) -> Self {
+                let source: $crate::BoxError = source.into();
                 self.source = Some(source.into());
                 self
             }
@@ -182,6 +196,18 @@ mod tests {
         fn source(&self) -> Option<&(dyn Error + 'static)> {
             assert!(!self.panics, "on purpose");
             Some(self)
+        }
+    }
+
+    #[test]
+    fn a_clone_has_the_same_source_and_it_can_be_found() {
+        use crate::presence::{PresenceError, PresenceErrorKind::Corrupt};
+        let failed = PresenceError::new(Corrupt, "it failed");
+        let failed = failed.with_source(ClientError::new("full", "no place left"));
+        for error in [&failed.clone(), &failed] {
+            assert_eq!((error.kind(), &*error.to_string()), (Corrupt, "it failed"));
+            let found = ClientError::find_in(error).map(ClientError::code);
+            assert_eq!(found, Some("full"));
         }
     }
 

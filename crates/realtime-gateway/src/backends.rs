@@ -14,8 +14,8 @@ use realtime_core::{
         Subscription, Topic,
     },
     presence::{
-        AnyPresence, Presence, PresenceError, PresenceErrorKind, PresenceEvents, Registered,
-        SessionInfo, SessionKey,
+        AnyPresence, NodeSessions, Online, Presence, PresenceError, PresenceErrorKind,
+        PresenceEvents, Registered, Renewed, SessionInfo, SessionKey, Unregistered,
     },
 };
 
@@ -114,11 +114,11 @@ impl Presence for BoundedPresence {
         &self,
         sessions: &[SessionInfo],
         ttl: Option<Duration>,
-    ) -> Result<Vec<Registered>, PresenceError> {
+    ) -> Result<Registered, PresenceError> {
         asked(async { self.0.register(sessions, ttl).await }).await
     }
 
-    async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
+    async fn unregister(&self, sessions: &[SessionKey]) -> Result<Unregistered, PresenceError> {
         asked(async { self.0.unregister(sessions).await }).await
     }
 
@@ -126,7 +126,7 @@ impl Presence for BoundedPresence {
         &self,
         sessions: &[SessionKey],
         ttl: Option<Duration>,
-    ) -> Result<Vec<SessionKey>, PresenceError> {
+    ) -> Result<Renewed, PresenceError> {
         asked(async { self.0.renew(sessions, ttl).await }).await
     }
 
@@ -134,8 +134,20 @@ impl Presence for BoundedPresence {
         asked(async { self.0.sessions(identity).await }).await
     }
 
+    async fn nodes(&self, identity: &IdentityKey) -> Result<Vec<NodeSessions>, PresenceError> {
+        asked(async { self.0.nodes(identity).await }).await
+    }
+
+    async fn online(&self, identities: &[IdentityKey]) -> Result<Online, PresenceError> {
+        asked(async { self.0.online(identities).await }).await
+    }
+
     async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
         asked(async { self.0.is_online(identity).await }).await
+    }
+
+    fn outlives_nodes(&self) -> bool {
+        caught(Whose::Presence, || self.0.outlives_nodes()).unwrap_or(true)
     }
 
     fn events(&self) -> PresenceEvents {

@@ -9,6 +9,12 @@ pub struct Delivery {
     pub local: usize,
     /// What went to other nodes.
     pub remote: Remote,
+    /// Of a targeted message: how many other nodes should have received it, as presence says, and
+    /// did not, or not as far as is known. Nobody may be there: a node that was killed stays in
+    /// presence until its leases end. Where presence couldn't say which nodes, 1 for all of them.
+    ///
+    /// To send the message again would double it for those who have it.
+    pub unreached: usize,
 }
 
 /// What went to other nodes.
@@ -24,10 +30,16 @@ pub enum Remote {
 }
 
 impl Delivery {
+    /// Whether somebody has it: a session of this node, or another node that holds one.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.local > 0 || matches!(self.remote, Remote::Nodes(1..) | Remote::Published)
+    }
+
     pub(crate) const fn none() -> Self {
         Self {
             local: 0,
             remote: Remote::NotStarted,
+            unreached: 0,
         }
     }
 }

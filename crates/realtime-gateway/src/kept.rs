@@ -27,12 +27,6 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    pub(crate) fn new(value: T) -> Self {
-        let kept = Self::default();
-        kept.put(value);
-        kept
-    }
-
     /// Puts a value in its place.
     pub(crate) fn put(&self, value: T) {
         let before = self.0.value.lock().replace(value);
@@ -97,7 +91,8 @@ mod tests {
 
     #[test]
     fn a_value_is_lent_to_one_and_comes_back() {
-        let kept = Kept::new(7);
+        let kept = Kept::default();
+        kept.put(7);
         let mut borrowed = kept.borrow().unwrap();
         assert!(kept.borrow().is_none());
         if let Some(value) = borrowed.value() {

@@ -119,6 +119,8 @@ impl Node {
         } = parts;
         let (hub, stats) = (Arc::new(Hub::new()), Arc::new(Counters::default()));
         let env = Arc::new(env(&config, &info, codec, &hub, Arc::clone(&stats)));
+        let presence = bounded_presence(presence);
+        let registry = Registry::new(presence, config.presence_ttl, Arc::clone(&stats));
         let (hooks, host, tasks) = (Arc::new(hooks), Arc::default(), Tasks::default());
         let reports = Reports::new(
             Arc::clone(&hooks),
@@ -135,7 +137,7 @@ impl Node {
             joins,
             broker_link: Watched::new(),
             joined: Kept::default(),
-            registry: Registry::new(bounded_presence(presence), config.presence_ttl),
+            registry,
             presence_events: Kept::default(),
             unreachable: Unreachable::default(),
             hooks,
@@ -268,7 +270,7 @@ fn env(
     let queued = Arc::new(Budget::new(config.queue_budget));
     let (weak, budget) = (Arc::downgrade(hub), Arc::clone(&queued));
     Env {
-        node: info.id.clone(),
+        node: info.clone(),
         encoder: Encoder::new(codec),
         queue_limits: Arc::new(QueueLimits {
             messages: config.queue_messages,

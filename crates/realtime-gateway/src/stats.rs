@@ -31,10 +31,17 @@ macro_rules! stats {
         #[non_exhaustive]
         pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
+            /// Sessions that have ended, and whose removal from presence is tried again or under way
+            /// now.
+            pub departures_waiting: u64,
             /// Sessions that are open now.
             pub open: u64,
             /// Sessions whose connection is gone, and of which a handler or a hook still runs now.
             pub outlived: u64,
+            /// Open sessions that presence may not know now: they could not be registered or renewed,
+            /// and are tried again. The others don't suffer for it, and a store that is up for
+            /// them counts as up.
+            pub presence_unsettled: u64,
             /// Memory of what waits in the queues of all sessions now, in bytes: what sockets have
             /// not accepted, also of frames that they have accepted in part, and some 100 bytes for
             /// each frame that waits whole.
@@ -66,6 +73,10 @@ stats! {
     /// Sessions that a connect hook refused, or that could not be connected for its failure or
     /// that of presence.
     connects_refused,
+    /// Sessions that have ended and that presence may still show until their leases end: more than
+    /// 65,536 waited for it to be told. Without leases also those of which it could not be told
+    /// for an hour; it shows them for ever.
+    departures_given_up,
     /// Messages that a backpressure policy dropped.
     dropped,
     /// Error reports that were not passed to the error hooks, because too many were under way.

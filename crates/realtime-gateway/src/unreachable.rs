@@ -1,7 +1,8 @@
-//! Nodes that a targeted message came back from, for as long as they are not tried again.
+//! What is known of other nodes: those that a targeted message came back from, for as long as they
+//! are not tried again, and the former lives of those that were started again.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -9,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-use realtime_core::NodeId;
+use realtime_core::{Incarnation, NodeId, broker::NodeInfo};
 use tokio::time::Instant;
 
 /// For how long such a node gets no targeted message. It is short: the node may be back.
 const SKIPPED: Duration = Duration::from_secs(1);
-/// How many nodes are remembered. Any more are tried each time.
+/// How many nodes are remembered, and how many former lives. Any more are tried each time.
 const NODES: usize = 1_024;
 
 /// Which nodes can't be reached, as far as this node has seen. No other node learns of it: one that
@@ -24,6 +25,14 @@ pub(crate) struct Unreachable {
     since: Mutex<HashMap<NodeId, Instant>>,
     /// Whether there may be any, so that a message costs no lock.
     any: AtomicBool,
+    lives: Mutex<Lives>,
+}
+
+/// Which start of a node has sent last, and which starts were over by then.
+#[derive(Debug, Default)]
+struct Lives {
+    current: HashMap<NodeId, Incarnation>,
+    former: HashSet<NodeInfo>,
 }
 
 impl Unreachable {
@@ -48,7 +57,8 @@ impl Unreachable {
     }
 
     /// This node has sent something.
-    pub(crate) fn has_sent(&self, node: &NodeId) {
+    pub(crate) fn has_sent(&self, node: &NodeId, incarnation: Incarnation) {
+        self.lives(node, incarnation);
         if !self.any.load(Relaxed) {
             return;
         }
@@ -56,6 +66,38 @@ impl Unreachable {
         since.remove(node);
         since.retain(|_, since| since.elapsed() < SKIPPED);
         self.any.store(!since.is_empty(), Relaxed);
+    }
+}
+
+impl Unreachable {
+    /// A node lives, in this start of it. Of two starts under one name the later one has ended the
+    /// earlier one.
+    fn lives(&self, node: &NodeId, incarnation: Incarnation) {
+        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        let Lives { current, former } = &mut *lives;
+        let before = match current.get_mut(node) {
+            Some(known) if *known == incarnation => return,
+            Some(known) => std::mem::replace(known, incarnation),
+            None => {
+                if current.len() >= NODES {
+                    current.clear();
+                }
+                current.insert(node.clone(), incarnation);
+                return;
+            }
+        };
+        if former.len() >= NODES {
+            former.clear();
+        }
+        former.insert(NodeInfo::new(node.clone(), before));
+        former.remove(&NodeInfo::new(node.clone(), incarnation));
+    }
+
+    /// Whether this start of a node is over, since a later one has sent something: nobody is there
+    /// any more, whatever presence says until its leases end.
+    pub(crate) fn is_former_life(&self, node: &NodeInfo) -> bool {
+        let lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        lives.former.contains(node)
     }
 }
 
@@ -71,7 +113,7 @@ mod tests {
         unreachable.add(a.clone());
         unreachable.add(b.clone());
         assert!(unreachable.contains(&a) && unreachable.contains(&b));
-        unreachable.has_sent(&a);
+        unreachable.has_sent(&a, Incarnation::from_u64(1));
         assert!(!unreachable.contains(&a) && unreachable.contains(&b));
         advance(SKIPPED).await;
         assert!(!unreachable.contains(&b));
@@ -89,5 +131,22 @@ mod tests {
         unreachable.add(node.clone());
         assert!(unreachable.contains(&node));
         assert_eq!(unreachable.since().len(), 1);
+    }
+
+    #[test]
+    fn a_later_start_ends_an_earlier_one() {
+        let (unreachable, name) = (Unreachable::default(), NodeId::random());
+        let life = |n| NodeInfo::new(name.clone(), Incarnation::from_u64(n));
+        unreachable.has_sent(&name, Incarnation::from_u64(1));
+        assert!(!unreachable.is_former_life(&life(1)));
+        assert!(!unreachable.is_former_life(&life(2)), "it may be the next");
+        unreachable.has_sent(&name, Incarnation::from_u64(2));
+        assert!(unreachable.is_former_life(&life(1)) && !unreachable.is_former_life(&life(2)));
+        for n in 3..3_000 {
+            unreachable.has_sent(&name, Incarnation::from_u64(n));
+            unreachable.has_sent(&NodeId::random(), Incarnation::from_u64(n));
+        }
+        let lives = unreachable.lives.lock().unwrap();
+        assert!(lives.current.len() <= NODES && lives.former.len() <= NODES);
     }
 }

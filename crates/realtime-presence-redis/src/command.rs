@@ -13,8 +13,8 @@ use crate::{error::says, keys::IdentityKeys, scripts::Script, server::options};
 /// A command, which can be sent again where it has to go elsewhere.
 #[derive(Debug)]
 pub(crate) enum Command<'c> {
-    /// How many of one key exist.
-    Exists(&'c str),
+    /// How many sessions a sorted set has; an error where the key is of another type.
+    Count(&'c str),
     /// Runs a script.
     Run(&'c Script, &'c IdentityKeys, Vec<Value>),
 }
@@ -23,7 +23,7 @@ impl Command<'_> {
     /// What decides which server has the keys.
     pub(crate) fn key(&self) -> &str {
         match self {
-            Self::Exists(key) => key,
+            Self::Count(key) => key,
             Self::Run(_, keys, _) => &keys.leases,
         }
     }
@@ -31,8 +31,8 @@ impl Command<'_> {
     /// Sends it. A command that waits longer isn't sent.
     ///
     /// With `asking`, to a server that is about to get the keys' slot, and after the one that has
-    /// it said that neither key is there any more. Then the second key isn't declared: of two keys
-    /// the server would want both to be there already.
+    /// it said that none of the keys is there any more. Then only the first key is declared: of
+    /// several the server would want all to be there already.
     pub(crate) async fn send(
         &self,
         client: &Client,
@@ -40,18 +40,17 @@ impl Command<'_> {
         asking: bool,
     ) -> Result<Value, Error> {
         match self {
-            Self::Exists(key) => {
-                once(client, deadline, asking, "EXISTS", vec![(*key).into()]).await
-            }
+            Self::Count(key) => once(client, deadline, asking, "ZCARD", vec![(*key).into()]).await,
             Self::Run(script, keys, arguments) => {
                 let run = async |name, script: &str| {
                     let mut words: Vec<Value> = vec![script.into()];
                     match asking {
                         true => words.extend([1.into(), keys.leases.as_str().into()]),
                         false => words.extend([
-                            2.into(),
+                            3.into(),
                             keys.leases.as_str().into(),
                             keys.sessions.as_str().into(),
+                            keys.nodes.as_str().into(),
                         ]),
                     }
                     words.extend(arguments.iter().cloned());

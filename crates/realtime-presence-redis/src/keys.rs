@@ -8,11 +8,12 @@ pub(crate) struct Keys {
     prefix: String,
 }
 
-/// The two keys of an identity, on one node of a cluster.
+/// The keys of an identity, on one node of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct IdentityKeys {
     pub(crate) leases: String,
     pub(crate) sessions: String,
+    pub(crate) nodes: String,
 }
 
 impl Keys {
@@ -26,20 +27,22 @@ impl Keys {
     /// keeps the hash tag from being empty, which a cluster wouldn't take for one.
     pub(crate) fn of(&self, identity: &IdentityKey) -> IdentityKeys {
         let (prefix, tenant, id) = (&self.prefix, identity.tenant(), identity.id());
-        let tagged = format!("{prefix}:{{{}:{tenant}:{id}}}", tenant.len());
-        IdentityKeys {
-            leases: format!("{tagged}:leases"),
-            sessions: format!("{tagged}:sessions"),
-        }
+        IdentityKeys::under(&format!("{prefix}:{{{}:{tenant}:{id}}}", tenant.len()))
     }
 
     /// Keys by which it is seen whether everything works. No identity has them: its tag begins
     /// with a digit.
     pub(crate) fn probe(&self, number: u32) -> IdentityKeys {
-        let tagged = format!("{}:{{probe-{number}}}", self.prefix);
-        IdentityKeys {
+        IdentityKeys::under(&format!("{}:{{probe-{number}}}", self.prefix))
+    }
+}
+
+impl IdentityKeys {
+    fn under(tagged: &str) -> Self {
+        Self {
             leases: format!("{tagged}:leases"),
             sessions: format!("{tagged}:sessions"),
+            nodes: format!("{tagged}:nodes"),
         }
     }
 }
@@ -62,19 +65,20 @@ mod tests {
             ("}", "{"),
             ("", "}:leases"),
             ("", "}:sessions"),
+            ("", "}:nodes"),
         ];
         let keys = Keys::new("n");
         let all: HashSet<_> = pairs
             .iter()
             .map(|(tenant, id)| keys.of(&IdentityKey::new(*id).with_tenant(*tenant)))
-            .flat_map(|keys| [keys.leases, keys.sessions])
+            .flat_map(|keys| [keys.leases, keys.sessions, keys.nodes])
             .collect();
-        assert_eq!(all.len(), 2 * pairs.len());
+        assert_eq!(all.len(), 3 * pairs.len());
         assert!(all.iter().all(|key| key.starts_with("rt:n:presence:{")));
     }
 
     #[test]
-    fn both_keys_of_an_identity_have_one_hash_tag() {
+    fn all_keys_of_an_identity_have_one_hash_tag() {
         for (tenant, id) in [("a", "b"), ("", ""), ("}", "{"), ("{", "}"), ("{}", "x")] {
             let keys = Keys::new("n").of(&IdentityKey::new(id).with_tenant(tenant));
             // What is between the first brace and the first closing one after it is hashed.
@@ -83,6 +87,7 @@ mod tests {
                 rest.split_once('}').unwrap().0.to_owned()
             };
             assert_eq!(tag(&keys.leases), tag(&keys.sessions));
+            assert_eq!(tag(&keys.leases), tag(&keys.nodes));
             assert!(!tag(&keys.leases).is_empty());
         }
     }

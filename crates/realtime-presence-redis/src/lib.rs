@@ -20,11 +20,25 @@
 //! ```text
 //! rt:shop:presence:{4:acme:ann}:leases     sorted set   session ─► end of its lease, ms
 //! rt:shop:presence:{4:acme:ann}:sessions   hash         session ─► its SessionInfo, JSON
+//! rt:shop:presence:{4:acme:ann}:nodes      hash         node:incarnation ─► sessions, end of the last
 //! ```
 //! `shop` is the namespace, `acme` the tenant with its length before it, `ann` the id. The braces
-//! are Redis Cluster's hash tag, so that both keys live on one node. Both expire with the longest lease: whether somebody is online is one `EXISTS`. All
-//! writes are Lua scripts, atomic and idempotent, and only the server's clock counts. Everything
-//! fits in the access rules `~rt:* +@all -@dangerous`.
+//! are Redis Cluster's hash tag, so that all keys live on one node. They expire with the longest
+//! lease: whether somebody is online is one `ZCARD`. All writes are Lua scripts, atomic and
+//! idempotent, and only the server's clock counts. Everything fits in the access rules
+//! `~rt:* +@all -@dangerous`.
+//!
+//! The nodes of an identity are read without a look at its sessions: of 50,000 sessions on three
+//! nodes in 0.1 ms, where reading the sessions takes 0.2 s. Leases that have ended and are not
+//! removed yet are left out of the counts, up to a thousand of them; those beyond count until they
+//! are removed, a hundred with each call about the identity. A node is not named any more once the
+//! last of its leases has ended, whatever else is left of it.
+//!
+//! # What somebody else has written
+//! A key of another type makes calls about that identity fail, each by itself, with kind `Corrupt`;
+//! others in the same call are dealt with. A record that can't be read is left out, counted by
+//! [`corrupt_records`], and replaced when its node renews the lease. Until the lease ends the count
+//! of its node may be one too many.
 //!
 //! # When Redis fails
 //! Every command is answered or fails within [`command_timeout`], 1 s unless it is set, with an
@@ -40,12 +54,15 @@
 //! While slots of a cluster move, `MOVED`, `ASK` and `TRYAGAIN` are followed within the command's
 //! time, and a cluster that is down (`CLUSTERDOWN`) or a server that still loads is waited for
 //! within it. Each server has connections and a bound of its own: one that hangs, is gone or full
-//! leaves the others alone. A batch that fails has been carried out where it could be. While one
-//! connection of several can't be made, the others do its work.
+//! leaves the others alone. Of a batch, the sessions that failed are named, and the others are done;
+//! the call fails as a whole where nothing of it could be done. While one connection of several can't
+//! be made, the others do its work.
 //!
 //! A command that timed out may still be carried out, so a session can come back after it was
-//! unregistered. Its lease ends it: give one.
+//! unregistered. And nothing but its lease ends the session of a node that crashed: give one. A
+//! gateway with `presence_ttl: None` warns of that when it is built.
 //!
+//! [`corrupt_records`]: RedisPresence::corrupt_records
 //! [`command_timeout`]: RedisConfigBuilder::command_timeout
 //! [`is_transient`]: realtime_core::presence::PresenceError::is_transient
 //! [`events`]: realtime_core::presence::Presence::events

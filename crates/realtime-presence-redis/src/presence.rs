@@ -1,7 +1,7 @@
-//! The trait, on scripts and one `EXISTS`.
+//! The trait, on scripts and one `ZCARD`.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, SystemTime},
@@ -13,8 +13,12 @@ use fred::{
 };
 use futures::{StreamExt, stream};
 use realtime_core::{
-    IdentityKey, SessionId,
-    presence::{Presence, PresenceError, PresenceEvents, Registered, SessionInfo, SessionKey},
+    IdentityKey, Incarnation, SessionId,
+    broker::NodeInfo,
+    presence::{
+        Failure, NodeSessions, Online, Presence, PresenceError, PresenceErrorKind, PresenceEvents,
+        Registered, Renewed, SessionInfo, SessionKey, Unregistered,
+    },
 };
 
 use crate::{
@@ -22,7 +26,7 @@ use crate::{
     config::RedisConfig,
     keys::Keys,
     pool::Pool,
-    scripts::{REGISTER, RENEW, SESSIONS, Script, UNREGISTER},
+    scripts::{NODES, REGISTER, RENEW, SESSIONS, Script, UNREGISTER},
 };
 
 /// How many sessions of one identity a script takes; it blocks the server meanwhile.
@@ -98,26 +102,25 @@ impl RedisPresence {
 
     async fn register_group(
         &self,
-        group: Group,
+        group: &Group,
         sessions: &[SessionInfo],
         ttl: Option<Duration>,
-    ) -> Result<(Vec<usize>, Option<SystemTime>), PresenceError> {
+    ) -> Result<(), PresenceError> {
         let mut arguments = vec![lease(ttl)];
         for info in group.places.iter().filter_map(|place| sessions.get(*place)) {
             arguments.push(info.session_id.to_string().into());
             arguments.push(encode(info).map_err(|e| self.pool.error(e))?);
         }
-        let answer = self.script(&REGISTER, &group.identity, arguments).await?;
-        let ends = answer.convert::<i64>().map_err(|e| self.pool.error(e))?;
-        Ok((group.places, u64::try_from(ends).ok().map(time)))
+        self.script(&REGISTER, &group.identity, arguments).await?;
+        Ok(())
     }
 
     async fn unregister_group(
         &self,
-        group: Group,
+        group: &Group,
         sessions: &[SessionKey],
     ) -> Result<(), PresenceError> {
-        let arguments = ids(&group, sessions).collect();
+        let arguments = ids(group, sessions).collect();
         self.script(&UNREGISTER, &group.identity, arguments).await?;
         Ok(())
     }
@@ -125,17 +128,24 @@ impl RedisPresence {
     /// The places of those that are not there any more.
     async fn renew_group(
         &self,
-        group: Group,
+        group: &Group,
         sessions: &[SessionKey],
         ttl: Option<Duration>,
     ) -> Result<Vec<usize>, PresenceError> {
         let mut arguments = vec![lease(ttl)];
-        arguments.extend(ids(&group, sessions));
+        arguments.extend(ids(group, sessions));
         let answer = self.script(&RENEW, &group.identity, arguments).await?;
         let unknown = answer.convert::<Vec<usize>>();
         let unknown = unknown.map_err(|e| self.pool.error(e))?;
         let place = |position: usize| group.places.get(position.checked_sub(1)?).copied();
         Ok(unknown.into_iter().filter_map(place).collect())
+    }
+
+    async fn is_one_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
+        let leases = self.keys.of(identity).leases;
+        let count = self.pool.run(identity, Command::Count(&leases)).await?;
+        let count = count.convert::<i64>().map_err(|e| self.pool.error(e))?;
+        Ok(count > 0)
     }
 
     /// Reads a session with its lease's end, where it is one.
@@ -170,49 +180,44 @@ impl Presence for RedisPresence {
         &self,
         sessions: &[SessionInfo],
         ttl: Option<Duration>,
-    ) -> Result<Vec<Registered>, PresenceError> {
+    ) -> Result<Registered, PresenceError> {
         let groups = groups(sessions.iter().map(|s| s.identity.clone()));
-        let calls: Vec<_> = groups
-            .into_iter()
-            .map(|group| self.register_group(group, sessions, ttl))
-            .collect();
-        let mut ends = vec![None; sessions.len()];
-        for (places, end) in all(calls).await? {
-            for place in places {
-                if let Some(known) = ends.get_mut(place) {
-                    *known = end;
-                }
-            }
-        }
-        let registered = sessions.iter().zip(ends);
-        Ok(registered
-            .map(|(info, end)| Registered::new(info.session_id, end))
-            .collect())
+        let call = |group: Group| async move {
+            let answer = self.register_group(&group, sessions, ttl).await;
+            (group, answer)
+        };
+        let answers = each(groups.into_iter().map(call).collect()).await;
+        let key = |place: usize| sessions.get(place).map(SessionInfo::key);
+        let (_done, failed) = sort_out(answers, key)?;
+        Ok(Registered::new(failed))
     }
 
-    async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
+    async fn unregister(&self, sessions: &[SessionKey]) -> Result<Unregistered, PresenceError> {
         let groups = groups(sessions.iter().map(|key| key.identity.clone()));
-        let calls: Vec<_> = groups
-            .into_iter()
-            .map(|group| self.unregister_group(group, sessions))
-            .collect();
-        all(calls).await.map(drop)
+        let call = |group: Group| async move {
+            let answer = self.unregister_group(&group, sessions).await;
+            (group, answer)
+        };
+        let answers = each(groups.into_iter().map(call).collect()).await;
+        let (_done, failed) = sort_out(answers, |place| sessions.get(place).cloned())?;
+        Ok(Unregistered::new(failed))
     }
 
     async fn renew(
         &self,
         sessions: &[SessionKey],
         ttl: Option<Duration>,
-    ) -> Result<Vec<SessionKey>, PresenceError> {
+    ) -> Result<Renewed, PresenceError> {
         let groups = groups(sessions.iter().map(|key| key.identity.clone()));
-        let calls: Vec<_> = groups
-            .into_iter()
-            .map(|group| self.renew_group(group, sessions, ttl))
-            .collect();
-        let mut unknown = all(calls).await?.concat();
-        unknown.sort_unstable();
+        let call = |group: Group| async move {
+            let answer = self.renew_group(&group, sessions, ttl).await;
+            (group, answer)
+        };
+        let answers = each(groups.into_iter().map(call).collect()).await;
         let key = |place: usize| sessions.get(place).cloned();
-        Ok(unknown.into_iter().filter_map(key).collect())
+        let (unknown, failed) = sort_out(answers, key)?;
+        let unknown = unknown.into_iter().flatten().filter_map(key);
+        Ok(Renewed::new(unknown.collect(), failed))
     }
 
     async fn sessions(&self, identity: &IdentityKey) -> Result<Vec<SessionInfo>, PresenceError> {
@@ -224,11 +229,24 @@ impl Presence for RedisPresence {
         Ok(infos)
     }
 
-    async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
-        let leases = self.keys.of(identity).leases;
-        let exists = self.pool.run(identity, Command::Exists(&leases)).await?;
-        let exists = exists.convert::<i64>();
-        Ok(exists.map_err(|e| self.pool.error(e))? > 0)
+    async fn nodes(&self, identity: &IdentityKey) -> Result<Vec<NodeSessions>, PresenceError> {
+        let answer = self.script(&NODES, identity, Vec::new()).await?;
+        let found = answer.into_array();
+        // What doesn't name a node was never written by one.
+        Ok(found.chunks(2).filter_map(decode_node).collect())
+    }
+
+    async fn online(&self, identities: &[IdentityKey]) -> Result<Online, PresenceError> {
+        let groups = groups(identities.iter().cloned());
+        let call = |group: Group| async move {
+            let online = self.is_one_online(&group.identity).await;
+            let online = online.map(|online| online.then(|| group.identity.clone()));
+            (group, online)
+        };
+        let answers = each(groups.into_iter().map(call).collect()).await;
+        let (online, failed) = sort_out(answers, |place| identities.get(place).cloned())?;
+        let online: HashSet<_> = online.into_iter().flatten().collect();
+        Ok(Online::new(online, failed))
     }
 
     fn events(&self) -> PresenceEvents {
@@ -240,14 +258,46 @@ impl Presence for RedisPresence {
     }
 }
 
-/// Makes all calls of a batch, and then fails if one of them has failed: what is on another server
-/// doesn't have to suffer for it.
-async fn all<T>(
-    calls: Vec<impl Future<Output = Result<T, PresenceError>>>,
-) -> Result<Vec<T>, PresenceError> {
-    let answers = stream::iter(calls).buffer_unordered(CALLS_AT_ONCE);
-    let answers: Vec<Result<T, PresenceError>> = answers.collect().await;
-    answers.into_iter().collect()
+/// Makes all calls of a batch, whatever becomes of some of them: what is on another server, or under
+/// another key, doesn't have to suffer for it.
+async fn each<T>(
+    calls: Vec<impl Future<Output = (Group, Result<T, PresenceError>)>>,
+) -> Vec<(Group, Result<T, PresenceError>)> {
+    stream::iter(calls)
+        .buffer_unordered(CALLS_AT_ONCE)
+        .collect()
+        .await
+}
+
+/// What was done, and what failed for which keys. Where nothing was done, and not because of what
+/// lies under the keys, it is the call that failed.
+fn sort_out<T, K>(
+    answers: Vec<(Group, Result<T, PresenceError>)>,
+    key: impl Fn(usize) -> Option<K>,
+) -> Result<(Vec<T>, Vec<Failure<K>>), PresenceError> {
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    let mut for_all = None;
+    let is_of_the_key = |error: &PresenceError| error.kind() == PresenceErrorKind::Corrupt;
+    for (group, answer) in answers {
+        match answer {
+            Ok(answer) => done.push(answer),
+            Err(error) => {
+                let keys = group.places.iter().filter_map(|place| key(*place));
+                failed.extend(keys.map(|key| Failure::new(key, error.clone())));
+                if !is_of_the_key(&error) {
+                    for_all.get_or_insert(error);
+                }
+            }
+        }
+    }
+    let is_closed = |error: &PresenceError| error.kind() == PresenceErrorKind::Closed;
+    match for_all {
+        Some(error) if is_closed(&error) => Err(error),
+        Some(error) if done.is_empty() && !failed.iter().any(|f| is_of_the_key(&f.error)) => {
+            Err(error)
+        }
+        _ => Ok((done, failed)),
+    }
 }
 
 /// Puts sessions of one identity together, in bounded pieces and in their order.
@@ -291,6 +341,18 @@ fn lease(ttl: Option<Duration>) -> Value {
 /// The store's clock as a time.
 fn time(ms: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(ms)
+}
+
+/// A start of a node, as a name and an incarnation with a colon between, and its count.
+fn decode_node(found: &[Value]) -> Option<NodeSessions> {
+    let [node, count] = found else {
+        return None;
+    };
+    let node = node.as_bytes_str()?;
+    let (id, incarnation) = node.rsplit_once(':')?;
+    let incarnation = u64::from_str_radix(incarnation, 16).ok()?;
+    let node = NodeInfo::new(id.parse().ok()?, Incarnation::from_u64(incarnation));
+    count.as_u64().map(|count| NodeSessions::new(node, count))
 }
 
 /// The lease is kept beside the record, since it changes.
@@ -337,7 +399,7 @@ mod tests {
 
     fn session() -> (IdentityKey, SessionInfo) {
         let identity = IdentityKey::new("ann").with_tenant("acme");
-        let node = "node".parse().unwrap();
+        let node = NodeInfo::new("node".parse().unwrap(), Incarnation::random());
         let info = SessionInfo::new(SessionId::random(), &identity, node);
         (identity, info)
     }
@@ -346,6 +408,7 @@ mod tests {
         #[test]
         fn garbage_is_no_session(found in prop::collection::vec(value(), 0..5)) {
             prop_assert_eq!(decode(&session().0, &found), None);
+            prop_assert_eq!(decode_node(&found), None);
         }
 
         #[test]

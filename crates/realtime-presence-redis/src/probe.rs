@@ -16,7 +16,7 @@ use crate::{
     config::RedisConfig,
     error,
     keys::{IdentityKeys, Keys},
-    scripts::{REGISTER, RENEW, SESSIONS, UNREGISTER},
+    scripts::{NODES, REGISTER, RENEW, SESSIONS, UNREGISTER},
     server::options,
 };
 
@@ -132,14 +132,19 @@ impl Probe {
             let command = Command::Run(script, keys, arguments);
             command.send(client, deadline, false).await
         };
-        run(&REGISTER, vec![LEASE_MS.into(), session(), "{}".into()]).await?;
+        let record = format!(
+            r#"{{"session_id":"{}","node_id":"probe","incarnation":"0"}}"#,
+            session().as_str().unwrap_or_default()
+        );
+        run(&REGISTER, vec![LEASE_MS.into(), session(), record.into()]).await?;
         let unknown = run(&RENEW, vec![LEASE_MS.into(), session()]).await?;
         let found = run(&SESSIONS, Vec::new()).await?.into_array();
-        let exists = Command::Exists(&keys.leases);
-        let exists = exists.send(client, deadline, false).await?;
+        let nodes = run(&NODES, Vec::new()).await?.into_array();
+        let count = Command::Count(&keys.leases);
+        let count = count.send(client, deadline, false).await?;
         run(&UNREGISTER, vec![session()]).await?;
         let is_known = unknown.into_array().is_empty() && found.contains(&session());
-        if is_known && exists.as_u64() == Some(1) {
+        if is_known && !nodes.is_empty() && count.as_u64() > Some(0) {
             return Ok(());
         }
         let lost = "what was registered a moment ago is not there";

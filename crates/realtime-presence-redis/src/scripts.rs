@@ -21,6 +21,7 @@ macro_rules! script {
     };
 }
 
+script!(NODES, "scripts/nodes.lua");
 script!(REGISTER, "scripts/register.lua");
 script!(RENEW, "scripts/renew.lua");
 script!(SESSIONS, "scripts/sessions.lua");

@@ -23,8 +23,8 @@ use realtime_testkit::{
     wait::{until, within},
 };
 use support::{
-    LONG, SOON, ann, connections, failure, next_down, next_up, presence, session,
-    until_connections, with_one_connection, works,
+    LONG, SOON, ann, connections, failure, next_down, next_up, presence, register, renew, session,
+    unregister, until_connections, with_one_connection, works,
 };
 use tokio::runtime::Handle;
 
@@ -144,10 +144,7 @@ async fn out_of_memory_is_transient_and_reading_goes_on() {
     let presence = presence(redis.url());
     let mut events = presence.events();
     let info = session(&ann());
-    presence
-        .register(std::slice::from_ref(&info), LONG)
-        .await
-        .unwrap();
+    register(&presence, std::slice::from_ref(&info), LONG).await;
     redis
         .command(&["CONFIG", "SET", "maxmemory", "1"])
         .await
@@ -159,7 +156,7 @@ async fn out_of_memory_is_transient_and_reading_goes_on() {
     assert!(refused.is_transient(), "{refused:?}");
     assert!(next_down(&mut events).await.starts_with("OOM"));
     assert_eq!(presence.sessions(&ann()).await.unwrap().len(), 1);
-    presence.unregister(&[info.key()]).await.unwrap();
+    unregister(&presence, &[info.key()]).await;
     assert!(
         !presence.is_online(&ann()).await.unwrap(),
         "memory can be given back"
@@ -232,7 +229,7 @@ async fn scripts_that_were_flushed_are_sent_again() {
     let infos: Vec<_> = (0..500)
         .map(|n| session(&IdentityKey::new(n.to_string())))
         .collect();
-    assert_eq!(presence.register(&infos, LONG).await.unwrap().len(), 500);
+    register(&presence, &infos, LONG).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,20 +237,11 @@ async fn flushed_data_is_known_to_be_gone_and_can_be_registered_again() {
     let redis = Redis::start().await.unwrap();
     let presence = presence(redis.url());
     let info = session(&ann());
-    presence
-        .register(std::slice::from_ref(&info), LONG)
-        .await
-        .unwrap();
+    register(&presence, std::slice::from_ref(&info), LONG).await;
     redis.command(&["FLUSHALL"]).await.unwrap();
     assert!(!presence.is_online(&ann()).await.unwrap());
-    assert_eq!(
-        presence.renew(&[info.key()], LONG).await.unwrap(),
-        [info.key()]
-    );
-    presence
-        .register(std::slice::from_ref(&info), LONG)
-        .await
-        .unwrap();
+    assert_eq!(renew(&presence, &[info.key()], LONG).await, [info.key()]);
+    register(&presence, std::slice::from_ref(&info), LONG).await;
     assert!(presence.is_online(&ann()).await.unwrap());
 }
 

@@ -5,23 +5,28 @@
 mod support;
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
 use realtime_core::{
-    IdentityKey,
+    IdentityKey, SessionId,
     presence::{Presence, PresenceErrorKind, SessionInfo},
 };
+use realtime_presence_redis::{RedisConfig, RedisPresence};
 use realtime_testkit::{
     conformance::presence as suite,
     servers::redis::{Redis, RedisCluster},
     wait::until,
 };
-use support::{LONG, ann, presence, session, works};
+use support::{LONG, ann, presence, register, renew, session, unregister, works};
 
 const LEASES: &str = "rt:realtime:presence:{4:acme:ann}:leases";
+const NODES: &str = "rt:realtime:presence:{4:acme:ann}:nodes";
 const SESSIONS: &str = "rt:realtime:presence:{4:acme:ann}:sessions";
+/// All that is stored for an identity, in the order of the alphabet.
+const KEYS: [&str; 3] = [LEASES, NODES, SESSIONS];
 
 /// All keys but the one that is written to see whether writing works.
 /// The keys of sessions. Those of the probe, with which health does its work, come and go.
@@ -41,10 +46,16 @@ async fn number(redis: &Redis, command: &[&str]) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_keys_expire_with_the_longest_lease() {
+async fn all_keys_expire_with_the_longest_lease() {
     let redis = Redis::start().await.unwrap();
     let presence = presence(redis.url());
-    let expiry = async |key| number(&redis, &["PEXPIRETIME", key]).await;
+    let expire = async || {
+        let mut expire = Vec::new();
+        for key in KEYS {
+            expire.push(number(&redis, &["PEXPIRETIME", key]).await);
+        }
+        expire
+    };
     let ends = |ends: Option<SystemTime>| {
         let since = ends
             .unwrap()
@@ -55,35 +66,22 @@ async fn both_keys_expire_with_the_longest_lease() {
     let (short, long, forever) = (session(&ann()), session(&ann()), session(&ann()));
     let register = async |info: &SessionInfo, ttl: Option<u64>| {
         let ttl = ttl.map(Duration::from_secs);
-        let registered = presence
-            .register(std::slice::from_ref(info), ttl)
-            .await
-            .unwrap();
-        registered[0].expires_at
+        support::register(&presence, std::slice::from_ref(info), ttl).await;
+        let found = presence.sessions(&ann()).await.unwrap();
+        let found = found.iter().find(|found| found.key() == info.key());
+        found.unwrap().expires_at
     };
     let first = ends(register(&long, Some(300)).await);
     let second = ends(register(&short, Some(100)).await);
-    assert_eq!(keys(&redis).await, [LEASES, SESSIONS]);
-    assert_eq!(
-        (expiry(LEASES).await, expiry(SESSIONS).await),
-        (first, first)
-    );
+    assert_eq!(keys(&redis).await, KEYS);
+    assert_eq!(expire().await, [first; 3]);
     assert_eq!(register(&forever, None).await, None);
-    assert_eq!((expiry(LEASES).await, expiry(SESSIONS).await), (-1, -1));
-    presence
-        .unregister(&[forever.key(), long.key()])
-        .await
-        .unwrap();
-    assert_eq!(
-        (expiry(LEASES).await, expiry(SESSIONS).await),
-        (second, second)
-    );
-    presence
-        .renew(&[short.key()], Some(Duration::from_secs(50)))
-        .await
-        .unwrap();
-    assert!(expiry(LEASES).await < second && expiry(SESSIONS).await < second);
-    presence.unregister(&[short.key()]).await.unwrap();
+    assert_eq!(expire().await, [-1; 3]);
+    unregister(&presence, &[forever.key(), long.key()]).await;
+    assert_eq!(expire().await, [second; 3]);
+    renew(&presence, &[short.key()], Some(Duration::from_secs(50))).await;
+    assert!(expire().await.iter().all(|ends| *ends < second));
+    unregister(&presence, &[short.key()]).await;
     assert_eq!(keys(&redis).await, [""; 0]);
 }
 
@@ -92,10 +90,7 @@ async fn nothing_is_left_when_the_leases_have_ended() {
     let redis = Redis::start().await.unwrap();
     let presence = presence(redis.url());
     let infos: Vec<_> = (0..300).map(|_| session(&ann())).collect();
-    presence
-        .register(&infos, Some(Duration::from_millis(300)))
-        .await
-        .unwrap();
+    register(&presence, &infos, Some(Duration::from_millis(300))).await;
     until("nobody is online", async || {
         !presence.is_online(&ann()).await.unwrap()
     })
@@ -108,19 +103,13 @@ async fn ended_sessions_are_pruned_a_hundred_at_a_time() {
     let redis = Redis::start().await.unwrap();
     let presence = presence(redis.url());
     let infos: Vec<_> = (0..250).map(|_| session(&ann())).collect();
-    presence
-        .register(&infos, Some(Duration::from_millis(500)))
-        .await
-        .unwrap();
+    register(&presence, &infos, Some(Duration::from_millis(500))).await;
     let stays = session(&ann());
-    presence
-        .register(std::slice::from_ref(&stays), LONG)
-        .await
-        .unwrap();
+    register(&presence, std::slice::from_ref(&stays), LONG).await;
     let live = async || presence.sessions(&ann()).await.unwrap().len();
     until("the short leases have ended", async || live().await == 1).await;
     for left in [151, 51, 1, 1] {
-        assert_eq!(presence.renew(&[stays.key()], LONG).await.unwrap(), []);
+        assert_eq!(renew(&presence, &[stays.key()], LONG).await, []);
         assert_eq!(number(&redis, &["ZCARD", LEASES]).await, left);
         assert_eq!(number(&redis, &["HLEN", SESSIONS]).await, left);
     }
@@ -134,32 +123,22 @@ async fn only_the_clock_of_the_server_counts() {
     // What this node believes of the time, and of the lease, is of no account.
     info.connected_at -= Duration::from_secs(3_600);
     info.expires_at = Some(SystemTime::now() - Duration::from_secs(3_600));
-    let registered = presence
-        .register(std::slice::from_ref(&info), LONG)
-        .await
-        .unwrap();
+    register(&presence, std::slice::from_ref(&info), LONG).await;
     let score: i64 = number(&redis, &["ZSCORE", LEASES, &info.session_id.to_string()]).await;
-    let ends = registered[0].expires_at.unwrap();
+    let found = presence.sessions(&ann()).await.unwrap();
+    let ends = found[0].expires_at.unwrap();
     let ends = ends.duration_since(SystemTime::UNIX_EPOCH).unwrap();
     assert_eq!(i64::try_from(ends.as_millis()).unwrap(), score);
-    let found = presence.sessions(&ann()).await.unwrap();
-    assert_eq!(found[0].expires_at, registered[0].expires_at);
     assert_eq!(found[0].connected_at, info.connected_at);
     // A lease that ended by the server's clock, while its keys are still there.
     let other = session(&ann());
-    presence
-        .register(std::slice::from_ref(&other), LONG)
-        .await
-        .unwrap();
+    register(&presence, std::slice::from_ref(&other), LONG).await;
     redis
         .command(&["ZADD", LEASES, "1000", &info.session_id.to_string()])
         .await
         .unwrap();
     assert_eq!(presence.sessions(&ann()).await.unwrap().len(), 1);
-    assert_eq!(
-        presence.renew(&[info.key()], LONG).await.unwrap(),
-        [info.key()]
-    );
+    assert_eq!(renew(&presence, &[info.key()], LONG).await, [info.key()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,10 +149,7 @@ async fn what_somebody_else_wrote_is_skipped_and_counted() {
         session(&ann()),
         session(&IdentityKey::new("bob").with_tenant("acme")),
     );
-    presence
-        .register(&[info.clone(), other.clone()], LONG)
-        .await
-        .unwrap();
+    register(&presence, &[info.clone(), other.clone()], LONG).await;
     let bob = redis
         .command(&[
             "HGET",
@@ -210,8 +186,8 @@ async fn what_somebody_else_wrote_is_skipped_and_counted() {
     assert_eq!(found[0].session_id, info.session_id);
     assert_eq!(presence.corrupt_records(), 6);
     // Writing goes on beside it.
-    assert_eq!(presence.renew(&[info.key()], LONG).await.unwrap(), []);
-    presence.unregister(&[info.key()]).await.unwrap();
+    assert_eq!(renew(&presence, &[info.key()], LONG).await, []);
+    unregister(&presence, &[info.key()]).await;
     works(&presence).await;
 }
 
@@ -257,19 +233,17 @@ impl std::io::Write for Lines {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_of_another_type_is_an_error_and_changes_nothing() {
+async fn a_key_of_another_type_is_a_failure_of_its_own_and_is_left_alone() {
     let redis = Redis::start().await.unwrap();
     let presence = presence(redis.url());
-    for key in [LEASES, SESSIONS] {
+    for key in KEYS {
         redis.command(&["FLUSHALL"]).await.unwrap();
         redis
             .command(&["SET", key, "something else"])
             .await
             .unwrap();
-        let refused = presence
-            .register(&[session(&ann())], LONG)
-            .await
-            .unwrap_err();
+        let registered = presence.register(&[session(&ann())], LONG).await.unwrap();
+        let refused = &registered.failed[0].error;
         assert_eq!(refused.kind(), PresenceErrorKind::Corrupt, "{refused:?}");
         assert!(!refused.is_transient());
         assert_eq!(keys(&redis).await, [key]);
@@ -289,7 +263,7 @@ async fn tenants_whose_names_join_to_the_same_do_not_share_keys() {
     for ((tenant, id), (other_tenant, other_id)) in pairs {
         let here = IdentityKey::new(id).with_tenant(tenant);
         let there = IdentityKey::new(other_id).with_tenant(other_tenant);
-        presence.register(&[session(&here)], LONG).await.unwrap();
+        register(&presence, &[session(&here)], LONG).await;
         assert!(presence.is_online(&here).await.unwrap());
         assert!(!presence.is_online(&there).await.unwrap(), "{there:?}");
     }
@@ -318,16 +292,59 @@ async fn thousands_of_sessions_of_one_or_many_identities_go_in_one_batch() {
             |n: usize| IdentityKey::new((n % identities).to_string()).with_tenant("many");
         let infos: Vec<_> = (0..5_000).map(|n| session(&identity(n))).collect();
         let keys: Vec<_> = infos.iter().map(SessionInfo::key).collect();
-        let registered = presence.register(&infos, LONG).await.unwrap();
-        let order: Vec<_> = registered.iter().map(|r| r.session).collect();
-        assert_eq!(order, keys.iter().map(|k| k.session).collect::<Vec<_>>());
+        register(&presence, &infos, LONG).await;
         let found = presence.sessions(&identity(0)).await.unwrap().len();
         assert_eq!(found, 5_000 / identities);
-        assert_eq!(presence.renew(&keys, LONG).await.unwrap(), []);
-        presence.unregister(&keys).await.unwrap();
+        assert_eq!(renew(&presence, &keys, LONG).await, []);
+        unregister(&presence, &keys).await;
         assert_eq!(self::keys(&redis).await, [""; 0]);
-        assert_eq!(presence.renew(&keys, LONG).await.unwrap(), keys);
+        let unknown: HashSet<_> = renew(&presence, &keys, LONG).await.into_iter().collect();
+        assert_eq!(unknown, keys.into_iter().collect());
     }
+}
+
+/// A send asks for the nodes alone, however many sessions there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_nodes_of_fifty_thousand_sessions_cost_what_three_nodes_cost() {
+    const SESSIONS_OF_ONE: usize = 50_000;
+    let redis = Redis::start().await.unwrap();
+    // Reading all of them takes longer than a command may, as it is set by default.
+    let config = RedisConfig::builder(redis.url()).command_timeout(Duration::from_secs(60));
+    let presence = RedisPresence::new(config.build().unwrap());
+    let nodes: Vec<_> = (0..3).map(|_| session(&ann()).node()).collect();
+    let one = |n: usize| SessionInfo::new(SessionId::random(), &ann(), nodes[n % 3].clone());
+    let infos: Vec<_> = (0..SESSIONS_OF_ONE).map(one).collect();
+    for infos in infos.chunks(5_000) {
+        register(&presence, infos, LONG).await;
+    }
+    let spent = async |command: &str| -> u64 {
+        let stats = redis.command(&["INFO", "commandstats"]).await.unwrap();
+        let line = format!("cmdstat_{command}:");
+        let line = stats
+            .lines()
+            .find_map(|l| l.strip_prefix(&line))
+            .unwrap_or_default();
+        let usec = line.split(',').find_map(|part| part.strip_prefix("usec="));
+        usec.and_then(|usec| usec.parse().ok()).unwrap_or_default()
+    };
+    let busy = async || spent("evalsha").await + spent("eval").await;
+    redis.command(&["CONFIG", "RESETSTAT"]).await.unwrap();
+    let found = presence.sessions(&ann()).await.unwrap();
+    assert_eq!(found.len(), SESSIONS_OF_ONE);
+    let all = busy().await;
+    redis.command(&["CONFIG", "RESETSTAT"]).await.unwrap();
+    const TIMES: u64 = 100;
+    for _ in 0..TIMES {
+        let found = presence.nodes(&ann()).await.unwrap();
+        assert_eq!(found.iter().map(|at| at.sessions).sum::<u64>(), 50_000);
+        assert_eq!(found.len(), 3);
+    }
+    let of_nodes = busy().await / TIMES;
+    println!("Redis was busy for {all} us with all sessions, for {of_nodes} us with their nodes");
+    assert!(
+        of_nodes < 2_000 && of_nodes * 50 < all,
+        "{of_nodes} us and {all} us"
+    );
 }
 
 /// One cluster for all, since it takes long to start; each has a namespace of its own.
@@ -347,6 +364,9 @@ async fn a_cluster_of_three_masters_keeps_the_promises() {
     suite::tenants_are_kept_apart(handle()).await;
     suite::large_batches_over_many_identities_are_fine(handle()).await;
     suite::is_online_agrees_with_sessions(handle()).await;
+    suite::online_answers_for_many_identities(handle()).await;
+    suite::every_node_that_holds_a_session_is_named_with_its_count(handle()).await;
+    suite::a_node_whose_leases_have_ended_is_not_named(handle()).await;
     suite::streams_of_events_end_after_close(handle()).await;
     suite::closing_is_idempotent_and_leaves_sessions(handle()).await;
     // The identities of the last but few are spread over all nodes.

@@ -483,7 +483,7 @@ async fn leases_are_renewed_and_what_the_store_has_lost_is_registered_again() {
     };
     until("the lease is renewed", renewed).await;
     use realtime::presence::Presence;
-    presence.unregister(&[info.key()]).await.unwrap();
+    let _gone = presence.unregister(&[info.key()]).await.unwrap();
     let back = async || server.gateway.is_online(&identity).await.unwrap();
     until("the session is registered again", back).await;
 }

@@ -21,8 +21,8 @@ use realtime::{
     Session, Upgrade, bind,
     error::SendErrorKind,
     presence::{
-        MemoryPresence, Presence, PresenceError, PresenceErrorKind, PresenceEvents, Registered,
-        SessionInfo, SessionKey,
+        MemoryPresence, NodeSessions, Online, Presence, PresenceError, PresenceErrorKind,
+        PresenceEvents, Registered, Renewed, SessionInfo, SessionKey, Unregistered,
     },
     serve,
 };
@@ -473,12 +473,12 @@ impl Presence for Hiccup {
         &self,
         sessions: &[SessionInfo],
         ttl: Option<Duration>,
-    ) -> Result<Vec<Registered>, PresenceError> {
+    ) -> Result<Registered, PresenceError> {
         self.check()?;
         self.store.register(sessions, ttl).await
     }
 
-    async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
+    async fn unregister(&self, sessions: &[SessionKey]) -> Result<Unregistered, PresenceError> {
         self.store.unregister(sessions).await
     }
 
@@ -486,7 +486,7 @@ impl Presence for Hiccup {
         &self,
         sessions: &[SessionKey],
         ttl: Option<Duration>,
-    ) -> Result<Vec<SessionKey>, PresenceError> {
+    ) -> Result<Renewed, PresenceError> {
         self.check()?;
         self.store.renew(sessions, ttl).await
     }
@@ -495,8 +495,12 @@ impl Presence for Hiccup {
         self.store.sessions(identity).await
     }
 
-    async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
-        self.store.is_online(identity).await
+    async fn nodes(&self, identity: &IdentityKey) -> Result<Vec<NodeSessions>, PresenceError> {
+        self.store.nodes(identity).await
+    }
+
+    async fn online(&self, identities: &[IdentityKey]) -> Result<Online, PresenceError> {
+        self.store.online(identities).await
     }
 
     fn events(&self) -> PresenceEvents {

@@ -25,8 +25,8 @@ use realtime::{
     },
     node::Events,
     presence::{
-        MemoryPresence, Presence, PresenceError, PresenceErrorKind, PresenceEvent, PresenceEvents,
-        Registered, SessionInfo, SessionKey,
+        MemoryPresence, NodeSessions, Online, Presence, PresenceError, PresenceErrorKind,
+        PresenceEvent, PresenceEvents, Registered, Renewed, SessionInfo, SessionKey, Unregistered,
     },
     report::Link,
 };
@@ -111,14 +111,14 @@ impl Presence for Store {
         &self,
         sessions: &[SessionInfo],
         ttl: Option<Duration>,
-    ) -> Result<Vec<Registered>, PresenceError> {
+    ) -> Result<Registered, PresenceError> {
         if self.0.fails.load(SeqCst) {
             return Err(PresenceError::new(PresenceErrorKind::Unavailable, "down"));
         }
         self.0.store.register(sessions, ttl).await
     }
 
-    async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
+    async fn unregister(&self, sessions: &[SessionKey]) -> Result<Unregistered, PresenceError> {
         self.0.store.unregister(sessions).await
     }
 
@@ -126,7 +126,7 @@ impl Presence for Store {
         &self,
         sessions: &[SessionKey],
         ttl: Option<Duration>,
-    ) -> Result<Vec<SessionKey>, PresenceError> {
+    ) -> Result<Renewed, PresenceError> {
         self.0.renewals.fetch_add(1, SeqCst);
         self.0.store.renew(sessions, ttl).await
     }
@@ -135,9 +135,13 @@ impl Presence for Store {
         self.0.store.sessions(identity).await
     }
 
+    async fn nodes(&self, identity: &IdentityKey) -> Result<Vec<NodeSessions>, PresenceError> {
+        self.0.store.nodes(identity).await
+    }
+
     /// It goes down after it has answered, and before the answer is read.
-    async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
-        let answer = self.0.store.is_online(identity).await;
+    async fn online(&self, identities: &[IdentityKey]) -> Result<Online, PresenceError> {
+        let answer = self.0.store.online(identities).await;
         if self.0.fails.load(SeqCst) {
             self.0.begin();
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -11,7 +11,7 @@ use realtime::{
         Subscription, Topic,
     },
     error::DeliverErrorKind,
-    node::NodeId,
+    node::{Incarnation, NodeId},
     presence::{MemoryPresence, Presence, SessionInfo},
     report::Remote,
 };
@@ -25,8 +25,9 @@ fn node(name: &str) -> NodeId {
 }
 
 async fn is_online_at(presence: &MemoryPresence, name: &str) {
-    let session = SessionInfo::new(SessionId::random(), &ann(), node(name));
-    presence.register(&[session], None).await.unwrap();
+    let at = NodeInfo::new(node(name), Incarnation::random());
+    let session = SessionInfo::new(SessionId::random(), &ann(), at);
+    let _registered = presence.register(&[session], None).await.unwrap();
 }
 
 fn gateway_of(name: &str, broker: impl Broker, presence: &MemoryPresence) -> Gateway {
@@ -122,11 +123,104 @@ async fn a_failure_at_one_node_keeps_no_other_from_the_message() {
     for name in ["a", "b"] {
         is_online_at(&presence, name).await;
     }
-    let error = here.send_to_identity(&ann(), "n", Json(1)).await;
-    let error = error.unwrap_err();
-    assert_eq!(error.kind(), DeliverErrorKind::Broker);
-    assert_eq!(error.delivered().remote, Remote::Nodes(1));
+    let sent = here.send_to_identity(&ann(), "n", Json(1)).await.unwrap();
+    assert_eq!((sent.remote, sent.unreached), (Remote::Nodes(1), 1));
     for gateway in [here, b] {
         gateway.shutdown().await;
     }
+}
+
+/// It may have arrived, so the error doesn't ask to send it again.
+#[tokio::test]
+async fn an_error_never_asks_to_send_what_may_have_arrived() {
+    let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
+    let here = gateway_of("here", FailsFor("a", broker), &presence);
+    here.start().await.unwrap();
+    is_online_at(&presence, "a").await;
+    let error = here.send_to_identity(&ann(), "n", Json(1)).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), DeliverErrorKind::Broker);
+    assert_eq!(error.delivered().unreached, 1);
+    let text = error.to_string();
+    assert!(
+        text.contains("may have arrived") && !text.contains("try again"),
+        "{text}"
+    );
+    here.shutdown().await;
+}
+
+/// While a killed node's leases last, who is online elsewhere, too, is reached once, and the sender
+/// isn't asked to try again, though its own link is young.
+#[tokio::test(start_paused = true)]
+async fn a_killed_node_makes_no_error_of_a_message_that_was_delivered() {
+    let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
+    let here = gateway_of("here", broker.clone(), &presence);
+    let there = gateway_of("there", broker, &presence);
+    for gateway in [&here, &there] {
+        gateway.start().await.unwrap();
+    }
+    for name in ["killed", "there"] {
+        is_online_at(&presence, name).await;
+    }
+    for settled in [false, true] {
+        let sent = here.send_to_identity(&ann(), "n", Json(1)).await.unwrap();
+        assert_eq!(
+            (sent.remote, sent.unreached),
+            (Remote::Nodes(1), 1),
+            "{settled}"
+        );
+        tokio::time::advance(SETTLED).await;
+    }
+    // Skipped, and counted still.
+    for _ in 0..2 {
+        let sent = here.send_to_identity(&ann(), "n", Json(1)).await.unwrap();
+        assert_eq!((sent.remote, sent.unreached), (Remote::Nodes(1), 1));
+    }
+    for gateway in [here, there] {
+        gateway.shutdown().await;
+    }
+}
+
+/// Sessions of former lives are nobody, neither of this node nor of another one.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_started_again_is_not_asked_for_its_former_sessions() {
+    let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
+    let here = gateway_of("here", broker.clone(), &presence);
+    here.start().await.unwrap();
+    is_online_at(&presence, "here").await;
+    assert_eq!(send(&here).await, Err(DeliverErrorKind::NotOnline));
+
+    let rest = async || {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    // Two lives of one name, each of which has sent something.
+    let mut lives = Vec::new();
+    for _ in 0..2 {
+        let life = NodeInfo::new(node("there"), Incarnation::random());
+        let joined = broker.clone();
+        let topics = [Topic::All, Topic::Node(node("there"))];
+        let inbox = joined.subscribe(life.clone(), &topics).await.unwrap();
+        let _nobody_reads = joined.publish(&Topic::All, Bytes::from_static(b"x")).await;
+        rest().await;
+        drop(inbox);
+        lives.push(life);
+    }
+    let (now, again) = (&lives[1], broker.clone());
+    let topics = [Topic::Node(node("there"))];
+    let _inbox = again.subscribe(now.clone(), &topics).await.unwrap();
+    let is_online_in = async |life: &NodeInfo| {
+        let session = SessionInfo::new(SessionId::random(), &ann(), life.clone());
+        let _registered = presence.register(&[session], None).await.unwrap();
+    };
+    is_online_in(&lives[0]).await;
+    assert_eq!(
+        send(&here).await,
+        Err(DeliverErrorKind::NotOnline),
+        "it is over"
+    );
+    is_online_in(now).await;
+    assert_eq!(send(&here).await, Ok(Remote::Nodes(1)), "it lives");
+    here.shutdown().await;
 }

@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 
-use super::{Presence, PresenceError, PresenceEvents, Registered, SessionInfo, SessionKey};
+use super::{
+    NodeSessions, Online, Presence, PresenceError, PresenceEvents, Registered, Renewed,
+    SessionInfo, SessionKey, Unregistered,
+};
 use crate::IdentityKey;
 
 /// Any presence store behind one type, cheap to clone.
@@ -24,11 +27,11 @@ impl Presence for AnyPresence {
         &self,
         sessions: &[SessionInfo],
         ttl: Option<Duration>,
-    ) -> Result<Vec<Registered>, PresenceError> {
+    ) -> Result<Registered, PresenceError> {
         self.0.register(sessions, ttl).await
     }
 
-    async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
+    async fn unregister(&self, sessions: &[SessionKey]) -> Result<Unregistered, PresenceError> {
         self.0.unregister(sessions).await
     }
 
@@ -36,7 +39,7 @@ impl Presence for AnyPresence {
         &self,
         sessions: &[SessionKey],
         ttl: Option<Duration>,
-    ) -> Result<Vec<SessionKey>, PresenceError> {
+    ) -> Result<Renewed, PresenceError> {
         self.0.renew(sessions, ttl).await
     }
 
@@ -44,8 +47,20 @@ impl Presence for AnyPresence {
         self.0.sessions(identity).await
     }
 
+    async fn nodes(&self, identity: &IdentityKey) -> Result<Vec<NodeSessions>, PresenceError> {
+        self.0.nodes(identity).await
+    }
+
+    async fn online(&self, identities: &[IdentityKey]) -> Result<Online, PresenceError> {
+        self.0.online(identities).await
+    }
+
     async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
         self.0.is_online(identity).await
+    }
+
+    fn outlives_nodes(&self) -> bool {
+        self.0.outlives_nodes()
     }
 
     fn events(&self) -> PresenceEvents {
@@ -71,15 +86,18 @@ trait DynPresence: Send + Sync {
         &'a self,
         sessions: &'a [SessionInfo],
         ttl: Option<Duration>,
-    ) -> Answer<'a, Vec<Registered>>;
-    fn unregister<'a>(&'a self, sessions: &'a [SessionKey]) -> Answer<'a, ()>;
+    ) -> Answer<'a, Registered>;
+    fn unregister<'a>(&'a self, sessions: &'a [SessionKey]) -> Answer<'a, Unregistered>;
     fn renew<'a>(
         &'a self,
         sessions: &'a [SessionKey],
         ttl: Option<Duration>,
-    ) -> Answer<'a, Vec<SessionKey>>;
+    ) -> Answer<'a, Renewed>;
     fn sessions<'a>(&'a self, identity: &'a IdentityKey) -> Answer<'a, Vec<SessionInfo>>;
+    fn nodes<'a>(&'a self, identity: &'a IdentityKey) -> Answer<'a, Vec<NodeSessions>>;
+    fn online<'a>(&'a self, identities: &'a [IdentityKey]) -> Answer<'a, Online>;
     fn is_online<'a>(&'a self, identity: &'a IdentityKey) -> Answer<'a, bool>;
+    fn outlives_nodes(&self) -> bool;
     fn events(&self) -> PresenceEvents;
     fn close(&self) -> BoxFuture<'_, ()>;
 }
@@ -89,11 +107,11 @@ impl<T: Presence> DynPresence for T {
         &'a self,
         sessions: &'a [SessionInfo],
         ttl: Option<Duration>,
-    ) -> Answer<'a, Vec<Registered>> {
+    ) -> Answer<'a, Registered> {
         Box::pin(Presence::register(self, sessions, ttl))
     }
 
-    fn unregister<'a>(&'a self, sessions: &'a [SessionKey]) -> Answer<'a, ()> {
+    fn unregister<'a>(&'a self, sessions: &'a [SessionKey]) -> Answer<'a, Unregistered> {
         Box::pin(Presence::unregister(self, sessions))
     }
 
@@ -101,7 +119,7 @@ impl<T: Presence> DynPresence for T {
         &'a self,
         sessions: &'a [SessionKey],
         ttl: Option<Duration>,
-    ) -> Answer<'a, Vec<SessionKey>> {
+    ) -> Answer<'a, Renewed> {
         Box::pin(Presence::renew(self, sessions, ttl))
     }
 
@@ -109,8 +127,20 @@ impl<T: Presence> DynPresence for T {
         Box::pin(Presence::sessions(self, identity))
     }
 
+    fn nodes<'a>(&'a self, identity: &'a IdentityKey) -> Answer<'a, Vec<NodeSessions>> {
+        Box::pin(Presence::nodes(self, identity))
+    }
+
+    fn online<'a>(&'a self, identities: &'a [IdentityKey]) -> Answer<'a, Online> {
+        Box::pin(Presence::online(self, identities))
+    }
+
     fn is_online<'a>(&'a self, identity: &'a IdentityKey) -> Answer<'a, bool> {
         Box::pin(Presence::is_online(self, identity))
+    }
+
+    fn outlives_nodes(&self) -> bool {
+        Presence::outlives_nodes(self)
     }
 
     fn events(&self) -> PresenceEvents {

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use leases::{Entry, Leases};
 
 use super::{
-    Presence, PresenceError, PresenceErrorKind, PresenceEvent, PresenceEvents, Registered,
-    SessionInfo, SessionKey,
+    NodeSessions, Online, Presence, PresenceError, PresenceErrorKind, PresenceEvent,
+    PresenceEvents, Registered, Renewed, SessionInfo, SessionKey, Unregistered,
 };
 use crate::{Events, IdentityKey};
 
@@ -72,21 +72,21 @@ impl MemoryPresence {
         Ok(self.store.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn live(&self, identity: &IdentityKey) -> Result<Vec<SessionInfo>, PresenceError> {
+    /// Asks the leases of an identity, without those that have ended.
+    fn live<T>(
+        &self,
+        identity: &IdentityKey,
+        ask: impl FnOnce(&Leases) -> Vec<T>,
+    ) -> Result<Vec<T>, PresenceError> {
         let (mut store, now) = (self.store()?, Instant::now());
-        let Some(sessions) = store.get_mut(identity) else {
+        let Some(leases) = store.get_mut(identity) else {
             return Ok(Vec::new());
         };
-        let none_left = sessions.retain(|_, entry| entry.is_live(now));
-        let mut live: Vec<_> = sessions
-            .iter()
-            .map(|(session, entry)| entry.info(session, identity))
-            .collect();
-        if none_left {
+        if leases.sweep(now) {
             store.remove(identity);
+            return Ok(Vec::new());
         }
-        live.sort_by_key(|info| (info.connected_at, info.session_id));
-        Ok(live)
+        Ok(ask(leases))
     }
 }
 
@@ -104,25 +104,24 @@ impl Presence for MemoryPresence {
         &self,
         sessions: &[SessionInfo],
         ttl: Option<Duration>,
-    ) -> Result<Vec<Registered>, PresenceError> {
+    ) -> Result<Registered, PresenceError> {
         let mut store = self.store()?;
         let (ends, expires_at) = lease(ttl);
-        let register = |info: &SessionInfo| {
+        for info in sessions {
             let entry = Entry {
-                node: info.node_id.clone(),
+                node: info.node(),
                 remote_addr: info.remote_addr,
                 connected_at: info.connected_at,
                 expires_at,
                 ends,
             };
-            let sessions = store.entry(info.identity.clone()).or_default();
-            sessions.insert(info.session_id, entry);
-            Registered::new(info.session_id, expires_at)
-        };
-        Ok(sessions.iter().map(register).collect())
+            let leases = store.entry(info.identity.clone()).or_default();
+            leases.insert(info.session_id, entry);
+        }
+        Ok(Registered::default())
     }
 
-    async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
+    async fn unregister(&self, sessions: &[SessionKey]) -> Result<Unregistered, PresenceError> {
         let mut store = self.store()?;
         for key in sessions {
             let of_identity = store.get_mut(&key.identity);
@@ -130,41 +129,52 @@ impl Presence for MemoryPresence {
                 store.remove(&key.identity);
             }
         }
-        Ok(())
+        Ok(Unregistered::default())
     }
 
     async fn renew(
         &self,
         sessions: &[SessionKey],
         ttl: Option<Duration>,
-    ) -> Result<Vec<SessionKey>, PresenceError> {
+    ) -> Result<Renewed, PresenceError> {
         let (mut store, now) = (self.store()?, Instant::now());
         let (ends, expires_at) = lease(ttl);
-        let mut unknown = Vec::new();
-        for key in sessions {
-            let entry = store
-                .get_mut(&key.identity)
-                .and_then(|s| s.get_mut(key.session));
-            match entry {
-                Some(entry) if entry.is_live(now) => {
-                    entry.ends = ends;
-                    entry.expires_at = expires_at;
-                }
-                _ => unknown.push(key.clone()),
-            }
-        }
-        Ok(unknown)
+        let mut renew = |key: &&SessionKey| {
+            let leases = store.get_mut(&key.identity);
+            leases.is_some_and(|leases| leases.renew(key.session, now, ends, expires_at))
+        };
+        let unknown = sessions.iter().filter(|key| !renew(key)).cloned();
+        Ok(Renewed::new(unknown.collect(), Vec::new()))
     }
 
     async fn sessions(&self, identity: &IdentityKey) -> Result<Vec<SessionInfo>, PresenceError> {
-        self.live(identity)
+        let mut live = self.live(identity, |leases| {
+            let infos = leases.iter();
+            infos
+                .map(|(session, entry)| entry.info(session, identity))
+                .collect()
+        })?;
+        live.sort_by_key(|info| (info.connected_at, info.session_id));
+        Ok(live)
     }
 
-    async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
+    async fn nodes(&self, identity: &IdentityKey) -> Result<Vec<NodeSessions>, PresenceError> {
+        self.live(identity, Leases::nodes)
+    }
+
+    async fn online(&self, identities: &[IdentityKey]) -> Result<Online, PresenceError> {
         let (store, now) = (self.store()?, Instant::now());
-        Ok(store
-            .get(identity)
-            .is_some_and(|s| s.iter().any(|(_, entry)| entry.is_live(now))))
+        let is_online = |identity: &&IdentityKey| {
+            let leases = store.get(*identity);
+            leases.is_some_and(|leases| leases.iter().any(|(_, entry)| entry.is_live(now)))
+        };
+        let online = identities.iter().filter(is_online).cloned().collect();
+        Ok(Online::new(online, Vec::new()))
+    }
+
+    /// It ends with this process, and so do its nodes.
+    fn outlives_nodes(&self) -> bool {
+        false
     }
 
     fn events(&self) -> PresenceEvents {
@@ -180,17 +190,59 @@ impl Presence for MemoryPresence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Incarnation, SessionId, broker::NodeInfo};
 
     #[tokio::test]
     async fn the_longest_lease_of_all_has_no_end() {
         let (presence, identity) = (MemoryPresence::new(), IdentityKey::new("ann"));
-        let node = "node".parse().unwrap();
-        let info = SessionInfo::new(crate::SessionId::random(), &identity, node);
+        let node = node("node");
+        let info = SessionInfo::new(SessionId::random(), &identity, node);
         let sessions = [info];
-        presence
-            .register(&sessions, Some(Duration::MAX))
-            .await
-            .unwrap();
+        let registered = presence.register(&sessions, Some(Duration::MAX)).await;
+        assert!(registered.unwrap().failed.is_empty());
         assert_eq!(presence.sessions(&identity).await.unwrap(), sessions);
+    }
+
+    fn node(name: &str) -> NodeInfo {
+        NodeInfo::new(name.parse().unwrap(), Incarnation::random())
+    }
+
+    /// The counts, which are kept, and the sessions, which are looked at, never disagree.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_counted_is_what_is_there() {
+        let (presence, identity) = (MemoryPresence::new(), IdentityKey::new("ann"));
+        let nodes: Vec<_> = ["a", "b", "c"].map(node).into();
+        let ids: Vec<_> = (0..12).map(|_| SessionId::random()).collect();
+        for step in 0..4_000 {
+            let id = ids[fastrand::usize(..ids.len())];
+            let node = nodes[fastrand::usize(..nodes.len())].clone();
+            let info = SessionInfo::new(id, &identity, node);
+            let ttl = match fastrand::u8(..10) {
+                0 => None,
+                n => Some(Duration::from_secs(n.into())),
+            };
+            match fastrand::u8(..5) {
+                0 => drop(presence.register(&[info], ttl).await.unwrap()),
+                1 => drop(presence.renew(&[info.key()], ttl).await.unwrap()),
+                2 | 3 => drop(presence.unregister(&[info.key()]).await.unwrap()),
+                _ => tokio::time::advance(Duration::from_secs(1)).await,
+            }
+            // Sometimes nobody has looked for a while.
+            if fastrand::u8(..4) == 0 {
+                continue;
+            }
+            let counted = presence.nodes(&identity).await.unwrap();
+            let counted: HashMap<_, _> =
+                counted.into_iter().map(|n| (n.node, n.sessions)).collect();
+            let mut there: HashMap<_, u64> = HashMap::new();
+            for info in presence.sessions(&identity).await.unwrap() {
+                *there.entry(info.node()).or_default() += 1;
+            }
+            assert_eq!(counted, there, "step {step}");
+            assert_eq!(
+                presence.is_online(&identity).await.unwrap(),
+                !there.is_empty()
+            );
+        }
     }
 }

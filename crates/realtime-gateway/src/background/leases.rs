@@ -1,51 +1,37 @@
-//! Presence in the background: leases are renewed, and sessions that leave are removed, both in
-//! batches.
+//! Leases are renewed, in batches, and what presence has lost is registered again.
+//!
+//! A session that fails is tried again by itself, with pauses that grow up to a third of the lease.
 
-use std::{ops::Range, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::{
     FutureExt, StreamExt,
     future::{BoxFuture, OptionFuture},
 };
-use realtime_core::presence::{Presence, PresenceError, PresenceEvent};
+use realtime_core::{
+    SessionId,
+    presence::{Failure, Presence, PresenceError, PresenceEvent},
+};
 use tokio::time::{Instant, sleep_until};
 
-use crate::{ErrorStage, Session, health::Link, node::Node, registry::BATCH};
+use crate::{
+    ErrorStage, Session,
+    health::Link,
+    node::Node,
+    registry::{BATCH, SPREAD},
+};
 
-/// How soon after a failure all leases are renewed again: at first, and at the latest.
-const AGAIN: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(3);
-/// Over how long all leases are renewed when a link is back, so that nodes don't do it together.
-const SPREAD: Duration = Duration::from_secs(2);
-
-/// Removes those from presence who leave, in batches.
-pub(super) async fn remove(node: Arc<Node>) {
-    let mut left = node.registry.left.borrowed().await;
-    let mut batch = Vec::new();
-    loop {
-        let Some(leaving) = left.value() else { return };
-        let received = tokio::select! {
-            biased;
-            received = leaving.recv_many(&mut batch, BATCH) => received,
-            // By then every session has ended.
-            () = node.stop.cancelled() => break,
-        };
-        if received == 0 {
-            break;
-        }
-        let (keys, waiting): (Vec<_>, Vec<_>) =
-            batch.drain(..).map(|l| (l.session, l.done)).unzip();
-        let outcome = node.registry.presence.unregister(&keys).await;
-        let outcome = outcome.map_err(Arc::new);
-        for done in waiting {
-            let _nobody_waits = done.send(outcome.clone());
-        }
-    }
-    // Those that come later find nobody here, and call presence themselves.
-    left.forget();
+/// What is to be renewed.
+#[derive(Debug, Clone, Copy)]
+enum Work {
+    /// Every session, over this long.
+    All(Duration),
+    /// Those that have failed, and are to be tried again by now.
+    Again,
 }
 
 /// Renews leases until the gateway ends.
-pub(super) async fn renew(node: Arc<Node>) {
+pub(super) async fn run(node: Arc<Node>) {
     node.listen_to_presence();
     let mut events = tokio::select! {
         biased;
@@ -53,63 +39,52 @@ pub(super) async fn renew(node: Arc<Node>) {
         events = node.presence_events.borrowed() => events,
     };
     let Some(events) = events.value() else { return };
-    let ttl = node.registry.ttl;
-    let mut due = ttl.map(next);
-    // A hiccup that is too short to count as an outage must not hide anybody until the leases are
-    // due, nor for ever where there are none.
-    let (mut again, mut pause) = (None, AGAIN.start);
+    let registry = &node.registry;
+    let mut due = registry.ttl.map(next);
     let mut is_back = false;
     loop {
+        // A store that is down is asked only when leases are due, since a part of it may work. All
+        // of them are renewed when it is back.
+        let is_down = matches!(registry.link.link(), Link::Down { .. });
+        let again = registry.retries.next().filter(|_| !is_down);
         let timer: OptionFuture<BoxFuture<'_, ()>> = [due, again]
             .into_iter()
             .flatten()
             .min()
             .map(|at| sleep_until(at).boxed())
             .into();
-        let spread = tokio::select! {
+        let work = tokio::select! {
             biased;
             () = node.stop.cancelled() => return,
-            () = std::future::ready(()), if is_back => SPREAD,
+            () = std::future::ready(()), if is_back => Work::All(SPREAD),
             Some(event) = events.next() => {
                 is_back = on_event(&node, event);
                 continue;
             }
-            () = node.registry.renew_now.notified() => SPREAD,
-            () = node.registry.register_later.notified() => {
-                again = again.or_else(|| Some(soon(pause)));
-                continue;
-            }
-            Some(()) = timer => Duration::ZERO,
+            () = registry.renew_now.notified() => match is_down {
+                true => continue,
+                false => Work::All(SPREAD),
+            },
+            () = registry.retries.added.notified() => continue,
+            Some(()) = timer => match due.is_some_and(|due| due <= Instant::now()) {
+                true => Work::All(Duration::ZERO),
+                false => Work::Again,
+            },
         };
-        // A store that is down is asked only when leases are due, since a part of it may work. All
-        // of them are renewed when it is back.
-        let is_due = due.is_some_and(|due| due <= Instant::now());
-        if !is_due && matches!(node.registry.link.link(), Link::Down { .. }) {
-            again = None;
-            continue;
-        }
         is_back = false;
-        let mut renewal = pin!(renew_all(&node, ttl, spread));
-        let renewed = loop {
+        let mut renewal = pin!(renew(&node, work));
+        loop {
             tokio::select! {
                 biased;
                 () = node.stop.cancelled() => return,
                 Some(event) = events.next() => is_back = on_event(&node, event),
-                renewed = &mut renewal => break renewed,
+                () = &mut renewal => break,
             }
-        };
-        due = ttl.map(next);
-        (again, pause) = if renewed {
-            (None, AGAIN.start)
-        } else {
-            (Some(soon(pause)), AGAIN.end.min(pause * 2))
-        };
+        }
+        if let Work::All(_) = work {
+            due = registry.ttl.map(next);
+        }
     }
-}
-
-/// This long from now, and a tenth at random, so that nodes don't try together.
-fn soon(pause: Duration) -> Instant {
-    Instant::now() + pause.mul_f64(0.9 + fastrand::f64() / 5.0)
 }
 
 /// A third of the lease from now, and a tenth at random, so that nodes don't renew together.
@@ -132,49 +107,113 @@ fn on_event(node: &Node, event: PresenceEvent) -> bool {
             if let Link::Down { .. } = before {
                 tracing::warn!(target: crate::log_targets::PRESENCE, ?lasted, "presence is up again");
             }
+            node.registry.departures.hurry();
             true
         }
         _ => false,
     }
 }
 
-/// Returns whether all leases are renewed.
-async fn renew_all(node: &Node, ttl: Option<Duration>, spread: Duration) -> bool {
-    let sessions = node.hub.all();
+async fn renew(node: &Node, work: Work) {
+    let retries = &node.registry.retries;
+    let (sessions, spread) = match work {
+        Work::All(spread) => (node.hub.all(), spread),
+        Work::Again => (again(node), Duration::ZERO),
+    };
     let pause = spread / (sessions.len() / BATCH + 1) as u32;
-    let mut failed = None;
+    let mut failures = Failures::default();
     for batch in sessions.chunks(BATCH) {
         if !spread.is_zero() {
             tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
         }
-        if let Err(error) = renew_batch(node, batch, ttl).await {
-            failed = Some(error);
-        }
+        let before = failures.sessions.len();
+        renew_batch(node, batch, &mut failures).await;
+        let failed = failures.sessions.get(before..).unwrap_or_default();
+        let well = batch.iter().map(Session::id);
+        retries.settled(well.filter(|session| !failed.contains(session)));
     }
-    let renewed = failed.is_none();
-    if let Some(error) = failed {
-        node.report(ErrorStage::Presence, error, None);
-    }
-    renewed
+    // One that has ended meanwhile is left out, since nobody would ever settle it.
+    let failed = failures.sessions.iter().copied();
+    retries.failed(failed.filter(|session| is_open(node, *session).is_some()));
+    failures.report(node, sessions.len());
 }
 
-async fn renew_batch(
-    node: &Node,
-    batch: &[Session],
-    ttl: Option<Duration>,
-) -> Result<(), PresenceError> {
+/// Sessions that have failed and are to be tried again by now. Those that have ended are not.
+fn again(node: &Node) -> Vec<Session> {
+    let due = node.registry.retries.due();
+    let (open, ended): (Vec<_>, Vec<_>) = due
+        .into_iter()
+        .map(|session| (session, is_open(node, session)))
+        .partition(|(_, open)| open.is_some());
+    let ended = ended.into_iter().map(|(session, _)| session);
+    node.registry.retries.settled(ended);
+    open.into_iter()
+        .filter_map(|(_, session)| session)
+        .collect()
+}
+
+fn is_open(node: &Node, session: SessionId) -> Option<Session> {
+    node.hub.get(session).filter(|session| !session.is_closed())
+}
+
+/// Renews some, and registers again what of them the store doesn't know.
+async fn renew_batch(node: &Node, batch: &[Session], failures: &mut Failures) {
+    let (presence, ttl) = (&node.registry.presence, node.registry.ttl);
     let keys: Vec<_> = batch.iter().map(Session::key).collect();
-    let lost = node.registry.presence.renew(&keys, ttl).await?;
+    let lost = match presence.renew(&keys, ttl).await {
+        Ok(renewed) => {
+            failures.add_each(renewed.failed);
+            renewed.unknown
+        }
+        Err(error) => return failures.add_all(batch, error),
+    };
     // Only what the hub still holds open is registered again, and what closed meanwhile is
     // unregistered once more: a session that has gone must not come back.
-    let open = |id| node.hub.get(id).filter(|session| !session.is_closed());
-    let again: Vec<_> = lost.iter().filter_map(|key| open(key.session)).collect();
-    if again.is_empty() {
-        return Ok(());
+    let open = lost.iter().filter_map(|key| is_open(node, key.session));
+    let open: Vec<_> = open.collect();
+    if open.is_empty() {
+        return;
     }
-    let infos: Vec<_> = again.iter().map(Session::info).collect();
-    node.registry.presence.register(&infos, ttl).await?;
-    let gone = again.iter().filter(|session| open(session.id()).is_none());
-    let gone: Vec<_> = gone.map(Session::key).collect();
-    node.registry.presence.unregister(&gone).await
+    let infos: Vec<_> = open.iter().map(Session::info).collect();
+    match presence.register(&infos, ttl).await {
+        Ok(registered) => failures.add_each(registered.failed),
+        Err(error) => failures.add_all(&open, error),
+    }
+    for session in open {
+        if is_open(node, session.id()).is_none() {
+            node.registry.unregister_later(session.key());
+        }
+    }
+}
+
+/// What failed in one go over some sessions.
+#[derive(Debug, Default)]
+struct Failures {
+    sessions: Vec<SessionId>,
+    first: Option<PresenceError>,
+}
+
+impl Failures {
+    fn add_each(&mut self, failed: Vec<Failure>) {
+        for Failure { key, error, .. } in failed {
+            self.sessions.push(key.session);
+            self.first.get_or_insert(error);
+        }
+    }
+
+    fn add_all(&mut self, sessions: &[Session], error: PresenceError) {
+        self.sessions.extend(sessions.iter().map(Session::id));
+        self.first.get_or_insert(error);
+    }
+
+    fn report(self, node: &Node, of: usize) {
+        let Some(error) = self.first else { return };
+        let context = format!(
+            "{} of {of} sessions could not be renewed in presence, and are tried again; the \
+             source says why the first of them",
+            self.sessions.len()
+        );
+        let error = PresenceError::new(error.kind(), context).with_source(error);
+        node.report(ErrorStage::Presence, error, None);
+    }
 }

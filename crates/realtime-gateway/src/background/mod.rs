@@ -1,6 +1,7 @@
 //! What runs beside the sessions for as long as the gateway lives: started once, and again where
 //! it died.
 
+mod departures;
 mod dispatcher;
 mod leases;
 mod relay;
@@ -81,11 +82,11 @@ impl Background {
         );
         duty(
             "leases",
-            Box::new(|node| leases::renew(Arc::clone(node)).boxed()),
+            Box::new(|node| leases::run(Arc::clone(node)).boxed()),
         );
         duty(
             "departures",
-            Box::new(|node| leases::remove(Arc::clone(node)).boxed()),
+            Box::new(|node| departures::run(Arc::clone(node)).boxed()),
         );
         duty(
             "relay",

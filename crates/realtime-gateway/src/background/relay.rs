@@ -94,7 +94,7 @@ async fn on_event(node: &Node, event: BrokerEvent) {
 
 async fn receive(node: &Node, message: BrokerMessage) {
     let source = message.source;
-    node.unreachable.has_sent(&source);
+    node.unreachable.has_sent(&source, message.incarnation);
     let envelope = match Envelope::decode(message.data) {
         Ok(envelope) if envelope.codec() == node.env.encoder.name() => envelope,
         Ok(envelope) => {

@@ -88,7 +88,12 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// How many requests may be authenticating at once. Default 1,000.
     pub max_authenticating: usize,
-    /// The lease of a session in presence. `None`: no lease. Default 90 s.
+    /// The lease of a session in presence. Default 90 s.
+    ///
+    /// `None`: no lease. In a store that outlives the node, such as Redis, sessions of a node that
+    /// crashed then stay online for ever, and messages to them are said to be delivered for as long
+    /// as a node of that name lives: building the gateway warns of it. Who leaves while the store is
+    /// away is removed for up to an hour after it.
     #[serde(with = "duration")]
     pub presence_ttl: Option<Duration>,
     /// Whether a session is refused when it can't be registered in presence. Otherwise it is

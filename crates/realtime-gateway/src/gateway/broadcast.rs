@@ -52,7 +52,7 @@ impl Gateway {
         let local = self.background().fan_out(&out.frame).await;
         let mut delivery = Delivery {
             local,
-            remote: Remote::NotStarted,
+            ..Delivery::none()
         };
         if self.node().reaches_others() {
             let envelope = self.envelope(&out, Target::All);

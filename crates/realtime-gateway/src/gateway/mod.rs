@@ -87,6 +87,18 @@ impl Gateway {
         &self.0.node
     }
 
+    /// Without leases, nothing ever ends the sessions of a node that crashed.
+    fn warn_of_ghosts(&self) {
+        let registry = &self.node().registry;
+        if registry.ttl.is_none() && registry.presence.outlives_nodes() {
+            tracing::warn!(
+                target: crate::log_targets::PRESENCE,
+                "sessions have no lease (`presence_ttl` is None) in a presence store that outlives \
+                 this node: if it crashes, they stay online for ever; set `presence_ttl`",
+            );
+        }
+    }
+
     fn background(&self) -> &Arc<Background> {
         &self.0.background
     }
@@ -354,6 +366,8 @@ impl Gateway {
         stats.open = node.hub.len() as u64;
         stats.outlived = self.admission().outlived() as u64;
         stats.queued_bytes = node.env.queued.used() as u64;
+        stats.departures_waiting = node.registry.departures.len() as u64;
+        stats.presence_unsettled = node.registry.retries.len() as u64;
         stats.assembling_bytes = node.env.held.used() as u64;
         stats
     }

@@ -5,32 +5,38 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use realtime_core::{
     IdentityKey, IntoPayload, Message, NodeId, Text,
-    broker::{Broker, BrokerError, Published, Topic, envelope::Target},
-    presence::{Presence, PresenceError},
+    broker::{Broker, BrokerError, BrokerErrorKind, Published, Topic, envelope::Target},
+    presence::{NodeSessions, Presence, PresenceError},
 };
 
 use super::{Gateway, broadcast::not_accepted};
 use crate::{
     DeliverError, DeliverErrorKind, Delivery, PresenceDown, Remote, config::RECONNECTING,
-    hub::hand_over,
+    escape::Chain, hub::hand_over,
 };
 
 impl Gateway {
     /// Sends data on a route to every session of an identity, on all nodes.
     ///
     /// Presence is asked first, and only nodes that hold a session of the identity get a message.
+    /// It costs what the number of those nodes costs, however many sessions there are.
     /// A node that can't be reached is skipped for a second, or until it sends; what presence
     /// says of it ends with its leases. When presence can't be asked,
     /// [`Config::presence_down`](crate::Config::presence_down) says what happens.
+    ///
+    /// Once a session of this node or another node has the message, it is a success: of nodes that
+    /// didn't get it [`Delivery::unreached`] tells. So an error never asks to send again what
+    /// somebody has already.
     ///
     /// # Cancel safety
     /// Dropped before it returns, some sessions may have received the message and others not.
     ///
     /// # Errors
     /// Kind [`NotOnline`](DeliverErrorKind::NotOnline) when the identity has no session that can be
-    /// reached;
-    /// [`Presence`](DeliverErrorKind::Presence) when that can't be found out; and those of
-    /// [`broadcast`](Self::broadcast).
+    /// reached; [`Presence`](DeliverErrorKind::Presence) when that can't be found out;
+    /// [`Broker`](DeliverErrorKind::Broker) when it is online on other nodes alone, and the broker
+    /// has confirmed it for none of them; [`Encode`](DeliverErrorKind::Encode) and
+    /// [`Closed`](DeliverErrorKind::Closed) as for [`broadcast`](Self::broadcast).
     ///
     /// ```
     /// use realtime::{Identity, IdentityKey, Json, error::DeliverErrorKind};
@@ -72,39 +78,53 @@ impl Gateway {
         let local = hand_over(&node.hub.of(identity), &out.frame).await;
         let mut delivery = Delivery {
             local,
-            remote: Remote::NotStarted,
+            ..Delivery::none()
         };
         if node.reaches_others() {
             let envelope = self.envelope(&out, Target::Identity(identity.clone()));
             match asked {
                 Ok(nodes) => self.reach(identity, nodes, envelope, &mut delivery).await?,
                 Err(_) if policy == PresenceDown::Broadcast => {
-                    let published = self.publish(&Topic::All, envelope).await;
-                    let _any_number = published.map_err(|e| not_accepted(e, delivery))?;
-                    delivery.remote = Remote::Published;
-                    return Ok(delivery);
+                    match self.publish(&Topic::All, envelope).await {
+                        Ok(_any_number) => delivery.remote = Remote::Published,
+                        Err(error) if delivery.is_taken() => {
+                            tracing::debug!(
+                                target: crate::log_targets::RELAY, error = %Chain(&error),
+                                "other nodes did not get a targeted message",
+                            );
+                            delivery.remote = Remote::Nodes(0);
+                            delivery.unreached = 1;
+                        }
+                        Err(error) => return Err(not_confirmed(error, delivery)),
+                    }
                 }
                 Err(_) => delivery.remote = Remote::Nodes(0),
             }
         }
-        if delivery.local == 0 && !matches!(delivery.remote, Remote::Nodes(1..)) {
-            return Err(not_online(delivery));
+        match delivery.is_taken() {
+            true => Ok(delivery),
+            false => Err(not_online(delivery)),
         }
-        Ok(delivery)
     }
 
-    /// The other nodes on which an identity is online.
+    /// The other nodes on which an identity is online. What presence still says of former lives, of
+    /// this node or of others, doesn't count.
     async fn nodes_of(&self, identity: &IdentityKey) -> Result<BTreeSet<NodeId>, PresenceError> {
-        let sessions = self.node().registry.presence.sessions(identity).await?;
-        let nodes = sessions.into_iter().map(|session| session.node_id);
-        Ok(nodes.filter(|node| node != self.node_id()).collect())
+        let node = self.node();
+        let nodes = node.registry.presence.nodes(identity).await?;
+        let others = nodes
+            .into_iter()
+            .map(|NodeSessions { node, .. }| node)
+            .filter(|other| other.id != node.info.id && !node.unreachable.is_former_life(other));
+        Ok(others.map(|other| other.id).collect())
     }
 
     /// Publishes to each node. Where a message comes back, presence is asked once more: the
     /// identity may have moved. A node from which it comes back again is cut off, or gone for good:
     /// it is skipped for a moment, and its leases say when its sessions leave presence.
     ///
-    /// A failure at one node doesn't keep the others from getting the message.
+    /// A failure at one node doesn't keep the others from getting the message, and is no error
+    /// where somebody has it.
     async fn reach(
         &self,
         identity: &IdentityKey,
@@ -122,25 +142,31 @@ impl Gateway {
             }
         }
         delivery.remote = Remote::Nodes(tried.reached);
+        delivery.unreached = returned.len() + tried.failed + tried.skipped.len();
+        // Others may be on their way back, as this node was a moment ago.
+        let is_settled = node.broker_link.age() >= RECONNECTING;
+        if is_settled && not_asked.is_none() {
+            for unreachable in &returned {
+                tracing::info!(
+                    target: crate::log_targets::RELAY, node = %unreachable, "a node can't be reached",
+                );
+                node.unreachable.add(unreachable.clone());
+            }
+        }
+        if delivery.is_taken() {
+            return Ok(());
+        }
         if let Some(error) = tried.error {
-            return Err(not_accepted(error, *delivery));
+            return Err(not_confirmed(error, *delivery));
         }
         if let Some(error) = not_asked {
             return Err(no_answer(error, *delivery));
         }
-        if returned.is_empty() {
-            return Ok(());
-        }
-        if node.broker_link.age() < RECONNECTING {
-            // They may be on their way back, as this node was a moment ago.
-            let context = "a node on which the identity is online can't be reached; it may be \
-                           reconnecting to the broker: try again";
+        if !returned.is_empty() && !is_settled {
+            let context = "nobody has the message: the only nodes on which the identity is online \
+                           can't be reached; they may be reconnecting to the broker: try again";
             let kind = DeliverErrorKind::Broker;
             return Err(DeliverError::new(kind, context, *delivery));
-        }
-        for unreachable in returned {
-            tracing::info!(target: crate::log_targets::RELAY, node = %unreachable, "a node can't be reached");
-            node.unreachable.add(unreachable);
         }
         Ok(())
     }
@@ -155,7 +181,11 @@ impl Gateway {
     ) -> BTreeSet<NodeId> {
         let mut returned = BTreeSet::new();
         for node in nodes {
-            if tried.done.contains(&node) || self.node().unreachable.contains(&node) {
+            if tried.done.contains(&node) {
+                continue;
+            }
+            if self.node().unreachable.contains(&node) {
+                tried.skipped.insert(node);
                 continue;
             }
             match self
@@ -168,7 +198,10 @@ impl Gateway {
                 }
                 Ok(Published::Routed) => tried.reached += 1,
                 // Not tried again: the message may have gone out.
-                Err(error) => drop(tried.error.get_or_insert(error)),
+                Err(error) => {
+                    tried.failed += 1;
+                    tried.error.get_or_insert(error);
+                }
             }
             tried.done.insert(node);
         }
@@ -191,8 +224,22 @@ struct Tried {
     done: BTreeSet<NodeId>,
     /// How many received it.
     reached: usize,
+    /// At how many that failed.
+    failed: usize,
+    /// Those that were found to be unreachable a moment ago.
+    skipped: BTreeSet<NodeId>,
     /// The first failure.
     error: Option<BrokerError>,
+}
+
+/// Nobody has it for certain, and where the broker doesn't know, somebody may.
+fn not_confirmed(error: BrokerError, delivery: Delivery) -> DeliverError {
+    if error.kind() != BrokerErrorKind::Unknown {
+        return not_accepted(error, delivery);
+    }
+    let context = "the broker did not confirm the message; it may have arrived, and to send it \
+                   again may double it";
+    DeliverError::new(DeliverErrorKind::Broker, context, delivery).with_source(error)
 }
 
 fn no_answer(error: PresenceError, delivery: Delivery) -> DeliverError {

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use realtime_core::NodeId;
+use realtime_core::broker::NodeInfo;
 
 use crate::{
     budget::Budget, clock::Clock, encoder::Encoder, outbound::QueueLimits, stats::Counters,
@@ -11,7 +11,7 @@ use crate::{
 
 /// Shared by all sessions of a node.
 pub(crate) struct Env {
-    pub(crate) node: NodeId,
+    pub(crate) node: NodeInfo,
     pub(crate) encoder: Encoder,
     pub(crate) queue_limits: Arc<QueueLimits>,
     /// What waits in the queues of all sessions.
@@ -38,7 +38,7 @@ impl Env {
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Env")
-            .field("node", &self.node)
+            .field("node", &self.node.id)
             .finish_non_exhaustive()
     }
 }

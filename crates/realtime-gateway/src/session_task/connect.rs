@@ -19,8 +19,8 @@ pub(super) async fn connect(node: &Node, open: &mut Open) -> bool {
             return false;
         }
         node.report(ErrorStage::Presence, error, Some(session.clone()));
-        // It is registered with the next renewal, which comes soon.
-        node.registry.register_later();
+        // It is tried again soon.
+        node.registry.register_later(session.id());
     }
     for (ran, hook) in node.hooks.connect.iter().enumerate() {
         if session.is_closed() {

@@ -74,7 +74,7 @@ pub(super) async fn disconnect(
     };
     let presence = async {
         if let Err(error) = node.registry.unregister(&session).await {
-            // The lease ends it.
+            // It is tried again, until its lease has ended.
             node.report(ErrorStage::Presence, error, Some(session.clone()));
         }
     };

@@ -1,10 +1,19 @@
 -- ARGV: the lease in ms, or -1 for none; then a session and its record, by turns.
--- Answers the end of the leases in ms, or -1 for none.
 local ttl = tonumber(ARGV[1])
 for i = 2, #ARGV, 2 do
-    redis.call('HSET', records, ARGV[i], ARGV[i + 1])
-    redis.call('ZADD', leases, score(ttl), ARGV[i])
+    local session, record = ARGV[i], ARGV[i + 1]
+    local before = node_of(session, redis.call('HGET', records, session))
+    redis.call('HSET', records, session, record)
+    local is_new = redis.call('ZADD', leases, score(ttl), session) == 1
+    local node = node_of(session, record)
+    if node then
+        local of = change(node)
+        of.ends = until_when(ttl)
+        if before then change(before).more = change(before).more - 1 end
+        -- One whose record had become unreadable is counted still.
+        if before or is_new then of.more = of.more + 1 else of.seen = of.seen + 1 end
+    end
 end
 prune()
 settle()
-return ttl < 0 and -1 or now + ttl
+return 0

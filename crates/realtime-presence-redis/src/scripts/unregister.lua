@@ -1,6 +1,5 @@
 -- ARGV: sessions.
-redis.call('ZREM', leases, unpack(ARGV))
-redis.call('HDEL', records, unpack(ARGV))
+remove(ARGV)
 prune()
 settle()
 return 0

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use realtime_core::{
-    IdentityKey, NodeId, SessionId,
-    presence::{Presence, PresenceError, PresenceEvent, PresenceEvents, SessionInfo},
+    IdentityKey, Incarnation, NodeId, SessionId,
+    broker::NodeInfo,
+    presence::{Presence, PresenceError, PresenceEvent, PresenceEvents, SessionInfo, SessionKey},
 };
 use realtime_presence_redis::{RedisConfig, RedisPresence};
 use realtime_testkit::{
@@ -23,7 +24,35 @@ pub(crate) fn ann() -> IdentityKey {
 }
 
 pub(crate) fn session(identity: &IdentityKey) -> SessionInfo {
-    SessionInfo::new(SessionId::random(), identity, NodeId::random())
+    let node = NodeInfo::new(NodeId::random(), Incarnation::random());
+    SessionInfo::new(SessionId::random(), identity, node)
+}
+
+/// Registers sessions, all of them.
+pub(crate) async fn register(
+    presence: &RedisPresence,
+    sessions: &[SessionInfo],
+    ttl: Option<Duration>,
+) {
+    let registered = presence.register(sessions, ttl).await.unwrap();
+    assert!(registered.failed.is_empty(), "{:?}", registered.failed);
+}
+
+/// Removes sessions, all of them.
+pub(crate) async fn unregister(presence: &RedisPresence, sessions: &[SessionKey]) {
+    let gone = presence.unregister(sessions).await.unwrap();
+    assert!(gone.failed.is_empty(), "{:?}", gone.failed);
+}
+
+/// Renews sessions, and returns those that are unknown.
+pub(crate) async fn renew(
+    presence: &RedisPresence,
+    sessions: &[SessionKey],
+    ttl: Option<Duration>,
+) -> Vec<SessionKey> {
+    let renewed = presence.renew(sessions, ttl).await.unwrap();
+    assert!(renewed.failed.is_empty(), "{:?}", renewed.failed);
+    renewed.unknown
 }
 
 pub(crate) fn presence(url: String) -> RedisPresence {
@@ -39,11 +68,12 @@ pub(crate) async fn failure(presence: &RedisPresence) -> PresenceError {
     let (ann, info) = (ann(), session(&ann()));
     let key = [info.key()];
     let start = Instant::now();
-    let (registered, gone, renewed, sessions, online) = futures::join!(
+    let (registered, gone, renewed, sessions, nodes, online) = futures::join!(
         presence.register(std::slice::from_ref(&info), LONG),
         presence.unregister(&key),
         presence.renew(&key, LONG),
         presence.sessions(&ann),
+        presence.nodes(&ann),
         presence.is_online(&ann),
     );
     let took = start.elapsed();
@@ -53,6 +83,7 @@ pub(crate) async fn failure(presence: &RedisPresence) -> PresenceError {
         gone.unwrap_err(),
         renewed.unwrap_err(),
         sessions.unwrap_err(),
+        nodes.unwrap_err(),
         online.unwrap_err(),
     ];
     let kind = errors[0].kind();
@@ -76,10 +107,7 @@ pub(crate) async fn next_up(events: &mut PresenceEvents) {
 /// Registers one session and finds it.
 pub(crate) async fn works(presence: &RedisPresence) {
     let info = session(&ann());
-    presence
-        .register(std::slice::from_ref(&info), LONG)
-        .await
-        .unwrap();
+    register(presence, std::slice::from_ref(&info), LONG).await;
     let found = presence.sessions(&ann()).await.unwrap();
     assert!(found.iter().any(|f| f.session_id == info.session_id));
 }

@@ -35,6 +35,10 @@
 //! # fn main() {}
 //! ```
 //!
+//! A presence store has a second suite, [`presence_faults_suite!`](crate::presence_faults_suite),
+//! for what it does where a single key fails. It needs a hook that spoils what lies in the store,
+//! so it is for those that can.
+//!
 //! Each test is also a plain function here, for those who want to call it otherwise. What a
 //! backend does when its server fails can't be asked of all in the same way: hold it by tests of
 //! your own.
@@ -43,6 +47,7 @@ pub mod auth;
 pub mod broker;
 pub mod codec;
 pub mod presence;
+pub mod presence_faults;
 
 use std::time::Duration;
 

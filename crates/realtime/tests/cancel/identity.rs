@@ -5,8 +5,8 @@ use std::time::Duration;
 use realtime::{
     Identity, IdentityKey, Json, SessionId,
     auth::StaticToken,
-    broker::LocalBroker,
-    node::NodeId,
+    broker::{LocalBroker, NodeInfo},
+    node::{Incarnation, NodeId},
     presence::{MemoryPresence, Presence, SessionInfo},
     report::Remote,
 };
@@ -40,8 +40,9 @@ async fn connect(server: &Server) -> Client {
 /// Leaves a session of a node that is no more.
 async fn leave_over(presence: &MemoryPresence) {
     let gone: NodeId = "gone".parse().unwrap();
+    let gone = NodeInfo::new(gone, Incarnation::random());
     let session = SessionInfo::new(SessionId::random(), &ann(), gone);
-    presence.register(&[session], None).await.unwrap();
+    let _registered = presence.register(&[session], None).await.unwrap();
 }
 
 #[tokio::test]

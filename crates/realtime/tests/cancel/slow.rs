@@ -19,8 +19,8 @@ use realtime::{
         Broker, BrokerError, BrokerEvents, LocalBroker, NodeInfo, Published, Subscription, Topic,
     },
     presence::{
-        MemoryPresence, Presence, PresenceError, PresenceEvents, Registered, SessionInfo,
-        SessionKey,
+        MemoryPresence, NodeSessions, Online, Presence, PresenceError, PresenceEvents, Registered,
+        Renewed, SessionInfo, SessionKey, Unregistered,
     },
 };
 
@@ -83,11 +83,11 @@ impl Presence for SlowPresence {
         &self,
         sessions: &[SessionInfo],
         ttl: Option<Duration>,
-    ) -> Result<Vec<Registered>, PresenceError> {
+    ) -> Result<Registered, PresenceError> {
         slowly(self.0.register(sessions, ttl)).await
     }
 
-    async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
+    async fn unregister(&self, sessions: &[SessionKey]) -> Result<Unregistered, PresenceError> {
         slowly(self.0.unregister(sessions)).await
     }
 
@@ -95,7 +95,7 @@ impl Presence for SlowPresence {
         &self,
         sessions: &[SessionKey],
         ttl: Option<Duration>,
-    ) -> Result<Vec<SessionKey>, PresenceError> {
+    ) -> Result<Renewed, PresenceError> {
         slowly(self.0.renew(sessions, ttl)).await
     }
 
@@ -103,8 +103,12 @@ impl Presence for SlowPresence {
         slowly(self.0.sessions(identity)).await
     }
 
-    async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
-        slowly(self.0.is_online(identity)).await
+    async fn nodes(&self, identity: &IdentityKey) -> Result<Vec<NodeSessions>, PresenceError> {
+        slowly(self.0.nodes(identity)).await
+    }
+
+    async fn online(&self, identities: &[IdentityKey]) -> Result<Online, PresenceError> {
+        slowly(self.0.online(identities)).await
     }
 
     fn events(&self) -> PresenceEvents {

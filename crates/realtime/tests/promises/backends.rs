@@ -216,8 +216,9 @@ async fn one_renewal_that_comes_to_nothing_is_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn where_presence_does_not_say_who_is_online_questions_fail() {
     let (presence, moods) = moody();
-    moods.set(Call::IsOnline, Mood::Hangs);
-    moods.set(Call::Sessions, Mood::Hangs);
+    for call in [Call::Nodes, Call::Online, Call::Sessions] {
+        moods.set(call, Mood::Hangs);
+    }
     let host = Host::start(Kind::Hyper, narrow(&presence).build().unwrap()).await;
     let gateway = &host.gateway;
     bounded("the start", gateway.start()).await.unwrap();
@@ -239,7 +240,7 @@ async fn where_presence_does_not_say_who_is_online_questions_fail() {
 #[tokio::test(start_paused = true)]
 async fn a_question_that_hangs_sends_locally_where_that_is_the_policy() {
     let (presence, moods) = moody();
-    moods.set(Call::Sessions, Mood::Hangs);
+    moods.set(Call::Nodes, Mood::Hangs);
     let builder = narrow(&presence).presence_down(realtime::config::PresenceDown::LocalOnly);
     let host = Host::start(Kind::Hyper, builder.build().unwrap()).await;
     host.gateway.start().await.unwrap();
@@ -346,7 +347,8 @@ async fn where_everything_hangs_places_come_free_and_a_shutdown_returns() {
     let (presence, moods) = moody();
     let calls = [
         Call::Close,
-        Call::IsOnline,
+        Call::Nodes,
+        Call::Online,
         Call::Register,
         Call::Renew,
         Call::Sessions,

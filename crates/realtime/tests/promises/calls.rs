@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use realtime::{
     Builder, Config, IdentityKey, Json, Router, SessionId,
+    broker::NodeInfo,
     error::BuildErrorKind,
     middleware::TimeoutLayer,
+    node::Incarnation,
     presence::{MemoryPresence, Presence, SessionInfo},
 };
 use realtime_testkit::wait::within;
@@ -205,19 +207,20 @@ fn settings_in_a_file() {
 async fn leases_in_memory() {
     for ttl in EXTREMES.map(Some).into_iter().chain([None]) {
         let (presence, ann) = (MemoryPresence::new(), IdentityKey::new("ann"));
-        let info = SessionInfo::new(SessionId::random(), &ann, "node".parse().unwrap());
+        let node = NodeInfo::new("node".parse().unwrap(), Incarnation::random());
+        let info = SessionInfo::new(SessionId::random(), &ann, node);
         let (keys, infos) = ([info.key()], [info]);
-        presence.register(&infos, ttl).await.unwrap();
+        let _registered = presence.register(&infos, ttl).await.unwrap();
         // A lease of no time has ended; any other holds.
         let holds = ttl != Some(Duration::ZERO);
         assert_eq!(presence.is_online(&ann).await.unwrap(), holds, "{ttl:?}");
-        let lost = presence.renew(&keys, ttl).await.unwrap();
+        let lost = presence.renew(&keys, ttl).await.unwrap().unknown;
         assert_eq!(lost.is_empty(), holds, "{ttl:?}");
         assert_eq!(
             presence.sessions(&ann).await.unwrap().len(),
             usize::from(holds)
         );
-        presence.unregister(&keys).await.unwrap();
+        let _gone = presence.unregister(&keys).await.unwrap();
         assert!(!presence.is_online(&ann).await.unwrap());
     }
 }
@@ -240,12 +243,9 @@ async fn the_timeout_of_redis() {
 #[cfg(feature = "broker-amqp")]
 #[tokio::test]
 async fn the_times_of_amqp() {
-    use realtime::{
-        broker::{
-            Broker, NodeInfo, Topic,
-            amqp::{AmqpBroker, AmqpConfig},
-        },
-        node::Incarnation,
+    use realtime::broker::{
+        Broker, Topic,
+        amqp::{AmqpBroker, AmqpConfig},
     };
     let builder = || AmqpConfig::builder("amqp://127.0.0.1:1");
     for time in EXTREMES {

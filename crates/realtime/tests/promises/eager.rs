@@ -11,8 +11,8 @@ use realtime::{
         Published, Subscription, Topic,
     },
     presence::{
-        MemoryPresence, Presence, PresenceError, PresenceEvent, PresenceEvents, Registered,
-        SessionInfo, SessionKey,
+        MemoryPresence, NodeSessions, Online, Presence, PresenceError, PresenceEvent,
+        PresenceEvents, Registered, Renewed, SessionInfo, SessionKey, Unregistered,
     },
 };
 use tokio::time::sleep;
@@ -60,11 +60,11 @@ impl Presence for EagerPresence {
         &self,
         sessions: &[SessionInfo],
         ttl: Option<Duration>,
-    ) -> Result<Vec<Registered>, PresenceError> {
+    ) -> Result<Registered, PresenceError> {
         self.0.register(sessions, ttl).await
     }
 
-    async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
+    async fn unregister(&self, sessions: &[SessionKey]) -> Result<Unregistered, PresenceError> {
         self.0.unregister(sessions).await
     }
 
@@ -72,7 +72,7 @@ impl Presence for EagerPresence {
         &self,
         sessions: &[SessionKey],
         ttl: Option<Duration>,
-    ) -> Result<Vec<SessionKey>, PresenceError> {
+    ) -> Result<Renewed, PresenceError> {
         self.0.renew(sessions, ttl).await
     }
 
@@ -80,8 +80,12 @@ impl Presence for EagerPresence {
         self.0.sessions(identity).await
     }
 
-    async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
-        self.0.is_online(identity).await
+    async fn nodes(&self, identity: &IdentityKey) -> Result<Vec<NodeSessions>, PresenceError> {
+        self.0.nodes(identity).await
+    }
+
+    async fn online(&self, identities: &[IdentityKey]) -> Result<Online, PresenceError> {
+        self.0.online(identities).await
     }
 
     fn events(&self) -> PresenceEvents {

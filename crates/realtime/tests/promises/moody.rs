@@ -13,8 +13,8 @@ use realtime::{
         Broker, BrokerError, BrokerEvents, LocalBroker, NodeInfo, Published, Subscription, Topic,
     },
     presence::{
-        MemoryPresence, Presence, PresenceError, PresenceEvents, Registered, SessionInfo,
-        SessionKey,
+        MemoryPresence, NodeSessions, Online, Presence, PresenceError, PresenceEvents, Registered,
+        Renewed, SessionInfo, SessionKey, Unregistered,
     },
 };
 
@@ -22,7 +22,8 @@ use realtime::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Call {
     Close,
-    IsOnline,
+    Nodes,
+    Online,
     Publish,
     Register,
     Renew,
@@ -86,12 +87,12 @@ impl Presence for MoodyPresence {
         &self,
         sessions: &[SessionInfo],
         ttl: Option<Duration>,
-    ) -> Result<Vec<Registered>, PresenceError> {
+    ) -> Result<Registered, PresenceError> {
         self.1.meet(Call::Register).await;
         self.0.register(sessions, ttl).await
     }
 
-    async fn unregister(&self, sessions: &[SessionKey]) -> Result<(), PresenceError> {
+    async fn unregister(&self, sessions: &[SessionKey]) -> Result<Unregistered, PresenceError> {
         self.1.meet(Call::Unregister).await;
         self.0.unregister(sessions).await
     }
@@ -100,7 +101,7 @@ impl Presence for MoodyPresence {
         &self,
         sessions: &[SessionKey],
         ttl: Option<Duration>,
-    ) -> Result<Vec<SessionKey>, PresenceError> {
+    ) -> Result<Renewed, PresenceError> {
         self.1.meet(Call::Renew).await;
         self.0.renew(sessions, ttl).await
     }
@@ -110,9 +111,14 @@ impl Presence for MoodyPresence {
         self.0.sessions(identity).await
     }
 
-    async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
-        self.1.meet(Call::IsOnline).await;
-        self.0.is_online(identity).await
+    async fn nodes(&self, identity: &IdentityKey) -> Result<Vec<NodeSessions>, PresenceError> {
+        self.1.meet(Call::Nodes).await;
+        self.0.nodes(identity).await
+    }
+
+    async fn online(&self, identities: &[IdentityKey]) -> Result<Online, PresenceError> {
+        self.1.meet(Call::Online).await;
+        self.0.online(identities).await
     }
 
     fn events(&self) -> PresenceEvents {

@@ -356,7 +356,9 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             table: self.router.build()?,
             stack: stack_factory(self.layers),
         };
-        Ok(Gateway::new(parts, admission))
+        let gateway = Gateway::new(parts, admission);
+        gateway.warn_of_ghosts();
+        Ok(gateway)
     }
 }
 

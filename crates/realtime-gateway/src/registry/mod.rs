@@ -1,0 +1,115 @@
+//! Changes that presence has yet to receive: who leaves, and who could not be registered.
+//!
+//! Sessions put them here; background tasks pass them on in batches. What fails waits here for
+//! another try: each session by itself, so that the trouble of one costs no call for the others.
+
+mod backoff;
+mod departures;
+mod retries;
+
+use std::{sync::Arc, time::Duration};
+
+use realtime_core::{
+    SessionId,
+    presence::{AnyPresence, Presence, PresenceError, SessionInfo, SessionKey},
+};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::timeout,
+};
+
+use crate::{backends::PRESENCE_CALL, health::Watched, session::Session, stats::Counters};
+
+pub(crate) use backoff::SPREAD;
+pub(crate) use departures::{Batch, Departures, Outcome};
+pub(crate) use retries::Retries;
+
+use departures::Refused;
+
+/// How many sessions one call names.
+pub(crate) const BATCH: usize = 500;
+/// The longest pause before another try where there is no lease; else it is a third of the lease.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The way to presence.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    pub(crate) presence: AnyPresence,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) link: Watched,
+    /// Leases are to be renewed at once.
+    pub(crate) renew_now: Notify,
+    /// Sessions that presence may not know, and that are tried again.
+    pub(crate) retries: Retries,
+    /// Sessions that have ended, and that presence may still know.
+    pub(crate) departures: Departures,
+}
+
+impl Registry {
+    pub(crate) fn new(presence: AnyPresence, ttl: Option<Duration>, stats: Arc<Counters>) -> Self {
+        let longest = ttl.map_or(LONGEST_PAUSE, |ttl| ttl / 3);
+        Self {
+            presence,
+            ttl,
+            link: Watched::new(),
+            renew_now: Notify::new(),
+            retries: Retries::new(longest),
+            departures: Departures::new(ttl, longest, stats),
+        }
+    }
+
+    pub(crate) async fn register(&self, session: SessionInfo) -> Result<(), PresenceError> {
+        let registered = self.presence.register(&[session], self.ttl).await?;
+        registered
+            .failed
+            .into_iter()
+            .next()
+            .map_or(Ok(()), |failure| Err(failure.error))
+    }
+
+    /// Says that a session could not be registered. It is tried again soon.
+    pub(crate) fn register_later(&self, session: SessionId) {
+        self.retries.failed([session]);
+    }
+
+    /// Removes a session from presence, together with others that leave at the same time. Where
+    /// that fails or takes too long, it goes on in the background.
+    ///
+    /// # Cancel safety
+    /// Safe: from the first poll on, it is done without the caller.
+    pub(crate) async fn unregister(&self, session: &Session) -> Outcome {
+        self.retries.settled([session.id()]);
+        let (done, outcome) = oneshot::channel();
+        let key = session.key();
+        let waited = match self.departures.add(key.clone(), Some(done)) {
+            Ok(()) => {
+                let answer = async {
+                    match outcome.await {
+                        Ok(outcome) => outcome,
+                        // What does it in batches has ended, and has perhaps not come to this one.
+                        Err(_) => self.unregister_alone(key).await,
+                    }
+                };
+                timeout(PRESENCE_CALL, answer).await
+            }
+            // A session that outlived the shutdown.
+            Err(Refused::Closed(key)) => timeout(PRESENCE_CALL, self.unregister_alone(key)).await,
+            Err(Refused::Full) => Ok(Ok(())),
+        };
+        waited.unwrap_or(Ok(()))
+    }
+
+    /// Removes a session that should not be in presence, in the background.
+    pub(crate) fn unregister_later(&self, session: SessionKey) {
+        // Once the background has ended nobody renews it either: the lease ends it.
+        let _accepted = self.departures.add(session, None);
+    }
+
+    async fn unregister_alone(&self, session: SessionKey) -> Outcome {
+        let gone = self.presence.unregister(&[session]).await?;
+        gone.failed
+            .into_iter()
+            .next()
+            .map_or(Ok(()), |failure| Err(failure.error))
+    }
+}
