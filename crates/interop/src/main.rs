@@ -54,10 +54,11 @@ async fn run(options: &Options, open: Gateway, private: Gateway) -> std::io::Res
         .route("/page.html", get(page))
         .route("/browser-api.mjs", get(script));
     let listener = bind(&options.listen).await?;
+    let shutdown = shutdown_signal();
     println!("listening on http://{}", listener.local_addr()?);
     serve(listener, app, open)
         .and_gateway(private)
-        .with_graceful_shutdown(shutdown_signal())
+        .with_graceful_shutdown(shutdown)
         .await
 }
 

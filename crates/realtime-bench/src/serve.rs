@@ -80,10 +80,11 @@ pub(crate) async fn serve(options: Options) -> Result<(), BoxError> {
     if options.broker.is_none() && options.presence.is_some() {
         gateway.start().await?;
     }
+    let shutdown = shutdown_signal();
     println!("listening on http://{}", listener.local_addr()?);
     let app = axum::Router::new().route_service("/ws", gateway.clone());
     realtime::serve(listener, app, gateway)
-        .with_graceful_shutdown(shutdown_signal())
+        .with_graceful_shutdown(shutdown)
         .await?;
     Ok(())
 }

@@ -37,9 +37,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let app = page::router().route_service("/ws", gateway.clone());
     let listener = bind(listen_address()).await?;
+    let shutdown = shutdown_signal();
     println!("listening on http://{}", listener.local_addr()?);
     serve(listener, app, gateway)
-        .with_graceful_shutdown(shutdown_signal())
+        .with_graceful_shutdown(shutdown)
         .await?;
     Ok(())
 }

@@ -25,10 +25,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1);
     let address = address.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let listener = bind(address).await?;
+    let shutdown = shutdown_signal();
     println!("listening on http://{}", listener.local_addr()?);
     // It starts the gateway, which joins the other nodes.
     serve(listener, app, gateway)
-        .with_graceful_shutdown(shutdown_signal())
+        .with_graceful_shutdown(shutdown)
         .await?;
     Ok(())
 }

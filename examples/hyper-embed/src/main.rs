@@ -16,10 +16,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let router = Router::new().route("echo", async |Json(data): Json<Value>| Json(data));
     let gateway = realtime::builder().router(router).build()?;
     let listener = bind(listen_address()).await?;
+    let signal = shutdown_signal();
     println!("listening on http://{}", listener.local_addr()?);
     // While it drains, upgrades are answered with 503, and a balancer goes elsewhere.
     let mut shutdown = pin!(async {
-        shutdown_signal().await;
+        signal.await;
         gateway.shutdown().await
     });
     // What is said of it is said once.

@@ -39,13 +39,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = axum::Router::new().fallback_service(gateway.clone());
     let acceptor = tls.map(acceptor).transpose()?;
     let listener = bind(listen).await?;
+    let shutdown = shutdown_signal();
     println!("listening on http://{}", listener.local_addr()?);
     let server = serve(listener, app, gateway);
     let server = match acceptor {
         Some(acceptor) => server.secure(move |tcp| acceptor.accept(tcp)),
         None => server,
     };
-    server.with_graceful_shutdown(shutdown_signal()).await?;
+    server.with_graceful_shutdown(shutdown).await?;
     Ok(())
 }
 

@@ -11,7 +11,10 @@ use futures::{StreamExt, stream};
 use realtime_testkit::client::{Client, Request};
 use serde_json::json;
 
-use crate::{SERVER, server::Held};
+use crate::{
+    SERVER,
+    server::{self, Held},
+};
 
 /// The default connection limit.
 const CONNECTIONS: usize = 10_000;
@@ -24,17 +27,18 @@ const BYTES_EACH: usize = 4 * 1024;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The other process. It is ended and waited for when this is dropped.
-struct Server {
+pub(crate) struct Server {
     process: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
-    addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
 }
 
 impl Server {
-    fn start() -> Self {
+    /// `kind` is what [`SERVER`] is to be.
+    pub(crate) fn start(kind: &str) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .env(SERVER, "1")
+            .env(SERVER, kind)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -52,7 +56,11 @@ impl Server {
         }
     }
 
-    fn held(&mut self) -> Held {
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub(crate) fn held(&mut self) -> Held {
         writeln!(self.questions, "held?").unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
@@ -85,7 +93,7 @@ impl Drop for Server {
 
 #[tokio::main]
 pub(crate) async fn ten_thousand_connections_leave_nothing_behind() {
-    let mut server = Server::start();
+    let mut server = Server::start(server::PATIENT);
     let fresh = server.held();
     // A first round, so that what is made once and kept is there already: memory, the two tasks
     // that look after presence, the one that keeps the time of sessions, the relay, and those that carry

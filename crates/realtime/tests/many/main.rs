@@ -1,5 +1,5 @@
-//! Ten thousand connections, with server and clients in two processes: a process may not have
-//! enough descriptors for both.
+//! Many connections, with server and clients in two processes: a process may not have enough
+//! descriptors for both, and one that is stopped can't be a client.
 //!
 //! The same program is both: the test starts it once more, with [`SERVER`] in its environment.
 #![allow(
@@ -12,17 +12,30 @@
 
 mod client;
 mod server;
+mod stopped;
 
 /// Set in the environment of the process that is the server.
 const SERVER: &str = "REALTIME_TEST_SERVER";
 
 fn main() {
-    if std::env::var_os(SERVER).is_some() {
-        return server::run();
+    if let Ok(kind) = std::env::var(SERVER) {
+        return server::run(&kind);
     }
-    let test = libtest_mimic::Trial::test("ten_thousand_connections_leave_nothing_behind", || {
-        client::ten_thousand_connections_leave_nothing_behind();
-        Ok(())
+    let tests = [
+        (
+            "ten_thousand_connections_leave_nothing_behind",
+            client::ten_thousand_connections_leave_nothing_behind as fn(),
+        ),
+        (
+            "a_stopped_server_judges_no_client",
+            stopped::a_stopped_server_judges_no_client,
+        ),
+    ];
+    let tests = tests.map(|(name, test)| {
+        libtest_mimic::Trial::test(name, move || {
+            test();
+            Ok(())
+        })
     });
-    libtest_mimic::run(&libtest_mimic::Arguments::from_args(), vec![test]).exit();
+    libtest_mimic::run(&libtest_mimic::Arguments::from_args(), tests.into()).exit();
 }

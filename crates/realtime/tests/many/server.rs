@@ -6,10 +6,18 @@ use realtime::{Gateway, Json, Router};
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, runtime::Handle};
 
+/// A server with the defaults.
+pub(crate) const PATIENT: &str = "patient";
+/// One that pings all the time, and soon gives up.
+pub(crate) const IMPATIENT: &str = "impatient";
+/// How long it waits for an answer.
+pub(crate) const PONG: Duration = Duration::from_millis(500);
+
 /// What the server process holds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Held {
     pub(crate) sessions: u64,
+    pub(crate) pong_timeouts: u64,
     pub(crate) tasks: usize,
     pub(crate) descriptors: usize,
     pub(crate) resident_bytes: usize,
@@ -21,6 +29,7 @@ impl Held {
         let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
         Self {
             sessions: gateway.stats().open,
+            pong_timeouts: gateway.stats().pong_timeouts,
             tasks: Handle::current().metrics().num_alive_tasks(),
             // One of them is the folder that is being read.
             descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count() - 1,
@@ -30,13 +39,15 @@ impl Held {
 }
 
 #[tokio::main]
-pub(crate) async fn run() {
+pub(crate) async fn run(kind: &str) {
     let router = Router::new().route("echo", async |Json(data): Json<u32>| Json(data));
-    let gateway = realtime::builder()
+    let mut builder = realtime::builder()
         .router(router)
-        .shutdown_timeout(Some(Duration::from_secs(30)))
-        .build()
-        .unwrap();
+        .shutdown_timeout(Some(Duration::from_secs(30)));
+    if kind == IMPATIENT {
+        builder = builder.heartbeat(Some(PONG / 2)).pong_timeout(Some(PONG));
+    }
+    let gateway = builder.build().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap());
     let app = axum::Router::new().route_service("/ws", gateway.clone());

@@ -35,7 +35,6 @@ mod neighbours;
 mod outlived;
 mod outsiders;
 mod partial;
-mod pauses;
 mod peaks;
 mod read_ahead;
 mod restarts;

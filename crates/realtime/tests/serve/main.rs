@@ -11,6 +11,7 @@ mod draining;
 mod ends;
 mod gateways;
 mod panics;
+mod signals;
 mod storm;
 
 use std::{io, net::SocketAddr, sync::Arc};
