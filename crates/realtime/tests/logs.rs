@@ -393,3 +393,25 @@ async fn what_was_cut_off_at_the_shutdown_deadline_is_said_as_it_was() {
         server.stop().await;
     }
 }
+
+/// Without leases, nothing ends the sessions of a node that crashed. In memory they end with it.
+#[cfg(feature = "presence-redis")]
+#[tokio::test]
+async fn sessions_without_a_lease_in_a_store_that_outlives_the_node_are_warned_of() {
+    let lease = Some(Duration::from_secs(90));
+    // Nothing is connected before it is used.
+    let redis = "redis://127.0.0.1:1";
+    for (url, ttl, warns) in [(redis, None, 1), (redis, lease, 0), ("local:", None, 0)] {
+        let (log, _guard) = Log::at(tracing::Level::WARN);
+        let presence = realtime::connect::presence(url).unwrap();
+        let builder = realtime::builder().presence(presence).presence_ttl(ttl);
+        drop(builder.build().unwrap());
+        let warned = warnings(&log);
+        let about = |line: &&String| line.contains("presence_ttl");
+        assert_eq!(
+            warned.iter().filter(about).count(),
+            warns,
+            "{url} {ttl:?}: {warned:?}"
+        );
+    }
+}

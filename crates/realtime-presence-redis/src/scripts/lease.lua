@@ -8,9 +8,8 @@ local nodes = KEYS[3] or (string.gsub(leases, ':leases$', ':nodes'))
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
--- A key of another type is an error before anything is written.
-redis.call('ZCARD', leases)
-redis.call('HLEN', records)
+-- A key of another type is an error before anything is written. Each script reads records first.
+local card = redis.call('ZCARD', leases)
 redis.call('HLEN', nodes)
 
 local function score(ttl)
@@ -86,28 +85,8 @@ local function prune()
     if #ended > 0 then remove(ended) end
 end
 
--- Writes the counts, and lets all keys expire with the longest lease, so that a key that exists
--- means somebody online.
-local function settle()
-    if is_empty then return end
-    local last = redis.call('ZREVRANGE', leases, 0, 0, 'WITHSCORES')
-    if #last == 0 then
-        redis.call('DEL', nodes)
-        redis.call('DEL', records)
-        return
-    end
-    for node, by in pairs(changes) do
-        local count, ends = read(redis.call('HGET', nodes, node))
-        -- What was lost of the counts is found again as leases are renewed.
-        count = math.max(count + by.more, by.seen)
-        if by.ends then ends = later(ends, by.ends) end
-        if count > 0 then
-            redis.call('HSET', nodes, node, string.format('%d %s', count, ends))
-        else
-            redis.call('HDEL', nodes, node)
-        end
-    end
-    local ends = tonumber(last[2])
+-- Lets all keys expire with the longest lease, so that a key that exists means somebody online.
+local function expire(ends)
     if ends > 9007199254740991 then
         redis.call('PERSIST', leases)
         redis.call('PERSIST', records)
@@ -118,6 +97,43 @@ local function settle()
         redis.call('PEXPIREAT', records, ends)
         redis.call('PEXPIREAT', nodes, ends)
     end
+end
+
+-- Writes the counts.
+local function count()
+    for node, by in pairs(changes) do
+        local number, ends = read(redis.call('HGET', nodes, node))
+        -- What was lost of the counts is found again as leases are renewed.
+        number = math.max(number + by.more, by.seen)
+        if by.ends then ends = later(ends, by.ends) end
+        if number > 0 then
+            redis.call('HSET', nodes, node, string.format('%d %s', number, ends))
+        else
+            redis.call('HDEL', nodes, node)
+        end
+    end
+end
+
+-- The end of every script that writes.
+local function settle()
+    prune()
+    if is_empty then return end
+    local last = redis.call('ZREVRANGE', leases, 0, 0, 'WITHSCORES')
+    if #last == 0 then
+        redis.call('DEL', nodes)
+        redis.call('DEL', records)
+        return
+    end
+    count()
+    expire(tonumber(last[2]))
+end
+
+-- The same where the leases of so many different sessions were written, all to this length. Mostly
+-- there are no others, so that there is nothing to be looked for.
+local function settle_leases(ttl, written)
+    if written < card then return settle() end
+    count()
+    expire(ttl < 0 and math.huge or now + ttl)
 end
 
 -- The end of leases of this length, as it is kept with the counts.

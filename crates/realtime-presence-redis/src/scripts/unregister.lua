@@ -1,5 +1,4 @@
 -- ARGV: sessions.
 remove(ARGV)
-prune()
 settle()
 return 0

@@ -107,9 +107,10 @@ async fn renew<P: Presence>(
 }
 
 fn none_failed(failed: &[Failure]) {
-    assert!(
-        failed.is_empty(),
-        "nothing was expected to fail; got {failed:?}"
+    let (count, first) = (failed.len(), failed.first());
+    assert_eq!(
+        count, 0,
+        "nothing was expected to fail; the first is {first:?}"
     );
 }
 
