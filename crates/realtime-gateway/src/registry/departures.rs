@@ -139,11 +139,12 @@ impl Departures {
     }
 
     fn next(&self) -> Option<Instant> {
+        let now = Instant::now();
         let state = self.state.lock();
         if state.given_up > 0 && !state.is_reported {
-            return Some(Instant::now());
+            return Some(now);
         }
-        state.again.iter().map(Departure::at).min()
+        state.again.iter().map(|departure| departure.at(now)).min()
     }
 
     /// Some that are to be tried again now; none where there are none. Those whose time is over
@@ -154,7 +155,7 @@ impl Departures {
         self.batch(|state| {
             let (mut due, mut later) = (Vec::new(), VecDeque::new());
             for departure in state.again.drain(..) {
-                match departure.at() <= now && due.len() < BATCH {
+                match departure.at(now) <= now && due.len() < BATCH {
                     true => due.push(departure),
                     false => later.push_back(departure),
                 }
@@ -187,7 +188,7 @@ impl Departures {
     pub(crate) fn postpone(&self) {
         let (now, jitter) = (Instant::now(), Jitter::new());
         for departure in &mut self.state.lock().again {
-            if departure.at() <= now {
+            if departure.at(now) <= now {
                 departure.backoff = Some(Backoff::after(departure.backoff, self.longest, jitter));
             }
         }
@@ -252,8 +253,8 @@ impl State {
 
 impl Departure {
     /// When it is tried again; one that was dropped in the middle of a try, at once.
-    fn at(&self) -> Instant {
-        self.backoff.map_or_else(Instant::now, |backoff| backoff.at)
+    fn at(&self, now: Instant) -> Instant {
+        self.backoff.map_or(now, |backoff| backoff.at)
     }
 }
 
@@ -311,9 +312,15 @@ impl Drop for Batch<'_> {
         if self.departures.is_empty() {
             return;
         }
-        let mut state = self.from.state.lock();
-        state.again.extend(self.departures.drain(..));
-        drop(state);
+        // Who still waits was not answered: what does this has ended in the middle of it, and may not
+        // come back.
+        let departures = self.departures.drain(..);
+        let unanswered = departures.map(|departure| Departure {
+            done: None,
+            ..departure
+        });
+        let unanswered: Vec<_> = unanswered.collect();
+        self.from.state.lock().again.extend(unanswered);
         self.from.again.notify_one();
     }
 }
