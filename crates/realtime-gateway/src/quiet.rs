@@ -1,6 +1,7 @@
 //! Foreign values, dropped so that a panic in their `Drop` gets no further.
 
 use std::{
+    any::Any,
     error::Error,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -17,10 +18,15 @@ pub(crate) fn drop_quietly<T>(value: T) {
 }
 
 /// Does what may panic because it drops something.
+#[inline]
 pub(crate) fn quietly(drops: impl FnOnce()) {
-    let Err(mut panic) = catch_unwind(AssertUnwindSafe(drops)) else {
-        return;
-    };
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(drops)) {
+        drop_payload(panic);
+    }
+}
+
+#[cold]
+fn drop_payload(mut panic: Box<dyn Any + Send>) {
     for _ in 0..PAYLOADS {
         match catch_unwind(AssertUnwindSafe(|| drop(panic))) {
             Ok(()) => return,

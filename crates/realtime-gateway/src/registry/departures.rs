@@ -259,7 +259,12 @@ impl Departure {
 }
 
 fn first(queue: &mut VecDeque<Departure>) -> Vec<Departure> {
-    queue.drain(..queue.len().min(BATCH)).collect()
+    let first = queue.drain(..queue.len().min(BATCH)).collect();
+    if queue.is_empty() {
+        // A peak's worth of places is not kept.
+        *queue = VecDeque::new();
+    }
+    first
 }
 
 /// Departures that are under way. What of it isn't answered is tried again.

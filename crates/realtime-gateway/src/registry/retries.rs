@@ -58,6 +58,10 @@ impl Retries {
         for session in sessions {
             waiting.remove(&session);
         }
+        if waiting.is_empty() {
+            // An outage's worth of places is not kept.
+            *waiting = HashMap::new();
+        }
         self.count.store(waiting.len(), Relaxed);
     }
 
