@@ -16,12 +16,13 @@ use std::{
 };
 
 use realtime_core::{
-    CloseCode, DisconnectInfo, Identity, SessionId,
+    CloseCode, DisconnectInfo, Identity, IntoPayload, Message, SessionId, Text,
     codec::{CodecError, Notice},
     presence::{SessionInfo, SessionKey},
 };
 
 use crate::{
+    SendError,
     budget::Share,
     guarded::{Broken, Whose, caught},
     outbound::{Accepted, Log, Outbox},
@@ -275,6 +276,141 @@ impl Session {
             CloseCode::NORMAL
         };
         self.end(EndCause::Closed(code, reason.into()));
+    }
+
+    /// Sends data to the client on a route.
+    ///
+    /// It writes at once, or queues what the socket doesn't accept, and never waits. From one of
+    /// the session's own handlers it leaves as soon as the handler awaits something that isn't
+    /// ready or returns, together with everything else it sends.
+    ///
+    /// A loop of sends that awaits nothing holds its thread, as any such loop does: use
+    /// [`send_wait`](Self::send_wait), which lets others have a turn, or
+    /// `tokio::task::yield_now`.
+    ///
+    /// # Errors
+    /// Kind [`Backpressure`](SendErrorKind::Backpressure) when the queue is full and the policy
+    /// didn't accept the message, [`SessionClosed`](SendErrorKind::SessionClosed) once the session
+    /// is closing, [`Encode`](SendErrorKind::Encode) when the data can't be encoded.
+    ///
+    /// ```
+    /// use realtime::{Json, error::SendErrorKind};
+    /// # use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # let session = ann.session(&gateway).ok_or("no session")?;
+    /// match session.send("score", Json((2, 1))) {
+    ///     Ok(()) => {}
+    ///     Err(error) if error.kind() == SendErrorKind::SessionClosed => println!("it has left"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// assert_eq!(ann.receive_on("score").await?.decode::<(u32, u32)>()?, (2, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send(&self, route: impl Into<Text>, data: impl IntoPayload) -> Result<(), SendError> {
+        self.send_message(&Message::new(route, data)?)
+    }
+
+    /// Sends a message that is already built.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    ///
+    /// ```
+    /// use realtime::{Json, Message};
+    /// # use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # let session = ann.session(&gateway).ok_or("no session")?;
+    /// let message = Message::new("score", Json((2, 1)))?.with_metadata("lang", "en");
+    /// session.send_message(&message)?;
+    /// let received = ann.receive().await?;
+    /// assert_eq!(received.metadata().ok_or("no metadata")?["lang"], "en");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send_message(&self, message: &Message) -> Result<(), SendError> {
+        self.deliver(self.encode(message)?)
+    }
+
+    /// Sends data, and waits for room in the queue where there is none. For producers that want
+    /// to go as fast as the client reads. Those who wait are served in the order in which they
+    /// came.
+    ///
+    /// # Cancel safety
+    /// Safe: dropped while it waits, nothing is sent.
+    ///
+    /// # Errors
+    /// Kinds [`SessionClosed`](SendErrorKind::SessionClosed) and
+    /// [`Encode`](SendErrorKind::Encode).
+    ///
+    /// ```
+    /// use realtime::{Json, Router, Session, error::SendError};
+    /// # use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// /// A large file, in pieces, as fast as the client reads them.
+    /// async fn download(session: Session) -> Result<(), SendError> {
+    ///     for piece in 0..1_000 {
+    ///         session.send_wait("piece", Json(piece)).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// let router = Router::new().route("download", download);
+    /// let gateway = realtime::builder().queue_messages(16).router(router).build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # ann.send("download", ()).await?;
+    /// # for piece in 0..1_000 {
+    /// #     assert_eq!(ann.receive_on("piece").await?.decode::<u32>()?, piece);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn send_wait(
+        &self,
+        route: impl Into<Text>,
+        data: impl IntoPayload,
+    ) -> Result<(), SendError> {
+        let frame = self.encode(&Message::new(route, data)?)?;
+        self.deliver_wait(frame).await
+    }
+
+    /// Sends a message that is already built, and waits for room.
+    ///
+    /// # Errors
+    /// Those of [`send_wait`](Self::send_wait).
+    ///
+    /// ```
+    /// use realtime::{Json, Message};
+    /// # use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # let session = ann.session(&gateway).ok_or("no session")?;
+    /// let message = Message::new("piece", Json(1))?;
+    /// session.send_message_wait(&message).await?;
+    /// assert_eq!(ann.receive_on("piece").await?.decode::<u32>()?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn send_message_wait(&self, message: &Message) -> Result<(), SendError> {
+        let frame = self.encode(message)?;
+        self.deliver_wait(frame).await
     }
 
     /// Begins to follow its shard's log.
