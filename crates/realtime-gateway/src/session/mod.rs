@@ -289,9 +289,9 @@ impl Session {
     /// `tokio::task::yield_now`.
     ///
     /// # Errors
-    /// Kind [`Backpressure`](SendErrorKind::Backpressure) when the queue is full and the policy
-    /// didn't accept the message, [`SessionClosed`](SendErrorKind::SessionClosed) once the session
-    /// is closing, [`Encode`](SendErrorKind::Encode) when the data can't be encoded.
+    /// Kind [`Backpressure`](crate::SendErrorKind::Backpressure) when the queue is full and the policy
+    /// didn't accept the message, [`SessionClosed`](crate::SendErrorKind::SessionClosed) once the session
+    /// is closing, [`Encode`](crate::SendErrorKind::Encode) when the data can't be encoded.
     ///
     /// ```
     /// use realtime::{Json, error::SendErrorKind};
@@ -350,8 +350,8 @@ impl Session {
     /// Safe: dropped while it waits, nothing is sent.
     ///
     /// # Errors
-    /// Kinds [`SessionClosed`](SendErrorKind::SessionClosed) and
-    /// [`Encode`](SendErrorKind::Encode).
+    /// Kinds [`SessionClosed`](crate::SendErrorKind::SessionClosed) and
+    /// [`Encode`](crate::SendErrorKind::Encode).
     ///
     /// ```
     /// use realtime::{Json, Router, Session, error::SendError};
