@@ -108,12 +108,15 @@ impl Log {
     }
 
     /// What is behind a reader's cursor, and where the cursor is then.
+    #[inline]
     pub(crate) fn read(&self, cursor: u64) -> Option<(Vec<Bytes>, u64)> {
-        if self.head.load(Ordering::Acquire) <= cursor {
-            return None;
-        }
+        // Nearly always there is nothing.
+        (self.head.load(Ordering::Acquire) > cursor).then(|| self.read_behind(cursor))
+    }
+
+    fn read_behind(&self, cursor: u64) -> (Vec<Bytes>, u64) {
         let state = self.state.lock();
-        Some((state.since(cursor).cloned().collect(), state.head()))
+        (state.since(cursor).cloned().collect(), state.head())
     }
 
     /// Appends a message, as soon as there is room and those who came before have had theirs.

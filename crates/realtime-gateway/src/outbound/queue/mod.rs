@@ -318,6 +318,7 @@ impl Queue {
     }
 
     /// The bytes that wait, of all kinds.
+    #[inline]
     pub(crate) fn bytes(&self) -> usize {
         let controls = self
             .controls
@@ -327,6 +328,7 @@ impl Queue {
     }
 
     /// The memory that they take.
+    #[inline]
     pub(crate) fn memory(&self) -> usize {
         self.bytes() + self.data.len() * FRAME
     }
