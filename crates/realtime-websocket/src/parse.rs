@@ -250,11 +250,9 @@ impl Decoder {
             match self.stage {
                 Stage::Header { .. } => match self.read_header(input)? {
                     Some(header) => {
-                        if let Err(violation) = self.begin(header) {
-                            self.stage = header.payload();
-                            return Err(violation);
-                        }
+                        // Also where it may not come: it can still be followed.
                         self.stage = header.payload();
+                        self.begin(header)?;
                     }
                     None => return Ok(None),
                 },
@@ -381,18 +379,20 @@ impl Decoder {
                 Event::Close(CloseFrame::parse(mem::take(&mut self.control))?)
             }
             _ if !open.fin => return Ok(None),
-            _ if self.discards => {
-                self.discarded = self.discarded.saturating_add(1);
-                return Ok(None);
-            }
             _ => {
                 self.fragments = 0;
-                let payload = mem::take(&mut self.data);
-                if self.message.take() == Some(Kind::Text) {
-                    self.utf8 = Utf8::new();
-                    Event::Text(String::from_utf8(payload).map_err(|_| Violation::BadUtf8)?)
-                } else {
-                    Event::Binary(payload.into())
+                match self.message.take() {
+                    Some(Kind::Text) => {
+                        self.utf8.restart();
+                        let payload = mem::take(&mut self.data);
+                        Event::Text(String::from_utf8(payload).map_err(|_| Violation::BadUtf8)?)
+                    }
+                    Some(Kind::Binary) => Event::Binary(mem::take(&mut self.data).into()),
+                    // It is not kept.
+                    None => {
+                        self.discarded = self.discarded.saturating_add(1);
+                        return Ok(None);
+                    }
                 }
             }
         }))

@@ -19,6 +19,11 @@ impl Utf8 {
         }
     }
 
+    /// Forgets what has begun.
+    pub(crate) const fn restart(&mut self) {
+        self.len = 0;
+    }
+
     /// Checks the next piece, and fails as soon as nothing that could follow would make it valid.
     pub(crate) fn push(&mut self, mut piece: &[u8]) -> Result<(), Invalid> {
         while self.len > 0 {
