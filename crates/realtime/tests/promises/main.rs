@@ -43,4 +43,5 @@ mod shutdown;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod unreadable;
 mod uploads;
