@@ -12,7 +12,7 @@ use crate::clock::{Clock, Millis, NEVER};
 
 /// Behind so many bytes the peer is allowed one more millisecond for its answer: what the kernels
 /// on both sides hold is out of our sight, and a slow peer reads it first.
-const BYTES_PER_MILLISECOND: u64 = 64;
+const BYTES_PER_MILLISECOND: u64 = 16;
 /// No more than this is out of sight.
 const OUT_OF_SIGHT: u64 = 8 * 1024 * 1024;
 
@@ -190,7 +190,7 @@ mod tests {
         peer.written += 64;
         let (due, after) = until_due(&mut beat, &clock, peer);
         assert_eq!(due, Beat::Dead);
-        assert!((3_010..=3_040).contains(&after), "{after}");
+        assert!((3_040..=3_070).contains(&after), "{after}");
     }
 
     #[test]
