@@ -115,19 +115,19 @@ impl Probe {
         info.is_some_and(|info| info.contains("cluster_state:fail"))
     }
 
-    /// Keys that no other probe has: what others leave there would hide that the last session can't
-    /// be removed.
     fn probe_keys(&self) -> Option<IdentityKeys> {
-        let first = fastrand::u32(..);
         let Some(slot) = &self.slot else {
-            return Some(self.keys.probe(first));
+            // No other probe has them: what others leave there would hide that the last session
+            // can't be removed.
+            return Some(self.keys.probe(fastrand::u32(..)));
         };
         let slot = slot()?;
-        let mut names = (0..NAMES).map(|n| self.keys.probe(first.wrapping_add(n)));
+        let mut names = (0..NAMES).map(|n| self.keys.probe(n));
         names.find(|keys| redis_keyslot(keys.leases.as_bytes()) == slot)
     }
 
     async fn all(client: &Client, keys: &IdentityKeys, deadline: Instant) -> Result<(), Error> {
+        // Others do the same at the same time.
         let sessions = [(); 2].map(|()| format!("probe-{:016x}", fastrand::u64(..)));
         let session = |n: usize| sessions.get(n).map(String::as_str).unwrap_or_default();
         let value = |n: usize| Value::from(session(n));
