@@ -40,6 +40,7 @@ mod read_ahead;
 mod restarts;
 mod runtimes;
 mod shutdown;
+mod slow_readers;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
