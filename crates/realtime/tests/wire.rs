@@ -1,6 +1,6 @@
 //! The bytes between nodes are those of `docs/wire.md`: each example there is what this version
 //! writes, and reads.
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path, sync::Arc};
 
