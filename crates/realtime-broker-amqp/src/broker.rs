@@ -27,10 +27,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     AmqpConfig,
     error::{blocked, closed, config as invalid, unavailable, unknown},
+    limit::Limit,
     publisher::WINDOW,
     request::{Binding, Publication, Request},
     state::State,
     supervisor::Supervisor,
+    topology,
 };
 
 /// How many messages may wait for the gateway, of at most `max_message` bytes each. RabbitMQ keeps
@@ -50,6 +52,7 @@ pub struct AmqpBroker {
     config: Arc<AmqpConfig>,
     events: Arc<Events<BrokerEvent>>,
     state: watch::Sender<State>,
+    limit: Arc<Limit>,
     own: Mutex<Own>,
 }
 
@@ -98,6 +101,7 @@ impl AmqpBroker {
             config: Arc::new(config),
             events: Arc::default(),
             state: watch::Sender::new(State::Idle),
+            limit: Arc::default(),
             own: Mutex::new(Own::Idle),
         }
     }
@@ -239,8 +243,10 @@ impl Broker for AmqpBroker {
     }
 
     fn limits(&self) -> BrokerLimits {
+        let learned = self.limit.most().unwrap_or(usize::MAX);
+        let most = learned.saturating_sub(topology::OVERHEAD);
         let limits = BrokerLimits::none()
-            .with_max_message(self.config.max_message)
+            .with_max_message(self.config.max_message.min(most))
             .with_max_topics(Topics::MAX);
         // What is returned isn't known without confirms.
         match self.config.confirms {
@@ -321,6 +327,7 @@ impl Joining<'_> {
             inbox,
             events: Arc::clone(events),
             state: state.clone(),
+            limit: Arc::clone(&self.broker.limit),
             attempts: 0,
         };
         let first = supervisor.open_any().await?;

@@ -53,6 +53,7 @@ mod causes;
 mod config;
 mod consumer;
 mod error;
+mod limit;
 mod link;
 mod probe;
 mod publisher;

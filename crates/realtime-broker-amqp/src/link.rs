@@ -31,7 +31,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{
     AmqpConfig,
     error::{self, refused, too_slow, unavailable},
-    probe, routes, topology,
+    limit, probe, routes, topology,
     wire::Wires,
 };
 
@@ -55,7 +55,8 @@ pub(crate) struct Link {
     pub(crate) queue: ShortString,
     /// What came while the link was set up.
     pub(crate) early: VecDeque<Delivery>,
-    connections: [Connection; 2],
+    /// The one that publishes, and the one that consumes.
+    pub(crate) connections: [Connection; 2],
     /// What happens to the connections. One for each: the library reports each event only once.
     notices: BoxStream<'static, Notice>,
     /// Dropped last: what said goodbye has ended by then.
@@ -317,6 +318,8 @@ fn notices_of(connection: &Connection) -> BoxStream<'static, Notice> {
     let notice = |event| match event {
         Event::ConnectionBlocked(_) => Some(Notice::Blocked),
         Event::ConnectionUnblocked => Some(Notice::Unblocked),
+        // Of the channel that was opened to hear it.
+        Event::Error(error) if limit::is_told(&error) => None,
         Event::Error(error) => Some(Notice::Broken(error.to_string())),
         _ => None,
     };

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use lapin::{Channel, Confirmation, types::ShortString};
+use lapin::{Channel, Confirmation, Connection, types::ShortString};
 use realtime_core::broker::{
     BrokerError, NodeInfo, Published, Topic,
     stream::{Due, Outgoing},
@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     AmqpConfig,
     error::{blocked, refused, too_slow, unavailable, unknown},
+    limit::Limit,
     link,
     request::{Binding, Publication, Request},
     routes::{Round, Routes, Waiting},
@@ -50,6 +51,8 @@ pub(crate) struct Publisher<'p> {
     pub(crate) config: &'p Arc<AmqpConfig>,
     pub(crate) channel: &'p Channel,
     pub(crate) routes: Routes,
+    pub(crate) connection: &'p Connection,
+    pub(crate) limit: &'p Limit,
     /// The node's queue, and the channel on which it can be bound.
     pub(crate) queue: (&'p Channel, &'p ShortString),
     pub(crate) outgoing: &'p mut Outgoing,
@@ -99,6 +102,17 @@ impl Publisher<'_> {
                         continue;
                     }
                     Request::Publish(Publication { topic, data, outcome }) => {
+                        // Before it has a number, which would be missed.
+                        let size = self.outgoing.size_of(&topic, data.len());
+                        let (limit, connection) = (self.limit, self.connection);
+                        if let Err(fault) = limit.find_out(connection, self.config, size).await {
+                            let _nobody_waits = outcome.send(Err(unavailable(fault.clone())));
+                            return fault;
+                        }
+                        if let Err(error) = limit.check(size) {
+                            let _nobody_waits = outcome.send(Err(error));
+                            continue;
+                        }
                         let stamped = self.outgoing.message(&topic, &data);
                         let node = self.outgoing.node();
                         Self::put(self.channel, self.config, node, topic, stamped, Some(outcome)).await

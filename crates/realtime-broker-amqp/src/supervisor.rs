@@ -17,6 +17,7 @@ use crate::{
     causes::{Causes, with_sources},
     consumer::Receiver,
     error::{blocked, unavailable},
+    limit::Limit,
     link::{self, Link, Notice, Patience},
     publisher::Publisher,
     request::Request,
@@ -36,6 +37,7 @@ pub(crate) struct Supervisor {
     pub(crate) inbox: mpsc::Sender<BrokerMessage>,
     pub(crate) events: Arc<Events<BrokerEvent>>,
     pub(crate) state: watch::Sender<State>,
+    pub(crate) limit: Arc<Limit>,
     /// How many links were tried: which URL is next.
     pub(crate) attempts: usize,
 }
@@ -158,6 +160,8 @@ impl Supervisor {
 
     /// Runs a link until it is down, and says why.
     async fn serve(&mut self, link: &mut Link) -> String {
+        // It may be another server.
+        self.limit.forget();
         self.outgoing.begin();
         self.incoming.begin();
         let mut notices = pin!(link.notices());
@@ -165,6 +169,8 @@ impl Supervisor {
             config: &self.config,
             channel: &link.publish,
             routes: Routes::new(&link.routes),
+            connection: &link.connections[0],
+            limit: &self.limit,
             queue: (&link.consume, &link.queue),
             outgoing: &mut self.outgoing,
             state: &self.state,

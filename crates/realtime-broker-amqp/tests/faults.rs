@@ -374,6 +374,58 @@ async fn its_queue_deleted() {
     no_more_than(before).await;
 }
 
+/// One that is too large for RabbitMQ fails for good, and takes none of the others along.
+#[tokio::test]
+async fn a_message_larger_than_rabbitmq_takes() {
+    const LIMIT: usize = 300_000;
+    let server = RabbitMq::start().await.unwrap();
+    let limit = format!("application:set_env(rabbit, max_message_size, {LIMIT}).");
+    server.ctl(&["eval", &limit]).await.unwrap();
+    let mut a = Member::join(&server.url()).await;
+    let mut b = Member::join(&server.url()).await;
+    talk(&mut a, &mut b).await;
+    let large = Bytes::from(vec![7; LIMIT + 1]);
+    let publish = |n: usize| {
+        let (a, large) = (&a, &large);
+        async move {
+            match n % 20 {
+                0 => {
+                    let refused = a.broker.publish(&Topic::All, large.clone()).await;
+                    let refused = refused.unwrap_err();
+                    assert_eq!(refused.kind(), BrokerErrorKind::TooLarge);
+                    assert!(
+                        refused.to_string().contains(&LIMIT.to_string()),
+                        "{refused}"
+                    );
+                }
+                1 => drop(
+                    a.broker
+                        .publish(&Topic::All, large.slice(..100_000))
+                        .await
+                        .unwrap(),
+                ),
+                _ => assert_eq!(a.say("small").await, Ok(Published::Routed)),
+            }
+        }
+    };
+    let receive = async {
+        for _ in 0..1_900 {
+            within("a message", b.inbox.next()).await.unwrap();
+        }
+    };
+    futures::join!(futures::future::join_all((0..2_000).map(publish)), receive);
+    assert!(a.broker.limits().max_message.unwrap() < LIMIT);
+    assert!(
+        a.events.next().now_or_never().is_none(),
+        "nothing happened to the link"
+    );
+    assert!(
+        b.events.next().now_or_never().is_none(),
+        "nothing was missed"
+    );
+    talk(&mut a, &mut b).await;
+}
+
 /// Beacons go on, on `all`, and say nothing of it.
 #[tokio::test]
 async fn the_binding_of_a_nodes_own_topic_lost() {

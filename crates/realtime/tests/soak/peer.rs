@@ -13,6 +13,9 @@ use crate::seen::{End, Seen};
 
 /// How long it may take until an end is seen, in units.
 const PATIENCE: u32 = 60;
+/// And so much longer, whatever a unit is: who doesn't answer a ping may have to read first what
+/// came before it, and has a second for each 16 KB of it.
+const READING: Duration = Duration::from_secs(30);
 /// What the server keeps for one that doesn't read, and its socket, are full before this many.
 const BURST: usize = 600;
 
@@ -90,7 +93,7 @@ impl Peer {
     }
 
     async fn ended(mut self) -> (Seen, End) {
-        self.read_for(self.unit * PATIENCE).await;
+        self.read_for(self.unit * PATIENCE + READING).await;
         let Some(end) = self.end else {
             panic!("it hasn't ended: {:?}", self.seen);
         };

@@ -128,6 +128,12 @@ impl Outgoing {
         self.stamp(Kind::Message, topic, numbers).put(data)
     }
 
+    /// How many bytes a message of so many would be, with its stamp.
+    #[must_use]
+    pub fn size_of(&self, topic: &Topic, data: usize) -> usize {
+        Stamp::size(&self.node().id, topic) + data
+    }
+
     /// What is to be said first on a new link, for all: which number this node has reached, and
     /// that the others tell theirs.
     #[must_use]

@@ -89,14 +89,15 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
+    /// How large the stamp of such a message is.
+    pub(super) fn size(source: &NodeId, topic: &Topic) -> usize {
+        FIXED + 4 + source.as_str().len() + name_of(topic).1.len()
+    }
+
     pub(super) fn put(&self, body: &[u8]) -> Bytes {
         let source = self.source.id.as_str();
-        let (kind, name) = match &self.topic {
-            Topic::All => (TO_ALL, ""),
-            Topic::Node(id) => (TO_NODE, id.as_str()),
-            Topic::Named(name) => (TO_NAMED, name.as_str()),
-        };
-        let size = FIXED + 4 + source.len() + name.len() + body.len();
+        let (kind, name) = name_of(&self.topic);
+        let size = Self::size(&self.source.id, &self.topic) + body.len();
         let mut out = BytesMut::with_capacity(size);
         out.put_slice(&[VERSION, self.kind as u8, 0, self.hints]);
         out.put_u64(self.source.incarnation.as_u64());
@@ -163,6 +164,14 @@ impl Stamp {
             topic,
             numbers: Numbers { base, seq },
         })
+    }
+}
+
+fn name_of(topic: &Topic) -> (u8, &str) {
+    match topic {
+        Topic::All => (TO_ALL, ""),
+        Topic::Node(id) => (TO_NODE, id.as_str()),
+        Topic::Named(name) => (TO_NAMED, name.as_str()),
     }
 }
 

@@ -217,6 +217,10 @@ fn a_beacon_does_not_grow_with_those_to_whom_was_sent() {
     }
     assert_eq!(here.out.hello().data.len(), small);
     assert!(small <= 64, "{small}");
+    for topic in [Topic::All, named("a room").0] {
+        let size = here.out.size_of(&topic, 3);
+        assert_eq!(here.out.message(&topic, b"abc").len(), size);
+    }
 }
 
 #[test]
