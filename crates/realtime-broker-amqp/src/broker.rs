@@ -12,9 +12,9 @@ use futures::Stream;
 use realtime_core::{
     Events,
     broker::{
-        Broker, BrokerError, BrokerEvent, BrokerEvents, BrokerMessage, NodeInfo, Published,
-        Subscription, Topic,
-        stream::{Incoming, Outgoing},
+        Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerLimits,
+        BrokerMessage, Join, Published, Subscription, Topic, TopicName,
+        stream::{self, Topics},
     },
 };
 use tokio::{
@@ -27,7 +27,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     AmqpConfig,
     error::{blocked, closed, config as invalid, unavailable, unknown},
-    publisher::{Request, WINDOW},
+    publisher::WINDOW,
+    request::{Binding, Publication, Request},
     state::State,
     supervisor::Supervisor,
 };
@@ -49,26 +50,33 @@ pub struct AmqpBroker {
     config: Arc<AmqpConfig>,
     events: Arc<Events<BrokerEvent>>,
     state: watch::Sender<State>,
-    requests: mpsc::Sender<Request>,
     own: Mutex<Own>,
 }
 
 #[derive(Debug)]
 enum Own {
-    /// Nothing is connected; the other end of `requests` waits for the supervisor.
-    Idle(mpsc::Receiver<Request>),
+    /// Nothing is connected.
+    Idle,
     Joining,
-    Joined {
-        stop: CancellationToken,
-        supervisor: JoinHandle<()>,
-    },
+    Joined(Joined),
     Closed,
 }
 
+#[derive(Debug)]
+struct Joined {
+    requests: mpsc::Sender<Request>,
+    topics: Arc<Topics>,
+    /// Cancelled when the subscription is dropped.
+    stop: CancellationToken,
+    supervisor: JoinHandle<()>,
+}
+
 impl Own {
-    fn begin(&mut self) -> Result<mpsc::Receiver<Request>, BrokerError> {
+    /// Begins to join. Returns the member's former life, which may still be on its way out.
+    fn begin(&mut self) -> Result<Option<Joined>, BrokerError> {
         match std::mem::replace(self, Self::Joining) {
-            Self::Idle(requests) => Ok(requests),
+            Self::Idle => Ok(None),
+            Self::Joined(joined) if joined.stop.is_cancelled() => Ok(Some(joined)),
             Self::Closed => {
                 *self = Self::Closed;
                 Err(closed())
@@ -86,13 +94,11 @@ impl AmqpBroker {
     /// A member that has not joined yet.
     #[must_use]
     pub fn new(config: AmqpConfig) -> Self {
-        let (requests, waiting) = mpsc::channel(WINDOW);
         Self {
             config: Arc::new(config),
             events: Arc::default(),
             state: watch::Sender::new(State::Idle),
-            requests,
-            own: Mutex::new(Own::Idle(waiting)),
+            own: Mutex::new(Own::Idle),
         }
     }
 
@@ -114,7 +120,7 @@ impl AmqpBroker {
         match state {
             State::Up => None,
             State::Idle => Some(unavailable(
-                "subscribe before you publish: the broker doesn't know this node yet",
+                "subscribe first: the broker doesn't know this node yet",
             )),
             State::Blocked => Some(blocked()),
             State::Down => Some(unavailable("the link to RabbitMQ is down")),
@@ -123,61 +129,21 @@ impl AmqpBroker {
     }
 }
 
-impl Broker for AmqpBroker {
-    async fn subscribe(
+impl AmqpBroker {
+    /// Hands a request over to the link, and waits for its outcome.
+    async fn ask<T>(
         &self,
-        node: NodeInfo,
-        topics: &[Topic],
-    ) -> Result<Subscription, BrokerError> {
-        if let Some(other) = topics.iter().find(|topic| match topic {
-            Topic::All => false,
-            Topic::Node(id) => *id != node.id,
-            _ => true,
-        }) {
-            let context = format!("expected `all` and the node's own topic; got {other}");
-            return Err(invalid(context));
-        }
-        let requests = self.own().begin()?;
-        let (inbox, received) = mpsc::channel(INBOX);
-        // Back to idle if this future is dropped or fails before it has joined.
-        let mut joining = Joining {
-            broker: self,
-            supervisor: Some(Supervisor {
-                config: Arc::clone(&self.config),
-                outgoing: Outgoing::new(node.clone()),
-                incoming: Incoming::new(node),
-                requests,
-                inbox,
-                events: Arc::clone(&self.events),
-                state: self.state.clone(),
-                attempts: 0,
-            }),
-        };
-        let stop = joining.join().await?;
-        Ok(Subscription::new(Inbox {
-            received,
-            _leaves: stop.drop_guard(),
-        }))
-    }
-
-    async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
+        request: impl FnOnce(oneshot::Sender<Result<T, BrokerError>>) -> Request,
+    ) -> Result<T, BrokerError> {
         if let Some(refusal) = self.refusal() {
             return Err(refusal);
         }
-        let (size, limit) = (data.len(), self.config.max_message);
-        if size > limit {
-            return Err(invalid(format!(
-                "max_message: expected at most {limit} bytes to publish; got {size}"
-            )));
-        }
-        let (outcome, received) = oneshot::channel();
-        let topic = topic.clone();
-        let request = Request {
-            topic,
-            data,
-            outcome,
+        let requests = match &*self.own() {
+            Own::Joined(joined) => joined.requests.clone(),
+            _ => return Err(unavailable("the link to RabbitMQ is down")),
         };
-        match self.requests.send_timeout(request, TURN).await {
+        let (outcome, received) = oneshot::channel();
+        match requests.send_timeout(request(outcome), TURN).await {
             Ok(()) => {}
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
                 let context = format!(
@@ -196,6 +162,93 @@ impl Broker for AmqpBroker {
         })
     }
 
+    fn topics(&self) -> Result<Arc<Topics>, BrokerError> {
+        match &*self.own() {
+            Own::Joined(joined) if !joined.stop.is_cancelled() => Ok(Arc::clone(&joined.topics)),
+            Own::Closed => Err(closed()),
+            _ => {
+                let context = "subscribe first: the broker doesn't know this node yet";
+                Err(unavailable(context))
+            }
+        }
+    }
+}
+
+impl Broker for AmqpBroker {
+    async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
+        let before = self.own().begin()?;
+        // Back to idle if this future is dropped or fails before it has joined.
+        let mut joining = Joining { broker: self };
+        if let Some(before) = before {
+            // Each of its steps has a bound; this one is for the sum.
+            let _bounded = timeout(LEAVE, before.supervisor).await;
+        }
+        let (inbox, received) = mpsc::channel(INBOX);
+        let stop = joining.join(join, inbox).await?;
+        Ok(Subscription::new(Inbox {
+            received,
+            _leaves: stop.drop_guard(),
+        }))
+    }
+
+    async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        let topics = self.topics()?;
+        // Before it is bound, since messages may come before RabbitMQ's answer does.
+        if !topics.join(topic)? {
+            return Ok(());
+        }
+        let unless_bound = Leaves {
+            topics: &topics,
+            topic: Some(topic),
+        };
+        self.ask(|outcome| Request::Bind(Binding::join(topic.clone(), outcome)))
+            .await?;
+        unless_bound.keep();
+        Ok(())
+    }
+
+    async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        if self.topics()?.leave(topic) {
+            // Where it fails there is no link, and the next one doesn't join the topic.
+            let left = self.ask(|outcome| Request::Bind(Binding::leave(topic.clone(), outcome)));
+            if let Err(error) = left.await {
+                tracing::debug!(
+                    target: realtime_core::log_targets::BROKER, %error,
+                    "a topic was left without a word to RabbitMQ",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
+        let (size, limit) = (data.len(), self.config.max_message);
+        if size > limit {
+            let context =
+                format!("max_message: expected at most {limit} bytes to publish; got {size}");
+            return Err(BrokerError::new(BrokerErrorKind::TooLarge, context));
+        }
+        self.ask(|outcome| {
+            Request::Publish(Publication {
+                topic: topic.clone(),
+                data,
+                outcome,
+            })
+        })
+        .await
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        let limits = BrokerLimits::none()
+            .with_max_message(self.config.max_message)
+            .with_max_topics(Topics::MAX);
+        // What is returned isn't known without confirms.
+        match self.config.confirms {
+            true => limits,
+            false => limits.without_absence(),
+        }
+    }
+
     fn events(&self) -> BrokerEvents {
         BrokerEvents::new(self.events.subscribe())
     }
@@ -203,7 +256,10 @@ impl Broker for AmqpBroker {
     async fn close(&self) {
         let own = std::mem::replace(&mut *self.own(), Own::Closed);
         self.state.send_replace(State::Closed);
-        if let Own::Joined { stop, supervisor } = own {
+        if let Own::Joined(Joined {
+            stop, supervisor, ..
+        }) = own
+        {
             stop.cancel();
             // Each of its steps has a bound; this one is for the sum.
             let _bounded = timeout(LEAVE, supervisor).await;
@@ -212,30 +268,75 @@ impl Broker for AmqpBroker {
     }
 }
 
+/// Leaves a topic again if it could not be bound, or if nobody waits for that any more.
+struct Leaves<'t> {
+    topics: &'t Topics,
+    topic: Option<&'t TopicName>,
+}
+
+impl Leaves<'_> {
+    fn keep(mut self) {
+        self.topic = None;
+    }
+}
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        if let Some(topic) = self.topic {
+            self.topics.leave(topic);
+        }
+    }
+}
+
 /// A subscription in the making.
 struct Joining<'b> {
     broker: &'b AmqpBroker,
-    supervisor: Option<Supervisor>,
 }
 
 impl Joining<'_> {
-    async fn join(&mut self) -> Result<CancellationToken, BrokerError> {
-        let Some(supervisor) = &mut self.supervisor else {
-            return Err(closed());
+    async fn join(
+        &mut self,
+        join: Join,
+        inbox: mpsc::Sender<BrokerMessage>,
+    ) -> Result<CancellationToken, BrokerError> {
+        let Join { node, topics, .. } = join;
+        let AmqpBroker {
+            config,
+            events,
+            state,
+            ..
+        } = self.broker;
+        let (mut outgoing, incoming) = stream::pair(node, Arc::clone(events));
+        outgoing.set_longest_wait(config.queue_ttl);
+        let joined = Arc::clone(outgoing.topics());
+        for topic in &topics {
+            joined.join(topic)?;
+        }
+        let (requests, waiting) = mpsc::channel(WINDOW);
+        let mut supervisor = Supervisor {
+            config: Arc::clone(config),
+            outgoing,
+            incoming,
+            requests: waiting,
+            inbox,
+            events: Arc::clone(events),
+            state: state.clone(),
+            attempts: 0,
         };
         let first = supervisor.open_any().await?;
         let mut own = self.broker.own();
-        let (Own::Joining, Some(supervisor)) = (&*own, self.supervisor.take()) else {
+        if !matches!(&*own, Own::Joining) {
             return Err(closed());
-        };
+        }
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        self.broker.state.send_replace(State::Up);
-        let supervisor = tokio::spawn(supervisor.run(first, stopped));
-        *own = Own::Joined {
+        state.send_replace(State::Up);
+        *own = Own::Joined(Joined {
+            requests,
+            topics: joined,
             stop: stop.clone(),
-            supervisor,
-        };
+            supervisor: tokio::spawn(supervisor.run(first, stopped)),
+        });
         Ok(stop)
     }
 }
@@ -243,8 +344,8 @@ impl Joining<'_> {
 impl Drop for Joining<'_> {
     fn drop(&mut self) {
         let mut own = self.broker.own();
-        if let (Own::Joining, Some(supervisor)) = (&*own, self.supervisor.take()) {
-            *own = Own::Idle(supervisor.requests);
+        if matches!(&*own, Own::Joining) {
+            *own = Own::Idle;
         }
     }
 }
@@ -265,8 +366,8 @@ impl Stream for Inbox {
 
 impl Drop for AmqpBroker {
     fn drop(&mut self) {
-        if let Own::Joined { stop, .. } = &*self.own() {
-            stop.cancel();
+        if let Own::Joined(joined) = &*self.own() {
+            joined.stop.cancel();
         }
     }
 }

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use lapin::{Channel, Consumer, message::Delivery, options::BasicAckOptions};
 use realtime_core::{
-    Events, Incarnation,
+    Events,
     broker::{
         BrokerEvent, BrokerMessage, Topic,
-        stream::{Incoming, Next, Say},
+        stream::{Incoming, Next},
     },
 };
 use tokio::{
@@ -17,11 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{
-    AmqpConfig,
-    beacon::{Asked, Beacons},
-    topology,
-};
+use crate::{AmqpConfig, topology};
 
 /// After how many messages they are acknowledged, at the latest.
 const ACK_MESSAGES: u32 = 64;
@@ -33,12 +29,8 @@ pub(crate) struct Receiver<'c> {
     pub(crate) config: &'c AmqpConfig,
     pub(crate) channel: &'c Channel,
     pub(crate) incoming: &'c mut Incoming,
-    pub(crate) beacons: &'c Beacons,
     pub(crate) events: &'c Events<BrokerEvent>,
     pub(crate) inbox: &'c mpsc::Sender<BrokerMessage>,
-    pub(crate) asked: &'c Asked,
-    /// The other node under this one's id that was reported last.
-    pub(crate) duplicate: Option<Incarnation>,
 }
 
 /// What is still to be acknowledged.
@@ -100,36 +92,25 @@ impl Receiver<'_> {
     async fn take(&mut self, delivery: Delivery) {
         // The publisher runs on the same task, and neither the stream nor an inbox with room waits.
         tokio::task::consume_budget().await;
-        self.beacons.delivered();
         if delivery.data.is_empty() && delivery.routing_key != topology::routing_key(&Topic::All) {
             // Somebody finds out whether this node is there.
             return;
         }
-        match self
-            .incoming
-            .receive(Bytes::from(delivery.data), self.events)
-        {
+        match self.incoming.receive(Bytes::from(delivery.data)) {
             Next::Deliver(message) if message.data.len() > self.config.max_message => {
                 let (limit, size) = (self.config.max_message, message.data.len());
                 let cause = format!("expected at most {limit} bytes; got {size}");
-                self.events
-                    .send(BrokerEvent::InvalidMessage { cause, count: 1 });
+                self.events.send(BrokerEvent::invalid_message(cause, 1));
             }
             Next::Deliver(message) => {
                 // Closed only when the subscription is dropped, which ends this link.
                 if let Err(TrySendError::Full(message)) = self.inbox.try_send(message) {
-                    self.beacons.set_stalled(true);
+                    self.incoming.set_stalled(true);
                     let _leaving = self.inbox.send(message).await;
-                    self.beacons.set_stalled(false);
+                    self.incoming.set_stalled(false);
                 }
             }
-            Next::OwnBeacon => self.beacons.returned(),
-            Next::Say(Say::Answer) => self.asked.answer.notify_one(),
-            Next::Say(_) => self.asked.beacon.notify_one(),
-            // Each of its messages says so.
-            Next::DuplicateNode { incarnation } if self.duplicate == Some(incarnation) => {}
-            Next::DuplicateNode { incarnation } => {
-                self.duplicate = Some(incarnation);
+            Next::DuplicateNode { incarnation, .. } => {
                 tracing::error!(
                     target: realtime_core::log_targets::BROKER, ?incarnation,
                     "another node is alive under this node's id; give each an id of its own",

@@ -48,7 +48,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
-mod beacon;
 mod broker;
 mod causes;
 mod config;
@@ -57,6 +56,7 @@ mod error;
 mod link;
 mod probe;
 mod publisher;
+mod request;
 mod state;
 mod supervisor;
 mod topology;

@@ -20,7 +20,7 @@ use lapin::{
 };
 use realtime_core::broker::{
     BrokerError, BrokerErrorKind, NodeInfo, Topic,
-    stream::{ANSWER_TIMEOUT, Incoming, Outgoing, Received},
+    stream::{ANSWER_TIMEOUT, Announcement, Look, Outgoing, look},
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -35,6 +35,10 @@ use crate::{
 const OPEN: Duration = Duration::from_secs(5);
 /// How long a connection may take to say goodbye.
 const CLOSE: Duration = Duration::from_secs(1);
+/// How many topics are bound at the same time.
+const BINDINGS: usize = 256;
+/// How long a node may take to say that it leaves.
+const GOODBYE: Duration = Duration::from_millis(500);
 /// How often it is checked that what says it is connected is.
 const CHECK: Duration = Duration::from_millis(500);
 
@@ -42,6 +46,7 @@ pub(crate) struct Link {
     pub(crate) publish: Channel,
     pub(crate) consume: Channel,
     pub(crate) deliveries: Consumer,
+    pub(crate) queue: ShortString,
     /// What came while the link was set up.
     pub(crate) early: VecDeque<Delivery>,
     connections: [Connection; 2],
@@ -81,7 +86,7 @@ impl Link {
         let queue = topology::new_queue(config, node);
         let connected = timeout(OPEN, Self::connect(config, url, node, &queue)).await;
         let mut link = connected.unwrap_or_else(|_| Err(too_slow("connecting", OPEN)))?;
-        link.introduce(config, outgoing, &queue, patience).await?;
+        link.introduce(config, outgoing, patience).await?;
         Ok(link)
     }
 
@@ -110,6 +115,7 @@ impl Link {
             publish,
             consume,
             deliveries,
+            queue: queue.clone(),
             early: VecDeque::new(),
             notices: stream::select(notices_of(&publishing), notices_of(&consuming)).boxed(),
             connections: [publishing, consuming],
@@ -123,20 +129,29 @@ impl Link {
         &mut self,
         config: &AmqpConfig,
         outgoing: &Outgoing,
-        queue: &ShortString,
         patience: &Patience<'_>,
     ) -> Result<(), BrokerError> {
         let mut notices = std::mem::replace(&mut self.notices, stream::empty().boxed());
-        let own = Topic::Node(outgoing.node().id.clone());
+        let (own, named) = (outgoing.node().topic(), outgoing.topics().all());
+        // A node may be in very many.
+        let binding = Duration::from_millis(named.len() as u64);
         let mut limit = match patience {
-            Patience::Start => OPEN + leftover(config),
-            Patience::Again(_) => OPEN,
+            Patience::Start => OPEN + leftover(config) + binding,
+            Patience::Again(_) => OPEN + binding,
         };
         let mut blocked = false;
         let joined = async {
             let mut work = pin!(async {
                 self.ask_for_a_duplicate(config, outgoing, patience).await?;
-                topology::bind(&self.consume, config, queue, &own).await?;
+                topology::bind(&self.consume, config, &self.queue, &own).await?;
+                for some in named.chunks(BINDINGS) {
+                    let bound = some.iter().map(|name| {
+                        let topic = Topic::Named(name.clone());
+                        let (channel, queue) = (&self.consume, &self.queue);
+                        async move { topology::bind(channel, config, queue, &topic).await }
+                    });
+                    futures::future::try_join_all(bound).await?;
+                }
                 self.loop_back(config, outgoing).await
             });
             loop {
@@ -173,11 +188,10 @@ impl Link {
         patience: &Patience<'_>,
     ) -> Result<(), BrokerError> {
         let node = outgoing.node();
-        let own = Topic::Node(node.id.clone());
         let asked_first = Instant::now();
         loop {
             let question = outgoing.question();
-            let asked = put(&self.publish, config, node, &own, &question).await?;
+            let asked = put(&self.publish, config, node, &question).await?;
             let asked = asked.outcome().await;
             if asked.map_err(|e| refused("asking for another node of this id", e))?
                 == Outcome::Returned
@@ -185,7 +199,7 @@ impl Link {
                 return Ok(());
             }
             let answered = self.early_until(config, node, |received| {
-                matches!(received, Received::DuplicateNode { .. }).then_some(())
+                (received == Look::DuplicateNode).then_some(())
             });
             match timeout(ANSWER_TIMEOUT, answered).await {
                 Ok(answered) => return answered.and_then(|()| Err(duplicate(node))),
@@ -206,12 +220,10 @@ impl Link {
         outgoing: &Outgoing,
     ) -> Result<(), BrokerError> {
         let node = outgoing.node();
-        let beacon = outgoing.beacon();
-        let _confirmed_by_its_return =
-            put(&self.publish, config, node, &Topic::All, &beacon).await?;
+        let _confirmed_by_its_return = put(&self.publish, config, node, &outgoing.hello()).await?;
         let back = self.early_until(config, node, |received| match received {
-            Received::OwnBeacon => Some(Ok(())),
-            Received::DuplicateNode { .. } => Some(Err(duplicate(node))),
+            Look::OwnBeacon => Some(Ok(())),
+            Look::DuplicateNode => Some(Err(duplicate(node))),
             _ => None,
         });
         back.await?
@@ -224,10 +236,8 @@ impl Link {
         &mut self,
         config: &AmqpConfig,
         node: &NodeInfo,
-        find: impl Fn(&Received) -> Option<T>,
+        find: impl Fn(Look) -> Option<T>,
     ) -> Result<T, BrokerError> {
-        // A look only: what is to be done with it is decided when the link runs.
-        let mut look = Incoming::new(node.clone());
         loop {
             let delivery = match self.deliveries.next().await {
                 Some(Ok(delivery)) => delivery,
@@ -236,12 +246,13 @@ impl Link {
             };
             let acked = delivery.ack(BasicAckOptions::default()).await;
             acked.map_err(|e| refused("consuming the queue", e))?;
-            let received = look.read(Bytes::copy_from_slice(&delivery.data));
+            // A look only: what is to be done with it is decided when the link runs.
+            let seen = look(node, Bytes::copy_from_slice(&delivery.data));
             if self.early.len() >= usize::from(config.prefetch) {
                 self.early.pop_front();
             }
             self.early.push_back(delivery);
-            if let Some(found) = received.ok().as_ref().and_then(&find) {
+            if let Some(found) = find(seen) {
                 return Ok(found);
             }
         }
@@ -274,6 +285,16 @@ impl Link {
         });
         let _best_effort = futures::future::join_all(goodbye).await;
     }
+}
+
+/// Tells the other nodes that this one leaves, if RabbitMQ takes it at once.
+pub(crate) async fn leave(publish: &Channel, config: &AmqpConfig, outgoing: &Outgoing) {
+    let told = async {
+        let goodbye = outgoing.goodbye();
+        let told = put(publish, config, outgoing.node(), &goodbye).await.ok()?;
+        told.outcome().await.ok()
+    };
+    let _best_effort = timeout(GOODBYE, told).await;
 }
 
 fn notices_of(connection: &Connection) -> BoxStream<'static, Notice> {
@@ -327,10 +348,9 @@ async fn put(
     channel: &Channel,
     config: &AmqpConfig,
     node: &NodeInfo,
-    topic: &Topic,
-    data: &[u8],
+    said: &Announcement,
 ) -> Result<Receipt, BrokerError> {
-    let published = publish(channel, config, node, topic, data).await;
+    let published = publish(channel, config, node, &said.topic, &said.data).await;
     published.map_err(|e| refused("publishing", e))
 }
 
@@ -395,10 +415,10 @@ pub(crate) async fn publish(
         put.await
     };
     let message = put(data, false).await?;
-    // A node that has gone is to be noticed; that nobody listens to "all" is fine.
-    let probe = match *topic != Topic::All && config.confirms {
-        true => Some(put(&[], true).await?),
-        false => None,
+    // A node that has gone is to be noticed; that nobody listens to another topic is fine.
+    let probe = match topic {
+        Topic::Node(_) if config.confirms => Some(put(&[], true).await?),
+        _ => None,
     };
     Ok(Receipt { probe, message })
 }

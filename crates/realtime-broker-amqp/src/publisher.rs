@@ -1,25 +1,26 @@
 //! Puts what is published on the wire, in order, and waits for the confirmations.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use lapin::Channel;
+use lapin::{Channel, types::ShortString};
 use realtime_core::broker::{
     BrokerError, Published, Topic,
-    stream::{BEACON_INTERVAL, Outgoing},
+    stream::{Due, Outgoing},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{MissedTickBehavior, interval_at, timeout},
+    time::timeout,
 };
 
 use crate::{
     AmqpConfig,
-    beacon::{Asked, Beacons},
-    error::{blocked, refused, unavailable, unknown},
+    error::{blocked, refused, too_slow, unavailable, unknown},
     link::{self, Outcome},
+    request::{Binding, Publication, Request},
     state::State,
+    topology,
 };
 
 /// How many publications may wait for their confirmation.
@@ -29,13 +30,6 @@ const PUBLISH: Duration = Duration::from_secs(2);
 /// How long RabbitMQ may take to confirm it.
 const CONFIRM: Duration = Duration::from_secs(5);
 
-/// A publication, and who waits for its outcome.
-pub(crate) struct Request {
-    pub(crate) topic: Topic,
-    pub(crate) data: Bytes,
-    pub(crate) outcome: oneshot::Sender<Result<Published, BrokerError>>,
-}
-
 /// A message that is on its way.
 struct Sent {
     topic: Topic,
@@ -43,59 +37,62 @@ struct Sent {
     confirmed: Result<lapin::Result<Outcome>, tokio::time::error::Elapsed>,
 }
 
+/// Something that RabbitMQ is to answer.
+enum Answered {
+    Bound,
+    Sent(Sent),
+}
+
 /// The publishing half of a link.
 pub(crate) struct Publisher<'p> {
-    pub(crate) config: &'p AmqpConfig,
+    pub(crate) config: &'p Arc<AmqpConfig>,
     pub(crate) channel: &'p Channel,
+    /// The node's queue, and the channel on which it can be bound.
+    pub(crate) queue: (&'p Channel, &'p ShortString),
     pub(crate) outgoing: &'p mut Outgoing,
-    pub(crate) beacons: &'p Beacons,
     pub(crate) state: &'p watch::Sender<State>,
-    pub(crate) asked: &'p Asked,
 }
 
 impl Publisher<'_> {
     /// Runs until the link is down, and says why. Callers that wait for an outcome get none then,
     /// which says that it is not known.
     pub(crate) async fn run(mut self, requests: &mut mpsc::Receiver<Request>) -> String {
-        let mut under_way: FuturesUnordered<BoxFuture<'static, Sent>> = FuturesUnordered::new();
-        let first = tokio::time::Instant::now() + BEACON_INTERVAL;
-        let mut beacon_due = interval_at(first, BEACON_INTERVAL);
-        beacon_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut under_way: FuturesUnordered<BoxFuture<'static, Answered>> = FuturesUnordered::new();
+        let mut state = self.state.subscribe();
         loop {
+            let is_blocked = self.is_blocked();
             let sent = tokio::select! {
                 biased;
-                Some(sent) = under_way.next() => match self.settle(sent) {
+                Some(answered) = under_way.next() => match self.settle(answered) {
                     Some(fault) => return fault,
                     None => continue,
                 },
-                _ = beacon_due.tick() => {
-                    if self.is_blocked() {
+                Ok(()) = state.changed() => {
+                    if is_blocked && !self.is_blocked() {
+                        // Nothing was said meanwhile, so nothing can be missing.
+                        self.outgoing.begin();
+                    }
+                    continue;
+                }
+                due = self.outgoing.next(), if !is_blocked => match due {
+                    Due::Say(said) => self.put(said.topic, said.data, None).await,
+                    Due::LinkDown { cause, .. } => return cause.to_owned(),
+                    _ => continue,
+                },
+                Some(request) = requests.recv(), if under_way.len() < WINDOW => match request {
+                    Request::Bind(binding) => {
+                        under_way.push(self.bind(binding));
                         continue;
                     }
-                    if self.beacons.are_missing() {
-                        return "two beacons of this node did not come back".to_owned();
-                    }
-                    self.beacons.sent();
-                    let beacon = self.outgoing.beacon();
-                    self.put(Topic::All, beacon, None).await
-                }
-                () = self.asked.beacon.notified() => {
-                    let beacon = self.outgoing.beacon();
-                    self.put(Topic::All, beacon, None).await
-                }
-                () = self.asked.answer.notified() => {
-                    let answer = self.outgoing.answer();
-                    self.put(Topic::All, answer, None).await
-                }
-                Some(request) = requests.recv(), if under_way.len() < WINDOW => {
-                    let Request { topic, data, outcome } = request;
-                    if self.is_blocked() {
-                        let _nobody_waits = outcome.send(Err(blocked()));
+                    request if self.is_blocked() => {
+                        request.fail(blocked());
                         continue;
                     }
-                    let stamped = self.outgoing.message(&topic, &data);
-                    self.put(topic, stamped, Some(outcome)).await
-                }
+                    Request::Publish(Publication { topic, data, outcome }) => {
+                        let stamped = self.outgoing.message(&topic, &data);
+                        self.put(topic, stamped, Some(outcome)).await
+                    }
+                },
             };
             match sent {
                 Ok(sent) => under_way.push(sent),
@@ -107,23 +104,43 @@ impl Publisher<'_> {
         }
     }
 
+    /// Binds the node's queue to a topic, or no more.
+    fn bind(&self, binding: Binding) -> BoxFuture<'static, Answered> {
+        let (channel, queue) = (self.queue.0.clone(), self.queue.1.clone());
+        let config = Arc::clone(self.config);
+        async move {
+            let topic = Topic::Named(binding.topic);
+            let changed = async {
+                match binding.is_joined {
+                    true => topology::bind(&channel, &config, &queue, &topic).await,
+                    false => topology::unbind(&channel, &config, &queue, &topic).await,
+                }
+            };
+            let changed = timeout(CONFIRM, changed).await;
+            let changed = changed.unwrap_or_else(|_| Err(too_slow("binding the queue", CONFIRM)));
+            let _nobody_waits = binding.outcome.send(changed);
+            Answered::Bound
+        }
+        .boxed()
+    }
+
     /// Puts a message on the wire.
     async fn put(
         &self,
         topic: Topic,
         stamped: Bytes,
         outcome: Option<oneshot::Sender<Result<Published, BrokerError>>>,
-    ) -> Result<BoxFuture<'static, Sent>, String> {
+    ) -> Result<BoxFuture<'static, Answered>, String> {
         let node = self.outgoing.node();
         let published = link::publish(self.channel, self.config, node, &topic, &stamped);
         match timeout(PUBLISH, published).await {
             Ok(Ok(receipt)) => Ok(async move {
                 let confirmed = timeout(CONFIRM, receipt.outcome()).await;
-                Sent {
+                Answered::Sent(Sent {
                     topic,
                     outcome,
                     confirmed,
-                }
+                })
             }
             .boxed()),
             Ok(Err(error)) => {
@@ -142,14 +159,21 @@ impl Publisher<'_> {
     }
 
     /// Reports the outcome. Returns what it says about the link, if that is bad.
-    fn settle(&mut self, sent: Sent) -> Option<String> {
+    fn settle(&mut self, answered: Answered) -> Option<String> {
+        let Answered::Sent(sent) = answered else {
+            return None;
+        };
         let (result, fault) = match sent.confirmed {
             Ok(Ok(Outcome::Refused)) => (Err(unavailable("RabbitMQ refused the message")), None),
+            Ok(Ok(Outcome::Returned)) if sent.topic == self.outgoing.node().topic() => {
+                let fault = "this node's queue is bound to its own name no more";
+                (Ok(Published::NoRoute), Some(fault.to_owned()))
+            }
             Ok(Ok(Outcome::Returned)) => {
                 self.outgoing.forget(&sent.topic);
                 (Ok(Published::NoRoute), None)
             }
-            Ok(Ok(Outcome::Accepted)) => (Ok(Published::Routed), None),
+            Ok(Ok(Outcome::Accepted)) => (Ok(self.accepted(&sent.topic)), None),
             Ok(Err(error)) => {
                 let fault = format!("a message was not confirmed: {error}");
                 let context = "the link broke before RabbitMQ had confirmed the message";
@@ -164,6 +188,14 @@ impl Publisher<'_> {
             let _nobody_waits = outcome.send(result);
         }
         fault.filter(|_| !self.is_blocked())
+    }
+
+    /// Without confirms nothing comes back.
+    fn accepted(&self, topic: &Topic) -> Published {
+        match topic {
+            Topic::Node(_) if !self.config.confirms => Published::Accepted,
+            _ => Published::Routed,
+        }
     }
 
     fn is_blocked(&self) -> bool {

@@ -14,12 +14,12 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     AmqpConfig,
-    beacon::{Asked, Beacons},
     causes::{Causes, with_sources},
     consumer::Receiver,
     error::{blocked, unavailable},
-    link::{Link, Notice, Patience},
-    publisher::{Publisher, Request},
+    link::{self, Link, Notice, Patience},
+    publisher::Publisher,
+    request::Request,
     state::State,
 };
 
@@ -78,13 +78,14 @@ impl Supervisor {
             let cause = tokio::select! {
                 biased;
                 () = &mut stop => {
+                    link::leave(&current.publish, &self.config, &self.outgoing).await;
                     current.close().await;
                     break;
                 }
                 cause = self.serve(&mut current) => cause,
             };
             tracing::warn!(target: realtime_core::log_targets::BROKER, cause, "the link to RabbitMQ is down");
-            self.turn(State::Down, BrokerEvent::Down { cause });
+            self.turn(State::Down, BrokerEvent::down(cause));
             current.close().await;
         }
         self.change(State::Idle);
@@ -113,7 +114,7 @@ impl Supervisor {
                     }
                     // An attempt that waited for memory has ended without it.
                     if is_new || *self.state.borrow() == State::Blocked {
-                        self.turn(State::Down, BrokerEvent::Down { cause });
+                        self.turn(State::Down, BrokerEvent::down(cause));
                     }
                 }
             }
@@ -156,25 +157,22 @@ impl Supervisor {
 
     /// Runs a link until it is down, and says why.
     async fn serve(&mut self, link: &mut Link) -> String {
-        let (beacons, asked) = (Beacons::new(self.config.queue_ttl), Asked::default());
+        self.outgoing.begin();
+        self.incoming.begin();
         let mut notices = pin!(link.notices());
         let publisher = Publisher {
             config: &self.config,
             channel: &link.publish,
+            queue: (&link.consume, &link.queue),
             outgoing: &mut self.outgoing,
-            beacons: &beacons,
             state: &self.state,
-            asked: &asked,
         };
         let receiver = Receiver {
             config: &self.config,
             channel: &link.consume,
             incoming: &mut self.incoming,
-            beacons: &beacons,
             events: &self.events,
             inbox: &self.inbox,
-            asked: &asked,
-            duplicate: None,
         };
         let (state, events) = (&self.state, &self.events);
         let watch = async {
@@ -236,7 +234,7 @@ fn refuse(request: Request, state: &watch::Sender<State>) {
         State::Blocked => blocked(),
         _ => unavailable("the link to RabbitMQ is down"),
     };
-    let _nobody_waits = request.outcome.send(Err(error));
+    request.fail(error);
 }
 
 /// Of two failures the one that says more: what only time heals says least.

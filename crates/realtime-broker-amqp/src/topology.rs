@@ -1,5 +1,7 @@
 //! The names of things in RabbitMQ, and how they are declared.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use lapin::{
     Channel, Consumer, ExchangeKind,
     options::{
@@ -16,8 +18,21 @@ pub(crate) fn exchange(config: &AmqpConfig) -> ShortString {
     format!("rt.{}", config.namespace).into()
 }
 
+/// A name that is too long for a routing key, of at most 255 bytes, is cut and made whole by a
+/// digest. Two that are cut to the same would share a key, which costs their messages a way and
+/// nothing else: each says on which topic it was published.
 pub(crate) fn routing_key(topic: &Topic) -> ShortString {
-    topic.to_string().into()
+    const MOST: usize = 255;
+    const DIGEST: usize = 16;
+    let key = topic.to_string();
+    if key.len() <= MOST {
+        return key.into();
+    }
+    let mut digest = DefaultHasher::new();
+    key.hash(&mut digest);
+    let whole = |end: &usize| key.is_char_boundary(*end);
+    let end = (0..=MOST - DIGEST).rev().find(whole).unwrap_or(0);
+    format!("{}{:016x}", &key[..end], digest.finish()).into()
 }
 
 /// A queue of one connection: with a name that was never used before, nothing that a broken
@@ -102,4 +117,35 @@ pub(crate) async fn bind(
         FieldTable::default(),
     );
     bound.await.map_err(|e| refused("binding the queue", e))
+}
+
+pub(crate) async fn unbind(
+    channel: &Channel,
+    config: &AmqpConfig,
+    queue: &ShortString,
+    topic: &Topic,
+) -> Result<(), BrokerError> {
+    let unbound = channel.queue_unbind(
+        queue.clone(),
+        exchange(config),
+        routing_key(topic),
+        FieldTable::default(),
+    );
+    unbound.await.map_err(|e| refused("unbinding the queue", e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_has_a_key_of_its_own() {
+        let key = |name: String| routing_key(&Topic::Named(name.parse().unwrap()));
+        let keys = ["a", "b"].map(|end| key(format!("{}{end}", "\u{20ac}".repeat(170))));
+        assert!(keys[0] != keys[1] && keys.iter().all(|key| key.as_str().len() <= 255));
+        assert_eq!(
+            key("x".repeat(253)).as_str(),
+            format!("t.{}", "x".repeat(253))
+        );
+    }
 }

@@ -4,7 +4,7 @@
 use realtime_broker_amqp::AmqpBroker;
 use realtime_core::{
     Incarnation, NodeId,
-    broker::{Broker, NodeInfo, Topic},
+    broker::{Broker, Join, NodeInfo},
 };
 use realtime_testkit::wait::within;
 use tokio::{io::AsyncReadExt, net::TcpListener};
@@ -27,17 +27,17 @@ async fn an_ipv6_address_is_not_replaced_by_localhost() {
         tokio::select! {
             met = met => met,
             _ = four.accept() => panic!("it went to 127.0.0.1"),
-            _ = broker.subscribe(node, &[Topic::All]) => panic!("nobody answered"),
+            _ = broker.subscribe(Join::new(node)) => panic!("nobody answered"),
         }
     };
     let (stream, hello) = within("a connection", met).await;
     assert_eq!(&hello, b"AMQP");
     let refused = within(
         "the end",
-        broker.subscribe(
-            NodeInfo::new(NodeId::random(), Incarnation::random()),
-            &[Topic::All],
-        ),
+        broker.subscribe(Join::new(NodeInfo::new(
+            NodeId::random(),
+            Incarnation::random(),
+        ))),
     );
     drop((stream, six));
     let error = refused.await.unwrap_err();

@@ -18,7 +18,7 @@ use lapin::{
 use realtime_broker_amqp::{AmqpBroker, AmqpConfig, AmqpConfigBuilder};
 use realtime_core::{
     Incarnation, NodeId,
-    broker::{Broker, BrokerEvent, BrokerEvents, NodeInfo, Published, Subscription, Topic},
+    broker::{Broker, BrokerEvent, BrokerEvents, Join, NodeInfo, Published, Subscription, Topic},
 };
 use realtime_testkit::{
     proxy::{Fault, Proxy},
@@ -28,10 +28,17 @@ use realtime_testkit::{
 
 async fn join(config: AmqpConfigBuilder) -> (AmqpBroker, Subscription, BrokerEvents) {
     let broker = AmqpBroker::new(config.namespace("backlog").build().unwrap());
-    let mut events = broker.events();
+    let is_node = |event: &BrokerEvent| {
+        matches!(
+            event,
+            BrokerEvent::NodeUp { .. } | BrokerEvent::NodeDown { .. }
+        )
+    };
+    let events = broker.events();
+    let events = events.filter(move |event| std::future::ready(!is_node(event)));
+    let mut events = BrokerEvents::new(events);
     let node = NodeInfo::new(NodeId::random(), Incarnation::random());
-    let topics = [Topic::All, Topic::Node(node.id.clone())];
-    let inbox = broker.subscribe(node, &topics).await.unwrap();
+    let inbox = broker.subscribe(Join::new(node)).await.unwrap();
     assert_eq!(events.next().await, Some(BrokerEvent::Up));
     (broker, inbox, events)
 }

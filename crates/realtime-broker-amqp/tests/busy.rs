@@ -17,7 +17,7 @@ use futures::StreamExt;
 use realtime_broker_amqp::{AmqpBroker, AmqpConfig};
 use realtime_core::{
     Incarnation, NodeId,
-    broker::{Broker, BrokerErrorKind, NodeInfo, Published, Subscription, Topic},
+    broker::{Broker, BrokerErrorKind, Join, NodeInfo, Published, Subscription, Topic},
 };
 use realtime_testkit::{
     proxy::{Fault, Proxy},
@@ -31,7 +31,7 @@ async fn join(url: &str, prefetch: u16) -> (Arc<AmqpBroker>, Topic, Subscription
     let broker = AmqpBroker::new(config.prefetch(prefetch).build().unwrap());
     let node = NodeInfo::new(NodeId::random(), Incarnation::random());
     let own = Topic::Node(node.id.clone());
-    let joined = broker.subscribe(node, &[Topic::All, own.clone()]).await;
+    let joined = broker.subscribe(Join::new(node)).await;
     (Arc::new(broker), own, joined.unwrap())
 }
 
@@ -59,8 +59,7 @@ async fn start(url: &str, id: &NodeId) -> Result<(AmqpBroker, Subscription), Bro
     let config = config.heartbeat(Duration::from_secs(1));
     let broker = AmqpBroker::new(config.build().unwrap());
     let node = NodeInfo::new(id.clone(), Incarnation::random());
-    let topics = [Topic::All, Topic::Node(id.clone())];
-    let joined = within("an answer", broker.subscribe(node, &topics)).await;
+    let joined = within("an answer", broker.subscribe(Join::new(node))).await;
     let inbox = joined.map_err(|error| error.kind())?;
     Ok((broker, inbox))
 }

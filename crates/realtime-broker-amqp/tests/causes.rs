@@ -5,7 +5,7 @@ use futures::StreamExt;
 use realtime_broker_amqp::AmqpBroker;
 use realtime_core::{
     Incarnation, NodeId,
-    broker::{Broker, BrokerEvent, BrokerEvents, NodeInfo, Topic},
+    broker::{Broker, BrokerEvent, BrokerEvents, Join, NodeInfo},
 };
 use realtime_testkit::{servers::RabbitMq, wait::within};
 
@@ -13,7 +13,7 @@ use realtime_testkit::{servers::RabbitMq, wait::within};
 async fn cause(events: &mut BrokerEvents) -> String {
     loop {
         match within("a cause", events.next()).await {
-            Some(BrokerEvent::Down { cause }) => return cause,
+            Some(BrokerEvent::Down { cause, .. }) => return cause,
             other => assert!(other.is_some(), "the events go on"),
         }
     }
@@ -29,7 +29,7 @@ async fn later_causes_say_why_there_is_still_no_link() {
     let broker = AmqpBroker::from_url(url).unwrap();
     let mut events = broker.events();
     let node = NodeInfo::new(NodeId::random(), Incarnation::random());
-    let _inbox = broker.subscribe(node, &[Topic::All]).await.unwrap();
+    let _inbox = broker.subscribe(Join::new(node)).await.unwrap();
     ctl(&["change_password", "node", "another"]).await;
     server.close_connections().await.unwrap();
     let first = cause(&mut events).await;

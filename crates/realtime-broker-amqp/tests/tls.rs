@@ -8,7 +8,7 @@ use bytes::Bytes;
 use realtime_broker_amqp::{AmqpBroker, AmqpConfig, AmqpConfigBuilder};
 use realtime_core::{
     Incarnation, NodeId,
-    broker::{Broker, BrokerErrorKind, NodeInfo, Published, Topic},
+    broker::{Broker, BrokerErrorKind, Join, NodeInfo, Published, Topic},
 };
 use realtime_testkit::{
     servers::RabbitMq,
@@ -24,12 +24,12 @@ async fn only_a_server_whose_certificate_is_trusted_is_spoken_to() {
     let node = || NodeInfo::new(NodeId::random(), Incarnation::random());
 
     let stranger = AmqpBroker::new(config.clone().build().unwrap());
-    let refused = within("the refusal", stranger.subscribe(node(), &[Topic::All])).await;
+    let refused = within("the refusal", stranger.subscribe(Join::new(node()))).await;
     let kind = refused.err().map(|error| error.kind());
     assert_eq!(kind, Some(BrokerErrorKind::Config), "as for Redis");
 
     let trusting = AmqpBroker::new(config.root_certificates(certificate).build().unwrap());
-    let joined = within("joining", trusting.subscribe(node(), &[Topic::All])).await;
+    let joined = within("joining", trusting.subscribe(Join::new(node()))).await;
     assert!(joined.is_ok(), "{joined:?}");
     let said = trusting
         .publish(&Topic::All, Bytes::from_static(b"secret"))
@@ -46,7 +46,7 @@ async fn a_server_that_is_known_by_another_name_has_that_of_its_certificate() {
     let join = async |config: AmqpConfigBuilder| {
         let broker = AmqpBroker::new(config.build().unwrap());
         let node = NodeInfo::new(NodeId::random(), Incarnation::random());
-        let joined = within("an answer", broker.subscribe(node, &[Topic::All])).await;
+        let joined = within("an answer", broker.subscribe(Join::new(node))).await;
         joined.map(drop)
     };
     let error = join(config()).await.unwrap_err();
@@ -102,7 +102,7 @@ async fn attempts_at_a_stopped_server_do_not_pile_up() {
         .root_certificates(certificate);
     let broker = AmqpBroker::new(config.build().unwrap());
     let node = NodeInfo::new(NodeId::random(), Incarnation::random());
-    let _inbox = within("joining", broker.subscribe(node, &[Topic::All]))
+    let _inbox = within("joining", broker.subscribe(Join::new(node)))
         .await
         .unwrap();
     let says = async || {

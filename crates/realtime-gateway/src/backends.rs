@@ -10,8 +10,8 @@ use futures::stream;
 use realtime_core::{
     IdentityKey,
     broker::{
-        AnyBroker, Broker, BrokerError, BrokerErrorKind, BrokerEvents, NodeInfo, Published,
-        Subscription, Topic,
+        AnyBroker, Broker, BrokerError, BrokerErrorKind, BrokerEvents, BrokerLimits, Join,
+        Published, Subscription, Topic, TopicName,
     },
     presence::{
         AnyPresence, NodeSessions, Online, Presence, PresenceError, PresenceErrorKind,
@@ -25,7 +25,7 @@ use crate::guarded::{Broken, GuardedStream, Whose, caught, guarded};
 
 /// How long presence may take for a call.
 pub(crate) const PRESENCE_CALL: Duration = Duration::from_secs(5);
-/// How long the broker may take for a message.
+/// How long the broker may take for a message, or for a topic.
 const PUBLISH: Duration = Duration::from_secs(10);
 /// How long the broker may take to be joined.
 const SUBSCRIBE: Duration = Duration::from_secs(60);
@@ -50,17 +50,34 @@ fn broker_broke(kind: BrokerErrorKind, broken: Broken) -> BrokerError {
     BrokerError::new(kind, "the broker did not answer").with_source(broken)
 }
 
-impl Broker for BoundedBroker {
-    async fn subscribe(
+impl BoundedBroker {
+    /// One change of the topics.
+    async fn changed(
         &self,
-        node: NodeInfo,
-        topics: &[Topic],
-    ) -> Result<Subscription, BrokerError> {
-        let call = async { self.0.subscribe(node, topics).await };
+        call: impl Future<Output = Result<(), BrokerError>>,
+    ) -> Result<(), BrokerError> {
+        consume_budget().await;
+        guarded(Whose::Broker, Some(PUBLISH), call)
+            .await
+            .unwrap_or_else(|broken| Err(broker_broke(BrokerErrorKind::Unavailable, broken)))
+    }
+}
+
+impl Broker for BoundedBroker {
+    async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
+        let call = async { self.0.subscribe(join).await };
         let joined = guarded(Whose::Broker, Some(SUBSCRIBE), call)
             .await
             .unwrap_or_else(|broken| Err(broker_broke(BrokerErrorKind::Unavailable, broken)))?;
         Ok(Subscription::new(GuardedStream::new(joined)))
+    }
+
+    async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.changed(async { self.0.join(topic).await }).await
+    }
+
+    async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.changed(async { self.0.leave(topic).await }).await
     }
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
@@ -70,6 +87,10 @@ impl Broker for BoundedBroker {
         guarded(Whose::Broker, Some(PUBLISH), call)
             .await
             .unwrap_or_else(|broken| Err(broker_broke(BrokerErrorKind::Unknown, broken)))
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        caught(Whose::Broker, || self.0.limits()).unwrap_or_else(|_| BrokerLimits::none())
     }
 
     fn events(&self) -> BrokerEvents {

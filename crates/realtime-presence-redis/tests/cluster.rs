@@ -314,6 +314,7 @@ async fn a_user_who_may_not_do_everything_is_a_fault_of_the_configuration() {
         "~rt:* +zcard +ping +hello +set +info",
         "~rt:* +@all -@scripting",
         "~rt:* +@all -zadd",
+        "~rt:* +@all -del",
         "~rt:* +@all -hdel",
         "~rt:* +@all -hget",
         "~rt:* +@all -zcard",

@@ -114,7 +114,7 @@ pub mod config {
 ///
 /// The errors of the seams are in the modules of these.
 pub mod error {
-    pub use realtime_core::{InvalidNamespace, InvalidNodeId};
+    pub use realtime_core::{InvalidNamespace, InvalidNodeId, broker::InvalidTopicName};
     pub use realtime_gateway::{
         BuildError, BuildErrorKind, DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind,
         SendError, SendErrorKind, StartError, StartErrorKind,

@@ -20,8 +20,8 @@ use axum::body::Bytes;
 use realtime::{
     IdentityKey,
     broker::{
-        Broker, BrokerError, BrokerEvent, BrokerEvents, LocalBroker, NodeInfo, Published,
-        Subscription, Topic,
+        Broker, BrokerError, BrokerEvent, BrokerEvents, BrokerLimits, Join, LocalBroker, Published,
+        Subscription, Topic, TopicName,
     },
     node::Events,
     presence::{
@@ -37,12 +37,8 @@ use support::Server;
 struct Told(LocalBroker, Arc<Events<BrokerEvent>>);
 
 impl Broker for Told {
-    async fn subscribe(
-        &self,
-        node: NodeInfo,
-        topics: &[Topic],
-    ) -> Result<Subscription, BrokerError> {
-        self.0.subscribe(node, topics).await
+    async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
+        self.0.subscribe(join).await
     }
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
@@ -56,6 +52,18 @@ impl Broker for Told {
     async fn close(&self) {
         self.0.close().await;
     }
+
+    async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.join(topic).await
+    }
+
+    async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.leave(topic).await
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        self.0.limits()
+    }
 }
 
 #[tokio::test]
@@ -67,12 +75,12 @@ async fn a_flood_of_invalid_messages_hides_no_gap_and_no_outage() {
     // The gateway runs in this thread: it reads nothing before the flood is over.
     for n in 0..5_000 {
         let (cause, count) = ("too short".to_owned(), 1);
-        events.send(BrokerEvent::InvalidMessage { cause, count });
+        events.send(BrokerEvent::invalid_message(cause, count));
         let (cause, source) = ("no answer".to_owned(), "there".parse().unwrap());
         match n {
-            1_000 => events.send(BrokerEvent::Down { cause }),
+            1_000 => events.send(BrokerEvent::down(cause)),
             2_000 => events.send(BrokerEvent::Up),
-            3_000 => events.send(BrokerEvent::Gap { source, missed: 7 }),
+            3_000 => events.send(BrokerEvent::gap(source, None, 7)),
             4_000 => events.send(BrokerEvent::Blocked),
             _ => {}
         }

@@ -7,8 +7,8 @@ use axum::body::Bytes;
 use realtime::{
     Gateway, IdentityKey, Json, SessionId,
     broker::{
-        Broker, BrokerError, BrokerErrorKind, BrokerEvents, LocalBroker, NodeInfo, Published,
-        Subscription, Topic,
+        Broker, BrokerError, BrokerErrorKind, BrokerEvents, BrokerLimits, Join, LocalBroker,
+        NodeInfo, Published, Subscription, Topic, TopicName,
     },
     error::DeliverErrorKind,
     node::{Incarnation, NodeId},
@@ -88,12 +88,8 @@ async fn a_node_that_could_not_be_reached_is_tried_again_once_it_has_sent_or_aft
 struct FailsFor(&'static str, LocalBroker);
 
 impl Broker for FailsFor {
-    async fn subscribe(
-        &self,
-        node: NodeInfo,
-        topics: &[Topic],
-    ) -> Result<Subscription, BrokerError> {
-        self.1.subscribe(node, topics).await
+    async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
+        self.1.subscribe(join).await
     }
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
@@ -109,6 +105,18 @@ impl Broker for FailsFor {
 
     async fn close(&self) {
         self.1.close().await;
+    }
+
+    async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.1.join(topic).await
+    }
+
+    async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.1.leave(topic).await
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        self.1.limits()
     }
 }
 
@@ -200,16 +208,15 @@ async fn a_node_that_was_started_again_is_not_asked_for_its_former_sessions() {
     for _ in 0..2 {
         let life = NodeInfo::new(node("there"), Incarnation::random());
         let joined = broker.clone();
-        let topics = [Topic::All, Topic::Node(node("there"))];
-        let inbox = joined.subscribe(life.clone(), &topics).await.unwrap();
+        let inbox = joined.subscribe(Join::new(life.clone())).await.unwrap();
         let _nobody_reads = joined.publish(&Topic::All, Bytes::from_static(b"x")).await;
         rest().await;
         drop(inbox);
         lives.push(life);
     }
     let (now, again) = (&lives[1], broker.clone());
-    let topics = [Topic::Node(node("there"))];
-    let _inbox = again.subscribe(now.clone(), &topics).await.unwrap();
+    let _topics = [Topic::Node(node("there"))];
+    let _inbox = again.subscribe(Join::new(now.clone())).await.unwrap();
     let is_online_in = async |life: &NodeInfo| {
         let session = SessionInfo::new(SessionId::random(), &ann(), life.clone());
         let _registered = presence.register(&[session], None).await.unwrap();

@@ -9,7 +9,7 @@ use super::{
     AuthError, AuthErrorKind, Authenticator, Credentials, Token,
     credentials::{check_token, digest},
 };
-use crate::Identity;
+use crate::{Identity, IdentityKey};
 
 /// Accepts one fixed token, for one fixed identity.
 ///
@@ -108,6 +108,14 @@ impl Authenticator for StaticToken {
 
     fn validate(&self) -> Result<(), AuthError> {
         self.credentials.validate()?;
+        if self.identity.key().is_too_long() {
+            let limit = IdentityKey::MAX_BYTES;
+            let got = format!(
+                "expected an identity whose tenant and id together have at most {limit} bytes, \
+                 since a gateway refuses a longer one"
+            );
+            return Err(AuthError::new(AuthErrorKind::InvalidOption, got));
+        }
         let Unfit {
             cookie,
             subprotocol,
@@ -177,5 +185,7 @@ mod tests {
         assert!(gate("a,b").from_cookie("auth").validate().is_ok());
         assert!(gate("a,b").from_subprotocol("t.").validate().is_err());
         assert!(gate("a").from_query("a b").validate().is_err());
+        let long = StaticToken::new("a", Identity::new("w".repeat(IdentityKey::MAX_BYTES + 1)));
+        assert!(long.unwrap().validate().is_err());
     }
 }

@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use super::{Broker, BrokerError, BrokerEvents, NodeInfo, Published, Subscription, Topic};
+use super::{
+    Broker, BrokerError, BrokerEvents, BrokerLimits, Join, Published, Subscription, Topic,
+    TopicName,
+};
 
 /// Any broker behind one type. A clone is the same member of the cluster.
 #[derive(Clone)]
@@ -20,16 +23,24 @@ impl AnyBroker {
 }
 
 impl Broker for AnyBroker {
-    async fn subscribe(
-        &self,
-        node: NodeInfo,
-        topics: &[Topic],
-    ) -> Result<Subscription, BrokerError> {
-        self.0.subscribe(node, topics).await
+    async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
+        self.0.subscribe(join).await
+    }
+
+    async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.join(topic).await
+    }
+
+    async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.leave(topic).await
     }
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
         self.0.publish(topic, data).await
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        self.0.limits()
     }
 
     fn events(&self) -> BrokerEvents {
@@ -49,27 +60,30 @@ impl fmt::Debug for AnyBroker {
 
 /// The object-safe twin of [`Broker`].
 trait DynBroker: Send + Sync {
-    fn subscribe<'a>(
-        &'a self,
-        node: NodeInfo,
-        topics: &'a [Topic],
-    ) -> BoxFuture<'a, Result<Subscription, BrokerError>>;
+    fn subscribe(&self, join: Join) -> BoxFuture<'_, Result<Subscription, BrokerError>>;
+    fn join<'a>(&'a self, topic: &'a TopicName) -> BoxFuture<'a, Result<(), BrokerError>>;
+    fn leave<'a>(&'a self, topic: &'a TopicName) -> BoxFuture<'a, Result<(), BrokerError>>;
     fn publish<'a>(
         &'a self,
         topic: &'a Topic,
         data: Bytes,
     ) -> BoxFuture<'a, Result<Published, BrokerError>>;
+    fn limits(&self) -> BrokerLimits;
     fn events(&self) -> BrokerEvents;
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
 impl<T: Broker> DynBroker for T {
-    fn subscribe<'a>(
-        &'a self,
-        node: NodeInfo,
-        topics: &'a [Topic],
-    ) -> BoxFuture<'a, Result<Subscription, BrokerError>> {
-        Box::pin(Broker::subscribe(self, node, topics))
+    fn subscribe(&self, join: Join) -> BoxFuture<'_, Result<Subscription, BrokerError>> {
+        Box::pin(Broker::subscribe(self, join))
+    }
+
+    fn join<'a>(&'a self, topic: &'a TopicName) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(Broker::join(self, topic))
+    }
+
+    fn leave<'a>(&'a self, topic: &'a TopicName) -> BoxFuture<'a, Result<(), BrokerError>> {
+        Box::pin(Broker::leave(self, topic))
     }
 
     fn publish<'a>(
@@ -78,6 +92,10 @@ impl<T: Broker> DynBroker for T {
         data: Bytes,
     ) -> BoxFuture<'a, Result<Published, BrokerError>> {
         Box::pin(Broker::publish(self, topic, data))
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        Broker::limits(self)
     }
 
     fn events(&self) -> BrokerEvents {

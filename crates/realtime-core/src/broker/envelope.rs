@@ -1,9 +1,13 @@
 //! What gateways say to each other: an encoded message and whom it is for.
 //!
 //! ```text
-//!   version 1 │ flags: 1 = text, 2 = for an identity │ codec │ traceparent │ tenant │ id │ body
-//!   one byte  │ one byte                             │ each: u16 length, bytes           │ the rest
+//!   version 1 │ kind │ flags │ hints │ correlation │ target           │ codec   │ extensions │ body
+//!   u8        │ u8   │ u8    │ u8    │ u64         │ kind u8, u16, .. │ u16, .. │ u16, ..    │ the rest
 //! ```
+//! Numbers are big-endian, and a `u16` is the length of what follows it. The target of an identity
+//! is its tenant, with a length before it, and its id. An extension is a type (`u8`), a length
+//! (`u16`) and a value. A flag, a kind or a target that isn't known makes the whole unreadable; a
+//! hint or an extension that isn't known is skipped. `docs/wire.md` has it all, with examples.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -11,18 +15,38 @@ use super::{BrokerError, BrokerErrorKind};
 use crate::{IdentityKey, Text, codec::FrameKind};
 
 const VERSION: u8 = 1;
+/// The flag of a body that is text.
 const TEXT: u8 = 1;
-const IDENTITY: u8 = 2;
+/// What stands before the target: version, kind, flags, hints, correlation.
+const FIXED: usize = 12;
+const TO_ALL: u8 = 0;
+const TO_IDENTITY: u8 = 1;
+/// The extension with the W3C trace context.
+const TRACEPARENT: u8 = 1;
 
 /// A message on its way to other nodes. The body is encoded already: the node that receives it
 /// puts it into a frame and never parses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
+    kind: EnvelopeKind,
+    correlation: u64,
     target: Target,
     codec: Text,
-    kind: FrameKind,
+    frame_kind: FrameKind,
     traceparent: Option<Text>,
     body: Bytes,
+}
+
+/// What an envelope is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EnvelopeKind {
+    /// A message to be delivered to sessions.
+    Message = 0,
+    /// Something that the receiving node is to do.
+    Control = 1,
+    /// The outcome of what was asked for under the same correlation id.
+    Receipt = 2,
 }
 
 /// Whom a message is for.
@@ -40,12 +64,28 @@ impl Envelope {
     #[must_use]
     pub fn new(target: Target, codec: impl Into<Text>, kind: FrameKind, body: Bytes) -> Self {
         Self {
+            kind: EnvelopeKind::Message,
+            correlation: 0,
             target,
             codec: codec.into(),
-            kind,
+            frame_kind: kind,
             traceparent: None,
             body,
         }
+    }
+
+    /// For something else than a message.
+    #[must_use]
+    pub const fn with_kind(mut self, kind: EnvelopeKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Carries a number under which an outcome is reported; 0 is none.
+    #[must_use]
+    pub const fn with_correlation(mut self, correlation: u64) -> Self {
+        self.correlation = correlation;
+        self
     }
 
     /// Carries the W3C trace context of the one who sends, so that a trace continues at the
@@ -54,6 +94,21 @@ impl Envelope {
     pub fn with_traceparent(mut self, traceparent: impl Into<Text>) -> Self {
         self.traceparent = Some(traceparent.into()).filter(|text| !text.is_empty());
         self
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub const fn kind(&self) -> EnvelopeKind {
+        self.kind
+    }
+
+    /// The number under which an outcome is reported, if one is.
+    #[must_use]
+    pub const fn correlation(&self) -> Option<u64> {
+        match self.correlation {
+            0 => None,
+            number => Some(number),
+        }
     }
 
     /// The W3C trace context of the one who sent, if there was one.
@@ -76,8 +131,8 @@ impl Envelope {
 
     /// Which kind of frame carries the message.
     #[must_use]
-    pub fn kind(&self) -> FrameKind {
-        self.kind
+    pub const fn frame_kind(&self) -> FrameKind {
+        self.frame_kind
     }
 
     /// The encoded message.
@@ -86,28 +141,38 @@ impl Envelope {
         &self.body
     }
 
-    /// The bytes that travel. Names are cut at 65,535 bytes, which no identity has that a gateway
+    /// The bytes that travel. Names are cut at 32,000 bytes, which no identity has that a gateway
     /// admits.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let (flag, tenant, id) = match &self.target {
-            Target::All => (0, "", ""),
-            Target::Identity(key) => (IDENTITY, key.tenant(), key.id()),
+        let (target, tenant, id) = match &self.target {
+            Target::All => (TO_ALL, "", ""),
+            Target::Identity(key) => (TO_IDENTITY, short(key.tenant()), short(key.id())),
         };
-        let kind = if self.kind == FrameKind::Text {
-            TEXT
+        let (codec, traceparent) = (short(&self.codec), self.traceparent().map_or("", short));
+        let flags = match self.frame_kind {
+            FrameKind::Text => TEXT,
+            _ => 0,
+        };
+        let names = tenant.len() + id.len() + codec.len() + traceparent.len();
+        let mut out = BytesMut::with_capacity(FIXED + 12 + names + self.body.len());
+        out.put_slice(&[VERSION, self.kind as u8, flags, 0]);
+        out.put_u64(self.correlation);
+        out.put_u8(target);
+        if target == TO_IDENTITY {
+            out.put_u16((2 + tenant.len() + id.len()) as u16);
+            put_name(&mut out, tenant);
+            out.put_slice(id.as_bytes());
         } else {
-            0
-        };
-        let traceparent = self.traceparent().unwrap_or_default();
-        let names = [self.codec.as_str(), traceparent, tenant, id];
-        let size = 10 + names.iter().map(|n| n.len()).sum::<usize>() + self.body.len();
-        let mut out = BytesMut::with_capacity(size);
-        out.put_slice(&[VERSION, flag | kind]);
-        for name in names {
-            let name = &name.as_bytes()[..name.len().min(usize::from(u16::MAX))];
-            out.put_u16(name.len() as u16);
-            out.put_slice(name);
+            out.put_u16(0);
+        }
+        put_name(&mut out, codec);
+        if traceparent.is_empty() {
+            out.put_u16(0);
+        } else {
+            out.put_u16((3 + traceparent.len()) as u16);
+            out.put_u8(TRACEPARENT);
+            put_name(&mut out, traceparent);
         }
         out.put_slice(&self.body);
         out.freeze()
@@ -117,49 +182,95 @@ impl Envelope {
     ///
     /// # Errors
     /// Kind [`InvalidMessage`](BrokerErrorKind::InvalidMessage) for anything else, such as the
-    /// envelope of a later version.
+    /// envelope of a later version, or one for whom this version doesn't know.
     pub fn decode(mut bytes: Bytes) -> Result<Self, BrokerError> {
-        let invalid = |context: String| BrokerError::new(BrokerErrorKind::InvalidMessage, context);
-        let (version, flags) = match bytes[..] {
-            [version, flags, ..] => (version, flags),
+        let [version, kind, flags, _hints, ..] = bytes[..] else {
+            return Err(cut_off());
+        };
+        let kind = match kind {
+            0 => Some(EnvelopeKind::Message),
+            1 => Some(EnvelopeKind::Control),
+            2 => Some(EnvelopeKind::Receipt),
+            _ => None,
+        };
+        let (VERSION, Some(kind), 0) = (version, kind, flags & !TEXT) else {
+            return Err(invalid(format!(
+                "expected an envelope of version {VERSION}, of a known kind and with known flags; \
+                 got version {version}, kind {}, flags {flags}",
+                bytes[1]
+            )));
+        };
+        bytes.advance(4);
+        let correlation = bytes.try_get_u64().map_err(|_| cut_off())?;
+        let to = bytes.try_get_u8().map_err(|_| cut_off())?;
+        let mut target = take(&mut bytes)?;
+        let target = match to {
+            TO_ALL if target.is_empty() => Target::All,
+            TO_IDENTITY => {
+                let tenant = text(take(&mut target)?)?;
+                Target::Identity(IdentityKey::from_parts(tenant.as_str(), &text(target)?))
+            }
             _ => {
-                return Err(invalid(
-                    "expected an envelope; got less than two bytes".into(),
-                ));
+                return Err(invalid(format!(
+                    "expected a known target; got one of kind {to}"
+                )));
             }
         };
-        if version != VERSION || flags & !(TEXT | IDENTITY) != 0 {
-            let got = format!(
-                "expected an envelope of version {VERSION}; got version {version}, flags {flags}"
-            );
-            return Err(invalid(got));
+        let codec = text(take(&mut bytes)?)?;
+        let mut extensions = take(&mut bytes)?;
+        let mut traceparent = None;
+        while let Ok(extension) = extensions.try_get_u8() {
+            let value = take(&mut extensions)?;
+            if extension == TRACEPARENT {
+                traceparent = Some(text(value)?);
+            }
         }
-        bytes.advance(2);
-        let mut name = || {
-            let length = bytes.try_get_u16().ok().map(usize::from);
-            let length = length.filter(|length| *length <= bytes.len());
-            let name = length.and_then(|length| Text::try_from(bytes.split_to(length)).ok());
-            name.ok_or_else(|| invalid("expected a name in the envelope; it is cut off".into()))
-        };
-        let (codec, traceparent, tenant, id) = (name()?, name()?, name()?, name()?);
-        let target = if flags & IDENTITY == 0 {
-            Target::All
-        } else {
-            Target::Identity(IdentityKey::from_parts(tenant.as_str(), id.as_str()))
-        };
-        let kind = if flags & TEXT == 0 {
-            FrameKind::Binary
-        } else {
-            FrameKind::Text
-        };
         Ok(Self {
+            kind,
+            correlation,
             target,
             codec,
-            kind,
-            traceparent: Some(traceparent).filter(|text| !text.is_empty()),
+            frame_kind: match flags & TEXT {
+                0 => FrameKind::Binary,
+                _ => FrameKind::Text,
+            },
+            traceparent: traceparent.filter(|text| !text.is_empty()),
             body: bytes,
         })
     }
+}
+
+/// The longest beginning of a name that has room in an envelope, whole characters of it.
+fn short(name: &str) -> &str {
+    const MOST: usize = 32_000;
+    let whole = |end: &usize| name.is_char_boundary(*end);
+    let end = (0..=MOST.min(name.len())).rev().find(whole);
+    &name[..end.unwrap_or(0)]
+}
+
+fn put_name(out: &mut BytesMut, name: &str) {
+    out.put_u16(name.len() as u16);
+    out.put_slice(name.as_bytes());
+}
+
+/// What stands behind a length.
+fn take(bytes: &mut Bytes) -> Result<Bytes, BrokerError> {
+    match bytes.try_get_u16().map(usize::from) {
+        Ok(length) if length <= bytes.len() => Ok(bytes.split_to(length)),
+        _ => Err(cut_off()),
+    }
+}
+
+fn text(bytes: Bytes) -> Result<Text, BrokerError> {
+    Text::try_from(bytes).map_err(|_| invalid("expected UTF-8 in an envelope; got other bytes"))
+}
+
+fn cut_off() -> BrokerError {
+    invalid("expected an envelope; it is cut off")
+}
+
+fn invalid(context: impl Into<std::borrow::Cow<'static, str>>) -> BrokerError {
+    BrokerError::new(BrokerErrorKind::InvalidMessage, context)
 }
 
 #[cfg(test)]
@@ -172,11 +283,13 @@ mod tests {
         #[test]
         fn what_is_encoded_is_decoded(
             target in prop::option::of((".{0,9}", ".{0,9}")), codec in ".{0,9}", text: bool,
-            trace in ".{0,9}", body: Vec<u8>,
+            trace in ".{0,9}", body: Vec<u8>, number: u64, sort in 0..3_usize,
         ) {
             let target = target.map_or(Target::All, |(t, i)| Target::Identity(IdentityKey::new(i).with_tenant(t)));
             let kind = if text { FrameKind::Text } else { FrameKind::Binary };
-            let envelope = Envelope::new(target, codec, kind, body.into()).with_traceparent(trace);
+            let sort = [EnvelopeKind::Message, EnvelopeKind::Control, EnvelopeKind::Receipt][sort];
+            let envelope = Envelope::new(target, codec, kind, body.into())
+                .with_traceparent(trace).with_correlation(number).with_kind(sort);
             prop_assert_eq!(Envelope::decode(envelope.encode()).unwrap(), envelope);
         }
 
@@ -189,5 +302,43 @@ mod tests {
                 prop_assert_eq!(error.kind(), BrokerErrorKind::InvalidMessage);
             }
         }
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_or_skipped() {
+        let codec = "realtime.json";
+        let sent = Envelope::new(
+            Target::All,
+            codec,
+            FrameKind::Text,
+            Bytes::from_static(b"{}"),
+        );
+        let bytes = sent.encode();
+        let changed = |at: usize, with: u8| {
+            let mut bytes = bytes.to_vec();
+            bytes[at] = with;
+            Envelope::decode(bytes.into())
+        };
+        // A version, a kind, a flag and a target that this version doesn't know.
+        for (at, with) in [(0, 2), (1, 3), (2, 0x81), (12, 2)] {
+            let refused = changed(at, with).map_err(|error| error.kind());
+            assert_eq!(refused, Err(BrokerErrorKind::InvalidMessage), "{at}");
+        }
+        assert_eq!(changed(3, 0xff).unwrap(), sent, "a hint");
+        let (head, body) = bytes.split_at(bytes.len() - 4);
+        assert_eq!(body, b"\0\0{}", "no extensions, and the body");
+        let extended = [head, b"\0\x05", b"\xc8\0\x02??", b"{}"].concat();
+        assert_eq!(Envelope::decode(extended.into()).unwrap(), sent);
+    }
+
+    #[test]
+    fn names_without_end_are_cut_between_characters() {
+        let id = "€".repeat(30_000);
+        let key = IdentityKey::new(id.clone()).with_tenant(id);
+        let sent = Envelope::new(Target::Identity(key), "c", FrameKind::Binary, Bytes::new());
+        let Target::Identity(key) = Envelope::decode(sent.encode()).unwrap().target else {
+            panic!("it was for an identity");
+        };
+        assert_eq!((key.tenant().len(), key.id().len()), (31_998, 31_998));
     }
 }

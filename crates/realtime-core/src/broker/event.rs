@@ -9,6 +9,7 @@ use std::{
 
 use futures::{Stream, StreamExt, stream::BoxStream};
 
+use super::{NodeInfo, Topic};
 use crate::{
     NodeId,
     events::{Event, push_change},
@@ -18,31 +19,50 @@ use crate::{
 const SOURCES: usize = 1_024;
 /// How many causes of invalid messages wait for a listener that doesn't read.
 const CAUSES: usize = 16;
+/// How many comings and goings of nodes wait for a listener that doesn't read.
+const NODES: usize = 1_024;
 
-/// Something that happened to the link between this node and the others.
+/// Something that happened to the link between this node and the others, or to one of those.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BrokerEvent {
     /// The broker refuses publications for now, for example because it is short of memory.
     Blocked,
     /// The link is down; what is published meanwhile is lost to this node.
+    #[non_exhaustive]
     Down {
         /// Why, for people.
         cause: String,
     },
     /// Messages of another node did not arrive.
+    #[non_exhaustive]
     Gap {
         /// The node that published them.
         source: NodeId,
+        /// The topic on which it did, where that is known.
+        topic: Option<Topic>,
         /// How many.
         missed: u64,
     },
-    /// Something arrived that is not a message of this version, and was dropped.
+    /// Something arrived that this node can't read, and was dropped.
+    #[non_exhaustive]
     InvalidMessage {
         /// What was expected and what came, for people. Nothing of the message itself.
         cause: String,
         /// How many such messages.
         count: u64,
+    },
+    /// Another node has left, was started again, or hasn't been heard for three of its beacons.
+    #[non_exhaustive]
+    NodeDown {
+        /// That start of the node.
+        node: NodeInfo,
+    },
+    /// Another node is there: it has joined, or is heard again.
+    #[non_exhaustive]
+    NodeUp {
+        /// That start of the node.
+        node: NodeInfo,
     },
     /// The broker accepts publications again.
     Unblocked,
@@ -51,65 +71,134 @@ pub enum BrokerEvent {
 }
 
 impl BrokerEvent {
-    fn is_change(&self) -> bool {
-        !matches!(self, Self::Gap { .. } | Self::InvalidMessage { .. })
+    /// The link is down, for this reason.
+    pub fn down(cause: impl Into<String>) -> Self {
+        let cause = cause.into();
+        Self::Down { cause }
     }
 
-    /// Adds a count to what waits of the same sort, or to the last of its sort where too many
-    /// wait. Returns whether it did.
-    fn is_added(&self, waiting: &mut VecDeque<Self>) -> bool {
-        let (mut last, mut sorts) = (None, 0);
-        for event in waiting {
-            match (event, self) {
-                (
-                    Self::Gap { source, missed },
-                    Self::Gap {
-                        source: other,
-                        missed: more,
-                    },
-                ) => {
-                    if source == other {
-                        *missed = missed.saturating_add(*more);
-                        return true;
-                    }
-                    (last, sorts) = (Some((missed, *more, SOURCES)), sorts + 1);
-                }
-                (
-                    Self::InvalidMessage { cause, count },
-                    Self::InvalidMessage {
-                        cause: other,
-                        count: more,
-                    },
-                ) => {
-                    if cause == other {
-                        *count = count.saturating_add(*more);
-                        return true;
-                    }
-                    (last, sorts) = (Some((count, *more, CAUSES)), sorts + 1);
-                }
-                _ => {}
-            }
+    /// So many messages of a node did not arrive, on this topic where it is known.
+    #[must_use]
+    pub const fn gap(source: NodeId, topic: Option<Topic>, missed: u64) -> Self {
+        Self::Gap {
+            source,
+            topic,
+            missed,
         }
-        match last {
-            Some((last, more, most)) if sorts >= most => {
-                *last = last.saturating_add(more);
-                true
+    }
+
+    /// So many messages could not be read, for this reason.
+    pub fn invalid_message(cause: impl Into<String>, count: u64) -> Self {
+        let cause = cause.into();
+        Self::InvalidMessage { cause, count }
+    }
+
+    /// Another node has gone.
+    #[must_use]
+    pub const fn node_down(node: NodeInfo) -> Self {
+        Self::NodeDown { node }
+    }
+
+    /// Another node is there.
+    #[must_use]
+    pub const fn node_up(node: NodeInfo) -> Self {
+        Self::NodeUp { node }
+    }
+
+    fn sort(&self) -> Sort {
+        match self {
+            Self::Gap { .. } => Sort::Gap,
+            Self::InvalidMessage { .. } => Sort::Invalid,
+            Self::NodeDown { .. } | Self::NodeUp { .. } => Sort::Node,
+            Self::Blocked | Self::Down { .. } | Self::Unblocked | Self::Up => Sort::Link,
+        }
+    }
+
+    /// How many are missing, of what is counted.
+    const fn count(&mut self) -> Option<&mut u64> {
+        match self {
+            Self::Gap { missed, .. } => Some(missed),
+            Self::InvalidMessage { count, .. } => Some(count),
+            _ => None,
+        }
+    }
+
+    /// Whether the two say the same, but for how many.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Gap { source, topic, .. },
+                Self::Gap {
+                    source: other,
+                    topic: elsewhere,
+                    ..
+                },
+            ) => source == other && topic == elsewhere,
+            (Self::InvalidMessage { cause, .. }, Self::InvalidMessage { cause: other, .. }) => {
+                cause == other
             }
             _ => false,
         }
     }
+
+    /// Adds a count to what waits of the same sort, or to the last of its sort where `most` wait.
+    /// Returns whether it did.
+    fn is_added(&mut self, waiting: &mut VecDeque<Self>, most: usize) -> bool {
+        let sort = self.sort();
+        let alike = waiting.iter().position(|event| event.is_like(self));
+        let place = alike.or_else(|| {
+            let of_sort = waiting.iter().filter(|event| event.sort() == sort);
+            let is_full = of_sort.count() >= most;
+            let last = waiting.iter().rposition(|event| event.sort() == sort);
+            last.filter(|_| is_full)
+        });
+        let known = place.and_then(|at| waiting[at].count());
+        let (Some(known), Some(more)) = (known, self.count()) else {
+            return false;
+        };
+        *known = known.saturating_add(*more);
+        true
+    }
 }
 
-/// While a listener doesn't read, the gaps of one source are added up, and so are the invalid
-/// messages of one cause. Past 1,024 sources and 16 causes they are added to the last one. Of the
-/// changes of state the last 63 at least are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Gap,
+    Invalid,
+    Link,
+    Node,
+}
+
+/// While a listener doesn't read, the gaps of one source and topic are added up, and so are the
+/// invalid messages of one cause. Past 1,024 and 16 of them they are added to the last one. Of the
+/// changes of the link the last 63 at least are kept; of a node the last word, and of 1,024 nodes.
 impl Event for BrokerEvent {
-    fn wait_in(self, waiting: &mut VecDeque<Self>) {
-        if self.is_change() {
-            push_change(self, waiting, Self::is_change);
-        } else if !self.is_added(waiting) {
-            waiting.push_back(self);
+    fn wait_in(mut self, waiting: &mut VecDeque<Self>) {
+        match self.sort() {
+            Sort::Gap if self.is_added(waiting, SOURCES) => {}
+            Sort::Invalid if self.is_added(waiting, CAUSES) => {}
+            Sort::Gap | Sort::Invalid => waiting.push_back(self),
+            Sort::Link => push_change(self, waiting, |event| event.sort() == Sort::Link),
+            Sort::Node => {
+                let of = node_of(&self).cloned();
+                waiting.retain(|event| node_of(event).is_none() || node_of(event) != of.as_ref());
+                let is_node = |event: &Self| event.sort() == Sort::Node;
+                if waiting.iter().filter(|event| is_node(event)).count() >= NODES
+                    && let Some(oldest) = waiting.iter().position(is_node)
+                {
+                    waiting.remove(oldest);
+                }
+                waiting.push_back(self);
+            }
         }
+    }
+}
+
+/// The start of a node that an event tells of.
+const fn node_of(event: &BrokerEvent) -> Option<&NodeInfo> {
+    match event {
+        BrokerEvent::NodeDown { node } | BrokerEvent::NodeUp { node } => Some(node),
+        _ => None,
     }
 }
 
@@ -141,21 +230,18 @@ impl fmt::Debug for BrokerEvents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Events;
+    use crate::{Events, Incarnation};
 
     fn invalid(cause: &str, count: u64) -> BrokerEvent {
-        let cause = cause.to_owned();
-        BrokerEvent::InvalidMessage { cause, count }
+        BrokerEvent::invalid_message(cause, count)
     }
 
     fn gap(source: &str, missed: u64) -> BrokerEvent {
-        let source = source.parse().unwrap();
-        BrokerEvent::Gap { source, missed }
+        BrokerEvent::gap(source.parse().unwrap(), Some(Topic::All), missed)
     }
 
     fn down() -> BrokerEvent {
-        let cause = "no answer".to_owned();
-        BrokerEvent::Down { cause }
+        BrokerEvent::down("no answer")
     }
 
     #[tokio::test]
@@ -210,6 +296,24 @@ mod tests {
         assert!((62..=64).contains(&changes.len()), "{}", changes.len());
         assert!(changes.chunks(2).all(|pair| pair[0] == down()));
         assert_eq!(changes.last(), Some(&down()), "as it is now");
+    }
+
+    #[tokio::test]
+    async fn of_a_node_the_last_word_waits() {
+        let node =
+            |n: u64| NodeInfo::new(format!("n{n}").parse().unwrap(), Incarnation::from_u64(n));
+        let events = Events::new();
+        let unread = events.subscribe();
+        for n in 0..5_000 {
+            events.send(BrokerEvent::node_up(node(n)));
+            events.send(BrokerEvent::node_down(node(n)));
+            events.send(BrokerEvent::node_up(node(4_999)));
+        }
+        events.close();
+        let heard: Vec<_> = unread.collect().await;
+        assert_eq!(heard.len(), NODES);
+        assert_eq!(heard.last(), Some(&BrokerEvent::node_up(node(4_999))));
+        assert_eq!(heard[NODES - 2], BrokerEvent::node_down(node(4_998)));
     }
 
     #[tokio::test]

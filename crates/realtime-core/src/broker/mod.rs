@@ -2,63 +2,100 @@
 
 mod any;
 pub mod envelope;
+mod error;
 mod event;
+mod join;
 mod local;
+mod message;
 pub mod stream;
-
-use std::{
-    fmt,
-    pin::Pin,
-    task::{Context, Poll},
-};
+mod topic;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream::BoxStream};
-
-use crate::{Incarnation, NodeId, error::operation_error};
 
 pub use any::AnyBroker;
+pub use error::{BrokerError, BrokerErrorKind};
 pub use event::{BrokerEvent, BrokerEvents};
+pub use join::{BrokerLimits, Join, NodeInfo};
 pub use local::LocalBroker;
+pub use message::{BrokerMessage, Subscription};
+pub use topic::{InvalidTopicName, Topic, TopicName};
 
 /// Moves bytes between the nodes of a cluster.
 ///
-/// One value is one member: the gateway that owns it subscribes once, under its own name, and
-/// publishes under the same name. What the bytes mean is the gateway's affair.
+/// One value is one member: the gateway that owns it subscribes under its own name, and publishes
+/// under the same name. What the bytes mean is the gateway's affair.
 pub trait Broker: Send + Sync + 'static {
-    /// Joins the cluster under this name and receives what is published on these topics.
+    /// Joins the cluster under this name and receives what is published for all, for this node,
+    /// and on the topics that are named.
     ///
     /// # Behavior
     /// - Nothing is connected under the node's name before this is called.
     /// - What is published on a subscribed topic after this has returned is delivered.
-    /// - What one source publishes is delivered in its order, across topics too.
+    /// - What one source publishes for all and for this node is delivered in its order, across the
+    ///   two; what it publishes on a named topic is delivered in its order there.
     /// - Own messages are not delivered.
     /// - A second subscription of the same member fails with kind
-    ///   [`Config`](BrokerErrorKind::Config).
+    ///   [`Config`](BrokerErrorKind::Config), as long as the first is there.
     /// - A node id under which another incarnation is alive fails with kind
     ///   [`DuplicateNode`](BrokerErrorKind::DuplicateNode).
-    /// - Dropping the subscription leaves the cluster.
-    /// - It ends after [`close`](Self::close) only: any other end is an outage that lasts.
+    /// - Dropping the subscription leaves the cluster, and all topics. After that the member may
+    ///   subscribe again.
+    /// - It ends after [`close`](Self::close) only: any other end is an outage, and whoever reads
+    ///   it subscribes again.
     ///
     /// # Errors
     /// As above; kind [`Unavailable`](BrokerErrorKind::Unavailable) when the broker can't be
     /// reached, kind [`Closed`](BrokerErrorKind::Closed) after [`close`](Self::close).
     fn subscribe(
         &self,
-        node: NodeInfo,
-        topics: &[Topic],
+        join: Join,
     ) -> impl Future<Output = Result<Subscription, BrokerError>> + Send;
+
+    /// Receives what is published on a named topic, too.
+    ///
+    /// # Behavior
+    /// - What is published there after this has returned is delivered.
+    /// - Joining a topic again changes nothing.
+    /// - Where the link is made anew, what was joined is joined again. What is published on named
+    ///   topics while there is no link is not counted as missed: after
+    ///   [`Up`](BrokerEvent::Up) anything may be.
+    ///
+    /// # Errors
+    /// Kind [`Unavailable`](BrokerErrorKind::Unavailable) before [`subscribe`](Self::subscribe)
+    /// and while the link is down, [`Config`](BrokerErrorKind::Config) past the
+    /// [limit](BrokerLimits::max_topics): the topic is not joined then.
+    fn join(&self, topic: &TopicName) -> impl Future<Output = Result<(), BrokerError>> + Send;
+
+    /// Receives no more of a named topic.
+    ///
+    /// # Behavior
+    /// - What is published there after this has returned is not delivered.
+    /// - Leaving what wasn't joined changes nothing.
+    /// - It succeeds while the link is down: the topic isn't joined again.
+    ///
+    /// # Errors
+    /// Kind [`Unavailable`](BrokerErrorKind::Unavailable) before [`subscribe`](Self::subscribe);
+    /// kind [`Closed`](BrokerErrorKind::Closed).
+    fn leave(&self, topic: &TopicName) -> impl Future<Output = Result<(), BrokerError>> + Send;
 
     /// Publishes to every other node that is subscribed to the topic.
     ///
     /// # Behavior
     /// - A targeted message for a node that is not there is reported as
-    ///   [`NoRoute`](Published::NoRoute).
+    ///   [`NoRoute`](Published::NoRoute), where the broker [knows](BrokerLimits::knows_absence).
     /// - A targeted message reaches its node and no other.
+    /// - A message on a named topic reaches those who have joined it, and no other; the one who
+    ///   publishes needn't be among them.
     /// - The bytes arrive as they were given, also empty ones and large ones.
+    /// - A message over the [limit](Self::limits) fails with kind
+    ///   [`TooLarge`](BrokerErrorKind::TooLarge), and no other with it.
     /// - It fails before [`subscribe`](Self::subscribe), with kind
     ///   [`Unavailable`](BrokerErrorKind::Unavailable).
     /// - It fails at once when the broker is down or blocked, and never hangs.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, the message may reach some nodes, all, or none. Those that don't
+    /// get it count it as missed.
     ///
     /// # Errors
     /// As above; kind [`Unknown`](BrokerErrorKind::Unknown) when it may or may not have been
@@ -69,10 +106,14 @@ pub trait Broker: Send + Sync + 'static {
         data: Bytes,
     ) -> impl Future<Output = Result<Published, BrokerError>> + Send;
 
-    /// What happens to the link, from now on.
+    /// What this broker can do. A limit may become known with time, where only the server knows it.
+    fn limits(&self) -> BrokerLimits;
+
+    /// What happens to the link, and to the other nodes, from now on.
     ///
     /// # Behavior
     /// - Every caller gets a stream of its own.
+    /// - Another node's coming and going is told, also where it goes without a word.
     /// - A stream that isn't read stays bounded: it loses the oldest changes of state, never a
     ///   count.
     /// - The stream ends after [`close`](Self::close).
@@ -87,138 +128,15 @@ pub trait Broker: Send + Sync + 'static {
     fn close(&self) -> impl Future<Output = ()> + Send;
 }
 
-/// A node as it joins the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct NodeInfo {
-    /// The node's name.
-    pub id: NodeId,
-    /// Drawn at random for each start of the gateway.
-    pub incarnation: Incarnation,
-}
-
-impl NodeInfo {
-    /// A node with this name and incarnation.
-    #[must_use]
-    pub const fn new(id: NodeId, incarnation: Incarnation) -> Self {
-        Self { id, incarnation }
-    }
-}
-
-/// Where a message is published.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Topic {
-    /// Every node.
-    All,
-    /// One node.
-    Node(NodeId),
-}
-
-impl fmt::Display for Topic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.write_str("all"),
-            Self::Node(id) => write!(f, "n.{id}"),
-        }
-    }
-}
-
 /// What became of a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 #[must_use]
 pub enum Published {
+    /// The broker has accepted it, and can't know whether somebody listens there.
+    Accepted,
     /// Nobody listens there: the node is gone.
     NoRoute,
-    /// The broker has accepted it.
+    /// The broker has accepted it for those who listen.
     Routed,
-}
-
-/// A message from another node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct BrokerMessage {
-    /// The topic on which it was published.
-    pub topic: Topic,
-    /// The bytes that were published.
-    pub data: Bytes,
-    /// The node that published it.
-    pub source: NodeId,
-    /// The start of that node from which it comes.
-    pub incarnation: Incarnation,
-    /// Its number among the messages of that incarnation on that topic, from 1.
-    pub seq: u64,
-}
-
-impl BrokerMessage {
-    /// A message, as a backend yields it.
-    #[must_use]
-    pub fn new(topic: Topic, data: Bytes, from: NodeInfo, seq: u64) -> Self {
-        Self {
-            topic,
-            data,
-            source: from.id,
-            incarnation: from.incarnation,
-            seq,
-        }
-    }
-}
-
-/// What a node receives: one ordered stream. Dropping it leaves the cluster.
-pub struct Subscription(BoxStream<'static, BrokerMessage>);
-
-impl Subscription {
-    /// Wraps a backend's stream, whose `Drop` unsubscribes.
-    #[must_use]
-    pub fn new(stream: impl Stream<Item = BrokerMessage> + Send + 'static) -> Self {
-        Self(stream.boxed())
-    }
-}
-
-impl Stream for Subscription {
-    type Item = BrokerMessage;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<BrokerMessage>> {
-        self.0.poll_next_unpin(cx)
-    }
-}
-
-impl fmt::Debug for Subscription {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").finish_non_exhaustive()
-    }
-}
-
-operation_error! {
-    /// A broker that could not do what it was asked.
-    BrokerError, BrokerErrorKind
-}
-
-/// The sorts of [`BrokerError`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum BrokerErrorKind {
-    /// The broker is up but accepts no publications for now.
-    Blocked,
-    /// The broker was closed.
-    Closed,
-    /// The broker is misconfigured or misused; trying again won't help.
-    Config,
-    /// Another node is alive under this node's id.
-    DuplicateNode,
-    /// Bytes from another node that are not a message of this protocol.
-    InvalidMessage,
-    /// The broker can't be reached.
-    Unavailable,
-    /// The outcome is not known: the message may or may not be delivered.
-    Unknown,
-}
-
-impl BrokerError {
-    /// Whether the same call may succeed later.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        use BrokerErrorKind as K;
-        matches!(self.kind, K::Blocked | K::Unavailable | K::Unknown)
-    }
 }

@@ -48,9 +48,12 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
+/// Schemes whose pages have no host in their origin.
+const WITHOUT_HOST: [&str; 5] = ["about", "blob", "data", "file", "javascript"];
+
 fn is_scheme(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
-    !text.is_empty() && text.chars().all(fits)
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(fits)
 }
 
 impl Origin {
@@ -91,13 +94,16 @@ impl Pattern {
         let host = match (below, host) {
             // Browsers read it as an address, in whose one form it would never match.
             (_, Host::Name(name)) if ends_in_number(&name) => return None,
+            // Such as `.example.com`, which is meant for `*.example.com`.
+            (_, Host::Name(name)) if has_empty_label(&name) => return None,
             (false, host) => HostPattern::Exactly(host),
             (true, Host::Name(name)) => HostPattern::Below(format!(".{name}")),
             (true, Host::Address(_)) => return None,
         };
-        // Of what isn't one, no origin has it.
-        let has_scheme = scheme.as_deref().is_none_or(is_scheme);
-        has_scheme.then_some(Self::Site { scheme, host, port })
+        // Of what isn't one, no origin has it, and these have the origin `null`.
+        let has_origin = |scheme: &str| is_scheme(scheme) && !WITHOUT_HOST.contains(&scheme);
+        let can_match = scheme.as_deref().is_none_or(has_origin) && port != Some(0);
+        can_match.then_some(Self::Site { scheme, host, port })
     }
 
     fn matches(&self, text: &str, origin: Option<&Origin>) -> bool {
@@ -131,6 +137,12 @@ fn ends_in_number(name: &str) -> bool {
         .strip_prefix("0x")
         .is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
     !last.is_empty() && (digits || hex)
+}
+
+/// A name has one at most at its end.
+fn has_empty_label(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.split('.').any(str::is_empty)
 }
 
 impl OriginPolicy {
@@ -305,6 +317,16 @@ mod tests {
             "*.0.1",
             "://h",
             "ht_tp://h",
+            "9p://h",
+            ".example.com",
+            "https://.example.com",
+            "a..b",
+            "*..",
+            ".",
+            "h:0",
+            "https://h:0",
+            "file://h",
+            "data://h",
         ] {
             let error = OriginPolicy::new(&[bad.to_owned()], false).unwrap_err();
             assert!(error.to_string().contains("origin_patterns"), "{bad}");

@@ -4,6 +4,8 @@
 mod departures;
 mod dispatcher;
 mod leases;
+mod missed;
+mod rejoin;
 mod relay;
 mod timers;
 

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
-use realtime_core::broker::{
-    BrokerEvent, BrokerMessage,
-    envelope::{Envelope, Target},
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use realtime_core::{
+    BoxError, NodeId,
+    broker::{
+        BrokerEvent, BrokerMessage, Subscription,
+        envelope::{Envelope, EnvelopeKind, Target},
+    },
 };
 use tracing::Instrument;
 
+use super::{missed::Missed, rejoin::rejoin};
 use crate::{
     ErrorStage,
     encoder::frame_of,
@@ -29,17 +34,26 @@ pub(super) async fn run(node: Arc<Node>) {
     let Some(Joined { messages, events }) = joined.value() else {
         return;
     };
+    let mut missed = Missed::default();
     loop {
+        // In no fixed order: what is always ready lets the others have their turn.
         tokio::select! {
-            biased;
             () = node.stop.cancelled() => break,
-            Some(event) = events.next() => on_event(&node, event).await,
+            () = missed.due() => node.hub.note_missed(missed.take()).await,
+            Some(event) = events.next() => on_event(&node, event, &mut missed),
             message = messages.next() => match message {
-                Some(message) => receive(&node, message).await,
+                Some(message) => receive(&node, message, &mut missed).await,
                 None => {
-                    let cause = "its messages have ended; restart this node".to_owned();
-                    on_event(&node, BrokerEvent::Down { cause }).await;
-                    break;
+                    let cause = "its messages have ended; it is joined again";
+                    on_event(&node, BrokerEvent::down(cause), &mut missed);
+                    // What has ended still holds the node's name.
+                    *messages = Subscription::new(stream::empty());
+                    tokio::select! {
+                        biased;
+                        () = node.stop.cancelled() => break,
+                        anew = rejoin(&node) => *messages = anew,
+                    }
+                    on_event(&node, BrokerEvent::Up, &mut missed);
                 }
             },
         }
@@ -47,17 +61,18 @@ pub(super) async fn run(node: Arc<Node>) {
     joined.forget();
 }
 
-async fn on_event(node: &Node, event: BrokerEvent) {
+fn on_event(node: &Node, event: BrokerEvent, lost: &mut Missed) {
     let error = match event {
-        BrokerEvent::Gap { source, missed } => {
+        BrokerEvent::Gap { source, missed, .. } => {
             node.stats().missed_from_nodes.add(missed);
             // Which of them were for whom is not known: every session that may have lost
             // something is notified.
-            node.hub.note_missed(missed).await;
+            lost.add(missed);
             format!("{missed} messages of node {source} did not arrive")
         }
-        BrokerEvent::InvalidMessage { cause, count } => {
+        BrokerEvent::InvalidMessage { cause, count, .. } => {
             node.stats().invalid_broker_messages.add(count);
+            lost.add(count);
             match count {
                 1 => cause,
                 _ => format!("{cause} ({count} messages)"),
@@ -67,7 +82,7 @@ async fn on_event(node: &Node, event: BrokerEvent) {
             node.broker_link.turn(Link::Blocked);
             "the broker accepts no messages for now".to_owned()
         }
-        BrokerEvent::Down { cause } => {
+        BrokerEvent::Down { cause, .. } => {
             let error = format!("the broker is down: {cause}");
             let (before, _) = node.broker_link.turn(Link::Down { cause });
             // Later ones of the same outage say why it lasts.
@@ -85,6 +100,18 @@ async fn on_event(node: &Node, event: BrokerEvent) {
             node.registry.renew_now.notify_one();
             format!("the broker is up again; messages could be lost for {lasted:?}")
         }
+        BrokerEvent::NodeUp { node: other, .. } => {
+            let (node, incarnation) = (&other.id, other.incarnation);
+            return tracing::info!(
+                target: crate::log_targets::BROKER, %node, ?incarnation, "another node is there",
+            );
+        }
+        BrokerEvent::NodeDown { node: other, .. } => {
+            let (node, incarnation) = (&other.id, other.incarnation);
+            return tracing::info!(
+                target: crate::log_targets::BROKER, %node, ?incarnation, "another node has gone",
+            );
+        }
         other => {
             return tracing::info!(target: crate::log_targets::BROKER, event = ?other, "broker");
         }
@@ -92,35 +119,53 @@ async fn on_event(node: &Node, event: BrokerEvent) {
     node.report(ErrorStage::Broker, error, None);
 }
 
-async fn receive(node: &Node, message: BrokerMessage) {
+async fn receive(node: &Node, message: BrokerMessage, lost: &mut Missed) {
     let source = message.source;
     node.unreachable.has_sent(&source, message.incarnation);
-    let envelope = match Envelope::decode(message.data) {
-        Ok(envelope) if envelope.codec() == node.env.encoder.name() => envelope,
-        Ok(envelope) => {
-            node.stats().invalid_broker_messages.add(1);
-            let (theirs, ours) = (envelope.codec(), node.env.encoder.name());
-            let error = format!("node {source} speaks the codec {theirs:?}; this one {ours:?}");
-            return node.report(ErrorStage::Broker, error, None);
-        }
+    let envelope = match readable(node, &source, message.data) {
+        Ok(envelope) => envelope,
         Err(error) => {
             node.stats().invalid_broker_messages.add(1);
+            // For whom it was can't be known.
+            lost.add(1);
             return node.report(ErrorStage::Broker, error, None);
         }
     };
-    let frame = frame_of(envelope.kind(), envelope.body());
+    let frame = frame_of(envelope.frame_kind(), envelope.body());
     let span = envelope.traceparent().map(|traceparent| {
         let traceparent = Escaped(traceparent);
         tracing::info_span!(target: crate::log_targets::RELAY, "relay", %source, %traceparent)
     });
     let handed_over = async {
         match envelope.target() {
+            Target::All => node.hub.broadcast(&frame).await,
             Target::Identity(key) => hand_over(&node.hub.of(key), &frame).await,
-            _ => node.hub.broadcast(&frame).await,
+            // Refused above.
+            _ => 0,
         }
     };
     match span {
         Some(span) => handed_over.instrument(span).await,
         None => handed_over.await,
     };
+}
+
+/// What this node can hand over: a message, in its own codec, for somebody it knows to find. What
+/// is for somebody else must not go to everybody.
+fn readable(node: &Node, source: &NodeId, bytes: Bytes) -> Result<Envelope, BoxError> {
+    let envelope = Envelope::decode(bytes)?;
+    let (theirs, ours) = (envelope.codec(), node.env.encoder.name());
+    match (envelope.kind(), envelope.target()) {
+        (EnvelopeKind::Message, Target::All | Target::Identity(_)) if theirs == ours => {
+            Ok(envelope)
+        }
+        (EnvelopeKind::Message, Target::All | Target::Identity(_)) => {
+            Err(format!("node {source} speaks the codec {theirs:?}; this one {ours:?}").into())
+        }
+        (kind, _) => Err(format!(
+            "expected a message for all or for an identity; got a {kind:?} of node {source} for \
+             somebody else, which may be of a later version"
+        )
+        .into()),
+    }
 }

@@ -46,8 +46,8 @@ pub struct Config {
     #[serde(with = "duration")]
     pub heartbeat: Option<Duration>,
     /// How long after a ping has left the peer may send nothing at all before the session is closed
-    /// with 3012. It is longer behind a large message, which the peer has to read first. `None`:
-    /// for ever. Default 10 s.
+    /// with 3012. Behind a large message, which the peer has to read first, it is a second more for
+    /// each 16 KB. `None`: for ever. Default 10 s.
     #[serde(with = "duration")]
     pub pong_timeout: Option<Duration>,
     /// How long a peer may accept no byte of what waits for it. `None`: for ever, but for a session
@@ -59,6 +59,7 @@ pub struct Config {
     /// How fast an unfinished message must come, in bytes per second on average, once its first
     /// 30 s are over: a peer may be slow, but not hold memory for ever. `None`: as slowly as it
     /// likes. Default 1,024.
+    #[serde(with = "off")]
     pub min_message_rate: Option<u32>,
     /// How many messages may wait for a peer that reads slowly. Default 256.
     pub queue_messages: usize,
@@ -236,7 +237,7 @@ impl Config {
             }
         }
         if self.min_message_rate == Some(0) {
-            let got = "min_message_rate must be at least 1, or None for no limit; got 0";
+            let got = "min_message_rate must be at least 1, or None (in a file \"off\") for no limit; got 0";
             return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
         }
         if self.insecure_origins && !self.origin_patterns.is_empty() {
@@ -329,6 +330,13 @@ mod tests {
 
     #[test]
     fn a_count_is_switched_off_with_the_same_word() {
+        for written in ["\"off\"", "null"] {
+            let json = format!(r#"{{"min_message_rate": {written}}}"#);
+            let config: Config = serde_json::from_str(&json).unwrap();
+            assert_eq!(config.min_message_rate, None);
+            let json = serde_json::to_string(&config).unwrap();
+            assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
+        }
         let most = |written: &str| {
             let json = format!(r#"{{"max_connections": {written}}}"#);
             serde_json::from_str::<Config>(&json).map(|config| config.max_connections)

@@ -15,7 +15,7 @@ use std::{
 
 use realtime_core::{
     IdentityKey, NodeId, SessionId,
-    broker::{Broker, Topic},
+    broker::{Broker, Join},
     codec::Codec,
     presence::{Presence, PresenceError, PresenceErrorKind, SessionInfo},
 };
@@ -161,8 +161,7 @@ impl Gateway {
             Err(error) => node.report(ErrorStage::Presence, error, None),
         }
         let events = node.broker.events();
-        let topics = [Topic::All, Topic::Node(node.info.id.clone())];
-        let joined = node.broker.subscribe(node.info.clone(), &topics).await;
+        let joined = node.broker.subscribe(Join::new(node.info.clone())).await;
         let messages = joined.map_err(|error| {
             let context = "the broker could not be joined; the source says why";
             StartError::new(StartErrorKind::Broker, context).with_source(error)

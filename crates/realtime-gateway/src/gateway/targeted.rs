@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use realtime_core::{
     IdentityKey, IntoPayload, Message, NodeId, Text,
     broker::{Broker, BrokerError, BrokerErrorKind, Published, Topic, envelope::Target},
@@ -14,6 +15,9 @@ use crate::{
     DeliverError, DeliverErrorKind, Delivery, PresenceDown, Remote, config::RECONNECTING,
     escape::Chain, hub::hand_over,
 };
+
+/// To how many nodes a message is published at the same time.
+const AT_ONCE: usize = 64;
 
 impl Gateway {
     /// Sends data on a route to every session of an identity, on all nodes.
@@ -171,15 +175,15 @@ impl Gateway {
         Ok(())
     }
 
-    /// Publishes to each of these nodes that has not been tried or found to be unreachable.
-    /// Returns those where nobody listens.
+    /// Publishes to each of these nodes that has not been tried or found to be unreachable, to many
+    /// at the same time. Returns those where nobody listens.
     async fn try_each(
         &self,
         nodes: BTreeSet<NodeId>,
         envelope: &Bytes,
         tried: &mut Tried,
     ) -> BTreeSet<NodeId> {
-        let mut returned = BTreeSet::new();
+        let mut to_try = Vec::new();
         for node in nodes {
             if tried.done.contains(&node) {
                 continue;
@@ -188,15 +192,26 @@ impl Gateway {
                 tried.skipped.insert(node);
                 continue;
             }
-            match self
-                .publish(&Topic::Node(node.clone()), envelope.clone())
-                .await
-            {
+            to_try.push(node);
+        }
+        let published = to_try.into_iter().map(|node| async {
+            let topic = Topic::Node(node);
+            let published = self.publish(&topic, envelope.clone()).await;
+            (topic, published)
+        });
+        let mut published = stream::iter(published).buffer_unordered(AT_ONCE);
+        let mut returned = BTreeSet::new();
+        while let Some((topic, published)) = published.next().await {
+            let Topic::Node(node) = topic else {
+                continue;
+            };
+            match published {
                 Ok(Published::NoRoute) => {
                     returned.insert(node);
                     continue;
                 }
-                Ok(Published::Routed) => tried.reached += 1,
+                // Where the broker can't know whether somebody listens, presence does.
+                Ok(_) => tried.reached += 1,
                 // Not tried again: the message may have gone out.
                 Err(error) => {
                     tried.failed += 1;

@@ -347,6 +347,13 @@ impl<W: Sink> Outbox<W> {
         }
     }
 
+    /// Makes the next write ask the socket itself, before a peer is judged by what it has accepted.
+    pub(crate) fn insist(&self) {
+        if let Some(socket) = &mut self.lock().writer.socket {
+            socket.insist();
+        }
+    }
+
     /// Wakes the session's task, for it to look at what has changed.
     pub(crate) fn wake_task(&self) {
         let task = self.lock().task.clone();

@@ -49,6 +49,7 @@ where
     match secure {
         None => http(tcp, app, stop).await,
         Some(secure) => {
+            hold_little(&tcp);
             let secured = tokio::time::timeout(HEADER_TIMEOUT, secure(tcp));
             let secured = tokio::select! {
                 secured = secured => secured,
@@ -59,6 +60,20 @@ where
             http(stream, app, stop).await
         }
     }
+}
+
+/// Has the kernel take little beyond what the peer has room for. It calls a socket writable again
+/// when a third of its buffer is free, or half of this: behind megabytes a slow reader would look
+/// like one that reads nothing. A session over plain TCP asks its socket; behind TLS it can't.
+fn hold_little(tcp: &TcpStream) {
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    {
+        const UNSENT: u32 = 128 * 1024;
+        // A kernel that doesn't know it works as before.
+        let _set = socket2::SockRef::from(tcp).set_tcp_notsent_lowat(UNSENT);
+    }
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    let _ = tcp;
 }
 
 async fn http<A, B>(stream: impl Stream, app: A, stop: CancellationToken) -> io::Result<()>

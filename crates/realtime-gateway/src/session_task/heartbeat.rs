@@ -12,7 +12,7 @@ use crate::clock::{Clock, Millis, NEVER};
 
 /// Behind so many bytes the peer is allowed one more millisecond for its answer: what the kernels
 /// on both sides hold is out of our sight, and a slow peer reads it first.
-const BYTES_PER_MILLISECOND: u64 = 64;
+const BYTES_PER_MILLISECOND: u64 = 16;
 /// No more than this is out of sight.
 const OUT_OF_SIGHT: u64 = 8 * 1024 * 1024;
 
@@ -71,11 +71,21 @@ impl Heartbeat {
         }
     }
 
+    /// Whether bytes have come that it doesn't know of.
+    pub(super) fn is_news(&self, received: u64) -> bool {
+        self.received != received
+    }
+
+    /// Bytes have come, before more than this was written.
+    pub(super) fn hear(&mut self, received: u64, written: u64) {
+        (self.received, self.written_when_received) = (received, written);
+        self.dead_at = NEVER;
+    }
+
     /// What is due.
     pub(super) fn poll(&mut self, times: Times, clock: &Clock, peer: Peer) -> Beat {
-        if self.received != peer.received {
-            (self.received, self.written_when_received) = (peer.received, peer.written);
-            self.dead_at = NEVER;
+        if self.is_news(peer.received) {
+            self.hear(peer.received, peer.written);
         }
         let unseen = (peer.written - self.written_when_received).min(OUT_OF_SIGHT);
         let allowance = Duration::from_millis(unseen / BYTES_PER_MILLISECOND);
@@ -190,7 +200,24 @@ mod tests {
         peer.written += 64;
         let (due, after) = until_due(&mut beat, &clock, peer);
         assert_eq!(due, Beat::Dead);
-        assert!((3_010..=3_040).contains(&after), "{after}");
+        assert!((3_040..=3_070).contains(&after), "{after}");
+    }
+
+    #[test]
+    fn what_was_written_after_the_last_byte_has_to_be_read_first() {
+        let clock = Clock::new(TICK);
+        let mut beat = Heartbeat::new(TIMES, &clock);
+        beat.hear(1, 0);
+        let peer = Peer {
+            received: 1,
+            written: 64_000,
+            ..PEER
+        };
+        let (due, _) = until_due(&mut beat, &clock, peer);
+        assert_eq!(due, Beat::Ping);
+        let (due, after) = until_due(&mut beat, &clock, peer);
+        assert_eq!(due, Beat::Dead);
+        assert!((7_000..=7_030).contains(&after), "{after}");
     }
 
     #[test]

@@ -12,9 +12,11 @@ use realtime_core::Message;
 const BYTES: usize = 64 * 1024;
 /// What a message takes beside its bytes.
 const OVERHEAD: usize = size_of::<(Message, usize)>() + 64;
+/// What metadata takes beside its entries: the first node of its tree has room for eleven.
+const MAP: usize = 11 * size_of::<(String, String)>() + 64;
 /// What an entry of metadata takes beside its bytes: a place in a tree that is half empty, and two
-/// strings of its own.
-const ENTRY: usize = 2 * size_of::<(String, String)>() + 32;
+/// strings of its own, for which an allocator takes some more.
+const ENTRY: usize = 2 * size_of::<(String, String)>() + 64;
 
 /// Boxed, since there seldom are any: an idle session keeps no room for them.
 #[derive(Debug, Default)]
@@ -68,14 +70,18 @@ impl ReadAhead {
 
 /// The memory of its metadata, which is a copy.
 fn metadata(message: &Message) -> usize {
-    let entries = message.metadata().into_iter().flatten();
-    entries
-        .map(|(key, value)| ENTRY + key.len() + value.len())
-        .sum()
+    let Some(metadata) = message.metadata().filter(|entries| !entries.is_empty()) else {
+        return 0;
+    };
+    let entries = metadata.iter();
+    let entries = entries.map(|(key, value)| ENTRY + key.len() + value.len());
+    MAP + entries.sum::<usize>()
 }
 
 #[cfg(test)]
 mod tests {
+    use realtime_core::{MessageParts, Payload};
+
     use super::*;
 
     fn message(route: &str) -> Message {
@@ -96,6 +102,11 @@ mod tests {
             assert_eq!(ahead.pop().unwrap().route(), n.to_string());
         }
         assert!(ahead.is_empty() && ahead.pop().is_none());
+        let mut parts = MessageParts::new("a".into(), Payload::empty());
+        parts.metadata = Some([("k".to_owned(), "v".to_owned())].into());
+        ahead.push(Message::from_parts(parts), 1);
+        assert!(ahead.bytes() > 11 * size_of::<(String, String)>(), "a node");
+        ahead.pop();
         ahead.push(message("large"), BYTES);
         assert!(ahead.is_full());
         assert!(ahead.pop().is_some() && !ahead.is_full());

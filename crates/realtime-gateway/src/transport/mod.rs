@@ -114,6 +114,9 @@ pub(crate) trait Sink: Send {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>>;
 
+    /// Makes the next write ask the socket itself, and not only what is known of it.
+    fn insist(&mut self) {}
+
     /// Whether there is never anything to flush.
     fn is_unbuffered(&self) -> bool {
         false
@@ -142,6 +145,13 @@ impl Sink for SocketWriter {
         match self {
             Self::Tcp(tcp) => tcp.poll_write(cx, slices),
             Self::Stream(stream) => stream.poll_write(cx, slices),
+        }
+    }
+
+    fn insist(&mut self) {
+        match self {
+            Self::Tcp(tcp) => tcp.insist(),
+            Self::Stream(_) => {}
         }
     }
 

@@ -5,10 +5,12 @@
 
 use std::{
     io::{self, IoSlice},
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{
@@ -30,7 +32,10 @@ pub(super) fn split(stream: TcpStream) -> (SocketReader, SocketWriter) {
     let (read, write) = stream.into_split();
     (
         SocketReader::Tcp(TcpReader(read)),
-        SocketWriter::Tcp(TcpWriter(write)),
+        SocketWriter::Tcp(TcpWriter {
+            half: write,
+            insists: false,
+        }),
     )
 }
 
@@ -48,27 +53,46 @@ impl TcpReader {
 }
 
 #[derive(Debug)]
-pub(crate) struct TcpWriter(OwnedWriteHalf);
+pub(crate) struct TcpWriter {
+    half: OwnedWriteHalf,
+    /// The next write asks the socket itself.
+    insists: bool,
+}
 
 impl TcpWriter {
+    /// Linux calls a socket writable again when a third of its buffer is free, which may be more
+    /// than a megabyte. It accepts what fits at any time, if it is asked.
+    pub(super) fn insist(&mut self) {
+        self.insists = true;
+    }
+
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if mem::take(&mut self.insists) {
+            let socket = SockRef::from(self.half.as_ref());
+            // What is wrong with it comes back in the ordinary way.
+            if let Ok(written @ 1..) = socket.send_vectored(slices) {
+                return Poll::Ready(Ok(written));
+            }
+        }
         loop {
             // Not the socket's own `poll_write`: that asks for the task's budget each time, which
             // costs more than it is worth while the socket accepts everything.
             let written = match slices {
-                [one] => self.0.try_write(one),
+                [one] => self.half.try_write(one),
                 // To copy a little costs less than to hand the kernel a list.
-                few if bytes(few) <= JOINED_BYTES => join(few, |joined| self.0.try_write(joined)),
-                many => self.0.try_write_vectored(many),
+                few if bytes(few) <= JOINED_BYTES => {
+                    join(few, |joined| self.half.try_write(joined))
+                }
+                many => self.half.try_write_vectored(many),
             };
             match written {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready!(without_budget(cx, |cx| self
-                        .0
+                        .half
                         .as_ref()
                         .poll_write_ready(cx)))?;
                 }
@@ -78,6 +102,6 @@ impl TcpWriter {
     }
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.half).poll_shutdown(cx)
     }
 }

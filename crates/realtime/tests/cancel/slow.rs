@@ -16,7 +16,8 @@ use realtime::{
     Identity, IdentityKey,
     auth::{AuthError, Authenticator},
     broker::{
-        Broker, BrokerError, BrokerEvents, LocalBroker, NodeInfo, Published, Subscription, Topic,
+        Broker, BrokerError, BrokerEvents, BrokerLimits, Join, LocalBroker, Published,
+        Subscription, Topic, TopicName,
     },
     presence::{
         MemoryPresence, NodeSessions, Online, Presence, PresenceError, PresenceEvents, Registered,
@@ -52,14 +53,10 @@ async fn slowly<T>(act: impl Future<Output = T>) -> T {
 pub struct SlowBroker(pub LocalBroker);
 
 impl Broker for SlowBroker {
-    async fn subscribe(
-        &self,
-        node: NodeInfo,
-        topics: &[Topic],
-    ) -> Result<Subscription, BrokerError> {
+    async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
         // Only before: a member that has joined and was dropped has left, and doesn't come back.
         pause().await;
-        self.0.subscribe(node, topics).await
+        self.0.subscribe(join).await
     }
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
@@ -72,6 +69,18 @@ impl Broker for SlowBroker {
 
     async fn close(&self) {
         slowly(self.0.close()).await;
+    }
+
+    async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.join(topic).await
+    }
+
+    async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.leave(topic).await
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        self.0.limits()
     }
 }
 

@@ -3,7 +3,7 @@
 use futures::{StreamExt, poll};
 use realtime::{
     Gateway, Json,
-    broker::{Broker, LocalBroker, NodeInfo, Published, Topic},
+    broker::{Broker, Join, LocalBroker, NodeInfo, Published, Topic},
     error::StartErrorKind,
     node::Incarnation,
     presence::MemoryPresence,
@@ -37,7 +37,7 @@ async fn dropped_anywhere_start_has_done_nothing_and_can_be_tried_again() {
         other.start().await.unwrap();
         let (probe, info) = (bus.clone(), "probe".parse().unwrap());
         let info = NodeInfo::new(info, Incarnation::random());
-        let mut heard = probe.subscribe(info, &[Topic::All]).await.unwrap();
+        let mut heard = probe.subscribe(Join::new(info)).await.unwrap();
 
         let server = Server::under_axum(slow_gateway(&bus)).await;
         let gateway = &server.gateway;

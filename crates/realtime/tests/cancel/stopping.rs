@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use realtime::{
     Gateway, IdentityKey, Router,
-    broker::{Broker, LocalBroker, NodeInfo, Topic},
+    broker::{Broker, Join, LocalBroker, NodeInfo},
     node::Incarnation,
     presence::{MemoryPresence, Presence},
     report::ShutdownReport,
@@ -52,7 +52,7 @@ impl Cluster {
     async fn is_left_by(&self, gateway: &Gateway) {
         let probe = self.bus.clone();
         let info = NodeInfo::new("here".parse().unwrap(), Incarnation::random());
-        let _its_name_is_free = probe.subscribe(info, &[Topic::All]).await.unwrap();
+        let _its_name_is_free = probe.subscribe(Join::new(info)).await.unwrap();
         let anonymous = IdentityKey::new("anonymous");
         assert!(!self.presence.is_online(&anonymous).await.unwrap());
         assert!(gateway.local_sessions_of(&anonymous).is_empty());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use realtime::{
     Json,
-    broker::{Broker, BrokerError, BrokerErrorKind, NodeInfo, Topic, amqp::AmqpBroker},
+    broker::{Broker, BrokerError, BrokerErrorKind, Join, NodeInfo, Topic, amqp::AmqpBroker},
     config::PresenceDown,
     connect,
     error::{DeliverErrorKind, StartErrorKind},
@@ -53,7 +53,7 @@ pub(crate) async fn a_message_of_a_later_version_is_refused_and_counted() {
     // A member of the same cluster that speaks a later envelope.
     let later = AmqpBroker::from_url(cluster.rabbitmq.url()).unwrap();
     let node = NodeInfo::new(NodeId::random(), Incarnation::random());
-    let _inbox = later.subscribe(node, &[Topic::All]).await.unwrap();
+    let _inbox = later.subscribe(Join::new(node)).await.unwrap();
     let _routed = later
         .publish(&Topic::All, vec![200, 0, 1, 2].into())
         .await
@@ -65,6 +65,12 @@ pub(crate) async fn a_message_of_a_later_version_is_refused_and_counted() {
         .await;
     }
     assert!(b.has_reported("version 200"));
+    // It may have been for any of them.
+    let gap = ann.recv_json().await.unwrap();
+    assert_eq!(
+        (&gap["route"], &gap["data"]["missed"]),
+        (&"gap".into(), &1.into())
+    );
     a.gateway.broadcast("goes", Json("on")).await.unwrap();
     assert_eq!(ann.recv_json().await.unwrap()["data"], "on");
 }

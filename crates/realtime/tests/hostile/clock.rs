@@ -119,6 +119,29 @@ async fn a_101_that_leads_to_no_websocket_is_given_up_after_10_seconds() {
     log::check();
 }
 
+/// A reader of 60 kB a second, behind 3 MB that the way to it has taken at once.
+#[tokio::test(start_paused = true)]
+async fn a_ping_behind_a_large_answer_may_be_answered_late() {
+    let builder = realtime::builder().router(router());
+    let gateway = builder.build().unwrap();
+    let mut client = connect(&gateway, 8 << 20).await;
+    let answer = client.request("echo", json!(1)).await.unwrap();
+    assert_eq!(answer["data"], 1);
+    gateway
+        .broadcast("m", Json(&"x".repeat(3 << 20)))
+        .await
+        .unwrap();
+    let mut piece = vec![0; 60_000];
+    for _ in 0..(3 << 20) / piece.len() {
+        client.stream.read_exact(&mut piece).await.unwrap();
+        sleep(SECOND).await;
+        assert_eq!(gateway.stats().pong_timeouts, 0);
+    }
+    drop(client);
+    gateway.shutdown().await;
+    log::check();
+}
+
 /// A slow reader is slow, not gone.
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_accepts_a_byte_per_write_timeout_stays_and_is_notified_of_what_it_missed() {

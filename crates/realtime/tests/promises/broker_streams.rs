@@ -5,7 +5,8 @@ use futures::{StreamExt, stream};
 use realtime::{
     Gateway, Json,
     broker::{
-        Broker, BrokerError, BrokerEvents, LocalBroker, NodeInfo, Published, Subscription, Topic,
+        Broker, BrokerError, BrokerEvents, BrokerLimits, Join, LocalBroker, Published,
+        Subscription, Topic, TopicName,
     },
     report::Link,
 };
@@ -29,12 +30,8 @@ enum Fault {
 struct Faulty(LocalBroker, Fault);
 
 impl Broker for Faulty {
-    async fn subscribe(
-        &self,
-        node: NodeInfo,
-        topics: &[Topic],
-    ) -> Result<Subscription, BrokerError> {
-        let messages = self.0.subscribe(node, topics).await?;
+    async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
+        let messages = self.0.subscribe(join).await?;
         let breaks = stream::once(async { panic!("on purpose: messages that panic") });
         Ok(match self.1 {
             Fault::MessagesEnd => Subscription::new(messages.take(1)),
@@ -62,6 +59,18 @@ impl Broker for Faulty {
 
     async fn close(&self) {
         self.0.close().await;
+    }
+
+    async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.join(topic).await
+    }
+
+    async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.leave(topic).await
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        self.0.limits()
     }
 }
 
@@ -98,14 +107,18 @@ async fn where_events_end_or_panic_messages_go_on() {
 }
 
 #[tokio::test]
-async fn where_messages_end_the_link_is_down() {
+async fn where_messages_end_the_link_is_down_and_the_broker_joined_again() {
     for fault in [Fault::MessagesEnd, Fault::MessagesPanic] {
         let (server, mut client, there) = cluster(fault).await;
-        there.broadcast("n", ()).await.unwrap();
-        within("a message", client.recv_json()).await.unwrap();
         let gateway = &server.gateway;
-        let is_down = async || matches!(gateway.health().broker, Link::Down { .. });
-        until("the link is down", is_down).await;
-        assert_eq!(gateway.stats().broker_outages, 1, "{fault:?}");
+        for turn in 1..=2 {
+            there.broadcast("n", Json(&turn)).await.unwrap();
+            let message = within("a message", client.recv_json()).await;
+            assert_eq!(message.unwrap()["data"], turn, "{fault:?}");
+            let was_down = async || gateway.stats().broker_outages == turn;
+            until("the link is down", was_down).await;
+            let is_up = async || gateway.health().broker == Link::Up;
+            until("the broker is joined again", is_up).await;
+        }
     }
 }

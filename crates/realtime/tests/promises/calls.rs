@@ -244,7 +244,7 @@ async fn the_timeout_of_redis() {
 #[tokio::test]
 async fn the_times_of_amqp() {
     use realtime::broker::{
-        Broker, Topic,
+        Broker, Join,
         amqp::{AmqpBroker, AmqpConfig},
     };
     let builder = || AmqpConfig::builder("amqp://127.0.0.1:1");
@@ -253,7 +253,7 @@ async fn the_times_of_amqp() {
             if let Ok(config) = config.build() {
                 let broker = AmqpBroker::new(config);
                 let node = NodeInfo::new("here".parse().unwrap(), Incarnation::random());
-                let joining = broker.subscribe(node, &[Topic::All]);
+                let joining = broker.subscribe(Join::new(node));
                 let _no_server = tokio::time::timeout(SHORT, joining).await;
                 within("close", broker.close()).await;
             }

@@ -7,8 +7,8 @@ use futures::stream;
 use realtime::{
     Builder, IdentityKey,
     broker::{
-        Broker, BrokerError, BrokerEvent, BrokerEvents, BrokerMessage, LocalBroker, NodeInfo,
-        Published, Subscription, Topic,
+        Broker, BrokerError, BrokerEvent, BrokerEvents, BrokerLimits, BrokerMessage, Join,
+        LocalBroker, Published, Subscription, Topic, TopicName,
     },
     presence::{
         MemoryPresence, NodeSessions, Online, Presence, PresenceError, PresenceEvent,
@@ -28,11 +28,12 @@ enum Eager {
 }
 
 impl Broker for Eager {
-    async fn subscribe(&self, node: NodeInfo, _: &[Topic]) -> Result<Subscription, BrokerError> {
+    async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
         Ok(match self {
             Self::Messages => {
-                let message = BrokerMessage::new(Topic::All, Bytes::new(), node, 1);
-                Subscription::new(stream::repeat(message))
+                let message =
+                    move || BrokerMessage::new(Topic::All, Bytes::new(), join.node.clone(), 1);
+                Subscription::new(stream::repeat_with(message))
             }
             Self::Events => Subscription::new(stream::pending()),
         })
@@ -50,6 +51,18 @@ impl Broker for Eager {
     }
 
     async fn close(&self) {}
+
+    async fn join(&self, _: &TopicName) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    async fn leave(&self, _: &TopicName) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        BrokerLimits::none()
+    }
 }
 
 #[derive(Debug, Default)]

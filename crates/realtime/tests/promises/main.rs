@@ -40,7 +40,9 @@ mod read_ahead;
 mod restarts;
 mod runtimes;
 mod shutdown;
+mod slow_readers;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod unreadable;
 mod uploads;

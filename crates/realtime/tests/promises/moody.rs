@@ -10,7 +10,8 @@ use axum::body::Bytes;
 use realtime::{
     IdentityKey,
     broker::{
-        Broker, BrokerError, BrokerEvents, LocalBroker, NodeInfo, Published, Subscription, Topic,
+        Broker, BrokerError, BrokerEvents, BrokerLimits, Join, LocalBroker, Published,
+        Subscription, Topic, TopicName,
     },
     presence::{
         MemoryPresence, NodeSessions, Online, Presence, PresenceError, PresenceEvents, Registered,
@@ -135,13 +136,9 @@ impl Presence for MoodyPresence {
 pub struct MoodyBroker(pub LocalBroker, pub Moods);
 
 impl Broker for MoodyBroker {
-    async fn subscribe(
-        &self,
-        node: NodeInfo,
-        topics: &[Topic],
-    ) -> Result<Subscription, BrokerError> {
+    async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
         self.1.meet(Call::Subscribe).await;
-        self.0.subscribe(node, topics).await
+        self.0.subscribe(join).await
     }
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
@@ -156,5 +153,17 @@ impl Broker for MoodyBroker {
     async fn close(&self) {
         self.1.meet(Call::Close).await;
         self.0.close().await;
+    }
+
+    async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.join(topic).await
+    }
+
+    async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.leave(topic).await
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        self.0.limits()
     }
 }

@@ -10,7 +10,8 @@ use std::{
 use axum::body::Bytes;
 use futures::{Stream, stream};
 use realtime::broker::{
-    Broker, BrokerError, BrokerEvent, BrokerEvents, NodeInfo, Published, Subscription, Topic,
+    Broker, BrokerError, BrokerEvent, BrokerEvents, BrokerLimits, Join, Published, Subscription,
+    Topic, TopicName,
 };
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -44,7 +45,7 @@ impl Stream for Panics {
 struct Faulty(Duration, Arc<Mutex<Vec<Duration>>>);
 
 impl Broker for Faulty {
-    async fn subscribe(&self, _: NodeInfo, _: &[Topic]) -> Result<Subscription, BrokerError> {
+    async fn subscribe(&self, _: Join) -> Result<Subscription, BrokerError> {
         Ok(Subscription::new(stream::pending()))
     }
 
@@ -62,6 +63,18 @@ impl Broker for Faulty {
     }
 
     async fn close(&self) {}
+
+    async fn join(&self, _: &TopicName) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    async fn leave(&self, _: &TopicName) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        BrokerLimits::none()
+    }
 }
 
 /// How long the pauses are before a task that lives so long begins again.

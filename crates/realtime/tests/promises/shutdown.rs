@@ -14,7 +14,8 @@ use futures::future::BoxFuture;
 use realtime::{
     Builder, Gateway, Router,
     broker::{
-        Broker, BrokerError, BrokerEvents, LocalBroker, NodeInfo, Published, Subscription, Topic,
+        Broker, BrokerError, BrokerEvents, BrokerLimits, Join, LocalBroker, Published,
+        Subscription, Topic, TopicName,
     },
     middleware::{Inbound, Next, from_fn},
     report::ShutdownReport,
@@ -218,12 +219,8 @@ async fn without_a_deadline_in_a_layer() {
 struct StopsAll(LocalBroker, Arc<OnceLock<Gateway>>, Reports);
 
 impl Broker for StopsAll {
-    async fn subscribe(
-        &self,
-        node: NodeInfo,
-        topics: &[Topic],
-    ) -> Result<Subscription, BrokerError> {
-        self.0.subscribe(node, topics).await
+    async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
+        self.0.subscribe(join).await
     }
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
@@ -237,6 +234,18 @@ impl Broker for StopsAll {
 
     async fn close(&self) {
         self.0.close().await;
+    }
+
+    async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.join(topic).await
+    }
+
+    async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.leave(topic).await
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        self.0.limits()
     }
 }
 

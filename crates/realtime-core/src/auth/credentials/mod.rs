@@ -12,7 +12,7 @@ use super::{AuthError, AuthErrorKind};
 pub use token::Token;
 pub(super) use token::{check as check_token, digest};
 
-/// How many cookies of one name are looked at.
+/// How many cookies of one name are looked at, beside those that are no token.
 const COOKIES: usize = 4;
 
 /// Where a token is looked for.
@@ -25,7 +25,8 @@ const COOKIES: usize = 4;
 /// A token is visible ASCII of at most 8 KiB. Two sources that both have one and differ are
 /// refused, and so is a source that has two. Only cookies may differ among themselves: a browser
 /// sends one of a domain and one of its subdomain under one name, and no page can see which is
-/// ours. So up to four are candidates, in their order.
+/// ours. So up to four are candidates, in their order; one with a `%` as it stands, and then
+/// percent-decoded, since many libraries encode what they put into a cookie.
 ///
 /// A token in a URL ends up in the logs of proxies: prefer a short-lived one there.
 ///
@@ -172,7 +173,7 @@ impl Credentials {
     }
 
     /// Every token that the request may mean, in the order in which they are to be tried: none, or
-    /// one, or up to four where several cookies have our name.
+    /// one, or those of up to four cookies of our name.
     ///
     /// # Errors
     /// Those of [`find`](Self::find).
@@ -275,13 +276,24 @@ impl One {
 /// The tokens in cookies of this name. One that is malformed is an error only where there is none
 /// that isn't: it may be somebody else's.
 fn cookies(request: &Parts, name: &str) -> Result<Vec<Token>, AuthError> {
-    let values = sources::cookies(&request.headers, name);
-    let values = values.filter(|value| !value.is_empty()).take(COOKIES);
-    let (mut tokens, mut malformed) = (Vec::<Token>::new(), None);
-    for value in values {
+    let (mut tokens, mut malformed, mut wellformed) = (Vec::<Token>::new(), None, 0);
+    for (value, decoded) in sources::cookies(&request.headers, name) {
+        if value.is_empty() {
+            continue;
+        }
+        if wellformed == COOKIES {
+            break;
+        }
         match Token::parse(value.as_bytes()) {
-            Ok(token) if tokens.iter().any(|other| other.matches(token.expose())) => {}
-            Ok(token) => tokens.push(token),
+            Ok(token) => {
+                wellformed += 1;
+                let decoded = decoded.and_then(|text| Token::parse(text.as_bytes()).ok());
+                for token in [Some(token), decoded].into_iter().flatten() {
+                    if !tokens.iter().any(|other| other.matches(token.expose())) {
+                        tokens.push(token);
+                    }
+                }
+            }
             Err(error) => malformed = Some(error),
         }
     }
@@ -399,6 +411,21 @@ mod tests {
         assert_eq!(candidates(&[b"auth=\xff; auth=; auth=t"]), ["t"]);
         let five = b"auth=1; auth=2; auth=3; auth=4; auth=5";
         assert_eq!(candidates(&[five]), ["1", "2", "3", "4"]);
+        let others = "auth=\u{fc}1; auth=\u{fc}2; auth=a b; auth=\u{fc}4; auth=t";
+        assert_eq!(candidates(&[others.as_bytes()]), ["t"]);
+    }
+
+    /// As `encodeURIComponent`, Express and axum's `CookieJar` write it.
+    #[test]
+    fn a_cookie_may_be_percent_encoded() {
+        assert_eq!(candidates(&[b"auth=a%2Fb%3D"]), ["a%2Fb%3D", "a/b="]);
+        assert_eq!(candidates(&[b"auth=\"%41\""]), ["%41", "A"]);
+        for as_it_stands in ["100%", "%zz", "%ff", "a%20b"] {
+            let line = format!("auth={as_it_stands}");
+            assert_eq!(candidates(&[line.as_bytes()]), [as_it_stands]);
+        }
+        let both = found("/?token=a/b%3D", &[("cookie", b"auth=a%2Fb%3D")]);
+        assert_eq!(both.as_deref(), Some("a/b="));
     }
 
     #[test]

@@ -29,17 +29,29 @@ pub(super) fn parameter<'q>(query: &'q str, name: &str) -> impl Iterator<Item = 
     pairs.filter_map(move |(key, value)| (key == name).then_some(value))
 }
 
-/// The values of the cookies of one name, in the order in which they came.
-pub(super) fn cookies(headers: &HeaderMap, name: &str) -> impl Iterator<Item = String> {
+/// The values of the cookies of one name, in the order in which they came. Each as it stands, and
+/// also decoded where it may be percent-encoded: whether it is nobody can see, and many libraries
+/// encode what they put into a cookie.
+pub(super) fn cookies(
+    headers: &HeaderMap,
+    name: &str,
+) -> impl Iterator<Item = (String, Option<String>)> {
     let lines = headers.get_all(COOKIE).into_iter();
     lines.flat_map(move |line| {
         // Others may have written any bytes into it.
         let line = String::from_utf8_lossy(line.as_bytes()).into_owned();
         Cookie::split_parse(line).filter_map(move |cookie| {
             let cookie = cookie.ok().filter(|cookie| cookie.name() == name)?;
-            Some(cookie.value_trimmed().to_owned())
+            let value = cookie.value_trimmed().to_owned();
+            let decoded = value.contains('%').then(|| decoded(&value)).flatten();
+            Some((value, decoded))
         })
     })
+}
+
+fn decoded(value: &str) -> Option<String> {
+    let cookie = Cookie::parse_encoded(format!("c={value}")).ok()?;
+    Some(cookie.value_trimmed().to_owned())
 }
 
 /// What follows the prefix in each offered subprotocol that has it.

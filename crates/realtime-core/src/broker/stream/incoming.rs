@@ -1,183 +1,218 @@
 //! What a node receives, checked.
 
-use std::collections::HashMap;
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 
 use super::{
-    Next, Received, Say,
-    stamp::{Kind, Numbers, Stamp, take_name, take_numbers},
+    Next, Topics, beacon,
+    peers::{Changes, Peers},
+    shared::Shared,
+    stamp::{HELLO, Kind, Stamp},
 };
 use crate::{
-    Events,
+    Incarnation,
     broker::{BrokerError, BrokerEvent, BrokerMessage, NodeInfo, Topic},
 };
 
-/// How many other nodes are remembered. Past it the one that was silent longest is forgotten.
-const SOURCES: usize = 4_096;
+/// How many doubles of this node are told apart.
+const DOUBLES: usize = 64;
 
-/// Reads what other nodes have sent, and counts what is missing. See the [module](super).
+/// Reads what other nodes have sent, counts what is missing, and tells who is there. See the
+/// [module](super).
 #[derive(Debug)]
 pub struct Incoming {
-    node: NodeInfo,
-    sources: HashMap<NodeInfo, Source>,
-    /// How many messages were read: the clock of `Source::at`.
-    read: u64,
-}
-
-/// What is known of another node.
-#[derive(Debug, Default)]
-struct Source {
-    /// The last number on `All`; `None` before anything came.
-    all: Option<u64>,
-    /// The last number on this node's own topic.
-    own: Option<u64>,
-    at: u64,
+    shared: Arc<Shared>,
+    peers: Peers,
+    /// Other starts under this node's id that were told of.
+    doubles: HashSet<Incarnation>,
 }
 
 impl Incoming {
-    /// For a node that has just joined.
-    #[must_use]
-    pub fn new(node: NodeInfo) -> Self {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
-            node,
-            sources: HashMap::new(),
-            read: 0,
+            shared,
+            peers: Peers::default(),
+            doubles: HashSet::new(),
         }
     }
 
-    /// Reports gaps and what isn't a message of this version, and says what is left to do.
-    pub fn receive(&mut self, bytes: Bytes, events: &Events<BrokerEvent>) -> Next {
-        let gap = |source, missed| {
-            if missed > 0 {
-                events.send(BrokerEvent::Gap { source, missed });
-            }
-        };
-        match self.read(bytes) {
-            Ok(Received::Message { message, missed }) => {
-                gap(message.source.clone(), missed);
-                Next::Deliver(message)
-            }
-            Ok(Received::Beacon {
-                source,
-                missed,
-                is_new,
-            }) => {
-                gap(source, missed);
-                if is_new {
-                    Next::Say(Say::Beacon)
-                } else {
-                    Next::Nothing
-                }
-            }
-            Ok(Received::OwnBeacon) => Next::OwnBeacon,
-            Ok(Received::Question) => Next::Say(Say::Answer),
-            Ok(Received::DuplicateNode { incarnation }) => Next::DuplicateNode { incarnation },
-            Ok(Received::Dropped) => Next::Nothing,
-            Err(error) => {
-                let cause = error.to_string();
-                events.send(BrokerEvent::InvalidMessage { cause, count: 1 });
-                Next::Nothing
-            }
-        }
+    /// The named topics that this node is in. Messages on others are dropped.
+    #[must_use]
+    pub fn topics(&self) -> &Arc<Topics> {
+        &self.shared.topics
     }
 
-    /// Says what is to be done with bytes that arrived.
-    ///
-    /// # Errors
-    /// Kind [`InvalidMessage`](crate::broker::BrokerErrorKind::InvalidMessage) for what isn't a
-    /// stamped message of this version. Count it and continue.
-    pub fn read(&mut self, mut bytes: Bytes) -> Result<Received, BrokerError> {
-        let stamp = Stamp::take(&mut bytes)?;
-        let own_topic = match &stamp.topic {
-            Topic::All => false,
-            Topic::Node(id) if *id == self.node.id => true,
-            Topic::Node(_) => return Ok(Received::Dropped),
-        };
-        if stamp.source == self.node {
-            return Ok(match stamp.kind {
-                Kind::Beacon => Received::OwnBeacon,
-                _ => Received::Dropped,
-            });
-        }
-        if stamp.source.id == self.node.id {
-            return Ok(match stamp.kind {
-                Kind::Question => Received::Question,
-                _ => Received::DuplicateNode {
-                    incarnation: stamp.source.incarnation,
-                },
-            });
-        }
-        match stamp.kind {
-            Kind::Question | Kind::Answer => Ok(Received::Dropped),
-            Kind::Beacon => self.beacon(stamp, bytes),
-            Kind::Message => Ok(self.message(stamp, own_topic, bytes)),
-        }
+    /// The link was made anew: call it before what the new one delivers is received. What others
+    /// said meanwhile was not heard, and they get time to say it again.
+    pub fn begin(&mut self) {
+        self.peers.begin();
+        self.shared.topics.begin();
     }
 
-    fn message(&mut self, stamp: Stamp, own_topic: bool, data: Bytes) -> Received {
-        let source = self.source(&stamp.source);
-        let last = if own_topic {
-            &mut source.own
-        } else {
-            &mut source.all
-        };
-        let Numbers { base, seq } = stamp.numbers;
-        // Not known before: what came earlier was not for this node, which had not joined.
-        let before = last.unwrap_or_else(|| seq.saturating_sub(1)).max(base);
-        if seq <= before {
-            return Received::Dropped;
-        }
-        *last = Some(seq);
-        let message = BrokerMessage::new(stamp.topic, data, stamp.source, seq);
-        Received::Message {
-            message,
-            missed: seq - before - 1,
-        }
+    /// The gateway takes nothing for now, so nothing is read; or it does again. Meanwhile nothing
+    /// of this node can come back, and the link is no worse for it.
+    pub fn set_stalled(&self, stalled: bool) {
+        self.shared.for_all.set_stalled(stalled);
+        self.shared.for_itself.set_stalled(stalled);
     }
 
-    fn beacon(&mut self, stamp: Stamp, mut body: Bytes) -> Result<Received, BrokerError> {
-        // A node that isn't named has been sent nothing.
-        let mut own = Numbers::default();
-        while !body.is_empty() {
-            let name = take_name(&mut body)?;
-            let numbers = take_numbers(&mut body)?;
-            if name.as_ref() == Some(&self.node.id) {
-                own = numbers;
-            }
-        }
-        let is_new = !self.sources.contains_key(&stamp.source);
-        let source = self.source(&stamp.source);
-        let missed =
-            reached(&mut source.all, stamp.numbers).saturating_add(reached(&mut source.own, own));
-        Ok(Received::Beacon {
-            source: stamp.source.id,
-            missed,
-            is_new,
+    /// Looks at bytes that arrived, reports gaps, nodes and what can't be read to those who listen,
+    /// and says what is left to do.
+    pub fn receive(&mut self, bytes: Bytes) -> Next {
+        self.shared.for_all.delivered();
+        self.shared.for_itself.delivered();
+        self.read(bytes).unwrap_or_else(|error| {
+            let invalid = BrokerEvent::invalid_message(error.to_string(), 1);
+            self.shared.events.send(invalid);
+            Next::Nothing
         })
     }
 
-    fn source(&mut self, node: &NodeInfo) -> &mut Source {
-        if self.sources.len() >= SOURCES && !self.sources.contains_key(node) {
-            let oldest = self.sources.iter().min_by_key(|(_, source)| source.at);
-            if let Some(oldest) = oldest.map(|(node, _)| node.clone()) {
-                self.sources.remove(&oldest);
+    fn read(&mut self, mut bytes: Bytes) -> Result<Next, BrokerError> {
+        let stamp = Stamp::take(&mut bytes)?;
+        let own = &self.shared.node;
+        let is_elsewhere = matches!(&stamp.topic, Topic::Node(id) if *id != own.id);
+        if is_elsewhere {
+            return Ok(Next::Nothing);
+        }
+        if stamp.source == *own {
+            self.returned(stamp.kind);
+            return Ok(Next::Nothing);
+        }
+        if stamp.source.id == own.id {
+            return Ok(self.double(stamp.kind, stamp.source.incarnation));
+        }
+        match stamp.kind {
+            Kind::Question | Kind::Answer | Kind::Probe => {}
+            Kind::Message => return Ok(self.message(stamp, bytes)),
+            Kind::Beacon => self.beacon(&stamp, bytes),
+            Kind::Mark => self.mark(&stamp),
+            Kind::Goodbye => {
+                let left = self.peers.leave(&stamp.source);
+                self.shared.set_others(self.peers.up());
+                self.tell(left.map(BrokerEvent::node_down));
             }
         }
-        self.read += 1;
-        let source = self.sources.entry(node.clone()).or_default();
-        source.at = self.read;
-        source
+        Ok(Next::Nothing)
+    }
+
+    /// Something of this node has come back.
+    fn returned(&mut self, kind: Kind) {
+        match kind {
+            Kind::Beacon => self.shared.for_all.returned(),
+            Kind::Probe => {
+                self.shared.for_itself.returned();
+                let gone = self.peers.judge();
+                self.shared.set_others(self.peers.up());
+                self.tell(gone.into_iter().map(BrokerEvent::node_down));
+            }
+            _ => {}
+        }
+    }
+
+    /// Something of another start under this node's id has come.
+    fn double(&mut self, kind: Kind, incarnation: Incarnation) -> Next {
+        match kind {
+            Kind::Question => self.shared.ask_for_an_answer(),
+            Kind::Goodbye => {}
+            _ => {
+                if self.doubles.len() < DOUBLES && self.doubles.insert(incarnation) {
+                    return Next::DuplicateNode { incarnation };
+                }
+            }
+        }
+        Next::Nothing
+    }
+
+    fn message(&mut self, stamp: Stamp, data: Bytes) -> Next {
+        let (peer, changes) = self.peers.hear(&stamp.source);
+        let missed = match &stamp.topic {
+            Topic::All => stamp.numbers.arrive(&mut peer.all),
+            Topic::Node(_) => stamp.numbers.arrive(&mut peer.own),
+            Topic::Named(name) => self
+                .shared
+                .topics
+                .arrive(name, &stamp.source, stamp.numbers),
+        };
+        self.changed(changes);
+        let Some(missed) = missed else {
+            return Next::Nothing;
+        };
+        self.missed(&stamp, missed);
+        let seq = stamp.numbers.seq;
+        Next::Deliver(BrokerMessage::new(stamp.topic, data, stamp.source, seq))
+    }
+
+    fn beacon(&mut self, stamp: &Stamp, body: Bytes) {
+        let (peer, changes) = self.peers.hear(&stamp.source);
+        peer.beacon(beacon::take(body));
+        let missed = stamp.numbers.reach(&mut peer.all);
+        self.changed(changes);
+        self.missed(stamp, missed);
+        if stamp.hints & HELLO != 0 {
+            self.shared.ask_for_numbers(stamp.source.id.clone());
+        }
+    }
+
+    fn mark(&mut self, stamp: &Stamp) {
+        let (peer, changes) = self.peers.hear(&stamp.source);
+        let missed = match &stamp.topic {
+            Topic::All => stamp.numbers.reach(&mut peer.all),
+            Topic::Node(_) => stamp.numbers.reach(&mut peer.own),
+            Topic::Named(name) => self.shared.topics.reach(name, &stamp.source, stamp.numbers),
+        };
+        self.changed(changes);
+        self.missed(stamp, missed);
+    }
+
+    fn changed(&self, changes: Changes) {
+        if changes == Changes::default() {
+            return;
+        }
+        self.shared.set_others(self.peers.up());
+        let down = changes.down.map(BrokerEvent::node_down);
+        self.tell(down.into_iter().chain(changes.up.map(BrokerEvent::node_up)));
+    }
+
+    fn missed(&self, stamp: &Stamp, missed: u64) {
+        if missed > 0 {
+            let (source, topic) = (stamp.source.id.clone(), stamp.topic.clone());
+            self.tell([BrokerEvent::gap(source, Some(topic), missed)]);
+        }
+    }
+
+    fn tell(&self, events: impl IntoIterator<Item = BrokerEvent>) {
+        events
+            .into_iter()
+            .for_each(|event| self.shared.events.send(event));
     }
 }
 
-/// Takes note that a source has reached these numbers, and says how many never came.
-fn reached(last: &mut Option<u64>, numbers: Numbers) -> u64 {
-    let Some(before) = *last else {
-        *last = Some(numbers.seq);
-        return 0;
-    };
-    let before = before.max(numbers.base);
-    *last = Some(before.max(numbers.seq));
-    numbers.seq.saturating_sub(before)
+/// What some bytes are to a node that is about to join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Look {
+    /// A beacon of the node itself: what it publishes for all comes back.
+    OwnBeacon,
+    /// Another node is alive under its id.
+    DuplicateNode,
+    /// Something else, which [`Incoming::receive`] may read.
+    Other,
+}
+
+/// A look at bytes that arrive while a node joins, which changes nothing.
+#[must_use]
+pub fn look(node: &NodeInfo, mut bytes: Bytes) -> Look {
+    match Stamp::take(&mut bytes) {
+        Ok(stamp) if stamp.source == *node && stamp.kind == Kind::Beacon => Look::OwnBeacon,
+        Ok(stamp)
+            if stamp.source.id == node.id
+                && stamp.source != *node
+                && !matches!(stamp.kind, Kind::Question | Kind::Goodbye) =>
+        {
+            Look::DuplicateNode
+        }
+        _ => Look::Other,
+    }
 }

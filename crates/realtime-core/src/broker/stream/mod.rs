@@ -1,61 +1,109 @@
-//! What every networked broker needs so that nothing is lost in silence: numbers, gaps, beacons.
+//! What every networked broker needs so that nothing is lost in silence: numbers, gaps, beacons,
+//! and who else is there.
 //!
-//! A backend moves bytes; these two pieces give them meaning. [`Outgoing`] stamps what a node
-//! sends with its name, its incarnation and a number per topic. [`Incoming`] reads what arrives,
-//! drops the node's own messages and duplicates, and counts what is missing.
+//! A backend moves bytes; the two halves of a [`pair`] give them meaning. [`Outgoing`] stamps what
+//! a node sends with its name, its incarnation and a number per topic, and knows what the node has
+//! to say of itself, and when. [`Incoming`] reads what arrives, drops the node's own messages and
+//! duplicates, counts what is missing, and tells of other nodes. `docs/wire.md` has the bytes.
 //!
 //! ```text
-//!   publish ──► Outgoing::message ─┐                          ┌─► Message { missed } ──► deliver
-//!   every 3 s ► Outgoing::beacon ──┼──► bytes, in order ──► Incoming::read ─► Beacon { missed }
-//!   at start ─► Outgoing::question ┘                          ├─► OwnBeacon: the loop is closed
-//!                                                             ├─► Question: publish the answer
-//!                                                             └─► DuplicateNode, Dropped
+//!   publish ──► Outgoing::message ─┐                         ┌─► Next::Deliver ─► the gateway
+//!   in a loop ► Outgoing::next ────┼──► bytes, in order ──► Incoming::receive ─► DuplicateNode
+//!   at first ─► Outgoing::hello ───┤                         └─► Events: Gap, NodeUp, NodeDown, …
+//!   at last ──► Outgoing::goodbye ─┘
 //! ```
 //!
-//! [`Incoming::receive`] is `read` for those who have [`Events`](crate::Events): it reports what
-//! is to be reported, and returns what is left to do.
-//!
-//! Five rules keep the numbers true:
+//! Six rules keep the numbers true:
 //! 1. Stamp in the order in which you send: hold one lock, or use one task, for both.
-//! 2. Keep both values across reconnects, and begin new ones with each subscription.
-//! 3. Publish a beacon on [`Topic::All`](super::Topic::All) as soon as you are connected and then
-//!    every [`BEACON_INTERVAL`]: without it the loss of the last message is never noticed. When
-//!    your own has not come back as the next is due twice in a row, the link is down, whatever
-//!    the client library says.
-//! 4. Before you bind [`Topic::Node`](super::Topic::Node), publish the question there; if an
-//!    answer comes within [`ANSWER_TIMEOUT`], another node is alive under the id.
-//! 5. When a node is new to you, publish a beacon: it has just joined, and what it misses counts
-//!    from the first number that it knows.
+//! 2. Keep both halves across reconnects, and make new ones with each subscription.
+//! 3. Before you bind the node's own topic, publish the [question](Outgoing::question) there; if
+//!    an answer comes within [`ANSWER_TIMEOUT`], another node is alive under the id.
+//! 4. As soon as you are connected, call [`begin`](Outgoing::begin) and publish the
+//!    [hello](Outgoing::hello): others tell which numbers they have reached, and this node learns
+//!    what it has missed.
+//! 5. Publish whatever [`next`](Outgoing::next) yields for as long as the link is there. When it
+//!    says that the [link is down](Due::LinkDown), it is, whatever the client library says: what
+//!    this node has published for itself did not come back.
+//! 6. Join again what [`Topics`] names when the link is made anew, and
+//!    [leave](Outgoing::goodbye) with a word.
 
+mod beacon;
 mod incoming;
+mod loopback;
 mod outgoing;
+mod peers;
+mod shared;
 mod stamp;
+mod topics;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::BrokerMessage;
-use crate::{Incarnation, NodeId};
+use bytes::Bytes;
 
-pub use incoming::Incoming;
+use super::{BrokerEvent, BrokerMessage, NodeInfo, Topic};
+use crate::{Events, Incarnation};
+
+pub use incoming::{Incoming, Look, look};
 pub use outgoing::Outgoing;
+pub use topics::Topics;
 
-/// How often a node announces to the others which numbers it has reached.
+/// How often a node sees whether what it publishes for itself comes back, and says in a cluster of
+/// up to 30 nodes which numbers it has reached. In a larger one it is 0.1 s for each node, so that
+/// all of them together say no more.
 pub const BEACON_INTERVAL: Duration = Duration::from_secs(3);
 
 /// How long a node waits, before it binds its name, for another that has it already.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The two halves of a node's stream, which report to these listeners. See the [module](self).
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use futures::StreamExt;
+/// use realtime::{
+///     broker::{BrokerEvent, NodeInfo, Topic, stream::{self, Next}},
+///     node::{Events, Incarnation, NodeId},
+/// };
+///
+/// let node = |name: &str| Ok::<_, realtime::error::InvalidNodeId>(
+///     NodeInfo::new(name.parse::<NodeId>()?, Incarnation::random()),
+/// );
+/// let events = Arc::new(Events::new());
+/// let heard = events.subscribe();
+/// let (mut here, _) = stream::pair(node("here")?, Arc::default());
+/// let (_, mut there) = stream::pair(node("there")?, Arc::clone(&events));
+///
+/// there.receive(here.hello().data);
+/// let _lost = here.message(&Topic::All, b"one");
+/// let Next::Deliver(message) = there.receive(here.message(&Topic::All, b"two")) else {
+///     panic!("a message was expected");
+/// };
+/// assert_eq!(message.data, "two");
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// events.close();
+/// let heard: Vec<_> = heard.collect().await;
+/// let gap = BrokerEvent::gap("here".parse()?, Some(Topic::All), 1);
+/// assert_eq!(heard, [BrokerEvent::node_up(here.node().clone()), gap]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn pair(node: NodeInfo, events: Arc<Events<BrokerEvent>>) -> (Outgoing, Incoming) {
+    let shared = Arc::new(shared::Shared::new(node, events));
+    (Outgoing::new(Arc::clone(&shared)), Incoming::new(shared))
+}
+
 /// What is left to do with some bytes that [`Incoming::receive`] has looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Next {
     /// Deliver this message.
     Deliver(BrokerMessage),
-    /// Publish this on [`Topic::All`](super::Topic::All).
-    Say(Say),
-    /// A beacon of this node came back: the link works both ways.
-    OwnBeacon,
-    /// Another node is alive under this node's id.
+    /// Another node is alive under this node's id. Said once of each of its starts.
+    #[non_exhaustive]
     DuplicateNode {
         /// That node's incarnation.
         incarnation: Incarnation,
@@ -64,49 +112,28 @@ pub enum Next {
     Nothing,
 }
 
-/// What a node says of itself. [`Outgoing::say`] makes the bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What [`Outgoing::next`] has found due.
+#[derive(Debug)]
 #[non_exhaustive]
-pub enum Say {
-    /// That it is alive under its id, to another that wants to start under it.
-    Answer,
-    /// Which numbers it has reached.
-    Beacon,
+pub enum Due {
+    /// Publish this.
+    Say(Announcement),
+    /// The link is down, whatever it looks like.
+    #[non_exhaustive]
+    LinkDown {
+        /// Why, for people.
+        cause: &'static str,
+    },
 }
 
-/// What [`Incoming::read`] made of some bytes.
+/// Something that a node says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Received {
-    /// Deliver this message.
-    Message {
-        /// The message.
-        message: BrokerMessage,
-        /// How many of its source's messages should have come before it and did not. Report them
-        /// as [`BrokerEvent::Gap`](super::BrokerEvent::Gap).
-        missed: u64,
-    },
-    /// Another node is alive.
-    Beacon {
-        /// That node.
-        source: NodeId,
-        /// How many of its messages are missing at the end. Report them, too.
-        missed: u64,
-        /// It was not known before: publish a beacon, so that it knows your numbers.
-        is_new: bool,
-    },
-    /// A beacon of this node came back: the link works both ways.
-    OwnBeacon,
-    /// Another node is about to start under this node's id: publish
-    /// [`Outgoing::answer`] on [`Topic::All`](super::Topic::All).
-    Question,
-    /// Another node is alive under this node's id.
-    DuplicateNode {
-        /// That node's incarnation.
-        incarnation: Incarnation,
-    },
-    /// Nothing to deliver: an own message, a duplicate, or something that concerns another node.
-    Dropped,
+pub struct Announcement {
+    /// Where it is to be published.
+    pub topic: Topic,
+    /// The bytes.
+    pub data: Bytes,
 }
 
 #[cfg(test)]

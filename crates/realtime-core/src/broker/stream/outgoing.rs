@@ -1,139 +1,266 @@
-//! What a node sends, stamped.
+//! What a node sends: messages, stamped, and what it says of itself.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, VecDeque},
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
-    Say,
-    stamp::{Kind, Numbers, Stamp, put_name, put_numbers},
+    Announcement, BEACON_INTERVAL, Due, Topics, beacon,
+    shared::Shared,
+    stamp::{HELLO, Kind, Numbers, Stamp},
 };
 use crate::broker::{NodeInfo, Topic};
 
-/// For how many topics numbers are kept. Past it the one that was used longest ago is forgotten.
-const TOPICS: usize = 4_096;
+/// For how many topics numbers are kept. Past it those that were used longest ago are forgotten, an
+/// eighth of them at once.
+const TOPICS: usize = 16_384;
 /// For how many of those to which nobody listens.
 const UNHEARD: usize = 64;
+/// How many topics are marked at a time.
+const MARKS: usize = 512;
+/// How often the last number of a topic is said: once, and once more in case that is lost.
+const SAID: u8 = 2;
+/// How often others are told the numbers that they ask for, at the most.
+const ANSWERS: Duration = Duration::from_secs(1);
 
-/// Stamps what a node sends, and makes its beacons. See the [module](super).
-///
-/// ```
-/// use realtime::{
-///     broker::{NodeInfo, Topic, stream::{Incoming, Outgoing, Received}},
-///     node::{Incarnation, NodeId},
-/// };
-///
-/// let node = |name: &str| Ok::<_, realtime::error::InvalidNodeId>(
-///     NodeInfo::new(name.parse::<NodeId>()?, Incarnation::random()),
-/// );
-/// let mut here = Outgoing::new(node("here")?);
-/// let mut there = Incoming::new(node("there")?);
-///
-/// let _received = there.read(here.beacon())?;
-/// let _lost = here.message(&Topic::All, b"one");
-/// match there.read(here.message(&Topic::All, b"two"))? {
-///     Received::Message { message, missed } => {
-///         assert_eq!((&message.data[..], missed), (&b"two"[..], 1));
-///     }
-///     other => panic!("{other:?}"),
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// Stamps what a node sends, and knows what it has to say of itself. See the [module](super).
 #[derive(Debug)]
 pub struct Outgoing {
-    node: NodeInfo,
+    shared: Arc<Shared>,
     topics: HashMap<Topic, Used>,
     /// Every number of a forgotten topic is at most this.
     forgotten: u64,
     /// How many messages were stamped: the clock of `Used::at`.
     stamped: u64,
+    /// Whose numbers are to be said next.
+    marks: VecDeque<Topic>,
+    /// Nothing is due before the link is there.
+    schedule: Option<Schedule>,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Used {
     numbers: Numbers,
     at: u64,
+    /// How often its last number is still to be said.
+    unsaid: u8,
     /// Nobody listened, when something was last sent.
     unheard: bool,
 }
 
+/// When the next of each sort is due.
+#[derive(Debug)]
+struct Schedule {
+    probe: Instant,
+    beacon: Instant,
+    /// When others were last told what they had asked for.
+    answered: Option<Instant>,
+    /// When they are to be told, if they have asked.
+    answer: Option<Instant>,
+}
+
 impl Outgoing {
-    /// For a node that has just joined.
-    #[must_use]
-    pub fn new(node: NodeInfo) -> Self {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
-            node,
+            shared,
             topics: HashMap::new(),
             forgotten: 0,
             stamped: 0,
+            marks: VecDeque::new(),
+            schedule: None,
+            timer: None,
         }
     }
 
     /// The node that sends.
     #[must_use]
     pub fn node(&self) -> &NodeInfo {
-        &self.node
+        &self.shared.node
+    }
+
+    /// The named topics that this node is in: to be joined again where the link is made anew.
+    #[must_use]
+    pub fn topics(&self) -> &Arc<Topics> {
+        &self.shared.topics
+    }
+
+    /// For how long a message may wait in the server's queue for this node, 30 s if it isn't said:
+    /// so long what comes back may stand behind others.
+    pub fn set_longest_wait(&mut self, wait: Duration) {
+        self.shared.for_all.set_longest_wait(wait);
+        self.shared.for_itself.set_longest_wait(wait);
     }
 
     /// A message for a topic, under the topic's next number.
     #[must_use]
     pub fn message(&mut self, topic: &Topic, data: &[u8]) -> Bytes {
-        let new = Numbers {
-            base: self.forgotten,
-            seq: self.forgotten,
-        };
         self.stamped += 1;
-        let used = self.topics.entry(topic.clone()).or_insert(Used {
-            numbers: new,
-            at: 0,
-            unheard: false,
-        });
+        let used = match self.topics.get_mut(topic) {
+            Some(used) => used,
+            None => {
+                if self.topics.len() >= TOPICS {
+                    self.forget_oldest(TOPICS / 8, |_| true);
+                }
+                let numbers = Numbers {
+                    base: self.forgotten,
+                    seq: self.forgotten,
+                };
+                self.topics.entry(topic.clone()).or_insert(Used {
+                    numbers,
+                    at: 0,
+                    unsaid: 0,
+                    unheard: false,
+                })
+            }
+        };
         used.numbers.seq += 1;
-        (used.at, used.unheard) = (self.stamped, false);
+        (used.at, used.unsaid, used.unheard) = (self.stamped, SAID, false);
         let numbers = used.numbers;
-        if self.topics.len() > TOPICS {
-            self.forget_oldest(|_| true);
-        }
         self.stamp(Kind::Message, topic, numbers).put(data)
     }
 
-    /// What this node says of itself, for [`Topic::All`].
+    /// What is to be said first on a new link, for all: which number this node has reached, and
+    /// that the others tell theirs.
     #[must_use]
-    pub fn say(&self, say: Say) -> Bytes {
-        match say {
-            Say::Answer => self.answer(),
-            Say::Beacon => self.beacon(),
-        }
-    }
-
-    /// The numbers that this node has reached, for [`Topic::All`].
-    #[must_use]
-    pub fn beacon(&self) -> Bytes {
-        let mut body = BytesMut::new();
-        for (topic, used) in &self.topics {
-            if let Topic::Node(id) = topic {
-                put_name(&mut body, id.as_str());
-                put_numbers(&mut body, used.numbers);
-            }
-        }
-        let numbers = self.topics.get(&Topic::All).map(|used| used.numbers);
-        self.stamp(Kind::Beacon, &Topic::All, numbers.unwrap_or_default())
-            .put(&body)
+    pub fn hello(&self) -> Announcement {
+        self.beacon(HELLO)
     }
 
     /// Is another node alive under this id? For the node's own topic, before that is bound.
     #[must_use]
-    pub fn question(&self) -> Bytes {
-        let own = Topic::Node(self.node.id.clone());
-        self.stamp(Kind::Question, &own, Numbers::default())
-            .put(&[])
+    pub fn question(&self) -> Announcement {
+        self.announce(Kind::Question, self.own(), Numbers::default())
     }
 
-    /// Yes, this one is. For [`Topic::All`], when [`Say::Answer`] is asked for.
+    /// What is to be said last, for all: this node leaves.
     #[must_use]
-    pub fn answer(&self) -> Bytes {
-        self.stamp(Kind::Answer, &Topic::All, Numbers::default())
-            .put(&[])
+    pub fn goodbye(&self) -> Announcement {
+        self.announce(Kind::Goodbye, Topic::All, Numbers::default())
+    }
+
+    /// The link is there, or accepts publications again: from now on [`next`](Self::next) counts
+    /// the time, and what comes back.
+    pub fn begin(&mut self) {
+        self.shared.for_all.begin();
+        self.shared.for_itself.begin();
+        let now = Instant::now();
+        self.schedule = Some(Schedule {
+            probe: now,
+            beacon: now + beacon::interval(self.shared.others()),
+            answered: None,
+            answer: None,
+        });
+    }
+
+    /// Waits until this node has something to say of itself, or finds that its link is down.
+    ///
+    /// # Cancel safety
+    /// Dropped before it returns, nothing is lost: call it again.
+    pub async fn next(&mut self) -> Due {
+        loop {
+            if let Some(due) = self.due(Instant::now()) {
+                return due;
+            }
+            let shared = Arc::clone(&self.shared);
+            let mut asked = pin!(shared.wake.notified());
+            let Some(at) = self.schedule.as_ref().map(Schedule::earliest) else {
+                asked.await;
+                continue;
+            };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            if timer.deadline() != at {
+                timer.as_mut().reset(at);
+            }
+            poll_fn(|cx| match asked.as_mut().poll(cx) {
+                Poll::Pending => timer.as_mut().poll(cx),
+                ready => ready,
+            })
+            .await;
+        }
+    }
+
+    /// What is due now, the most urgent first.
+    fn due(&mut self, now: Instant) -> Option<Due> {
+        if std::mem::take(&mut self.shared.asked().answer) {
+            let answer = self.announce(Kind::Answer, Topic::All, Numbers::default());
+            return Some(Due::Say(answer));
+        }
+        while let Some(topic) = self.marks.pop_front() {
+            if let Some(mark) = self.mark(topic) {
+                return Some(Due::Say(mark));
+            }
+        }
+        let (others, spread) = (self.shared.others(), self.spread());
+        let schedule = self.schedule.as_mut()?;
+        if now >= schedule.probe {
+            schedule.probe = now + BEACON_INTERVAL;
+            if self.shared.for_itself.is_broken() {
+                let cause = "what this node publishes for itself doesn't come back";
+                return Some(Due::LinkDown { cause });
+            }
+            self.shared.for_itself.sent();
+            self.mark_what_is_unsaid();
+            let probe = self.announce(Kind::Probe, self.own(), Numbers::default());
+            return Some(Due::Say(probe));
+        }
+        if schedule.has_to_answer(&self.shared, now, spread) {
+            let mut asked = self.shared.asked();
+            asked.numbers = false;
+            let by = std::mem::take(&mut asked.by).into_iter().map(Topic::Node);
+            let known = by.filter(|topic| self.topics.contains_key(topic));
+            self.marks.extend(known);
+            drop(asked);
+            return Some(Due::Say(self.beacon(0)));
+        }
+        if now >= schedule.beacon {
+            schedule.beacon = now + beacon::interval(others);
+            if self.shared.for_all.is_broken() {
+                let cause = "what this node publishes for all doesn't come back";
+                return Some(Due::LinkDown { cause });
+            }
+            self.shared.for_all.sent();
+            return Some(Due::Say(self.beacon(0)));
+        }
+        None
+    }
+
+    /// How far this node has come on a topic, unless that was forgotten.
+    pub(super) fn mark(&mut self, topic: Topic) -> Option<Announcement> {
+        let used = self.topics.get_mut(&topic)?;
+        used.unsaid = used.unsaid.saturating_sub(1);
+        let numbers = used.numbers;
+        Some(self.announce(Kind::Mark, topic, numbers))
+    }
+
+    /// How long this node waits before it answers, so that a large cluster doesn't answer at once.
+    fn spread(&self) -> Duration {
+        let most = Duration::from_millis(20).saturating_mul(self.shared.others() as u32);
+        let share = self.node().incarnation.as_u64() % 1_024;
+        most.min(ANSWERS).saturating_mul(share as u32) / 1_024
+    }
+
+    /// Chooses the topics whose last number is to be said: where something was sent since, those
+    /// first that have waited longest.
+    fn mark_what_is_unsaid(&mut self) {
+        let unsaid = self
+            .topics
+            .iter()
+            .filter(|(topic, used)| used.unsaid > 0 && !used.unheard && **topic != Topic::All);
+        let mut unsaid: Vec<_> = unsaid.map(|(topic, used)| (used.at, topic)).collect();
+        if unsaid.len() > MARKS {
+            unsaid.select_nth_unstable_by_key(MARKS, |(at, _)| *at);
+            unsaid.truncate(MARKS);
+        }
+        self.marks = unsaid.into_iter().map(|(_, topic)| topic.clone()).collect();
     }
 
     /// Notes that nobody listens to a topic, after a message was returned.
@@ -148,26 +275,75 @@ impl Outgoing {
         {
             used.unheard = true;
             if self.topics.values().filter(|used| used.unheard).count() > UNHEARD {
-                self.forget_oldest(|used| used.unheard);
+                self.forget_oldest(1, |used| used.unheard);
             }
         }
     }
 
-    fn forget_oldest(&mut self, among: impl Fn(&Used) -> bool) {
-        let nodes = self.topics.iter();
-        let nodes = nodes.filter(|(topic, used)| **topic != Topic::All && among(used));
-        let oldest = nodes.min_by_key(|(_, used)| used.at).map(|(t, _)| t);
-        if let Some(used) = oldest.cloned().and_then(|t| self.topics.remove(&t)) {
-            self.forgotten = self.forgotten.max(used.numbers.seq);
+    fn forget_oldest(&mut self, count: usize, among: impl Fn(&Used) -> bool) {
+        let topics = self.topics.iter();
+        let topics = topics.filter(|(topic, used)| **topic != Topic::All && among(used));
+        let mut oldest: Vec<_> = topics
+            .map(|(topic, used)| (used.at, topic.clone()))
+            .collect();
+        oldest.sort_unstable_by_key(|(at, _)| *at);
+        for (_, topic) in oldest.into_iter().take(count) {
+            if let Some(used) = self.topics.remove(&topic) {
+                self.forgotten = self.forgotten.max(used.numbers.seq);
+            }
         }
+    }
+
+    fn own(&self) -> Topic {
+        self.shared.node.topic()
+    }
+
+    fn beacon(&self, hints: u8) -> Announcement {
+        let numbers = self.topics.get(&Topic::All).map(|used| used.numbers);
+        let mut stamp = self.stamp(Kind::Beacon, &Topic::All, numbers.unwrap_or_default());
+        stamp.hints = hints;
+        Announcement {
+            topic: Topic::All,
+            data: stamp.put(&beacon::put(beacon::interval(self.shared.others()))),
+        }
+    }
+
+    fn announce(&self, kind: Kind, topic: Topic, numbers: Numbers) -> Announcement {
+        let data = self.stamp(kind, &topic, numbers).put(&[]);
+        Announcement { topic, data }
     }
 
     fn stamp(&self, kind: Kind, topic: &Topic, numbers: Numbers) -> Stamp {
         Stamp {
             kind,
-            source: self.node.clone(),
+            hints: 0,
+            source: self.node().clone(),
             topic: topic.clone(),
             numbers,
         }
+    }
+}
+
+impl Schedule {
+    fn earliest(&self) -> Instant {
+        let first = self.probe.min(self.beacon);
+        self.answer.map_or(first, |answer| answer.min(first))
+    }
+
+    /// Whether others have asked for numbers, and it is time to tell them: soon, but not all at
+    /// once, and not after each question of many.
+    fn has_to_answer(&mut self, shared: &Shared, now: Instant, spread: Duration) -> bool {
+        if !shared.asked().numbers {
+            return false;
+        }
+        let earliest = self
+            .answered
+            .map_or(now, |answered| (answered + ANSWERS).max(now));
+        let at = *self.answer.get_or_insert(earliest + spread);
+        if now < at {
+            return false;
+        }
+        (self.answer, self.answered) = (None, Some(now));
+        true
     }
 }

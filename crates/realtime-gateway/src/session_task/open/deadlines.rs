@@ -39,7 +39,8 @@ impl Open {
             return self.is_over();
         }
         let progress = self.session.outbox().progress();
-        let deadlines = [self.watch_assembly(), self.watch_writes(progress)];
+        let deadlines = [self.watch_assembly(), self.watch_writes(cx, progress)];
+        let progress = self.session.outbox().progress();
         let peer = Peer {
             received: self.reader.received(),
             written: progress.written,
@@ -67,14 +68,14 @@ impl Open {
         false
     }
 
-    fn watch_writes(&mut self, progress: Progress) -> Option<Millis> {
+    fn watch_writes(&mut self, cx: &mut Context<'_>, progress: Progress) -> Option<Millis> {
         if !progress.blocked {
             self.stall = None;
             return None;
         }
         let timeout = self.node.config.write_timeout?;
         let (clock, written) = (&self.node.env.clock, progress.written);
-        let now = clock.now();
+        let (now, tick) = (clock.now(), millis(clock.tick()));
         let begins = Stall {
             since: now,
             written,
@@ -83,12 +84,19 @@ impl Open {
         if stall.written != written {
             **stall = begins;
         }
-        let deadline = stall.since + millis(timeout) + millis(clock.tick());
-        if deadline <= now {
+        let deadline = stall.since + millis(timeout) + tick;
+        if deadline > now {
+            return Some(deadline);
+        }
+        // A slow reader may have made room without the socket being called writable.
+        self.session.outbox().insist();
+        self.pump(cx);
+        if self.session.outbox().progress().written == written {
             self.gone = true;
             self.session.end(EndCause::WriteTimeout);
         }
-        Some(deadline)
+        // Then it begins anew at the next look.
+        Some(now + tick)
     }
 
     fn watch_assembly(&mut self) -> Option<Millis> {

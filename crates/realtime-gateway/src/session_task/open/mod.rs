@@ -147,6 +147,7 @@ impl Open {
     /// Writes only: while hooks run, before anything is read. Returns whether something waits
     /// that the socket doesn't accept.
     pub(super) fn pump(&mut self, cx: &mut Context<'_>) -> bool {
+        self.hear();
         let Self { session, node, .. } = self;
         let written = session.poll_write(cx, |error| {
             node.report(ErrorStage::Message, error, Some(session.clone()));
@@ -167,6 +168,15 @@ impl Open {
                 self.full_of_replies = self.session.outbox().is_full_of_replies();
                 true
             }
+        }
+    }
+
+    /// Notes what had been written when bytes came: what follows has to be read before a ping.
+    fn hear(&mut self) {
+        let received = self.reader.received();
+        if self.heartbeat.is_news(received) {
+            let written = self.session.outbox().progress().written;
+            self.heartbeat.hear(received, written);
         }
     }
 

@@ -5,7 +5,8 @@ use futures::{StreamExt, stream};
 use realtime::{
     Builder,
     broker::{
-        AnyBroker, Broker, BrokerError, BrokerEvents, NodeInfo, Published, Subscription, Topic,
+        AnyBroker, Broker, BrokerError, BrokerEvents, BrokerLimits, BrokerMessage, Join, NodeInfo,
+        Published, Subscription, Topic, TopicName,
     },
     connect,
 };
@@ -24,19 +25,20 @@ enum Mistake {
 struct Lossy(AnyBroker, Mistake);
 
 impl Broker for Lossy {
-    async fn subscribe(
-        &self,
-        node: NodeInfo,
-        topics: &[Topic],
-    ) -> Result<Subscription, BrokerError> {
-        let (joined, mistake) = (self.0.subscribe(node, topics).await?, self.1);
+    async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
+        let (joined, mistake) = (self.0.subscribe(join).await?, self.1);
         let received = joined.enumerate().flat_map(move |(n, message)| {
             let copies = match (n, mistake) {
                 (100, Mistake::Drops) => 0,
                 (100, Mistake::Doubles) => 2,
                 _ => 1,
             };
-            stream::iter(std::iter::repeat_n(message, copies))
+            let copy = move |_| {
+                let from = NodeInfo::new(message.source.clone(), message.incarnation);
+                let (topic, data) = (message.topic.clone(), message.data.clone());
+                BrokerMessage::new(topic, data, from, message.seq)
+            };
+            stream::iter((0..copies).map(copy))
         });
         Ok(Subscription::new(received))
     }
@@ -51,6 +53,18 @@ impl Broker for Lossy {
 
     async fn close(&self) {
         self.0.close().await;
+    }
+
+    async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.join(topic).await
+    }
+
+    async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.leave(topic).await
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        self.0.limits()
     }
 }
 
