@@ -17,6 +17,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod deployment;
+mod pause;
 mod redirect;
 pub mod reply;
 mod slots;
@@ -24,7 +25,8 @@ mod slots;
 mod tls;
 
 pub use deployment::{Address, Deployment, DeploymentBuilder, InvalidDeployment, Servers};
+pub use pause::Pause;
 pub use redirect::Redirect;
-pub use slots::Slots;
+pub use slots::{Slots, slot};
 #[cfg(feature = "rustls")]
 pub use tls::Tls;

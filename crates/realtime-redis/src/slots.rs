@@ -80,6 +80,19 @@ impl Slots {
     }
 }
 
+/// The slot of a key's hash tag: what is between its first braces, or all of it.
+#[must_use]
+pub fn slot(tag: &[u8]) -> u16 {
+    // CRC16/XMODEM, as Redis Cluster has it.
+    let step = |crc: u16, byte: &u8| {
+        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| match crc & 0x8000 {
+            0 => crc << 1,
+            _ => (crc << 1) ^ 0x1021,
+        })
+    };
+    tag.iter().fold(0, step) % 16_384
+}
+
 /// A host, a port, an id, and more by name and value since Redis 7, among it a host name.
 fn server(written: &Reply, asked: &Address) -> Option<(Address, Option<String>)> {
     let mut parts = written.as_array().iter();
@@ -116,6 +129,12 @@ mod tests {
         let master = array([host, Reply::Number(port), text("id"), more]);
         let replica = array([text("10.0.0.9"), Reply::Number(9), text("other")]);
         array([Reply::Number(first), Reply::Number(last), master, replica])
+    }
+
+    #[test]
+    fn slots_are_as_redis_has_them() {
+        assert_eq!(slot(b"123456789"), 0x31c3);
+        assert_eq!((slot(b"foo"), slot(b"")), (12_182, 0));
     }
 
     #[test]

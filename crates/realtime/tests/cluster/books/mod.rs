@@ -3,6 +3,7 @@
 mod check;
 mod faulty;
 mod lossy;
+mod redis;
 
 use std::{
     sync::{
@@ -28,6 +29,10 @@ pub(crate) use check::the_checker_finds_what_is_wrong;
 use check::{Got, NODES, Sent, audit, home};
 pub(crate) use faulty::with_faults_what_is_missing_was_reported;
 pub(crate) use lossy::one_message_dropped_and_one_doubled_are_found;
+pub(crate) use redis::{
+    over_redis_alone_every_session_gets_every_message_once_and_in_order,
+    over_redis_with_faults_what_is_missing_was_reported,
+};
 
 const STABLE: usize = 240;
 const PASSING: usize = 60;
@@ -232,6 +237,11 @@ pub(crate) async fn every_session_gets_every_message_once_and_in_order() {
     for _ in 0..NODES {
         run.add(cluster.node_with(wide).await);
     }
+    nothing_is_missing(run).await;
+}
+
+/// Everybody sends, nothing happens, and the books balance without a loss.
+async fn nothing_is_missing(mut run: Run) {
     run.join().await;
     run.come_and_go();
     let sent = run.send(&Load {
