@@ -69,7 +69,10 @@ async fn a_master_that_is_killed_is_an_outage_until_it_is_back() {
     cluster.nodes()[home].kill().unwrap();
     one.until_down().await;
     other.until_down().await;
-    assert_eq!(one.say("lost").await, Err(BrokerErrorKind::Unavailable));
+    // What publishes may not have noticed yet; what it says then may be lost.
+    let lost = one.say("lost").await.unwrap_err();
+    let transient = [BrokerErrorKind::Unavailable, BrokerErrorKind::Unknown];
+    assert!(transient.contains(&lost), "{lost:?}");
     cluster.nodes()[home].restart().await.unwrap();
     // The cluster takes its time, too.
     let up = |event: &_| *event == realtime_core::broker::BrokerEvent::Up;

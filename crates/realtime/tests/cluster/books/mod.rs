@@ -212,6 +212,17 @@ impl Run {
 
     /// Checks the books of a node.
     fn audit(&self, node: usize, sent: &[Sent; NODES], got: &[Got]) -> Result<u64, String> {
+        self.audit_with(node, sent, got, [0; NODES])
+    }
+
+    /// Checks them where messages of each node came back to it and were sent again.
+    fn audit_with(
+        &self,
+        node: usize,
+        sent: &[Sent; NODES],
+        got: &[Got],
+        came_back: [u64; NODES],
+    ) -> Result<u64, String> {
         let reported = self.reported(node);
         let stats = self.nodes[node].gateway.stats();
         let all = reported.iter().sum::<u64>();
@@ -221,7 +232,7 @@ impl Run {
                 stats.missed_from_nodes, stats.dropped
             ));
         }
-        audit(node, sent, got, reported)
+        audit(node, sent, got, reported, came_back)
     }
 
     async fn stop(self) {
