@@ -57,6 +57,7 @@ mod link;
 mod probe;
 mod publisher;
 mod request;
+mod routes;
 mod state;
 mod supervisor;
 mod topology;

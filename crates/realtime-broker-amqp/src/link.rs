@@ -3,7 +3,11 @@
 //! Two, since RabbitMQ blocks a connection that publishes when it runs short of memory: the other
 //! one continues to consume.
 
-use std::{collections::VecDeque, pin::pin, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    pin::pin,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::{
@@ -11,8 +15,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, Event,
-    PublisherConfirm,
+    BasicProperties, Channel, Connection, ConnectionProperties, Consumer, Event, PublisherConfirm,
     message::Delivery,
     options::{BasicAckOptions, BasicPublishOptions, ConfirmSelectOptions},
     types::ShortString,
@@ -27,7 +30,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{
     AmqpConfig,
     error::{self, refused, too_slow, unavailable},
-    probe, topology,
+    probe, routes, topology,
     wire::Wires,
 };
 
@@ -45,6 +48,8 @@ const CHECK: Duration = Duration::from_millis(500);
 pub(crate) struct Link {
     pub(crate) publish: Channel,
     pub(crate) consume: Channel,
+    /// On which it is found out who is there.
+    pub(crate) routes: Channel,
     pub(crate) deliveries: Consumer,
     pub(crate) queue: ShortString,
     /// What came while the link was set up.
@@ -104,9 +109,12 @@ impl Link {
         )?;
         let consume = open_channel(&consuming).await?;
         let publish = open_channel(&publishing).await?;
+        let routes = open_channel(&publishing).await?;
         if config.confirms {
-            let on = publish.confirm_select(ConfirmSelectOptions::default());
-            on.await.map_err(|e| refused("switching confirms on", e))?;
+            for channel in [&publish, &routes] {
+                let on = channel.confirm_select(ConfirmSelectOptions::default());
+                on.await.map_err(|e| refused("switching confirms on", e))?;
+            }
         }
         topology::declare_exchange(&publish, config).await?;
         let deliveries = topology::consume(&consume, config, queue).await?;
@@ -114,6 +122,7 @@ impl Link {
         Ok(Self {
             publish,
             consume,
+            routes,
             deliveries,
             queue: queue.clone(),
             early: VecDeque::new(),
@@ -191,12 +200,16 @@ impl Link {
         let asked_first = Instant::now();
         loop {
             let question = outgoing.question();
+            let refused = |e| refused("asking for another node of this id", e);
             let asked = put(&self.publish, config, node, &question).await?;
-            let asked = asked.outcome().await;
-            if asked.map_err(|e| refused("asking for another node of this id", e))?
-                == Outcome::Returned
-            {
-                return Ok(());
+            asked.await.map_err(refused)?;
+            if config.confirms {
+                let own = question.topic.to_string();
+                let keys = BTreeSet::from([own.clone()]);
+                let absent = routes::absent(self.routes.clone(), config, node, keys).await;
+                if absent.map_err(refused)?.contains(&own) {
+                    return Ok(());
+                }
             }
             let answered = self.early_until(config, node, |received| {
                 (received == Look::DuplicateNode).then_some(())
@@ -263,7 +276,8 @@ impl Link {
         let notices = std::mem::replace(&mut self.notices, stream::empty().boxed());
         let [publishing, consuming] = &self.connections;
         let connections = [publishing.status().clone(), consuming.status().clone()];
-        let channels = [self.publish.status().clone(), self.consume.status().clone()];
+        let channels = [&self.publish, &self.consume, &self.routes];
+        let channels = channels.map(|channel| channel.status().clone());
         let ticks = stream::unfold((), |()| async {
             tokio::time::sleep(CHECK).await;
             Some(((), ()))
@@ -292,7 +306,7 @@ pub(crate) async fn leave(publish: &Channel, config: &AmqpConfig, outgoing: &Out
     let told = async {
         let goodbye = outgoing.goodbye();
         let told = put(publish, config, outgoing.node(), &goodbye).await.ok()?;
-        told.outcome().await.ok()
+        told.await.ok()
     };
     let _best_effort = timeout(GOODBYE, told).await;
 }
@@ -349,76 +363,24 @@ async fn put(
     config: &AmqpConfig,
     node: &NodeInfo,
     said: &Announcement,
-) -> Result<Receipt, BrokerError> {
+) -> Result<PublisherConfirm, BrokerError> {
     let published = publish(channel, config, node, &said.topic, &said.data).await;
     published.map_err(|e| refused("publishing", e))
 }
 
-/// What RabbitMQ is to confirm of one publication.
-pub(crate) struct Receipt {
-    /// Empty, and returned where nobody has the name.
-    probe: Option<PublisherConfirm>,
-    message: PublisherConfirm,
-}
-
-/// What became of a publication.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Accepted,
-    Refused,
-    /// Nobody was there to get it.
-    Returned,
-}
-
-impl Receipt {
-    pub(crate) async fn outcome(self) -> lapin::Result<Outcome> {
-        let confirmed = self.message.await?;
-        let probed = match self.probe {
-            Some(probe) => Some(probe.await?),
-            None => None,
-        };
-        let is_returned = |probed: Confirmation| probed.take_message().is_some();
-        Ok(match confirmed {
-            Confirmation::Nack(_) => Outcome::Refused,
-            _ if probed.is_some_and(is_returned) => Outcome::Returned,
-            _ => Outcome::Accepted,
-        })
-    }
-}
-
 /// Hands bytes to the client library, in the order of the calls.
-///
-/// Whether anybody gets what is for one node is found out by an empty message: the client library
-/// logs what is returned to it with its data. It does so only with confirms, without which the
-/// library would keep what is returned for ever.
-///
-/// It comes behind the message. Before it, a node that binds its queue between the two would get
-/// the message though it counts as returned, and get it again when it is sent again. Behind it, such
-/// a node misses the message, and reports a gap.
 pub(crate) async fn publish(
     channel: &Channel,
     config: &AmqpConfig,
     node: &NodeInfo,
     topic: &Topic,
     data: &[u8],
-) -> lapin::Result<Receipt> {
+) -> lapin::Result<PublisherConfirm> {
     let properties = BasicProperties::default()
         .with_delivery_mode(1)
         .with_app_id(node.id.as_str().into());
-    let put = async |data: &[u8], mandatory| {
-        let options = BasicPublishOptions {
-            mandatory,
-            ..BasicPublishOptions::default()
-        };
-        let (exchange, key) = (topology::exchange(config), topology::routing_key(topic));
-        let put = channel.basic_publish(exchange, key, options, data, properties.clone());
-        put.await
-    };
-    let message = put(data, false).await?;
-    // A node that has gone is to be noticed; that nobody listens to another topic is fine.
-    let probe = match topic {
-        Topic::Node(_) if config.confirms => Some(put(&[], true).await?),
-        _ => None,
-    };
-    Ok(Receipt { probe, message })
+    let (exchange, key) = (topology::exchange(config), topology::routing_key(topic));
+    let options = BasicPublishOptions::default();
+    let put = channel.basic_publish(exchange, key, options, data, properties);
+    put.await
 }

@@ -4,21 +4,22 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use lapin::{Channel, types::ShortString};
+use lapin::{Channel, Confirmation, types::ShortString};
 use realtime_core::broker::{
-    BrokerError, Published, Topic,
+    BrokerError, NodeInfo, Published, Topic,
     stream::{Due, Outgoing},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::timeout,
+    time::{error::Elapsed, timeout},
 };
 
 use crate::{
     AmqpConfig,
     error::{blocked, refused, too_slow, unavailable, unknown},
-    link::{self, Outcome},
+    link,
     request::{Binding, Publication, Request},
+    routes::{Round, Routes, Waiting},
     state::State,
     topology,
 };
@@ -34,7 +35,8 @@ const CONFIRM: Duration = Duration::from_secs(5);
 struct Sent {
     topic: Topic,
     outcome: Option<oneshot::Sender<Result<Published, BrokerError>>>,
-    confirmed: Result<lapin::Result<Outcome>, tokio::time::error::Elapsed>,
+    /// Whether RabbitMQ takes it.
+    confirmed: Result<lapin::Result<bool>, Elapsed>,
 }
 
 /// Something that RabbitMQ is to answer.
@@ -47,6 +49,7 @@ enum Answered {
 pub(crate) struct Publisher<'p> {
     pub(crate) config: &'p Arc<AmqpConfig>,
     pub(crate) channel: &'p Channel,
+    pub(crate) routes: Routes,
     /// The node's queue, and the channel on which it can be bound.
     pub(crate) queue: (&'p Channel, &'p ShortString),
     pub(crate) outgoing: &'p mut Outgoing,
@@ -67,6 +70,10 @@ impl Publisher<'_> {
                     Some(fault) => return fault,
                     None => continue,
                 },
+                (asked, found) = self.routes.next() => match self.found(asked, found) {
+                    Some(fault) => return fault,
+                    None => continue,
+                },
                 Ok(()) = state.changed() => {
                     if is_blocked && !self.is_blocked() {
                         // Nothing was said meanwhile, so nothing can be missing.
@@ -75,11 +82,14 @@ impl Publisher<'_> {
                     continue;
                 }
                 due = self.outgoing.next(), if !is_blocked => match due {
-                    Due::Say(said) => self.put(said.topic, said.data, None).await,
+                    Due::Say(said) => {
+                        let node = self.outgoing.node();
+                        Self::put(self.channel, self.config, node, said.topic, said.data, None).await
+                    }
                     Due::LinkDown { cause, .. } => return cause.to_owned(),
                     _ => continue,
                 },
-                Some(request) = requests.recv(), if under_way.len() < WINDOW => match request {
+                Some(request) = requests.recv(), if under_way.len() + self.routes.len() < WINDOW => match request {
                     Request::Bind(binding) => {
                         under_way.push(self.bind(binding));
                         continue;
@@ -90,7 +100,8 @@ impl Publisher<'_> {
                     }
                     Request::Publish(Publication { topic, data, outcome }) => {
                         let stamped = self.outgoing.message(&topic, &data);
-                        self.put(topic, stamped, Some(outcome)).await
+                        let node = self.outgoing.node();
+                        Self::put(self.channel, self.config, node, topic, stamped, Some(outcome)).await
                     }
                 },
             };
@@ -126,16 +137,19 @@ impl Publisher<'_> {
 
     /// Puts a message on the wire.
     async fn put(
-        &self,
+        channel: &Channel,
+        config: &AmqpConfig,
+        node: &NodeInfo,
         topic: Topic,
         stamped: Bytes,
         outcome: Option<oneshot::Sender<Result<Published, BrokerError>>>,
     ) -> Result<BoxFuture<'static, Answered>, String> {
-        let node = self.outgoing.node();
-        let published = link::publish(self.channel, self.config, node, &topic, &stamped);
+        let published = link::publish(channel, config, node, &topic, &stamped);
         match timeout(PUBLISH, published).await {
-            Ok(Ok(receipt)) => Ok(async move {
-                let confirmed = timeout(CONFIRM, receipt.outcome()).await;
+            Ok(Ok(confirm)) => Ok(async move {
+                let accepted = |confirmation| !matches!(confirmation, Confirmation::Nack(_));
+                let confirmed = timeout(CONFIRM, confirm).await;
+                let confirmed = confirmed.map(|confirmed| confirmed.map(accepted));
                 Answered::Sent(Sent {
                     topic,
                     outcome,
@@ -164,20 +178,21 @@ impl Publisher<'_> {
             return None;
         };
         let (result, fault) = match sent.confirmed {
-            Ok(Ok(Outcome::Refused)) => (Err(unavailable("RabbitMQ refused the message")), None),
-            Ok(Ok(Outcome::Returned)) if sent.topic == self.outgoing.node().topic() => {
-                let fault = "this node's queue is bound to its own name no more";
-                (Ok(Published::NoRoute), Some(fault.to_owned()))
-            }
-            Ok(Ok(Outcome::Returned)) => {
-                self.outgoing.forget(&sent.topic);
-                (Ok(Published::NoRoute), None)
-            }
-            Ok(Ok(Outcome::Accepted)) => (Ok(self.accepted(&sent.topic)), None),
+            Ok(Ok(false)) => (Err(unavailable("RabbitMQ refused the message")), None),
+            Ok(Ok(true)) => match sent.topic {
+                Topic::Node(_) if self.config.confirms => {
+                    let Sent { topic, outcome, .. } = sent;
+                    let waiting = Waiting { topic, outcome };
+                    self.routes.ask(waiting, self.config, self.outgoing.node());
+                    return None;
+                }
+                // Without confirms nothing comes back.
+                Topic::Node(_) => (Ok(Published::Accepted), None),
+                _ => (Ok(Published::Routed), None),
+            },
             Ok(Err(error)) => {
                 let fault = format!("a message was not confirmed: {error}");
-                let context = "the link broke before RabbitMQ had confirmed the message";
-                (Err(unknown(context).with_source(error)), Some(fault))
+                (Err(not_confirmed().with_source(error)), Some(fault))
             }
             Err(_) => {
                 let context = format!("RabbitMQ did not confirm within {CONFIRM:?}");
@@ -190,15 +205,47 @@ impl Publisher<'_> {
         fault.filter(|_| !self.is_blocked())
     }
 
-    /// Without confirms nothing comes back.
-    fn accepted(&self, topic: &Topic) -> Published {
-        match topic {
-            Topic::Node(_) if !self.config.confirms => Published::Accepted,
-            _ => Published::Routed,
+    /// Reports to whom it was found out whether somebody was there. Returns what that says about
+    /// the link, if it is bad.
+    fn found(&mut self, asked: Vec<Waiting>, found: Round) -> Option<String> {
+        self.routes.begin(self.config, self.outgoing.node());
+        let (absent, mut fault) = match found {
+            Ok(Ok(absent)) => (Some(absent), None),
+            Ok(Err(error)) => (
+                None,
+                Some(format!("it can't be found out who is there: {error}")),
+            ),
+            Err(_) => (
+                None,
+                Some("it takes too long to find out who is there".to_owned()),
+            ),
+        };
+        let own = self.outgoing.node().topic();
+        for Waiting { topic, outcome } in asked {
+            let result = match &absent {
+                None => Err(not_confirmed()),
+                Some(absent) if absent.contains(&topic.to_string()) => {
+                    if topic == own {
+                        let unbound = "this node's queue is bound to its own name no more";
+                        fault = Some(unbound.to_owned());
+                    }
+                    self.outgoing.forget(&topic);
+                    Ok(Published::NoRoute)
+                }
+                Some(_) => Ok(Published::Routed),
+            };
+            if let Some(outcome) = outcome {
+                let _nobody_waits = outcome.send(result);
+            }
         }
+        fault.filter(|_| !self.is_blocked())
     }
 
     fn is_blocked(&self) -> bool {
         *self.state.borrow() == State::Blocked
     }
+}
+
+fn not_confirmed() -> BrokerError {
+    unknown("the link broke before RabbitMQ had confirmed the message")
 }

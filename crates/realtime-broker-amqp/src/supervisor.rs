@@ -20,6 +20,7 @@ use crate::{
     link::{self, Link, Notice, Patience},
     publisher::Publisher,
     request::Request,
+    routes::Routes,
     state::State,
 };
 
@@ -163,6 +164,7 @@ impl Supervisor {
         let publisher = Publisher {
             config: &self.config,
             channel: &link.publish,
+            routes: Routes::new(&link.routes),
             queue: (&link.consume, &link.queue),
             outgoing: &mut self.outgoing,
             state: &self.state,

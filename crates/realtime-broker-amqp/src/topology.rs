@@ -1,7 +1,5 @@
 //! The names of things in RabbitMQ, and how they are declared.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use lapin::{
     Channel, Consumer, ExchangeKind,
     options::{
@@ -11,6 +9,7 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 use realtime_core::broker::{BrokerError, NodeInfo, Topic};
+use sha1::{Digest, Sha1};
 
 use crate::{AmqpConfig, error::refused};
 
@@ -28,11 +27,12 @@ pub(crate) fn routing_key(topic: &Topic) -> ShortString {
     if key.len() <= MOST {
         return key.into();
     }
-    let mut digest = DefaultHasher::new();
-    key.hash(&mut digest);
+    let digest = Sha1::digest(&key);
     let whole = |end: &usize| key.is_char_boundary(*end);
     let end = (0..=MOST - DIGEST).rev().find(whole).unwrap_or(0);
-    format!("{}{:016x}", &key[..end], digest.finish()).into()
+    let digest = digest.iter().take(DIGEST / 2);
+    let digest: String = digest.map(|byte| format!("{byte:02x}")).collect();
+    format!("{}{digest}", &key[..end]).into()
 }
 
 /// A queue of one connection: with a name that was never used before, nothing that a broken

@@ -2,12 +2,16 @@
 
 use bytes::{BufMut, BytesMut};
 use realtime_core::{
-    ClientError, Message,
+    ClientError, Message, Text,
     codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, Notice, routes},
 };
 use serde::Serialize;
 
-use crate::{Json, envelope::Envelope, scan::scan};
+use crate::{
+    Json,
+    envelope::{Envelope, Malformed},
+    scan::scan,
+};
 
 /// Envelopes as JSON objects, in text frames. Its name, and subprotocol, is `realtime.json`.
 ///
@@ -69,7 +73,7 @@ impl Codec for JsonCodec {
         match scan(&text) {
             Some(plain) => Ok(plain.into_message(&text)),
             None => {
-                let envelope = Envelope::read(&text).map_err(malformed)?;
+                let envelope = Envelope::read(&text).map_err(|wrong| malformed(wrong, &text))?;
                 Ok(envelope.into_message(&text))
             }
         }
@@ -145,10 +149,17 @@ fn too_much(expected: &str, most: usize, of: &str, got: usize) -> CodecError {
 }
 
 /// The reason is the client's to know. It holds nothing of the client's data.
-fn malformed(reason: String) -> CodecError {
-    let context = "the message is not a valid envelope";
-    CodecError::new(CodecErrorKind::Malformed, context)
-        .with_source(ClientError::new("malformed", reason))
+fn malformed(mut wrong: Malformed<'_>, text: &Text) -> CodecError {
+    let (id, reason) = (wrong.message_id(text), wrong.reason);
+    let error = CodecError::new(
+        CodecErrorKind::Malformed,
+        "the message is not a valid envelope",
+    )
+    .with_source(ClientError::new("malformed", reason));
+    match id {
+        Some(id) => error.with_request(id),
+        None => error,
+    }
 }
 
 /// What JSON doesn't write as it is. A table, since names are looked at for each message.

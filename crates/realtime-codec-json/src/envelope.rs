@@ -25,19 +25,57 @@ enum Id<'f> {
     Text(Cow<'f, str>),
 }
 
+/// What is wrong with an envelope.
+pub(crate) struct Malformed<'f> {
+    /// For the client, without a word of its data.
+    pub(crate) reason: String,
+    /// The request that it was, where that can be read.
+    id: Option<Id<'f>>,
+}
+
+impl Malformed<'_> {
+    pub(crate) fn message_id(&mut self, text: &Text) -> Option<MessageId> {
+        self.id.take().and_then(|id| id.in_text(text))
+    }
+}
+
+impl Id<'_> {
+    fn in_text(self, text: &Text) -> Option<MessageId> {
+        match self {
+            Self::Number(number) => MessageId::number(text.slice_ref(number)),
+            Self::Text(id) => Some(name_in(text, id).into()),
+        }
+    }
+}
+
 impl<'f> Envelope<'f> {
     /// Reads any envelope; or says what is wrong with it.
-    pub(crate) fn read(text: &'f str) -> Result<Self, String> {
-        let fields: Fields<'f> = serde_json::from_str(text).map_err(|error| {
-            // serde's own words may quote the client's data: only the place is told.
-            let (line, column) = (error.line(), error.column());
-            format!("expected a JSON object; it is wrong at line {line}, column {column}")
+    pub(crate) fn read(text: &'f str) -> Result<Self, Malformed<'f>> {
+        let mut fields: Fields<'f> = serde_json::from_str(text).map_err(|error| Malformed {
+            reason: not_an_object(text, &error),
+            id: None,
         })?;
-        if let Some(field) = fields.twice {
-            return Err(format!("expected {field:?} once; got it twice"));
+        let is_id_twice = fields.twice == Some("id");
+        let id = fields.id.take().map(id).transpose();
+        let (id, wrong_id) = match id {
+            Ok(id) => (id.flatten().filter(|_| !is_id_twice), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        let rest = match (fields.twice, wrong_id) {
+            (Some(field), _) => Err(format!("expected {field:?} once; got it twice")),
+            (None, Some(reason)) => Err(reason),
+            (None, None) => Self::rest(&fields),
+        };
+        match rest {
+            Ok(rest) => Ok(Self { id, ..rest }),
+            Err(reason) => Err(Malformed { reason, id }),
         }
+    }
+
+    /// What stands beside the id.
+    fn rest(fields: &Fields<'f>) -> Result<Self, String> {
         Ok(Self {
-            id: fields.id.map(id).transpose()?.flatten(),
+            id: None,
             route: fields.route.map(route).transpose()?,
             data: fields.data,
             metadata: fields.metadata.map(metadata).transpose()?.flatten(),
@@ -46,10 +84,7 @@ impl<'f> Envelope<'f> {
 
     pub(crate) fn into_message(self, text: &Text) -> Message {
         let mut parts = MessageParts::default();
-        parts.id = self.id.and_then(|id| match id {
-            Id::Number(number) => MessageId::number(text.slice_ref(number)),
-            Id::Text(id) => Some(name_in(text, id).into()),
-        });
+        parts.id = self.id.and_then(|id| id.in_text(text));
         if let Some(route) = self.route {
             parts.route = name_in(text, route);
         }
@@ -58,6 +93,24 @@ impl<'f> Envelope<'f> {
         }
         parts.metadata = self.metadata;
         Message::from_parts(parts)
+    }
+}
+
+/// serde's own words may quote the client's data: only the place is told.
+fn not_an_object(text: &str, error: &serde_json::Error) -> String {
+    let begin = text
+        .trim_start_matches([' ', '\t', '\n', '\r'])
+        .chars()
+        .next();
+    match begin {
+        Some('[') => "expected a JSON object; got an array".to_owned(),
+        Some('"') => "expected a JSON object; got a string".to_owned(),
+        Some('{') => {
+            let (line, column) = (error.line(), error.column());
+            format!("expected a JSON object; it is wrong at line {line}, column {column}")
+        }
+        Some(_) => "expected a JSON object; got something else".to_owned(),
+        None => "expected a JSON object; got nothing".to_owned(),
     }
 }
 
@@ -105,6 +158,13 @@ fn metadata(value: &RawValue) -> Result<Option<Metadata>, String> {
     let expected = "an object of at most 64 strings, no name twice";
     match serde_json::from_str(value.get()) {
         Ok(Entries(metadata)) => Ok(Some(metadata)),
+        Err(_) if value.get().starts_with('{') => {
+            let got = match serde_json::from_str(value.get()) {
+                Ok(Strings) => "got more, or one twice",
+                Err(_) => "got one with a value that is not a string",
+            };
+            Err(format!("expected \"metadata\" to be {expected}; {got}"))
+        }
         Err(_) => Err(wrong("metadata", expected, value)),
     }
 }
@@ -202,6 +262,30 @@ impl<'de> Visitor<'de> for EntriesVisitor {
     }
 }
 
+/// An object whose values are strings, whatever their names and however many.
+struct Strings;
+
+impl<'de> Deserialize<'de> for Strings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(StringsVisitor)
+    }
+}
+
+struct StringsVisitor;
+
+impl<'de> Visitor<'de> for StringsVisitor {
+    type Value = Strings;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("names and strings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Strings, A::Error> {
+        while map.next_entry::<Name<'de>, Name<'de>>()?.is_some() {}
+        Ok(Strings)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -265,7 +349,7 @@ mod tests {
         #[test]
         fn the_short_way_reads_what_serde_reads(text in prop_oneof![pieces(), envelopes()]) {
             if let Some(plain) = scan(&text) {
-                let (frame, slow) = (Text::from(&*text), Envelope::read(&text).unwrap());
+                let (frame, slow) = (Text::from(&*text), Envelope::read(&text).ok().unwrap());
                 let (slow, short) = (slow.into_message(&frame), plain.into_message(&frame));
                 prop_assert!(slow.data().is_json() == short.data().is_json());
                 prop_assert_eq!(slow, short);

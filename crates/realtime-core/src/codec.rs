@@ -78,7 +78,9 @@ pub trait Codec: std::fmt::Debug + Send + Sync + 'static {
     /// Reads an envelope from one whole WebSocket message.
     ///
     /// # Behavior
-    /// - Garbage is refused with kind [`Malformed`](CodecErrorKind::Malformed), without a panic.
+    /// - Garbage is refused with kind [`Malformed`](CodecErrorKind::Malformed), without a panic;
+    ///   where a request's id can be read all the same, the error
+    ///   [has it](CodecError::with_request).
     /// - A kind of frame that the codec doesn't speak is refused with kind
     ///   [`UnsupportedFrame`](CodecErrorKind::UnsupportedFrame).
     ///
@@ -208,4 +210,48 @@ pub enum CodecErrorKind {
     Malformed,
     /// The peer sent a kind of frame that the codec doesn't speak.
     UnsupportedFrame,
+}
+
+impl CodecError {
+    /// Says which request it was that could not be read, where its id could be: the client that
+    /// waits for an answer gets one.
+    ///
+    /// ```
+    /// use realtime::codec::{CodecError, CodecErrorKind};
+    ///
+    /// let error = CodecError::new(CodecErrorKind::Malformed, "not an envelope");
+    /// assert_eq!(error.with_request("7".into()).request().map(|id| id.as_str()), Some("7"));
+    /// ```
+    #[must_use]
+    pub fn with_request(mut self, id: MessageId) -> Self {
+        let error = self.source.take();
+        self.with_source(OfRequest { id, error })
+    }
+
+    /// The id of the request that could not be read, if the codec has found it.
+    #[must_use]
+    pub fn request(&self) -> Option<&MessageId> {
+        let source = self.source.as_deref()?;
+        source.downcast_ref().map(|OfRequest { id, .. }| id)
+    }
+}
+
+/// What a failure was, and of which request.
+#[derive(Debug)]
+struct OfRequest {
+    id: MessageId,
+    error: Option<std::sync::Arc<dyn std::error::Error + Send + Sync + 'static>>,
+}
+
+impl std::fmt::Display for OfRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a request could not be read")
+    }
+}
+
+impl std::error::Error for OfRequest {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let error = self.error.as_deref()?;
+        Some(error)
+    }
 }

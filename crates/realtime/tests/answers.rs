@@ -102,6 +102,43 @@ async fn an_id_goes_back_in_the_form_in_which_it_came() {
     server.stop().await;
 }
 
+/// Who waits for an answer under an id gets one, also where the rest can't be read.
+#[tokio::test]
+async fn a_request_that_cannot_be_read_is_answered_under_its_id() {
+    let server = Server::start(realtime::builder().build().unwrap()).await;
+    let mut client = server.connect().await;
+    for (text, id, reason) in [
+        (r#"{"id":7,"route":true}"#, "7", "to be a string"),
+        (r#"{"route":7,"id":"a"}"#, "\"a\"", "to be a string"),
+        (r#"{"id":"\u0041","route":1}"#, "\"A\"", "to be a string"),
+        (r#"{"id":"b","data":1,"data":2}"#, "\"b\"", "once"),
+        (
+            r#"{"id":"c","metadata":{"k":7}}"#,
+            "\"c\"",
+            "a value that is not a string",
+        ),
+        (
+            r#"{"id":"d","metadata":{"k":"7","k":"8"}}"#,
+            "\"d\"",
+            "got more, or one twice",
+        ),
+        (r#"{"id":1,"id":2,"route":"a"}"#, "null", "once"),
+        (r#"{"id":{},"route":"a"}"#, "null", "a string or a number"),
+        ("[]", "null", "got an array"),
+        ("7", "null", "got something else"),
+        ("", "null", "got nothing"),
+    ] {
+        let answer = exchange(&mut client, text).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["id"].to_string(), id, "{text}");
+        let message = answer["data"]["message"].as_str().unwrap();
+        assert!(message.contains(reason), "{text}: {message}");
+        // Ten in a row end a session.
+        exchange(&mut client, r#"{"id":0,"route":"nowhere"}"#).await;
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn no_handler_can_send_what_is_not_json() {
     let server = Server::start(gateway()).await;

@@ -156,15 +156,20 @@ impl Envelope {
         };
         let names = tenant.len() + id.len() + codec.len() + traceparent.len();
         let mut out = BytesMut::with_capacity(FIXED + 12 + names + self.body.len());
-        out.put_slice(&[VERSION, self.kind as u8, flags, 0]);
-        out.put_u64(self.correlation);
-        out.put_u8(target);
+        let target_size = match target {
+            TO_IDENTITY => (2 + tenant.len() + id.len()) as u16,
+            _ => 0,
+        };
+        // At once: it is done for each message.
+        let mut fixed = [0; FIXED + 3];
+        fixed[..4].copy_from_slice(&[VERSION, self.kind as u8, flags, 0]);
+        fixed[4..FIXED].copy_from_slice(&self.correlation.to_be_bytes());
+        fixed[FIXED] = target;
+        fixed[FIXED + 1..].copy_from_slice(&target_size.to_be_bytes());
+        out.put_slice(&fixed);
         if target == TO_IDENTITY {
-            out.put_u16((2 + tenant.len() + id.len()) as u16);
             put_name(&mut out, tenant);
             out.put_slice(id.as_bytes());
-        } else {
-            out.put_u16(0);
         }
         put_name(&mut out, codec);
         if traceparent.is_empty() {
@@ -243,8 +248,11 @@ impl Envelope {
 /// The longest beginning of a name that has room in an envelope, whole characters of it.
 fn short(name: &str) -> &str {
     const MOST: usize = 32_000;
+    if name.len() <= MOST {
+        return name;
+    }
     let whole = |end: &usize| name.is_char_boundary(*end);
-    let end = (0..=MOST.min(name.len())).rev().find(whole);
+    let end = (0..=MOST).rev().find(whole);
     &name[..end.unwrap_or(0)]
 }
 

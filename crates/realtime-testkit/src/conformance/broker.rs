@@ -42,6 +42,7 @@ macro_rules! broker_suite {
             dropping_the_subscription_leaves_the_cluster
             after_that_the_member_may_subscribe_again
             a_message_for_a_node_that_is_not_there_has_no_route
+            what_is_said_of_one_message_is_not_said_of_another
             a_targeted_message_reaches_its_node_and_no_other
             the_bytes_arrive_as_they_were_given
             a_message_over_the_limit_fails_and_no_other_with_it
@@ -422,6 +423,28 @@ pub async fn a_message_for_a_node_that_is_not_there_has_no_route<B: Broker>(
     }
     one.say(&Topic::All, "goes on").await;
     assert_eq!(other.receive().await.data, "goes on");
+}
+
+/// Of many messages at once, each that is for nobody has no route, and no other.
+pub async fn what_is_said_of_one_message_is_not_said_of_another<B: Broker>(
+    mut member: impl FnMut() -> B,
+) {
+    let (one, mut other) = (join(member()).await, join(member()).await);
+    let (there, all) = (other.own(), Topic::All);
+    let publish = |n: u32| {
+        let (one, there, all) = (&one, &there, &all);
+        async move {
+            match n % 4 {
+                0 => one.say_to_nobody(&Topic::Node(NodeId::random())).await,
+                1 => one.say(all, numbered(n)).await,
+                _ => one.say(there, numbered(n)).await,
+            }
+        }
+    };
+    futures::future::join_all((0..400).map(publish)).await;
+    for _ in 0..300 {
+        other.receive().await;
+    }
 }
 
 /// A targeted message reaches its node and no other.

@@ -130,8 +130,9 @@ impl Open {
             Err(error) => {
                 self.node.stats().malformed.add(1);
                 self.malformed += 1;
+                let request = error.request().cloned();
                 let error: BoxError = error.into();
-                self.answer_error(None, &error);
+                self.answer_error(request.as_ref(), &error);
                 self.node
                     .report_client(ErrorStage::Message, error, &self.session);
                 if self.malformed >= MALFORMED {

@@ -1,0 +1,137 @@
+//! The bytes between nodes are those of `docs/wire.md`: each example there is what this version
+//! writes, and reads.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path, sync::Arc};
+
+use axum::body::Bytes;
+use futures::FutureExt;
+use realtime::{
+    IdentityKey,
+    broker::{
+        NodeInfo, Topic,
+        envelope::{Envelope, EnvelopeKind, Target},
+        stream::{self, Due, Next, Outgoing},
+    },
+    codec::FrameKind,
+    node::Incarnation,
+};
+
+/// The examples of the document: a name, and bytes in hexadecimal digits.
+fn documented() -> BTreeMap<String, Bytes> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/wire.md");
+    let document = fs::read_to_string(path).unwrap();
+    let mut examples = BTreeMap::new();
+    for block in document.split("```vector\n").skip(1) {
+        let (block, _) = block.split_once("```").unwrap();
+        let (name, digits) = block.split_once('\n').unwrap();
+        let digits: Vec<char> = digits.chars().filter(char::is_ascii_hexdigit).collect();
+        let bytes = digits.chunks(2).map(|pair| {
+            let pair: String = pair.iter().collect();
+            u8::from_str_radix(&pair, 16).unwrap()
+        });
+        examples.insert(name.to_owned(), bytes.collect());
+    }
+    examples
+}
+
+fn node(name: &str, incarnation: u64) -> NodeInfo {
+    NodeInfo::new(name.parse().unwrap(), Incarnation::from_u64(incarnation))
+}
+
+/// What is due now on a topic, which comes to be said.
+fn due(out: &mut Outgoing, topic: &Topic) -> Bytes {
+    loop {
+        match out.next().now_or_never().unwrap() {
+            Due::Say(said) if said.topic == *topic => return said.data,
+            Due::Say(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// What this version writes.
+fn written() -> BTreeMap<String, Bytes> {
+    let own = node("eu-1", 0x0102_0304_0506_0708);
+    let (mut out, mut inn) = stream::pair(own.clone(), Arc::default());
+    let room = Topic::Named("room:1".parse().unwrap());
+    let mut written = BTreeMap::new();
+    let mut add = |name: &str, bytes: Bytes| drop(written.insert(name.to_owned(), bytes));
+    add("hello", out.hello().data);
+    add("question", out.question().data);
+    add("message for all", out.message(&Topic::All, b"body"));
+    add(
+        "message for a node",
+        out.message(&node("eu-2", 0).topic(), b"body"),
+    );
+    add("message on a named topic", out.message(&room, b"body"));
+    let (twin, _) = stream::pair(node("eu-1", 9), Arc::default());
+    assert!(matches!(inn.receive(twin.question().data), Next::Nothing));
+    add("answer", due(&mut out, &Topic::All));
+    out.begin();
+    add("probe", due(&mut out, &own.topic()));
+    add("mark", due(&mut out, &room));
+    add("goodbye", out.goodbye().data);
+
+    let body = Bytes::from_static(br#"{"route":"news","data":1}"#);
+    let all = Envelope::new(Target::All, "realtime.json", FrameKind::Text, body);
+    add("envelope for all", all.encode());
+    let key = IdentityKey::new("ann").with_tenant("acme");
+    let one = Envelope::new(
+        Target::Identity(key),
+        "raw",
+        FrameKind::Binary,
+        b"\0\xff"[..].into(),
+    );
+    let one = one.with_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    add("envelope for an identity", one.clone().encode());
+    let receipt = one.with_kind(EnvelopeKind::Receipt).with_correlation(7);
+    add("receipt", receipt.encode());
+    written
+}
+
+fn shown(bytes: &[u8]) -> String {
+    let mut shown = String::new();
+    for (n, byte) in bytes.iter().enumerate() {
+        let gap = if n % 16 == 15 { "\n" } else { " " };
+        write!(shown, "{byte:02x}{gap}").unwrap();
+    }
+    shown
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_is_what_is_documented() {
+    let (documented, written) = (documented(), written());
+    for (name, bytes) in &written {
+        assert_eq!(
+            documented.get(name),
+            Some(bytes),
+            "{name}: this version writes\n{}",
+            shown(bytes)
+        );
+    }
+    assert_eq!(documented.len(), written.len(), "an example is of nothing");
+}
+
+#[tokio::test]
+async fn what_is_documented_is_read() {
+    let documented = documented();
+    let (_, mut there) = stream::pair(node("eu-2", 0), Arc::default());
+    there.topics().join(&"room:1".parse().unwrap()).unwrap();
+    for name in [
+        "message for all",
+        "message for a node",
+        "message on a named topic",
+    ] {
+        match there.receive(documented[name].clone()) {
+            Next::Deliver(message) => assert_eq!(message.data, "body", "{name}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    for (name, bytes) in &documented {
+        if name.starts_with("envelope") || name == "receipt" {
+            let envelope = Envelope::decode(bytes.clone()).unwrap();
+            assert_eq!(envelope.encode(), bytes, "{name}");
+        }
+    }
+}
