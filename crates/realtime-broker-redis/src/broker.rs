@@ -32,8 +32,9 @@ use crate::{
     health::{Half, Health},
     locate::Locator,
     member::Member,
-    publisher::{Publisher, Request, WINDOW, unanswered},
+    publisher::{Publisher, Request, unanswered},
     subscriber::{Change, Delivered, INBOX, INBOX_BYTES, PIECE, Subscriber, pieces},
+    traffic::WINDOW,
 };
 
 /// How long a publication may wait for others before it.

@@ -68,11 +68,13 @@ mod config;
 mod connection;
 mod error;
 mod health;
+mod line;
 mod locate;
 mod member;
 mod publisher;
 mod resp;
 mod subscriber;
+mod traffic;
 
 pub use broker::RedisBroker;
 pub use config::{RedisBrokerConfig, RedisBrokerConfigBuilder};

@@ -3,9 +3,9 @@
 //! One task stamps and sends, so that numbers arrive in their order. What was under way when the
 //! connection ended is never sent again: it may have been published.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use realtime_core::broker::{
     BrokerError, Published, Topic,
@@ -13,9 +13,8 @@ use realtime_core::broker::{
 };
 use realtime_redis::Pause;
 use tokio::{
-    io::{AsyncWrite, AsyncWriteExt},
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -25,19 +24,16 @@ use crate::{
     health::Half,
     locate::Locator,
     member::{Member, with_sources},
-    resp::{self, Frame},
+    resp::Frame,
+    traffic::{Pending, Traffic, What, write_some},
 };
 
-/// How many publications may be under way.
-pub(crate) const WINDOW: usize = 1_024;
 /// How long Redis may take to answer.
 const ANSWERED: Duration = Duration::from_secs(5);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 /// How often the server is asked whether it is still a master.
 const ASK_ROLE: Duration = Duration::from_secs(3);
-/// How much may wait to be written before more is stamped.
-const UNWRITTEN: usize = 1 << 20;
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -56,83 +52,6 @@ pub(crate) struct Publisher {
     pub(crate) outgoing: Outgoing,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) questions: mpsc::Receiver<oneshot::Sender<u64>>,
-}
-
-/// Something to which Redis has not answered yet.
-struct Pending {
-    what: What,
-    since: Instant,
-}
-
-enum What {
-    /// Something that the node says of itself.
-    Announcement {
-        topic: Topic,
-        subscription: u64,
-    },
-    Message {
-        topic: Topic,
-        subscription: u64,
-        outcome: oneshot::Sender<Result<Published, BrokerError>>,
-        _room: OwnedSemaphorePermit,
-    },
-    Question(oneshot::Sender<u64>),
-    Role,
-}
-
-/// What waits for Redis on one connection.
-#[derive(Default)]
-struct Traffic {
-    out: BytesMut,
-    /// Something was written that may not have left yet.
-    unflushed: bool,
-    pending: VecDeque<Pending>,
-    /// Why nothing more is sent; what is under way may still be answered.
-    ending: Option<String>,
-    /// The last subscription of this node of which this server knew.
-    seen: u64,
-}
-
-impl Traffic {
-    fn put(&mut self, words: &[&[u8]], what: What) {
-        resp::put(&mut self.out, words);
-        let since = Instant::now();
-        self.pending.push_back(Pending { what, since });
-    }
-
-    fn has_room(&self) -> bool {
-        self.ending.is_none() && self.pending.len() < WINDOW && self.out.len() < UNWRITTEN
-    }
-
-    fn has_to_write(&self) -> bool {
-        !self.out.is_empty() || self.unflushed
-    }
-}
-
-/// Writes some of what waits.
-///
-/// # Cancel safety
-/// What was written is gone from `out`.
-pub(crate) async fn write_some(
-    writes: &mut (impl AsyncWrite + Unpin),
-    out: &mut BytesMut,
-    unflushed: &mut bool,
-) -> std::io::Result<()> {
-    if !out.is_empty() {
-        *unflushed = true;
-        if writes.write_buf(out).await? == 0 {
-            return Err(std::io::ErrorKind::WriteZero.into());
-        }
-    }
-    if out.is_empty() {
-        writes.flush().await?;
-        *unflushed = false;
-        // After a burst.
-        if out.capacity() > UNWRITTEN {
-            *out = BytesMut::new();
-        }
-    }
-    Ok(())
 }
 
 impl Publisher {

@@ -1,10 +1,10 @@
 //! Receives: subscribes to the channels of this node, and hands what comes to the gateway as fast
 //! as that takes it. What it doesn't take stays in the socket, and then at Redis.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
-use futures::{FutureExt, StreamExt};
+use bytes::Bytes;
+use futures::FutureExt;
 use realtime_core::broker::{
     BrokerError, BrokerEvent, BrokerMessage, Topic, TopicName,
     stream::{ANSWER_TIMEOUT, Incoming, Look, Next, look},
@@ -17,12 +17,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    connection::{Connection, STEP, ended},
-    error::{duplicate, failed, refused, too_slow, unavailable},
+    connection::STEP,
+    error::{duplicate, refused, too_slow, unavailable},
     health::Half,
+    line::{Awaited, Line, Told},
     locate::Locator,
     member::{Member, Questions, with_sources},
-    publisher::write_some,
     resp::{self, Frame},
 };
 
@@ -61,87 +61,6 @@ pub(crate) struct Subscriber {
     pub(crate) changes: mpsc::Receiver<Change>,
     /// Who waits for the first subscription. Until then nobody reads what is in the inbox.
     pub(crate) joining: Option<oneshot::Sender<Result<(), BrokerError>>>,
-}
-
-/// A command to which Redis has not answered yet.
-struct Awaited {
-    /// How many answers are still to come.
-    answers: usize,
-    /// The channel that is to be left.
-    leaves: Option<String>,
-    done: Option<oneshot::Sender<Result<(), BrokerError>>>,
-}
-
-/// A connection, and what waits for Redis on it.
-struct Line {
-    connection: Connection,
-    out: BytesMut,
-    unflushed: bool,
-    awaited: VecDeque<Awaited>,
-    /// When Redis has last said something.
-    heard: Instant,
-    asked: bool,
-    /// Another node under this node's id is looked for.
-    looks: bool,
-}
-
-/// What a frame was, where it matters.
-#[derive(Debug, PartialEq, Eq)]
-enum Told {
-    /// The oldest command that was awaited is done.
-    Done,
-    Duplicate,
-    Other,
-}
-
-impl Line {
-    fn new(connection: Connection) -> Self {
-        Self {
-            connection,
-            out: BytesMut::new(),
-            unflushed: false,
-            awaited: VecDeque::new(),
-            heard: Instant::now(),
-            asked: false,
-            looks: true,
-        }
-    }
-
-    fn put(&mut self, words: &[&[u8]]) {
-        resp::put(&mut self.out, words);
-        self.awaited.push_back(Awaited {
-            // One for each channel, or one to PING.
-            answers: words.len().saturating_sub(1).max(1),
-            leaves: None,
-            done: None,
-        });
-    }
-
-    /// The next thing that Redis says, while what waits is written.
-    async fn next(&mut self) -> Result<Frame, BrokerError> {
-        loop {
-            let has_to_write = !self.out.is_empty() || self.unflushed;
-            let Self {
-                connection,
-                out,
-                unflushed,
-                ..
-            } = self;
-            tokio::select! {
-                frame = connection.frames.next() => {
-                    (self.heard, self.asked) = (Instant::now(), false);
-                    return match frame {
-                        Some(Ok(frame)) => Ok(frame),
-                        Some(Err(error)) => Err(failed("reading", error)),
-                        None => Err(ended()),
-                    };
-                }
-                written = write_some(&mut connection.writes, out, unflushed), if has_to_write => {
-                    written.map_err(|e| failed("writing", e))?;
-                }
-            }
-        }
-    }
 }
 
 impl Subscriber {
@@ -351,7 +270,7 @@ impl Subscriber {
             Frame::Array(items) => items,
             Frame::Error(said) => return self.refused(line, &said),
             // PONG, before anything is subscribed.
-            _ => return Ok(answered(line)),
+            _ => return Ok(line.answered()),
         };
         let mut items = items.into_iter();
         let (kind, channel, data) = (items.next(), items.next(), items.next());
@@ -366,7 +285,7 @@ impl Subscriber {
                 self.too_large(size);
                 Ok(Told::Other)
             }
-            (b"subscribe" | b"ssubscribe" | b"unsubscribe" | b"pong", _) => Ok(answered(line)),
+            (b"subscribe" | b"ssubscribe" | b"unsubscribe" | b"pong", _) => Ok(line.answered()),
             (b"sunsubscribe", _) => match (line.awaited.front(), channel) {
                 (
                     Some(Awaited {
@@ -374,7 +293,7 @@ impl Subscriber {
                         ..
                     }),
                     Some(Frame::Bulk(left)),
-                ) if asked.as_bytes() == left => Ok(answered(line)),
+                ) if asked.as_bytes() == left => Ok(line.answered()),
                 // Nobody asked for it: the slot is on another server now.
                 _ => Err(unavailable(
                     "the cluster has moved the channels of this node",
@@ -455,24 +374,6 @@ impl Subscriber {
         let event = BrokerEvent::invalid_message(shown(&cause), 1);
         self.member.events.send(event);
     }
-}
-
-/// One answer to what is awaited longest has come.
-fn answered(line: &mut Line) -> Told {
-    let Some(first) = line.awaited.front_mut() else {
-        return Told::Other;
-    };
-    first.answers -= 1;
-    if first.answers > 0 {
-        return Told::Other;
-    }
-    if let Some(Awaited {
-        done: Some(done), ..
-    }) = line.awaited.pop_front()
-    {
-        let _nobody_waits = done.send(Ok(()));
-    }
-    Told::Done
 }
 
 /// The share of a message in the memory of the inbox. One of any size finds room once the others are
