@@ -41,6 +41,10 @@ const QUESTIONS: usize = 3;
 const QUIET: Duration = Duration::from_secs(3);
 const SILENT: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(500);
+/// For how long a connection that is given up is still read, and after how long without anything
+/// it isn't.
+const REST: Duration = Duration::from_millis(500);
+const NOTHING_MORE: Duration = Duration::from_millis(20);
 
 /// A message, with its share of the memory.
 pub(crate) type Delivered = (BrokerMessage, OwnedSemaphorePermit);
@@ -204,6 +208,7 @@ impl Subscriber {
             tokio::select! {
                 biased;
                 true = async { deaf.wait_for(|deaf| *deaf >= own).await.is_ok() } => {
+                    self.take_the_rest(line).await;
                     return unavailable("what this node publishes for itself doesn't come back");
                 }
                 _ = ticks.tick() => {
@@ -224,6 +229,15 @@ impl Subscriber {
                 }
             }
         }
+    }
+
+    /// Takes what has come already, which would be lost with the connection.
+    async fn take_the_rest(&mut self, line: &mut Line) {
+        let deadline = Instant::now() + REST;
+        while Instant::now() < deadline
+            && let Ok(Ok(frame)) = timeout(NOTHING_MORE, line.next()).await
+            && self.take(line, frame).await.is_ok()
+        {}
     }
 
     /// Takes a frame and those that have come with it.
