@@ -110,7 +110,7 @@ fn number<N: FromStr>(url: &mut ServerUrl, name: &'static str) -> Result<Option<
 
 fn not_a_url(error: InvalidServerUrl) -> BrokerError {
     let expected = "expected a URL such as amqp://user:password@host:5672/vhost";
-    invalid(expected.to_owned()).with_source(error)
+    invalid(format!("{expected}; {}", error.reason())).with_source(error)
 }
 
 #[cfg(test)]
@@ -173,6 +173,8 @@ mod tests {
             assert_eq!(error.kind(), BrokerErrorKind::Config, "{query}");
             assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
         }
+        let error = read("amqp://h?hartbeat=30").unwrap_err().to_string();
+        assert!(error.contains("known parameters are"), "{error}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    net::SocketAddr,
     pin::pin,
     time::Duration,
 };
@@ -86,10 +87,11 @@ impl Link {
         outgoing: &Outgoing,
         patience: &Patience<'_>,
     ) -> Result<Self, BrokerError> {
-        probe::answers(url).await?;
+        let address = probe::answers(url).await?;
         let node = outgoing.node();
         let queue = topology::new_queue(config, node);
-        let connected = timeout(OPEN, Self::connect(config, url, node, &queue)).await;
+        let connecting = Self::connect(config, (url, address), node, &queue);
+        let connected = timeout(OPEN, connecting).await;
         let mut link = connected.unwrap_or_else(|_| Err(too_slow("connecting", OPEN)))?;
         link.introduce(config, outgoing, patience).await?;
         Ok(link)
@@ -98,14 +100,14 @@ impl Link {
     /// Everything that can be done without publishing.
     async fn connect(
         config: &AmqpConfig,
-        url: &AMQPUri,
+        server: (&AMQPUri, SocketAddr),
         node: &NodeInfo,
         queue: &ShortString,
     ) -> Result<Self, BrokerError> {
         let wires = Wires::default();
         let (consuming, publishing) = futures::try_join!(
-            connect(&wires, config, url, node, "consume"),
-            connect(&wires, config, url, node, "publish"),
+            connect(&wires, config, server, node, "consume"),
+            connect(&wires, config, server, node, "publish"),
         )?;
         let consume = open_channel(&consuming).await?;
         let publish = open_channel(&publishing).await?;
@@ -340,7 +342,7 @@ fn duplicate(node: &NodeInfo) -> BrokerError {
 async fn connect(
     wires: &Wires,
     config: &AmqpConfig,
-    url: &AMQPUri,
+    (url, address): (&AMQPUri, SocketAddr),
     node: &NodeInfo,
     role: &str,
 ) -> Result<Connection, BrokerError> {
@@ -349,7 +351,9 @@ async fn connect(
     let name = format!("realtime {} {} {role}", config.namespace, node.id);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let (tls, server_name) = (config.tls.clone(), config.tls_server_name.clone());
-    let connected = wires.connect(url, tls, server_name, properties).await;
+    let connected = wires
+        .connect(url, address, tls, server_name, properties)
+        .await;
     connected.map_err(|e| refused("connecting", e))
 }
 

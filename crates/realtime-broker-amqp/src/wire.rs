@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -17,10 +17,7 @@ use lapin::{
     uri::{AMQPScheme, AMQPUri},
 };
 use socket2::{SockRef, Socket};
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How long a socket may take to connect, with TLS where that is spoken.
@@ -72,10 +69,11 @@ impl Drop for Wires {
 }
 
 impl Wires {
-    /// Connects to RabbitMQ.
+    /// Connects to RabbitMQ at one of its addresses.
     pub(crate) async fn connect(
         &self,
         url: AMQPUri,
+        address: SocketAddr,
         tls: OwnedTLSConfig,
         server_name: Option<String>,
         properties: ConnectionProperties,
@@ -88,22 +86,15 @@ impl Wires {
             runtime,
             async move |url, runtime| {
                 let connecting = async {
-                    let at = (url.authority.host.as_str(), url.authority.port);
-                    let mut tried = Err(io::Error::other("the host has no address"));
-                    for address in lookup_host(at).await? {
-                        tried = AsyncTcpStream::connect(&runtime, address).await;
-                        if tried.is_ok() {
-                            break;
-                        }
-                    }
-                    let stream = tried?;
+                    let stream = AsyncTcpStream::connect(&runtime, address).await?;
                     if let AsyncTcpStream::Plain(plain) = &stream {
                         sockets.add(plain.get_ref())?;
                     }
                     match url.scheme {
                         AMQPScheme::AMQP => Ok(stream),
                         AMQPScheme::AMQPS => {
-                            let name = server_name.as_deref().unwrap_or(at.0);
+                            let host = url.authority.host.as_str();
+                            let name = server_name.as_deref().unwrap_or(host);
                             stream.into_tls(name, tls.as_ref()).await
                         }
                     }

@@ -374,6 +374,28 @@ async fn its_queue_deleted() {
     no_more_than(before).await;
 }
 
+/// Beacons go on, on `all`, and say nothing of it.
+#[tokio::test]
+async fn the_binding_of_a_nodes_own_topic_lost() {
+    let server = RabbitMq::start().await.unwrap();
+    let mut a = Member::join(&server.url()).await;
+    let mut b = Member::join(&server.url()).await;
+    talk(&mut a, &mut b).await;
+    for lost in ["all".to_owned(), format!("n.{}", b.id)] {
+        let words = ["list_queues", "--no-table-headers", "name"];
+        let queues = server.ctl(&words).await.unwrap();
+        let own = format!("rt.faults.{}.", b.id);
+        let queue = queues.lines().find(|name| name.starts_with(&own)).unwrap();
+        server
+            .delete_binding("rt.faults", &lost, queue)
+            .await
+            .unwrap();
+        b.until_down().await;
+        b.until_up().await;
+        talk(&mut a, &mut b).await;
+    }
+}
+
 #[tokio::test]
 async fn poison_is_dropped_and_reported_and_the_consumer_goes_on() {
     let server = RabbitMq::start().await.unwrap();

@@ -46,6 +46,14 @@ pub struct ServerUrl {
 #[error("expected a URL such as scheme://user:password@host:port; {0}")]
 pub struct InvalidServerUrl(String);
 
+impl InvalidServerUrl {
+    /// What is wrong, without the form that is expected: for a backend that names its own.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.0
+    }
+}
+
 impl ServerUrl {
     /// The scheme, in lower case.
     #[must_use]

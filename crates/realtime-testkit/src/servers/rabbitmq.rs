@@ -185,6 +185,19 @@ impl RabbitMq {
     pub async fn delete_queue(&self, name: &str) -> io::Result<()> {
         self.ctl(&["delete_queue", name]).await.map(drop)
     }
+
+    /// Takes a queue's binding to an exchange away, whoever owns it.
+    pub async fn delete_binding(&self, exchange: &str, key: &str, queue: &str) -> io::Result<()> {
+        let resource = |kind, name| format!("rabbit_misc:r(<<\"/\">>, {kind}, <<\"{name}\">>)");
+        let (exchange, queue) = (resource("exchange", exchange), resource("queue", queue));
+        let binding = format!("{{binding, {exchange}, <<\"{key}\">>, {queue}, []}}");
+        let removed = format!("rabbit_binding:remove({binding}, <<\"guest\">>).");
+        let answer = self.ctl(&["eval", &removed]).await?;
+        match answer.trim() {
+            "ok" => Ok(()),
+            other => Err(io::Error::other(format!("expected ok; got {other}"))),
+        }
+    }
 }
 
 fn configure(dir: &Path, ports: Ports, tls: Option<(&str, &str)>) -> io::Result<()> {

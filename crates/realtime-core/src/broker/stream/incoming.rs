@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Next, Topics, beacon,
+    loopback::Way,
     peers::{Changes, Peers},
     shared::Shared,
     stamp::{HELLO, Kind, Stamp},
@@ -53,15 +54,13 @@ impl Incoming {
     /// The gateway takes nothing for now, so nothing is read; or it does again. Meanwhile nothing
     /// of this node can come back, and the link is no worse for it.
     pub fn set_stalled(&self, stalled: bool) {
-        self.shared.for_all.set_stalled(stalled);
-        self.shared.for_itself.set_stalled(stalled);
+        self.shared.loopback.set_stalled(stalled);
     }
 
     /// Looks at bytes that arrived, reports gaps, nodes and what can't be read to those who listen,
     /// and says what is left to do.
     pub fn receive(&mut self, bytes: Bytes) -> Next {
-        self.shared.for_all.delivered();
-        self.shared.for_itself.delivered();
+        self.shared.loopback.delivered();
         self.read(bytes).unwrap_or_else(|error| {
             let invalid = BrokerEvent::invalid_message(error.to_string(), 1);
             self.shared.events.send(invalid);
@@ -100,9 +99,9 @@ impl Incoming {
     /// Something of this node has come back.
     fn returned(&mut self, kind: Kind) {
         match kind {
-            Kind::Beacon => self.shared.for_all.returned(),
+            Kind::Beacon => self.shared.loopback.returned(Way::ForAll),
             Kind::Probe => {
-                self.shared.for_itself.returned();
+                self.shared.loopback.returned(Way::OwnTopic);
                 let gone = self.peers.judge();
                 self.shared.set_others(self.peers.up());
                 self.tell(gone.into_iter().map(BrokerEvent::node_down));

@@ -1,12 +1,18 @@
 //! Whether what a node publishes for itself comes back: if not, its link is down.
 //!
-//! What comes back stands in line with everything else, so a backlog delays it: while that is
-//! worked off, nothing is missing yet.
+//! It does so in two ways, for all and on its own topic. What comes back stands in line with
+//! everything else, so a backlog delays it: while that is worked off, nothing is missing yet. But
+//! both ways lead into one line, so where something came back on one that was sent later than
+//! something on the other, that is lost.
 
 use std::{
-    sync::atomic::{
-        AtomicBool, AtomicU64,
-        Ordering::{AcqRel, Acquire, Relaxed, Release},
+    collections::VecDeque,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicBool,
+            Ordering::{AcqRel, Acquire, Release},
+        },
     },
     time::Duration,
 };
@@ -14,34 +20,62 @@ use std::{
 use super::BEACON_INTERVAL;
 
 /// How many may be missing as the next is due.
-const MISSING: u64 = 2;
+const MISSING: usize = 2;
+/// How many are remembered that are on their way.
+const REMEMBERED: usize = 64;
 
-/// Out and in again on one topic, between the one who publishes and the one who reads.
+/// In which way something comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    ForAll,
+    OwnTopic,
+}
+
+/// Out and in again, between the one who publishes and the one who reads.
 #[derive(Debug)]
 pub(super) struct Loopback {
-    out: AtomicU64,
-    back: AtomicU64,
-    /// The reader waits for the gateway to receive a message, or did since the last look.
+    /// The reader waits for the gateway to receive a message.
     stalled: AtomicBool,
-    was_stalled: AtomicBool,
-    /// Something was delivered since the last look.
-    delivered: AtomicBool,
-    /// How many looks in a row found deliveries, and nothing of this node among them.
-    behind: AtomicU64,
-    /// How many may: nothing stands in a queue for longer.
-    most_behind: AtomicU64,
+    state: Mutex<State>,
+    /// Something was delivered since the last look, at each way.
+    delivered: [AtomicBool; 2],
+    /// The reader has waited since the last look, at each way.
+    was_stalled: [AtomicBool; 2],
+}
+
+#[derive(Debug)]
+struct State {
+    lines: [Line; 2],
+    /// What was sent is numbered, in both ways together.
+    sent: u64,
+    /// The highest number that came back, as far as is known.
+    back: u64,
+    /// How many looks in a row may find deliveries, and nothing of this node among them: nothing
+    /// stands in a queue for longer.
+    most_behind: u64,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    /// What hasn't come back.
+    out: VecDeque<u64>,
+    /// What hasn't either, and may stand in line.
+    excused: VecDeque<u64>,
+    behind: u64,
 }
 
 impl Default for Loopback {
     fn default() -> Self {
         let loopback = Self {
-            out: AtomicU64::new(0),
-            back: AtomicU64::new(0),
             stalled: AtomicBool::new(false),
-            was_stalled: AtomicBool::new(false),
-            delivered: AtomicBool::new(false),
-            behind: AtomicU64::new(0),
-            most_behind: AtomicU64::new(0),
+            state: Mutex::new(State {
+                lines: Default::default(),
+                sent: 0,
+                back: 0,
+                most_behind: 0,
+            }),
+            delivered: Default::default(),
+            was_stalled: Default::default(),
         };
         loopback.set_longest_wait(Duration::from_secs(30));
         loopback
@@ -49,39 +83,54 @@ impl Default for Loopback {
 }
 
 impl Loopback {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A message waits in a queue for at most so long.
     pub(super) fn set_longest_wait(&self, wait: Duration) {
-        let looks = wait.as_secs().div_ceil(BEACON_INTERVAL.as_secs());
-        self.most_behind.store(looks, Relaxed);
+        self.state().most_behind = wait.as_secs().div_ceil(BEACON_INTERVAL.as_secs());
     }
 
     /// The link is new: nothing is on its way.
     pub(super) fn begin(&self) {
-        self.behind.store(0, Relaxed);
-        self.stalled.store(false, Relaxed);
-        self.was_stalled.store(false, Relaxed);
-        self.delivered.store(false, Relaxed);
-        self.count_anew();
+        let mut state = self.state();
+        state.lines = Default::default();
+        state.back = state.sent;
+        self.stalled.store(false, Release);
+        for flag in self.delivered.iter().chain(&self.was_stalled) {
+            flag.store(false, Release);
+        }
     }
 
     /// One is about to be published.
-    pub(super) fn sent(&self) {
-        self.out.fetch_add(1, Relaxed);
+    pub(super) fn sent(&self, way: Way) {
+        let mut state = self.state();
+        state.sent += 1;
+        let number = state.sent;
+        push(&mut state.lines[way as usize].out, number);
     }
 
     /// One has come back, and with it all before it.
-    pub(super) fn returned(&self) {
-        self.behind.store(0, Relaxed);
-        self.count_anew();
+    pub(super) fn returned(&self, way: Way) {
+        let mut state = self.state();
+        let line = std::mem::take(&mut state.lines[way as usize]);
+        // Which one it was isn't known: the first at least.
+        let first = line.excused.front().or(line.out.front());
+        state.back = state.back.max(first.copied().unwrap_or(0));
     }
 
     pub(super) fn delivered(&self) {
-        self.delivered.store(true, Release);
+        for flag in &self.delivered {
+            flag.store(true, Release);
+        }
     }
 
     pub(super) fn set_stalled(&self, stalled: bool) {
         self.stalled.store(stalled, Release);
-        self.was_stalled.store(true, Release);
+        for flag in &self.was_stalled {
+            flag.store(true, Release);
+        }
     }
 
     /// Whether so many are missing that the link is down. Asked as the next is due.
@@ -89,45 +138,66 @@ impl Loopback {
     /// A time in which the gateway received nothing doesn't count, and neither does one in which
     /// messages were delivered, which this one may stand behind; but that no longer than messages
     /// wait in a queue. Else one that is lost would hide behind what others say.
-    pub(super) fn is_broken(&self) -> bool {
-        let delivered = self.delivered.swap(false, AcqRel);
-        let stalled = self.was_stalled.swap(false, AcqRel) || self.stalled.load(Acquire);
-        let most = self.most_behind.load(Relaxed);
-        let in_line = || delivered && self.behind.fetch_add(1, Relaxed) < most;
-        if stalled || in_line() {
-            self.count_anew();
+    pub(super) fn is_broken(&self, way: Way) -> bool {
+        let delivered = self.delivered[way as usize].swap(false, AcqRel);
+        let was_stalled = self.was_stalled[way as usize].swap(false, AcqRel);
+        let stalled = was_stalled || self.stalled.load(Acquire);
+        let mut state = self.state();
+        let (back, most_behind) = (state.back, state.most_behind);
+        let line = &mut state.lines[way as usize];
+        let on_their_way = line.excused.iter().chain(&line.out);
+        if on_their_way.filter(|number| **number < back).count() >= MISSING {
+            return true;
         }
-        self.out.load(Relaxed) - self.back.load(Acquire) >= MISSING
+        let in_line = delivered && line.behind < most_behind;
+        if delivered && !stalled {
+            line.behind += 1;
+        }
+        if stalled || in_line {
+            for number in line.out.drain(..) {
+                push(&mut line.excused, number);
+            }
+        }
+        line.out.len() >= MISSING
     }
+}
 
-    fn count_anew(&self) {
-        self.back.store(self.out.load(Relaxed), Release);
+fn push(line: &mut VecDeque<u64>, number: u64) {
+    if line.len() >= REMEMBERED {
+        line.pop_front();
     }
+    line.push_back(number);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const WAYS: [Way; 2] = [Way::ForAll, Way::OwnTopic];
+
     /// Whether so many, each after some deliveries or none, find the link down.
     fn down_after(loopback: &Loopback, count: usize, before: impl Fn(&Loopback)) -> bool {
         (0..count).any(|_| {
             before(loopback);
-            let down = loopback.is_broken();
-            loopback.sent();
+            let down = loopback.is_broken(Way::ForAll);
+            loopback.sent(Way::ForAll);
             down
         })
+    }
+
+    fn returned(loopback: &Loopback) {
+        loopback.returned(Way::ForAll);
     }
 
     #[test]
     fn two_missing_mean_down() {
         let loopback = Loopback::default();
-        assert!(!down_after(&loopback, 100, Loopback::returned));
-        loopback.returned();
+        assert!(!down_after(&loopback, 100, returned));
+        returned(&loopback);
         assert!(!down_after(&loopback, 2, |_| {}));
-        assert!(loopback.is_broken());
-        loopback.returned();
-        assert!(!loopback.is_broken());
+        assert!(loopback.is_broken(Way::ForAll));
+        returned(&loopback);
+        assert!(!loopback.is_broken(Way::ForAll));
     }
 
     #[test]
@@ -147,7 +217,7 @@ mod tests {
     fn a_backlog_is_no_reason_to_give_a_link_up() {
         let loopback = Loopback::default();
         assert!(!down_after(&loopback, 10, Loopback::delivered));
-        loopback.returned();
+        returned(&loopback);
         assert!(!down_after(&loopback, 10, Loopback::delivered));
         assert!(down_after(&loopback, 3, |_| {}), "nothing comes any more");
     }
@@ -155,6 +225,23 @@ mod tests {
     #[test]
     fn what_others_say_does_not_hide_for_ever_that_nothing_of_this_node_comes() {
         assert!(down_after(&Loopback::default(), 13, Loopback::delivered));
+    }
+
+    #[test]
+    fn what_comes_back_in_one_way_shows_what_is_lost_in_the_other() {
+        for [lost, goes] in [WAYS, [Way::OwnTopic, Way::ForAll]] {
+            let loopback = Loopback::default();
+            let mut looks = 0;
+            while !loopback.is_broken(lost) {
+                looks += 1;
+                assert!(looks <= 4, "{lost:?}");
+                loopback.sent(lost);
+                assert!(!loopback.is_broken(goes));
+                loopback.sent(goes);
+                loopback.delivered();
+                loopback.returned(goes);
+            }
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     Announcement, BEACON_INTERVAL, Due, Topics, beacon,
+    loopback::Way,
     shared::Shared,
     stamp::{HELLO, Kind, Numbers, Stamp},
 };
@@ -96,8 +97,7 @@ impl Outgoing {
     /// For how long a message may wait in the server's queue for this node, 30 s if it isn't said:
     /// so long what comes back may stand behind others.
     pub fn set_longest_wait(&mut self, wait: Duration) {
-        self.shared.for_all.set_longest_wait(wait);
-        self.shared.for_itself.set_longest_wait(wait);
+        self.shared.loopback.set_longest_wait(wait);
     }
 
     /// A message for a topic, under the topic's next number.
@@ -150,8 +150,7 @@ impl Outgoing {
     /// The link is there, or accepts publications again: from now on [`next`](Self::next) counts
     /// the time, and what comes back.
     pub fn begin(&mut self) {
-        self.shared.for_all.begin();
-        self.shared.for_itself.begin();
+        self.shared.loopback.begin();
         let now = Instant::now();
         self.schedule = Some(Schedule {
             probe: now,
@@ -203,11 +202,11 @@ impl Outgoing {
         let schedule = self.schedule.as_mut()?;
         if now >= schedule.probe {
             schedule.probe = now + BEACON_INTERVAL;
-            if self.shared.for_itself.is_broken() {
+            if self.shared.loopback.is_broken(Way::OwnTopic) {
                 let cause = "what this node publishes for itself doesn't come back";
                 return Some(Due::LinkDown { cause });
             }
-            self.shared.for_itself.sent();
+            self.shared.loopback.sent(Way::OwnTopic);
             self.mark_what_is_unsaid();
             let probe = self.announce(Kind::Probe, self.own(), Numbers::default());
             return Some(Due::Say(probe));
@@ -223,11 +222,11 @@ impl Outgoing {
         }
         if now >= schedule.beacon {
             schedule.beacon = now + beacon::interval(others);
-            if self.shared.for_all.is_broken() {
+            if self.shared.loopback.is_broken(Way::ForAll) {
                 let cause = "what this node publishes for all doesn't come back";
                 return Some(Due::LinkDown { cause });
             }
-            self.shared.for_all.sent();
+            self.shared.loopback.sent(Way::ForAll);
             return Some(Due::Say(self.beacon(0)));
         }
         None

@@ -24,9 +24,7 @@ const ASKING: usize = 4_096;
 pub(super) struct Shared {
     pub(super) node: NodeInfo,
     pub(super) events: Arc<Events<BrokerEvent>>,
-    /// What this node publishes for all, and on its own topic.
-    pub(super) for_all: Loopback,
-    pub(super) for_itself: Loopback,
+    pub(super) loopback: Loopback,
     pub(super) topics: Arc<Topics>,
     /// Something is asked for.
     pub(super) wake: Notify,
@@ -49,8 +47,7 @@ impl Shared {
         Self {
             node,
             events,
-            for_all: Loopback::default(),
-            for_itself: Loopback::default(),
+            loopback: Loopback::default(),
             topics: Arc::default(),
             wake: Notify::new(),
             others: AtomicUsize::new(0),

@@ -371,8 +371,7 @@ async fn a_link_without_this_nodes_own_topic_is_down_and_so_is_one_without_all()
                 }
             }
         };
-        // With what comes on the other topic, this one may be thought to stand in line behind it.
-        let down = timeout(15 * BEACON_INTERVAL, down).await;
+        let down = timeout(4 * BEACON_INTERVAL, down).await;
         assert!(down.is_ok(), "{lost}");
     }
 }
