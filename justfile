@@ -52,7 +52,8 @@ doc:
 features:
     command -v cargo-hack >/dev/null || cargo install cargo-hack --locked
     cargo hack clippy --each-feature --no-dev-deps -p realtime -p realtime-gateway \
-        -p realtime-broker-amqp -p realtime-presence-redis -- -D warnings
+        -p realtime-broker-amqp -p realtime-broker-redis -p realtime-redis \
+        -p realtime-presence-redis -- -D warnings
 
 # Licences, bans and sources of all dependencies.
 deny:
@@ -142,9 +143,10 @@ bench-steps *filter:
 
 # What takes long: 50 outages of RabbitMQ by closed connections and resets, three by kill -9, and
 # five of each other kind: stopped, cut off, short of memory, with its queue deleted. Then five of
-# everything that can happen to Redis.
+# everything that can happen to Redis, and a million publications over it.
 test-long:
     FAULT_ROUNDS=50 cargo nextest run -p realtime-broker-amqp --all-features --profile long
+    cargo nextest run -p realtime-broker-redis --all-features --profile long
     cargo nextest run -p realtime-presence-redis --all-features --profile long \
         -E 'binary(faults)' --stress-count 5
 

@@ -19,21 +19,22 @@ use fred::{
     interfaces::ClientLike,
     types::{
         ClusterHash, CustomCommand, Value,
-        config::{Config, Server as Host, ServerConfig},
+        config::{Config, ServerConfig},
     },
     util::redis_keyslot,
 };
+use realtime_redis::{Address, Redirect, Slots};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep, timeout},
 };
 
 use crate::{
-    command::{Address, Command, Redirect},
+    address::{reply, server_at},
+    command::Command,
     error::{cause_of, says},
     probe::Probe,
     server::{Server, Shared, options},
-    slots::Slots,
     watchdog,
 };
 
@@ -132,7 +133,7 @@ impl Cluster {
             if watchdog::is_cluster_down(&error) {
                 server.set_down();
             }
-            (next, asking) = match Redirect::of(&error, &address) {
+            (next, asking) = match Redirect::of(error.details(), &address) {
                 Some(Redirect::Moved(to)) => {
                     self.moved(slot, &to);
                     (Some(to), false)
@@ -224,7 +225,7 @@ impl Cluster {
 
     fn redis(&self, address: &Address, name: Option<String>) -> Config {
         #[cfg_attr(not(feature = "rustls"), allow(unused_mut))]
-        let mut host = Host::new(address.host.as_str(), address.port);
+        let mut host = server_at(address);
         #[cfg(feature = "rustls")]
         {
             let given = self.shared.config.tls_server_name.clone();
@@ -309,10 +310,7 @@ impl Cluster {
         }
         let mut last = Error::new(ErrorKind::Cluster, "no server of the cluster answers");
         for host in self.shared.config.redis.server.hosts() {
-            let address = Address {
-                host: host.host.to_string(),
-                port: host.port,
-            };
+            let address = Address::new(&*host.host, host.port);
             let redis = self.redis(&address, None);
             let mut connection = None;
             let open = watchdog::connect(&redis, SURVEY_TIMEOUT, &mut connection).await;
@@ -352,7 +350,7 @@ async fn ask(client: &Client, asked: &Address) -> Result<Slots, Error> {
     let command = CustomCommand::new_static("CLUSTER", ClusterHash::FirstKey, false);
     let client = client.with_options(&options(SURVEY_TIMEOUT));
     let answer: Value = client.custom(command, vec!["SLOTS"]).await?;
-    Ok(Slots::read(answer, asked))
+    Ok(Slots::read(&reply(answer), asked))
 }
 
 #[cfg(test)]

@@ -3,11 +3,16 @@
 use std::{fmt, time::Duration};
 
 use fred::types::config::Config;
+#[cfg(feature = "rustls")]
+use fred::types::config::TlsConnector;
 use realtime_core::{Namespace, presence::PresenceError};
+#[cfg(not(feature = "rustls"))]
+use realtime_redis::InvalidDeployment;
+use realtime_redis::{Deployment, DeploymentBuilder};
 
 use crate::{
-    address::{self, Address},
-    error::invalid,
+    address,
+    error::{invalid, invalid_deployment},
 };
 
 const DEFAULT_POOL_SIZE: usize = 4;
@@ -66,14 +71,9 @@ impl RedisConfig {
     /// wins.
     pub fn builder(url: impl Into<String>) -> RedisConfigBuilder {
         RedisConfigBuilder {
-            url: url.into(),
-            namespace: None,
+            deployment: Deployment::builder(url),
             pool_size: DEFAULT_POOL_SIZE,
             command_timeout: DEFAULT_COMMAND_TIMEOUT,
-            #[cfg(feature = "rustls")]
-            root_certificates: None,
-            #[cfg(feature = "rustls")]
-            tls_server_name: None,
         }
     }
 
@@ -110,21 +110,16 @@ impl fmt::Debug for RedisConfig {
 #[derive(Clone)]
 #[must_use]
 pub struct RedisConfigBuilder {
-    url: String,
-    namespace: Option<String>,
+    deployment: DeploymentBuilder,
     pool_size: usize,
     command_timeout: Duration,
-    #[cfg(feature = "rustls")]
-    root_certificates: Option<String>,
-    #[cfg(feature = "rustls")]
-    tls_server_name: Option<String>,
 }
 
 impl RedisConfigBuilder {
     /// What all keys start with, after `rt:`, so that several gateways share one Redis: 1 to 64
     /// ASCII letters, digits, `-`, `_` or `.`. Default `realtime`.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
-        self.namespace = Some(namespace.into());
+        self.deployment = self.deployment.namespace(namespace);
         self
     }
 
@@ -145,7 +140,7 @@ impl RedisConfigBuilder {
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn root_certificates(mut self, pem: impl Into<String>) -> Self {
-        self.root_certificates = Some(pem.into());
+        self.deployment = self.deployment.root_certificates(pem);
         self
     }
 
@@ -156,7 +151,7 @@ impl RedisConfigBuilder {
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn tls_server_name(mut self, name: impl Into<String>) -> Self {
-        self.tls_server_name = Some(name.into());
+        self.deployment = self.deployment.tls_server_name(name);
         self
     }
 
@@ -166,31 +161,12 @@ impl RedisConfigBuilder {
     /// Kind [`Config`](realtime_core::presence::PresenceErrorKind::Config), saying which value was
     /// not as expected.
     pub fn build(self) -> Result<RedisConfig, PresenceError> {
-        let Address {
-            mut redis,
-            tls,
-            namespace,
-            tls_server_name,
-        } = address::read(&self.url)?;
-        #[cfg(feature = "rustls")]
-        let tls_server_name = self.tls_server_name.clone().or(tls_server_name);
-        if tls {
-            self.use_tls(&mut redis, tls_server_name.as_deref())?;
-        } else {
-            self.refuse_certificates()?;
-            if tls_server_name.is_some() {
-                return Err(invalid(
-                    "a TLS server name was given, but no rediss: URL; use rediss: to speak TLS",
-                ));
-            }
-        }
-        let namespace = match &self.namespace {
-            Some(named) => Some(named.parse().map_err(|_| {
-                // What it got may be a part of the URL that was meant as something else.
-                invalid("expected a namespace of 1 to 64 ASCII letters, digits, '-', '_' or '.'")
-            })?),
-            None => namespace,
-        };
+        let (deployment, ()) = self
+            .deployment
+            .build(|_| Ok(()))
+            .map_err(invalid_deployment)?;
+        let mut redis = address::config(&deployment);
+        set_tls(&mut redis, &deployment)?;
         if !(1..=MAX_POOL_SIZE).contains(&self.pool_size) {
             return Err(invalid(format!(
                 "expected a pool size of 1 to {MAX_POOL_SIZE}; got {}",
@@ -205,50 +181,43 @@ impl RedisConfigBuilder {
         }
         Ok(RedisConfig {
             redis,
-            namespace: namespace.unwrap_or_default(),
+            namespace: deployment.namespace,
             pool_size: self.pool_size,
             command_timeout: self.command_timeout,
             #[cfg(feature = "rustls")]
-            tls_server_name,
+            tls_server_name: deployment.tls.and_then(|tls| tls.server_name),
         })
     }
+}
 
-    #[cfg(feature = "rustls")]
-    fn use_tls(&self, redis: &mut Config, name: Option<&str>) -> Result<(), PresenceError> {
-        let connector = crate::tls::connector(self.root_certificates.as_deref(), name)?;
-        redis.tls = Some(connector);
-        if let Some(name) = name {
-            address::set_server_name(&mut redis.server, name);
-        }
-        Ok(())
+#[cfg(feature = "rustls")]
+fn set_tls(redis: &mut Config, deployment: &Deployment) -> Result<(), PresenceError> {
+    let Some(tls) = &deployment.tls else {
+        return Ok(());
+    };
+    redis.tls = Some(TlsConnector::from((*tls.config).clone()).into());
+    if let Some(name) = &tls.server_name {
+        address::set_server_name(&mut redis.server, name);
     }
+    Ok(())
+}
 
-    #[cfg(not(feature = "rustls"))]
-    #[allow(clippy::unused_self, reason = "it has a use with the feature")]
-    fn use_tls(&self, _: &mut Config, _: Option<&str>) -> Result<(), PresenceError> {
-        Err(invalid(
-            "a rediss: URL needs the feature `rustls` of realtime-presence-redis",
-        ))
-    }
-
-    fn refuse_certificates(&self) -> Result<(), PresenceError> {
-        #[cfg(feature = "rustls")]
-        if self.root_certificates.is_some() {
-            return Err(invalid(
-                "root certificates were given, but no rediss: URL; use rediss: to speak TLS",
-            ));
-        }
-        Ok(())
+/// Another backend may have switched TLS on for what is shared.
+#[cfg(not(feature = "rustls"))]
+fn set_tls(_: &mut Config, deployment: &Deployment) -> Result<(), PresenceError> {
+    match deployment.uses_tls() {
+        true => Err(invalid_deployment(InvalidDeployment::needs_rustls())),
+        false => Ok(()),
     }
 }
 
 impl fmt::Debug for RedisConfigBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisConfigBuilder")
-            .field("namespace", &self.namespace)
+            .field("deployment", &self.deployment)
             .field("pool_size", &self.pool_size)
             .field("command_timeout", &self.command_timeout)
-            .finish_non_exhaustive()
+            .finish()
     }
 }
 

@@ -2,45 +2,18 @@
 
 use fred::error::{Error, ErrorKind};
 use realtime_core::presence::{PresenceError, PresenceErrorKind};
+use realtime_redis::{InvalidDeployment, reply};
 
-/// What Redis says when it was set up wrongly for us: user, password, permissions, version.
-const CONFIG: [&str; 3] = ["NOAUTH", "NOPERM", "WRONGPASS"];
-
-/// The same, where it has no code of its own, or comes from TLS.
-const CONFIG_TEXTS: [&str; 6] = [
-    "ACL failure",
-    "DB index is out of range",
-    "can't run this command",
-    "cluster support disabled",
-    "unknown command",
-    "InvalidCertificate",
-];
-
-/// What is said of a server that is spoken to as another kind of server than it is.
-pub(crate) const A_CLUSTER: &str = "this Redis is a node of a cluster; use redis-cluster: (or \
-                                    rediss-cluster:) in the URL";
-pub(crate) const A_SENTINEL: &str =
-    "this is a sentinel and not a Redis; use redis-sentinel: (or rediss-sentinel:) in the URL";
-
-/// How much of an error's text is shown: it is the server's.
-const SHOWN: usize = 256;
-
-/// Whether the text has this word, which Redis puts in front, or after other words where the
-/// error comes out of a script.
+/// Whether the error has this word; see [`reply::says`].
 pub(crate) fn says(error: &Error, code: &str) -> bool {
-    let words = error.details().split_whitespace();
-    let mut words = words.map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric()));
-    words.any(|word| word == code)
+    reply::says(error.details(), code)
 }
 
 pub(crate) fn kind_of(error: &Error) -> PresenceErrorKind {
-    let text = error.details();
     if says(error, "WRONGTYPE") {
         return PresenceErrorKind::Corrupt;
     }
-    if CONFIG.iter().any(|code| says(error, code))
-        || CONFIG_TEXTS.iter().any(|part| text.contains(part))
-    {
+    if reply::is_misconfigured(error.details()) {
         return PresenceErrorKind::Config;
     }
     match error.kind() {
@@ -54,15 +27,14 @@ pub(crate) fn kind_of(error: &Error) -> PresenceErrorKind {
 
 /// What happened, for people, on one line.
 pub(crate) fn cause_of(error: &Error) -> String {
-    let shown = error.details().chars().take(SHOWN);
-    shown.flat_map(char::escape_debug).collect()
+    reply::shown(error.details())
 }
 
 pub(crate) fn presence_error(error: Error) -> PresenceError {
     let kind = kind_of(&error);
     let context = match kind {
-        _ if error.details() == A_CLUSTER => A_CLUSTER,
-        _ if error.details() == A_SENTINEL => A_SENTINEL,
+        _ if error.details() == reply::A_CLUSTER => reply::A_CLUSTER,
+        _ if error.details() == reply::A_SENTINEL => reply::A_SENTINEL,
         _ if is_another_name(&error) => {
             "the certificate of Redis has another name than the address; set tls_server_name, in \
              the URL tlsServerName"
@@ -89,6 +61,14 @@ pub(crate) fn closed() -> PresenceError {
 /// A complaint about a configuration, which holds no value that might be secret.
 pub(crate) fn invalid(what: impl Into<std::borrow::Cow<'static, str>>) -> PresenceError {
     PresenceError::new(PresenceErrorKind::Config, what)
+}
+
+pub(crate) fn invalid_deployment(error: InvalidDeployment) -> PresenceError {
+    let invalid = invalid(error.what);
+    match error.source {
+        Some(source) => invalid.with_source(source),
+        None => invalid,
+    }
 }
 
 #[cfg(test)]
@@ -142,11 +122,5 @@ mod tests {
             kind_of(&Error::new(ErrorKind::Timeout, "late")),
             Unavailable
         );
-    }
-
-    #[test]
-    fn a_cause_is_one_bounded_line() {
-        let cause = cause_of(&Error::new(ErrorKind::Unknown, "a\nb".repeat(500)));
-        assert!(!cause.contains('\n') && cause.len() < 3 * SHOWN, "{cause}");
     }
 }

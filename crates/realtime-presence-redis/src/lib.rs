@@ -80,9 +80,6 @@ mod presence;
 mod probe;
 mod scripts;
 mod server;
-mod slots;
-#[cfg(feature = "rustls")]
-mod tls;
 mod watchdog;
 
 pub use config::{RedisConfig, RedisConfigBuilder};

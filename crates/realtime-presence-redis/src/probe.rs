@@ -9,12 +9,16 @@ use fred::{
     types::{ClusterHash, CustomCommand, Value},
     util::redis_keyslot,
 };
+use realtime_redis::{
+    Address, Redirect,
+    reply::{self, Reply},
+};
 use tokio::time::Instant;
 
 use crate::{
-    command::{Address, Command, Redirect},
+    address,
+    command::Command,
     config::RedisConfig,
-    error,
     keys::{IdentityKeys, Keys},
     scripts::{NODES, REGISTER, RENEW, SESSIONS, UNREGISTER},
     server::options,
@@ -68,16 +72,10 @@ impl Probe {
         let client = client.with_options(&options(limit));
         // Who may not ask, or gets no answer, goes on: the first redirect tells as well.
         let answer = client.custom::<Value, Value>(hello, Vec::new()).await;
-        let words = answer.map(Value::into_array).unwrap_or_default();
-        let words: Vec<_> = words.into_iter().map(Value::into_string).collect();
-        let mode = words.windows(2).find_map(|pair| match pair {
-            [Some(key), Some(mode)] if key == "mode" => Some(mode.as_str()),
-            _ => None,
-        });
-        match mode {
-            Some("cluster") => Err(Error::new(ErrorKind::Config, error::A_CLUSTER)),
-            Some("sentinel") => Err(Error::new(ErrorKind::Config, error::A_SENTINEL)),
-            _ => Ok(()),
+        let answer = answer.map_or(Reply::Null, address::reply);
+        match reply::not_a_server(answer.named("mode")) {
+            Some(what) => Err(Error::new(ErrorKind::Config, what)),
+            None => Ok(()),
         }
     }
 
@@ -95,7 +93,7 @@ impl Probe {
             // The slot has moved: that it answers is enough, and its slots are looked at again.
             Err(error) if self.slot.is_some() && redirected(&error) => Ok(()),
             Err(error) if redirected(&error) => {
-                Err(Error::new(ErrorKind::Config, error::A_CLUSTER))
+                Err(Error::new(ErrorKind::Config, reply::A_CLUSTER))
             }
             done => done,
         }
@@ -171,9 +169,6 @@ impl Probe {
 }
 
 fn redirected(error: &Error) -> bool {
-    let anyone = Address {
-        host: String::new(),
-        port: 0,
-    };
-    Redirect::of(error, &anyone).is_some()
+    let anyone = Address::new("", 0);
+    Redirect::of(error.details(), &anyone).is_some()
 }

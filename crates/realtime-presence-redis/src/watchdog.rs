@@ -13,6 +13,7 @@ use fred::{
     types::config::{Config, ConnectionConfig, PerformanceConfig},
 };
 use realtime_core::presence::PresenceErrorKind;
+use realtime_redis::Pause;
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
@@ -36,8 +37,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often it is looked whether a cluster that is down is up again: calls wait for it.
 const CHECK_DOWN_EVERY: Duration = Duration::from_millis(100);
 
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often it is looked whether a connection is there.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a connection is kept to a server that only reads: another one may be the master now.
 const READ_ONLY: Duration = Duration::from_secs(2);
@@ -265,7 +266,7 @@ pub(crate) async fn connect<'c>(
             tokio::select! {
                 failure = driver.failed() => return Err(failure),
                 // It may have connected just before we listened.
-                _ = timeout(SHORTEST_PAUSE, client.wait_for_connect()) => {}
+                _ = timeout(LOOK_EVERY, client.wait_for_connect()) => {}
             }
         }
     };
@@ -280,39 +281,5 @@ pub(crate) async fn connect<'c>(
 pub(crate) async fn end(connection: Option<Connection>) {
     if let Some(Connection { driver, .. }) = connection {
         driver.end().await;
-    }
-}
-
-/// The pauses between attempts: exponential, with jitter, without end.
-#[derive(Debug, Default)]
-struct Pause(u32);
-
-impl Pause {
-    fn reset(&mut self) {
-        self.0 = 0;
-    }
-
-    fn next(&mut self) -> Duration {
-        let pause = SHORTEST_PAUSE * 2_u32.pow(self.0.min(8));
-        self.0 = self.0.saturating_add(1);
-        pause
-            .min(LONGEST_PAUSE)
-            .mul_f64(0.5 + fastrand::f64() / 2.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_up_to_their_bound() {
-        let mut pause = Pause::default();
-        let pauses: Vec<_> = (0..100).map(|_| pause.next()).collect();
-        assert!(pauses[0] <= SHORTEST_PAUSE);
-        assert!(pauses.iter().all(|p| *p <= LONGEST_PAUSE));
-        assert!(pauses[50..].iter().all(|p| *p >= LONGEST_PAUSE / 2));
-        pause.reset();
-        assert!(pause.next() <= SHORTEST_PAUSE);
     }
 }

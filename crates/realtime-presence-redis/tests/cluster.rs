@@ -66,6 +66,22 @@ async fn home(cluster: &mut RedisCluster, who: &IdentityKey) -> (String, usize) 
     panic!("nobody has slot {slot}");
 }
 
+/// Those who live on the first node, each with a slot.
+async fn of_the_first(
+    presence: &RedisPresence,
+    cluster: &mut RedisCluster,
+) -> Vec<(IdentityKey, String)> {
+    let mut own = Vec::new();
+    for who in people() {
+        lives(presence, &who).await;
+        let (slot, node) = home(cluster, &who).await;
+        if node == 0 {
+            own.push((who, slot));
+        }
+    }
+    own
+}
+
 async fn id(node: &Redis) -> String {
     node.command(&["CLUSTER", "MYID"]).await.unwrap()
 }
@@ -170,14 +186,7 @@ async fn set_down(node: &Redis, slot: &str) {
 async fn calls_wait_for_a_cluster_that_is_down_for_a_moment() {
     let mut cluster = RedisCluster::start().await.unwrap();
     let presence = presence(cluster.url());
-    let mut own = Vec::new();
-    for who in people() {
-        lives(&presence, &who).await;
-        let (slot, node) = home(&mut cluster, &who).await;
-        if node == 0 {
-            own.push((who, slot));
-        }
-    }
+    let own = of_the_first(&presence, &mut cluster).await;
     let mut events = presence.events();
     let before = connections(cluster.nodes()).await;
     let taken = own[0].1.clone();
@@ -203,14 +212,7 @@ async fn calls_wait_for_a_cluster_that_is_down_for_a_moment() {
 async fn calls_that_are_under_way_when_a_cluster_goes_down_are_made_again() {
     let mut cluster = RedisCluster::start().await.unwrap();
     let presence = presence(cluster.url());
-    let mut own = Vec::new();
-    for who in people() {
-        lives(&presence, &who).await;
-        let (slot, node) = home(&mut cluster, &who).await;
-        if node == 0 {
-            own.push((who, slot));
-        }
-    }
+    let mut own = of_the_first(&presence, &mut cluster).await;
     let (who, taken) = own.pop().unwrap();
     let node = &cluster.nodes()[0];
     for _ in 0..3 {

@@ -4,8 +4,8 @@
 //! | --- | --- | --- |
 //! | `local:` | in this process | |
 //! | `amqp://user:password@host:5672/vhost` | RabbitMQ, as broker | `broker-amqp` |
-//! | `redis://user:password@host:6379/database` | Redis, as presence store | `presence-redis` |
-//! | `redis-cluster://…`, `redis-sentinel://…` | Redis Cluster, or behind Sentinel | `presence-redis` |
+//! | `redis://user:password@host:6379/database` | Redis, as broker or as presence store | `broker-redis`, `presence-redis` |
+//! | `redis-cluster://…`, `redis-sentinel://…` | Redis Cluster, or behind Sentinel | the same |
 //! | `amqps://…`, `rediss://…`, `rediss-cluster://…`, `rediss-sentinel://…` | over TLS | `rustls` too |
 //!
 //! `?namespace=` in either keeps clusters that share a server apart; the default is `realtime`.
@@ -38,7 +38,21 @@ pub fn broker(url: &str) -> Result<AnyBroker, BrokerError> {
         }
         #[cfg(not(feature = "broker-amqp"))]
         other @ ("amqp" | "amqps") => refused(feature_is_off(other, "broker-amqp")),
-        other => refused(unknown("local:, amqp: or amqps:", other)),
+        #[cfg(feature = "broker-redis")]
+        "redis" | "redis-cluster" | "redis-sentinel" | "rediss" | "rediss-cluster"
+        | "rediss-sentinel" => {
+            use realtime_broker_redis::RedisBroker;
+
+            RedisBroker::from_url(url).map(AnyBroker::new)
+        }
+        #[cfg(not(feature = "broker-redis"))]
+        other @ ("redis" | "redis-cluster" | "redis-sentinel" | "rediss" | "rediss-cluster"
+        | "rediss-sentinel") => refused(feature_is_off(other, "broker-redis")),
+        other => {
+            let known = "local:, amqp:, redis:, redis-cluster: or redis-sentinel:, or amqps: and \
+                         rediss… for TLS";
+            refused(unknown(known, other))
+        }
     }
 }
 
@@ -87,7 +101,11 @@ fn unknown(known: &str, scheme: &str) -> String {
     format!("expected a URL with the scheme {known}; got {scheme:?}")
 }
 
-#[cfg(any(not(feature = "broker-amqp"), not(feature = "presence-redis")))]
+#[cfg(any(
+    not(feature = "broker-amqp"),
+    not(feature = "broker-redis"),
+    not(feature = "presence-redis")
+))]
 fn feature_is_off(scheme: &str, feature: &str) -> String {
     format!("{scheme}: needs the feature `{feature}` of the crate `realtime`; switch it on")
 }
@@ -149,6 +167,10 @@ mod tests {
         assert_eq!(on, cfg!(feature = "broker-amqp"));
         let on = presence("redis://user:s3cret@host?namespace=chat").is_ok();
         assert_eq!(on, cfg!(feature = "presence-redis"));
+        let on = broker("redis://user:s3cret@host/2?namespace=chat").is_ok();
+        assert_eq!(on, cfg!(feature = "broker-redis"));
+        let on = broker("Rediss-Cluster://host").is_ok();
+        assert_eq!(on, cfg!(feature = "full"));
         let on = broker("amqps://host").is_ok() && presence("rediss://host").is_ok();
         assert_eq!(on, cfg!(all(feature = "full")));
     }

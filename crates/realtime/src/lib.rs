@@ -53,8 +53,10 @@
 //!   `ConnectInfo`.
 //! - `server` (default): [`bind`], [`serve`] and [`shutdown_signal`].
 //! - `broker-amqp`: nodes joined over RabbitMQ, [`broker::amqp`].
+//! - `broker-redis`: nodes joined over Redis pub/sub, [`broker::redis`].
 //! - `presence-redis`: who is online, in Redis, [`presence::redis`].
-//! - `rustls`: TLS for both of these.
+//! - `redis`: broker and presence on Redis. `amqp`: the broker on RabbitMQ.
+//! - `rustls`: TLS for all of these.
 //! - `full`: all of them.
 //!
 //! A feature adds items and never changes what is there. [`connect`] chooses backends by URL.
@@ -95,6 +97,8 @@ pub mod broker {
 
     #[cfg(feature = "broker-amqp")]
     pub use realtime_broker_amqp as amqp;
+    #[cfg(feature = "broker-redis")]
+    pub use realtime_broker_redis as redis;
 }
 
 /// The codec seam and its implementations.
@@ -150,7 +154,11 @@ pub mod middleware {
 /// The names of nodes and clusters, and how a backend reports what happens to it.
 pub mod node {
     pub use realtime_core::{Event, Events, Incarnation, Namespace, NodeId};
-    #[cfg(any(feature = "broker-amqp", feature = "presence-redis"))]
+    #[cfg(any(
+        feature = "broker-amqp",
+        feature = "broker-redis",
+        feature = "presence-redis"
+    ))]
     pub use realtime_core::{InvalidServerUrl, ServerUrl};
 }
 

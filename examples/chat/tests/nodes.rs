@@ -1,4 +1,4 @@
-//! One chat on two nodes, over a real RabbitMQ and a real Redis.
+//! One chat on two nodes, over a real RabbitMQ and a real Redis, and over Redis alone.
 #![cfg(feature = "full")]
 #![allow(
     clippy::expect_used,
@@ -24,11 +24,11 @@ use serde_json::{Value, json};
 struct Chat(Child, SocketAddr);
 
 impl Chat {
-    fn start(rabbitmq: &RabbitMq, redis: &Redis) -> Self {
+    fn start(broker: &str, presence: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chat"))
             .args(["--listen", "127.0.0.1:0"])
-            .env("BROKER_URL", rabbitmq.url())
-            .env("PRESENCE_URL", redis.url())
+            .env("BROKER_URL", broker)
+            .env("PRESENCE_URL", presence)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -70,10 +70,17 @@ async fn next(client: &mut Client, route: &str) -> Value {
 #[tokio::test]
 async fn two_nodes_are_one_chat() {
     let (rabbitmq, redis) = futures::try_join!(RabbitMq::start(), Redis::start()).unwrap();
-    let (here, there) = (
-        Chat::start(&rabbitmq, &redis),
-        Chat::start(&rabbitmq, &redis),
-    );
+    are_one_chat(&rabbitmq.url(), &redis.url()).await;
+}
+
+#[tokio::test]
+async fn two_nodes_are_one_chat_over_redis_alone() {
+    let redis = Redis::start().await.unwrap();
+    are_one_chat(&redis.url(), &redis.url()).await;
+}
+
+async fn are_one_chat(broker: &str, presence: &str) {
+    let (here, there) = (Chat::start(broker, presence), Chat::start(broker, presence));
     let mut ann = here.join("ann").await;
     assert_eq!(next(&mut ann, "joined").await["person"], "ann");
     let mut bob = there.join("bob").await;

@@ -7,6 +7,7 @@
 mod process;
 pub mod rabbitmq;
 pub mod redis;
+pub mod sentinel;
 
 use std::{
     io,
@@ -16,6 +17,7 @@ use std::{
 pub use process::{Process, Signal};
 pub use rabbitmq::RabbitMq;
 pub use redis::{Redis, RedisCluster};
+pub use sentinel::Sentinel;
 
 /// A port of the loopback on which nobody listens.
 ///

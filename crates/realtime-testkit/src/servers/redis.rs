@@ -232,10 +232,11 @@ impl Redis {
     }
 }
 
-/// Three masters that share the slots, without replicas.
+/// Three masters that share the slots, without replicas unless some are added.
 #[derive(Debug)]
 pub struct RedisCluster {
     nodes: Vec<Redis>,
+    options: RedisOptions,
 }
 
 impl RedisCluster {
@@ -272,7 +273,7 @@ impl RedisCluster {
             .args(nodes.iter().map(address))
             .args(["--cluster-replicas", "0", "--cluster-yes"]);
         run(create).await?;
-        let cluster = Self { nodes };
+        let cluster = Self { nodes, options };
         let ready = tokio::time::timeout(DEADLINE, async {
             while !cluster.is_ready().await? {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -293,7 +294,64 @@ impl RedisCluster {
         Ok(true)
     }
 
-    /// The masters.
+    /// Starts a replica of a master, which takes its place when it is gone.
+    ///
+    /// # Errors
+    /// When the server doesn't start, or doesn't follow the master in time.
+    pub async fn add_replica(&mut self, master: usize) -> io::Result<()> {
+        let replica = self.options.clone().start().await?;
+        let no_such = || io::Error::new(io::ErrorKind::NotFound, "there is no such master");
+        let master = self.nodes.get(master).ok_or_else(no_such)?;
+        let id = master.command(&["CLUSTER", "MYID"]).await?;
+        let (id, port) = (id.trim(), master.port.to_string());
+        let meet = [
+            "CLUSTER",
+            "MEET",
+            "127.0.0.1",
+            &port,
+            &self.bus_port(master).await?,
+        ];
+        replica.command(&meet).await?;
+        let follows = tokio::time::timeout(DEADLINE, async {
+            let pause = || tokio::time::sleep(std::time::Duration::from_millis(50));
+            // It has to know the master first.
+            while replica
+                .command(&["CLUSTER", "REPLICATE", id])
+                .await
+                .is_err()
+            {
+                pause().await;
+            }
+            let is_up = async || {
+                let info = replica.command(&["INFO", "replication"]).await?;
+                let nodes = master.command(&["CLUSTER", "NODES"]).await?;
+                let is_known = nodes.contains(&format!("slave {id}"));
+                io::Result::Ok(is_known && info.contains("master_link_status:up"))
+            };
+            while !is_up().await? {
+                pause().await;
+            }
+            io::Result::Ok(())
+        });
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the replica didn't follow in time");
+        follows.await.map_err(late)??;
+        self.nodes.push(replica);
+        Ok(())
+    }
+
+    /// Where other nodes reach a node: `127.0.0.1:7000@17000 …`, as it says of itself.
+    async fn bus_port(&self, node: &Redis) -> io::Result<String> {
+        let nodes = node.command(&["CLUSTER", "NODES"]).await?;
+        let own = nodes.lines().find(|line| line.contains("myself"));
+        let port = own.and_then(|line| {
+            let digits = |c: char| !c.is_ascii_digit();
+            line.split_once('@')?.1.split(digits).next()
+        });
+        let none = || io::Error::other("the node doesn't say where it is");
+        port.map(str::to_owned).ok_or_else(none)
+    }
+
+    /// The masters, and then the replicas that were added.
     #[must_use]
     pub fn nodes(&mut self) -> &mut [Redis] {
         &mut self.nodes

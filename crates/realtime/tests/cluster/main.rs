@@ -45,6 +45,8 @@ fn main() {
         books::one_message_dropped_and_one_doubled_are_found,
         books::the_checker_finds_what_is_wrong,
         books::every_session_gets_every_message_once_and_in_order,
+        books::over_redis_alone_every_session_gets_every_message_once_and_in_order,
+        books::over_redis_with_faults_what_is_missing_was_reported,
         books::with_faults_what_is_missing_was_reported,
         faults::a_memory_alarm_is_seen_as_blocked,
         faults::a_message_of_a_later_version_is_refused_and_counted,

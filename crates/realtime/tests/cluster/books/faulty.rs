@@ -35,7 +35,7 @@ fn held() -> [usize; 3] {
 /// What the client libraries make once and keep: a runtime, and threads that wait for more to do.
 const ONCE: [usize; 3] = [4, 6, 0];
 
-async fn are_well(run: &Run) {
+pub(super) async fn are_well(run: &Run) {
     until("the links are back", async || {
         run.nodes.iter().all(|node| node.gateway.health().is_good())
     })
@@ -72,7 +72,7 @@ async fn suffer(outage: Outage, cluster: &mut Cluster, proxy: &Proxy, run: &Run)
 }
 
 /// Waits until every node's sessions get messages.
-async fn messages_flow(run: &Run) {
+pub(super) async fn messages_flow(run: &Run) {
     let sent = |node: &Node| node.gateway.stats().sent;
     let before: Vec<_> = run.nodes.iter().map(sent).collect();
     until("messages flow", async || {

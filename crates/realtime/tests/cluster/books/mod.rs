@@ -3,6 +3,7 @@
 mod check;
 mod faulty;
 mod lossy;
+mod redis;
 
 use std::{
     sync::{
@@ -28,6 +29,10 @@ pub(crate) use check::the_checker_finds_what_is_wrong;
 use check::{Got, NODES, Sent, audit, home};
 pub(crate) use faulty::with_faults_what_is_missing_was_reported;
 pub(crate) use lossy::one_message_dropped_and_one_doubled_are_found;
+pub(crate) use redis::{
+    over_redis_alone_every_session_gets_every_message_once_and_in_order,
+    over_redis_with_faults_what_is_missing_was_reported,
+};
 
 const STABLE: usize = 240;
 const PASSING: usize = 60;
@@ -207,6 +212,17 @@ impl Run {
 
     /// Checks the books of a node.
     fn audit(&self, node: usize, sent: &[Sent; NODES], got: &[Got]) -> Result<u64, String> {
+        self.audit_with(node, sent, got, [0; NODES])
+    }
+
+    /// Checks them where messages of each node came back to it and were sent again.
+    fn audit_with(
+        &self,
+        node: usize,
+        sent: &[Sent; NODES],
+        got: &[Got],
+        came_back: [u64; NODES],
+    ) -> Result<u64, String> {
         let reported = self.reported(node);
         let stats = self.nodes[node].gateway.stats();
         let all = reported.iter().sum::<u64>();
@@ -216,7 +232,7 @@ impl Run {
                 stats.missed_from_nodes, stats.dropped
             ));
         }
-        audit(node, sent, got, reported)
+        audit(node, sent, got, reported, came_back)
     }
 
     async fn stop(self) {
@@ -232,6 +248,11 @@ pub(crate) async fn every_session_gets_every_message_once_and_in_order() {
     for _ in 0..NODES {
         run.add(cluster.node_with(wide).await);
     }
+    nothing_is_missing(run).await;
+}
+
+/// Everybody sends, nothing happens, and the books balance without a loss.
+async fn nothing_is_missing(mut run: Run) {
     run.join().await;
     run.come_and_go();
     let sent = run.send(&Load {

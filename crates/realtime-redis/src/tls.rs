@@ -1,9 +1,7 @@
 //! TLS with rustls and ring, whatever other providers a program holds.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use fred::types::config::{TlsConfig, TlsConnector};
-use realtime_core::presence::PresenceError;
 use tokio_rustls::rustls::{
     self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
@@ -14,29 +12,55 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
-use crate::error::invalid;
+use crate::InvalidDeployment;
 
-/// Trusts the system's certificates, and those that were given. Where a name is given, it is
-/// expected in place of the address that was connected to: sentinels and clusters name addresses.
-pub(crate) fn connector(pem: Option<&str>, name: Option<&str>) -> Result<TlsConfig, PresenceError> {
-    let roots = roots(pem, rustls_native_certs::load_native_certs().certs)?;
-    let provider = Arc::new(ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| invalid("TLS could not be set up").with_source(e))?
-        .with_root_certificates(roots.clone())
-        .with_no_client_auth();
-    if let Some(name) = name {
-        let name = ServerName::try_from(name.to_owned())
-            .map_err(|e| invalid("tls_server_name: expected a host name").with_source(e))?;
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
-        let verifier = verifier
-            .build()
-            .map_err(|e| invalid("TLS could not be set up").with_source(e))?;
-        let named = Named { name, verifier };
-        config.dangerous().set_certificate_verifier(Arc::new(named));
+/// How TLS is spoken with all servers of a deployment.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Tls {
+    /// What rustls is to do.
+    pub config: Arc<ClientConfig>,
+    /// The name that is expected of all servers, where one was given.
+    pub server_name: Option<String>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
     }
-    Ok(TlsConnector::from(config).into())
+}
+
+impl Tls {
+    /// Trusts the system's certificates, and those that were given. Where a name is given, it is
+    /// expected in place of the address that was connected to: sentinels and clusters name
+    /// addresses.
+    pub(crate) fn new(pem: Option<&str>, name: Option<String>) -> Result<Self, InvalidDeployment> {
+        let roots = roots(pem, rustls_native_certs::load_native_certs().certs)?;
+        let provider = Arc::new(ring::default_provider());
+        let failed = |e| InvalidDeployment::new("TLS could not be set up").with_source(e);
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(failed)?
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        if let Some(name) = &name {
+            let name = ServerName::try_from(name.clone()).map_err(|e| {
+                InvalidDeployment::new("tls_server_name: expected a host name").with_source(e)
+            })?;
+            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = verifier.build();
+            let verifier = verifier
+                .map_err(|e| InvalidDeployment::new("TLS could not be set up").with_source(e))?;
+            let named = Named { name, verifier };
+            config.dangerous().set_certificate_verifier(Arc::new(named));
+        }
+        Ok(Self {
+            config: Arc::new(config),
+            server_name: name,
+        })
+    }
 }
 
 /// Verifies everything as ever, with one name for all servers.
@@ -88,17 +112,19 @@ impl ServerCertVerifier for Named {
 fn roots(
     pem: Option<&str>,
     system: Vec<CertificateDer<'static>>,
-) -> Result<RootCertStore, PresenceError> {
+) -> Result<RootCertStore, InvalidDeployment> {
     let mut roots = RootCertStore::empty();
     if let Some(pem) = pem {
         for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
             let added = certificate
-                .map_err(|e| invalid("expected certificates in PEM").with_source(e))
+                .map_err(|e| InvalidDeployment::new("expected certificates in PEM").with_source(e))
                 .map(|certificate| roots.add(certificate))?;
-            added.map_err(|e| invalid("a root certificate is not valid").with_source(e))?;
+            added.map_err(|e| {
+                InvalidDeployment::new("a root certificate is not valid").with_source(e)
+            })?;
         }
         if roots.is_empty() {
-            return Err(invalid(
+            return Err(InvalidDeployment::new(
                 "root_certificates: expected at least one certificate in PEM; got none",
             ));
         }
@@ -106,7 +132,7 @@ fn roots(
     // Systems hold a few that aren't valid; what is left of them is enough, or it is empty.
     roots.add_parsable_certificates(system);
     if roots.is_empty() {
-        return Err(invalid(
+        return Err(InvalidDeployment::new(
             "expected at least one root certificate to trust; the system has none, and none were \
              given as `root_certificates`",
         ));

@@ -1,0 +1,279 @@
+//! One connection to a server of Redis: made, introduced, and asked.
+//!
+//! A client library's subscriber hands messages out through a channel that lags, which loses them
+//! without a word. Here what isn't read stays in the socket, and Redis keeps what is behind it.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::BytesMut;
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use realtime_core::broker::BrokerError;
+use realtime_redis::{Address, Deployment, reply::Reply};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
+    net::{TcpStream, lookup_host},
+    time::{sleep, timeout},
+};
+use tokio_util::codec::FramedRead;
+
+use crate::{
+    error::{failed, refused, too_slow, unavailable},
+    resp::{self, Frame, Frames},
+};
+
+/// How long a step may take: to connect, to speak TLS, to answer.
+pub(crate) const STEP: Duration = Duration::from_secs(2);
+/// After how long the next address or server is tried beside those that don't answer.
+const NEXT: Duration = Duration::from_millis(250);
+/// How many addresses of a name are tried.
+const ADDRESSES: usize = 16;
+/// The largest answer of a server that is only asked something: all slots of a cluster.
+pub(crate) const ANSWER: usize = 4 << 20;
+
+/// How much is read at once.
+const READ: usize = 64 * 1024;
+
+/// A socket, with TLS or without.
+pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
+
+/// A connection that can be used.
+pub(crate) struct Connection {
+    pub(crate) frames: FramedRead<ReadHalf<Box<dyn Socket>>, Frames>,
+    pub(crate) writes: WriteHalf<Box<dyn Socket>>,
+    /// What the server said of itself.
+    hello: Reply,
+    address: Address,
+}
+
+/// With whom to speak.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) address: Address,
+    /// The name that the server says it has, where it is known by an address.
+    pub(crate) name: Option<String>,
+}
+
+/// As whom to speak.
+#[derive(Clone, Copy)]
+pub(crate) struct Login<'c> {
+    pub(crate) user: Option<&'c str>,
+    pub(crate) password: Option<&'c str>,
+    /// How the connection is shown in lists.
+    pub(crate) name: &'c str,
+}
+
+impl Connection {
+    /// Connects, and says who this is. `limit` is the largest message that is read.
+    pub(crate) async fn open(
+        deployment: &Deployment,
+        place: &Place,
+        login: Login<'_>,
+        limit: usize,
+    ) -> Result<Self, BrokerError> {
+        let at = &place.address;
+        let socket = dial(at).await?;
+        let socket = secure(deployment, place, socket).await?;
+        let (reads, writes) = tokio::io::split(socket);
+        let mut connection = Self {
+            frames: FramedRead::with_capacity(reads, Frames::of_at_most(limit), READ),
+            writes,
+            hello: Reply::Null,
+            address: at.clone(),
+        };
+        let greeted = timeout(STEP, connection.greet(login)).await;
+        greeted.unwrap_or_else(|_| Err(too_slow(&format!("connecting to {at}"), STEP)))?;
+        Ok(connection)
+    }
+
+    /// Where it has led to.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// `standalone`, `cluster` or `sentinel`, where the server says so.
+    pub(crate) fn mode(&self) -> Option<&str> {
+        self.hello.named("mode")
+    }
+
+    /// Whether the server says that it is somebody's replica.
+    pub(crate) fn is_replica(&self) -> bool {
+        is_replica(&self.hello)
+    }
+
+    /// All at once, so that it takes one round trip.
+    async fn greet(&mut self, login: Login<'_>) -> Result<(), BrokerError> {
+        let mut out = BytesMut::new();
+        if let Some(password) = login.password {
+            match login.user {
+                Some(user) => resp::put(&mut out, &[b"AUTH", user.as_bytes(), password.as_bytes()]),
+                None => resp::put(&mut out, &[b"AUTH", password.as_bytes()]),
+            }
+        }
+        resp::put(&mut out, &[b"HELLO"]);
+        resp::put(&mut out, &[b"CLIENT", b"SETNAME", login.name.as_bytes()]);
+        self.write(&out).await?;
+        if login.password.is_some()
+            && let Frame::Error(said) = self.read().await?
+        {
+            return Err(refused("the login", &said));
+        }
+        match self.read().await? {
+            // Redis 5 doesn't know it, and some may not ask.
+            Frame::Error(said)
+                if said.contains("unknown command") || said.starts_with("NOPERM") => {}
+            Frame::Error(said) => return Err(refused("the connection", &said)),
+            hello => self.hello = reply(hello),
+        }
+        // Who may not give it a name goes on without.
+        let _named = self.read().await?;
+        Ok(())
+    }
+
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), BrokerError> {
+        let written = self.writes.write_all(bytes).await;
+        written.map_err(|e| failed("writing", e))?;
+        self.writes.flush().await.map_err(|e| failed("writing", e))
+    }
+
+    pub(crate) async fn read(&mut self) -> Result<Frame, BrokerError> {
+        match self.frames.next().await {
+            Some(Ok(frame)) => Ok(frame),
+            Some(Err(error)) => Err(failed("reading", error)),
+            None => Err(ended()),
+        }
+    }
+
+    /// One question, and its answer.
+    pub(crate) async fn ask(&mut self, what: &str, words: &[&[u8]]) -> Result<Reply, BrokerError> {
+        let mut out = BytesMut::new();
+        resp::put(&mut out, words);
+        let asked = timeout(STEP, async {
+            self.write(&out).await?;
+            self.read().await
+        });
+        match asked.await {
+            Ok(Ok(Frame::Error(said))) => Err(refused(what, &said)),
+            Ok(answer) => answer.map(reply),
+            Err(_) => Err(too_slow(what, STEP)),
+        }
+    }
+}
+
+pub(crate) fn ended() -> BrokerError {
+    unavailable("Redis has ended the connection")
+}
+
+/// Whether an answer to `HELLO` is that of somebody's replica.
+pub(crate) fn is_replica(hello: &Reply) -> bool {
+    matches!(hello.named("role"), Some("replica" | "slave"))
+}
+
+pub(crate) fn reply(frame: Frame) -> Reply {
+    match frame {
+        Frame::Array(items) => Reply::Array(items.into_iter().map(reply).collect()),
+        Frame::Bulk(bytes) => Reply::Text(String::from_utf8_lossy(&bytes).into_owned()),
+        Frame::Simple(text) => Reply::Text(text),
+        Frame::Number(number) => Reply::Number(number),
+        Frame::Error(_) | Frame::Null | Frame::TooLarge(_) => Reply::Null,
+    }
+}
+
+/// The first of several that succeeds. Each is begun when the one before it has failed, or hasn't
+/// answered for a moment. Where all fail it is the last failure.
+pub(crate) async fn first<T, E>(tries: Vec<BoxFuture<'_, Result<T, E>>>) -> Option<Result<T, E>> {
+    let mut more = tries.into_iter();
+    let mut begun = FuturesUnordered::new();
+    let mut last = None;
+    loop {
+        match more.next() {
+            Some(next) => begun.push(next),
+            None if begun.is_empty() => return last,
+            None => {}
+        }
+        let has_more = more.len() > 0;
+        tokio::select! {
+            Some(done) = begun.next() => match done {
+                Ok(done) => return Some(Ok(done)),
+                Err(error) => last = Some(Err(error)),
+            },
+            () = sleep(NEXT), if has_more => {}
+            else => {}
+        }
+    }
+}
+
+async fn dial(at: &Address) -> Result<TcpStream, BrokerError> {
+    let what = format!("connecting to {at}");
+    let dialled = timeout(STEP, async {
+        let addresses = lookup_host((at.host.as_str(), at.port)).await;
+        let addresses: Vec<SocketAddr> = addresses
+            .map_err(|e| failed(&what, e))?
+            .take(ADDRESSES)
+            .collect();
+        let dial = |address| TcpStream::connect(address).boxed();
+        let connected = first(addresses.into_iter().map(dial).collect()).await;
+        let connected = connected.ok_or_else(|| unavailable(format!("{what}: no address")))?;
+        connected.map_err(|e| failed(&what, e))
+    });
+    let socket = dialled
+        .await
+        .unwrap_or_else(|_| Err(too_slow(&what, STEP)))?;
+    socket.set_nodelay(true).map_err(|e| failed(&what, e))?;
+    Ok(socket)
+}
+
+#[cfg(feature = "rustls")]
+async fn secure(
+    deployment: &Deployment,
+    place: &Place,
+    socket: TcpStream,
+) -> Result<Box<dyn Socket>, BrokerError> {
+    use std::sync::Arc;
+
+    use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
+
+    let Some(tls) = &deployment.tls else {
+        return Ok(Box::new(socket));
+    };
+    let Place { address, name } = place;
+    let name = tls.server_name.as_ref().or(name.as_ref());
+    let name = name.unwrap_or(&address.host).clone();
+    let name = ServerName::try_from(name).map_err(|e| {
+        crate::error::invalid("the server's name is not one that TLS knows").with_source(e)
+    })?;
+    let connecting = TlsConnector::from(Arc::clone(&tls.config)).connect(name, socket);
+    match timeout(STEP, connecting).await {
+        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Ok(Err(error)) => Err(failed(&format!("speaking TLS with {address}"), error)),
+        Err(_) => Err(too_slow(&format!("speaking TLS with {address}"), STEP)),
+    }
+}
+
+#[cfg(not(feature = "rustls"))]
+async fn secure(
+    _: &Deployment,
+    _: &Place,
+    socket: TcpStream,
+) -> Result<Box<dyn Socket>, BrokerError> {
+    Ok(Box::new(socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_does_not_answer_does_not_hold_the_others_up() {
+        let dead = || future::pending::<Result<u8, u8>>().boxed();
+        let ready = |answer: Result<u8, u8>| future::ready(answer).boxed();
+        let tries = vec![dead(), ready(Err(1)), ready(Ok(2))];
+        assert_eq!(first(tries).await, Some(Ok(2)));
+        let tries = vec![ready(Err(1)), ready(Err(2))];
+        assert_eq!(first(tries).await, Some(Err(2)));
+        assert_eq!(first::<u8, u8>(Vec::new()).await, None);
+    }
+}
