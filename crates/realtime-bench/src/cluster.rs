@@ -1,4 +1,4 @@
-//! What many nodes cost: a fan-out across two, and presence, on a private RabbitMQ and Redis.
+//! What many nodes cost: a fan-out over each broker, and presence, on private servers.
 
 use std::{
     io::{self, BufRead, BufReader},
@@ -66,41 +66,68 @@ impl Drop for Node {
     }
 }
 
+/// How many nodes each broker joins.
+const NODES: [usize; 3] = [1, 2, 4];
+
 /// Measures, and prints two tables.
 pub(crate) async fn measure(options: Options) -> Result<(), BoxError> {
     let length = Duration::try_from_secs_f64(options.seconds)?;
-    let (rabbitmq, redis) = futures::try_join!(RabbitMq::start(), Redis::start())?;
-    let urls = [rabbitmq.url(), redis.url()];
-    let start = || Node::start([&urls[0], &urls[1]]);
-    let (first, second) = (start()?, start()?);
-
+    let (rabbitmq, redis, store) =
+        futures::try_join!(RabbitMq::start(), Redis::start(), Redis::start())?;
     println!(
-        "| fan-out | in flight | deliveries/s | sender's CPU per broadcast | receiver's CPU per delivery | p50 | p99 |"
+        "| fan-out over | nodes | in flight | deliveries/s | sender's CPU per broadcast | server's CPU per broadcast | receiver's CPU per delivery | p50 | p99 |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
-    for window in [1, 16] {
-        for (name, from) in [("on one node", &second), ("across RabbitMQ", &first)] {
-            let shape = Shape {
-                sessions: options.sessions,
-                payload: options.payload,
-                window,
-            };
-            let nodes = [from.place(), second.place()];
-            let run = tokio::task::spawn_blocking(move || across(nodes, shape, length));
-            let run = run.await??;
-            let micros = |cpu: Duration, by: u64| cpu.as_secs_f64() * 1e6 / by as f64;
-            println!(
-                "| {name} | {window} | {:.0} | {:.1} µs | {:.2} µs | {:.0} µs | {:.0} µs |",
-                run.deliveries as f64 / run.took.as_secs_f64(),
-                micros(run.cpu[0], run.broadcasts),
-                micros(run.cpu[1], run.deliveries),
-                run.latency.p50,
-                run.latency.p99,
-            );
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    let brokers = [
+        ("RabbitMQ", rabbitmq.url(), rabbitmq.pid()),
+        ("Redis", redis.url(), redis.pid()),
+    ];
+    for (name, broker, server) in &brokers {
+        let mut nodes = Vec::new();
+        for count in NODES {
+            while nodes.len() < count {
+                nodes.push(Node::start([broker, &store.url()])?);
+            }
+            fan_out(name, &nodes, Process::of(*server), &options, length).await?;
         }
     }
     println!();
-    presence(&urls[1], length).await
+    presence(&store.url(), length).await
+}
+
+/// From the first node to the sessions of the last one; those between have none.
+async fn fan_out(
+    name: &str,
+    nodes: &[Node],
+    server: Process,
+    options: &Options,
+    length: Duration,
+) -> Result<(), BoxError> {
+    let [Some(first), Some(last)] = [nodes.first(), nodes.last()] else {
+        return Ok(());
+    };
+    for window in [1, 16] {
+        let shape = Shape {
+            sessions: options.sessions,
+            payload: options.payload,
+            window,
+        };
+        let (places, server) = ([first.place(), last.place()], server.clone());
+        let run = tokio::task::spawn_blocking(move || across(places, server, shape, length));
+        let run = run.await??;
+        let micros = |cpu: Duration, by: u64| cpu.as_secs_f64() * 1e6 / by as f64;
+        println!(
+            "| {name} | {} | {window} | {:.0} | {:.0} µs | {:.0} µs | {:.2} µs | {:.0} µs | {:.0} µs |",
+            nodes.len(),
+            run.deliveries as f64 / run.took.as_secs_f64(),
+            micros(run.cpu[0], run.broadcasts),
+            micros(run.cpu[2], run.broadcasts),
+            micros(run.cpu[1], run.deliveries),
+            run.latency.p50,
+            run.latency.p99,
+        );
+    }
+    Ok(())
 }
 
 /// Calls that name one session each, and batches of 500.

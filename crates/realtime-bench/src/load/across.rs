@@ -20,8 +20,8 @@ pub(crate) struct Across {
     pub(crate) deliveries: u64,
     pub(crate) broadcasts: u64,
     pub(crate) took: Duration,
-    /// The CPU time of the node that sends, and of the one that delivers.
-    pub(crate) cpu: [Duration; 2],
+    /// The CPU time of the node that sends, of the one that delivers, and of the broker's server.
+    pub(crate) cpu: [Duration; 3],
     pub(crate) latency: Latency,
 }
 
@@ -29,6 +29,7 @@ pub(crate) struct Across {
 /// have them, the next.
 pub(crate) fn across(
     nodes: [(SocketAddr, Process); 2],
+    server: Process,
     shape: Shape,
     length: Duration,
 ) -> io::Result<Across> {
@@ -67,13 +68,15 @@ pub(crate) fn across(
         round(&mut latencies)?;
     }
     latencies.clear();
-    let (before, start) = ([sender.cpu()?, receiver.cpu()?], Instant::now());
+    let cpu = || io::Result::Ok([sender.cpu()?, receiver.cpu()?, server.cpu()?]);
+    let (before, start) = (cpu()?, Instant::now());
     let mut rounds = 0;
     while start.elapsed() < length {
         round(&mut latencies)?;
         rounds += 1;
     }
-    let cpu = [sender.cpu()? - before[0], receiver.cpu()? - before[1]];
+    let after = cpu()?;
+    let cpu = std::array::from_fn(|n| after[n] - before[n]);
     Ok(Across {
         deliveries: rounds * window * shape.sessions as u64,
         broadcasts: rounds * window,

@@ -83,6 +83,12 @@ impl RabbitMq {
         })
     }
 
+    /// The id of its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.broker.pid()
+    }
+
     /// Its port on the loopback.
     #[must_use]
     pub fn port(&self) -> u16 {

@@ -169,6 +169,12 @@ impl Redis {
         }
     }
 
+    /// The id of its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// The port on which it listens.
     #[must_use]
     pub fn port(&self) -> u16 {
