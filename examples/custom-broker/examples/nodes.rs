@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use custom_broker::PubSub;
+use custom_broker::Nats;
 use realtime::{Gateway, Json, Router, bind, error::DeliverError, serve, shutdown_signal};
 
 async fn chat(gateway: Gateway, Json(said): Json<String>) -> Result<(), DeliverError> {
@@ -14,9 +14,9 @@ async fn chat(gateway: Gateway, Json(said): Json<String>) -> Result<(), DeliverE
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let redis = std::env::var("REDIS_URL");
-    let redis = redis.unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
-    let broker = PubSub::new(&redis)?;
+    let nats = std::env::var("NATS_URL");
+    let nats = nats.unwrap_or_else(|_| "nats://127.0.0.1:4222".to_owned());
+    let broker = Nats::new(&nats)?;
     let gateway = realtime::builder()
         .router(Router::new().route("chat", chat))
         .broker(broker)

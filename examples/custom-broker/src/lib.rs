@@ -10,16 +10,16 @@
 //! ```
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::{future::pending, time::Duration};
 
-use async_nats::{Client, ConnectOptions, Event, connection::State};
+use async_nats::{Client, ConnectOptions, Event, Message, connection::State};
 use bytes::Bytes;
 use futures::{StreamExt, stream::poll_fn};
 use realtime_core::broker::{BrokerErrorKind as Kind, stream::*, *};
 use realtime_core::{BoxError, Events, NodeId, ServerUrl, log_targets};
-use tokio::sync::{Notify, mpsc, mpsc::error::TrySendError, oneshot};
+use tokio::sync::{Notify, mpsc, mpsc::error::TrySendError, oneshot, watch};
 use tokio::{task::AbortHandle, time::timeout};
 
 /// How long NATS and its client may take for anything.
@@ -51,8 +51,10 @@ struct Link {
     incoming: Mutex<Incoming>,
     inbox: mpsc::Sender<BrokerMessage>,
     publications: mpsc::Sender<Publication>,
-    /// A task for each subscription. One takes what is for all and for this node: it has no name.
-    readers: Mutex<HashMap<Option<TopicName>, AbortHandle>>,
+    /// Numbers that are sent to a subject of this member's own, and the last that came back.
+    echo: (String, AtomicU64, watch::Sender<u64>),
+    /// A task for each subject that is subscribed to.
+    readers: Mutex<HashMap<String, AbortHandle>>,
 }
 
 #[derive(Debug)]
@@ -141,14 +143,22 @@ impl Link {
         let _noticed = self.publish(&said.topic, said.data).await;
     }
 
-    /// Waits until NATS has read all that was sent: something sent behind it comes back.
+    /// Waits until NATS has read all that was sent: a number that was sent behind it comes back.
     async fn settled(&self) -> Result<(), BrokerError> {
-        let own = self.client.new_inbox();
-        let mut echo = soon(self.client.subscribe(own.clone())).await?;
-        soon(self.client.publish(own, Bytes::new())).await?;
-        soon(async { echo.next().await.ok_or("the client has ended") })
-            .await
-            .map(drop)
+        let (subject, last, back) = &self.echo;
+        let number = last.fetch_add(1, SeqCst) + 1;
+        let sent = Bytes::copy_from_slice(&number.to_be_bytes());
+        soon(self.client.publish(subject.clone(), sent)).await?;
+        let mut back = back.subscribe();
+        soon(back.wait_for(|back| *back >= number)).await.map(drop)
+    }
+
+    /// The link is down, also where the connection looks as if it were there.
+    async fn give_up(&self, cause: &str) {
+        self.turn(false, cause);
+        if self.client.connection_state() == State::Connected {
+            let _noticed = soon(self.client.force_reconnect()).await;
+        }
     }
 
     /// Whether another node is alive under this one's id.
@@ -168,24 +178,27 @@ impl Link {
     }
 
     /// Takes what comes on a subject. After an outage the client subscribes to it again.
-    async fn read(
-        self: &Arc<Self>,
-        name: Option<TopicName>,
-        subject: String,
-    ) -> Result<(), BrokerError> {
-        let mut arrived = soon(self.client.subscribe(subject)).await?;
+    async fn read(self: &Arc<Self>, subject: String) -> Result<(), BrokerError> {
+        let mut arrived = soon(self.client.subscribe(subject.clone())).await?;
         let link = Arc::downgrade(self);
         let reader = tokio::spawn(async move {
             while let (Some(message), Some(link)) = (arrived.next().await, link.upgrade()) {
-                link.receive(message.payload).await;
+                link.receive(message).await;
             }
         });
-        lock(&self.readers).insert(name, reader.abort_handle());
+        lock(&self.readers).insert(subject, reader.abort_handle());
         self.settled().await
     }
 
-    async fn receive(&self, bytes: Bytes) {
-        let next = lock(&self.incoming).receive(bytes);
+    async fn receive(&self, message: Message) {
+        if let (true, Ok(number)) = (
+            *message.subject == *self.echo.0,
+            message.payload[..].try_into(),
+        ) {
+            self.echo.2.send_replace(u64::from_be_bytes(number));
+            return;
+        }
+        let next = lock(&self.incoming).receive(message.payload);
         match next {
             Next::Deliver(message) => {
                 if let Err(TrySendError::Full(message)) = self.inbox.try_send(message) {
@@ -208,13 +221,14 @@ impl Link {
             return self.settled().await;
         }
         let subject = self.subject(&Topic::Named(name.clone()));
-        let joined = self.read(Some(name.clone()), subject).await;
+        let joined = self.read(subject).await;
         joined.inspect_err(|_| self.leave(name))
     }
 
     fn leave(&self, name: &TopicName) {
         lock(&self.incoming).topics().leave(name);
-        if let Some(reader) = lock(&self.readers).remove(&Some(name.clone())) {
+        let subject = self.subject(&Topic::Named(name.clone()));
+        if let Some(reader) = lock(&self.readers).remove(&subject) {
             reader.abort();
         }
     }
@@ -247,12 +261,7 @@ impl Link {
                 },
                 due = outgoing.next() => match due {
                     Due::Say(said) => self.say(said).await,
-                    Due::LinkDown { cause, .. } => {
-                        self.turn(false, cause);
-                        if self.client.connection_state() == State::Connected {
-                            let _noticed = soon(self.client.force_reconnect()).await;
-                        }
-                    }
+                    Due::LinkDown { cause, .. } => self.give_up(cause).await,
                     _ => {}
                 },
                 Some(Publication { topic, data, sent }) = publications.recv() => {
@@ -352,6 +361,7 @@ impl Broker for Nats {
         let (inbox, mut received) = mpsc::channel(QUEUE);
         let (publications, asked) = mpsc::channel(QUEUE);
         let link = Arc::new(Link {
+            echo: (client.new_inbox(), AtomicU64::new(0), watch::Sender::new(0)),
             client,
             prefix: self.prefix.clone(),
             up: AtomicBool::new(false),
@@ -362,6 +372,7 @@ impl Broker for Nats {
             publications,
             readers: Mutex::default(),
         });
+        link.read(link.echo.0.clone()).await?;
         if link.has_double(&outgoing).await? {
             return Err(error(
                 Kind::DuplicateNode,
@@ -369,7 +380,7 @@ impl Broker for Nats {
             ));
         }
         let own = in_lanes(&self.prefix, lanes(&outgoing.node().id), ".*");
-        link.read(None, own).await?;
+        link.read(own).await?;
         for topic in &join.topics {
             link.join(topic).await?;
         }
@@ -404,18 +415,16 @@ impl Broker for Nats {
         }
         let (sent, is_sent) = oneshot::channel();
         let topic = topic.clone();
-        let published = async {
-            link.publications
-                .send(Publication { topic, data, sent })
-                .await
-                .ok()?;
-            is_sent.await.ok()?;
-            link.client.flush().await.ok()
-        };
-        match timeout(ANSWER, published).await {
-            Ok(Some(())) => Ok(Published::Accepted),
-            _ => Err(error(Kind::Unknown, "NATS did not take it in time")),
+        let publication = Publication { topic, data, sent };
+        let unknown = || error(Kind::Unknown, "NATS did not take it in time");
+        let queued = link.publications.send_timeout(publication, ANSWER).await;
+        queued.map_err(|_| away())?;
+        is_sent.await.map_err(|_| unknown())?;
+        if let Err(cause) = link.settled().await {
+            link.give_up("NATS does not answer").await;
+            return Err(unknown().with_source(cause));
         }
+        Ok(Published::Accepted)
     }
 
     fn limits(&self) -> BrokerLimits {
