@@ -83,12 +83,12 @@ impl Nats {
                 }
             }
         };
-        let options = ConnectOptions::new()
+        let mut options = ConnectOptions::new()
             .event_callback(tell)
-            .subscription_capacity(QUEUE);
-        let mut options = options
+            .subscription_capacity(QUEUE)
             .connection_timeout(ANSWER)
-            .ping_interval(BEACON_INTERVAL);
+            // Beacons decide. By pings a client ends that can't write what it is told any more.
+            .ping_interval(3 * BEACON_INTERVAL);
         if let (Some(user), password) = (self.url.user(), self.url.password()) {
             let password = password.unwrap_or_default().to_owned();
             options = options.user_and_password(user.to_owned(), password);
