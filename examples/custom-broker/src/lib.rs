@@ -152,7 +152,8 @@ impl Broker for Nats {
     }
 
     async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        self.link().map(|link| link.leave(topic))
+        self.link()?.leave(topic).await;
+        Ok(())
     }
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {

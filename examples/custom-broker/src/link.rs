@@ -11,7 +11,7 @@ use futures::StreamExt;
 use realtime_core::broker::{stream::*, *};
 use realtime_core::{Events, log_targets};
 use tokio::sync::{Notify, mpsc, mpsc::error::TrySendError, oneshot, watch};
-use tokio::{task::AbortHandle, time::timeout};
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{lock, soon, subject};
 
@@ -31,7 +31,7 @@ pub(crate) struct Link {
     /// Numbers that are sent to a subject of this member's own, and the last that came back.
     pub(crate) echo: (String, AtomicU64, watch::Sender<u64>),
     /// A task for each subject that is subscribed to.
-    pub(crate) readers: Mutex<HashMap<String, AbortHandle>>,
+    pub(crate) readers: Mutex<HashMap<String, JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl Link {
                 link.receive(message).await;
             }
         });
-        lock(&self.readers).insert(subject, reader.abort_handle());
+        lock(&self.readers).insert(subject, reader);
         self.settled().await
     }
 
@@ -145,14 +145,20 @@ impl Link {
         }
         let subject = self.subject(&Topic::Named(name.clone()));
         let joined = self.read(subject).await;
-        joined.inspect_err(|_| self.leave(name))
+        if joined.is_err() {
+            self.leave(name).await;
+        }
+        joined
     }
 
-    pub(crate) fn leave(&self, name: &TopicName) {
+    pub(crate) async fn leave(&self, name: &TopicName) {
         lock(&self.incoming).topics().leave(name);
         let subject = self.subject(&Topic::Named(name.clone()));
-        if let Some(reader) = lock(&self.readers).remove(&subject) {
+        let reader = lock(&self.readers).remove(&subject);
+        if let Some(reader) = reader {
             reader.abort();
+            // What it still reads would be delivered if the topic was joined again meanwhile.
+            let _cancelled = reader.await;
         }
     }
 
@@ -209,6 +215,6 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        lock(&self.readers).values().for_each(AbortHandle::abort);
+        lock(&self.readers).values().for_each(JoinHandle::abort);
     }
 }
