@@ -32,7 +32,6 @@ use crate::{
     request::{Binding, Publication, Request},
     state::State,
     supervisor::Supervisor,
-    topology,
 };
 
 /// How many messages may wait for the gateway, of at most `max_message` bytes each. RabbitMQ keeps
@@ -244,7 +243,7 @@ impl Broker for AmqpBroker {
 
     fn limits(&self) -> BrokerLimits {
         let learned = self.limit.most().unwrap_or(usize::MAX);
-        let most = learned.saturating_sub(topology::OVERHEAD);
+        let most = learned.saturating_sub(stream::MAX_STAMP);
         let limits = BrokerLimits::none()
             .with_max_message(self.config.max_message.min(most))
             .with_max_topics(Topics::MAX);

@@ -15,7 +15,7 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::ShortString,
 };
-use realtime_core::broker::{BrokerError, BrokerErrorKind};
+use realtime_core::broker::{BrokerError, BrokerErrorKind, stream::MAX_STAMP};
 use tokio::time::timeout;
 
 use crate::{AmqpConfig, topology};
@@ -82,9 +82,7 @@ impl Limit {
         if size <= self.fine.load(Relaxed) || size > self.most.load(Relaxed) {
             return Ok(());
         }
-        let mut asked = size
-            .saturating_mul(2)
-            .min(config.max_message + topology::OVERHEAD);
+        let mut asked = size.saturating_mul(2).min(config.max_message + MAX_STAMP);
         loop {
             asked = asked.max(size);
             let answer = timeout(ANSWER, takes(connection, config, asked)).await;

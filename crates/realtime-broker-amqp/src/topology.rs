@@ -8,13 +8,10 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable, ShortString},
 };
-use realtime_core::broker::{BrokerError, NodeInfo, Topic, TopicName};
+use realtime_core::broker::{BrokerError, NodeInfo, Topic};
 use sha1::{Digest, Sha1};
 
 use crate::{AmqpConfig, error::refused};
-
-/// What stands in front of a message, at the most: numbers, a node's id and a topic's name.
-pub(crate) const OVERHEAD: usize = 32 + 64 + TopicName::MAX;
 
 pub(crate) fn exchange(config: &AmqpConfig) -> ShortString {
     format!("rt.{}", config.namespace).into()

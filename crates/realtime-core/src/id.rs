@@ -69,6 +69,9 @@ pub struct InvalidNodeId {
 }
 
 impl NodeId {
+    /// The longest id, in bytes.
+    pub(crate) const MAX: usize = 64;
+
     /// A new random id.
     #[must_use]
     pub fn random() -> Self {
@@ -88,7 +91,7 @@ impl FromStr for NodeId {
     fn from_str(text: &str) -> Result<Self, InvalidNodeId> {
         let odd = |c: &char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
         let character = text.chars().find(odd);
-        if character.is_some() || text.is_empty() || text.len() > 64 {
+        if character.is_some() || text.is_empty() || text.len() > Self::MAX {
             return Err(InvalidNodeId {
                 length: text.len(),
                 character,

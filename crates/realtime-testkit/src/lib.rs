@@ -4,7 +4,7 @@
 //! - [`client`]: a WebSocket client that can behave well and badly;
 //! - `memory`: a client of a gateway over memory, for tests of handlers (feature `gateway`);
 //! - [`proxy`]: a network that breaks;
-//! - [`servers`]: private RabbitMQ and Redis servers;
+//! - [`servers`]: private RabbitMQ, Redis and NATS servers;
 //! - [`wait`]: conditions with a deadline, in place of sleeping.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -4,7 +4,14 @@
 
 use std::time::Duration;
 
-use realtime_testkit::servers::redis::{Redis, RedisCluster};
+use realtime_testkit::{
+    servers::{
+        Nats,
+        redis::{Redis, RedisCluster},
+    },
+    wait::until,
+};
+use tokio::{io::AsyncReadExt, net::TcpStream};
 
 #[tokio::test]
 async fn a_redis_is_started_asked_killed_and_started_again() {
@@ -52,4 +59,32 @@ async fn a_cluster_shares_the_slots_among_three_masters() {
         let info = node.command(&["CLUSTER", "INFO"]).await.unwrap();
         assert!(info.contains("cluster_slots_ok:16384"), "{info}");
     }
+}
+
+/// What a NATS server says first.
+async fn greeting(nats: &Nats) -> std::io::Result<[u8; 5]> {
+    let mut connection = TcpStream::connect(("127.0.0.1", nats.port())).await?;
+    let mut greeting = [0; 5];
+    connection.read_exact(&mut greeting).await?;
+    Ok(greeting)
+}
+
+#[tokio::test]
+async fn a_nats_is_started_stopped_killed_and_started_again() {
+    let mut nats = Nats::start().await.unwrap();
+    assert_eq!(greeting(&nats).await.unwrap(), *b"INFO ");
+    nats.stop().unwrap();
+    // Each of its threads stops when the signal gets there.
+    until("it answers no more", async || {
+        let waited = tokio::time::timeout(Duration::from_millis(200), greeting(&nats)).await;
+        waited.is_err()
+    })
+    .await;
+    nats.resume().unwrap();
+    assert_eq!(greeting(&nats).await.unwrap(), *b"INFO ");
+    nats.kill().unwrap();
+    assert!(greeting(&nats).await.is_err());
+    assert!(nats.stop().is_err(), "it has ended");
+    nats.restart().await.unwrap();
+    assert_eq!(greeting(&nats).await.unwrap(), *b"INFO ");
 }

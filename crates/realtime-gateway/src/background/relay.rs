@@ -11,6 +11,7 @@ use realtime_core::{
         envelope::{Envelope, EnvelopeKind, Target},
     },
 };
+use tokio::task::yield_now;
 use tracing::Instrument;
 
 use super::{missed::Missed, rejoin::rejoin};
@@ -23,6 +24,9 @@ use crate::{
     node::{Joined, Node},
 };
 
+/// How many events are heard before it is the turn of a message.
+const EVENTS: u32 = 64;
+
 /// Delivers what other nodes publish, and reports what happens to the link, once the broker is
 /// joined and until the gateway ends.
 pub(super) async fn run(node: Arc<Node>) {
@@ -34,29 +38,47 @@ pub(super) async fn run(node: Arc<Node>) {
     let Some(Joined { messages, events }) = joined.value() else {
         return;
     };
-    let mut missed = Missed::default();
+    let mut missed = Missed::new();
+    // What happened before a message is heard before it; but no stream of events that is always
+    // ready keeps messages waiting.
+    let mut events_in_a_row = 0;
     loop {
-        // In no fixed order: what is always ready lets the others have their turn.
-        tokio::select! {
+        let message = tokio::select! {
+            biased;
             () = node.stop.cancelled() => break,
-            () = missed.due() => node.hub.note_missed(missed.take()).await,
-            Some(event) = events.next() => on_event(&node, event, &mut missed),
-            message = messages.next() => match message {
-                Some(message) => receive(&node, message, &mut missed).await,
-                None => {
-                    let cause = "its messages have ended; it is joined again";
-                    on_event(&node, BrokerEvent::down(cause), &mut missed);
-                    // What has ended still holds the node's name.
-                    *messages = Subscription::new(stream::empty());
-                    tokio::select! {
-                        biased;
-                        () = node.stop.cancelled() => break,
-                        anew = rejoin(&node) => *messages = anew,
-                    }
-                    on_event(&node, BrokerEvent::Up, &mut missed);
-                }
-            },
+            () = missed.due() => {
+                node.hub.note_missed(missed.take()).await;
+                continue;
+            }
+            Some(event) = events.next(), if events_in_a_row < EVENTS => {
+                events_in_a_row += 1;
+                on_event(&node, event, &mut missed);
+                continue;
+            }
+            message = messages.next() => message,
+            () = yield_now(), if events_in_a_row >= EVENTS => {
+                events_in_a_row = 0;
+                continue;
+            }
+        };
+        events_in_a_row = 0;
+        if let Some(message) = message {
+            if let Some(messages) = missed.take_before_a_message() {
+                node.hub.note_missed(messages).await;
+            }
+            receive(&node, message, &mut missed).await;
+            continue;
         }
+        let cause = "its messages have ended; it is joined again";
+        on_event(&node, BrokerEvent::down(cause), &mut missed);
+        // What has ended still holds the node's name.
+        *messages = Subscription::new(stream::empty());
+        tokio::select! {
+            biased;
+            () = node.stop.cancelled() => break,
+            anew = rejoin(&node) => *messages = anew,
+        }
+        on_event(&node, BrokerEvent::Up, &mut missed);
     }
     joined.forget();
 }

@@ -4,6 +4,7 @@
 //! A server that is installed but not running is enough: nothing here uses the well-known ports.
 //! Each can be killed, stopped, continued and restarted on the same port.
 
+pub mod nats;
 mod process;
 pub mod rabbitmq;
 pub mod redis;
@@ -14,6 +15,7 @@ use std::{
     net::{Ipv4Addr, TcpListener},
 };
 
+pub use nats::Nats;
 pub use process::{Process, Signal};
 pub use rabbitmq::RabbitMq;
 pub use redis::{Redis, RedisCluster};

@@ -45,6 +45,7 @@ use crate::{Events, Incarnation};
 
 pub use incoming::{Incoming, Look, look};
 pub use outgoing::Outgoing;
+pub use stamp::MAX_STAMP;
 pub use topics::Topics;
 
 /// How often a node sees whether what it publishes for itself comes back, and says in a cluster of

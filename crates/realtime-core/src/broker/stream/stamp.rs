@@ -20,6 +20,10 @@ pub(super) const HELLO: u8 = 1;
 
 /// What stands before the source: version, kind, flags, hints and three numbers.
 const FIXED: usize = 28;
+/// How many bytes a stamp adds to a message, at the most: with the longest id and the longest name
+/// of a topic. A backend whose server has a largest message says that its own is smaller by so much.
+pub const MAX_STAMP: usize = FIXED + 4 + NodeId::MAX + TopicName::MAX;
+
 const TO_ALL: u8 = 0;
 const TO_NODE: u8 = 1;
 const TO_NAMED: u8 = 2;

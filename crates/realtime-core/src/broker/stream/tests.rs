@@ -7,7 +7,10 @@ use proptest::prelude::*;
 use tokio::time::{advance, timeout};
 
 use super::*;
-use crate::broker::{BrokerEvents, TopicName};
+use crate::{
+    NodeId,
+    broker::{BrokerEvents, TopicName},
+};
 
 fn info(name: &str) -> NodeInfo {
     NodeInfo::new(name.parse().unwrap(), Incarnation::random())
@@ -248,6 +251,15 @@ fn a_topic_is_delivered_while_the_node_is_in_it() {
         0,
         "it was not in it"
     );
+}
+
+#[test]
+fn a_stamp_is_no_longer_than_is_said() {
+    let mut here = Node::new(&"n".repeat(NodeId::MAX));
+    let longest = named(&"t".repeat(TopicName::MAX)).0;
+    let stamped = here.out.message(&longest, b"data");
+    assert_eq!(stamped.len(), MAX_STAMP + 4);
+    assert!(here.out.message(&Topic::All, b"data").len() < MAX_STAMP + 4);
 }
 
 #[test]
