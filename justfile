@@ -148,12 +148,16 @@ bench-steps *filter:
 test-long:
     FAULT_ROUNDS=50 cargo nextest run -p realtime-broker-amqp --all-features --profile long
     cargo nextest run -p realtime-broker-redis --all-features --profile long
-    cargo nextest run -p realtime-presence-redis --all-features --profile long \
-        -E 'binary(faults)' --stress-count 5
+    for n in $(seq 5); do \
+        cargo nextest run -p realtime-presence-redis --all-features --profile long \
+            -E 'binary(faults)' || exit 1; \
+    done
 
 # Every test again and again, to find what fails once in a while.
 flaky times="20":
-    cargo nextest run --workspace --all-features -E 'not package(chat)' --stress-count {{times}}
+    for n in $(seq {{times}}); do \
+        cargo nextest run --workspace --all-features -E 'not package(chat)' || exit 1; \
+    done
 
 # What publishing would upload.
 package:

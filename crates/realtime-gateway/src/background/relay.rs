@@ -63,9 +63,6 @@ pub(super) async fn run(node: Arc<Node>) {
         };
         events_in_a_row = 0;
         if let Some(message) = message {
-            if let Some(messages) = missed.take_before_a_message() {
-                node.hub.note_missed(messages).await;
-            }
             receive(&node, message, &mut missed).await;
             continue;
         }
@@ -153,6 +150,9 @@ async fn receive(node: &Node, message: BrokerMessage, lost: &mut Missed) {
             return node.report(ErrorStage::Broker, error, None);
         }
     };
+    if let Some(messages) = lost.take_before_a_message() {
+        node.hub.note_missed(messages).await;
+    }
     let frame = frame_of(envelope.frame_kind(), envelope.body());
     let span = envelope.traceparent().map(|traceparent| {
         let traceparent = Escaped(traceparent);

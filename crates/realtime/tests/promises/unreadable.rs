@@ -2,7 +2,6 @@
 
 use axum::body::Bytes;
 use realtime::{
-    Json,
     broker::{
         Broker, Join, LocalBroker, NodeInfo, Topic,
         envelope::{Envelope, EnvelopeKind, Target},
