@@ -14,7 +14,7 @@ use realtime_core::{
     broker::{
         Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerLimits,
         BrokerMessage, Join, Published, Subscription, Topic, TopicName,
-        stream::{self, Topics},
+        stream::{self, Numbered, Topics},
     },
 };
 use tokio::{
@@ -53,6 +53,8 @@ pub struct AmqpBroker {
     events: Arc<Events<BrokerEvent>>,
     state: watch::Sender<State>,
     limit: Arc<Limit>,
+    /// Of all subscriptions.
+    numbered: Numbered,
     own: Mutex<Own>,
 }
 
@@ -102,6 +104,7 @@ impl AmqpBroker {
             events: Arc::default(),
             state: watch::Sender::new(State::Idle),
             limit: Arc::default(),
+            numbered: Numbered::default(),
             own: Mutex::new(Own::Idle),
         }
     }
@@ -313,6 +316,7 @@ impl Joining<'_> {
             ..
         } = self.broker;
         let (mut outgoing, incoming) = stream::pair(node, Arc::clone(events));
+        outgoing.continue_from(&self.broker.numbered);
         outgoing.set_longest_wait(config.queue_ttl);
         let joined = Arc::clone(outgoing.topics());
         for topic in &topics {

@@ -387,13 +387,18 @@ pub async fn dropping_the_subscription_leaves_the_cluster<B: Broker>(
 
 /// After its subscription was dropped, a member may subscribe again.
 pub async fn after_that_the_member_may_subscribe_again<B: Broker>(mut member: impl FnMut() -> B) {
-    let one = join(member()).await;
+    let mut one = join(member()).await;
+    let again = join(member()).await;
+    for n in 0..3 {
+        again.say(&Topic::All, numbered(n)).await;
+        assert_eq!(one.receive().await.data, numbered(n));
+    }
     let Joined {
         broker,
         node,
         inbox,
         ..
-    } = join(member()).await;
+    } = again;
     ok("a topic can be joined", broker.join(&named("a")).await);
     drop(inbox);
     let mut again = None;
@@ -411,6 +416,10 @@ pub async fn after_that_the_member_may_subscribe_again<B: Broker>(mut member: im
         message.map(|message| message.data),
         Some("hello again".into())
     );
+    // Which nobody takes for a repetition of what it said in its former life.
+    let published = within("publishing", broker.publish(&Topic::All, "hello".into())).await;
+    let _accepted = ok("it is published", published);
+    assert_eq!(one.receive().await.data, "hello");
 }
 
 /// A targeted message for a node that is not there is reported as `NoRoute`, where that is known.
