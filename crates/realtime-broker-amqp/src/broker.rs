@@ -26,6 +26,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     AmqpConfig,
+    bound::Bound,
     error::{blocked, closed, config as invalid, unavailable, unknown},
     limit::Limit,
     publisher::WINDOW,
@@ -71,6 +72,7 @@ enum Own {
 struct Joined {
     requests: mpsc::Sender<Request>,
     topics: Arc<Topics>,
+    bound: Arc<Bound>,
     /// Cancelled when the subscription is dropped.
     stop: CancellationToken,
     supervisor: JoinHandle<()>,
@@ -169,9 +171,11 @@ impl AmqpBroker {
         })
     }
 
-    fn topics(&self) -> Result<Arc<Topics>, BrokerError> {
+    fn topics(&self) -> Result<(Arc<Topics>, Arc<Bound>), BrokerError> {
         match &*self.own() {
-            Own::Joined(joined) if !joined.stop.is_cancelled() => Ok(Arc::clone(&joined.topics)),
+            Own::Joined(joined) if !joined.stop.is_cancelled() => {
+                Ok((Arc::clone(&joined.topics), Arc::clone(&joined.bound)))
+            }
             Own::Closed => Err(closed()),
             _ => {
                 let context = "subscribe first: the broker doesn't know this node yet";
@@ -199,23 +203,26 @@ impl Broker for AmqpBroker {
     }
 
     async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        let topics = self.topics()?;
-        // Before it is bound, since messages may come before RabbitMQ's answer does.
-        if !topics.join(topic)? {
+        let (topics, bound) = self.topics()?;
+        if bound.contains(topic) {
             return Ok(());
         }
-        let unless_bound = Leaves {
+        // Before it is bound, since messages may come before RabbitMQ's answer does. Another caller
+        // may have asked already, whose answer hasn't come, or never does.
+        topics.join(topic)?;
+        let _unless_bound = Leaves {
             topics: &topics,
-            topic: Some(topic),
+            bound: &bound,
+            topic,
         };
         self.ask(|outcome| Request::Bind(Binding::join(topic.clone(), outcome)))
             .await?;
-        unless_bound.keep();
-        Ok(())
+        bound.add(topic, &topics)
     }
 
     async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        if self.topics()?.leave(topic) {
+        let (topics, bound) = self.topics()?;
+        if bound.leave(topic, &topics) {
             // Where it fails there is no link, and the next one doesn't join the topic.
             let left = self.ask(|outcome| Request::Bind(Binding::leave(topic.clone(), outcome)));
             if let Err(error) = left.await {
@@ -277,23 +284,16 @@ impl Broker for AmqpBroker {
     }
 }
 
-/// Leaves a topic again if it could not be bound, or if nobody waits for that any more.
+/// Leaves a topic again if nobody who asked for it has seen it bound.
 struct Leaves<'t> {
     topics: &'t Topics,
-    topic: Option<&'t TopicName>,
-}
-
-impl Leaves<'_> {
-    fn keep(mut self) {
-        self.topic = None;
-    }
+    bound: &'t Bound,
+    topic: &'t TopicName,
 }
 
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
-        if let Some(topic) = self.topic {
-            self.topics.leave(topic);
-        }
+        self.bound.leave_unless_bound(self.topic, self.topics);
     }
 }
 
@@ -319,8 +319,9 @@ impl Joining<'_> {
         outgoing.continue_from(&self.broker.numbered);
         outgoing.set_longest_wait(config.queue_ttl);
         let joined = Arc::clone(outgoing.topics());
+        let bound = Arc::new(Bound::default());
         for topic in &topics {
-            joined.join(topic)?;
+            bound.add(topic, &joined)?;
         }
         let (requests, waiting) = mpsc::channel(WINDOW);
         let mut supervisor = Supervisor {
@@ -345,6 +346,7 @@ impl Joining<'_> {
         *own = Own::Joined(Joined {
             requests,
             topics: joined,
+            bound,
             stop: stop.clone(),
             supervisor: tokio::spawn(supervisor.run(first, stopped)),
         });

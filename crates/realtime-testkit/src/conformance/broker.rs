@@ -298,6 +298,14 @@ pub async fn joining_and_leaving_again_changes_nothing<B: Broker>(mut member: im
     }
     other.leaves(&name).await;
     other.leaves(&name).await;
+    // Two ask for it at the same time, and the first gives up.
+    let both = named("both");
+    let mut first = Box::pin(other.broker.join(&both));
+    let _begun = futures::poll!(&mut first);
+    other.joins(&both).await;
+    drop(first);
+    one.say(&Topic::Named(both), "twice joined").await;
+    assert_eq!(other.receive().await.data, "twice joined");
     one.say_on(&Topic::Named(name), "too late").await;
     one.say(&Topic::All, "the end").await;
     assert_eq!(other.receive().await.data, "the end");
