@@ -61,8 +61,8 @@ pub struct AmqpBroker {
 
 #[derive(Debug)]
 enum Own {
-    /// Nothing is connected.
-    Idle,
+    /// Nothing is connected, but for a former life that may still be on its way out.
+    Idle(Option<Joined>),
     Joining,
     Joined(Joined),
     Closed,
@@ -82,7 +82,7 @@ impl Own {
     /// Begins to join. Returns the member's former life, which may still be on its way out.
     fn begin(&mut self) -> Result<Option<Joined>, BrokerError> {
         match std::mem::replace(self, Self::Joining) {
-            Self::Idle => Ok(None),
+            Self::Idle(before) => Ok(before),
             Self::Joined(joined) if joined.stop.is_cancelled() => Ok(Some(joined)),
             Self::Closed => {
                 *self = Self::Closed;
@@ -107,7 +107,7 @@ impl AmqpBroker {
             state: watch::Sender::new(State::Idle),
             limit: Arc::default(),
             numbered: Numbered::default(),
-            own: Mutex::new(Own::Idle),
+            own: Mutex::new(Own::Idle(None)),
         }
     }
 
@@ -189,11 +189,11 @@ impl Broker for AmqpBroker {
     async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
         let before = self.own().begin()?;
         // Back to idle if this future is dropped or fails before it has joined.
-        let mut joining = Joining { broker: self };
-        if let Some(before) = before {
-            // Each of its steps has a bound; this one is for the sum.
-            let _bounded = timeout(LEAVE, before.supervisor).await;
-        }
+        let mut joining = Joining {
+            broker: self,
+            before,
+        };
+        joining.outlive().await;
         let (inbox, received) = mpsc::channel(INBOX);
         let stop = joining.join(join, inbox).await?;
         Ok(Subscription::new(Inbox {
@@ -272,10 +272,10 @@ impl Broker for AmqpBroker {
     async fn close(&self) {
         let own = std::mem::replace(&mut *self.own(), Own::Closed);
         self.state.send_replace(State::Closed);
-        if let Own::Joined(Joined {
-            stop, supervisor, ..
-        }) = own
-        {
+        if let Own::Joined(joined) | Own::Idle(Some(joined)) = own {
+            let Joined {
+                stop, supervisor, ..
+            } = joined;
             stop.cancel();
             // Each of its steps has a bound; this one is for the sum.
             let _bounded = timeout(LEAVE, supervisor).await;
@@ -300,9 +300,21 @@ impl Drop for Leaves<'_> {
 /// A subscription in the making.
 struct Joining<'b> {
     broker: &'b AmqpBroker,
+    before: Option<Joined>,
 }
 
 impl Joining<'_> {
+    /// Waits for the end of the former life, which would say last of all that nothing is connected.
+    async fn outlive(&mut self) {
+        if let Some(before) = &mut self.before {
+            // Each of its steps has a bound; this one is for the sum.
+            if timeout(LEAVE, &mut before.supervisor).await.is_err() {
+                before.supervisor.abort();
+            }
+        }
+        self.before = None;
+    }
+
     async fn join(
         &mut self,
         join: Join,
@@ -358,7 +370,7 @@ impl Drop for Joining<'_> {
     fn drop(&mut self) {
         let mut own = self.broker.own();
         if matches!(&*own, Own::Joining) {
-            *own = Own::Idle;
+            *own = Own::Idle(self.before.take());
         }
     }
 }
@@ -382,5 +394,33 @@ impl Drop for AmqpBroker {
         if let Own::Joined(joined) = &*self.own() {
             joined.stop.cancel();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use realtime_core::{Incarnation, broker::NodeInfo};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_former_life_is_waited_for_though_somebody_gave_up_to_wait() {
+        let broker = AmqpBroker::from_url("amqp://127.0.0.1:1").unwrap();
+        let stop = CancellationToken::new();
+        stop.cancel();
+        *broker.own() = Own::Joined(Joined {
+            requests: mpsc::channel(1).0,
+            topics: Arc::default(),
+            bound: Arc::default(),
+            stop,
+            supervisor: tokio::spawn(std::future::pending()),
+        });
+        let node = NodeInfo::new("here".parse().unwrap(), Incarnation::random());
+        for _ in 0..2 {
+            let joining = broker.subscribe(Join::new(node.clone())).now_or_never();
+            assert!(joining.is_none(), "it waits");
+        }
+        assert!(broker.own().begin().unwrap().is_some());
     }
 }
