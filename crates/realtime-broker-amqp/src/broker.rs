@@ -14,7 +14,7 @@ use realtime_core::{
     broker::{
         Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerLimits,
         BrokerMessage, Join, Published, Subscription, Topic, TopicName,
-        stream::{self, Topics},
+        stream::{self, Numbered, Topics},
     },
 };
 use tokio::{
@@ -26,6 +26,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     AmqpConfig,
+    bound::Bound,
     error::{blocked, closed, config as invalid, unavailable, unknown},
     limit::Limit,
     publisher::WINDOW,
@@ -52,13 +53,15 @@ pub struct AmqpBroker {
     events: Arc<Events<BrokerEvent>>,
     state: watch::Sender<State>,
     limit: Arc<Limit>,
+    /// Of all subscriptions.
+    numbered: Numbered,
     own: Mutex<Own>,
 }
 
 #[derive(Debug)]
 enum Own {
-    /// Nothing is connected.
-    Idle,
+    /// Nothing is connected, but for a former life that may still be on its way out.
+    Idle(Option<Joined>),
     Joining,
     Joined(Joined),
     Closed,
@@ -68,6 +71,7 @@ enum Own {
 struct Joined {
     requests: mpsc::Sender<Request>,
     topics: Arc<Topics>,
+    bound: Arc<Bound>,
     /// Cancelled when the subscription is dropped.
     stop: CancellationToken,
     supervisor: JoinHandle<()>,
@@ -77,7 +81,7 @@ impl Own {
     /// Begins to join. Returns the member's former life, which may still be on its way out.
     fn begin(&mut self) -> Result<Option<Joined>, BrokerError> {
         match std::mem::replace(self, Self::Joining) {
-            Self::Idle => Ok(None),
+            Self::Idle(before) => Ok(before),
             Self::Joined(joined) if joined.stop.is_cancelled() => Ok(Some(joined)),
             Self::Closed => {
                 *self = Self::Closed;
@@ -101,7 +105,8 @@ impl AmqpBroker {
             events: Arc::default(),
             state: watch::Sender::new(State::Idle),
             limit: Arc::default(),
-            own: Mutex::new(Own::Idle),
+            numbered: Numbered::default(),
+            own: Mutex::new(Own::Idle(None)),
         }
     }
 
@@ -165,9 +170,11 @@ impl AmqpBroker {
         })
     }
 
-    fn topics(&self) -> Result<Arc<Topics>, BrokerError> {
+    fn topics(&self) -> Result<(Arc<Topics>, Arc<Bound>), BrokerError> {
         match &*self.own() {
-            Own::Joined(joined) if !joined.stop.is_cancelled() => Ok(Arc::clone(&joined.topics)),
+            Own::Joined(joined) if !joined.stop.is_cancelled() => {
+                Ok((Arc::clone(&joined.topics), Arc::clone(&joined.bound)))
+            }
             Own::Closed => Err(closed()),
             _ => {
                 let context = "subscribe first: the broker doesn't know this node yet";
@@ -181,11 +188,11 @@ impl Broker for AmqpBroker {
     async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
         let before = self.own().begin()?;
         // Back to idle if this future is dropped or fails before it has joined.
-        let mut joining = Joining { broker: self };
-        if let Some(before) = before {
-            // Each of its steps has a bound; this one is for the sum.
-            let _bounded = timeout(LEAVE, before.supervisor).await;
-        }
+        let mut joining = Joining {
+            broker: self,
+            before,
+        };
+        joining.outlive().await;
         let (inbox, received) = mpsc::channel(INBOX);
         let stop = joining.join(join, inbox).await?;
         Ok(Subscription::new(Inbox {
@@ -195,23 +202,26 @@ impl Broker for AmqpBroker {
     }
 
     async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        let topics = self.topics()?;
-        // Before it is bound, since messages may come before RabbitMQ's answer does.
-        if !topics.join(topic)? {
+        let (topics, bound) = self.topics()?;
+        if bound.contains(topic) {
             return Ok(());
         }
-        let unless_bound = Leaves {
+        // Before it is bound, since messages may come before RabbitMQ's answer does. Another caller
+        // may have asked already, whose answer hasn't come, or never does.
+        topics.join(topic)?;
+        let _unless_bound = Leaves {
             topics: &topics,
-            topic: Some(topic),
+            bound: &bound,
+            topic,
         };
         self.ask(|outcome| Request::Bind(Binding::join(topic.clone(), outcome)))
             .await?;
-        unless_bound.keep();
-        Ok(())
+        bound.add(topic, &topics)
     }
 
     async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        if self.topics()?.leave(topic) {
+        let (topics, bound) = self.topics()?;
+        if bound.leave(topic, &topics) {
             // Where it fails there is no link, and the next one doesn't join the topic.
             let left = self.ask(|outcome| Request::Bind(Binding::leave(topic.clone(), outcome)));
             if let Err(error) = left.await {
@@ -261,10 +271,10 @@ impl Broker for AmqpBroker {
     async fn close(&self) {
         let own = std::mem::replace(&mut *self.own(), Own::Closed);
         self.state.send_replace(State::Closed);
-        if let Own::Joined(Joined {
-            stop, supervisor, ..
-        }) = own
-        {
+        if let Own::Joined(joined) | Own::Idle(Some(joined)) = own {
+            let Joined {
+                stop, supervisor, ..
+            } = joined;
             stop.cancel();
             // Each of its steps has a bound; this one is for the sum.
             let _bounded = timeout(LEAVE, supervisor).await;
@@ -273,32 +283,37 @@ impl Broker for AmqpBroker {
     }
 }
 
-/// Leaves a topic again if it could not be bound, or if nobody waits for that any more.
+/// Leaves a topic again if nobody who asked for it has seen it bound.
 struct Leaves<'t> {
     topics: &'t Topics,
-    topic: Option<&'t TopicName>,
-}
-
-impl Leaves<'_> {
-    fn keep(mut self) {
-        self.topic = None;
-    }
+    bound: &'t Bound,
+    topic: &'t TopicName,
 }
 
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
-        if let Some(topic) = self.topic {
-            self.topics.leave(topic);
-        }
+        self.bound.leave_unless_bound(self.topic, self.topics);
     }
 }
 
 /// A subscription in the making.
 struct Joining<'b> {
     broker: &'b AmqpBroker,
+    before: Option<Joined>,
 }
 
 impl Joining<'_> {
+    /// Waits for the end of the former life, which would say last of all that nothing is connected.
+    async fn outlive(&mut self) {
+        if let Some(before) = &mut self.before {
+            // Each of its steps has a bound; this one is for the sum.
+            if timeout(LEAVE, &mut before.supervisor).await.is_err() {
+                before.supervisor.abort();
+            }
+        }
+        self.before = None;
+    }
+
     async fn join(
         &mut self,
         join: Join,
@@ -312,10 +327,12 @@ impl Joining<'_> {
             ..
         } = self.broker;
         let (mut outgoing, incoming) = stream::pair(node, Arc::clone(events));
+        outgoing.continue_from(&self.broker.numbered);
         outgoing.set_longest_wait(config.queue_ttl);
         let joined = Arc::clone(outgoing.topics());
+        let bound = Arc::new(Bound::default());
         for topic in &topics {
-            joined.join(topic)?;
+            bound.add(topic, &joined)?;
         }
         let (requests, waiting) = mpsc::channel(WINDOW);
         let mut supervisor = Supervisor {
@@ -340,6 +357,7 @@ impl Joining<'_> {
         *own = Own::Joined(Joined {
             requests,
             topics: joined,
+            bound,
             stop: stop.clone(),
             supervisor: tokio::spawn(supervisor.run(first, stopped)),
         });
@@ -351,7 +369,7 @@ impl Drop for Joining<'_> {
     fn drop(&mut self) {
         let mut own = self.broker.own();
         if matches!(&*own, Own::Joining) {
-            *own = Own::Idle;
+            *own = Own::Idle(self.before.take());
         }
     }
 }
@@ -375,5 +393,33 @@ impl Drop for AmqpBroker {
         if let Own::Joined(joined) = &*self.own() {
             joined.stop.cancel();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use realtime_core::{Incarnation, broker::NodeInfo};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_former_life_is_waited_for_though_somebody_gave_up_to_wait() {
+        let broker = AmqpBroker::from_url("amqp://127.0.0.1:1").unwrap();
+        let stop = CancellationToken::new();
+        stop.cancel();
+        *broker.own() = Own::Joined(Joined {
+            requests: mpsc::channel(1).0,
+            topics: Arc::default(),
+            bound: Arc::default(),
+            stop,
+            supervisor: tokio::spawn(std::future::pending()),
+        });
+        let node = NodeInfo::new("here".parse().unwrap(), Incarnation::random());
+        for _ in 0..2 {
+            let joining = broker.subscribe(Join::new(node.clone())).now_or_never();
+            assert!(joining.is_none(), "it waits");
+        }
+        assert!(broker.own().begin().unwrap().is_some());
     }
 }

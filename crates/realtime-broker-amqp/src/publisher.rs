@@ -93,6 +93,11 @@ impl Publisher<'_> {
                     _ => continue,
                 },
                 Some(request) = requests.recv(), if under_way.len() + self.routes.len() < WINDOW => match request {
+                    // It was joined again since.
+                    Request::Bind(binding) if !binding.is_joined && self.outgoing.topics().contains(&binding.topic) => {
+                        let _nobody_waits = binding.outcome.send(Ok(()));
+                        continue;
+                    }
                     Request::Bind(binding) => {
                         under_way.push(self.bind(binding));
                         continue;
@@ -106,6 +111,11 @@ impl Publisher<'_> {
                         let size = self.outgoing.size_of(&topic, data.len());
                         let (limit, connection) = (self.limit, self.connection);
                         if let Err(fault) = limit.find_out(connection, self.config, size).await {
+                            // Then RabbitMQ answers nothing at all, and the link is as good as before.
+                            if self.is_blocked() {
+                                let _nobody_waits = outcome.send(Err(blocked()));
+                                continue;
+                            }
                             let _nobody_waits = outcome.send(Err(unavailable(fault.clone())));
                             return fault;
                         }

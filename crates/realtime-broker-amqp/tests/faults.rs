@@ -312,6 +312,25 @@ async fn short_of_memory() {
 }
 
 #[tokio::test]
+async fn a_large_message_while_memory_is_short_costs_no_link() {
+    let server = RabbitMq::start().await.unwrap();
+    let mut a = Member::join(&server.url()).await;
+    server.block(true).await.unwrap();
+    let large = Bytes::from(vec![7; 100_000]);
+    let said = a.broker.publish(&Topic::All, large.clone()).await;
+    assert_eq!(said.unwrap_err().kind(), BrokerErrorKind::Blocked);
+    server.block(false).await.unwrap();
+    let unblocked = |event: &BrokerEvent| *event == BrokerEvent::Unblocked;
+    let before = a.until_event("being unblocked", NOTICED, unblocked).await;
+    assert_eq!(before, [BrokerEvent::Blocked]);
+    until("the link takes large messages", async || {
+        a.broker.publish(&Topic::All, large.clone()).await.is_ok()
+    })
+    .await;
+    assert!(a.events.next().now_or_never().is_none(), "no other link");
+}
+
+#[tokio::test]
 async fn a_link_that_is_made_anew_while_memory_is_short_waits_for_it() {
     let server = RabbitMq::start().await.unwrap();
     let mut a = Member::join(&server.url()).await;

@@ -298,6 +298,14 @@ pub async fn joining_and_leaving_again_changes_nothing<B: Broker>(mut member: im
     }
     other.leaves(&name).await;
     other.leaves(&name).await;
+    // Two ask for it at the same time, and the first gives up.
+    let both = named("both");
+    let mut first = Box::pin(other.broker.join(&both));
+    let _begun = futures::poll!(&mut first);
+    other.joins(&both).await;
+    drop(first);
+    one.say(&Topic::Named(both), "twice joined").await;
+    assert_eq!(other.receive().await.data, "twice joined");
     one.say_on(&Topic::Named(name), "too late").await;
     one.say(&Topic::All, "the end").await;
     assert_eq!(other.receive().await.data, "the end");
@@ -387,13 +395,18 @@ pub async fn dropping_the_subscription_leaves_the_cluster<B: Broker>(
 
 /// After its subscription was dropped, a member may subscribe again.
 pub async fn after_that_the_member_may_subscribe_again<B: Broker>(mut member: impl FnMut() -> B) {
-    let one = join(member()).await;
+    let mut one = join(member()).await;
+    let again = join(member()).await;
+    for n in 0..3 {
+        again.say(&Topic::All, numbered(n)).await;
+        assert_eq!(one.receive().await.data, numbered(n));
+    }
     let Joined {
         broker,
         node,
         inbox,
         ..
-    } = join(member()).await;
+    } = again;
     ok("a topic can be joined", broker.join(&named("a")).await);
     drop(inbox);
     let mut again = None;
@@ -411,6 +424,10 @@ pub async fn after_that_the_member_may_subscribe_again<B: Broker>(mut member: im
         message.map(|message| message.data),
         Some("hello again".into())
     );
+    // Which nobody takes for a repetition of what it said in its former life.
+    let published = within("publishing", broker.publish(&Topic::All, "hello".into())).await;
+    let _accepted = ok("it is published", published);
+    assert_eq!(one.receive().await.data, "hello");
 }
 
 /// A targeted message for a node that is not there is reported as `NoRoute`, where that is known.

@@ -49,6 +49,7 @@ impl Incoming {
     pub fn begin(&mut self) {
         self.peers.begin();
         self.shared.topics.begin();
+        self.shared.loopback.is_renewed();
     }
 
     /// The gateway takes nothing for now, so nothing is read; or it does again. Meanwhile nothing
@@ -102,6 +103,9 @@ impl Incoming {
             Kind::Beacon => self.shared.loopback.returned(Way::ForAll),
             Kind::Probe => {
                 self.shared.loopback.returned(Way::OwnTopic);
+                if self.shared.has_begun() {
+                    self.peers.begin();
+                }
                 let gone = self.peers.judge();
                 self.shared.set_others(self.peers.up());
                 self.tell(gone.into_iter().map(BrokerEvent::node_down));

@@ -62,6 +62,40 @@ struct Line {
     /// What hasn't either, and may stand in line.
     excused: VecDeque<u64>,
     behind: u64,
+    /// How many more may come back, which aren't looked for: those after one that came back, and
+    /// what was said beside. One of them must not be taken for one that was sent later.
+    others: u64,
+    /// For how many looks they may.
+    memory: u64,
+}
+
+impl State {
+    /// For how many looks something may be on its way.
+    const fn memory(&self) -> u64 {
+        self.most_behind + 1
+    }
+}
+
+impl Line {
+    /// What hasn't come back for so long is lost.
+    fn age(&mut self) {
+        self.memory = self.memory.saturating_sub(1);
+        if self.memory == 0 {
+            self.others = 0;
+        }
+    }
+
+    /// Looks no more for what hasn't come back.
+    fn let_go(&mut self, memory: u64) {
+        let more = (self.excused.len() + self.out.len()) as u64;
+        if more > 1 {
+            self.memory = memory;
+        }
+        self.others += more;
+        self.excused.clear();
+        self.out.clear();
+        self.behind = 0;
+    }
 }
 
 impl Default for Loopback {
@@ -92,14 +126,25 @@ impl Loopback {
         self.state().most_behind = wait.as_secs().div_ceil(BEACON_INTERVAL.as_secs());
     }
 
-    /// The link is new: nothing is on its way.
+    /// The link may be used, for the first time or again: nothing is missing yet.
     pub(super) fn begin(&self) {
         let mut state = self.state();
-        state.lines = Default::default();
+        let memory = state.memory();
+        for line in &mut state.lines {
+            line.let_go(memory);
+            line.memory = memory;
+        }
         state.back = state.sent;
         self.stalled.store(false, Release);
         for flag in self.delivered.iter().chain(&self.was_stalled) {
             flag.store(false, Release);
+        }
+    }
+
+    /// The link is a new one: nothing of the old one comes back.
+    pub(super) fn is_renewed(&self) {
+        for line in &mut self.state().lines {
+            line.others = 0;
         }
     }
 
@@ -111,13 +156,26 @@ impl Loopback {
         push(&mut state.lines[way as usize].out, number);
     }
 
+    /// One is about to be published that isn't looked for.
+    pub(super) fn said(&self, way: Way) {
+        let mut state = self.state();
+        let memory = state.memory();
+        let line = &mut state.lines[way as usize];
+        line.others += 1;
+        line.memory = memory;
+    }
+
     /// One has come back, and with it all before it.
     pub(super) fn returned(&self, way: Way) {
         let mut state = self.state();
-        let line = std::mem::take(&mut state.lines[way as usize]);
-        // Which one it was isn't known: the first at least.
-        let first = line.excused.front().or(line.out.front());
-        state.back = state.back.max(first.copied().unwrap_or(0));
+        let memory = state.memory();
+        let line = &mut state.lines[way as usize];
+        // Which one it was isn't known: the first at least, where no others may still come.
+        let first = line.excused.front().or(line.out.front()).copied();
+        let first = first.filter(|_| line.others == 0).unwrap_or(0);
+        line.let_go(memory);
+        line.others = line.others.saturating_sub(1);
+        state.back = state.back.max(first);
     }
 
     pub(super) fn delivered(&self) {
@@ -144,6 +202,9 @@ impl Loopback {
         let stalled = was_stalled || self.stalled.load(Acquire);
         let mut state = self.state();
         let (back, most_behind) = (state.back, state.most_behind);
+        if way == Way::OwnTopic && !stalled {
+            state.lines.iter_mut().for_each(Line::age);
+        }
         let line = &mut state.lines[way as usize];
         let on_their_way = line.excused.iter().chain(&line.out);
         if on_their_way.filter(|number| **number < back).count() >= MISSING {
@@ -171,7 +232,7 @@ fn push(line: &mut VecDeque<u64>, number: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Way::*, *};
 
     const WAYS: [Way; 2] = [Way::ForAll, Way::OwnTopic];
 
@@ -242,6 +303,37 @@ mod tests {
                 loopback.returned(goes);
             }
         }
+    }
+
+    #[test]
+    fn what_was_forgotten_on_its_way_is_not_taken_for_something_newer() {
+        // A large cluster, in which beacons are rarer than probes, and a backlog.
+        let loopback = Loopback::default();
+        for way in [
+            OwnTopic, OwnTopic, ForAll, OwnTopic, OwnTopic, OwnTopic, ForAll,
+        ] {
+            loopback.sent(way);
+        }
+        loopback.delivered();
+        loopback.returned(OwnTopic);
+        loopback.sent(OwnTopic);
+        loopback.returned(OwnTopic);
+        assert!(
+            !loopback.is_broken(ForAll),
+            "both are behind the second probe"
+        );
+    }
+
+    #[test]
+    fn what_is_said_in_answer_counts_as_nothing_else() {
+        let loopback = Loopback::default();
+        loopback.said(ForAll);
+        for way in [OwnTopic, OwnTopic, ForAll] {
+            loopback.sent(way);
+        }
+        loopback.delivered();
+        loopback.returned(ForAll);
+        assert!(!loopback.is_broken(OwnTopic));
     }
 
     #[test]

@@ -15,7 +15,8 @@
 //!
 //! Six rules keep the numbers true:
 //! 1. Stamp in the order in which you send: hold one lock, or use one task, for both.
-//! 2. Keep both halves across reconnects, and make new ones with each subscription.
+//! 2. Keep both halves across reconnects, and make new ones with each subscription, whose numbers
+//!    [continue](Outgoing::continue_from) behind those of the one before.
 //! 3. Before you bind the node's own topic, publish the [question](Outgoing::question) there; if
 //!    an answer comes within [`ANSWER_TIMEOUT`], another node is alive under the id.
 //! 4. As soon as you are connected, call [`begin`](Outgoing::begin) and publish the
@@ -44,7 +45,7 @@ use super::{BrokerEvent, BrokerMessage, NodeInfo, Topic};
 use crate::{Events, Incarnation};
 
 pub use incoming::{Incoming, Look, look};
-pub use outgoing::Outgoing;
+pub use outgoing::{Numbered, Outgoing};
 pub use stamp::MAX_STAMP;
 pub use topics::Topics;
 

@@ -4,7 +4,10 @@ use std::{
     collections::{HashMap, VecDeque},
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::Poll,
     time::Duration,
 };
@@ -41,12 +44,18 @@ pub struct Outgoing {
     forgotten: u64,
     /// How many messages were stamped: the clock of `Used::at`.
     stamped: u64,
+    numbered: Numbered,
     /// Whose numbers are to be said next.
     marks: VecDeque<Topic>,
     /// Nothing is due before the link is there.
     schedule: Option<Schedule>,
     timer: Option<Pin<Box<Sleep>>>,
 }
+
+/// How far the numbers of one start of a node have come, over all its subscriptions. A broker keeps
+/// one, and hands it to the [`Outgoing`] of each.
+#[derive(Debug, Clone, Default)]
+pub struct Numbered(Arc<AtomicU64>);
 
 #[derive(Debug, Clone, Copy)]
 struct Used {
@@ -76,6 +85,7 @@ impl Outgoing {
             topics: HashMap::new(),
             forgotten: 0,
             stamped: 0,
+            numbered: Numbered::default(),
             marks: VecDeque::new(),
             schedule: None,
             timer: None,
@@ -98,6 +108,13 @@ impl Outgoing {
     /// so long what comes back may stand behind others.
     pub fn set_longest_wait(&mut self, wait: Duration) {
         self.shared.loopback.set_longest_wait(wait);
+    }
+
+    /// Continues behind the numbers of this start's earlier subscriptions, which others would take
+    /// for repetitions. Call it before anything is sent.
+    pub fn continue_from(&mut self, numbered: &Numbered) {
+        self.forgotten = self.forgotten.max(numbered.0.load(Relaxed));
+        self.numbered = numbered.clone();
     }
 
     /// A message for a topic, under the topic's next number.
@@ -125,6 +142,7 @@ impl Outgoing {
         used.numbers.seq += 1;
         (used.at, used.unsaid, used.unheard) = (self.stamped, SAID, false);
         let numbers = used.numbers;
+        self.numbered.0.fetch_max(numbers.seq, Relaxed);
         self.stamp(Kind::Message, topic, numbers).put(data)
     }
 
@@ -156,7 +174,7 @@ impl Outgoing {
     /// The link is there, or accepts publications again: from now on [`next`](Self::next) counts
     /// the time, and what comes back.
     pub fn begin(&mut self) {
-        self.shared.loopback.begin();
+        self.shared.begin();
         let now = Instant::now();
         self.schedule = Some(Schedule {
             probe: now,
@@ -214,8 +232,7 @@ impl Outgoing {
             }
             self.shared.loopback.sent(Way::OwnTopic);
             self.mark_what_is_unsaid();
-            let probe = self.announce(Kind::Probe, self.own(), Numbers::default());
-            return Some(Due::Say(probe));
+            return Some(Due::Say(self.probe()));
         }
         if schedule.has_to_answer(&self.shared, now, spread) {
             let mut asked = self.shared.asked();
@@ -224,6 +241,7 @@ impl Outgoing {
             let known = by.filter(|topic| self.topics.contains_key(topic));
             self.marks.extend(known);
             drop(asked);
+            self.shared.loopback.said(Way::ForAll);
             return Some(Due::Say(self.beacon(0)));
         }
         if now >= schedule.beacon {
@@ -299,6 +317,11 @@ impl Outgoing {
         }
     }
 
+    /// For the node's own topic: does it come back?
+    pub(super) fn probe(&self) -> Announcement {
+        self.announce(Kind::Probe, self.own(), Numbers::default())
+    }
+
     fn own(&self) -> Topic {
         self.shared.node.topic()
     }
@@ -307,9 +330,14 @@ impl Outgoing {
         let numbers = self.topics.get(&Topic::All).map(|used| used.numbers);
         let mut stamp = self.stamp(Kind::Beacon, &Topic::All, numbers.unwrap_or_default());
         stamp.hints = hints;
+        // The next may have been fixed in a larger cluster than this one is now.
+        let next = self.schedule.as_ref().map_or(Duration::ZERO, |schedule| {
+            schedule.beacon.saturating_duration_since(Instant::now())
+        });
+        let interval = beacon::interval(self.shared.others()).max(next);
         Announcement {
             topic: Topic::All,
-            data: stamp.put(&beacon::put(beacon::interval(self.shared.others()))),
+            data: stamp.put(&beacon::put(interval)),
         }
     }
 

@@ -13,6 +13,9 @@ use crate::{NodeId, broker::NodeInfo};
 const NODES: usize = 4_096;
 /// How many beacons of a node may be missing.
 const MISSING: u32 = 3;
+/// Within how many probes of this node another has said how far it is on this node's topic, if it
+/// has ever sent anything there.
+const SETTLED: u32 = 4;
 
 /// The other nodes.
 #[derive(Debug, Default)]
@@ -22,6 +25,8 @@ pub(super) struct Peers {
     read: u64,
     /// How many are up.
     up: usize,
+    /// The next probe that comes back may be an old one, and says nothing of others.
+    is_anew: bool,
 }
 
 /// What is known of another node.
@@ -31,6 +36,8 @@ pub(super) struct Peer {
     pub(super) all: Option<u64>,
     /// The last number on this node's own topic.
     pub(super) own: Option<u64>,
+    /// How many probes of this node came back while that one was up.
+    probes: u32,
     life: Life,
     /// How many probes of this node came back since the last beacon of that one.
     silent: u32,
@@ -70,6 +77,7 @@ impl Peers {
         let peer = self.known.entry(node.clone()).or_insert(Peer {
             all: None,
             own: None,
+            probes: 0,
             life: Life::Down,
             silent: 0,
             patience: patience(BEACON_INTERVAL),
@@ -95,9 +103,17 @@ impl Peers {
     /// A probe of this node has come back. Returns those that have been silent for too many.
     pub(super) fn judge(&mut self) -> Vec<NodeInfo> {
         let mut gone = Vec::new();
+        if std::mem::take(&mut self.is_anew) {
+            return gone;
+        }
         for (node, peer) in &mut self.known {
             if peer.life == Life::Up {
                 peer.silent += 1;
+                peer.probes = peer.probes.saturating_add(1);
+                if peer.probes >= SETTLED {
+                    // So that its first message there can be missed, too.
+                    peer.own.get_or_insert(0);
+                }
                 if peer.silent >= peer.patience {
                     peer.life = Life::Down;
                     gone.push(node.clone());
@@ -108,8 +124,10 @@ impl Peers {
         gone
     }
 
-    /// The link is new: what they said meanwhile was not heard.
+    /// The link is new, or nobody could say anything for a while: what they said meanwhile was not
+    /// heard.
     pub(super) fn begin(&mut self) {
+        self.is_anew = true;
         for peer in self.known.values_mut() {
             peer.silent = 0;
         }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -29,6 +29,8 @@ pub(super) struct Shared {
     /// Something is asked for.
     pub(super) wake: Notify,
     others: AtomicUsize,
+    /// This node has said nothing for a while, and may have heard nothing.
+    is_anew: AtomicBool,
     asked: Mutex<Asked>,
 }
 
@@ -51,6 +53,7 @@ impl Shared {
             topics: Arc::default(),
             wake: Notify::new(),
             others: AtomicUsize::new(0),
+            is_anew: AtomicBool::new(false),
             asked: Mutex::default(),
         }
     }
@@ -74,6 +77,17 @@ impl Shared {
         }
         drop(asked);
         self.wake.notify_one();
+    }
+
+    /// This node may speak, for the first time or again.
+    pub(super) fn begin(&self) {
+        self.loopback.begin();
+        self.is_anew.store(true, Relaxed);
+    }
+
+    /// Whether it has begun since this was last asked.
+    pub(super) fn has_begun(&self) -> bool {
+        self.is_anew.swap(false, Relaxed)
     }
 
     /// How many other nodes are there.

@@ -144,6 +144,79 @@ async fn who_is_back_is_told_what_it_has_missed() {
     assert_eq!(missed, [1, 1]);
 }
 
+#[test]
+fn the_first_message_for_a_node_is_missed_too() {
+    let (mut here, mut there) = (Node::new("here"), Node::new("there"));
+    for _ in 0..4 {
+        there.inn.receive(here.out.hello().data);
+        there.inn.receive(there.out.probe().data);
+    }
+    let topic = there.own();
+    let _taken_and_lost = here.out.message(&topic, b"");
+    there.inn.begin();
+    let mark = here.out.mark(topic).unwrap();
+    assert_eq!(there.misses(mark.data), 1);
+}
+
+#[test]
+fn a_node_that_subscribes_again_is_not_taken_for_a_repetition() {
+    let (mut there, numbered) = (Node::new("there"), Numbered::default());
+    let node = info("here");
+    for _ in 0..3 {
+        let mut here = Node::of(node.clone());
+        here.out.continue_from(&numbered);
+        assert_eq!(there.misses(here.out.hello().data), 0);
+        for topic in [Topic::All, there.own()] {
+            assert!(there.delivers(here.out.message(&topic, b"")));
+            assert!(there.delivers(here.out.message(&topic, b"")));
+        }
+        assert_eq!(there.misses(here.out.goodbye().data), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_gone_because_this_node_was_refused_for_a_while() {
+    let (here, mut there) = (Node::new("here"), Node::new("there"));
+    there.inn.receive(here.out.hello().data);
+    for _ in 0..2 {
+        there.inn.receive(there.out.probe().data);
+    }
+    // Both are accepted again at the same time, and the beacon comes with the next one.
+    there.events();
+    there.out.begin();
+    for _ in 0..2 {
+        for said in there.due() {
+            there.inn.receive(said.data);
+        }
+        advance(BEACON_INTERVAL).await;
+    }
+    assert_eq!(there.events(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_beacon_promises_no_more_than_the_next_one_keeps() {
+    let (mut here, mut there) = (Node::new("here"), Node::new("there"));
+    let others: Vec<_> = (0..99).map(|n| Node::new(&format!("n-{n}"))).collect();
+    for other in &others {
+        here.inn.receive(other.out.hello().data);
+    }
+    here.says().await;
+    for other in &others {
+        here.inn.receive(other.out.goodbye().data);
+    }
+    // Its next beacon is due in 10 s, though three would do now.
+    here.inn.receive(there.out.hello().data);
+    advance(Duration::from_secs(1)).await;
+    for said in here.due() {
+        there.inn.receive(said.data);
+    }
+    there.events();
+    for _ in 0..3 {
+        there.inn.receive(there.out.probe().data);
+    }
+    assert_eq!(there.events(), []);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_loss_of_the_last_message_on_any_topic_is_noticed() {
     let (mut here, mut there) = (Node::new("here"), Node::new("there"));
