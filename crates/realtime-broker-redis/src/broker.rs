@@ -14,7 +14,7 @@ use realtime_core::{
     broker::{
         Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerLimits,
         BrokerMessage, Join, Published, Subscription, Topic, TopicName,
-        stream::{self, Topics},
+        stream::{self, Numbered, Topics},
     },
 };
 use tokio::{
@@ -55,6 +55,8 @@ const JOIN: Duration = Duration::from_secs(5);
 pub struct RedisBroker {
     config: Arc<RedisBrokerConfig>,
     events: Arc<Events<BrokerEvent>>,
+    /// Of all subscriptions.
+    numbered: Numbered,
     own: Arc<Mutex<Own>>,
 }
 
@@ -91,6 +93,7 @@ impl RedisBroker {
         Self {
             config: Arc::new(config),
             events: Arc::default(),
+            numbered: Numbered::default(),
             own: Arc::new(Mutex::new(Own::Idle(None))),
         }
     }
@@ -141,7 +144,8 @@ impl RedisBroker {
             subscribed: watch::Sender::new(0),
             deaf: watch::Sender::new(0),
         });
-        let (outgoing, incoming) = stream::pair(node, Arc::clone(&self.events));
+        let (mut outgoing, incoming) = stream::pair(node, Arc::clone(&self.events));
+        outgoing.continue_from(&self.numbered);
         let topics = Arc::clone(incoming.topics());
         for topic in &join.topics {
             topics.join(topic)?;

@@ -38,6 +38,8 @@ pub struct Nats {
     /// What all subjects begin with.
     prefix: String,
     events: Arc<Events<BrokerEvent>>,
+    /// How far the numbers of all subscriptions have come.
+    numbered: Numbered,
     /// Alive while this member is subscribed; nothing when it is closed.
     own: Mutex<Option<Weak<Link>>>,
 }
@@ -64,6 +66,7 @@ impl Nats {
             // A dot would begin another part of a subject.
             prefix: namespace.as_str().replace('.', "/"),
             events: Arc::default(),
+            numbered: Numbered::default(),
             own: Mutex::new(Some(Weak::new())),
         })
     }
@@ -112,6 +115,7 @@ impl Broker for Nats {
         vacant(&mut lock(&self.own))?;
         let (client, changes) = self.connect().await?;
         let (mut outgoing, incoming) = pair(join.node, Arc::clone(&self.events));
+        outgoing.continue_from(&self.numbered);
         let (inbox, mut received) = mpsc::channel(QUEUE);
         let (publications, asked) = mpsc::channel(QUEUE);
         let link = Arc::new(Link {
