@@ -31,8 +31,15 @@ pub(crate) struct Unreachable {
 /// Which start of a node has sent last, and which starts were over by then.
 #[derive(Debug, Default)]
 struct Lives {
-    current: HashMap<NodeId, Incarnation>,
+    current: HashMap<NodeId, Current>,
     former: HashSet<NodeInfo>,
+}
+
+#[derive(Debug)]
+struct Current {
+    incarnation: Incarnation,
+    /// It was said to have gone.
+    is_down: bool,
 }
 
 impl Unreachable {
@@ -71,29 +78,46 @@ impl Unreachable {
 
 impl Unreachable {
     /// A node lives, in this start of it. Of two starts under one name the later one has ended the
-    /// earlier one.
-    fn lives(&self, node: &NodeId, incarnation: Incarnation) {
+    /// earlier one, whose last messages may come behind the news of it.
+    pub(crate) fn lives(&self, node: &NodeId, incarnation: Incarnation) {
         let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
         let Lives { current, former } = &mut *lives;
+        let life = NodeInfo::new(node.clone(), incarnation);
+        let now = Current {
+            incarnation,
+            is_down: false,
+        };
         let before = match current.get_mut(node) {
-            Some(known) if *known == incarnation => return,
-            Some(known) => std::mem::replace(known, incarnation),
+            Some(known) if known.incarnation == incarnation => {
+                known.is_down = false;
+                return;
+            }
+            Some(known) if former.contains(&life) && !known.is_down => return,
+            Some(known) => std::mem::replace(known, now),
             None => {
                 if current.len() >= NODES {
                     current.clear();
                 }
-                current.insert(node.clone(), incarnation);
+                current.insert(node.clone(), now);
                 return;
             }
         };
         if former.len() >= NODES {
             former.clear();
         }
-        former.insert(NodeInfo::new(node.clone(), before));
-        former.remove(&NodeInfo::new(node.clone(), incarnation));
+        former.insert(NodeInfo::new(node.clone(), before.incarnation));
+        former.remove(&life);
     }
 
-    /// Whether this start of a node is over, since a later one has sent something: nobody is there
+    /// This start of a node has gone: should an earlier one be heard, it lives after all.
+    pub(crate) fn has_gone(&self, node: &NodeInfo) {
+        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lives.current.get_mut(&node.id) {
+            known.is_down |= known.incarnation == node.incarnation;
+        }
+    }
+
+    /// Whether this start of a node is over, since a later one was heard: nobody is there
     /// any more, whatever presence says until its leases end.
     pub(crate) fn is_former_life(&self, node: &NodeInfo) -> bool {
         let lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,6 +166,11 @@ mod tests {
         assert!(!unreachable.is_former_life(&life(2)), "it may be the next");
         unreachable.has_sent(&name, Incarnation::from_u64(2));
         assert!(unreachable.is_former_life(&life(1)) && !unreachable.is_former_life(&life(2)));
+        unreachable.has_sent(&name, Incarnation::from_u64(1));
+        assert!(unreachable.is_former_life(&life(1)), "it comes late");
+        unreachable.has_gone(&life(2));
+        unreachable.has_sent(&name, Incarnation::from_u64(1));
+        assert!(unreachable.is_former_life(&life(2)) && !unreachable.is_former_life(&life(1)));
         for n in 3..3_000 {
             unreachable.has_sent(&name, Incarnation::from_u64(n));
             unreachable.has_sent(&NodeId::random(), Incarnation::from_u64(n));

@@ -120,12 +120,14 @@ fn on_event(node: &Node, event: BrokerEvent, lost: &mut Missed) {
             format!("the broker is up again; messages could be lost for {lasted:?}")
         }
         BrokerEvent::NodeUp { node: other, .. } => {
+            node.unreachable.lives(&other.id, other.incarnation);
             let (node, incarnation) = (&other.id, other.incarnation);
             return tracing::info!(
                 target: crate::log_targets::BROKER, %node, ?incarnation, "another node is there",
             );
         }
         BrokerEvent::NodeDown { node: other, .. } => {
+            node.unreachable.has_gone(&other);
             let (node, incarnation) = (&other.id, other.incarnation);
             return tracing::info!(
                 target: crate::log_targets::BROKER, %node, ?incarnation, "another node has gone",
