@@ -2,7 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use realtime_core::broker::{Broker, Join, Subscription};
+use realtime_core::broker::{Broker, BrokerErrorKind, Join, Subscription};
 
 use crate::{escape::Chain, node::Node};
 
@@ -18,6 +18,10 @@ pub(super) async fn rejoin(node: &Node) -> Subscription {
         tokio::time::sleep(longest.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
         match node.broker.subscribe(Join::new(node.info.clone())).await {
             Ok(messages) => return messages,
+            // By the application, which has a handle on it.
+            Err(error) if error.kind() == BrokerErrorKind::Closed => {
+                return std::future::pending().await;
+            }
             Err(error) if !is_told => {
                 is_told = true;
                 tracing::warn!(

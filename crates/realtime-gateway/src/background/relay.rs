@@ -75,6 +75,8 @@ pub(super) async fn run(node: Arc<Node>) {
             () = node.stop.cancelled() => break,
             anew = rejoin(&node) => *messages = anew,
         }
+        // What was published meanwhile is counted by nobody.
+        missed.add(1);
         on_event(&node, BrokerEvent::Up, &mut missed);
     }
     joined.forget();

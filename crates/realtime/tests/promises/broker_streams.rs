@@ -119,6 +119,9 @@ async fn where_messages_end_the_link_is_down_and_the_broker_joined_again() {
             until("the link is down", was_down).await;
             let is_up = async || gateway.health().broker == Link::Up;
             until("the broker is joined again", is_up).await;
+            // How much was lost meanwhile, nobody knows.
+            let gap = within("the gap", client.recv_json()).await.unwrap();
+            assert_eq!(gap["route"], "gap", "{fault:?}");
         }
     }
 }
