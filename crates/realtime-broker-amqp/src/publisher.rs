@@ -1,6 +1,6 @@
 //! Puts what is published on the wire, in order, and waits for the confirmations.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -51,6 +51,8 @@ pub(crate) struct Publisher<'p> {
     pub(crate) config: &'p Arc<AmqpConfig>,
     pub(crate) channel: &'p Channel,
     pub(crate) routes: Routes,
+    /// What is to be put on the wire next.
+    pub(crate) there: VecDeque<Publication>,
     pub(crate) connection: &'p Connection,
     pub(crate) limit: &'p Limit,
     /// The node's queue, and the channel on which it can be bound.
@@ -92,7 +94,12 @@ impl Publisher<'_> {
                     Due::LinkDown { cause, .. } => return cause.to_owned(),
                     _ => continue,
                 },
-                Some(request) = requests.recv(), if under_way.len() + self.routes.len() < WINDOW => match request {
+                publication = ready(&mut self.there) => match self.publish(publication).await {
+                    Ok(Some(sent)) => Ok(sent),
+                    Ok(None) => continue,
+                    Err(fault) => return fault,
+                },
+                Some(request) = requests.recv(), if under_way.len() + self.routes.len() + self.there.len() < WINDOW => match request {
                     // It was joined again since.
                     Request::Bind(binding) if !binding.is_joined && self.outgoing.topics().contains(&binding.topic) => {
                         let _nobody_waits = binding.outcome.send(Ok(()));
@@ -106,26 +113,14 @@ impl Publisher<'_> {
                         request.fail(blocked());
                         continue;
                     }
-                    Request::Publish(Publication { topic, data, outcome }) => {
-                        // Before it has a number, which would be missed.
-                        let size = self.outgoing.size_of(&topic, data.len());
-                        let (limit, connection) = (self.limit, self.connection);
-                        if let Err(fault) = limit.find_out(connection, self.config, size).await {
-                            // Then RabbitMQ answers nothing at all, and the link is as good as before.
-                            if self.is_blocked() {
-                                let _nobody_waits = outcome.send(Err(blocked()));
-                                continue;
-                            }
-                            let _nobody_waits = outcome.send(Err(unavailable(fault.clone())));
-                            return fault;
-                        }
-                        if let Err(error) = limit.check(size) {
-                            let _nobody_waits = outcome.send(Err(error));
+                    Request::Publish(publication) => {
+                        if self.config.confirms && matches!(publication.topic, Topic::Node(_)) {
+                            let waiting = Waiting::Message(publication);
+                            self.routes.ask(waiting, self.config, self.outgoing.node());
                             continue;
                         }
-                        let stamped = self.outgoing.message(&topic, &data);
-                        let node = self.outgoing.node();
-                        Self::put(self.channel, self.config, node, topic, stamped, Some(outcome)).await
+                        self.there.push_back(publication);
+                        continue;
                     }
                 },
             };
@@ -136,6 +131,57 @@ impl Publisher<'_> {
                 }
                 Err(fault) => return fault,
             }
+        }
+    }
+
+    /// Puts a message on the wire, unless it is too large. An error is about the link.
+    async fn publish(
+        &mut self,
+        publication: Publication,
+    ) -> Result<Option<BoxFuture<'static, Answered>>, String> {
+        let Publication {
+            topic,
+            data,
+            outcome,
+        } = publication;
+        if self.is_blocked() {
+            let _nobody_waits = outcome.send(Err(blocked()));
+            return Ok(None);
+        }
+        // Before it has a number, which would be missed.
+        let size = self.outgoing.size_of(&topic, data.len());
+        let (limit, connection) = (self.limit, self.connection);
+        if let Err(fault) = limit.find_out(connection, self.config, size).await {
+            // Then RabbitMQ answers nothing at all, and the link is as good as before.
+            if self.is_blocked() {
+                let _nobody_waits = outcome.send(Err(blocked()));
+                return Ok(None);
+            }
+            let _nobody_waits = outcome.send(Err(unavailable(fault.clone())));
+            return Err(fault);
+        }
+        if let Err(error) = limit.check(size) {
+            let _nobody_waits = outcome.send(Err(error));
+            return Ok(None);
+        }
+        let stamped = self.outgoing.message(&topic, &data);
+        let node = self.outgoing.node();
+        let put = Self::put(
+            self.channel,
+            self.config,
+            node,
+            topic,
+            stamped,
+            Some(outcome),
+        )
+        .await;
+        match put {
+            Ok(sent) => Ok(Some(sent)),
+            Err(fault) if self.is_blocked() => {
+                tracing::debug!(target: realtime_core::log_targets::BROKER, fault, "RabbitMQ accepts nothing");
+                Ok(None)
+            }
+            Err(fault) => Err(fault),
         }
     }
 
@@ -204,14 +250,13 @@ impl Publisher<'_> {
         let (result, fault) = match sent.confirmed {
             Ok(Ok(false)) => (Err(unavailable("RabbitMQ refused the message")), None),
             Ok(Ok(true)) => match sent.topic {
-                Topic::Node(_) if self.config.confirms => {
-                    let Sent { topic, outcome, .. } = sent;
-                    let waiting = Waiting { topic, outcome };
+                Topic::Node(_) if self.config.confirms && sent.outcome.is_none() => {
+                    let waiting = Waiting::Announcement(sent.topic);
                     self.routes.ask(waiting, self.config, self.outgoing.node());
                     return None;
                 }
                 // Without confirms nothing comes back.
-                Topic::Node(_) => (Ok(Published::Accepted), None),
+                Topic::Node(_) if !self.config.confirms => (Ok(Published::Accepted), None),
                 _ => (Ok(Published::Routed), None),
             },
             Ok(Err(error)) => {
@@ -229,7 +274,7 @@ impl Publisher<'_> {
         fault.filter(|_| !self.is_blocked())
     }
 
-    /// Reports to whom it was found out whether somebody was there. Returns what that says about
+    /// Sends on what somebody is there for, and reports what nobody is. Returns what that says about
     /// the link, if it is bad.
     fn found(&mut self, asked: Vec<Waiting>, found: Round) -> Option<String> {
         self.routes.begin(self.config, self.outgoing.node());
@@ -245,21 +290,29 @@ impl Publisher<'_> {
             ),
         };
         let own = self.outgoing.node().topic();
-        for Waiting { topic, outcome } in asked {
-            let result = match &absent {
-                None => Err(not_confirmed()),
-                Some(absent) if absent.contains(&topic.to_string()) => {
-                    if topic == own {
-                        let unbound = "this node's queue is bound to its own name no more";
-                        fault = Some(unbound.to_owned());
+        let is_absent = |topic: &Topic| Some(absent.as_ref()?.contains(&topic.to_string()));
+        for waiting in asked {
+            match waiting {
+                Waiting::Announcement(topic) => {
+                    if is_absent(&topic) == Some(true) {
+                        if topic == own {
+                            let unbound = "this node's queue is bound to its own name no more";
+                            fault = Some(unbound.to_owned());
+                        }
+                        self.outgoing.forget(&topic);
                     }
-                    self.outgoing.forget(&topic);
-                    Ok(Published::NoRoute)
                 }
-                Some(_) => Ok(Published::Routed),
-            };
-            if let Some(outcome) = outcome {
-                let _nobody_waits = outcome.send(result);
+                Waiting::Message(publication) => match is_absent(&publication.topic) {
+                    Some(false) => self.there.push_back(publication),
+                    Some(true) => {
+                        self.outgoing.forget(&publication.topic);
+                        let _nobody_waits = publication.outcome.send(Ok(Published::NoRoute));
+                    }
+                    None => {
+                        let unsent = unavailable("RabbitMQ did not say who is there");
+                        let _nobody_waits = publication.outcome.send(Err(unsent));
+                    }
+                },
             }
         }
         fault.filter(|_| !self.is_blocked())
@@ -267,6 +320,14 @@ impl Publisher<'_> {
 
     fn is_blocked(&self) -> bool {
         *self.state.borrow() == State::Blocked
+    }
+}
+
+/// What is to be put on the wire next, as soon as there is something.
+async fn ready(there: &mut VecDeque<Publication>) -> Publication {
+    match there.pop_front() {
+        Some(publication) => publication,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,9 +6,9 @@
 //! message. So the questions have a channel of their own and are asked in rounds: when all of a
 //! round are confirmed, all that was returned belongs to it.
 //!
-//! A question comes behind its message's confirmation. Before it, a node that binds its queue
-//! between the two would get the message though it counts as returned, and get it again when it is
-//! sent again. Behind it, such a node misses the message, and reports a gap.
+//! The question comes before the message, which is sent where somebody is there. So what counts as
+//! returned was never sent, and to send it again doubles nothing. Asked behind it, a node that binds
+//! its queue between the two would seem to have got the message.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -17,22 +17,31 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use lapin::{BasicProperties, Channel, options::BasicPublishOptions};
-use realtime_core::broker::{BrokerError, NodeInfo, Published, Topic};
-use tokio::{
-    sync::oneshot,
-    time::{error::Elapsed, timeout},
-};
+use realtime_core::broker::{NodeInfo, Topic};
+use tokio::time::{error::Elapsed, timeout};
 
-use crate::{AmqpConfig, topology};
+use crate::{AmqpConfig, request::Publication, topology};
 
 /// How long RabbitMQ may take for a round.
 const ROUND: Duration = Duration::from_secs(5);
 
-/// Who waits to learn whether somebody had a name.
+/// What waits to learn whether somebody has a name.
 #[derive(Debug)]
-pub(crate) struct Waiting {
-    pub(crate) topic: Topic,
-    pub(crate) outcome: Option<oneshot::Sender<Result<Published, BrokerError>>>,
+pub(crate) enum Waiting {
+    /// To be published then.
+    Message(Publication),
+    /// Published already on this topic: what a node says of itself.
+    Announcement(Topic),
+}
+
+impl Waiting {
+    fn key(&self) -> String {
+        match self {
+            Self::Message(Publication { topic, .. }) | Self::Announcement(topic) => {
+                topic.to_string()
+            }
+        }
+    }
 }
 
 /// What a round has found.
@@ -63,7 +72,7 @@ impl Routes {
         self.waiting.len() + self.asked.len()
     }
 
-    /// Asks whether somebody has the name that a message was for.
+    /// Asks whether somebody has the name that a message is for.
     pub(crate) fn ask(&mut self, waiting: Waiting, config: &AmqpConfig, node: &NodeInfo) {
         self.waiting.push(waiting);
         if self.round.is_none() {
@@ -89,7 +98,7 @@ impl Routes {
         }
         self.asked = std::mem::take(&mut self.waiting);
         let keys = self.asked.iter();
-        let keys: BTreeSet<String> = keys.map(|waiting| waiting.topic.to_string()).collect();
+        let keys: BTreeSet<String> = keys.map(Waiting::key).collect();
         let asking = absent(self.channel.clone(), config, node, keys);
         self.round = Some(timeout(ROUND, asking).boxed());
     }

@@ -1,6 +1,6 @@
 //! Keeps a link up: runs it until its first fault, then makes a new one, without end.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, pin::pin, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use realtime_core::{
@@ -169,6 +169,7 @@ impl Supervisor {
             config: &self.config,
             channel: &link.publish,
             routes: Routes::new(&link.routes),
+            there: VecDeque::new(),
             connection: &link.connections[0],
             limit: &self.limit,
             queue: (&link.consume, &link.queue),
