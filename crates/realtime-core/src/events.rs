@@ -55,7 +55,7 @@ pub(crate) fn push_change<T>(
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let events = Events::new();
 /// let listener = events.subscribe();
-/// let invalid = |count| BrokerEvent::InvalidMessage { cause: "too short".into(), count };
+/// let invalid = |count| BrokerEvent::invalid_message("too short", count);
 /// events.send(invalid(1));
 /// events.send(BrokerEvent::Up);
 /// events.send(invalid(1));
