@@ -2,6 +2,8 @@
 //! node counts as missed is bounded by what was announced.
 #![no_main]
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use realtime_core::{
@@ -9,7 +11,7 @@ use realtime_core::{
     broker::{
         BrokerErrorKind, NodeInfo,
         envelope::Envelope,
-        stream::{Incoming, Received},
+        stream::{self, Next},
     },
 };
 
@@ -18,15 +20,12 @@ fuzz_target!(|messages: Vec<Vec<u8>>| {
         "there".parse().expect("a node id"),
         Incarnation::from_u64(7),
     );
-    let mut incoming = Incoming::new(node);
+    let (_outgoing, mut incoming) = stream::pair(node.clone(), Arc::default());
     for bytes in messages {
-        let body = match incoming.read(Bytes::from(bytes.clone())) {
-            Ok(Received::Message { message, .. }) => message.data,
-            Ok(_) => Bytes::from(bytes),
-            Err(error) => {
-                assert_eq!(error.kind(), BrokerErrorKind::InvalidMessage);
-                Bytes::from(bytes)
-            }
+        let _looked_at = stream::look(&node, Bytes::from(bytes.clone()));
+        let body = match incoming.receive(Bytes::from(bytes.clone())) {
+            Next::Deliver(message) => message.data,
+            _ => Bytes::from(bytes),
         };
         match Envelope::decode(body) {
             Ok(envelope) => {

@@ -2,15 +2,18 @@
 //! and in order, and the rest is counted as missed, to the message.
 #![no_main]
 
+use std::sync::Arc;
+
+use futures::{FutureExt, StreamExt};
 use libfuzzer_sys::{
     arbitrary::{self, Arbitrary},
     fuzz_target,
 };
 use realtime_core::{
-    Incarnation,
+    Events, Incarnation,
     broker::{
-        NodeInfo, Topic,
-        stream::{Incoming, Outgoing, Received},
+        BrokerEvent, NodeInfo, Topic,
+        stream::{self, Next},
     },
 };
 
@@ -50,26 +53,32 @@ fn node(name: &str, incarnation: u64) -> NodeInfo {
 fuzz_target!(|steps: Vec<Step>| {
     let receiver = node("there", 7);
     let own_topic = Topic::Node(receiver.id.clone());
-    let (mut incoming, mut outgoing) = (Incoming::new(receiver), Outgoing::new(node("here", 9)));
+    let events = Arc::new(Events::new());
+    let mut heard = events.subscribe();
+    let (_, mut incoming) = stream::pair(receiver, events);
+    let (mut outgoing, _) = stream::pair(node("here", 9), Arc::default());
     let (mut sent, mut came, mut lost, mut missed) = (0_u64, Vec::new(), 0_u64, 0_u64);
     let mut forgets = false;
     let mut read = |bytes: &bytes::Bytes, missed: &mut u64| {
-        match incoming.read(bytes.clone()).expect("a stamp of ours") {
-            Received::Message {
-                message,
-                missed: more,
-            } => {
-                *missed += more;
-                return Some(message.data);
+        let next = incoming.receive(bytes.clone());
+        while let Some(Some(event)) = heard.next().now_or_never() {
+            match event {
+                BrokerEvent::Gap { missed: more, .. } => *missed += more,
+                BrokerEvent::NodeUp { .. } => {}
+                other => panic!("{other:?}"),
             }
-            Received::Beacon { missed: more, .. } => *missed += more,
-            Received::Dropped => {}
+        }
+        match next {
+            Next::Deliver(message) => Some(message.data),
+            Next::Nothing => None,
             other => panic!("{other:?}"),
         }
-        None
     };
     // From here on both know where the numbers stand.
-    assert_eq!(read(&outgoing.beacon(), &mut missed), None);
+    assert_eq!(read(&outgoing.hello().data, &mut missed), None);
+    sent += 1;
+    let first = outgoing.message(&own_topic, &sent.to_be_bytes());
+    came.extend(read(&first, &mut missed));
     for step in &steps {
         match step {
             Step::Message { own, fate } => {
@@ -84,7 +93,7 @@ fuzz_target!(|steps: Vec<Step>| {
                 }
             }
             Step::Beacon(fate) => {
-                let bytes = outgoing.beacon();
+                let bytes = outgoing.hello().data;
                 (0..fate.times()).for_each(|_| assert_eq!(read(&bytes, &mut missed), None));
             }
             Step::Forget => {
@@ -94,7 +103,10 @@ fuzz_target!(|steps: Vec<Step>| {
         }
         assert!(missed <= lost, "{missed} are missed and {lost} lost");
     }
-    assert_eq!(read(&outgoing.beacon(), &mut missed), None);
+    assert_eq!(read(&outgoing.hello().data, &mut missed), None);
+    sent += 1;
+    let last = outgoing.message(&own_topic, &sent.to_be_bytes());
+    came.extend(read(&last, &mut missed));
     assert_eq!(came.len() as u64 + lost, sent);
     assert!(came.is_sorted(), "out of order");
     assert!(
