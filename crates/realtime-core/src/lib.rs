@@ -41,6 +41,7 @@ mod message_id;
 mod namespace;
 mod payload;
 pub mod presence;
+mod room;
 #[cfg(feature = "server-url")]
 mod server_url;
 mod text;
@@ -55,6 +56,7 @@ pub use message::{Message, MessageParts, Metadata};
 pub use message_id::MessageId;
 pub use namespace::{InvalidNamespace, Namespace};
 pub use payload::{IntoPayload, Payload};
+pub use room::{InvalidRoomName, RoomName};
 #[cfg(feature = "server-url")]
 #[cfg_attr(docsrs, doc(cfg(feature = "server-url")))]
 pub use server_url::{InvalidServerUrl, ServerUrl};

@@ -118,7 +118,9 @@ pub mod config {
 ///
 /// The errors of the seams are in the modules of these.
 pub mod error {
-    pub use realtime_core::{InvalidNamespace, InvalidNodeId, broker::InvalidTopicName};
+    pub use realtime_core::{
+        InvalidNamespace, InvalidNodeId, InvalidRoomName, broker::InvalidTopicName,
+    };
     pub use realtime_gateway::{
         BuildError, BuildErrorKind, DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind,
         SendError, SendErrorKind, StartError, StartErrorKind,
@@ -173,6 +175,11 @@ pub mod presence {
 /// What the gateway says of deliveries, of its health and of itself.
 pub mod report {
     pub use realtime_gateway::{Delivery, Health, Link, Remote, ShutdownReport, Stats};
+}
+
+/// Rooms: sessions that get the same messages.
+pub mod room {
+    pub use realtime_core::RoomName;
 }
 
 /// The request that becomes a session, and its response.
