@@ -22,6 +22,7 @@
 //! - [`Events`]: how a backend reports what happens to it;
 //! - [`log_targets`]: the names under which everything is logged;
 //! - [`extract`]: what a codec crate needs to offer extractors and replies of its own;
+//! - [`CredentialProvider`]: what a backend shows its server, asked for again whenever it connects;
 //! - `ServerUrl`, with the feature `server-url`: where a backend's server is;
 //! - [`auth`], [`broker`], [`codec`], [`presence`]: the four seams.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -30,6 +31,7 @@ pub mod auth;
 pub mod broker;
 mod close;
 pub mod codec;
+mod credential_provider;
 mod error;
 mod events;
 pub mod extract;
@@ -48,6 +50,9 @@ mod text;
 mod timestamp;
 
 pub use close::{CloseCode, DisconnectInfo, Initiator};
+pub use credential_provider::{
+    AnyCredentialProvider, CredentialProvider, NoCredentials, ServerCredentials,
+};
 pub use error::{BoxError, ClientError};
 pub use events::{Event, Events};
 pub use id::{Incarnation, InvalidNodeId, NodeId, SessionId};

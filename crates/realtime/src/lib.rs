@@ -40,7 +40,7 @@
 //! | [`config`] | the choices behind some fields of [`Config`] |
 //! | [`error`] | one error for each operation |
 //! | [`report`] | what the gateway says of deliveries, of its health and of itself |
-//! | [`node`] | the names of nodes and clusters, for backends |
+//! | [`node`] | the names of nodes and clusters, and what is shown to servers, for backends |
 //! | [`log_targets`] | the names under which everything is logged |
 //!
 //! Handlers are tested without a socket, by clients over memory: see [docs/testing.md].
@@ -153,9 +153,13 @@ pub mod middleware {
     pub use realtime_gateway::{Inbound, middleware::*};
 }
 
-/// The names of nodes and clusters, and how a backend reports what happens to it.
+/// The names of nodes and clusters, what a backend shows its server, and how it reports what
+/// happens to it.
 pub mod node {
-    pub use realtime_core::{Event, Events, Incarnation, Namespace, NodeId};
+    pub use realtime_core::{
+        AnyCredentialProvider, CredentialProvider, Event, Events, Incarnation, Namespace,
+        NoCredentials, NodeId, ServerCredentials,
+    };
     #[cfg(any(
         feature = "broker-amqp",
         feature = "broker-redis",
