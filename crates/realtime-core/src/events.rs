@@ -13,7 +13,7 @@ const CHANGES: usize = 64;
 
 /// What [`Events`] carries: it knows how to wait for a listener without growing for ever.
 ///
-/// [`BrokerEvent`](crate::broker::BrokerEvent) and
+/// [`BrokerEvent`](crate::broker::BrokerEvent), [`HistoryEvent`](crate::history::HistoryEvent) and
 /// [`PresenceEvent`](crate::presence::PresenceEvent) are such events.
 pub trait Event: Clone + Send + 'static {
     /// Joins what waits for a listener that is behind, oldest first.
@@ -45,8 +45,8 @@ pub(crate) fn push_change<T>(
 /// Events of a backend, for any number of listeners. For one that doesn't read, what is alike is
 /// merged and counted, so that it loses no count and no state, and delays no other listener.
 ///
-/// Made for the `events` methods of [`Broker`](crate::broker::Broker) and
-/// [`Presence`](crate::presence::Presence). The streams end when it is closed or dropped.
+/// Made for the `events` methods of [`Broker`](crate::broker::Broker),
+/// [`History`](crate::history::History) and [`Presence`](crate::presence::Presence). The streams end when it is closed or dropped.
 ///
 /// ```
 /// use futures::StreamExt;

@@ -7,11 +7,15 @@
 //!            Authenticator        Codec             Broker             Presence
 //!  request ──► Identity    frame ◄──► Message   bytes ◄──► nodes   sessions ◄──► store
 //!            (who is it?)      (envelope)        (fan-out)         (who is online?)
+//!
+//!              History
+//!    rooms ◄──► streams
+//!          (what was missed?)
 //! ```
 //!
 //! Each seam is one small trait, and each trait has an erased, cheap-to-clone twin
 //! ([`AnyAuthenticator`](auth::AnyAuthenticator), [`AnyBroker`](broker::AnyBroker),
-//! [`AnyPresence`](presence::AnyPresence)) that the gateway holds, so that an implementer writes
+//! [`AnyPresence`](presence::AnyPresence), [`AnyHistory`](history::AnyHistory)) that the gateway holds, so that an implementer writes
 //! plain `async fn` and a user never sees a type parameter. Each method of a trait documents its
 //! behavior as a list; the crate `realtime-testkit` has one conformance test for each bullet.
 //!
@@ -24,7 +28,7 @@
 //! - [`extract`]: what a codec crate needs to offer extractors and replies of its own;
 //! - [`CredentialProvider`]: what a backend shows its server, asked for again whenever it connects;
 //! - `ServerUrl`, with the feature `server-url`: where a backend's server is;
-//! - [`auth`], [`broker`], [`codec`], [`presence`]: the four seams.
+//! - [`auth`], [`broker`], [`codec`], [`history`], [`presence`]: the five seams.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod auth;
@@ -35,6 +39,7 @@ mod credential_provider;
 mod error;
 mod events;
 pub mod extract;
+pub mod history;
 mod id;
 mod identity;
 pub mod log_targets;

@@ -19,6 +19,8 @@ pub const BACKGROUND: &str = "realtime::background";
 pub const BROKER: &str = "realtime::broker";
 /// What no `on_error` hook was there to receive, and hooks that failed.
 pub const ERROR: &str = "realtime::error";
+/// The outages of the histories of rooms, and their ends.
+pub const HISTORY: &str = "realtime::history";
 /// Each message, with the layer `LoggerLayer`, and handlers that failed after their session closed.
 pub const MESSAGE: &str = "realtime::message";
 /// The presence store's outages and their ends, and records that could not be removed.
@@ -33,8 +35,9 @@ pub const SESSION: &str = "realtime::session";
 pub const SHUTDOWN: &str = "realtime::shutdown";
 
 /// All of them, in alphabetical order.
-pub const ALL: [&str; 10] = [
-    ADMISSION, BACKGROUND, BROKER, ERROR, MESSAGE, PRESENCE, RELAY, SERVE, SESSION, SHUTDOWN,
+pub const ALL: [&str; 11] = [
+    ADMISSION, BACKGROUND, BROKER, ERROR, HISTORY, MESSAGE, PRESENCE, RELAY, SERVE, SESSION,
+    SHUTDOWN,
 ];
 
 #[cfg(test)]

@@ -28,6 +28,20 @@ mod any_presence {
     });
 }
 
+mod history {
+    realtime_testkit::history_suite!({
+        let store = realtime_core::history::MemoryHistory::new();
+        move || store.clone()
+    });
+}
+
+mod any_history {
+    realtime_testkit::history_suite!({
+        let store = realtime_core::history::MemoryHistory::new();
+        move || realtime_core::history::AnyHistory::new(store.clone())
+    });
+}
+
 mod codec {
     use realtime_codec_json::{Json, JsonCodec};
     use realtime_core::Message;

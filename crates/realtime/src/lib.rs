@@ -35,7 +35,7 @@
 //! | [`extract`], [`handler`], [`hooks`], [`middleware`] | what handlers and hooks take and return, and layers around them |
 //! | [`message`] | the parts of a message |
 //! | [`service`] | the request that becomes a session, and its response |
-//! | [`auth`], [`broker`], [`codec`], [`presence`] | the four seams, and what is ready-made for them |
+//! | [`auth`], [`broker`], [`codec`], [`history`], [`presence`] | the five seams, and what is ready-made for them |
 //! | [`connect`] | backends by URL |
 //! | [`config`] | the choices behind some fields of [`Config`] |
 //! | [`error`] | one error for each operation |
@@ -131,6 +131,11 @@ pub mod error {
 pub mod extract {
     pub use realtime_core::extract::*;
     pub use realtime_gateway::{Extensions, extract::*};
+}
+
+/// The history seam and its backends: what was sent to a room, for those who were away.
+pub mod history {
+    pub use realtime_core::history::*;
 }
 
 /// What is a handler, and what is a router that is complete.

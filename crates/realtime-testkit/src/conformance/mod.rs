@@ -17,6 +17,15 @@
 //!     let store = MemoryPresence::new();
 //!     move || store.clone()
 //! });
+//! # mod history {
+//! # use realtime::history::MemoryHistory;
+//!
+//! // Handles on one new store.
+//! realtime_testkit::history_suite!({
+//!     let store = MemoryHistory::new();
+//!     move || store.clone()
+//! });
+//! # }
 //! # fn main() {}
 //! ```
 //!
@@ -36,8 +45,9 @@
 //! ```
 //!
 //! A presence store has a second suite, [`presence_faults_suite!`](crate::presence_faults_suite),
-//! for what it does where a single key fails. It needs a hook that spoils what lies in the store,
-//! so it is for those that can.
+//! for what it does where a single key fails, and a history
+//! [`history_faults_suite!`](crate::history_faults_suite). They need a hook that spoils what lies in
+//! the store, so they are for those that can.
 //!
 //! Each test is also a plain function here, for those who want to call it otherwise. What a
 //! backend does when its server fails can't be asked of all in the same way: hold it by tests of
@@ -46,6 +56,8 @@
 pub mod auth;
 pub mod broker;
 pub mod codec;
+pub mod history;
+pub mod history_faults;
 pub mod presence;
 pub mod presence_faults;
 
