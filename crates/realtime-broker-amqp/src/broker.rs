@@ -122,16 +122,18 @@ impl AmqpBroker {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why nothing can be published now.
-    fn refusal(&self) -> Option<BrokerError> {
+    /// Why nothing can be published now, or no topic be joined.
+    fn refusal(&self, publishes: bool) -> Option<BrokerError> {
         let state = *self.state.borrow();
         match state {
             State::Up => None,
+            // Topics can be joined and left.
+            State::Receiving if !publishes => None,
             State::Idle => Some(unavailable(
                 "subscribe first: the broker doesn't know this node yet",
             )),
             State::Blocked => Some(blocked()),
-            State::Down => Some(unavailable("the link to RabbitMQ is down")),
+            State::Down | State::Receiving => Some(unavailable("the link to RabbitMQ is down")),
             State::Closed => Some(closed()),
         }
     }
@@ -141,9 +143,10 @@ impl AmqpBroker {
     /// Hands a request over to the link, and waits for its outcome.
     async fn ask<T>(
         &self,
+        publishes: bool,
         request: impl FnOnce(oneshot::Sender<Result<T, BrokerError>>) -> Request,
     ) -> Result<T, BrokerError> {
-        if let Some(refusal) = self.refusal() {
+        if let Some(refusal) = self.refusal(publishes) {
             return Err(refusal);
         }
         let requests = match &*self.own() {
@@ -160,7 +163,7 @@ impl AmqpBroker {
                 return Err(unavailable(context));
             }
             Err(mpsc::error::SendTimeoutError::Closed(_)) => {
-                return Err(self.refusal().unwrap_or_else(closed));
+                return Err(self.refusal(publishes).unwrap_or_else(closed));
             }
         }
         received.await.unwrap_or_else(|_| {
@@ -214,8 +217,10 @@ impl Broker for AmqpBroker {
             bound: &bound,
             topic,
         };
-        self.ask(|outcome| Request::Bind(Binding::join(topic.clone(), outcome)))
-            .await?;
+        self.ask(false, |outcome| {
+            Request::Bind(Binding::join(topic.clone(), outcome))
+        })
+        .await?;
         bound.add(topic, &topics)
     }
 
@@ -223,7 +228,9 @@ impl Broker for AmqpBroker {
         let (topics, bound) = self.topics()?;
         if bound.leave(topic, &topics) {
             // Where it fails there is no link, and the next one doesn't join the topic.
-            let left = self.ask(|outcome| Request::Bind(Binding::leave(topic.clone(), outcome)));
+            let left = self.ask(false, |outcome| {
+                Request::Bind(Binding::leave(topic.clone(), outcome))
+            });
             if let Err(error) = left.await {
                 tracing::debug!(
                     target: realtime_core::log_targets::BROKER, %error,
@@ -241,7 +248,7 @@ impl Broker for AmqpBroker {
                 format!("max_message: expected at most {limit} bytes to publish; got {size}");
             return Err(BrokerError::new(BrokerErrorKind::TooLarge, context));
         }
-        self.ask(|outcome| {
+        self.ask(true, |outcome| {
             Request::Publish(Publication {
                 topic: topic.clone(),
                 data,

@@ -3,6 +3,8 @@
 
 use std::error::Error;
 
+use realtime_core::ClientError;
+
 /// How many causes of one outage are reported. Past it, attempts continue in silence.
 const MOST: usize = 16;
 
@@ -22,14 +24,9 @@ impl Causes {
 }
 
 /// An error and what lies under it, in one line.
-pub(crate) fn with_sources(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        line = format!("{line}: {source}");
-        next = source.source();
-    }
-    line
+pub(crate) fn with_sources(error: &(dyn Error + 'static)) -> String {
+    let causes = ClientError::__causes(error).map(ToString::to_string);
+    causes.collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

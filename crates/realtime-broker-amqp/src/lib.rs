@@ -10,6 +10,11 @@
 //! connection, and under a new name after each reconnect. So a broker that was killed, stopped or
 //! partitioned away leaves nothing behind that could be in the way.
 //!
+//! A node has two connections, and they live and die by themselves. One that publishes and gets no
+//! answers is made anew while the queue is consumed on the other: publications fail meanwhile, and
+//! what others say arrives. Where the one that consumes is lost, and the queue with it, what is on
+//! its way on the other has 1 s to be confirmed, and both are made anew.
+//!
 //! What is promised: messages of one node arrive at the others in its order; a publication fails
 //! at once while the link is down or blocked; and whatever doesn't arrive is reported as a
 //! [`BrokerEvent`](realtime_core::broker::BrokerEvent), found out by numbers and beacons and not
@@ -52,14 +57,21 @@ mod bound;
 mod broker;
 mod causes;
 mod config;
+mod connection;
 mod consumer;
+mod consuming;
 mod error;
 mod limit;
 mod link;
 mod probe;
 mod publisher;
+mod publishing;
 mod request;
+mod retry;
 mod routes;
+mod runtime;
+mod server;
+mod speaker;
 mod state;
 mod supervisor;
 mod topology;

@@ -18,8 +18,8 @@ use crate::{
     AmqpConfig,
     error::{blocked, refused, too_slow, unavailable, unknown},
     limit::Limit,
-    link,
-    request::{Binding, Publication, Request},
+    publishing,
+    request::{Binding, Publication, Request, refuse},
     routes::{Round, Routes, Waiting},
     state::State,
     topology,
@@ -38,6 +38,14 @@ struct Sent {
     outcome: Option<oneshot::Sender<Result<Published, BrokerError>>>,
     /// Whether RabbitMQ takes it.
     confirmed: Result<lapin::Result<bool>, Elapsed>,
+}
+
+/// What is of no use any more.
+pub(crate) enum Fault {
+    /// The link as a whole.
+    Link(String),
+    /// The connection that publishes.
+    Publishing(String),
 }
 
 /// Something that RabbitMQ is to answer.
@@ -62,17 +70,23 @@ pub(crate) struct Publisher<'p> {
 }
 
 impl Publisher<'_> {
-    /// Runs until the link is down, and says why. Callers that wait for an outcome get none then,
-    /// which says that it is not known.
-    pub(crate) async fn run(mut self, requests: &mut mpsc::Receiver<Request>) -> String {
+    /// Runs until something is of no use any more, and says why. Callers that wait for an outcome get
+    /// none then, which says that it is not known. Once the link is down, it runs for as long as
+    /// something is on its way that may still be confirmed.
+    pub(crate) async fn run(mut self, requests: &mut mpsc::Receiver<Request>) -> Fault {
         let mut under_way: FuturesUnordered<BoxFuture<'static, Answered>> = FuturesUnordered::new();
         let mut state = self.state.subscribe();
         loop {
             let is_blocked = self.is_blocked();
+            let ends = *self.state.borrow() == State::Down;
+            let on_its_way = under_way.len() + self.routes.len() + self.there.len();
+            if ends && on_its_way == 0 {
+                return Fault::Link("the link is down".to_owned());
+            }
             let sent = tokio::select! {
                 biased;
                 Some(answered) = under_way.next() => match self.settle(answered) {
-                    Some(fault) => return fault,
+                    Some(fault) => return Fault::Publishing(fault),
                     None => continue,
                 },
                 (asked, found) = self.routes.next() => match self.found(asked, found) {
@@ -86,27 +100,32 @@ impl Publisher<'_> {
                     }
                     continue;
                 }
-                due = self.outgoing.next(), if !is_blocked => match due {
+                due = self.outgoing.next(), if !is_blocked && !ends => match due {
                     Due::Say(said) => {
                         let node = self.outgoing.node();
                         Self::put(self.channel, self.config, node, said.topic, said.data, None).await
                     }
-                    Due::LinkDown { cause, .. } => return cause.to_owned(),
+                    Due::LinkDown { cause, .. } => return Fault::Link(cause.to_owned()),
                     _ => continue,
                 },
                 publication = ready(&mut self.there) => match self.publish(publication).await {
                     Ok(Some(sent)) => Ok(sent),
                     Ok(None) => continue,
-                    Err(fault) => return fault,
+                    Err(fault) => return Fault::Publishing(fault),
                 },
-                Some(request) = requests.recv(), if under_way.len() + self.routes.len() + self.there.len() < WINDOW => match request {
+                Some(request) = requests.recv(), if on_its_way < WINDOW => match request {
+                    request if ends => {
+                        refuse(request, self.state);
+                        continue;
+                    }
                     // It was joined again since.
                     Request::Bind(binding) if !binding.is_joined && self.outgoing.topics().contains(&binding.topic) => {
                         let _nobody_waits = binding.outcome.send(Ok(()));
                         continue;
                     }
                     Request::Bind(binding) => {
-                        under_way.push(self.bind(binding));
+                        let bound = bind(binding, self.config, self.queue);
+                        under_way.push(bound.map(|()| Answered::Bound).boxed());
                         continue;
                     }
                     request if self.is_blocked() => {
@@ -129,7 +148,7 @@ impl Publisher<'_> {
                 Err(fault) if self.is_blocked() => {
                     tracing::debug!(target: realtime_core::log_targets::BROKER, fault, "RabbitMQ accepts nothing");
                 }
-                Err(fault) => return fault,
+                Err(fault) => return Fault::Publishing(fault),
             }
         }
     }
@@ -185,26 +204,6 @@ impl Publisher<'_> {
         }
     }
 
-    /// Binds the node's queue to a topic, or no more.
-    fn bind(&self, binding: Binding) -> BoxFuture<'static, Answered> {
-        let (channel, queue) = (self.queue.0.clone(), self.queue.1.clone());
-        let config = Arc::clone(self.config);
-        async move {
-            let topic = Topic::Named(binding.topic);
-            let changed = async {
-                match binding.is_joined {
-                    true => topology::bind(&channel, &config, &queue, &topic).await,
-                    false => topology::unbind(&channel, &config, &queue, &topic).await,
-                }
-            };
-            let changed = timeout(CONFIRM, changed).await;
-            let changed = changed.unwrap_or_else(|_| Err(too_slow("binding the queue", CONFIRM)));
-            let _nobody_waits = binding.outcome.send(changed);
-            Answered::Bound
-        }
-        .boxed()
-    }
-
     /// Puts a message on the wire.
     async fn put(
         channel: &Channel,
@@ -214,7 +213,7 @@ impl Publisher<'_> {
         stamped: Bytes,
         outcome: Option<oneshot::Sender<Result<Published, BrokerError>>>,
     ) -> Result<BoxFuture<'static, Answered>, String> {
-        let published = link::publish(channel, config, node, &topic, &stamped);
+        let published = publishing::publish(channel, config, node, &topic, &stamped);
         match timeout(PUBLISH, published).await {
             Ok(Ok(confirm)) => Ok(async move {
                 let accepted = |confirmation| !matches!(confirmation, Confirmation::Nack(_));
@@ -276,9 +275,9 @@ impl Publisher<'_> {
 
     /// Sends on what somebody is there for, and reports what nobody is. Returns what that says about
     /// the link, if it is bad.
-    fn found(&mut self, asked: Vec<Waiting>, found: Round) -> Option<String> {
+    fn found(&mut self, asked: Vec<Waiting>, found: Round) -> Option<Fault> {
         self.routes.begin(self.config, self.outgoing.node());
-        let (absent, mut fault) = match found {
+        let (absent, fault) = match found {
             Ok(Ok(absent)) => (Some(absent), None),
             Ok(Err(error)) => (
                 None,
@@ -289,6 +288,7 @@ impl Publisher<'_> {
                 Some("it takes too long to find out who is there".to_owned()),
             ),
         };
+        let mut fault = fault.map(Fault::Publishing);
         let own = self.outgoing.node().topic();
         let is_absent = |topic: &Topic| Some(absent.as_ref()?.contains(&topic.to_string()));
         for waiting in asked {
@@ -297,7 +297,7 @@ impl Publisher<'_> {
                     if is_absent(&topic) == Some(true) {
                         if topic == own {
                             let unbound = "this node's queue is bound to its own name no more";
-                            fault = Some(unbound.to_owned());
+                            fault = Some(Fault::Link(unbound.to_owned()));
                         }
                         self.outgoing.forget(&topic);
                     }
@@ -320,6 +320,28 @@ impl Publisher<'_> {
 
     fn is_blocked(&self) -> bool {
         *self.state.borrow() == State::Blocked
+    }
+}
+
+/// Binds the node's queue to a topic, or no more.
+pub(crate) fn bind(
+    binding: Binding,
+    config: &Arc<AmqpConfig>,
+    (channel, queue): (&Channel, &ShortString),
+) -> impl Future<Output = ()> + Send + use<> {
+    let (channel, queue) = (channel.clone(), queue.clone());
+    let config = Arc::clone(config);
+    async move {
+        let topic = Topic::Named(binding.topic);
+        let changed = async {
+            match binding.is_joined {
+                true => topology::bind(&channel, &config, &queue, &topic).await,
+                false => topology::unbind(&channel, &config, &queue, &topic).await,
+            }
+        };
+        let changed = timeout(CONFIRM, changed).await;
+        let changed = changed.unwrap_or_else(|_| Err(too_slow("binding the queue", CONFIRM)));
+        let _nobody_waits = binding.outcome.send(changed);
     }
 }
 

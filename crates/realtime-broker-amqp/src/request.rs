@@ -2,7 +2,12 @@
 
 use bytes::Bytes;
 use realtime_core::broker::{BrokerError, Published, Topic, TopicName};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+
+use crate::{
+    error::{blocked, unavailable},
+    state::State,
+};
 
 /// Something for the link to do.
 #[derive(Debug)]
@@ -61,4 +66,13 @@ impl Request {
             Self::Publish(publication) => drop(publication.outcome.send(Err(error))),
         }
     }
+}
+
+/// While there is no connection for it.
+pub(crate) fn refuse(request: Request, state: &watch::Sender<State>) {
+    let error = match *state.borrow() {
+        State::Blocked => blocked(),
+        _ => unavailable("the link to RabbitMQ is down"),
+    };
+    request.fail(error);
 }

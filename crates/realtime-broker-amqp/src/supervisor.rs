@@ -1,6 +1,6 @@
 //! Keeps a link up: runs it until its first fault, then makes a new one, without end.
 
-use std::{collections::VecDeque, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use realtime_core::{
@@ -10,23 +10,28 @@ use realtime_core::{
         stream::{Incoming, Outgoing},
     },
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 use crate::{
     AmqpConfig,
-    causes::{Causes, with_sources},
+    causes::with_sources,
+    connection::Patience,
     consumer::Receiver,
-    error::{blocked, unavailable},
+    error::unavailable,
     limit::Limit,
-    link::{self, Link, Notice, Patience},
-    publisher::Publisher,
-    request::Request,
-    routes::Routes,
+    link::Link,
+    publishing::leave,
+    request::{Request, refuse},
+    retry::{Attempts, Report},
+    speaker::Speaker,
     state::State,
 };
 
-/// The longest pause before the first attempt, and before a later one.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// For how long what is on its way may still be confirmed once the link is down.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Everything that outlives a link.
 pub(crate) struct Supervisor {
@@ -77,18 +82,20 @@ impl Supervisor {
                 () = &mut stop => break,
                 link = self.have(link.take()) => link,
             };
-            self.turn(State::Up, BrokerEvent::Up);
-            let cause = tokio::select! {
+            self.change(State::Up);
+            self.events.send(BrokerEvent::Up);
+            tokio::select! {
                 biased;
                 () = &mut stop => {
-                    link::leave(&current.publish, &self.config, &self.outgoing).await;
+                    let publishing = current.publishing.as_ref();
+                    if let Some(channel) = publishing.map(|publishing| publishing.channel.clone()) {
+                        leave(&channel, &self.config, &self.outgoing).await;
+                    }
                     current.close().await;
                     break;
                 }
-                cause = self.serve(&mut current) => cause,
-            };
-            tracing::warn!(target: realtime_core::log_targets::BROKER, cause, "the link to RabbitMQ is down");
-            self.turn(State::Down, BrokerEvent::down(cause));
+                () = self.serve(&mut current) => {}
+            }
             current.close().await;
         }
         self.change(State::Idle);
@@ -101,53 +108,36 @@ impl Supervisor {
         if let Some(link) = link {
             return link;
         }
-        let mut longest = BACKOFF.0;
-        let mut known = Causes::default();
-        loop {
-            let pause = longest.mul_f64(fastrand::f64());
-            self.refuse_for(tokio::time::sleep(pause)).await;
-            match self.open_and_refuse().await {
-                Ok(link) => return link,
-                Err(error) => {
-                    let cause = with_sources(&error);
-                    let is_new = known.is_new(&cause);
-                    if is_new {
-                        // So that the health and the log show what is wrong now: a password, say.
-                        tracing::warn!(target: realtime_core::log_targets::BROKER, cause, "no link to RabbitMQ yet");
-                    }
-                    // An attempt that waited for memory has ended without it.
-                    if is_new || *self.state.borrow() == State::Blocked {
-                        self.turn(State::Down, BrokerEvent::down(cause));
-                    }
+        let Self {
+            config,
+            outgoing,
+            requests,
+            events,
+            state,
+            attempts,
+            ..
+        } = self;
+        let report = Report { state, events };
+        let on_notice = |notice| drop(report.on_notice(notice));
+        let patience = Patience::Again(&on_notice);
+        let opened = async {
+            let mut outage = Attempts::new(report, State::Down);
+            loop {
+                outage.pause().await;
+                let url = &config.urls[*attempts % config.urls.len()];
+                *attempts += 1;
+                match Link::open(config, url, outgoing, &patience).await {
+                    Ok(link) => return link,
+                    Err(error) => outage.failed(&error),
                 }
             }
-            longest = (longest * 2).min(BACKOFF.1);
-        }
-    }
-
-    async fn open_and_refuse(&mut self) -> Result<Link, BrokerError> {
-        let urls = &self.config.urls;
-        let url = &urls[self.attempts % urls.len()];
-        self.attempts += 1;
-        let (state, events) = (&self.state, &self.events);
-        let report = |notice| drop(on_notice(notice, state, events));
-        let patience = Patience::Again(&report);
-        let mut opening = pin!(Link::open(&self.config, url, &self.outgoing, &patience));
+        };
+        let mut opened = pin!(opened);
         loop {
             tokio::select! {
-                opened = &mut opening => return opened,
-                Some(request) = self.requests.recv() => refuse(request, state),
-            }
-        }
-    }
-
-    /// While something else is done, nobody who has just handed a message over waits in vain.
-    async fn refuse_for(&mut self, done: impl Future<Output = ()>) {
-        let mut done = pin!(done);
-        loop {
-            tokio::select! {
-                () = &mut done => return,
-                Some(request) = self.requests.recv() => refuse(request, &self.state),
+                link = &mut opened => return link,
+                // Nobody who has just handed a message over waits in vain.
+                Some(request) = requests.recv() => refuse(request, state),
             }
         }
     }
@@ -158,92 +148,64 @@ impl Supervisor {
         }
     }
 
-    /// Runs a link until it is down, and says why.
-    async fn serve(&mut self, link: &mut Link) -> String {
-        // It may be another server.
-        self.limit.forget();
-        self.outgoing.begin();
+    /// Runs a link until it is down, and reports it.
+    async fn serve(&mut self, link: &mut Link) {
+        let Link {
+            consuming,
+            publishing,
+        } = link;
         self.incoming.begin();
-        let mut notices = pin!(link.notices());
-        let publisher = Publisher {
-            config: &self.config,
-            channel: &link.publish,
-            routes: Routes::new(&link.routes),
-            there: VecDeque::new(),
-            connection: &link.connections[0],
-            limit: &self.limit,
-            queue: (&link.consume, &link.queue),
-            outgoing: &mut self.outgoing,
+        let report = Report {
             state: &self.state,
+            events: &self.events,
+        };
+        let mut speaker = Speaker {
+            config: &self.config,
+            outgoing: &mut self.outgoing,
+            requests: &mut self.requests,
+            report,
+            limit: &self.limit,
+            attempts: &mut self.attempts,
+            queue: (&consuming.channel, &consuming.queue),
         };
         let receiver = Receiver {
             config: &self.config,
-            channel: &link.consume,
+            channel: &consuming.channel,
             incoming: &mut self.incoming,
             events: &self.events,
             inbox: &self.inbox,
         };
-        let (state, events) = (&self.state, &self.events);
+        let mut notices = pin!(consuming.connected.watched());
         let watch = async {
             while let Some(notice) = notices.next().await {
-                if let Some(cause) = on_notice(notice, state, events) {
+                if let Some(cause) = report.on_notice(notice) {
                     return cause;
                 }
             }
-            "the connections ended".to_owned()
+            "the connection ended".to_owned()
         };
-        let early = std::mem::take(&mut link.early);
-        tokio::select! {
+        let early = std::mem::take(&mut consuming.early);
+        let down = |cause: String| {
+            tracing::warn!(target: realtime_core::log_targets::BROKER, cause, "the link to RabbitMQ is down");
+            report.turn(State::Down, BrokerEvent::down(cause));
+        };
+        let mut speaking = pin!(speaker.run(publishing));
+        let cause = tokio::select! {
             cause = watch => cause,
-            cause = publisher.run(&mut self.requests) => cause,
-            cause = receiver.run(&mut link.deliveries, early) => cause,
+            cause = receiver.run(&mut consuming.deliveries, early) => cause,
+            cause = &mut speaking => return down(cause),
+        };
+        let publishes = *self.state.borrow() == State::Up;
+        down(cause);
+        if publishes {
+            // What is on its way may still be confirmed.
+            let _settled = timeout(SETTLE, speaking).await;
         }
-    }
-
-    fn turn(&self, state: State, event: BrokerEvent) {
-        self.change(state);
-        self.events.send(event);
     }
 
     fn change(&self, state: State) {
-        change(&self.state, state);
+        state.replace_in(&self.state);
     }
-}
-
-/// Reports a notice. Returns the cause, if the link is broken.
-fn on_notice(
-    notice: Notice,
-    state: &watch::Sender<State>,
-    events: &Events<BrokerEvent>,
-) -> Option<String> {
-    let (next, event) = match notice {
-        Notice::Blocked => (State::Blocked, BrokerEvent::Blocked),
-        Notice::Unblocked => (State::Up, BrokerEvent::Unblocked),
-        Notice::Broken(cause) => return Some(cause),
-    };
-    change(state, next);
-    events.send(event);
-    None
-}
-
-/// Whatever happens to the link, a closed broker stays closed.
-fn change(state: &watch::Sender<State>, next: State) {
-    state.send_if_modified(|state| {
-        let changes = *state != State::Closed && *state != next;
-        if changes {
-            *state = next;
-        }
-        changes
-    });
-}
-
-/// While there is no link.
-fn refuse(request: Request, state: &watch::Sender<State>) {
-    let error = match *state.borrow() {
-        State::Blocked => blocked(),
-        _ => unavailable("the link to RabbitMQ is down"),
-    };
-    request.fail(error);
 }
 
 /// Of two failures the one that says more: what only time heals says least.

@@ -20,6 +20,8 @@ use socket2::{SockRef, Socket};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::runtime;
+
 /// How long a socket may take to connect, with TLS where that is spoken.
 const CONNECT: Duration = Duration::from_secs(3);
 
@@ -79,6 +81,7 @@ impl Wires {
         properties: ConnectionProperties,
     ) -> lapin::Result<Connection> {
         let (sockets, ends) = (Arc::clone(&self.sockets), self.given_up.clone());
+        runtime::make().await?;
         let runtime = lapin::runtime::default_runtime()?;
         // It runs on a thread of the library's, which is kept for as long as this takes.
         Connection::connector(

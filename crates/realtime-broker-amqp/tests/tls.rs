@@ -88,7 +88,54 @@ fn certificates_are_read_when_it_is_built() {
         );
     }
     assert!(build("amqp://h", &own.cert.pem()).is_err());
+    let (pem, key) = (&*own.cert.pem(), &*own.signing_key.serialize_pem());
+    for (url, chain, key) in [("amqp://h", pem, key), ("amqps://h", key, key)] {
+        let config = AmqpConfig::builder(url).client_certificate(chain, key);
+        assert!(config.build().is_err());
+    }
+    let no_key = AmqpConfig::builder("amqps://h").client_certificate(pem, "s3cret");
+    let error = no_key.build().unwrap_err();
+    assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+    let both = AmqpConfig::builder("amqps://h").client_certificate(pem, key);
+    let secret = key.lines().nth(1).unwrap();
+    assert!(!format!("{both:?} {:?}", both.clone().build().unwrap()).contains(secret));
     assert!(build("amqps://h", &own.cert.pem()).is_ok());
+}
+
+#[tokio::test]
+async fn a_server_that_demands_a_certificate_is_shown_one() {
+    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+    let issuer_key = rcgen::KeyPair::generate().unwrap();
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    let name = rcgen::DnType::CommonName;
+    authority.distinguished_name.push(name.clone(), "authority");
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority_pem = authority.self_signed(&issuer_key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(authority, issuer_key);
+    let client_key = rcgen::KeyPair::generate().unwrap();
+    let mut client = rcgen::CertificateParams::new(vec!["node".to_owned()]).unwrap();
+    client.distinguished_name.push(name, "node");
+    let client = client.signed_by(&client_key, &issuer).unwrap().pem();
+    let client_key = client_key.serialize_pem();
+    let server = RabbitMq::with_mutual_tls(&certificate, &key, &authority_pem);
+    let server = server.await.unwrap();
+    let config = || AmqpConfig::builder(server.url()).root_certificates(&certificate);
+    let join = async |config: AmqpConfigBuilder| {
+        let broker = AmqpBroker::new(config.build().unwrap());
+        let node = NodeInfo::new(NodeId::random(), Incarnation::random());
+        let joined = within("an answer", broker.subscribe(Join::new(node))).await;
+        joined.map(drop)
+    };
+    // With which words it refuses is a matter of which of its last bytes arrive.
+    assert!(join(config()).await.is_err());
+    let of_another = config().client_certificate(&certificate, &key);
+    assert!(join(of_another).await.is_err());
+    let key_of_another = config().client_certificate(&client, &key);
+    let error = join(key_of_another).await.unwrap_err();
+    assert_eq!(error.kind(), BrokerErrorKind::Config, "{error:?}");
+    let shown = join(config().client_certificate(client, client_key)).await;
+    assert!(shown.is_ok(), "{shown:?}");
 }
 
 /// A stopped server takes connections and answers no handshake.

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::BoxError;
+use crate::{BoxError, ClientError};
 
 /// How long a provider may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -152,7 +152,14 @@ impl AnyCredentialProvider {
     pub async fn ask(&self) -> Result<ServerCredentials, NoCredentials> {
         let provider = Arc::clone(&self.0);
         let mut asked = JoinSet::new();
-        asked.spawn(async move { provider.credentials().await });
+        asked.spawn(async move {
+            let answer = provider.credentials().await;
+            // Its texts are foreign code as well, and are read again where they are logged.
+            if let Err(error) = &answer {
+                ClientError::__causes(&**error).for_each(|cause| drop(cause.to_string()));
+            }
+            answer
+        });
         match timeout(LIMIT, asked.join_next()).await {
             Ok(Some(Ok(Ok(credentials)))) => Ok(credentials),
             Ok(Some(Ok(Err(error)))) => Err(NoCredentials::Failed(error)),
@@ -236,6 +243,24 @@ mod tests {
         assert!(matches!(&error, NoCredentials::Failed(why) if why.to_string() == "no token"));
         let panicking = || -> std::future::Ready<io::Result<ServerCredentials>> { panic!("meant") };
         let error = AnyCredentialProvider::new(panicking).ask().await;
+        assert!(matches!(error.unwrap_err(), NoCredentials::Panicked));
+    }
+
+    #[derive(Debug)]
+    struct Unspeakable;
+
+    impl fmt::Display for Unspeakable {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("meant")
+        }
+    }
+
+    impl std::error::Error for Unspeakable {}
+
+    #[tokio::test]
+    async fn an_error_whose_text_panics_is_none_that_is_passed_on() {
+        let failing = async || Err::<ServerCredentials, _>(Unspeakable);
+        let error = AnyCredentialProvider::new(failing).ask().await;
         assert!(matches!(error.unwrap_err(), NoCredentials::Panicked));
     }
 

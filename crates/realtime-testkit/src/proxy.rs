@@ -1,6 +1,10 @@
 //! A TCP proxy that breaks connections in every way that a network can.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -32,11 +36,50 @@ pub enum Fault {
     Refuse,
 }
 
+/// How much of what a client says first is looked at.
+const FIRST: usize = 4096;
+
+/// What happens to which connections.
+#[derive(Debug, Clone)]
+struct Faults {
+    all: Fault,
+    /// To those whose client has said this.
+    some: Option<(String, Fault)>,
+}
+
+impl Faults {
+    fn of(&self, client: &Client) -> Fault {
+        match &self.some {
+            Some((text, fault)) if client.has_said(text) => *fault,
+            _ => self.all,
+        }
+    }
+}
+
+/// What a client has said first.
+#[derive(Debug, Clone, Default)]
+struct Client(Arc<Mutex<Vec<u8>>>);
+
+impl Client {
+    fn says(&self, bytes: &[u8]) {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = FIRST.saturating_sub(first.len()).min(bytes.len());
+        first.extend_from_slice(&bytes[..room]);
+    }
+
+    fn has_said(&self, text: &str) -> bool {
+        let first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        first
+            .windows(text.len().max(1))
+            .any(|part| part == text.as_bytes())
+    }
+}
+
 /// A proxy on a port of its own. It ends, with all its connections, when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     addr: SocketAddr,
-    fault: watch::Sender<Fault>,
+    faults: watch::Sender<Faults>,
     /// Raised to reset the connections that are open.
     resets: watch::Sender<u64>,
     accepting: AbortHandle,
@@ -51,11 +94,15 @@ impl Proxy {
     pub async fn start(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("its address");
-        let (fault, resets) = (watch::Sender::new(Fault::None), watch::Sender::new(0));
-        let accepting = tokio::spawn(accept(listener, server, fault.clone(), resets.clone()));
+        let none = Faults {
+            all: Fault::None,
+            some: None,
+        };
+        let (faults, resets) = (watch::Sender::new(none), watch::Sender::new(0));
+        let accepting = tokio::spawn(accept(listener, server, faults.clone(), resets.clone()));
         Self {
             addr,
-            fault,
+            faults,
             resets,
             accepting: accepting.abort_handle(),
         }
@@ -67,9 +114,21 @@ impl Proxy {
         self.addr.port()
     }
 
-    /// Sets what happens to connections from now on.
+    /// Sets what happens to all connections from now on.
     pub fn set(&self, fault: Fault) {
-        self.fault.send_replace(fault);
+        let faults = Faults {
+            all: fault,
+            some: None,
+        };
+        self.faults.send_replace(faults);
+    }
+
+    /// Sets what happens from now on to those connections whose client has said this among its
+    /// first 4 KiB: the name that it gives itself, say. It holds until something is
+    /// [set](Self::set) for all.
+    pub fn set_where(&self, said: &str, fault: Fault) {
+        let some = Some((said.to_owned(), fault));
+        self.faults.send_modify(|faults| faults.some = some);
     }
 
     /// Resets all open connections.
@@ -87,7 +146,7 @@ impl Drop for Proxy {
 async fn accept(
     listener: TcpListener,
     server: u16,
-    fault: watch::Sender<Fault>,
+    faults: watch::Sender<Faults>,
     resets: watch::Sender<u64>,
 ) {
     // Ends its tasks when this one is ended.
@@ -97,9 +156,9 @@ async fn accept(
         let Ok((client, _)) = listener.accept().await else {
             continue;
         };
-        if *fault.borrow() != Fault::Refuse {
-            let (fault, resets) = (fault.subscribe(), resets.subscribe());
-            connections.spawn(connection(client, server, fault, resets));
+        if faults.borrow().all != Fault::Refuse {
+            let (faults, resets) = (faults.subscribe(), resets.subscribe());
+            connections.spawn(connection(client, server, faults, resets));
         }
     }
 }
@@ -107,7 +166,7 @@ async fn accept(
 async fn connection(
     client: TcpStream,
     server: u16,
-    fault: watch::Receiver<Fault>,
+    faults: watch::Receiver<Faults>,
     mut resets: watch::Receiver<u64>,
 ) {
     resets.mark_unchanged();
@@ -123,17 +182,18 @@ async fn connection(
     armed(&server);
     let (mut client_read, mut client_write) = client.into_split();
     let (mut server_read, mut server_write) = server.into_split();
+    let client = Client::default();
     let there = pass(
         &mut client_read,
         &mut server_write,
-        fault.clone(),
-        Fault::StallRequests,
+        faults.clone(),
+        (&client, Fault::StallRequests),
     );
     let back = pass(
         &mut server_read,
         &mut client_write,
-        fault,
-        Fault::StallAnswers,
+        faults,
+        (&client, Fault::StallAnswers),
     );
     tokio::select! {
         _ = resets.changed() => {}
@@ -146,18 +206,21 @@ async fn connection(
 async fn pass(
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
-    mut fault: watch::Receiver<Fault>,
-    stall: Fault,
+    mut faults: watch::Receiver<Faults>,
+    (client, stall): (&Client, Fault),
 ) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        let stalls = |fault: &Fault| *fault == Fault::Blackhole || *fault == stall;
-        if fault.wait_for(|fault| !stalls(fault)).await.is_err() {
+        let stalls = |faults: &Faults| {
+            let fault = faults.of(client);
+            fault == Fault::Blackhole || fault == stall
+        };
+        if faults.wait_for(|faults| !stalls(faults)).await.is_err() {
             return;
         }
         let read = tokio::select! {
             read = from.read(&mut buffer) => read,
-            changed = fault.changed() => match changed {
+            changed = faults.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return,
             },
@@ -166,8 +229,12 @@ async fn pass(
             Ok(0) | Err(_) => return,
             Ok(count) => count,
         };
+        if stall == Fault::StallRequests {
+            client.says(&buffer[..count]);
+        }
         // What came as the fault was set waits, too.
-        let Ok(now) = fault.wait_for(|fault| !stalls(fault)).await.map(|now| *now) else {
+        let passing = faults.wait_for(|faults| !stalls(faults)).await;
+        let Ok(now) = passing.map(|faults| faults.of(client)) else {
             return;
         };
         match now {

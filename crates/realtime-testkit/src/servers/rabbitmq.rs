@@ -35,6 +35,15 @@ pub struct RabbitMq {
     tls: bool,
 }
 
+/// In PEM.
+#[derive(Clone, Copy)]
+struct Tls<'t> {
+    certificate: &'t str,
+    key: &'t str,
+    /// Of the certificates that clients must show.
+    authority: Option<&'t str>,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Ports {
     amqp: u16,
@@ -56,10 +65,33 @@ impl RabbitMq {
     /// # Errors
     /// Those of [`start`](Self::start).
     pub async fn with_tls(certificate: &str, key: &str) -> io::Result<Self> {
-        Self::launched(Some((certificate, key))).await
+        let tls = Tls {
+            certificate,
+            key,
+            authority: None,
+        };
+        Self::launched(Some(tls)).await
     }
 
-    async fn launched(tls: Option<(&str, &str)>) -> io::Result<Self> {
+    /// Starts a broker that speaks TLS only, and only with clients that show a certificate of this
+    /// authority. All in PEM.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    pub async fn with_mutual_tls(
+        certificate: &str,
+        key: &str,
+        authority: &str,
+    ) -> io::Result<Self> {
+        let tls = Tls {
+            certificate,
+            key,
+            authority: Some(authority),
+        };
+        Self::launched(Some(tls)).await
+    }
+
+    async fn launched(tls: Option<Tls<'_>>) -> io::Result<Self> {
         let dir = tempfile::Builder::new().prefix("rabbitmq-").tempdir()?;
         let ports = Ports {
             amqp: free_port()?,
@@ -206,7 +238,7 @@ impl RabbitMq {
     }
 }
 
-fn configure(dir: &Path, ports: Ports, tls: Option<(&str, &str)>) -> io::Result<()> {
+fn configure(dir: &Path, ports: Ports, tls: Option<Tls<'_>>) -> io::Result<()> {
     let write = |name: &str, text: &str| fs::write(dir.join(name), text);
     write(".erlang.cookie", "realtime")?;
     let only_mine = fs::Permissions::from_mode(0o400);
@@ -216,14 +248,29 @@ fn configure(dir: &Path, ports: Ports, tls: Option<(&str, &str)>) -> io::Result<
     write("plugins", "[].\n")?;
     let listener = match tls {
         None => format!("listeners.tcp.1 = 127.0.0.1:{}\n", ports.amqp),
-        Some((certificate, key)) => {
+        Some(Tls {
+            certificate,
+            key,
+            authority,
+        }) => {
             write("certificate.pem", certificate)?;
             write("key.pem", key)?;
+            if let Some(authority) = authority {
+                write("authority.pem", authority)?;
+            }
             let dir = dir.display();
+            let clients = match authority {
+                None => String::new(),
+                Some(_) => format!(
+                    "ssl_options.cacertfile = {dir}/authority.pem\n\
+                     ssl_options.verify = verify_peer\n\
+                     ssl_options.fail_if_no_peer_cert = true\n"
+                ),
+            };
             format!(
                 "listeners.tcp = none\nlisteners.ssl.1 = 127.0.0.1:{}\n\
                  ssl_options.certfile = {dir}/certificate.pem\n\
-                 ssl_options.keyfile = {dir}/key.pem\n",
+                 ssl_options.keyfile = {dir}/key.pem\n{clients}",
                 ports.amqp,
             )
         }

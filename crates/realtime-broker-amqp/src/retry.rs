@@ -1,0 +1,83 @@
+//! Trying again without end, after growing pauses, with each reason told once.
+
+use std::time::Duration;
+
+use realtime_core::{
+    Events,
+    broker::{BrokerError, BrokerEvent},
+};
+use tokio::{sync::watch, time::sleep};
+
+use crate::{
+    causes::{Causes, with_sources},
+    connection::Notice,
+    state::State,
+};
+
+/// The longest pause before the first attempt, and before a later one.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// Where everybody learns what the link is like.
+#[derive(Clone, Copy)]
+pub(crate) struct Report<'r> {
+    pub(crate) state: &'r watch::Sender<State>,
+    pub(crate) events: &'r Events<BrokerEvent>,
+}
+
+impl Report<'_> {
+    pub(crate) fn turn(self, state: State, event: BrokerEvent) {
+        state.replace_in(self.state);
+        self.events.send(event);
+    }
+
+    /// Reports a notice. Returns the cause, if the connection is broken.
+    pub(crate) fn on_notice(self, notice: Notice) -> Option<String> {
+        match notice {
+            Notice::Blocked => self.turn(State::Blocked, BrokerEvent::Blocked),
+            Notice::Unblocked => self.turn(State::Up, BrokerEvent::Unblocked),
+            Notice::Broken(cause) => return Some(cause),
+        }
+        None
+    }
+}
+
+/// The attempts of one outage.
+pub(crate) struct Attempts<'r> {
+    report: Report<'r>,
+    /// What the state is meanwhile.
+    meanwhile: State,
+    longest: Duration,
+    known: Causes,
+}
+
+impl<'r> Attempts<'r> {
+    pub(crate) fn new(report: Report<'r>, meanwhile: State) -> Self {
+        Self {
+            report,
+            meanwhile,
+            longest: BACKOFF.0,
+            known: Causes::default(),
+        }
+    }
+
+    /// Waits before the next one.
+    pub(crate) async fn pause(&mut self) {
+        let pause = self.longest.mul_f64(fastrand::f64());
+        self.longest = (self.longest * 2).min(BACKOFF.1);
+        sleep(pause).await;
+    }
+
+    /// Tells why the last one failed, if that is new.
+    pub(crate) fn failed(&mut self, error: &BrokerError) {
+        let cause = with_sources(error);
+        let is_new = self.known.is_new(&cause);
+        if is_new {
+            // So that the health and the log show what is wrong now: a password, say.
+            tracing::warn!(target: realtime_core::log_targets::BROKER, cause, "no link to RabbitMQ yet");
+        }
+        // An attempt that waited for memory has ended without it.
+        if is_new || *self.report.state.borrow() == State::Blocked {
+            self.report.turn(self.meanwhile, BrokerEvent::down(cause));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Keeps the publishing half of a link up, for as long as the other half consumes.
+
+use std::{collections::VecDeque, pin::pin, sync::Arc};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use lapin::{Channel, types::ShortString};
+use realtime_core::broker::{BrokerEvent, stream::Outgoing};
+use tokio::sync::mpsc;
+
+use crate::{
+    AmqpConfig,
+    connection::Patience,
+    limit::Limit,
+    publisher::{Fault, Publisher, bind},
+    publishing::Publishing,
+    request::{Request, refuse},
+    retry::{Attempts, Report},
+    routes::Routes,
+    state::State,
+};
+
+/// How many bindings are under way while nothing can be published.
+const BINDINGS: usize = 256;
+
+/// Everything that outlives a publishing connection.
+pub(crate) struct Speaker<'s> {
+    pub(crate) config: &'s Arc<AmqpConfig>,
+    pub(crate) outgoing: &'s mut Outgoing,
+    pub(crate) requests: &'s mut mpsc::Receiver<Request>,
+    pub(crate) report: Report<'s>,
+    pub(crate) limit: &'s Limit,
+    /// How many links were tried: which URL is next.
+    pub(crate) attempts: &'s mut usize,
+    /// The node's queue, and the channel on which it can be bound.
+    pub(crate) queue: (&'s Channel, &'s ShortString),
+}
+
+impl Speaker<'_> {
+    /// Runs until the link as a whole is of no use any more, and says why. A connection that is of
+    /// no use is made anew meanwhile.
+    pub(crate) async fn run(&mut self, publishing: &mut Option<Publishing>) -> String {
+        loop {
+            let current = match publishing {
+                Some(current) => current,
+                None => match self.anew().await {
+                    Some(anew) => {
+                        self.report.turn(State::Up, BrokerEvent::Up);
+                        publishing.insert(anew)
+                    }
+                    None => return "this node's queue is bound to its own name no more".to_owned(),
+                },
+            };
+            let cause = match self.speak(current).await {
+                Fault::Publishing(cause) if *self.report.state.borrow() != State::Down => cause,
+                Fault::Publishing(cause) | Fault::Link(cause) => return cause,
+            };
+            tracing::warn!(
+                target: realtime_core::log_targets::BROKER, cause,
+                "the connection that publishes to RabbitMQ is down; the other one consumes",
+            );
+            self.report.turn(State::Receiving, BrokerEvent::down(cause));
+            if let Some(broken) = publishing.take() {
+                broken.connected.close().await;
+            }
+        }
+    }
+
+    /// Runs until the connection is of no use any more.
+    async fn speak(&mut self, publishing: &mut Publishing) -> Fault {
+        // It may be another server.
+        self.limit.forget();
+        self.outgoing.begin();
+        let mut notices = pin!(publishing.connected.watched());
+        let publisher = Publisher {
+            config: self.config,
+            channel: &publishing.channel,
+            routes: Routes::new(&publishing.routes),
+            there: VecDeque::new(),
+            connection: &publishing.connected.connection,
+            limit: self.limit,
+            queue: self.queue,
+            outgoing: self.outgoing,
+            state: self.report.state,
+        };
+        let report = self.report;
+        let watch = async {
+            while let Some(notice) = notices.next().await {
+                if let Some(cause) = report.on_notice(notice) {
+                    return Fault::Publishing(cause);
+                }
+            }
+            Fault::Publishing("the connection ended".to_owned())
+        };
+        tokio::select! {
+            fault = watch => fault,
+            fault = publisher.run(self.requests) => fault,
+        }
+    }
+
+    /// Another connection, whatever it takes, unless the queue is no more what it was. Meanwhile
+    /// topics are joined and left as ever.
+    async fn anew(&mut self) -> Option<Publishing> {
+        let (config, node, report) = (self.config, self.outgoing.node(), self.report);
+        let (urls, attempts) = (&config.urls, &mut *self.attempts);
+        let on_notice = |notice| drop(report.on_notice(notice));
+        let patience = Patience::Again(&on_notice);
+        let opened = async {
+            let mut outage = Attempts::new(report, State::Receiving);
+            loop {
+                outage.pause().await;
+                let url = &urls[*attempts % urls.len()];
+                *attempts += 1;
+                match Publishing::anew(config, url, node, &patience).await {
+                    Ok(opened) => return opened,
+                    Err(error) => outage.failed(&error),
+                }
+            }
+        };
+        let mut opened = pin!(opened);
+        let mut bindings = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                opened = &mut opened => return opened,
+                Some(()) = bindings.next() => {}
+                Some(request) = self.requests.recv(), if bindings.len() < BINDINGS => match request {
+                    Request::Bind(binding) => bindings.push(bind(binding, config, self.queue)),
+                    request => refuse(request, report.state),
+                },
+            }
+        }
+    }
+}
