@@ -155,12 +155,14 @@ impl RedisBroker {
         let (asks, questions) = mpsc::channel(1);
         let (inbox, received) = mpsc::channel(INBOX);
         let (joining, is_joined) = oneshot::channel();
+        let (saying, is_accepted) = oneshot::channel();
         let mut publisher = Publisher {
             member: Arc::clone(&member),
             locator: Locator::new(&self.config),
             outgoing,
             requests: publications,
             questions,
+            joining: Some(saying),
         };
         let subscriber = Subscriber {
             member: Arc::clone(&member),
@@ -178,6 +180,10 @@ impl RedisBroker {
         tasks.spawn(subscriber.run(stop.clone()));
         tasks.close();
         is_joined.await.unwrap_or_else(|_| Err(closed()))?;
+        // Who may not publish hasn't joined.
+        let accepted = timeout(JOIN, is_accepted).await;
+        let late = |_| unavailable(format!("Redis did not answer in {JOIN:?}"));
+        accepted.map_err(late)?.unwrap_or_else(|_| Err(closed()))?;
         let joined = Joined {
             member,
             topics,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use realtime_core::{Namespace, broker::BrokerError};
+use realtime_core::{CredentialProvider, Namespace, broker::BrokerError};
 use realtime_redis::{Deployment, DeploymentBuilder, InvalidDeployment, slot};
 
 use crate::{
@@ -140,6 +140,28 @@ impl RedisBrokerConfigBuilder {
         self
     }
 
+    /// Asks for the user and the password whenever a connection is made, in place of those in the
+    /// URL: for tokens that expire, and passwords that are changed. Where the provider names no
+    /// user, it is that of the URL. Sentinels are shown what the URL says.
+    ///
+    /// One that fails, panics, or takes longer than 5 s is a failed attempt, and the next one comes
+    /// after the usual pause; at the start it is the error of `subscribe`. A connection lives on
+    /// with what it was made with, until Redis ends it.
+    ///
+    /// ```
+    /// use realtime::{broker::redis::RedisBrokerConfig, node::ServerCredentials};
+    ///
+    /// # async fn token_of_the_cloud() -> std::io::Result<String> { Ok(String::new()) }
+    /// let config = RedisBrokerConfig::builder("rediss://redis").credentials(async || {
+    ///     let token = token_of_the_cloud().await?;
+    ///     std::io::Result::Ok(ServerCredentials::new("chat", token))
+    /// });
+    /// ```
+    pub fn credentials(mut self, provider: impl CredentialProvider) -> Self {
+        self.deployment = self.deployment.credentials(provider);
+        self
+    }
+
     /// The largest message, in bytes: 1 KiB to 64 MiB. Publishing a larger one fails, and one that
     /// comes from elsewhere is dropped and reported. Default 8 MiB.
     ///
@@ -156,6 +178,21 @@ impl RedisBrokerConfigBuilder {
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn root_certificates(mut self, pem: impl Into<String>) -> Self {
         self.deployment = self.deployment.root_certificates(pem);
+        self
+    }
+
+    /// Shows this certificate to servers that ask for one, for a `rediss:` URL: the chain in PEM, the
+    /// own certificate first, and its private key in PEM (PKCS #8, PKCS #1 or SEC1, without a
+    /// passphrase). It is refused where it would have no effect, or can't be read. User and password
+    /// are shown as well.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn client_certificate(
+        mut self,
+        chain_pem: impl Into<String>,
+        key_pem: impl Into<String>,
+    ) -> Self {
+        self.deployment = self.deployment.client_certificate(chain_pem, key_pem);
         self
     }
 

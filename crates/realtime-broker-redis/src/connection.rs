@@ -7,8 +7,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use bytes::BytesMut;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use realtime_core::broker::BrokerError;
-use realtime_redis::{Address, Deployment, reply::Reply};
+use realtime_core::broker::{BrokerError, BrokerErrorKind};
+use realtime_redis::{Address, Deployment, Login, Speech, reply::Reply};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
     net::{TcpStream, lookup_host},
@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::codec::FramedRead;
 
 use crate::{
-    error::{failed, refused, too_slow, unavailable},
+    error::{failed, not_understood, refused, too_slow, unavailable},
     resp::{self, Frame, Frames},
 };
 
@@ -55,25 +55,40 @@ pub(crate) struct Place {
     pub(crate) name: Option<String>,
 }
 
-/// As whom to speak.
-#[derive(Clone, Copy)]
-pub(crate) struct Login<'c> {
-    pub(crate) user: Option<&'c str>,
-    pub(crate) password: Option<&'c str>,
-    /// How the connection is shown in lists.
-    pub(crate) name: &'c str,
-}
-
 impl Connection {
-    /// Connects, and says who this is. `limit` is the largest message that is read.
+    /// Connects, and says who this is, under a name for lists. `limit` is the largest message that
+    /// is read.
     pub(crate) async fn open(
         deployment: &Deployment,
         place: &Place,
-        login: Login<'_>,
+        login: &Login,
+        name: &str,
         limit: usize,
     ) -> Result<Self, BrokerError> {
         let at = &place.address;
         let socket = dial(at).await?;
+        let opened = Self::introduce(deployment, place, login, name, limit, socket).await;
+        match opened {
+            // No server has said why.
+            Err(error) if says_nothing(&error) => {
+                match Speech::of(at, deployment.uses_tls()).await {
+                    Some(speech) => Err(not_understood(speech, error)),
+                    None => Err(error),
+                }
+            }
+            opened => opened,
+        }
+    }
+
+    async fn introduce(
+        deployment: &Deployment,
+        place: &Place,
+        login: &Login,
+        name: &str,
+        limit: usize,
+        socket: TcpStream,
+    ) -> Result<Self, BrokerError> {
+        let at = &place.address;
         let socket = secure(deployment, place, socket).await?;
         let (reads, writes) = tokio::io::split(socket);
         let mut connection = Self {
@@ -82,7 +97,7 @@ impl Connection {
             hello: Reply::Null,
             address: at.clone(),
         };
-        let greeted = timeout(STEP, connection.greet(login)).await;
+        let greeted = timeout(STEP, connection.greet(login, name)).await;
         greeted.unwrap_or_else(|_| Err(too_slow(&format!("connecting to {at}"), STEP)))?;
         Ok(connection)
     }
@@ -103,16 +118,16 @@ impl Connection {
     }
 
     /// All at once, so that it takes one round trip.
-    async fn greet(&mut self, login: Login<'_>) -> Result<(), BrokerError> {
+    async fn greet(&mut self, login: &Login, name: &str) -> Result<(), BrokerError> {
         let mut out = BytesMut::new();
-        if let Some(password) = login.password {
-            match login.user {
+        if let Some(password) = &login.password {
+            match &login.user {
                 Some(user) => resp::put(&mut out, &[b"AUTH", user.as_bytes(), password.as_bytes()]),
                 None => resp::put(&mut out, &[b"AUTH", password.as_bytes()]),
             }
         }
         resp::put(&mut out, &[b"HELLO"]);
-        resp::put(&mut out, &[b"CLIENT", b"SETNAME", login.name.as_bytes()]);
+        resp::put(&mut out, &[b"CLIENT", b"SETNAME", name.as_bytes()]);
         self.write(&out).await?;
         if login.password.is_some()
             && let Frame::Error(said) = self.read().await?
@@ -159,6 +174,16 @@ impl Connection {
             Err(_) => Err(too_slow(what, STEP)),
         }
     }
+}
+
+/// Whether an error is of the network or of TLS, and not about a certificate.
+fn says_nothing(error: &BrokerError) -> bool {
+    use std::error::Error;
+
+    let is_of_the_network = error
+        .source()
+        .is_none_or(|source| source.is::<std::io::Error>());
+    is_of_the_network && error.kind() == BrokerErrorKind::Unavailable
 }
 
 pub(crate) fn ended() -> BrokerError {

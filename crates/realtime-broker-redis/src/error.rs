@@ -3,12 +3,12 @@
 use std::{borrow::Cow, time::Duration};
 
 use realtime_core::{
-    NodeId,
+    NoCredentials, NodeId,
     broker::{BrokerError, BrokerErrorKind},
 };
 use realtime_redis::{
-    InvalidDeployment,
-    reply::{is_misconfigured, says, shown},
+    InvalidDeployment, Speech,
+    reply::{self, is_misconfigured, says, shown},
 };
 
 pub(crate) fn invalid(context: impl Into<Cow<'static, str>>) -> BrokerError {
@@ -69,9 +69,29 @@ pub(crate) fn refused(step: &str, said: &str) -> BrokerError {
     BrokerError::new(kind, context).with_source(shown(said))
 }
 
+/// With a server that speaks something else no connection could be made.
+pub(crate) fn not_understood(speech: Speech, error: BrokerError) -> BrokerError {
+    let not_understood = match speech {
+        // It is certain.
+        Speech::Plain => invalid(speech.advice()),
+        _ => unavailable(speech.advice()),
+    };
+    not_understood.with_source(error)
+}
+
+/// Why nothing can be shown to the server.
+pub(crate) fn no_credentials(error: NoCredentials) -> BrokerError {
+    unavailable("there are no credentials to be shown to Redis").with_source(error)
+}
+
 /// A step that the network or TLS did not allow. A certificate that isn't trusted won't be by
 /// trying again.
 pub(crate) fn failed(step: &str, error: std::io::Error) -> BrokerError {
+    if is_about_our_certificate(&error) {
+        let context = "Redis asks for a certificate, or refuses the one that it is shown; set \
+                       client_certificate to one that it trusts";
+        return invalid(context).with_source(error);
+    }
     let is_certificate = error.kind() == std::io::ErrorKind::InvalidData
         && format!("{error:?}").contains("InvalidCertificate");
     if !is_certificate {
@@ -85,6 +105,17 @@ pub(crate) fn failed(step: &str, error: std::io::Error) -> BrokerError {
         false => "the certificate of Redis is not trusted; set root_certificates",
     };
     invalid(context).with_source(error)
+}
+
+/// Whether a server says in TLS that it misses a certificate of this side, or doesn't like it.
+fn is_about_our_certificate(error: &std::io::Error) -> bool {
+    let text = format!("{error:?}");
+    let alert = text.split_once("AlertReceived(").map(|(_, alert)| alert);
+    alert.is_some_and(|alert| {
+        reply::OUR_CERTIFICATE
+            .iter()
+            .any(|named| alert.starts_with(named))
+    })
 }
 
 #[cfg(test)]

@@ -89,9 +89,10 @@ impl Health {
         state.told = Some(false);
         state.causes.push(cause.to_owned());
         let what = half.what();
-        tracing::warn!(target: realtime_core::log_targets::BROKER, what, cause, "no link to Redis");
+        // Before the log, whose layers are the program's and may panic.
         self.events
             .send(BrokerEvent::down(format!("{what}: {cause}")));
+        tracing::warn!(target: realtime_core::log_targets::BROKER, what, cause, "no link to Redis");
     }
 
     /// Nothing is told any more.

@@ -48,13 +48,18 @@
 //! # When Redis fails
 //! A connection that ends is noticed at once, one that hangs within 10 s: each node publishes
 //! something for itself every 3 s, which has to come back. Publications fail at once while the link
-//! is down. A restart, a failover behind sentinels, or a slot that moves to another master is an
+//! is down. What is large may take its time on a slow way: while bytes come or leave, nothing hangs.
+//! A task that panics, since a layer of `tracing` does, is started again, and its link is made anew.
+//! A restart, a failover behind sentinels, or a slot that moves to another master is an
 //! outage of a moment: who is the master is asked again before each connection, and one that has
 //! become a replica is left.
 //!
 //! # Permissions
 //! `ACL SETUSER rt on >password resetchannels &rt:* +@pubsub +@connection`, and in a Cluster
-//! `+cluster|slots`. The user of presence (`~rt:* +@all -@dangerous`) needs `&rt:*` beside.
+//! `+cluster|slots`. The user of presence (`~rt:* +@all -@dangerous`) needs `&rt:*` beside. Who may
+//! too little does not join: the error of `subscribe` says so, with kind
+//! [`Config`](realtime_core::broker::BrokerErrorKind::Config). Where permissions are taken away
+//! later, the link is down until they are back.
 //!
 //! # Features
 //! - `rustls`: URLs with the schemes `rediss:`, `rediss-cluster:` and `rediss-sentinel:`, TLS with

@@ -1,6 +1,6 @@
 //! The connection that receives, and what was asked for on it.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::BytesMut;
 use futures::StreamExt;
@@ -13,6 +13,9 @@ use crate::{
     resp::{self, Frame},
     traffic::write_some,
 };
+
+/// How long ago a byte may have come that is said to come now.
+const JUST_NOW: Duration = Duration::from_secs(1);
 
 /// A command to which Redis has not answered yet.
 pub(crate) struct Awaited {
@@ -67,6 +70,17 @@ impl Line {
             leaves: None,
             done: None,
         });
+    }
+
+    /// When a byte of Redis's has last come, or a message was last taken.
+    pub(crate) fn last_byte(&self) -> Instant {
+        let byte = self.connection.frames.decoder().last_byte();
+        byte.map_or(self.heard, |byte| byte.max(self.heard))
+    }
+
+    /// Whether something comes that is not there as a whole yet, and bytes of it came just now.
+    pub(crate) fn is_in_the_middle(&self) -> bool {
+        self.last_byte() > self.heard && self.last_byte().elapsed() < JUST_NOW
     }
 
     /// The next thing that Redis says, while what waits is written.

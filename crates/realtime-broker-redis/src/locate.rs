@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use realtime_core::broker::{BrokerError, BrokerErrorKind};
-use realtime_redis::{Address, Deployment, Redirect, Servers, Slots, reply};
+use realtime_redis::{Address, Deployment, Login, Redirect, Servers, Slots, reply};
 use tokio::time::{Duration, timeout};
 
 use crate::{
     RedisBrokerConfig,
-    connection::{ANSWER, Connection, Login, Place, first},
-    error::{invalid, refused, too_slow, unavailable},
+    connection::{ANSWER, Connection, Place, first},
+    error::{invalid, no_credentials, refused, too_slow, unavailable},
 };
 
 /// How long it may take to find out who has the channels.
@@ -55,12 +55,8 @@ impl Locator {
         let place = timeout(LOCATE, self.locate()).await;
         let place = place.unwrap_or_else(|_| Err(too_slow("finding the master", LOCATE)))?;
         let deployment = &self.config.deployment;
-        let login = Login {
-            user: deployment.user.as_deref(),
-            password: deployment.password.as_deref(),
-            name,
-        };
-        let connection = Connection::open(deployment, &place, login, limit).await?;
+        let login = deployment.login().await.map_err(no_credentials)?;
+        let connection = Connection::open(deployment, &place, &login, name, limit).await?;
         if !deployment.is_cluster()
             && let Some(what) = reply::not_a_server(connection.mode())
         {
@@ -156,12 +152,9 @@ async fn ask_sentinel(
         address: sentinel.clone(),
         name: None,
     };
-    let login = Login {
-        user: user.as_deref(),
-        password: password.as_deref(),
-        name: ASKING,
-    };
-    let mut connection = Connection::open(&config.deployment, &place, login, ANSWER).await?;
+    let login = Login::new(user.clone(), password.clone());
+    let opening = Connection::open(&config.deployment, &place, &login, ASKING, ANSWER);
+    let mut connection = opening.await?;
     let words: [&[u8]; 3] = [b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service.as_bytes()];
     let answer = connection.ask("SENTINEL", &words).await?;
     match answer.as_array() {
@@ -186,12 +179,8 @@ async fn ask_cluster(config: &RedisBrokerConfig, server: &Address) -> Result<Slo
         address: server.clone(),
         name: None,
     };
-    let login = Login {
-        user: deployment.user.as_deref(),
-        password: deployment.password.as_deref(),
-        name: ASKING,
-    };
-    let mut connection = Connection::open(deployment, &place, login, ANSWER).await?;
+    let login = deployment.login().await.map_err(no_credentials)?;
+    let mut connection = Connection::open(deployment, &place, &login, ASKING, ANSWER).await?;
     let words: [&[u8]; 2] = [b"CLUSTER", b"SLOTS"];
     let answer = connection.ask("CLUSTER SLOTS", &words).await?;
     let slots = Slots::read(&answer, server);

@@ -4,9 +4,9 @@ use std::{error::Error, sync::Arc};
 
 use realtime_core::{
     Events,
-    broker::{BrokerEvent, NodeInfo},
+    broker::{BrokerError, BrokerEvent, NodeInfo},
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::{RedisBrokerConfig, health::Health};
 
@@ -39,8 +39,8 @@ impl Member {
     }
 }
 
-/// Asks whether somebody listens to the node's own topic, and how many.
-pub(crate) type Questions = mpsc::Sender<oneshot::Sender<u64>>;
+/// Asks how many listen to the node's own topic.
+pub(crate) type Question = oneshot::Sender<Result<u64, BrokerError>>;
 
 /// An error and what lies under it, in one line.
 pub(crate) fn with_sources(error: &dyn Error) -> String {

@@ -11,10 +11,10 @@ use realtime_core::broker::{
     BrokerError, Published, Topic,
     stream::{Announcement, Due, Outgoing},
 };
-use realtime_redis::Pause;
+use realtime_redis::{Pause, caught};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,13 +23,13 @@ use crate::{
     error::{refused, unavailable, unknown},
     health::Half,
     locate::Locator,
-    member::{Member, with_sources},
+    member::{Member, Question, with_sources},
     resp::Frame,
     traffic::{Pending, Traffic, What, write_some},
 };
 
-/// How long Redis may take to answer.
-const ANSWERED: Duration = Duration::from_secs(5);
+/// How long a connection has to last for the next one to be made soon.
+const LASTS: Duration = Duration::from_secs(2);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 /// How often the server is asked whether it is still a master.
@@ -51,7 +51,18 @@ pub(crate) struct Publisher {
     pub(crate) locator: Locator,
     pub(crate) outgoing: Outgoing,
     pub(crate) requests: mpsc::Receiver<Request>,
-    pub(crate) questions: mpsc::Receiver<oneshot::Sender<u64>>,
+    pub(crate) questions: mpsc::Receiver<Question>,
+    /// Who waits for Redis to accept what this node says first. Before that it may say nothing.
+    pub(crate) joining: Option<oneshot::Sender<Result<(), BrokerError>>>,
+}
+
+/// What runs as long as the subscription does.
+struct Link {
+    /// The first connection, until it is used.
+    first: Option<Connection>,
+    pause: Pause,
+    /// Why the task was started again.
+    panicked: Option<String>,
 }
 
 impl Publisher {
@@ -63,27 +74,44 @@ impl Publisher {
 
     /// Runs until it is stopped, and says goodbye.
     pub(crate) async fn run(mut self, first: Connection, stop: CancellationToken) {
-        let (mut connection, mut pause) = (Some(first), Pause::default());
-        loop {
-            let current = match connection.take() {
-                Some(current) => current,
-                None => match stop
-                    .run_until_cancelled(self.connect_again(&mut pause))
-                    .await
-                {
-                    Some(current) => current,
-                    None => break,
-                },
-            };
-            self.member.health.up(Half::Publishing);
-            let Some(cause) = self.serve(current, &stop).await else {
-                break;
-            };
-            self.member.health.down(Half::Publishing, &cause);
+        let mut link = Link {
+            first: Some(first),
+            pause: Pause::default(),
+            panicked: None,
+        };
+        while let Err(panicked) = caught(self.keep(&mut link, &stop)).await {
+            link.panicked = Some(panicked);
         }
         self.requests.close();
         while let Ok(request) = self.requests.try_recv() {
             self.refuse(request);
+        }
+    }
+
+    /// Makes connections and uses them, until it is stopped.
+    async fn keep(&mut self, link: &mut Link, stop: &CancellationToken) {
+        if let Some(cause) = link.panicked.take() {
+            self.member.health.down(Half::Publishing, &cause);
+        }
+        loop {
+            let current = match link.first.take() {
+                Some(current) => current,
+                None => match stop
+                    .run_until_cancelled(self.connect_again(&mut link.pause))
+                    .await
+                {
+                    Some(current) => current,
+                    None => return,
+                },
+            };
+            let since = Instant::now();
+            let Some(cause) = self.serve(current, stop).await else {
+                return;
+            };
+            if since.elapsed() > LASTS {
+                link.pause.reset();
+            }
+            self.member.health.down(Half::Publishing, &cause);
         }
     }
 
@@ -102,10 +130,7 @@ impl Publisher {
                 }
             };
             match connected {
-                Ok(connection) => {
-                    pause.reset();
-                    return connection;
-                }
+                Ok(connection) => return connection,
                 Err(error) => {
                     let cause = with_sources(&error);
                     self.member.health.down(Half::Publishing, &cause);
@@ -179,9 +204,8 @@ impl Publisher {
                     }
                 }
                 _ = look.tick() => {
-                    let oldest = traffic.pending.front().map(|pending| pending.since);
-                    if oldest.is_some_and(|since| since.elapsed() > ANSWERED) {
-                        return Some(format!("Redis did not answer for {ANSWERED:?}"));
+                    if let Some(waited) = traffic.is_overdue() {
+                        return Some(format!("Redis did not answer for {waited:?}"));
                     }
                 }
                 _ = ask_role.tick(), if has_room => traffic.put(&[b"HELLO"], What::Role),
@@ -284,10 +308,16 @@ impl Publisher {
                     traffic.ending.get_or_insert(gone.to_owned());
                     return;
                 }
-                What::Role => return,
+                What::Role => {
+                    self.accepted(traffic);
+                    return;
+                }
                 _ => Err("something else than a number".to_owned()),
             },
         };
+        if count.is_ok() {
+            self.accepted(traffic);
+        }
         if let Err(said) = &count
             && !matches!(what, What::Role)
         {
@@ -301,16 +331,20 @@ impl Publisher {
         match what {
             What::Role => {}
             What::Question(waits) => {
-                if let Ok(count) = count {
-                    let _nobody_waits = waits.send(count);
-                }
+                let count = count.map_err(|said| refused("publishing", &said));
+                let _nobody_waits = waits.send(count);
             }
             What::Announcement {
                 topic,
                 subscription,
             } => {
                 if let Ok(count) = count {
-                    self.heard(traffic, &topic, subscription, count);
+                    self.heard(&topic, subscription, count);
+                }
+                if let Some(joining) = self.joining.take() {
+                    let accepted = count.map(drop);
+                    let accepted = accepted.map_err(|said| refused("publishing", &said));
+                    let _nobody_waits = joining.send(accepted);
                 }
             }
             What::Message {
@@ -321,7 +355,7 @@ impl Publisher {
             } => {
                 let result = match count {
                     Ok(count) => {
-                        self.heard(traffic, &topic, subscription, count);
+                        self.heard(&topic, subscription, count);
                         match (count, &topic) {
                             (0, Topic::Node(_)) => {
                                 self.outgoing.forget(&topic);
@@ -337,15 +371,24 @@ impl Publisher {
         }
     }
 
-    /// What is for all is for this node, too. If it was counted before and isn't any more, this
-    /// node's subscription is gone, or elsewhere than the master.
-    fn heard(&self, traffic: &mut Traffic, topic: &Topic, subscription: u64, count: u64) {
-        if *topic != Topic::All || subscription == 0 {
-            return;
+    /// Redis has accepted what was sent first, so the connection is of use.
+    fn accepted(&self, traffic: &mut Traffic) {
+        if !traffic.is_accepted && traffic.ending.is_none() {
+            traffic.is_accepted = true;
+            self.member.health.up(Half::Publishing);
         }
-        if count > 0 {
-            traffic.seen = subscription;
-        } else if traffic.seen == subscription {
+    }
+
+    /// What is for all is for this node, too, and so is what it says on its own topic. Where nobody
+    /// was counted, this node's subscription is gone, or elsewhere than the master: with a replica,
+    /// which passes on what the master gets, while the master tells everybody that nobody is there.
+    fn heard(&self, topic: &Topic, subscription: u64, count: u64) {
+        let is_for_this_node = match topic {
+            Topic::All => true,
+            Topic::Node(id) => *id == self.member.node.id,
+            _ => false,
+        };
+        if is_for_this_node && subscription > 0 && count == 0 {
             self.member.set_deaf(subscription);
         }
     }

@@ -2,10 +2,18 @@
 //!
 //! A message that is larger than is allowed is skipped without being kept, and said so: to end the
 //! connection for it would lose what stands behind it, for every node that gets it.
+//!
+//! Why not the crate `redis-protocol`, which the client of presence stands on: it has no bound on
+//! the size of an item nor on how deep arrays lie in one another, and doesn't skip; it doesn't say
+//! how much is missing of a large item, so that the buffer grows by doubling and copies; and a
+//! small item that waits for the gateway keeps alive the whole buffer that it was read into. All
+//! that is left of it then is the grammar, which is a page. The fuzz target `resp` holds this one to
+//! that page.
 
 use std::ops::Range;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::time::Instant;
 use tokio_util::codec::Decoder;
 
 /// The longest line, such as an error.
@@ -35,12 +43,23 @@ pub(crate) struct Frames {
     limit: usize,
     /// What is left of an item that is too large.
     skip: u64,
+    /// When bytes were last there.
+    last_byte: Option<Instant>,
 }
 
 impl Frames {
     /// No item is larger than this, and neither are all of an answer together, but for their names.
     pub(crate) fn of_at_most(limit: usize) -> Self {
-        Self { limit, skip: 0 }
+        Self {
+            limit,
+            skip: 0,
+            last_byte: None,
+        }
+    }
+
+    /// When something was last read, be it a part of something large.
+    pub(crate) fn last_byte(&self) -> Option<Instant> {
+        self.last_byte
     }
 }
 
@@ -167,6 +186,10 @@ impl Decoder for Frames {
     type Error = std::io::Error;
 
     fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, Self::Error> {
+        // It is called after each read, and before the next.
+        if !buffer.is_empty() {
+            self.last_byte = Some(Instant::now());
+        }
         let skipped = buffer
             .len()
             .min(usize::try_from(self.skip).unwrap_or(usize::MAX));

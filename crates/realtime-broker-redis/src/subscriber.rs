@@ -9,7 +9,7 @@ use realtime_core::broker::{
     BrokerError, BrokerEvent, BrokerMessage, Topic, TopicName,
     stream::{ANSWER_TIMEOUT, Incoming, Look, Next, look},
 };
-use realtime_redis::{Pause, reply::shown};
+use realtime_redis::{Pause, caught, reply::shown};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at},
@@ -22,7 +22,7 @@ use crate::{
     health::Half,
     line::{Awaited, Line, Told},
     locate::Locator,
-    member::{Member, Questions, with_sources},
+    member::{Member, Question, with_sources},
     resp::{self, Frame},
 };
 
@@ -41,6 +41,8 @@ const QUESTIONS: usize = 3;
 const QUIET: Duration = Duration::from_secs(3);
 const SILENT: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(500);
+/// How long a connection has to last for the next one to be made soon.
+const LASTS: Duration = Duration::from_secs(2);
 /// For how long a connection that is given up is still read, and after how long without anything
 /// it isn't.
 const REST: Duration = Duration::from_millis(500);
@@ -61,7 +63,7 @@ pub(crate) struct Subscriber {
     pub(crate) incoming: Incoming,
     pub(crate) inbox: mpsc::Sender<Delivered>,
     pub(crate) room: Arc<Semaphore>,
-    pub(crate) questions: Questions,
+    pub(crate) questions: mpsc::Sender<Question>,
     pub(crate) changes: mpsc::Receiver<Change>,
     /// Who waits for the first subscription. Until then nobody reads what is in the inbox.
     pub(crate) joining: Option<oneshot::Sender<Result<(), BrokerError>>>,
@@ -70,21 +72,39 @@ pub(crate) struct Subscriber {
 impl Subscriber {
     /// Runs until it is stopped. Then its connection has ended.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.keep()).await;
+        stop.run_until_cancelled(async {
+            let (mut pause, mut panicked) = (Pause::default(), None);
+            while let Err(again) = caught(self.keep(&mut pause, panicked.take())).await {
+                if let Some(joining) = self.joining.take() {
+                    let _gone = joining.send(Err(unavailable(again)));
+                    return;
+                }
+                panicked = Some(again);
+            }
+        })
+        .await;
     }
 
-    async fn keep(&mut self) {
-        let mut pause = Pause::default();
+    /// Makes connections and receives over them, until who wanted to join has failed to.
+    async fn keep(&mut self, pause: &mut Pause, panicked: Option<String>) {
+        if let Some(cause) = panicked {
+            self.member.health.down(Half::Receiving, &cause);
+            self.wait(pause).await;
+        }
         loop {
             let failure = match self.subscribe().await {
                 Ok(mut line) => {
-                    pause.reset();
                     self.member.health.up(Half::Receiving);
                     self.member.subscribed.send_modify(|number| *number += 1);
                     if let Some(joining) = self.joining.take() {
                         let _gone = joining.send(Ok(()));
                     }
-                    self.serve(&mut line).await
+                    let since = Instant::now();
+                    let failure = self.serve(&mut line).await;
+                    if since.elapsed() > LASTS {
+                        pause.reset();
+                    }
+                    failure
                 }
                 Err(failure) => failure,
             };
@@ -95,13 +115,18 @@ impl Subscriber {
             self.member
                 .health
                 .down(Half::Receiving, &with_sources(&failure));
-            let mut over = std::pin::pin!(sleep(pause.next()));
-            loop {
-                tokio::select! {
-                    () = &mut over => break,
-                    // What is left isn't joined again, and what is to be joined fails.
-                    Some(refused) = self.changes.recv() => drop(refused),
-                }
+            self.wait(pause).await;
+        }
+    }
+
+    /// Waits before the next attempt.
+    async fn wait(&mut self, pause: &mut Pause) {
+        let mut over = std::pin::pin!(sleep(pause.next()));
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                // What is left isn't joined again, and what is to be joined fails.
+                Some(refused) = self.changes.recv() => drop(refused),
             }
         }
     }
@@ -137,20 +162,21 @@ impl Subscriber {
     /// Until nothing is awaited, as long as Redis goes on.
     async fn until_done(&mut self, line: &mut Line) -> Result<(), BrokerError> {
         while !line.awaited.is_empty() {
-            let deadline = Instant::now() + STEP;
-            while self.take_until(line, deadline).await? != Told::Done {}
+            let asked = Instant::now();
+            while self.take_next(line, asked).await? != Told::Done {}
         }
         Ok(())
     }
 
-    async fn take_until(
-        &mut self,
-        line: &mut Line,
-        deadline: Instant,
-    ) -> Result<Told, BrokerError> {
-        match timeout_at(deadline, line.next()).await {
-            Ok(frame) => self.take(line, frame?).await,
-            Err(_) => Err(too_slow("subscribing", STEP)),
+    /// Takes the next frame. While bytes come, it may take its time: others stand before it.
+    async fn take_next(&mut self, line: &mut Line, asked: Instant) -> Result<Told, BrokerError> {
+        loop {
+            let deadline = line.last_byte().max(asked) + STEP;
+            match timeout_at(deadline, line.next()).await {
+                Ok(frame) => return self.take(line, frame?).await,
+                Err(_) if line.last_byte() + STEP > deadline => {}
+                Err(_) => return Err(too_slow("subscribing", STEP)),
+            }
         }
     }
 
@@ -177,11 +203,12 @@ impl Subscriber {
                 }
             };
             match listeners {
-                Ok(Ok(0)) => return Ok(()),
+                Ok(Ok(Ok(0))) => return Ok(()),
+                Ok(Ok(Ok(_))) => {}
                 // Nothing can be published now, so nobody can be asked.
-                Ok(Err(_)) | Err(_) if self.joining.is_none() => return Ok(()),
+                _ if self.joining.is_none() => return Ok(()),
+                Ok(Ok(Err(refused))) => return Err(refused),
                 Ok(Err(_)) | Err(_) => return Err(unavailable("Redis did not say who is there")),
-                Ok(Ok(_)) => {}
             }
             let deadline = Instant::now() + ANSWER_TIMEOUT;
             loop {
@@ -212,7 +239,12 @@ impl Subscriber {
                     return unavailable("what this node publishes for itself doesn't come back");
                 }
                 _ = ticks.tick() => {
-                    let quiet = line.heard.elapsed();
+                    if line.is_in_the_middle() {
+                        // Nothing that stands behind it can have come, such as what this node says.
+                        self.incoming.set_stalled(true);
+                        self.incoming.set_stalled(false);
+                    }
+                    let quiet = line.last_byte().elapsed();
                     if quiet > SILENT {
                         return unavailable(format!("Redis said nothing for {SILENT:?}"));
                     }

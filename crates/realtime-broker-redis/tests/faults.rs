@@ -23,19 +23,8 @@ use realtime_testkit::{
     servers::{Redis, Sentinel},
     wait::{until, within},
 };
-use support::{Member, config, node};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
-
-/// The connections of members.
-async fn connections(redis: &Redis, role: &str) -> usize {
-    let list = redis.command(&["CLIENT", "LIST"]).await.unwrap();
-    list.lines()
-        .filter(|line| line.contains("name=realtime:") && line.contains(role))
-        .count()
-}
+use support::{Member, config, connections, kill, node, switch};
+use tokio::sync::watch;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_redis_fails_publications_at_once_and_everything_is_back_with_it() {
@@ -189,18 +178,6 @@ async fn connections_that_are_killed_again_and_again_lose_nothing_in_silence() {
     assert!(books.outages > 0 && books.missed > 0, "{}", books.missed);
 }
 
-/// Kills the connection of one member that has this role.
-async fn kill(redis: &Redis, id: &NodeId, role: &str) {
-    let name = format!("name=realtime:faults:{id}:{role} ");
-    let list = redis.command(&["CLIENT", "LIST"]).await.unwrap();
-    let line = list.lines().find(|line| line.contains(&name)).unwrap();
-    let client = line.split(' ').next().unwrap().trim_start_matches("id=");
-    redis
-        .command(&["CLIENT", "KILL", "ID", client])
-        .await
-        .unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_two_connections_live_and_die_by_themselves() {
     let redis = Redis::start().await.unwrap();
@@ -240,22 +217,6 @@ async fn the_two_connections_live_and_die_by_themselves() {
         })
         .await;
     }
-}
-
-/// Connections go to the server that is named as they come.
-async fn switch(to: watch::Receiver<u16>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let port = *to.borrow();
-            tokio::spawn(async move {
-                let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                tokio::io::copy_bidirectional(&mut client, &mut server).await
-            });
-        }
-    });
-    port
 }
 
 /// As after a failover that one of the two connections did not notice.

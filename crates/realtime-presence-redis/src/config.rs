@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use fred::types::config::Config;
 #[cfg(feature = "rustls")]
 use fred::types::config::TlsConnector;
-use realtime_core::{Namespace, presence::PresenceError};
+use realtime_core::{CredentialProvider, Namespace, presence::PresenceError};
 #[cfg(not(feature = "rustls"))]
 use realtime_redis::InvalidDeployment;
 use realtime_redis::{Deployment, DeploymentBuilder};
@@ -39,6 +39,7 @@ const COMMAND_TIMEOUTS: std::ops::RangeInclusive<Duration> =
 #[derive(Clone)]
 pub struct RedisConfig {
     pub(crate) redis: Config,
+    pub(crate) deployment: Deployment,
     pub(crate) namespace: Namespace,
     pub(crate) pool_size: usize,
     pub(crate) command_timeout: Duration,
@@ -123,6 +124,28 @@ impl RedisConfigBuilder {
         self
     }
 
+    /// Asks for the user and the password whenever a connection is made, in place of those in the
+    /// URL: for tokens that expire, and passwords that are changed. Where the provider names no
+    /// user, it is that of the URL. Sentinels are shown what the URL says. It is asked for each
+    /// connection of the pool.
+    ///
+    /// One that fails, panics, or takes longer than 5 s is a failed attempt, and the next one comes
+    /// after the usual pause. A connection lives on with what it was made with, until Redis ends it.
+    ///
+    /// ```
+    /// use realtime::{node::ServerCredentials, presence::redis::RedisConfig};
+    ///
+    /// # async fn token_of_the_cloud() -> std::io::Result<String> { Ok(String::new()) }
+    /// let config = RedisConfig::builder("rediss://redis").credentials(async || {
+    ///     let token = token_of_the_cloud().await?;
+    ///     std::io::Result::Ok(ServerCredentials::new("chat", token))
+    /// });
+    /// ```
+    pub fn credentials(mut self, provider: impl CredentialProvider) -> Self {
+        self.deployment = self.deployment.credentials(provider);
+        self
+    }
+
     /// How many connections are held, 1 to 64. Default 4.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections;
@@ -141,6 +164,21 @@ impl RedisConfigBuilder {
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn root_certificates(mut self, pem: impl Into<String>) -> Self {
         self.deployment = self.deployment.root_certificates(pem);
+        self
+    }
+
+    /// Shows this certificate to servers that ask for one, for a `rediss:` URL: the chain in PEM, the
+    /// own certificate first, and its private key in PEM (PKCS #8, PKCS #1 or SEC1, without a
+    /// passphrase). It is refused where it would have no effect, or can't be read. User and password
+    /// are shown as well.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn client_certificate(
+        mut self,
+        chain_pem: impl Into<String>,
+        key_pem: impl Into<String>,
+    ) -> Self {
+        self.deployment = self.deployment.client_certificate(chain_pem, key_pem);
         self
     }
 
@@ -181,11 +219,15 @@ impl RedisConfigBuilder {
         }
         Ok(RedisConfig {
             redis,
-            namespace: deployment.namespace,
+            namespace: deployment.namespace.clone(),
             pool_size: self.pool_size,
             command_timeout: self.command_timeout,
             #[cfg(feature = "rustls")]
-            tls_server_name: deployment.tls.and_then(|tls| tls.server_name),
+            tls_server_name: deployment
+                .tls
+                .as_ref()
+                .and_then(|tls| tls.server_name.clone()),
+            deployment,
         })
     }
 }

@@ -1,8 +1,11 @@
 //! From the client's errors to those of presence.
 
 use fred::error::{Error, ErrorKind};
-use realtime_core::presence::{PresenceError, PresenceErrorKind};
-use realtime_redis::{InvalidDeployment, reply};
+use realtime_core::{
+    NoCredentials,
+    presence::{PresenceError, PresenceErrorKind},
+};
+use realtime_redis::{InvalidDeployment, Speech, reply};
 
 /// Whether the error has this word; see [`reply::says`].
 pub(crate) fn says(error: &Error, code: &str) -> bool {
@@ -33,6 +36,9 @@ pub(crate) fn cause_of(error: &Error) -> String {
 pub(crate) fn presence_error(error: Error) -> PresenceError {
     let kind = kind_of(&error);
     let context = match kind {
+        _ if error.details() == Speech::Plain.advice() => Speech::Plain.advice(),
+        _ if error.details() == Speech::Ends.advice() => Speech::Ends.advice(),
+        _ if error.details().starts_with(NO_CREDENTIALS) => NO_CREDENTIALS,
         _ if error.details() == reply::A_CLUSTER => reply::A_CLUSTER,
         _ if error.details() == reply::A_SENTINEL => reply::A_SENTINEL,
         _ if is_another_name(&error) => {
@@ -48,6 +54,17 @@ pub(crate) fn presence_error(error: Error) -> PresenceError {
         _ => "Redis did not confirm the command; the same call may succeed later",
     };
     PresenceError::new(kind, context).with_source(error)
+}
+
+const NO_CREDENTIALS: &str = "there are no credentials to be shown to Redis";
+
+/// Why nothing can be shown to the server. A later attempt may have something.
+pub(crate) fn no_credentials(error: NoCredentials) -> Error {
+    let mut why = error.to_string();
+    if let NoCredentials::Failed(of_the_provider) = error {
+        why = format!("{why}: {of_the_provider}");
+    }
+    Error::new(ErrorKind::Unknown, format!("{NO_CREDENTIALS}: {why}"))
 }
 
 fn is_another_name(error: &Error) -> bool {

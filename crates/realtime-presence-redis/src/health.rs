@@ -70,8 +70,9 @@ impl Health {
         let mut all = state.connections.values();
         if state.is_down && all.all(|condition| *condition == Condition::Well) {
             state.is_down = false;
-            tracing::info!(target: realtime_core::log_targets::PRESENCE, "Redis is up");
+            // Before the log, whose layers are the program's and may panic.
             self.events.send(PresenceEvent::Up);
+            tracing::info!(target: realtime_core::log_targets::PRESENCE, "Redis is up");
         }
     }
 
@@ -79,8 +80,10 @@ impl Health {
         let mut state = self.state();
         if state.set(connection, Condition::Ill) && !state.is_down {
             state.is_down = true;
+            self.events.send(PresenceEvent::Down {
+                cause: cause.clone(),
+            });
             tracing::warn!(target: realtime_core::log_targets::PRESENCE, cause, "Redis is down");
-            self.events.send(PresenceEvent::Down { cause });
         }
     }
 

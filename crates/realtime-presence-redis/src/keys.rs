@@ -33,11 +33,26 @@ impl Keys {
     /// Keys by which it is seen whether everything works. No identity has them: its tag begins
     /// with a digit.
     pub(crate) fn probe(&self, number: u32) -> IdentityKeys {
-        IdentityKeys::under(&format!("{}:{{probe-{number}}}", self.prefix))
+        IdentityKeys::under(&format!("{}:{{{}}}", self.prefix, probe_tag(number)))
     }
 }
 
+/// What a cluster hashes of such keys.
+pub(crate) fn probe_tag(number: u32) -> String {
+    format!("probe-{number}")
+}
+
 impl IdentityKeys {
+    /// Another key of the same slot, in place of all of them.
+    pub(crate) fn spare(&self) -> Self {
+        let spare = self.leases.replace(":leases", ":spare");
+        Self {
+            leases: spare.clone(),
+            sessions: spare.clone(),
+            nodes: spare,
+        }
+    }
+
     fn under(tagged: &str) -> Self {
         Self {
             leases: format!("{tagged}:leases"),

@@ -29,7 +29,9 @@
 //! `~rt:* +@all -@dangerous`.
 //!
 //! The nodes of an identity are read without a look at its sessions: of 50,000 sessions on three
-//! nodes in 0.1 ms, where reading the sessions takes 0.2 s. Leases that have ended and are not
+//! nodes in 0.1 ms. The sessions themselves are read in pages of 500, so that nobody else waits for
+//! more than some milliseconds: whoever is online all the while is found, and who comes or goes
+//! meanwhile may be. Reading all of them may take ten times the [`command_timeout`]. Leases that have ended and are not
 //! removed yet are left out of the counts, up to a thousand of them; those beyond count until they
 //! are removed, a hundred with each call about the identity. A node is not named any more once the
 //! last of its leases has ended, whatever else is left of it.
@@ -48,13 +50,15 @@
 //! counts as down, too, while it answers but can't be written to: out of memory, read-only,
 //! loading, no permission. To see that, a check does all that presence does, once a second and over
 //! each connection, under the keys `rt:shop:presence:{probe-…}:…`: it registers, renews, reads and
-//! unregisters. Where something is set up wrongly, a user who may not do one of these or a `redis:`
+//! unregisters. Where something is set up wrongly, a user who may not do one of these (and `PERSIST`
+//! and `DEL`, which it does to a key of its own) or a `redis:`
 //! URL of a cluster's node, calls fail with kind `Config`, and so does the start of a gateway.
 //!
 //! While slots of a cluster move, `MOVED`, `ASK` and `TRYAGAIN` are followed within the command's
 //! time, and a cluster that is down (`CLUSTERDOWN`) or a server that still loads is waited for
 //! within it. Each server has connections and a bound of its own: one that hangs, is gone or full
-//! leaves the others alone. Of a batch, the sessions that failed are named, and the others are done;
+//! leaves the others alone. The store counts as down as long as one of the masters is, and the cause
+//! names that one. Of a batch, the sessions that failed are named, and the others are done;
 //! the call fails as a whole where nothing of it could be done. While one connection of several can't
 //! be made, the others do its work.
 //!

@@ -20,6 +20,7 @@ use realtime_core::{
         Registered, Renewed, SessionInfo, SessionKey, Unregistered,
     },
 };
+use tokio::time::Instant;
 
 use crate::{
     command::Command,
@@ -31,6 +32,10 @@ use crate::{
 
 /// How many sessions of one identity a script takes; it blocks the server meanwhile.
 const SESSIONS_A_CALL: usize = 100;
+
+/// How long reading all sessions of one identity may take, as so many times the command timeout.
+/// They are read in pages, each of which is a command.
+const PAGES_TIMEOUTS: u32 = 10;
 
 /// How many commands of one batch are under way.
 const CALLS_AT_ONCE: usize = 128;
@@ -221,10 +226,28 @@ impl Presence for RedisPresence {
     }
 
     async fn sessions(&self, identity: &IdentityKey) -> Result<Vec<SessionInfo>, PresenceError> {
-        let answer = self.script(&SESSIONS, identity, Vec::new()).await?;
-        let found = answer.into_array();
-        let read = |found: &[Value]| self.read(identity, found);
-        let mut infos: Vec<_> = found.chunks(3).filter_map(read).collect();
+        let mut infos = HashMap::new();
+        let mut page = Vec::new();
+        let deadline = Instant::now() + self.config().command_timeout * PAGES_TIMEOUTS;
+        loop {
+            let answer = self.script(&SESSIONS, identity, page).await?;
+            let mut answer = answer.into_array().into_iter().map(Value::into_array);
+            page = answer.next().unwrap_or_default();
+            let found = answer.next().unwrap_or_default();
+            // One that was renewed meanwhile is met again.
+            let read = found
+                .chunks(3)
+                .filter_map(|found| self.read(identity, found));
+            infos.extend(read.map(|info| (info.session_id, info)));
+            if page.is_empty() {
+                break;
+            }
+            if Instant::now() > deadline {
+                let late = "there are more sessions than could be read in time";
+                return Err(self.pool.error(Error::new(ErrorKind::Timeout, late)));
+            }
+        }
+        let mut infos: Vec<_> = infos.into_values().collect();
         infos.sort_by_key(|info| (info.connected_at, info.session_id));
         Ok(infos)
     }

@@ -1,13 +1,15 @@
 //! Whether a server can be used: all that presence does, done once with keys of our own.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
     interfaces::ClientLike,
     types::{ClusterHash, CustomCommand, Value},
-    util::redis_keyslot,
 };
 use realtime_redis::{
     Address, Redirect,
@@ -19,8 +21,8 @@ use crate::{
     address,
     command::Command,
     config::RedisConfig,
-    keys::{IdentityKeys, Keys},
-    scripts::{NODES, REGISTER, RENEW, SESSIONS, UNREGISTER},
+    keys::{IdentityKeys, Keys, probe_tag},
+    scripts::{NODES, REGISTER, RENEW, SESSIONS, SPARE, UNREGISTER},
     server::options,
 };
 
@@ -37,6 +39,8 @@ const CLUSTER_DOWN: &str = "CLUSTERDOWN the cluster is down";
 pub(crate) struct Probe {
     keys: Keys,
     slot: Option<Arc<dyn Fn() -> Option<u16> + Send + Sync>>,
+    /// The slot that was looked at last, and what has a key there: found by trying.
+    last: Arc<Mutex<Option<(u16, u32)>>>,
 }
 
 impl Probe {
@@ -45,6 +49,7 @@ impl Probe {
         Self {
             keys: Keys::new(config.namespace().as_str()),
             slot: None,
+            last: Arc::default(),
         }
     }
 
@@ -115,17 +120,21 @@ impl Probe {
 
     fn probe_keys(&self) -> Option<IdentityKeys> {
         let Some(slot) = &self.slot else {
-            // No other probe has them: what others leave there would hide that the last session
-            // can't be removed.
-            return Some(self.keys.probe(fastrand::u32(..)));
+            return Some(self.keys.probe(0));
         };
         let slot = slot()?;
-        let mut names = (0..NAMES).map(|n| self.keys.probe(n));
-        names.find(|keys| redis_keyslot(keys.leases.as_bytes()) == slot)
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = match *last {
+            Some((known, number)) if known == slot => number,
+            _ => (0..NAMES).find(|n| realtime_redis::slot(probe_tag(*n).as_bytes()) == slot)?,
+        };
+        *last = Some((slot, number));
+        Some(self.keys.probe(number))
     }
 
     async fn all(client: &Client, keys: &IdentityKeys, deadline: Instant) -> Result<(), Error> {
-        // Others do the same at the same time.
+        // Others do the same at the same time under the same keys: what is removed with the last
+        // session would hide behind theirs, so it is done by itself.
         let sessions = [(); 2].map(|()| format!("probe-{:016x}", fastrand::u64(..)));
         let session = |n: usize| sessions.get(n).map(String::as_str).unwrap_or_default();
         let value = |n: usize| Value::from(session(n));
@@ -137,6 +146,7 @@ impl Probe {
             let command = Command::Run(script, keys, arguments);
             command.send(client, deadline, false).await
         };
+        let spare = keys.spare();
         let mut registered = vec![LEASE_MS.into()];
         for n in 0..sessions.len() {
             registered.extend([value(n), record(n).into()]);
@@ -144,14 +154,19 @@ impl Probe {
         run(&REGISTER, registered).await?;
         // Together, so that a connection is ready after few round trips.
         let count = Command::Count(&keys.leases);
-        let (unknown, found, nodes, count) = futures::join!(
+        let spare = Command::Run(&SPARE, &spare, Vec::new());
+        let (unknown, found, nodes, count, spare) = futures::join!(
             run(&RENEW, vec![LEASE_MS.into(), value(0)]),
             run(&SESSIONS, Vec::new()),
             run(&NODES, Vec::new()),
             count.send(client, deadline, false),
+            spare.send(client, deadline, false),
         );
-        let (unknown, found, nodes, count) =
-            (unknown?, found?.into_array(), nodes?.into_array(), count?);
+        spare?;
+        let (unknown, nodes, count) = (unknown?, nodes?.into_array(), count?);
+        // This one's own may be on a later page.
+        let found = found?.into_array().into_iter().nth(1);
+        let found = found.map(Value::into_array).unwrap_or_default();
         // One that leaves another behind, and one that may be the last.
         let (first, last) = futures::join!(
             run(&UNREGISTER, vec![value(0)]),
@@ -159,7 +174,7 @@ impl Probe {
         );
         first?;
         last?;
-        let is_known = unknown.into_array().is_empty() && found.contains(&value(0));
+        let is_known = unknown.into_array().is_empty() && !found.is_empty();
         if is_known && !nodes.is_empty() && count.as_u64() > Some(0) {
             return Ok(());
         }

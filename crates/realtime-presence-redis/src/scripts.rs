@@ -27,6 +27,12 @@ script!(RENEW, "scripts/renew.lua");
 script!(SESSIONS, "scripts/sessions.lua");
 script!(UNREGISTER, "scripts/unregister.lua");
 
+/// Alone, since it has to do with no session.
+pub(crate) static SPARE: Script = Script {
+    source: include_str!("scripts/spare.lua"),
+    hash: LazyLock::new(|| hash(SPARE.source)),
+};
+
 fn hash(source: &str) -> String {
     let digest = Sha1::digest(source.as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()

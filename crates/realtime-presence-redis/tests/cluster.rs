@@ -279,6 +279,59 @@ async fn a_server_that_hangs_does_not_take_the_others_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_is_gone_is_the_trouble_of_those_whom_it_has() {
+    let options = Redis::options().line("cluster-require-full-coverage no");
+    let mut cluster = RedisCluster::with(options).await.unwrap();
+    let presence = presence(cluster.url());
+    let mut events = presence.events();
+    let (mut lost, mut others) = (HashSet::new(), HashSet::new());
+    for who in people() {
+        match home(&mut cluster, &who).await.1 {
+            1 => lost.insert(who),
+            _ => others.insert(who),
+        };
+    }
+    let lease = Duration::from_secs(5);
+    let sessions: Vec<_> = people().iter().map(session).collect();
+    let keys: Vec<_> = sessions.iter().map(|session| session.key()).collect();
+    register(&presence, &sessions, Some(lease)).await;
+    let gone = cluster.nodes()[1].port();
+    cluster.nodes()[1].kill().unwrap();
+    let killed = Instant::now();
+    let cause = next_down(&mut events).await;
+    assert!(cause.contains(&format!("127.0.0.1:{gone}: ")), "{cause}");
+    // For more than two leases.
+    while killed.elapsed() < lease * 2 + lease / 2 {
+        let renewed = presence.renew(&keys, Some(lease)).await.unwrap();
+        let failed: HashSet<_> = renewed.failed.iter().map(|f| &f.key.identity).collect();
+        assert_eq!(failed, lost.iter().collect());
+        assert!(renewed.failed.iter().all(|f| f.error.is_transient()));
+        assert_eq!(renewed.unknown, []);
+        let online = presence.online(&people()).await.unwrap();
+        assert_eq!(online.online, others);
+        let started = Instant::now();
+        for who in &others {
+            lives(&presence, who).await;
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(2),
+            "they are held up"
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    cluster.nodes()[1].restart().await.unwrap();
+    next_up(&mut events).await;
+    let of_the_lost = |key: &&realtime_core::presence::SessionKey| lost.contains(&key.identity);
+    let unknown: HashSet<_> = renew(&presence, &keys, Some(lease))
+        .await
+        .into_iter()
+        .collect();
+    assert_eq!(unknown, keys.iter().filter(of_the_lost).cloned().collect());
+    register(&presence, &sessions, Some(lease)).await;
+    assert_eq!(presence.online(&people()).await.unwrap().online.len(), 15);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_refused_do_not_take_the_others_along() {
     let few = Redis::options().line("maxclients 2").start().await.unwrap();
     let presence = presence(few.url());
@@ -315,6 +368,7 @@ async fn a_user_who_may_not_do_everything_is_a_fault_of_the_configuration() {
         "~rt:* +@all -@scripting",
         "~rt:* +@all -zadd",
         "~rt:* +@all -del",
+        "~rt:* +@all -persist",
         "~rt:* +@all -hdel",
         "~rt:* +@all -hget",
         "~rt:* +@all -zcard",
@@ -342,6 +396,40 @@ async fn a_user_who_may_not_do_everything_is_a_fault_of_the_configuration() {
             error.is_some_and(|error| error.kind() == PresenceErrorKind::Config)
         })
         .await;
+    }
+}
+
+/// All nodes of a cluster of gateways probe a master under the same keys, whose last session none of
+/// them removes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_a_cluster_who_may_not_do_everything_is_one_too() {
+    for rules in ["~rt:* +@all -del", "~rt:* +@all -persist"] {
+        let options = Redis::options().user("rt", "pw", rules);
+        let mut cluster = RedisCluster::with(options).await.unwrap();
+        let (one, other) = (presence(cluster.url()), presence(cluster.url()));
+        for presence in [&one, &other] {
+            let mut events = presence.events();
+            for who in people() {
+                let answer = presence.is_online(&who).await;
+                let kind = answer.as_ref().err().map(|error| error.kind());
+                assert_eq!(kind, Some(PresenceErrorKind::Config), "{rules}: {answer:?}");
+            }
+            next_down(&mut events).await;
+        }
+        // Each of the masters counts.
+        let mut events = one.events();
+        for (n, node) in cluster.nodes().iter().enumerate() {
+            let enough = ["ACL", "SETUSER", "rt", "+@all"];
+            node.command(&enough).await.unwrap();
+            if n < 2 {
+                let up = tokio::time::timeout(Duration::from_secs(3), next_up(&mut events));
+                assert!(up.await.is_err(), "{rules}: one of the masters refuses");
+            }
+        }
+        next_up(&mut events).await;
+        for who in people() {
+            lives(&one, &who).await;
+        }
     }
 }
 

@@ -138,6 +138,12 @@ async fn killed_connections_are_replaced() {
     until_connections(&redis, 4).await;
 }
 
+/// The cause names the server, and then says what that said.
+fn assert_says(cause: &str, redis: &Redis, what: &str) {
+    let named = format!("127.0.0.1:{}: {what}", redis.port());
+    assert!(cause.starts_with(&named), "{cause}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn out_of_memory_is_transient_and_reading_goes_on() {
     let redis = Redis::start().await.unwrap();
@@ -154,7 +160,7 @@ async fn out_of_memory_is_transient_and_reading_goes_on() {
         .await
         .unwrap_err();
     assert!(refused.is_transient(), "{refused:?}");
-    assert!(next_down(&mut events).await.starts_with("OOM"));
+    assert_says(&next_down(&mut events).await, &redis, "OOM");
     assert_eq!(presence.sessions(&ann()).await.unwrap().len(), 1);
     unregister(&presence, &[info.key()]).await;
     assert!(
@@ -189,7 +195,7 @@ async fn a_read_only_replica_is_transient_until_it_is_a_master() {
         .await
         .unwrap_err();
     assert!(refused.is_transient(), "{refused:?}");
-    assert!(next_down(&mut events).await.starts_with("READONLY"));
+    assert_says(&next_down(&mut events).await, &redis, "READONLY");
     let replaced = ids(&redis).await;
     until(
         "all connections are replaced, to find another master",
@@ -276,7 +282,7 @@ async fn a_user_without_permission_is_a_fault_of_the_configuration() {
     let mut events = presence.events();
     let error = failure(&presence).await;
     assert_eq!(error.kind(), PresenceErrorKind::Config, "{error:?}");
-    assert!(next_down(&mut events).await.starts_with("NOPERM"));
+    assert_says(&next_down(&mut events).await, &redis, "NOPERM");
     redis
         .command(&["ACL", "SETUSER", "rt", "~rt:*"])
         .await

@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, fmt};
 
-use realtime_core::{BoxError, InvalidServerUrl, Namespace, ServerUrl};
+use realtime_core::{
+    AnyCredentialProvider, BoxError, CredentialProvider, InvalidServerUrl, Namespace, ServerUrl,
+};
 
 #[cfg(feature = "rustls")]
 use crate::Tls;
@@ -20,6 +22,8 @@ pub struct Deployment {
     pub user: Option<String>,
     /// The password, where there is one.
     pub password: Option<String>,
+    /// Who is asked for both whenever a connection is made, in place of the URL.
+    pub credentials: Option<AnyCredentialProvider>,
     /// The number of the database, where one is named.
     pub database: Option<u8>,
     /// What everything of a cluster of gateways is named after.
@@ -102,8 +106,11 @@ impl Deployment {
         DeploymentBuilder {
             url: url.into(),
             namespace: None,
+            credentials: None,
             #[cfg(feature = "rustls")]
             root_certificates: None,
+            #[cfg(feature = "rustls")]
+            client_certificate: None,
             #[cfg(feature = "rustls")]
             tls_server_name: None,
         }
@@ -168,7 +175,8 @@ impl InvalidDeployment {
 
 impl From<InvalidServerUrl> for InvalidDeployment {
     fn from(error: InvalidServerUrl) -> Self {
-        Self::new("expected a URL such as redis://user:password@host:6379/0").with_source(error)
+        let expected = "expected a URL such as redis://user:password@host:6379/0";
+        Self::new(format!("{expected}; {}", error.reason())).with_source(error)
     }
 }
 
@@ -178,8 +186,11 @@ impl From<InvalidServerUrl> for InvalidDeployment {
 pub struct DeploymentBuilder {
     url: String,
     namespace: Option<String>,
+    credentials: Option<AnyCredentialProvider>,
     #[cfg(feature = "rustls")]
     root_certificates: Option<String>,
+    #[cfg(feature = "rustls")]
+    client_certificate: Option<(String, String)>,
     #[cfg(feature = "rustls")]
     tls_server_name: Option<String>,
 }
@@ -191,11 +202,31 @@ impl DeploymentBuilder {
         self
     }
 
+    /// Who is asked for the user and the password whenever a connection to a server is made, in
+    /// place of the URL. Sentinels are shown what the URL says.
+    pub fn credentials(mut self, provider: impl CredentialProvider) -> Self {
+        self.credentials = Some(AnyCredentialProvider::new(provider));
+        self
+    }
+
     /// Root certificates in PEM that are trusted as well as the system's.
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn root_certificates(mut self, pem: impl Into<String>) -> Self {
         self.root_certificates = Some(pem.into());
+        self
+    }
+
+    /// What is shown to servers that ask for a certificate: the chain in PEM, the own one first, and
+    /// its private key in PEM.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn client_certificate(
+        mut self,
+        chain_pem: impl Into<String>,
+        key_pem: impl Into<String>,
+    ) -> Self {
+        self.client_certificate = Some((chain_pem.into(), key_pem.into()));
         self
     }
 
@@ -220,7 +251,7 @@ impl DeploymentBuilder {
         let namespace = url.take_namespace()?;
         let tls_server_name = url.take("tlsServerName")?;
         let (tls, servers) = servers_of(&mut url)?;
-        if url.user().is_some() && url.password().is_none() {
+        if url.user().is_some() && url.password().is_none() && self.credentials.is_none() {
             return Err(InvalidDeployment::new(
                 "expected a URL with a password where it has a user; got a user alone; a password \
                  alone is written :password@",
@@ -244,6 +275,7 @@ impl DeploymentBuilder {
             servers,
             user,
             password,
+            credentials: self.credentials.clone(),
             database,
             namespace,
             #[cfg(feature = "rustls")]
@@ -258,7 +290,14 @@ impl DeploymentBuilder {
     fn tls(&self, tls: bool, in_url: Option<String>) -> Result<Option<Tls>, InvalidDeployment> {
         let name = self.tls_server_name.clone().or(in_url);
         if tls {
-            return Tls::new(self.root_certificates.as_deref(), name).map(Some);
+            let client = self.client_certificate.as_ref();
+            let client = client.map(|(chain, key)| (&**chain, &**key));
+            return Tls::new(self.root_certificates.as_deref(), name, client).map(Some);
+        }
+        if self.client_certificate.is_some() {
+            return Err(InvalidDeployment::new(
+                "a client certificate was given, but no rediss: URL; use rediss: to speak TLS",
+            ));
         }
         if self.root_certificates.is_some() {
             return Err(InvalidDeployment::new(

@@ -6,27 +6,41 @@
 //!  realtime-broker-redis   realtime-presence-redis
 //!    own connections         fred, a pool, probes
 //!            └─────────┬────────────┘
-//!               realtime-redis       URL and TLS ─► Deployment
+//!               realtime-redis       URL, TLS and credentials ─► Deployment, Login
 //!                                    CLUSTER SLOTS ─► Slots, MOVED and ASK ─► Redirect
 //!                                    errors ─► whose fault they are
 //! ```
 //!
-//! It opens no connection and depends on no client: the broker has to read as slowly as its
+//! It opens no connection, but for a look at a server that isn't understood, and depends on no
+//! client: the broker has to read as slowly as its
 //! gateway does, in the order of one connection, while presence needs many commands at once that
 //! may be repeated. What is the same for both is where Redis is and what it says.
+//!
+//! So the two share no connection either, where both are used on one Redis. A publication is sent
+//! once and in order, on a connection that ends at the first sign of trouble; commands of presence
+//! go over whichever of several is there, and those that are late are made again. Sharing would
+//! save one connection of six for each node. It would put publications behind scripts, and each
+//! outage of one backend would be one of the other. In a Cluster they mostly speak to different
+//! masters. What they have in common is a URL, which may be the same text.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod caught;
 mod deployment;
+mod login;
 mod pause;
 mod redirect;
 pub mod reply;
 mod slots;
+mod speech;
 #[cfg(feature = "rustls")]
 mod tls;
 
+pub use caught::caught;
 pub use deployment::{Address, Deployment, DeploymentBuilder, InvalidDeployment, Servers};
+pub use login::Login;
 pub use pause::Pause;
 pub use redirect::Redirect;
 pub use slots::{Slots, slot};
+pub use speech::Speech;
 #[cfg(feature = "rustls")]
 pub use tls::Tls;

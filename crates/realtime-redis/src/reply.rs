@@ -30,6 +30,19 @@ const CONFIG_TEXTS: [&str; 6] = [
     "InvalidCertificate",
 ];
 
+/// How TLS names what a server has against the certificate of this side, or against there being
+/// none.
+pub const OUR_CERTIFICATE: [&str; 8] = [
+    "AccessDenied",
+    "BadCertificate",
+    "CertificateExpired",
+    "CertificateRequired",
+    "CertificateRevoked",
+    "CertificateUnknown",
+    "UnknownCA",
+    "UnsupportedCertificate",
+];
+
 /// What is said of a server that is a cluster's node, and spoken to as one by itself.
 pub const A_CLUSTER: &str = "this Redis is a node of a cluster; use redis-cluster: (or \
                              rediss-cluster:) in the URL";

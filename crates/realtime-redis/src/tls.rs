@@ -9,7 +9,7 @@ use tokio_rustls::rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::ring,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 
 use crate::InvalidDeployment;
@@ -33,18 +33,31 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Trusts the system's certificates, and those that were given. Where a name is given, it is
+    /// Trusts the system's certificates, and those that were given, and shows its own chain and key
+    /// where there are any. Where a name is given, it is
     /// expected in place of the address that was connected to: sentinels and clusters name
     /// addresses.
-    pub(crate) fn new(pem: Option<&str>, name: Option<String>) -> Result<Self, InvalidDeployment> {
+    pub(crate) fn new(
+        pem: Option<&str>,
+        name: Option<String>,
+        client: Option<(&str, &str)>,
+    ) -> Result<Self, InvalidDeployment> {
         let roots = roots(pem, rustls_native_certs::load_native_certs().certs)?;
         let provider = Arc::new(ring::default_provider());
         let failed = |e| InvalidDeployment::new("TLS could not be set up").with_source(e);
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(failed)?
-            .with_root_certificates(roots.clone())
-            .with_no_client_auth();
+            .with_root_certificates(roots.clone());
+        let mut config = match client {
+            Some((chain, key)) => {
+                let (chain, key) = own(chain, key)?;
+                // What is wrong with it is not said: it may be shown.
+                let unusable = |_| unusable_key("one that can be used, and belongs to the chain");
+                config.with_client_auth_cert(chain, key).map_err(unusable)?
+            }
+            None => config.with_no_client_auth(),
+        };
         if let Some(name) = &name {
             let name = ServerName::try_from(name.clone()).map_err(|e| {
                 InvalidDeployment::new("tls_server_name: expected a host name").with_source(e)
@@ -109,6 +122,29 @@ impl ServerCertVerifier for Named {
     }
 }
 
+/// What is shown to servers that ask for it.
+fn own(
+    chain: &str,
+    key: &str,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), InvalidDeployment> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
+    let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| {
+        InvalidDeployment::new(
+            "client_certificate: expected at least one certificate in PEM; got none that can be \
+             read",
+        )
+    })?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes());
+    let key = key.map_err(|_| unusable_key("one in PEM, without a passphrase"))?;
+    Ok((chain, key))
+}
+
+fn unusable_key(expected: &str) -> InvalidDeployment {
+    InvalidDeployment::new(format!(
+        "client_certificate: expected a private key, {expected}; got another one, or none"
+    ))
+}
+
 fn roots(
     pem: Option<&str>,
     system: Vec<CertificateDer<'static>>,
@@ -157,6 +193,21 @@ mod tests {
         assert_eq!(both.len(), 2);
         assert_eq!(roots(None, vec![system.der().clone()]).unwrap().len(), 1);
         assert_eq!(roots(Some(&pem), Vec::new()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_certificate_of_ones_own_is_read_with_its_key_or_refused() {
+        let made = rcgen::generate_simple_self_signed(vec!["own".to_owned()]).unwrap();
+        let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let stranger = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let build =
+            |chain: &str, key: &str| Tls::new(Some(&made.cert.pem()), None, Some((chain, key)));
+        build(&chain, &key).unwrap();
+        for (chain, key) in [("", &*key), (&*chain, "s3cret"), (&*chain, &*stranger)] {
+            let error = build(chain, key).unwrap_err();
+            assert!(error.to_string().contains("client_certificate"), "{error}");
+            assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+        }
     }
 
     #[test]

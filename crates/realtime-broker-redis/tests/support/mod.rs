@@ -15,7 +15,12 @@ use realtime_core::{
         Subscription, Topic,
     },
 };
-use tokio::time::timeout;
+use realtime_testkit::servers::Redis;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::timeout,
+};
 
 /// How soon a fault must be noticed.
 const NOTICED: Duration = Duration::from_secs(10);
@@ -233,4 +238,40 @@ impl Books {
         {}
         assert_eq!(self.received + self.missed, sent, "missed {}", self.missed);
     }
+}
+
+/// The connections of members.
+pub(crate) async fn connections(redis: &Redis, role: &str) -> usize {
+    let list = redis.command(&["CLIENT", "LIST"]).await.unwrap();
+    list.lines()
+        .filter(|line| line.contains("name=realtime:") && line.contains(role))
+        .count()
+}
+
+/// Kills the connection of one member that has this role.
+pub(crate) async fn kill(redis: &Redis, id: &NodeId, role: &str) {
+    let name = format!("name=realtime:faults:{id}:{role} ");
+    let list = redis.command(&["CLIENT", "LIST"]).await.unwrap();
+    let line = list.lines().find(|line| line.contains(&name)).unwrap();
+    let client = line.split(' ').next().unwrap().trim_start_matches("id=");
+    redis
+        .command(&["CLIENT", "KILL", "ID", client])
+        .await
+        .unwrap();
+}
+
+/// Connections go to the server that is named as they come.
+pub(crate) async fn switch(to: watch::Receiver<u16>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let port = *to.borrow();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    port
 }

@@ -26,8 +26,8 @@ use crate::broker::{NodeInfo, Topic};
 /// For how many topics numbers are kept. Past it those that were used longest ago are forgotten, an
 /// eighth of them at once.
 const TOPICS: usize = 16_384;
-/// For how many of those to which nobody listens.
-const UNHEARD: usize = 64;
+/// For how many of those to which nobody listens: as many nodes may lose their links at once.
+const UNHEARD: usize = 4_096;
 /// How many topics are marked at a time.
 const MARKS: usize = 512;
 /// How often the last number of a topic is said: once, and once more in case that is lost.
@@ -45,6 +45,8 @@ pub struct Outgoing {
     /// How many messages were stamped: the clock of `Used::at`.
     stamped: u64,
     numbered: Numbered,
+    /// How many of the topics are unheard.
+    unheard: usize,
     /// Whose numbers are to be said next.
     marks: VecDeque<Topic>,
     /// Nothing is due before the link is there.
@@ -86,6 +88,7 @@ impl Outgoing {
             forgotten: 0,
             stamped: 0,
             numbered: Numbered::default(),
+            unheard: 0,
             marks: VecDeque::new(),
             schedule: None,
             timer: None,
@@ -140,6 +143,7 @@ impl Outgoing {
             }
         };
         used.numbers.seq += 1;
+        self.unheard -= usize::from(used.unheard);
         (used.at, used.unsaid, used.unheard) = (self.stamped, SAID, false);
         let numbers = used.numbers;
         self.numbered.0.fetch_max(numbers.seq, Relaxed);
@@ -289,16 +293,18 @@ impl Outgoing {
     /// Notes that nobody listens to a topic, after a message was returned.
     ///
     /// A node that has only lost its link comes back, and has to learn what it has missed: also
-    /// what the broker had accepted for it before. So the numbers of the last 64 such topics are
-    /// kept. Should somebody listen to an older one again, its numbers continue from higher ones,
+    /// what the broker had accepted for it before. So the numbers of the last 4,096 such topics
+    /// are kept. Should somebody listen to an older one again, its numbers continue from higher ones,
     /// and no gap is counted.
     pub fn forget(&mut self, topic: &Topic) {
         if *topic != Topic::All
             && let Some(used) = self.topics.get_mut(topic)
+            && !std::mem::replace(&mut used.unheard, true)
         {
-            used.unheard = true;
-            if self.topics.values().filter(|used| used.unheard).count() > UNHEARD {
-                self.forget_oldest(1, |used| used.unheard);
+            self.unheard += 1;
+            if self.unheard > UNHEARD {
+                // Several at once, since all are looked at.
+                self.forget_oldest(UNHEARD / 8, |used| used.unheard);
             }
         }
     }
@@ -312,6 +318,7 @@ impl Outgoing {
         oldest.sort_unstable_by_key(|(at, _)| *at);
         for (_, topic) in oldest.into_iter().take(count) {
             if let Some(used) = self.topics.remove(&topic) {
+                self.unheard -= usize::from(used.unheard);
                 self.forgotten = self.forgotten.max(used.numbers.seq);
             }
         }

@@ -253,7 +253,7 @@ fn a_forgotten_topic_goes_on_without_a_gap() {
         assert_eq!(there.misses(here.out.message(&topic, b"")), 0);
     }
     here.out.forget(&topic);
-    for n in 0..64 {
+    for n in 0..4_096 {
         let other = Topic::Node(format!("n-{n}").parse().unwrap());
         let _returned = here.out.message(&other, b"");
         here.out.forget(&other);
@@ -261,6 +261,28 @@ fn a_forgotten_topic_goes_on_without_a_gap() {
     let message = here.out.message(&topic, b"again");
     assert_eq!(there.misses(message.clone()), 0);
     assert!(!there.delivers(message), "a duplicate");
+}
+
+#[test]
+fn what_thousands_of_nodes_have_missed_at_once_is_counted() {
+    let mut here = Node::new("here");
+    let mut there: Vec<_> = (0..4_096).map(|n| Node::new(&format!("n-{n}"))).collect();
+    for node in &mut there {
+        let topic = node.own();
+        assert_eq!(node.misses(here.out.message(&topic, b"heard")), 0);
+        let _lost = here.out.message(&topic, b"");
+    }
+    // All of them twice: what nobody hears any more isn't counted anew each time.
+    for _ in 0..2 {
+        for node in &there {
+            let _returned = here.out.message(&node.own(), b"");
+            here.out.forget(&node.own());
+        }
+    }
+    for node in &mut there {
+        let topic = node.own();
+        assert_eq!(node.misses(here.out.message(&topic, b"again")), 3);
+    }
 }
 
 #[test]
