@@ -102,12 +102,15 @@ asan:
         --test delivery --test lifecycle --test hosts --test hostile --test cancel
 
 # Three nodes whose RabbitMQ and Redis go down and up: for so many seconds with 2,000 sessions that
-# come, talk, stall and vanish, and for as long with messages for single sessions. Books and slopes.
+# come, talk, stall and vanish, and twice as long with messages for single sessions, the second time
+# over Redis alone. Books and slopes.
 soak seconds="600":
     REALTIME_SOAK_SECONDS={{seconds}} \
         cargo test -p realtime --release --all-features --test soak -- --nocapture
     REALTIME_SOAK_SECONDS={{seconds}} cargo test -p realtime --release --all-features \
         --test cluster -- books::with_faults --nocapture
+    REALTIME_SOAK_SECONDS={{seconds}} cargo test -p realtime --release --all-features \
+        --test cluster -- books::over_redis_with_faults --nocapture
 
 # Bytes per idle connection in a release build. With `preload`, under another allocator:
 # `just memory /usr/lib/x86_64-linux-gnu/libjemalloc.so.2`.

@@ -82,9 +82,14 @@ pub(super) async fn messages_flow(run: &Run) {
     .await;
 }
 
-pub(crate) async fn with_faults_what_is_missing_was_reported() {
+/// For how many seconds faults are wanted, if they are.
+pub(super) fn seconds() -> Option<u64> {
     let seconds = std::env::var(SECONDS).ok();
-    let seconds: Option<u64> = seconds.map(|s| s.parse().expect("a number of seconds"));
+    seconds.map(|s| s.parse().expect("a number of seconds"))
+}
+
+pub(crate) async fn with_faults_what_is_missing_was_reported() {
+    let seconds = seconds();
     let mut cluster = Cluster::start().await;
     let (proxy, through) = cluster.behind_a_proxy().await;
     let mut run = Run::default();

@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use realtime_testkit::{servers::Redis, wait::until};
 
 use super::{
     Load, NODES, Run,
-    faulty::{are_well, messages_flow},
+    faulty::{are_well, messages_flow, seconds},
     nothing_is_missing, wide,
 };
 use crate::nodes::Node;
@@ -90,7 +90,8 @@ pub(crate) async fn over_redis_alone_every_session_gets_every_message_once_and_i
     nothing_is_missing(run).await;
 }
 
-/// Those who receive are cut off, Redis is killed and comes back, and it is stopped for a while.
+/// Those who receive are cut off, Redis is killed and comes back, and it is stopped for a while:
+/// once among the other tests, and for as long as is wanted by `just soak`.
 /// Presence is on another one: its outages are tested elsewhere.
 pub(crate) async fn over_redis_with_faults_what_is_missing_was_reported() {
     let (mut redis, presence) = futures::try_join!(Redis::start(), Redis::start()).unwrap();
@@ -103,13 +104,15 @@ pub(crate) async fn over_redis_with_faults_what_is_missing_was_reported() {
     }
     run.join().await;
     run.come_and_go();
+    let seconds = seconds();
     let load = Load {
         count: u64::MAX,
-        pause: Some(Duration::from_millis(2)),
+        pause: Some(Duration::from_millis(seconds.map_or(2, |_| 10))),
         enough: Arc::new(AtomicBool::new(false)),
     };
     let senders = run.send(&load);
-    for fault in 0..4 {
+    let start = Instant::now();
+    for fault in (0..4).cycle() {
         messages_flow(&run).await;
         let outages = |node: &Node| node.gateway.stats().broker_outages;
         let before: Vec<_> = run.nodes.iter().map(outages).collect();
@@ -134,6 +137,10 @@ pub(crate) async fn over_redis_with_faults_what_is_missing_was_reported() {
             _ => redis.resume().unwrap(),
         }
         are_well(&run).await;
+        let over = seconds.map_or(fault == 3, |s| start.elapsed().as_secs() >= s);
+        if over {
+            break;
+        }
     }
     messages_flow(&run).await;
     load.enough.store(true, SeqCst);
