@@ -177,6 +177,53 @@ async fn killed_and_restarted() {
 }
 
 #[tokio::test]
+async fn restarted_empty() {
+    let mut server = RabbitMq::start().await.unwrap();
+    let mut a = Member::join(&server.url()).await;
+    let mut b = Member::join(&server.url()).await;
+    talk(&mut a, &mut b).await;
+    let before = held();
+    server.kill().unwrap();
+    futures::join!(a.until_down(), b.until_down());
+    server.restart_empty().await.unwrap();
+    futures::join!(a.until_up(), b.until_up());
+    talk(&mut a, &mut b).await;
+    no_more_than(before).await;
+}
+
+/// What is slow isn't down: no link is given up, and everything comes.
+#[tokio::test]
+async fn a_slow_way_is_one() {
+    let server = RabbitMq::start().await.unwrap();
+    let proxy = Proxy::start(server.port()).await;
+    let through = server
+        .url()
+        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let mut a = Member::join(&through).await;
+    let mut b = Member::join(&server.url()).await;
+    for fault in [
+        Fault::Delay(Duration::from_millis(300)),
+        Fault::Rate(32 << 10),
+    ] {
+        proxy.set(fault);
+        // Longer than a heartbeat and the time after which beacons are missed.
+        let end = Instant::now() + NOTICED;
+        while Instant::now() < end {
+            talk(&mut a, &mut b).await;
+        }
+        let large = "x".repeat(50_000);
+        assert_eq!(a.say(&large).await, Ok(Published::Routed));
+        assert_eq!(b.hear().await, large);
+        assert_eq!(b.say(&large).await, Ok(Published::Routed));
+        assert_eq!(a.hear().await, large);
+    }
+    for member in [&mut a, &mut b] {
+        let event = member.events.next().now_or_never();
+        assert!(event.is_none(), "{event:?}");
+    }
+}
+
+#[tokio::test]
 async fn stopped_and_continued() {
     let mut server = RabbitMq::start().await.unwrap();
     let mut a = Member::join(&server.url()).await;

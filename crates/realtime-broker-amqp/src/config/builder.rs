@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use realtime_core::{AnyCredentialProvider, CredentialProvider};
 
-/// Makes an [`AmqpConfig`]. `Debug` shows no password and no key.
+/// Makes an [`AmqpConfig`](super::AmqpConfig). `Debug` shows no password and no key.
 #[derive(Clone)]
 #[must_use]
 pub struct AmqpConfigBuilder {

@@ -18,9 +18,13 @@ use tokio::{
 use super::{Process, Signal, free_port, process::run};
 use crate::wait::DEADLINE;
 
-/// Where Debian, and RabbitMQ's own packages, put the scripts. The ones on the path would change
-/// user and folder.
-const SCRIPTS: [&str; 2] = ["/usr/lib/rabbitmq/bin", "/usr/local/lib/rabbitmq/bin"];
+/// Where Debian, RabbitMQ's own packages and its image put the scripts. The ones on a path may
+/// change user and folder.
+const SCRIPTS: [&str; 3] = [
+    "/usr/lib/rabbitmq/bin",
+    "/usr/local/lib/rabbitmq/bin",
+    "/opt/rabbitmq/sbin",
+];
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(60);
 
@@ -155,6 +159,17 @@ impl RabbitMq {
         self.broker.end()?;
         self.broker = launch(self.dir.path(), self.ports, self.tls).await?;
         Ok(())
+    }
+
+    /// Starts it again as [`restart`](Self::restart) does, with nothing of what it had: no exchange
+    /// is there, whatever was durable.
+    ///
+    /// # Errors
+    /// Those of [`restart`](Self::restart).
+    pub async fn restart_empty(&mut self) -> io::Result<()> {
+        self.broker.end()?;
+        fs::remove_dir_all(self.dir.path().join("mnesia"))?;
+        self.restart().await
     }
 
     /// Stops it with SIGSTOP: its connections stay open, and nobody answers.
