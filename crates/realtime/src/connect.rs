@@ -8,7 +8,9 @@
 //! | `redis-cluster://…`, `redis-sentinel://…` | Redis Cluster, or behind Sentinel | the same |
 //! | `amqps://…`, `rediss://…`, `rediss-cluster://…`, `rediss-sentinel://…` | over TLS | `rustls` too |
 //!
-//! `?namespace=` in either keeps clusters that share a server apart; the default is `realtime`.
+//! `?namespace=` in either keeps clusters that share a server apart; the default is `realtime`. What
+//! a URL can't say, such as certificates or where credentials come from, is said to the
+//! configuration of each backend.
 
 use realtime_core::{
     broker::{AnyBroker, BrokerError, BrokerErrorKind, LocalBroker},
