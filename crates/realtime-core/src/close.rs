@@ -10,9 +10,18 @@ use crate::BoxError;
 ///
 /// The range says what a client of this framework does next: 3000–3499 and 4000–4499 mean
 /// reconnect, 3500–3999 and 4500–4999 mean stay away.
+///
+/// Only codes that may stand in a close frame (RFC 6455, section 7.4, and those registered since):
+/// 1000–1003, 1007–1014 and 3000–4999. The others, such as 1006, are what a program reports where
+/// there was no close frame; here that is `None` ([`DisconnectInfo::code`]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "u16", into = "u16")]
 pub struct CloseCode(u16);
+
+/// A close code that may not stand in a close frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a close code that may be sent is 1000-1003, 1007-1014 or 3000-4999; got {0}")]
+pub struct InvalidCloseCode(u16);
 
 impl CloseCode {
     /// 1000: the purpose of the connection is fulfilled.
@@ -42,11 +51,26 @@ impl CloseCode {
 
     /// The code with this number.
     ///
-    /// Any number can be held, since a peer can send any; [`is_sendable`](Self::is_sendable)
-    /// says whether it may stand in a close frame.
-    #[must_use]
-    pub const fn new(code: u16) -> Self {
-        Self(code)
+    /// # Errors
+    /// The number may not stand in a close frame.
+    ///
+    /// ```
+    /// use realtime::CloseCode;
+    ///
+    /// const KICKED: CloseCode = match CloseCode::new(4000) {
+    ///     Ok(code) => code,
+    ///     Err(_) => panic!("not a close code"),
+    /// };
+    /// assert_eq!(KICKED.as_u16(), 4000);
+    ///
+    /// let refused = CloseCode::new(1006).unwrap_err().to_string();
+    /// assert!(refused.contains("3000-4999; got 1006"), "{refused}");
+    /// ```
+    pub const fn new(code: u16) -> Result<Self, InvalidCloseCode> {
+        match code {
+            1000..=1003 | 1007..=1014 | 3000..=4999 => Ok(Self(code)),
+            _ => Err(InvalidCloseCode(code)),
+        }
     }
 
     /// The code's number.
@@ -54,18 +78,13 @@ impl CloseCode {
     pub const fn as_u16(self) -> u16 {
         self.0
     }
-
-    /// Whether an endpoint may put this code in a close frame (RFC 6455, section 7.4, and the
-    /// codes registered since).
-    #[must_use]
-    pub const fn is_sendable(self) -> bool {
-        matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
-    }
 }
 
-impl From<u16> for CloseCode {
-    fn from(code: u16) -> Self {
-        Self(code)
+impl TryFrom<u16> for CloseCode {
+    type Error = InvalidCloseCode;
+
+    fn try_from(code: u16) -> Result<Self, InvalidCloseCode> {
+        Self::new(code)
     }
 }
 
@@ -178,12 +197,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reserved_codes_are_not_sendable() {
-        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000] {
-            assert!(!CloseCode::new(code).is_sendable(), "{code}");
+    fn reserved_codes_are_refused_wherever_one_is_made() {
+        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {
+            assert_eq!(CloseCode::new(code), Err(InvalidCloseCode(code)));
+            assert!(CloseCode::try_from(code).is_err(), "{code}");
+            let stored = serde_json::from_value::<CloseCode>(code.into());
+            let refused = stored.unwrap_err().to_string();
+            assert!(refused.contains(&format!("got {code}")), "{refused}");
         }
         for code in [1000, 1001, 1011, 1014, 3000, 4999] {
-            assert!(CloseCode::new(code).is_sendable(), "{code}");
+            let made = CloseCode::new(code).unwrap();
+            let stored = serde_json::to_value(made).unwrap();
+            assert_eq!(stored, serde_json::json!(code));
+            assert_eq!(serde_json::from_value::<CloseCode>(stored).unwrap(), made);
         }
     }
 

@@ -54,7 +54,7 @@ mod server_url;
 mod text;
 mod timestamp;
 
-pub use close::{CloseCode, DisconnectInfo, Initiator};
+pub use close::{CloseCode, DisconnectInfo, Initiator, InvalidCloseCode};
 pub use credential_provider::{
     AnyCredentialProvider, CredentialProvider, NoCredentials, ServerCredentials,
 };

@@ -119,7 +119,8 @@ pub mod config {
 /// The errors of the seams are in the modules of these.
 pub mod error {
     pub use realtime_core::{
-        InvalidNamespace, InvalidNodeId, InvalidRoomName, broker::InvalidTopicName,
+        InvalidCloseCode, InvalidNamespace, InvalidNodeId, InvalidRoomName,
+        broker::InvalidTopicName,
     };
     pub use realtime_gateway::{
         BuildError, BuildErrorKind, DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind,

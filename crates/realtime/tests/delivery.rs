@@ -277,7 +277,7 @@ async fn a_gap_is_reported_before_what_comes_after_it_and_before_the_close() {
                 sent += 1;
             }
         }
-        session.close(4000, sent.to_string());
+        session.close(realtime::CloseCode::new(4000).unwrap(), sent.to_string());
     };
     for policy in [Backpressure::DropNewest, Backpressure::DropOldest] {
         let builder = realtime::builder().backpressure(policy).queue_messages(8);
@@ -324,7 +324,7 @@ async fn what_was_broadcast_before_a_close_arrives_before_it() {
     let broadcast = server.gateway.broadcast("before", ()).await;
     assert_eq!(broadcast.unwrap().local, 600);
     for session in server.gateway.local_sessions() {
-        session.close(1000, "bye");
+        session.close(realtime::CloseCode::NORMAL, "bye");
     }
     for client in &mut clients {
         assert_eq!(client.recv_json().await.unwrap()["route"], "before");

@@ -112,7 +112,7 @@ async fn every_initiator_is_reported_with_its_code() {
     let router = || {
         Router::new()
             .route("leave", async |session: Session| {
-                session.close(4001, "asked")
+                session.close(CloseCode::new(4001).unwrap(), "asked")
             })
             .route("flood", async |session: Session| {
                 let data = Payload::from(format!("\"{}\"", "x".repeat(1 << 20)));
@@ -135,7 +135,7 @@ async fn every_initiator_is_reported_with_its_code() {
     let info = ends.one().await;
     assert_eq!(
         (info.initiator, info.code),
-        (Initiator::Client, Some(CloseCode::new(3001)))
+        (Initiator::Client, CloseCode::new(3001).ok())
     );
     assert!(info.expected && info.reason == "done");
 
@@ -273,7 +273,7 @@ async fn close_is_idempotent_and_sending_afterwards_says_so() {
     let session = server.gateway.local_sessions_of(&anonymous()).remove(0);
     assert!(session.close_info().is_none());
     session.close(CloseCode::NORMAL, "first");
-    session.close(4000, "second");
+    session.close(CloseCode::new(4000).unwrap(), "second");
     assert_eq!(session.close_info().unwrap().reason, "first");
     let error = session.send("late", ()).unwrap_err();
     assert_eq!(error.kind(), SendErrorKind::SessionClosed);

@@ -9,7 +9,7 @@ use std::{
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use realtime::{
-    Backpressure, Builder, DisconnectInfo, Gateway, Identity, Router, Session, Upgrade,
+    Backpressure, Builder, CloseCode, DisconnectInfo, Gateway, Identity, Router, Session, Upgrade,
     extract::Reply,
     middleware::{RecoveryLayer, TimeoutLayer},
     service::PeerAddr,
@@ -27,6 +27,11 @@ use crate::{
 /// How much handlers send.
 const FLOOD: usize = 8;
 
+/// The code with which the application closes. One that may not be sent is 1000.
+pub fn app_code(code: u16) -> CloseCode {
+    CloseCode::new(code).unwrap_or(CloseCode::NORMAL)
+}
+
 pub fn gateway(setup: &Setup, books: &Books) -> Gateway {
     let builder = realtime::builder()
         .router(router(setup, books))
@@ -42,7 +47,10 @@ pub fn gateway(setup: &Setup, books: &Books) -> Gateway {
         .pong_timeout(Some(Duration::from_secs(3)))
         .write_timeout(Some(Duration::from_secs(2)));
     let builder = if setup.tight_budgets {
-        builder.queue_budget(2_048).assembly_budget(1_024)
+        builder
+            .queue_budget(2_048)
+            .assembly_budget(1_024)
+            .read_limit(setup.read_limit().min(1_024))
     } else {
         builder
     };
@@ -106,7 +114,7 @@ async fn behave(hook: Hook, books: &Books, session: &Session) -> Result<(), BoxE
     match hook {
         Hook::Succeeds => {}
         Hook::Sends => (0..FLOOD).for_each(|size| books.send(session, size * 100)),
-        Hook::Closes => session.close(4_000, "by a hook"),
+        Hook::Closes => session.close(app_code(4_000), "by a hook"),
         Hook::Slow => sleep(Duration::from_millis(50)).await,
         Hook::Fails => return Err("as asked".into()),
         Hook::Panics => on_purpose(),
@@ -130,7 +138,7 @@ fn router(setup: &Setup, books: &Books) -> Router {
         .route("panic", async || -> () { on_purpose() })
         .route("slow", async || sleep(Duration::from_millis(50)).await)
         .route("close", async |session: Session| {
-            session.close(4_001, "by a handler")
+            session.close(app_code(4_001), "by a handler")
         })
         .route("flood", move |session: Session| {
             let books = floods.clone();

@@ -29,6 +29,7 @@ use tokio::{
 };
 
 use books::Books;
+use host::app_code;
 use peer::Peer;
 use script::{Action, Ending, Script, Setup, Step};
 use verdict::hooks_ran;
@@ -277,7 +278,7 @@ impl<'s> Run<'s> {
                             }
                         });
                     }
-                    Action::Close { code } => session.close(code, "by the application"),
+                    Action::Close { code } => session.close(app_code(code), "by the application"),
                     _ => {}
                 }
             }
@@ -298,7 +299,7 @@ impl<'s> Run<'s> {
             }
             Ending::ServerCloses => {
                 if let Some(session) = self.subject() {
-                    session.close(4_002, "by the application");
+                    session.close(app_code(4_002), "by the application");
                 }
             }
             Ending::Shutdown | Ending::GatewayDropped => {}

@@ -82,7 +82,7 @@ impl EndCause {
         match self {
             Self::Closed(code, reason) => DisconnectInfo::new(By::Server, Some(code), reason),
             Self::ClientClosed(Some(close)) => {
-                let code = Some(Code::new(close.code));
+                let code = Code::new(close.code).ok();
                 DisconnectInfo::new(By::Client, code, close.reason)
             }
             Self::ClientClosed(None) => because(By::Client, None, ""),
@@ -104,7 +104,7 @@ impl EndCause {
             Self::PongTimeout => because(By::Error, Some(Code::PONG_TIMEOUT), "pong timeout"),
             Self::WriteTimeout => because(By::Error, None, "write timeout"),
             Self::Violation(violation) => {
-                let code = Some(Code::new(violation.close_code()));
+                let code = Code::new(violation.close_code()).ok();
                 DisconnectInfo::new(By::Error, code, violation.to_string()).with_error(violation)
             }
             Self::UnsupportedFrame(error) => {

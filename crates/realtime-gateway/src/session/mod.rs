@@ -248,8 +248,7 @@ impl Session {
     /// Closes the session: what waits for the client is written first, then a close frame with
     /// this code and reason.
     ///
-    /// Idempotent: only the first cause of an end counts. A code that may not stand in a close
-    /// frame is sent as 1000; a reason over 123 bytes is cut.
+    /// Idempotent: only the first cause of an end counts. A reason over 123 bytes is cut.
     ///
     /// ```
     /// use realtime::CloseCode;
@@ -262,19 +261,13 @@ impl Session {
     /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
     /// # let session = ann.session(&gateway).ok_or("no session")?;
     /// session.close(CloseCode::DISCONNECTED, "signed out");
-    /// session.close(4000, "too late: the first close counts");
+    /// session.close(CloseCode::NORMAL, "too late: the first close counts");
     /// let end = ann.closed().await?;
     /// assert_eq!((end.code, &*end.reason), (Some(CloseCode::DISCONNECTED), "signed out"));
     /// # Ok(())
     /// # }
     /// ```
-    pub fn close(&self, code: impl Into<CloseCode>, reason: impl Into<String>) {
-        let code = code.into();
-        let code = if code.is_sendable() {
-            code
-        } else {
-            CloseCode::NORMAL
-        };
+    pub fn close(&self, code: CloseCode, reason: impl Into<String>) {
         self.end(EndCause::Closed(code, reason.into()));
     }
 

@@ -295,12 +295,8 @@ impl TestClient {
     ///
     /// # Errors
     /// When the connection has ended, or the gateway doesn't read.
-    pub async fn close(
-        &mut self,
-        code: impl Into<CloseCode>,
-        reason: &str,
-    ) -> Result<(), TestError> {
-        let written = timeout(self.deadline, self.link.close(code.into(), reason)).await;
+    pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), TestError> {
+        let written = timeout(self.deadline, self.link.close(code, reason)).await;
         self.written("to send a close frame", written).await
     }
 

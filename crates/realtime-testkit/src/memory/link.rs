@@ -227,7 +227,7 @@ impl Reader {
                 }
                 self.close = Some(match close {
                     Some(close) => End {
-                        code: Some(CloseCode::new(close.code)),
+                        code: CloseCode::new(close.code).ok(),
                         reason: close.reason,
                         close_frame: true,
                     },

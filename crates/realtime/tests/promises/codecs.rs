@@ -171,7 +171,7 @@ async fn in_the_notice_of_a_gap_before_a_close_frame() {
         while host.gateway.stats().dropped == 0 {
             session.send("n", Json(&large)).unwrap();
         }
-        session.close(4000, "enough");
+        session.close(realtime::CloseCode::new(4000).unwrap(), "enough");
         let (code, reason) = within("the victim's end", victim.closed()).await.unwrap();
         assert_eq!((code, &*reason), (4000, "enough"));
     })

@@ -150,7 +150,7 @@ async fn by_close_from_several_tasks() {
         let closers = [even, odd].map(|sessions| {
             tokio::spawn(async move {
                 for (_, session) in sessions {
-                    session.close(4000, "");
+                    session.close(realtime::CloseCode::new(4000).unwrap(), "");
                     tokio::task::yield_now().await;
                 }
             })
@@ -184,7 +184,7 @@ async fn by_close_as_soon_as_they_have_connected() {
         let closer = std::thread::spawn(move || {
             while !stop_closing.load(SeqCst) {
                 for session in closing.local_sessions() {
-                    session.close(4000, "");
+                    session.close(realtime::CloseCode::new(4000).unwrap(), "");
                 }
                 std::thread::yield_now();
             }
@@ -216,7 +216,7 @@ async fn after_a_last_message() {
     let arrived = rounds(4, 24, async |_, sessions| {
         for session in sessions {
             let taken = session.send("last", Json(&LAST));
-            session.close(4000, "");
+            session.close(realtime::CloseCode::new(4000).unwrap(), "");
             assert!(taken.is_ok());
             let late = session.send("late", Json(&0));
             assert!(late.is_err(), "nothing is taken after the end");

@@ -90,7 +90,7 @@ async fn so_is_one_that_goes_on_sending_after_our_close_frame() {
     for kind in [Kind::Plain, Kind::Secured] {
         let host = Host::start(kind, builder().build().unwrap()).await;
         let (mut client, session) = busy(&host).await;
-        session.close(4000, "");
+        session.close(realtime::CloseCode::new(4000).unwrap(), "");
         let sends = async {
             while client.send("n", json!("x")).await.is_ok() {
                 sleep(Duration::from_millis(5)).await;
@@ -108,7 +108,7 @@ async fn closing_has_a_bound_where_writing_has_none() {
     let (_client, _) = host.connect("deaf").await;
     let session = host.session("deaf").await;
     session.send("n", Json(&"x".repeat(100_000))).unwrap();
-    session.close(4000, "");
+    session.close(realtime::CloseCode::new(4000).unwrap(), "");
     let gone = async {
         while host.gateway.stats().closed == 0 {
             sleep(Duration::from_millis(100)).await;
@@ -165,7 +165,7 @@ async fn and_still_lets_a_slow_peer_have_everything() {
         for _ in 0..8 {
             session.send("n", Json(&"x".repeat(60_000))).unwrap();
         }
-        session.close(4000, "");
+        session.close(realtime::CloseCode::new(4000).unwrap(), "");
         for _ in 0..8 {
             sleep(Duration::from_secs(8)).await;
             assert_eq!(client.recv_json().await.unwrap()["route"], "n");

@@ -70,7 +70,7 @@ async fn a_ping_is_answered_at_once_wherever_it_stands() {
             assert_eq!(answer, Event::Pong(expected.into()), "{kind:?}");
         }
         assert_eq!(host.gateway.stats().received, 1);
-        session.close(4000, "");
+        session.close(realtime::CloseCode::new(4000).unwrap(), "");
         until("all are counted", async || {
             host.gateway.stats().unhandled == MANY as u64 + 1
         })
@@ -145,7 +145,9 @@ async fn a_close_frame_is_seen_at_once_and_what_came_before_it_is_answered() {
 async fn what_was_read_and_is_given_up_is_counted_however_a_session_ends() {
     type End = fn(&Gateway, &Session);
     let ends: [(&str, End); 2] = [
-        ("closed", |_, session| session.close(4000, "")),
+        ("closed", |_, session| {
+            session.close(realtime::CloseCode::new(4000).unwrap(), "")
+        }),
         ("shut down", |gateway, _| gateway.begin_shutdown()),
     ];
     for kind in ALL {
@@ -206,7 +208,9 @@ async fn a_handler_that_fails_after_its_session_has_ended_is_counted() {
         client.send("fails", Value::Null).await.unwrap();
         let runs = async || host.gateway.stats().received == 1;
         until("its handler runs", runs).await;
-        host.session("one").await.close(4000, "");
+        host.session("one")
+            .await
+            .close(realtime::CloseCode::new(4000).unwrap(), "");
         within("the end of the connection", client.eof()).await;
         assert_eq!(host.gateway.stats().failed, 0);
         gate.add_permits(1);

@@ -274,7 +274,8 @@ async fn a_read_that_panics_in_the_middle_of_a_message() {
 #[tokio::test]
 async fn an_end_that_panics() {
     survives(At::Shutdown, async |case: &mut Case| {
-        case.session.close(4000, "");
+        case.session
+            .close(realtime::CloseCode::new(4000).unwrap(), "");
     })
     .await;
     survives(At::Shutdown, async |case: &mut Case| {
@@ -286,7 +287,8 @@ async fn an_end_that_panics() {
 #[tokio::test]
 async fn a_close_frame_that_panics() {
     survives(At::Write, async |case: &mut Case| {
-        case.session.close(4000, "");
+        case.session
+            .close(realtime::CloseCode::new(4000).unwrap(), "");
     })
     .await;
 }
@@ -294,7 +296,8 @@ async fn a_close_frame_that_panics() {
 #[tokio::test]
 async fn a_drop_that_panics() {
     survives(At::Drop, async |case: &mut Case| {
-        case.session.close(4000, "");
+        case.session
+            .close(realtime::CloseCode::new(4000).unwrap(), "");
     })
     .await;
     survives(At::Drop, async |case: &mut Case| {
@@ -436,7 +439,7 @@ async fn the_place_of_a_session_whose_stream_panics_is_free_again() {
             trap.arm(at, How::Panics);
             let request = json!({"id": "1", "route": "echo"}).to_string();
             victim.send_text(&request).await.unwrap();
-            session.close(4000, "");
+            session.close(realtime::CloseCode::new(4000).unwrap(), "");
             within("the victim's end", victim.eof()).await;
             let ended = async || gateway.stats().closed == round + 1;
             until("the session has ended", ended).await;

@@ -9,7 +9,8 @@ use std::{
 };
 
 use realtime::{
-    Backpressure, Builder, DisconnectInfo, Initiator, Json, Session, error::SendErrorKind,
+    Backpressure, Builder, CloseCode, DisconnectInfo, Initiator, Json, Session,
+    error::SendErrorKind,
 };
 use serde_json::json;
 use tokio::sync::{RwLock, RwLockWriteGuard};
@@ -21,7 +22,10 @@ use crate::{
 };
 
 /// The code with which a session is closed between two broadcasts.
-pub const BYE: u16 = 4000;
+pub const BYE: CloseCode = match CloseCode::new(4000) {
+    Ok(code) => code,
+    Err(_) => panic!("not a close code"),
+};
 
 /// How many broadcasts each node has begun.
 pub type Begun = Arc<[AtomicU64; NODES]>;
@@ -145,7 +149,7 @@ impl Books {
         let broadcasts = self.begun()[self.node];
         session.close(BYE, "bye");
         let code = session.close_info().and_then(|info| info.code);
-        if code.is_some_and(|code| code.as_u16() == BYE) {
+        if code == Some(BYE) {
             let _first = entry.broadcasts.set(broadcasts);
         }
     }
