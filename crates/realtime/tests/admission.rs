@@ -479,6 +479,8 @@ async fn settings_that_can_never_work_are_refused_by_name() {
         ),
         ("queue_budget", build().queue_budget(1)),
         ("assembly_budget", build().assembly_budget(1)),
+        ("read_limit", build().assembly_budget((1 << 20) - 1)),
+        ("read_limit", build().read_limit(isize::MAX as usize)),
     ];
     for (name, builder) in refused {
         let error = builder.build().unwrap_err();

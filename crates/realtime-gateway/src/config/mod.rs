@@ -54,7 +54,8 @@ pub struct Config {
     /// that is closing, whose peer has 10 s. Default 10 s.
     #[serde(with = "duration")]
     pub write_timeout: Option<Duration>,
-    /// The largest message that a peer may send, in bytes, its fragments together. Default 1 MiB.
+    /// The largest message that a peer may send, in bytes, its fragments together; at most
+    /// [`assembly_budget`](Self::assembly_budget). Default 1 MiB.
     pub read_limit: usize,
     /// How fast an unfinished message must come, in bytes per second on average, once its first
     /// 30 s are over: a peer may be slow, but not hold memory for ever. `None`: as slowly as it
@@ -235,6 +236,14 @@ impl Config {
                 let got = format!("{name} must be between {least} and isize::MAX; got {size}");
                 return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
             }
+        }
+        if self.read_limit > self.assembly_budget {
+            let got = format!(
+                "read_limit must be at most assembly_budget, or the largest messages could never \
+                 be received; got {} and {}",
+                self.read_limit, self.assembly_budget
+            );
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
         }
         if self.min_message_rate == Some(0) {
             let got = "min_message_rate must be at least 1, or None (in a file \"off\") for no limit; got 0";

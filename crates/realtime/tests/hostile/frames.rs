@@ -352,6 +352,7 @@ async fn a_peer_that_only_drips_bytes_is_slow_and_not_dead() {
 async fn past_the_budget_for_unfinished_messages_only_the_fullest_is_closed() {
     let builder = realtime::builder()
         .router(router())
+        .read_limit(1_000_000)
         .assembly_budget(1_000_000);
     let server = Server::start(builder.build().unwrap()).await;
     let begin = async |size: usize| {
@@ -397,6 +398,7 @@ async fn messages_that_wait_for_their_handler_count_as_unfinished_ones_do() {
     });
     let builder = realtime::builder()
         .router(routes)
+        .read_limit(1_000_000)
         .assembly_budget(1_000_000);
     let server = Server::start(builder.build().unwrap()).await;
     let hang = async |size: usize| {

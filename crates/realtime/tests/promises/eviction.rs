@@ -144,6 +144,7 @@ fn with_budget(bytes: usize) -> Gateway {
     let builder = realtime::builder().router(router).authenticator(ByName);
     builder
         .assembly_budget(bytes)
+        .read_limit(bytes.min(1 << 20))
         .heartbeat(None)
         .build()
         .unwrap()
@@ -293,6 +294,33 @@ async fn past_the_budget_for_queues_one_that_reads_is_not_closed_for_those_that_
     assert_eq!(host.gateway.stats().slow_consumers, 8);
 }
 
+/// One whose next bytes are always there already.
+#[tokio::test]
+async fn past_the_budget_for_messages_one_that_never_waits_goes_as_well() {
+    const PART: usize = 256 << 10;
+    let router = Router::new().route("take", async || ());
+    let builder = realtime::builder().router(router).authenticator(ByName);
+    let builder = builder.heartbeat(None).read_limit(32 * PART);
+    let gateway = builder.assembly_budget(32 * PART).build().unwrap();
+    let host = Host::start(Kind::Hyper, gateway).await;
+    let (mut slow, _) = host.connect("slow").await;
+    let text = |size| json!({"route": "take", "data": "x".repeat(size)}).to_string();
+    let message =
+        |size| frame::client_frame(true, FrameKind::Text, text(size).as_bytes(), [1; 4]).to_vec();
+    let mut part = message(10 * PART);
+    let last = part.pop().unwrap();
+    slow.send_raw(&part).await.unwrap();
+    let held = async || host.gateway.stats().assembling_bytes > 10 * PART as u64;
+    until("its part is held", held).await;
+
+    let mut fast = host.connect_wide("fast", 64 * PART).await;
+    fast.send_raw(&message(30 * PART)).await.unwrap();
+    assert_eq!(fast.closed().await.unwrap().0, 1009);
+    slow.send_raw(&[last]).await.unwrap();
+    let handled = async || host.gateway.stats().received == 1;
+    until("the other's message is handled", handled).await;
+}
+
 /// Who has left holds what it sent before, until that is handled.
 #[tokio::test]
 async fn past_the_budget_for_messages_one_that_has_left_goes_first() {
@@ -300,7 +328,10 @@ async fn past_the_budget_for_messages_one_that_has_left_goes_first() {
         .route("stuck", async || std::future::pending::<()>().await)
         .route("echo", async |Json(data): Json<Value>| Json(data));
     let builder = realtime::builder().router(router).authenticator(ByName);
-    let builder = builder.assembly_budget(30_000).heartbeat(None);
+    let builder = builder
+        .assembly_budget(30_000)
+        .read_limit(30_000)
+        .heartbeat(None);
     let host = Host::start(Kind::Hyper, builder.build().unwrap()).await;
     let (mut leaves, _) = host.connect("leaves").await;
     leaves.send("stuck", Value::Null).await.unwrap();
@@ -330,7 +361,7 @@ async fn past_the_budget_for_queues_one_that_is_closed_goes_first() {
     let (_closed_client, closed) = deaf(&host, "closed").await;
     let (_client, session) = deaf(&host, "open").await;
     closed.send("n", Json(&"x".repeat(20_000))).unwrap();
-    closed.close(4000, "");
+    closed.close(realtime::CloseCode::new(4000).unwrap(), "");
     for _ in 0..4 {
         session.send("n", Json(&"x".repeat(4_000))).unwrap();
     }

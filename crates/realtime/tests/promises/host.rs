@@ -99,7 +99,7 @@ impl Host {
             None => {
                 let trap = trap(&self.next);
                 self.traps.lock().unwrap().push(Arc::clone(&trap));
-                Box::new(self.pipe(trap))
+                Box::new(self.pipe(trap, PIPE))
             }
         };
         let request = Request::new(format!("/ws?{name}"));
@@ -108,8 +108,15 @@ impl Host {
         (client, trap.unwrap_or_default())
     }
 
-    fn pipe(&self, trap: Arc<Trap>) -> impl Wire + use<> {
-        let (ours, theirs) = tokio::io::duplex(PIPE);
+    /// A client over a pipe in memory that holds so much.
+    pub async fn connect_wide(&self, name: &str, bytes: usize) -> AnyClient {
+        let wire: Box<dyn Wire> = Box::new(self.pipe(trap(&self.next), bytes));
+        let request = Request::new(format!("/ws?{name}"));
+        request.over(wire).await.unwrap()
+    }
+
+    fn pipe(&self, trap: Arc<Trap>, bytes: usize) -> impl Wire + use<> {
+        let (ours, theirs) = tokio::io::duplex(bytes);
         let service = TowerToHyperService::new(self.gateway.clone());
         let stream = TokioIo::new(Broken::new(theirs, trap));
         let connection = http1::Builder::new().serve_connection(stream, service);

@@ -123,7 +123,8 @@ impl Open {
             }
         }
         self.pump(cx);
-        if self.session.wake_at().is_due() {
+        // Also where the socket never runs dry: no peer gets past a limit by being fast.
+        if self.is_watched() || self.session.wake_at().is_due() {
             self.poll_time(cx);
         }
         cx.waker().wake_by_ref();
@@ -184,16 +185,22 @@ impl Open {
     /// more to do.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> bool {
         let was_full = self.full_of_replies;
-        let blocked = self.pump(cx);
+        self.pump(cx);
         let may_continue = was_full && !self.full_of_replies && !self.ahead.is_empty();
         if self.is_over() || may_continue {
             return true;
         }
         // A clock is only looked at where something depends on it.
-        let waits = self.ahead.is_full() || self.reader.is_assembling();
-        let watched = blocked || waits || self.session.held().is_part_of_too_much();
-        (watched || self.session.wake_at().is_due() || self.finish_by != NEVER)
+        (self.is_watched() || self.session.wake_at().is_due() || self.finish_by != NEVER)
             && self.poll_time(cx)
+    }
+
+    /// Whether something depends on the time that passes, or on what all sessions hold.
+    fn is_watched(&self) -> bool {
+        self.blocked
+            || self.ahead.is_full()
+            || self.reader.is_assembling()
+            || self.session.held().is_part_of_too_much()
     }
 
     /// There is nothing more to read, or no way to write.
