@@ -108,19 +108,18 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// The hops of a request, the nearest first.
-fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all("x-forwarded-for");
-    let lines: Vec<_> = lines
-        .iter()
-        .map(|line| line.to_str().unwrap_or(""))
-        .collect();
-    let hops = lines.into_iter().rev().flat_map(|line| line.rsplit(','));
-    hops.map(str::trim).take(HOPS)
+/// The hops of a request, the nearest first. As bytes: what the client itself has sent stands
+/// before what a proxy adds to it, and must not hide that, whatever it is.
+fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+    let lines = lines.into_iter().rev();
+    let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    hops.map(<[u8]>::trim_ascii).take(HOPS)
 }
 
 /// An address, with or without a port, which is 0 where it is not known.
-fn parse_hop(hop: &str) -> Option<SocketAddr> {
+fn parse_hop(hop: &[u8]) -> Option<SocketAddr> {
+    let hop = str::from_utf8(hop).ok()?;
     if let Ok(address) = hop.parse() {
         return Some(address);
     }
@@ -188,6 +187,9 @@ mod tests {
             (&["6.6.6.6, nonsense"][..], "10.0.0.1:9"),
             (&["6.6.6.6, nonsense, 10.0.0.7"][..], "10.0.0.7:0"),
             (&["6.6.6.6, \u{e4}"][..], "10.0.0.1:9"),
+            (&["\u{e4}, 192.0.2.1"][..], "192.0.2.1:0"),
+            (&["\u{e4}, 192.0.2.1, 10.0.0.7"][..], "192.0.2.1:0"),
+            (&["\u{e4}", "192.0.2.1"][..], "192.0.2.1:0"),
             (&["10.0.0.3, 10.0.0.2"][..], "10.0.0.3:0"),
             (&["192.0.2.1:80"][..], "192.0.2.1:80"),
             (&["[2001:db8::1]:80"][..], "[2001:db8::1]:80"),

@@ -49,7 +49,9 @@ impl Handshake {
             return Err(Refusal::BadKey);
         }
         let host = HostAndPort::of_request(headers).ok_or(Refusal::BadHost)?;
-        let offered = has_token(headers, &SEC_WEBSOCKET_PROTOCOL, protocol);
+        // A name in another case is another name: clients refuse one that they haven't offered.
+        let offered =
+            items(headers, &SEC_WEBSOCKET_PROTOCOL).any(|item| item == protocol.as_bytes());
         let protocol = offered
             .then(|| HeaderValue::from_str(protocol).ok())
             .flatten();
@@ -84,14 +86,17 @@ pub(super) fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'
     values.next().is_none().then_some(first)
 }
 
-/// Whether a header that holds a list, maybe on several lines, has this item, in any case.
+/// The items of a header that holds a list, maybe on several lines. As bytes: the one beside ours
+/// may be anything.
+fn items<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
+    let lines = headers.get_all(name).into_iter();
+    let items = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    items.map(<[u8]>::trim_ascii)
+}
+
+/// Whether a header that holds a list has this item, in any case.
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        // As bytes: an item beside it may be anything.
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    items(headers, name).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
 }
 
 #[cfg(test)]
@@ -165,6 +170,11 @@ mod tests {
         );
         assert_eq!(offer("token.s3cret"), None);
         assert_eq!(offer("realtime.jsonx"), None);
+        assert_eq!(
+            offer("Realtime.JSON"),
+            None,
+            "a client refuses another case"
+        );
         let strange = HeaderValue::from_bytes(b"\xff, realtime.json").unwrap();
         let beside = request(|p| drop(p.headers.insert("sec-websocket-protocol", strange)));
         assert!(beside.unwrap().protocol.is_some());

@@ -94,8 +94,13 @@ impl Pattern {
         let host = match (below, host) {
             // Browsers read it as an address, in whose one form it would never match.
             (_, Host::Name(name)) if ends_in_number(&name) => return None,
-            // Such as `.example.com`, which is meant for `*.example.com`.
-            (_, Host::Name(name)) if has_empty_label(&name) => return None,
+            // Such as `.example.com`, which is meant for `*.example.com`. But `app://.` is where
+            // the pages of desktop shells come from.
+            (below, Host::Name(name))
+                if has_empty_label(&name) && !is_shell(below, &name, scheme.as_deref()) =>
+            {
+                return None;
+            }
             (false, host) => HostPattern::Exactly(host),
             (true, Host::Name(name)) => HostPattern::Below(format!(".{name}")),
             (true, Host::Address(_)) => return None,
@@ -140,6 +145,11 @@ fn ends_in_number(name: &str) -> bool {
 }
 
 /// A name has one at most at its end.
+/// Whether it is the host of a program that brings its own pages, such as `app://.`.
+fn is_shell(below: bool, host: &str, scheme: Option<&str>) -> bool {
+    !below && host == "." && scheme.is_some_and(|scheme| default_port(scheme).is_none())
+}
+
 fn has_empty_label(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name.split('.').any(str::is_empty)
@@ -291,6 +301,9 @@ mod tests {
             ("file://", "file://", true),
             ("null", "file://", false),
             ("[::1]", "http://[::1]", true),
+            ("app://.", "app://.", true),
+            ("app://.", "app://x.", false),
+            ("capacitor://localhost", "capacitor://localhost", true),
         ];
         for (pattern, origin, allowed) in rows {
             let got = allows(&[pattern], "server.example", &[origin]);
@@ -323,6 +336,8 @@ mod tests {
             "a..b",
             "*..",
             ".",
+            "https://.",
+            "app://*..",
             "h:0",
             "https://h:0",
             "file://h",

@@ -355,6 +355,10 @@ mod tests {
         assert_eq!(found("/?x=1&token=a%3Db", &[]), t);
         assert_eq!(found("/?x=1&t%6fken=a=b", &[]), t);
         assert_eq!(
+            found("/?token=a+b/c%2B==", &[]).as_deref(),
+            Some("a+b/c+==")
+        );
+        assert_eq!(
             found("/", &[("cookie", b"x=1; auth=a=b"), ("cookie", b"y=2")]),
             t
         );
@@ -455,7 +459,7 @@ mod tests {
             ("/", vec![("cookie", b"auth=s3 cret")]),
             ("/", vec![("sec-websocket-protocol", b"token.s3cret\xff")]),
             ("/?token=s3cret%ff", vec![]),
-            ("/?token=s3cret+", vec![]),
+            ("/?token=s3+cret%20", vec![]),
         ];
         for (uri, headers) in rows {
             let error = find(uri, &headers).unwrap_err();

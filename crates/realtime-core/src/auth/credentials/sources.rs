@@ -23,10 +23,21 @@ pub(super) fn bearer(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The values of one parameter of a query string, decoded.
+/// The values of one parameter of a query string, decoded. A `+` is itself and no space: no token
+/// has a space, and many have a `+` and are put into a URL as they are.
 pub(super) fn parameter<'q>(query: &'q str, name: &str) -> impl Iterator<Item = Cow<'q, str>> {
-    let pairs = form_urlencoded::parse(query.as_bytes());
-    pairs.filter_map(move |(key, value)| (key == name).then_some(value))
+    query.split('&').filter_map(move |pair| {
+        let (key, value) = form_urlencoded::parse(pair.as_bytes()).next()?;
+        if key != name {
+            return None;
+        }
+        if !pair.contains('+') {
+            return Some(value);
+        }
+        let pair = pair.replace('+', "%2B");
+        let (_, value) = form_urlencoded::parse(pair.as_bytes()).next()?;
+        Some(value.into_owned().into())
+    })
 }
 
 /// The values of the cookies of one name, in the order in which they came. Each as it stands, and
