@@ -277,6 +277,11 @@ impl Router {
                 return Err(BuildError::new(BuildErrorKind::DuplicateRoute, got));
             }
         }
+        if table.hides_its_fallback() {
+            let got = "expected the prefix \"\", which every route has, or a fallback; got both, of \
+                       which the fallback would never be called: remove one";
+            return Err(BuildError::new(BuildErrorKind::DuplicateRoute, got));
+        }
         Ok(table)
     }
 }

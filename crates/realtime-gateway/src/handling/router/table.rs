@@ -43,6 +43,11 @@ impl RouteTable {
         }
     }
 
+    /// Whether no route can come as far as the fallback.
+    pub(super) fn hides_its_fallback(&self) -> bool {
+        self.fallback.is_some() && self.prefixes.contains_key(&0)
+    }
+
     /// The handler, and how much of the route its pattern used up.
     fn find(&self, route: &str) -> Option<(&Erased<()>, usize)> {
         if let Some(handler) = self.exact.get(route) {
@@ -129,6 +134,7 @@ mod tests {
             fallback: bool,
             wanted in route(),
         ) {
+            let fallback = fallback && !prefixes.contains("");
             let mut router = Router::<()>::new();
             for route in &exact {
                 router = router.route(route.as_str(), async || ());
@@ -180,7 +186,7 @@ mod tests {
 
     #[test]
     fn two_handlers_for_one_pattern_are_an_error_that_names_it() {
-        let twice: [Router; 3] = [
+        let twice: [Router; 4] = [
             Router::new()
                 .route("chat", async || ())
                 .route("chat", async || ()),
@@ -190,6 +196,7 @@ mod tests {
             Router::new()
                 .merge(Router::new().fallback(async || ()))
                 .fallback(async || ()),
+            Router::new().fallback(async || ()).prefix("", async || ()),
         ];
         for router in twice {
             let error = router.build().unwrap_err();
