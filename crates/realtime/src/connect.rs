@@ -99,8 +99,14 @@ fn scheme(url: &str) -> String {
 }
 
 fn unknown(known: &str, scheme: &str) -> String {
-    let scheme: String = scheme.chars().take(32).collect();
-    format!("expected a URL with the scheme {known}; got {scheme:?}")
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let is_one = scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(fits);
+    // What stands before the first colon may be a password as well.
+    let got = match is_one {
+        true => format!("{:?}", scheme.chars().take(32).collect::<String>()),
+        false => "none".to_owned(),
+    };
+    format!("expected a URL with the scheme {known}; got {got}")
 }
 
 #[cfg(any(
@@ -121,6 +127,8 @@ mod tests {
         for url in [
             "nats://user:s3cret@host",
             "s3cret",
+            "s3cret@host:5672",
+            "//s3cret@host:5672",
             "",
             "amqp:s3cret",
             "redis:s3cret",
