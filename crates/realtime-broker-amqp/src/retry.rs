@@ -73,7 +73,7 @@ impl<'r> Attempts<'r> {
         let is_new = self.known.is_new(&cause);
         if is_new {
             // So that the health and the log show what is wrong now: a password, say.
-            tracing::warn!(target: realtime_core::log_targets::BROKER, cause, "no link to RabbitMQ yet");
+            tracing::debug!(target: realtime_core::log_targets::BROKER, cause, "no link to RabbitMQ yet");
         }
         // An attempt that waited for memory has ended without it.
         if is_new || *self.report.state.borrow() == State::Blocked {

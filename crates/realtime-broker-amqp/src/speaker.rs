@@ -54,7 +54,8 @@ impl Speaker<'_> {
                 Fault::Publishing(cause) if *self.report.state.borrow() != State::Down => cause,
                 Fault::Publishing(cause) | Fault::Link(cause) => return cause,
             };
-            tracing::warn!(
+            // Whoever hears the event says it louder.
+            tracing::debug!(
                 target: realtime_core::log_targets::BROKER, cause,
                 "the connection that publishes to RabbitMQ is down; the other one consumes",
             );

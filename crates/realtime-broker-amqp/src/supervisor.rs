@@ -186,7 +186,8 @@ impl Supervisor {
         };
         let early = std::mem::take(&mut consuming.early);
         let down = |cause: String| {
-            tracing::warn!(target: realtime_core::log_targets::BROKER, cause, "the link to RabbitMQ is down");
+            // Whoever hears the event says it louder.
+            tracing::debug!(target: realtime_core::log_targets::BROKER, cause, "the link to RabbitMQ is down");
             report.turn(State::Down, BrokerEvent::down(cause));
         };
         let mut speaking = pin!(speaker.run(publishing));

@@ -92,7 +92,8 @@ impl Health {
         // Before the log, whose layers are the program's and may panic.
         self.events
             .send(BrokerEvent::down(format!("{what}: {cause}")));
-        tracing::warn!(target: realtime_core::log_targets::BROKER, what, cause, "no link to Redis");
+        // Whoever hears the event says it louder.
+        tracing::debug!(target: realtime_core::log_targets::BROKER, what, cause, "no link to Redis");
     }
 
     /// Nothing is told any more.

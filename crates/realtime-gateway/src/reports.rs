@@ -45,6 +45,8 @@ pub(crate) struct Reports {
     lines: [Rarely; STAGES],
     /// Of the log, for hooks that failed.
     hook_lines: Arc<Rarely>,
+    /// Of the log, for the links of the backends, which may come and go all the time.
+    link_lines: Rarely,
     /// Of the log, for sessions that presence did not let go of at the deadline.
     pub(crate) cut_off_lines: Rarely,
 }
@@ -69,6 +71,7 @@ impl Reports {
             places: Arc::new(Semaphore::new(UNDER_WAY)),
             lines: std::array::from_fn(|_| Rarely::new(LINES)),
             hook_lines: Arc::new(Rarely::new(LINES)),
+            link_lines: Rarely::new(LINES),
             cut_off_lines: Rarely::new(LINES),
         }
     }
@@ -116,6 +119,27 @@ impl Reports {
         let mut called = Box::pin(called);
         self.tasks
             .spawn(|mut mark| async move { mark.around(called.as_mut()).await });
+    }
+
+    /// Passes on what has become of the link to a backend. The log has it in one line, under the
+    /// backend's own target, whether or not there are hooks: the backend itself says it at debug
+    /// level only.
+    pub(crate) fn link(&self, stage: ErrorStage, said: String) {
+        let said: BoxError = said.into();
+        let left_out = self.link_lines.turn();
+        let left_out = left_out.map(|count| (count > 0).then_some(count));
+        match (stage, left_out) {
+            (ErrorStage::Presence, Some(left_out)) => tracing::warn!(
+                target: crate::log_targets::PRESENCE, left_out, "{}", Chain(&*said),
+            ),
+            (_, Some(left_out)) => tracing::warn!(
+                target: crate::log_targets::BROKER, left_out, "{}", Chain(&*said),
+            ),
+            (_, None) => {}
+        }
+        if self.has_hooks() {
+            self.report(Fault::Server, stage, said, None);
+        }
     }
 
     fn log(&self, fault: Fault, context: &ErrorContext) {

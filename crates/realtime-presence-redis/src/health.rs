@@ -72,7 +72,7 @@ impl Health {
             state.is_down = false;
             // Before the log, whose layers are the program's and may panic.
             self.events.send(PresenceEvent::Up);
-            tracing::info!(target: realtime_core::log_targets::PRESENCE, "Redis is up");
+            tracing::debug!(target: realtime_core::log_targets::PRESENCE, "Redis is up");
         }
     }
 
@@ -83,7 +83,8 @@ impl Health {
             self.events.send(PresenceEvent::Down {
                 cause: cause.clone(),
             });
-            tracing::warn!(target: realtime_core::log_targets::PRESENCE, cause, "Redis is down");
+            // Whoever hears the event says it louder.
+            tracing::debug!(target: realtime_core::log_targets::PRESENCE, cause, "Redis is down");
         }
     }
 

@@ -26,6 +26,10 @@ use realtime_testkit::{
 use realtime_websocket::{Kind, frame};
 use serde_json::json;
 use support::Server;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tracing::subscriber::DefaultGuard;
 
 /// What this test's thread logs, from a level on. The runtime of each test is its own thread's.
@@ -342,6 +346,70 @@ async fn a_gateway_with_a_broker_that_is_not_started_says_so_once() {
     assert_eq!(warnings(&log).len(), 1);
 }
 
+/// Each of them, and not now one and now the other of two that end at the same moment.
+#[tokio::test]
+async fn requests_that_are_cut_off_when_the_server_ends_are_counted_in_one_line() {
+    let (log, _guard) = Log::at(tracing::Level::INFO);
+    let server = Server::start(realtime::builder().build().unwrap()).await;
+    let mut halves = Vec::new();
+    for _ in 0..3 {
+        let mut half = TcpStream::connect(server.addr).await.unwrap();
+        half.write_all(b"GET /ws HTTP/1.1\r\nHo").await.unwrap();
+        halves.push(half);
+    }
+    // So that they are with the server.
+    drop(server.connect().await);
+    server.stop().await;
+    let lines = warnings(&log);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for word in ["realtime::serve", "cut off at the deadline", "cut_off=3"] {
+        assert!(lines[0].contains(word), "{word} in {}", lines[0]);
+    }
+    for mut half in halves {
+        let end = within("its end", half.read(&mut [0])).await;
+        assert!(end.is_ok_and(|read| read == 0), "the connection has ended");
+    }
+}
+
+/// The backends know of it first, and it is the gateway that says it.
+#[cfg(all(feature = "broker-redis", feature = "presence-redis"))]
+#[tokio::test]
+async fn an_outage_of_a_backend_is_one_line_and_its_end_another() {
+    use realtime_testkit::servers::Redis;
+
+    let (log, _guard) = Log::at(tracing::Level::INFO);
+    let mut redis = Redis::start().await.unwrap();
+    let builder = realtime::builder()
+        .broker(realtime::connect::broker(&redis.url()).unwrap())
+        .presence(realtime::connect::presence(&redis.url()).unwrap());
+    let server = Server::start(builder.build().unwrap()).await;
+    server.gateway.start().await.unwrap();
+    let outages = || {
+        let stats = server.gateway.stats();
+        (stats.broker_outages, stats.presence_outages)
+    };
+    redis.kill().unwrap();
+    until("both have noticed", async || outages() == (1, 1)).await;
+    redis.restart().await.unwrap();
+    let all_said = async || {
+        let lines = warnings(&log).join("\n");
+        lines.contains("the broker is up again") && lines.contains("presence is up again")
+    };
+    until("both are back", all_said).await;
+    let lines = warnings(&log);
+    let with = |what| lines.iter().filter(|line| line.contains(what)).count();
+    // One for each cause: that it ended, and that nobody is there.
+    let broker = with("realtime::broker: the broker is down");
+    assert!((1..=2).contains(&broker), "{lines:#?}");
+    assert_eq!(
+        with("realtime::presence: presence is down"),
+        1,
+        "{lines:#?}"
+    );
+    assert_eq!(lines.len(), broker + 3, "{lines:#?}");
+    server.stop().await;
+}
+
 /// One whose handler hangs, and one whose hook does, which is out of the hub already.
 #[tokio::test]
 async fn what_was_cut_off_at_the_shutdown_deadline_is_said_as_it_was() {
@@ -352,7 +420,7 @@ async fn what_was_cut_off_at_the_shutdown_deadline_is_said_as_it_was() {
             .router(Router::new().route("hang", hangs))
             .hook_timeout(None)
             .on_disconnect(move |info: DisconnectInfo| async move {
-                if info.code == Some(CloseCode::new(4000)) {
+                if info.code == CloseCode::new(4000).ok() {
                     hangs().await;
                 }
             });

@@ -96,10 +96,10 @@ fn next(ttl: Duration) -> Instant {
 fn on_event(node: &Node, event: PresenceEvent) -> bool {
     match event {
         PresenceEvent::Down { cause } => {
-            let error = format!("presence is down: {cause}");
+            let said = format!("presence is down: {cause}");
             node.registry.link.turn(Link::Down { cause });
             node.stats().presence_outages.add(1);
-            node.report(ErrorStage::Presence, error, None);
+            node.reports.link(ErrorStage::Presence, said);
             false
         }
         PresenceEvent::Up => {

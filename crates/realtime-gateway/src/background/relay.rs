@@ -83,34 +83,36 @@ pub(super) async fn run(node: Arc<Node>) {
 }
 
 fn on_event(node: &Node, event: BrokerEvent, lost: &mut Missed) {
-    let error = match event {
+    let said = match event {
         BrokerEvent::Gap { source, missed, .. } => {
             node.stats().missed_from_nodes.add(missed);
             // Which of them were for whom is not known: every session that may have lost
             // something is notified.
             lost.add(missed);
-            format!("{missed} messages of node {source} did not arrive")
+            let error = format!("{missed} messages of node {source} did not arrive");
+            return node.report(ErrorStage::Broker, error, None);
         }
         BrokerEvent::InvalidMessage { cause, count, .. } => {
             node.stats().invalid_broker_messages.add(count);
             lost.add(count);
-            match count {
+            let error = match count {
                 1 => cause,
                 _ => format!("{cause} ({count} messages)"),
-            }
+            };
+            return node.report(ErrorStage::Broker, error, None);
         }
         BrokerEvent::Blocked => {
             node.broker_link.turn(Link::Blocked);
             "the broker accepts no messages for now".to_owned()
         }
         BrokerEvent::Down { cause, .. } => {
-            let error = format!("the broker is down: {cause}");
+            let said = format!("the broker is down: {cause}");
             let (before, _) = node.broker_link.turn(Link::Down { cause });
             // Later ones of the same outage say why it lasts.
             if !matches!(before, Link::Down { .. }) {
                 node.stats().broker_outages.add(1);
             }
-            error
+            said
         }
         BrokerEvent::Up | BrokerEvent::Unblocked => {
             let (before, lasted) = node.broker_link.turn(Link::Up);
@@ -139,7 +141,7 @@ fn on_event(node: &Node, event: BrokerEvent, lost: &mut Missed) {
             return tracing::info!(target: crate::log_targets::BROKER, event = ?other, "broker");
         }
     };
-    node.report(ErrorStage::Broker, error, None);
+    node.reports.link(ErrorStage::Broker, said);
 }
 
 async fn receive(node: &Node, message: BrokerMessage, lost: &mut Missed) {

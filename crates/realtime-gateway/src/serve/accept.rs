@@ -16,10 +16,14 @@ use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
-use super::{Secure, connection::connection, trouble::Trouble};
+use super::{
+    Secure,
+    connection::{Stop, connection},
+    trouble::Trouble,
+};
 use crate::{Gateway, escape::Chain, quiet::drop_quietly, rarely::Rarely};
 
 /// How many plain HTTP connections there may be at once. Sessions are counted by the gateway.
@@ -41,7 +45,7 @@ pub(super) struct Acceptor<A> {
     gateway: Gateway,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
-    stop: CancellationToken,
+    stop: Stop,
     trouble: Trouble,
     panics: Arc<Rarely>,
 }
@@ -67,7 +71,7 @@ where
             gateway,
             places: Arc::new(Semaphore::new(CONNECTIONS)),
             tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            stop: Stop::default(),
             trouble: Trouble::default(),
             panics: Arc::new(Rarely::new(PANIC_LINES)),
         }
@@ -111,13 +115,19 @@ where
         }
     }
 
-    /// Closes the listener, and lets requests that are under way finish. Returns what remains to
-    /// be waited for.
-    pub(super) fn stop(self) -> TaskTracker {
+    /// Closes the listener, and lets requests that are under way finish, for so long. Returns how
+    /// many connections were cut off then.
+    pub(super) async fn stop(self, limit: Duration) -> usize {
         drop(self.listener);
-        self.stop.cancel();
+        self.stop.soon.cancel();
         self.tasks.close();
-        self.tasks
+        if tokio::time::timeout(limit, self.tasks.wait()).await.is_ok() {
+            return 0;
+        }
+        // Their tasks end as soon as they are polled.
+        let left = self.tasks.len();
+        self.stop.now.cancel();
+        left
     }
 
     /// A task of its own, so that nothing that happens to a connection reaches the others.

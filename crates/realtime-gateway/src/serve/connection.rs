@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use super::{DRAIN, Secure};
+use super::Secure;
 use crate::{
     PeerAddr,
     transport::{Stream, WriteTimeout},
@@ -28,14 +28,22 @@ const HEADER_BYTES: usize = 64 * 1024;
 /// How many headers a request may have.
 const HEADERS: usize = 100;
 
-/// Serves a connection until its end. When `stop` is cancelled, the request that is under way is
-/// answered first.
+/// When a connection ends.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stop {
+    /// After the request that is under way.
+    pub(super) soon: CancellationToken,
+    /// At once.
+    pub(super) now: CancellationToken,
+}
+
+/// Serves a connection until its end.
 pub(super) async fn connection<A, B>(
     secure: Option<Secure>,
     tcp: TcpStream,
     peer: SocketAddr,
     app: A,
-    stop: CancellationToken,
+    stop: Stop,
 ) -> io::Result<()>
 where
     A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
@@ -54,7 +62,7 @@ where
             let secured = tokio::select! {
                 secured = secured => secured,
                 // Nothing has been asked yet.
-                () = stop.cancelled() => return Ok(()),
+                () = stop.soon.cancelled() => return Ok(()),
             };
             let stream = secured.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
             http(stream, app, stop).await
@@ -76,7 +84,7 @@ fn hold_little(tcp: &TcpStream) {
     let _ = tcp;
 }
 
-async fn http<A, B>(stream: impl Stream, app: A, stop: CancellationToken) -> io::Result<()>
+async fn http<A, B>(stream: impl Stream, app: A, stop: Stop) -> io::Result<()>
 where
     A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
     A: Clone + Send + 'static,
@@ -99,10 +107,12 @@ where
     let mut connection = pin!(connection);
     tokio::select! {
         served = connection.as_mut() => return served.map_err(io::Error::other),
-        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = stop.soon.cancelled() => connection.as_mut().graceful_shutdown(),
     }
-    let ended = tokio::time::timeout(DRAIN, connection).await;
-    ended.map_err(io::Error::from)?.map_err(io::Error::other)
+    tokio::select! {
+        served = connection => served.map_err(io::Error::other),
+        () = stop.now.cancelled() => Err(io::Error::from(io::ErrorKind::TimedOut)),
+    }
 }
 
 /// Adds the peer's address to each request.

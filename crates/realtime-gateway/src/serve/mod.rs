@@ -199,12 +199,12 @@ impl<A> Serve<A> {
         if outcome.is_err() {
             drain::finish(&gateways).await;
         }
-        let connections = acceptor.stop();
-        if tokio::time::timeout(DRAIN, connections.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!(target: crate::log_targets::SERVE, "requests were cut off at the deadline");
+        let cut_off = acceptor.stop(DRAIN).await;
+        if cut_off > 0 {
+            tracing::warn!(
+                target: crate::log_targets::SERVE, cut_off,
+                "connections with a request under way were cut off at the deadline",
+            );
         }
         outcome
     }
