@@ -74,7 +74,8 @@ impl Credentials {
         self
     }
 
-    /// Looks at this parameter of the query string too.
+    /// Looks at this parameter of the query string too. It may be percent-encoded; a `+` in it is a
+    /// plus and no space, which no token has.
     pub fn from_query(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         if self.query.replace(name.into()).is_some() {
             self.twice = Some("query parameter");

@@ -167,7 +167,8 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     }
 
     /// Handles every other message. Without a fallback, a client that asked with an id
-    /// receives the error `unknown_route`.
+    /// receives the error `unknown_route`. Beside the prefix `""`, which every route has, it would
+    /// never be called: that is refused when the gateway is built.
     ///
     /// ```
     /// use realtime::{ClientError, Message, Router};
