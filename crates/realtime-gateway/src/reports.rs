@@ -125,6 +125,10 @@ impl Reports {
     /// backend's own target, whether or not there are hooks: the backend itself says it at debug
     /// level only.
     pub(crate) fn link(&self, stage: ErrorStage, said: String) {
+        // Before the log, whose layers are the program's and may panic.
+        if self.has_hooks() {
+            self.report(Fault::Server, stage, said.clone(), None);
+        }
         let said: BoxError = said.into();
         let left_out = self.link_lines.turn();
         let left_out = left_out.map(|count| (count > 0).then_some(count));
@@ -136,9 +140,6 @@ impl Reports {
                 target: crate::log_targets::BROKER, left_out, "{}", Chain(&*said),
             ),
             (_, None) => {}
-        }
-        if self.has_hooks() {
-            self.report(Fault::Server, stage, said, None);
         }
     }
 
