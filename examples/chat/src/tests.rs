@@ -103,7 +103,7 @@ async fn people_on_two_nodes_see_each_other_come_answer_and_leave() -> Result<()
     assert_eq!(comes(&mut ann, "joined").await.person, "bob");
     drop(second);
     ann.expect_nothing_for(Duration::from_secs(60)).await?;
-    bob.close(1000, "").await?;
+    bob.close(realtime::CloseCode::NORMAL, "").await?;
     assert_eq!(comes(&mut ann, "left").await.person, "bob");
     Ok(())
 }
