@@ -19,20 +19,19 @@ use realtime_core::{
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::JoinHandle,
     time::timeout,
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 
 use crate::{
     AmqpConfig,
     bound::Bound,
-    error::{blocked, closed, config as invalid, unavailable, unknown},
+    error::{blocked, closed, unavailable, unknown},
     limit::Limit,
+    membership::{Joined, Joining, LEAVE, Own},
     publisher::WINDOW,
     request::{Binding, Publication, Request},
     state::State,
-    supervisor::Supervisor,
 };
 
 /// How many messages may wait for the gateway, of at most `max_message` bytes each. RabbitMQ keeps
@@ -40,8 +39,6 @@ use crate::{
 const INBOX: usize = 1_024;
 /// How long a publication may wait for others before it.
 const TURN: Duration = Duration::from_secs(2);
-/// How long leaving may take.
-const LEAVE: Duration = Duration::from_secs(3);
 
 /// A member of a cluster that is joined over RabbitMQ.
 ///
@@ -49,51 +46,13 @@ const LEAVE: Duration = Duration::from_secs(3);
 /// `start` calls. While the link is down it is made anew without end, every 2 s at the most.
 #[derive(Debug)]
 pub struct AmqpBroker {
-    config: Arc<AmqpConfig>,
-    events: Arc<Events<BrokerEvent>>,
-    state: watch::Sender<State>,
-    limit: Arc<Limit>,
+    pub(crate) config: Arc<AmqpConfig>,
+    pub(crate) events: Arc<Events<BrokerEvent>>,
+    pub(crate) state: watch::Sender<State>,
+    pub(crate) limit: Arc<Limit>,
     /// Of all subscriptions.
-    numbered: Numbered,
+    pub(crate) numbered: Numbered,
     own: Mutex<Own>,
-}
-
-#[derive(Debug)]
-enum Own {
-    /// Nothing is connected, but for a former life that may still be on its way out.
-    Idle(Option<Joined>),
-    Joining,
-    Joined(Joined),
-    Closed,
-}
-
-#[derive(Debug)]
-struct Joined {
-    requests: mpsc::Sender<Request>,
-    topics: Arc<Topics>,
-    bound: Arc<Bound>,
-    /// Cancelled when the subscription is dropped.
-    stop: CancellationToken,
-    supervisor: JoinHandle<()>,
-}
-
-impl Own {
-    /// Begins to join. Returns the member's former life, which may still be on its way out.
-    fn begin(&mut self) -> Result<Option<Joined>, BrokerError> {
-        match std::mem::replace(self, Self::Joining) {
-            Self::Idle(before) => Ok(before),
-            Self::Joined(joined) if joined.stop.is_cancelled() => Ok(Some(joined)),
-            Self::Closed => {
-                *self = Self::Closed;
-                Err(closed())
-            }
-            other => {
-                *self = other;
-                let context = "this member is subscribed already; make another for another node";
-                Err(invalid(context.to_owned()))
-            }
-        }
-    }
 }
 
 impl AmqpBroker {
@@ -118,7 +77,7 @@ impl AmqpBroker {
         AmqpConfig::from_url(url).map(Self::new)
     }
 
-    fn own(&self) -> MutexGuard<'_, Own> {
+    pub(crate) fn own(&self) -> MutexGuard<'_, Own> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -303,84 +262,6 @@ impl Drop for Leaves<'_> {
     }
 }
 
-/// A subscription in the making.
-struct Joining<'b> {
-    broker: &'b AmqpBroker,
-    before: Option<Joined>,
-}
-
-impl Joining<'_> {
-    /// Waits for the end of the former life, which would say last of all that nothing is connected.
-    async fn outlive(&mut self) {
-        if let Some(before) = &mut self.before {
-            // Each of its steps has a bound; this one is for the sum.
-            if timeout(LEAVE, &mut before.supervisor).await.is_err() {
-                before.supervisor.abort();
-            }
-        }
-        self.before = None;
-    }
-
-    async fn join(
-        &mut self,
-        join: Join,
-        inbox: mpsc::Sender<BrokerMessage>,
-    ) -> Result<CancellationToken, BrokerError> {
-        let Join { node, topics, .. } = join;
-        let AmqpBroker {
-            config,
-            events,
-            state,
-            ..
-        } = self.broker;
-        let (mut outgoing, incoming) = stream::pair(node, Arc::clone(events));
-        outgoing.continue_from(&self.broker.numbered);
-        outgoing.set_longest_wait(config.queue_ttl);
-        let joined = Arc::clone(outgoing.topics());
-        let bound = Arc::new(Bound::default());
-        for topic in &topics {
-            bound.add(topic, &joined)?;
-        }
-        let (requests, waiting) = mpsc::channel(WINDOW);
-        let mut supervisor = Supervisor {
-            config: Arc::clone(config),
-            outgoing,
-            incoming,
-            requests: waiting,
-            inbox,
-            events: Arc::clone(events),
-            state: state.clone(),
-            limit: Arc::clone(&self.broker.limit),
-            attempts: 0,
-        };
-        let first = supervisor.open_any().await?;
-        let mut own = self.broker.own();
-        if !matches!(&*own, Own::Joining) {
-            return Err(closed());
-        }
-        let stop = CancellationToken::new();
-        let stopped = stop.clone().cancelled_owned();
-        state.send_replace(State::Up);
-        *own = Own::Joined(Joined {
-            requests,
-            topics: joined,
-            bound,
-            stop: stop.clone(),
-            supervisor: tokio::spawn(supervisor.run(first, stopped)),
-        });
-        Ok(stop)
-    }
-}
-
-impl Drop for Joining<'_> {
-    fn drop(&mut self) {
-        let mut own = self.broker.own();
-        if matches!(&*own, Own::Joining) {
-            *own = Own::Idle(self.before.take());
-        }
-    }
-}
-
 /// What waits for the gateway. Dropping it leaves the cluster.
 struct Inbox {
     received: mpsc::Receiver<BrokerMessage>,
@@ -407,6 +288,7 @@ impl Drop for AmqpBroker {
 mod tests {
     use futures::FutureExt;
     use realtime_core::{Incarnation, broker::NodeInfo};
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
 

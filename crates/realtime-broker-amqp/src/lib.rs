@@ -63,6 +63,7 @@ mod consuming;
 mod error;
 mod limit;
 mod link;
+mod membership;
 mod probe;
 mod publisher;
 mod publishing;

@@ -1,6 +1,10 @@
 //! Keeps the publishing half of a link up, for as long as the other half consumes.
 
-use std::{collections::VecDeque, pin::pin, sync::Arc};
+use std::{
+    collections::VecDeque,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use lapin::{Channel, types::ShortString};
@@ -33,6 +37,8 @@ pub(crate) struct Speaker<'s> {
     pub(crate) attempts: &'s mut usize,
     /// The node's queue, and the channel on which it can be bound.
     pub(crate) queue: (&'s Channel, &'s ShortString),
+    /// Why the connection that publishes was last given up.
+    pub(crate) told: &'s Mutex<String>,
 }
 
 impl Speaker<'_> {
@@ -59,11 +65,17 @@ impl Speaker<'_> {
                 target: realtime_core::log_targets::BROKER, cause,
                 "the connection that publishes to RabbitMQ is down; the other one consumes",
             );
-            self.report.turn(State::Receiving, BrokerEvent::down(cause));
+            self.tell(cause);
             if let Some(broken) = publishing.take() {
                 broken.connected.close().await;
             }
         }
+    }
+
+    fn tell(&self, cause: String) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.clone_from(&cause);
+        self.report.turn(State::Receiving, BrokerEvent::down(cause));
     }
 
     /// Runs until the connection is of no use any more.

@@ -1,6 +1,10 @@
 //! Keeps a link up: runs it until its first fault, then makes a new one, without end.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures::StreamExt;
 use realtime_core::{
@@ -159,6 +163,7 @@ impl Supervisor {
             state: &self.state,
             events: &self.events,
         };
+        let told = Mutex::default();
         let mut speaker = Speaker {
             config: &self.config,
             outgoing: &mut self.outgoing,
@@ -167,6 +172,7 @@ impl Supervisor {
             limit: &self.limit,
             attempts: &mut self.attempts,
             queue: (&consuming.channel, &consuming.queue),
+            told: &told,
         };
         let receiver = Receiver {
             config: &self.config,
@@ -188,6 +194,11 @@ impl Supervisor {
         let down = |cause: String| {
             // Whoever hears the event says it louder.
             tracing::debug!(target: realtime_core::log_targets::BROKER, cause, "the link to RabbitMQ is down");
+            let told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            if *report.state.borrow() == State::Receiving && cause.contains(&*told) {
+                // What ends both connections is told once.
+                return State::Down.replace_in(report.state);
+            }
             report.turn(State::Down, BrokerEvent::down(cause));
         };
         let mut speaking = pin!(speaker.run(publishing));
