@@ -272,18 +272,26 @@ impl Broker for RedisBroker {
             ));
         }
         let (outcome, received) = oneshot::channel();
+        let topic = topic.clone();
+        let request = |room| Request {
+            topic,
+            data,
+            outcome,
+            room,
+        };
+        let window = || Arc::clone(&joined.window);
+        // Where there is room it is taken without waiting: a task that publishes much at once is
+        // made to wait by Tokio while there is, and what it waits for would seem to be full.
+        let room = window().try_acquire_many_owned(pieces(size)).ok();
+        let room = room.and_then(|room| Some((joined.requests.try_reserve().ok()?, room)));
+        if let Some((place, room)) = room {
+            place.send(request(room));
+            return received.await.unwrap_or_else(|_| Err(unanswered()));
+        }
         let deadline = tokio::time::Instant::now() + TURN;
         let handed_over = timeout_at(deadline, async {
-            let window = Arc::clone(&joined.window);
-            let room = window.acquire_many_owned(pieces(size)).await.ok()?;
-            let topic = topic.clone();
-            let request = Request {
-                topic,
-                data,
-                outcome,
-                room,
-            };
-            joined.requests.send(request).await.ok()
+            let room = window().acquire_many_owned(pieces(size)).await.ok()?;
+            joined.requests.send(request(room)).await.ok()
         });
         match handed_over.await {
             Ok(Some(())) => {}
