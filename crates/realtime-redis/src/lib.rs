@@ -1,22 +1,24 @@
 //! What the backends of the `realtime` gateway over Redis share. It is published because they depend
-//! on it; applications use `realtime-broker-redis` and `realtime-presence-redis`, and nothing of
-//! this crate by itself.
+//! on it; applications use `realtime-broker-redis`, `realtime-presence-redis` and
+//! `realtime-history-redis`, and nothing of this crate by itself.
 //!
 //! ```text
-//!  realtime-broker-redis   realtime-presence-redis
-//!    own connections         fred, a pool, probes
-//!            └─────────┬────────────┘
-//!               realtime-redis       URL, TLS and credentials ─► Deployment, Login
-//!                                    CLUSTER SLOTS ─► Slots, MOVED and ASK ─► Redirect
-//!                                    errors ─► whose fault they are
+//!  realtime-broker-redis   realtime-presence-redis   realtime-history-redis
+//!    own connections              scripts                   scripts
+//!            │                       └───────────┬─────────────┘
+//!            │                                 pool     fred, watched and probed
+//!            └─────────────────┬─────────────────┘
+//!                       realtime-redis       URL, TLS and credentials ─► Deployment, Login
+//!                                            CLUSTER SLOTS ─► Slots, MOVED and ASK ─► Redirect
+//!                                            errors ─► whose fault they are
 //! ```
 //!
-//! It opens no connection, but for a look at a server that isn't understood, and depends on no
-//! client: the broker has to read as slowly as its
-//! gateway does, in the order of one connection, while presence needs many commands at once that
-//! may be repeated. What is the same for both is where Redis is and what it says.
+//! Without the feature `pool` it opens no connection, but for a look at a server that isn't
+//! understood, and depends on no client: the broker has to read as slowly as its gateway does, in the
+//! order of one connection, while presence and histories need many commands at once, on whatever
+//! connection is there. What is the same for all is where Redis is and what it says.
 //!
-//! So the two share no connection either, where both are used on one Redis. A publication is sent
+//! So they share no connection either, where they are used on one Redis. A publication is sent
 //! once and in order, on a connection that ends at the first sign of trouble; commands of presence
 //! go over whichever of several is there, and those that are late are made again. Sharing would
 //! save one connection of six for each node. It would put publications behind scripts, and each
@@ -28,6 +30,9 @@ mod caught;
 mod deployment;
 mod login;
 mod pause;
+#[cfg(feature = "pool")]
+#[cfg_attr(docsrs, doc(cfg(feature = "pool")))]
+pub mod pool;
 mod redirect;
 pub mod reply;
 mod slots;

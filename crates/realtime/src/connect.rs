@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `local:` | in this process | |
 //! | `amqp://user:password@host:5672/vhost` | RabbitMQ, as broker | `broker-amqp` |
-//! | `redis://user:password@host:6379/database` | Redis, as broker or as presence store | `broker-redis`, `presence-redis` |
+//! | `redis://user:password@host:6379/database` | Redis, as broker, as presence store or for histories | `broker-redis`, `presence-redis`, `history-redis` |
 //! | `redis-cluster://…`, `redis-sentinel://…` | Redis Cluster, or behind Sentinel | the same |
 //! | `amqps://…`, `rediss://…`, `rediss-cluster://…`, `rediss-sentinel://…` | over TLS | `rustls` too |
 //!
@@ -14,6 +14,7 @@
 
 use realtime_core::{
     broker::{AnyBroker, BrokerError, BrokerErrorKind, LocalBroker},
+    history::{AnyHistory, HistoryError, HistoryErrorKind, MemoryHistory},
     presence::{AnyPresence, MemoryPresence, PresenceError, PresenceErrorKind},
 };
 
@@ -84,6 +85,39 @@ pub fn presence(url: &str) -> Result<AnyPresence, PresenceError> {
     }
 }
 
+/// The history that a URL names. Nothing is connected before it is used.
+///
+/// `local:` has the bounds of [`MemoryHistory::new`].
+///
+/// # Errors
+/// Those of [`broker`].
+///
+/// ```
+/// let history = realtime::connect::history("local:")?;
+/// # Ok::<(), realtime::history::HistoryError>(())
+/// ```
+pub fn history(url: &str) -> Result<AnyHistory, HistoryError> {
+    let refused = |context| Err(HistoryError::new(HistoryErrorKind::Config, context));
+    match &*scheme(url) {
+        "local" if has_more(url) => refused(NOTHING_ELSE.to_owned()),
+        "local" => Ok(AnyHistory::new(MemoryHistory::new())),
+        #[cfg(feature = "history-redis")]
+        "redis" | "redis-cluster" | "redis-sentinel" | "rediss" | "rediss-cluster"
+        | "rediss-sentinel" => {
+            use realtime_history_redis::RedisHistory;
+
+            RedisHistory::from_url(url).map(AnyHistory::new)
+        }
+        #[cfg(not(feature = "history-redis"))]
+        other @ ("redis" | "redis-cluster" | "redis-sentinel" | "rediss" | "rediss-cluster"
+        | "rediss-sentinel") => refused(feature_is_off(other, "history-redis")),
+        other => {
+            let known = "local:, redis:, redis-cluster: or redis-sentinel:, or rediss… for TLS";
+            refused(unknown(known, other))
+        }
+    }
+}
+
 const NOTHING_ELSE: &str =
     "expected local: with nothing behind it, which names no server; got something behind it";
 
@@ -112,6 +146,7 @@ fn unknown(known: &str, scheme: &str) -> String {
 #[cfg(any(
     not(feature = "broker-amqp"),
     not(feature = "broker-redis"),
+    not(feature = "history-redis"),
     not(feature = "presence-redis")
 ))]
 fn feature_is_off(scheme: &str, feature: &str) -> String {
@@ -144,6 +179,10 @@ mod tests {
                     .map(drop)
                     .map_err(|e| e.to_string())
                     .unwrap_err(),
+                history(url)
+                    .map(drop)
+                    .map_err(|e| e.to_string())
+                    .unwrap_err(),
             ] {
                 assert!(
                     error.starts_with("expected") || error.contains("needs"),
@@ -153,6 +192,7 @@ mod tests {
             }
         }
         assert!(broker("local:").is_ok() && presence("local:").is_ok());
+        assert!(history("local:").is_ok() && history("LOCAL:").is_ok());
     }
 
     #[test]
@@ -177,6 +217,8 @@ mod tests {
         assert_eq!(on, cfg!(feature = "broker-amqp"));
         let on = presence("redis://user:s3cret@host?namespace=chat").is_ok();
         assert_eq!(on, cfg!(feature = "presence-redis"));
+        let on = history("redis://user:s3cret@host?namespace=chat").is_ok();
+        assert_eq!(on, cfg!(feature = "history-redis"));
         let on = broker("redis://user:s3cret@host/2?namespace=chat").is_ok();
         assert_eq!(on, cfg!(feature = "broker-redis"));
         let on = broker("Rediss-Cluster://host").is_ok();

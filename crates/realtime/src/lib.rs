@@ -54,8 +54,9 @@
 //! - `server` (default): [`bind`], [`serve`] and [`shutdown_signal`].
 //! - `broker-amqp`: nodes joined over RabbitMQ, [`broker::amqp`].
 //! - `broker-redis`: nodes joined over Redis pub/sub, [`broker::redis`].
+//! - `history-redis`: what was said in rooms, in Redis, [`history::redis`].
 //! - `presence-redis`: who is online, in Redis, [`presence::redis`].
-//! - `redis`: broker and presence on Redis. `amqp`: the broker on RabbitMQ.
+//! - `redis`: broker, presence and histories on Redis. `amqp`: the broker on RabbitMQ.
 //! - `rustls`: TLS for all of these.
 //! - `full`: all of them.
 //!
@@ -137,6 +138,9 @@ pub mod extract {
 /// The history seam and its backends: what was sent to a room, for those who were away.
 pub mod history {
     pub use realtime_core::history::*;
+
+    #[cfg(feature = "history-redis")]
+    pub use realtime_history_redis as redis;
 }
 
 /// What is a handler, and what is a router that is complete.
@@ -169,6 +173,7 @@ pub mod node {
     #[cfg(any(
         feature = "broker-amqp",
         feature = "broker-redis",
+        feature = "history-redis",
         feature = "presence-redis"
     ))]
     pub use realtime_core::{InvalidServerUrl, ServerUrl};

@@ -101,7 +101,11 @@ macro_rules! __suite {
                 let make = $make;
                 $(
                     println!("{}", stringify!($test));
-                    $crate::conformance::$suite::$test(make(&server)).await;
+                    // Each in a frame of its own: together they would fill a thread's stack.
+                    let test = || {
+                        ::std::boxed::Box::pin($crate::conformance::$suite::$test(make(&server)))
+                    };
+                    test().await;
                 )*
             });
         }
