@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use realtime_core::{Namespace, history::HistoryError};
+use realtime_core::{CredentialProvider, Namespace, history::HistoryError};
 use realtime_redis::{Deployment, DeploymentBuilder, pool::PoolConfig};
 
 use crate::error::invalid_deployment;
@@ -86,6 +86,28 @@ impl RedisConfigBuilder {
         self
     }
 
+    /// Asks for the user and the password whenever a connection is made, in place of those in the
+    /// URL: for tokens that expire, and passwords that are changed. Where the provider names no
+    /// user, it is that of the URL. Sentinels are shown what the URL says. It is asked for each
+    /// connection of the pool.
+    ///
+    /// One that fails, panics, or takes longer than 5 s is a failed attempt, and the next one comes
+    /// after the usual pause. A connection lives on with what it was made with, until Redis ends it.
+    ///
+    /// ```
+    /// use realtime::{node::ServerCredentials, history::redis::RedisConfig};
+    ///
+    /// # async fn token_of_the_cloud() -> std::io::Result<String> { Ok(String::new()) }
+    /// let config = RedisConfig::builder("rediss://redis").credentials(async || {
+    ///     let token = token_of_the_cloud().await?;
+    ///     std::io::Result::Ok(ServerCredentials::new("chat", token))
+    /// });
+    /// ```
+    pub fn credentials(mut self, provider: impl CredentialProvider) -> Self {
+        self.deployment = self.deployment.credentials(provider);
+        self
+    }
+
     /// How many connections are held, 1 to 64. Default 4.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections;
@@ -104,6 +126,21 @@ impl RedisConfigBuilder {
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn root_certificates(mut self, pem: impl Into<String>) -> Self {
         self.deployment = self.deployment.root_certificates(pem);
+        self
+    }
+
+    /// Shows this certificate to servers that ask for one, for a `rediss:` URL: the chain in PEM, the
+    /// own certificate first, and its private key in PEM (PKCS #8, PKCS #1 or SEC1, without a
+    /// passphrase). It is refused where it would have no effect, or can't be read. User and password
+    /// are shown as well.
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn client_certificate(
+        mut self,
+        chain_pem: impl Into<String>,
+        key_pem: impl Into<String>,
+    ) -> Self {
+        self.deployment = self.deployment.client_certificate(chain_pem, key_pem);
         self
     }
 

@@ -46,7 +46,7 @@ impl RedisHistory {
         let events = Arc::new(Events::new());
         let tell = {
             let events = Arc::clone(&events);
-            move |change| events.send(event(change))
+            move |change| tell(change, &events)
         };
         Self {
             pool: Pool::new(config.0.clone(), Probe::new(keys.clone()), tell),
@@ -209,16 +209,19 @@ impl History for RedisHistory {
     }
 }
 
-/// Tells the log of a change, too.
-fn event(change: Change) -> HistoryEvent {
+/// Tells the listeners, and then the log, whose layers are the program's and may panic.
+fn tell(change: Change, events: &Events<HistoryEvent>) {
     match change {
         Change::Up => {
-            tracing::info!(target: realtime_core::log_targets::HISTORY, "Redis is up");
-            HistoryEvent::Up
+            events.send(HistoryEvent::Up);
+            tracing::debug!(target: realtime_core::log_targets::HISTORY, "Redis is up");
         }
         Change::Down { cause } => {
-            tracing::warn!(target: realtime_core::log_targets::HISTORY, cause, "Redis is down");
-            HistoryEvent::Down { cause }
+            events.send(HistoryEvent::Down {
+                cause: cause.clone(),
+            });
+            // Whoever hears the event says it louder.
+            tracing::debug!(target: realtime_core::log_targets::HISTORY, cause, "Redis is down");
         }
     }
 }

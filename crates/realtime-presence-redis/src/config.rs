@@ -2,24 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use fred::types::config::Config;
-#[cfg(feature = "rustls")]
-use fred::types::config::TlsConnector;
 use realtime_core::{CredentialProvider, Namespace, presence::PresenceError};
-#[cfg(not(feature = "rustls"))]
-use realtime_redis::InvalidDeployment;
-use realtime_redis::{Deployment, DeploymentBuilder};
+use realtime_redis::{Deployment, DeploymentBuilder, pool::PoolConfig};
 
-use crate::{
-    address,
-    error::{invalid, invalid_deployment},
-};
-
-const DEFAULT_POOL_SIZE: usize = 4;
-const MAX_POOL_SIZE: usize = 64;
-const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
-const COMMAND_TIMEOUTS: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(10)..=Duration::from_secs(60);
+use crate::error::invalid_deployment;
 
 /// Where Redis is, and how it is used. `Debug` shows no password.
 ///
@@ -37,15 +23,7 @@ const COMMAND_TIMEOUTS: std::ops::RangeInclusive<Duration> =
 /// # Ok::<(), realtime::presence::PresenceError>(())
 /// ```
 #[derive(Clone)]
-pub struct RedisConfig {
-    pub(crate) redis: Config,
-    pub(crate) deployment: Deployment,
-    pub(crate) namespace: Namespace,
-    pub(crate) pool_size: usize,
-    pub(crate) command_timeout: Duration,
-    #[cfg(feature = "rustls")]
-    pub(crate) tls_server_name: Option<String>,
-}
+pub struct RedisConfig(pub(crate) PoolConfig);
 
 impl RedisConfig {
     /// Reads a URL. What it doesn't say has its default; what isn't understood is an error.
@@ -73,37 +51,21 @@ impl RedisConfig {
     pub fn builder(url: impl Into<String>) -> RedisConfigBuilder {
         RedisConfigBuilder {
             deployment: Deployment::builder(url),
-            pool_size: DEFAULT_POOL_SIZE,
-            command_timeout: DEFAULT_COMMAND_TIMEOUT,
+            pool_size: PoolConfig::DEFAULT_POOL_SIZE,
+            command_timeout: PoolConfig::DEFAULT_COMMAND_TIMEOUT,
         }
     }
 
     /// What all keys of this presence start with, after `rt:`.
     #[must_use]
     pub fn namespace(&self) -> &Namespace {
-        &self.namespace
-    }
-
-    /// Whether the servers form a cluster.
-    pub(crate) fn is_clustered(&self) -> bool {
-        self.redis.server.is_clustered()
+        self.0.namespace()
     }
 }
 
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hosts = self.redis.server.hosts();
-        let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
-        f.debug_struct("RedisConfig")
-            .field("hosts", &hosts)
-            .field("clustered", &self.is_clustered())
-            .field("tls", &self.redis.uses_tls())
-            .field("database", &self.redis.database)
-            .field("password", &self.redis.password.as_ref().map(|_| "…"))
-            .field("namespace", &self.namespace)
-            .field("pool_size", &self.pool_size)
-            .field("command_timeout", &self.command_timeout)
-            .finish()
+        self.0.fmt(f)
     }
 }
 
@@ -203,53 +165,8 @@ impl RedisConfigBuilder {
             .deployment
             .build(|_| Ok(()))
             .map_err(invalid_deployment)?;
-        let mut redis = address::config(&deployment);
-        set_tls(&mut redis, &deployment)?;
-        if !(1..=MAX_POOL_SIZE).contains(&self.pool_size) {
-            return Err(invalid(format!(
-                "expected a pool size of 1 to {MAX_POOL_SIZE}; got {}",
-                self.pool_size
-            )));
-        }
-        if !COMMAND_TIMEOUTS.contains(&self.command_timeout) {
-            return Err(invalid(format!(
-                "expected a command timeout of {COMMAND_TIMEOUTS:?}; got {:?}",
-                self.command_timeout
-            )));
-        }
-        Ok(RedisConfig {
-            redis,
-            namespace: deployment.namespace.clone(),
-            pool_size: self.pool_size,
-            command_timeout: self.command_timeout,
-            #[cfg(feature = "rustls")]
-            tls_server_name: deployment
-                .tls
-                .as_ref()
-                .and_then(|tls| tls.server_name.clone()),
-            deployment,
-        })
-    }
-}
-
-#[cfg(feature = "rustls")]
-fn set_tls(redis: &mut Config, deployment: &Deployment) -> Result<(), PresenceError> {
-    let Some(tls) = &deployment.tls else {
-        return Ok(());
-    };
-    redis.tls = Some(TlsConnector::from((*tls.config).clone()).into());
-    if let Some(name) = &tls.server_name {
-        address::set_server_name(&mut redis.server, name);
-    }
-    Ok(())
-}
-
-/// Another backend may have switched TLS on for what is shared.
-#[cfg(not(feature = "rustls"))]
-fn set_tls(_: &mut Config, deployment: &Deployment) -> Result<(), PresenceError> {
-    match deployment.uses_tls() {
-        true => Err(invalid_deployment(InvalidDeployment::needs_rustls())),
-        false => Ok(()),
+        let config = PoolConfig::new(deployment, self.pool_size, self.command_timeout);
+        config.map(RedisConfig).map_err(invalid_deployment)
     }
 }
 
@@ -273,24 +190,24 @@ mod tests {
     fn urls_are_read() {
         let config = RedisConfig::from_url("redis://u:s3cret@h:7/2?namespace=shop").unwrap();
         assert_eq!(config.namespace().as_str(), "shop");
-        assert_eq!(config.redis.database, Some(2));
-        assert_eq!(config.redis.username.as_deref(), Some("u"));
-        assert_eq!(config.redis.password.as_deref(), Some("s3cret"));
-        assert_eq!(config.redis.server.hosts()[0].to_string(), "h:7");
+        assert_eq!(config.0.client().database, Some(2));
+        assert_eq!(config.0.client().username.as_deref(), Some("u"));
+        assert_eq!(config.0.client().password.as_deref(), Some("s3cret"));
+        assert_eq!(config.0.client().server.hosts()[0].to_string(), "h:7");
         let shown = format!("{config:?} {:?}", RedisConfig::builder("redis://:s3cret@h"));
         assert!(!shown.contains("s3cret"), "{shown}");
         let config = RedisConfig::from_url("redis://h").unwrap();
         assert_eq!(
-            (config.namespace().as_str(), config.pool_size),
+            (config.namespace().as_str(), config.0.pool_size()),
             ("realtime", 4)
         );
-        assert_eq!(config.redis.server.hosts()[0].port, 6379);
+        assert_eq!(config.0.client().server.hosts()[0].port, 6379);
         let config = RedisConfig::from_url("redis://[::1]:7").unwrap();
-        assert_eq!(&*config.redis.server.hosts()[0].host, "::1");
+        assert_eq!(&*config.0.client().server.hosts()[0].host, "::1");
         let config = RedisConfig::from_url("redis-cluster://a:1?node=b:2&namespace=n").unwrap();
-        assert!(config.is_clustered() && config.redis.server.hosts().len() == 2);
+        assert!(config.0.is_clustered() && config.0.client().server.hosts().len() == 2);
         let config = RedisConfig::from_url("redis-cluster://h?node=[::1]:2").unwrap();
-        let hosts = config.redis.server.hosts();
+        let hosts = config.0.client().server.hosts();
         let ports: Vec<_> = hosts
             .iter()
             .map(|server| (&*server.host, server.port))
@@ -298,7 +215,7 @@ mod tests {
         assert_eq!(ports, [("h", 6379), ("::1", 2)]);
         let sentinel = "redis-sentinel://:pw@a:1/3?sentinelServiceName=main&sentinelPassword=x";
         let config = RedisConfig::from_url(sentinel).unwrap();
-        assert!(config.redis.server.is_sentinel());
+        assert!(config.0.client().server.is_sentinel());
         let config = RedisConfig::builder("redis://h?namespace=a").namespace("b");
         assert_eq!(config.build().unwrap().namespace().as_str(), "b");
     }

@@ -30,19 +30,19 @@ impl Keys {
         IdentityKeys::under(&format!("{prefix}:{{{}:{tenant}:{id}}}", tenant.len()))
     }
 
-    /// Keys by which it is seen whether everything works. No identity has them: its tag begins
-    /// with a digit.
-    pub(crate) fn probe(&self, number: u32) -> IdentityKeys {
-        IdentityKeys::under(&format!("{}:{{{}}}", self.prefix, probe_tag(number)))
+    /// Keys by which it is seen whether everything works, with the hash tag of a probe. No identity
+    /// has them: its tag begins with a digit.
+    pub(crate) fn probe(&self, tag: &str) -> IdentityKeys {
+        IdentityKeys::under(&format!("{}:{{{tag}}}", self.prefix))
     }
 }
 
-/// What a cluster hashes of such keys.
-pub(crate) fn probe_tag(number: u32) -> String {
-    format!("probe-{number}")
-}
-
 impl IdentityKeys {
+    /// In the order in which the scripts want them.
+    pub(crate) fn all(&self) -> Vec<&str> {
+        vec![&self.leases, &self.sessions, &self.nodes]
+    }
+
     /// Another key of the same slot, in place of all of them.
     pub(crate) fn spare(&self) -> Self {
         let spare = self.leases.replace(":leases", ":spare");

@@ -72,19 +72,12 @@
 //! [`events`]: realtime_core::presence::Presence::events
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod address;
-mod cluster;
-mod command;
 mod config;
 mod error;
-mod health;
 mod keys;
-mod pool;
 mod presence;
 mod probe;
 mod scripts;
-mod server;
-mod watchdog;
 
 pub use config::{RedisConfig, RedisConfigBuilder};
 pub use presence::RedisPresence;

@@ -3,7 +3,10 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -13,21 +16,22 @@ use fred::{
 };
 use futures::{StreamExt, stream};
 use realtime_core::{
-    IdentityKey, Incarnation, SessionId,
+    Events, IdentityKey, Incarnation, SessionId,
     broker::NodeInfo,
     presence::{
-        Failure, NodeSessions, Online, Presence, PresenceError, PresenceErrorKind, PresenceEvents,
-        Registered, Renewed, SessionInfo, SessionKey, Unregistered,
+        Failure, NodeSessions, Online, Presence, PresenceError, PresenceErrorKind, PresenceEvent,
+        PresenceEvents, Registered, Renewed, SessionInfo, SessionKey, Unregistered,
     },
 };
+use realtime_redis::pool::{Change, Command, Pool, Script};
 use tokio::time::Instant;
 
 use crate::{
-    command::Command,
     config::RedisConfig,
+    error::presence_error,
     keys::Keys,
-    pool::Pool,
-    scripts::{NODES, REGISTER, RENEW, SESSIONS, Script, UNREGISTER},
+    probe::Probe,
+    scripts::{NODES, REGISTER, RENEW, SESSIONS, UNREGISTER},
 };
 
 /// How many sessions of one identity a script takes; it blocks the server meanwhile.
@@ -51,8 +55,10 @@ const LONGEST_LEASE: u64 = 1 << 50;
 /// stored, and for what happens when Redis fails.
 pub struct RedisPresence {
     pool: Pool,
+    config: RedisConfig,
     keys: Keys,
     corrupt: AtomicU64,
+    events: Arc<Events<PresenceEvent>>,
 }
 
 /// Sessions of one identity that go in one call, by their place in the question.
@@ -66,10 +72,18 @@ impl RedisPresence {
     /// Presence in the Redis of this configuration.
     #[must_use]
     pub fn new(config: RedisConfig) -> Self {
+        let keys = Keys::new(config.namespace().as_str());
+        let events = Arc::new(Events::new());
+        let tell = {
+            let events = Arc::clone(&events);
+            move |change| tell(change, &events)
+        };
         Self {
-            keys: Keys::new(config.namespace().as_str()),
-            pool: Pool::new(config),
+            pool: Pool::new(config.0.clone(), Probe::new(keys.clone()), tell),
+            config,
+            keys,
             corrupt: AtomicU64::new(0),
+            events,
         }
     }
 
@@ -84,7 +98,7 @@ impl RedisPresence {
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &RedisConfig {
-        self.pool.config()
+        &self.config
     }
 
     /// How many records were skipped since the start because they couldn't be read: something
@@ -94,6 +108,10 @@ impl RedisPresence {
         self.corrupt.load(Relaxed)
     }
 
+    fn error(&self, error: Error) -> PresenceError {
+        presence_error(self.pool.error(error))
+    }
+
     async fn script(
         &self,
         script: &Script,
@@ -101,8 +119,9 @@ impl RedisPresence {
         arguments: Vec<Value>,
     ) -> Result<Value, PresenceError> {
         let keys = self.keys.of(identity);
-        let command = Command::Run(script, &keys, arguments);
-        self.pool.run(identity, command).await
+        let command = Command::run(script, keys.all(), arguments);
+        let answer = self.pool.run(identity, command).await;
+        answer.map_err(presence_error)
     }
 
     async fn register_group(
@@ -114,7 +133,7 @@ impl RedisPresence {
         let mut arguments = vec![lease(ttl)];
         for info in group.places.iter().filter_map(|place| sessions.get(*place)) {
             arguments.push(info.session_id.to_string().into());
-            arguments.push(encode(info).map_err(|e| self.pool.error(e))?);
+            arguments.push(encode(info).map_err(|e| self.error(e))?);
         }
         self.script(&REGISTER, &group.identity, arguments).await?;
         Ok(())
@@ -141,15 +160,17 @@ impl RedisPresence {
         arguments.extend(ids(group, sessions));
         let answer = self.script(&RENEW, &group.identity, arguments).await?;
         let unknown = answer.convert::<Vec<usize>>();
-        let unknown = unknown.map_err(|e| self.pool.error(e))?;
+        let unknown = unknown.map_err(|e| self.error(e))?;
         let place = |position: usize| group.places.get(position.checked_sub(1)?).copied();
         Ok(unknown.into_iter().filter_map(place).collect())
     }
 
     async fn is_one_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
         let leases = self.keys.of(identity).leases;
-        let count = self.pool.run(identity, Command::Count(&leases)).await?;
-        let count = count.convert::<i64>().map_err(|e| self.pool.error(e))?;
+        let count = Command::plain("ZCARD", &leases);
+        let count = self.pool.run(identity, count).await;
+        let count = count.map_err(presence_error)?;
+        let count = count.convert::<i64>().map_err(|e| self.error(e))?;
         Ok(count > 0)
     }
 
@@ -228,7 +249,7 @@ impl Presence for RedisPresence {
     async fn sessions(&self, identity: &IdentityKey) -> Result<Vec<SessionInfo>, PresenceError> {
         let mut infos = HashMap::new();
         let mut page = Vec::new();
-        let deadline = Instant::now() + self.config().command_timeout * PAGES_TIMEOUTS;
+        let deadline = Instant::now() + self.config.0.command_timeout() * PAGES_TIMEOUTS;
         loop {
             let answer = self.script(&SESSIONS, identity, page).await?;
             let mut answer = answer.into_array().into_iter().map(Value::into_array);
@@ -244,7 +265,7 @@ impl Presence for RedisPresence {
             }
             if Instant::now() > deadline {
                 let late = "there are more sessions than could be read in time";
-                return Err(self.pool.error(Error::new(ErrorKind::Timeout, late)));
+                return Err(self.error(Error::new(ErrorKind::Timeout, late)));
             }
         }
         let mut infos: Vec<_> = infos.into_values().collect();
@@ -273,11 +294,34 @@ impl Presence for RedisPresence {
     }
 
     fn events(&self) -> PresenceEvents {
-        self.pool.events()
+        let events = PresenceEvents::new(self.events.subscribe());
+        // Elsewhere than on a runtime, the first call starts it.
+        let _started = self.pool.start();
+        events
     }
 
     async fn close(&self) {
-        self.pool.close().await;
+        self.events.close();
+        if !self.pool.close().await {
+            tracing::warn!(target: realtime_core::log_targets::PRESENCE, "a connection to Redis ends late");
+        }
+    }
+}
+
+/// Tells the listeners, and then the log, whose layers are the program's and may panic.
+fn tell(change: Change, events: &Events<PresenceEvent>) {
+    match change {
+        Change::Up => {
+            events.send(PresenceEvent::Up);
+            tracing::debug!(target: realtime_core::log_targets::PRESENCE, "Redis is up");
+        }
+        Change::Down { cause } => {
+            events.send(PresenceEvent::Down {
+                cause: cause.clone(),
+            });
+            // Whoever hears the event says it louder.
+            tracing::debug!(target: realtime_core::log_targets::PRESENCE, cause, "Redis is down");
+        }
     }
 }
 

@@ -36,7 +36,7 @@ use super::{
     server::{Server, Shared, options},
     watchdog,
 };
-use crate::{Address, Redirect, Slots};
+use crate::{Address, Pause, Redirect, Slots, caught};
 
 /// How often it is looked at who has which slot, and how soon again.
 const SURVEY_EVERY: Duration = Duration::from_secs(5);
@@ -87,7 +87,14 @@ impl Cluster {
         let surveying = {
             let (cluster, stop) = (Arc::clone(&cluster), shared.stop.clone());
             async move {
-                stop.run_until_cancelled(cluster.survey()).await;
+                stop.run_until_cancelled(async {
+                    let mut pause = Pause::default();
+                    // What a layer of `tracing` does in here is no end of it.
+                    while caught(cluster.survey()).await.is_err() {
+                        sleep(pause.next()).await;
+                    }
+                })
+                .await;
                 // What each server's connections need to end.
                 cluster.servers().clear();
             }
@@ -313,10 +320,12 @@ impl Cluster {
             let address = Address::new(&*host.host, host.port);
             let redis = self.redis(&address, None);
             let mut connection = None;
-            let open = watchdog::connect(&redis, SURVEY_TIMEOUT, &mut connection).await;
+            let open = watchdog::connect(&redis, &self.shared.config, &mut connection).await;
+            let is_known = matches!(&*self.slots.borrow(), State::Known(_));
             let answer = match open {
                 Ok(connection) => ask(connection.client(), &address).await,
-                Err(error) => Err(error),
+                Err(error) if is_known => Err(error),
+                Err(error) => Err(watchdog::explain(&redis, error).await),
             };
             watchdog::end(connection).await;
             match answer {

@@ -20,6 +20,7 @@ const COMMAND_TIMEOUTS: std::ops::RangeInclusive<Duration> =
 #[derive(Clone)]
 pub struct PoolConfig {
     pub(crate) redis: Config,
+    pub(crate) deployment: Deployment,
     pub(crate) namespace: Namespace,
     pub(crate) pool_size: usize,
     pub(crate) command_timeout: Duration,
@@ -56,11 +57,15 @@ impl PoolConfig {
         }
         Ok(Self {
             redis,
-            namespace: deployment.namespace,
+            namespace: deployment.namespace.clone(),
             pool_size,
             command_timeout,
             #[cfg(feature = "rustls")]
-            tls_server_name: deployment.tls.and_then(|tls| tls.server_name),
+            tls_server_name: deployment
+                .tls
+                .as_ref()
+                .and_then(|tls| tls.server_name.clone()),
+            deployment,
         })
     }
 

@@ -1,8 +1,9 @@
 //! What the client's errors mean.
 
 use fred::error::{Error, ErrorKind};
+use realtime_core::NoCredentials;
 
-use crate::reply;
+use crate::{Speech, reply};
 
 /// Whether the error has this word; see [`reply::says`].
 pub(crate) fn says(error: &Error, code: &str) -> bool {
@@ -49,6 +50,9 @@ impl Fault {
     #[must_use]
     pub fn advice(self, error: &Error, corrupt: &'static str) -> &'static str {
         match self {
+            _ if error.details() == Speech::Plain.advice() => Speech::Plain.advice(),
+            _ if error.details() == Speech::Ends.advice() => Speech::Ends.advice(),
+            _ if error.details().starts_with(NO_CREDENTIALS) => NO_CREDENTIALS,
             _ if error.details() == reply::A_CLUSTER => reply::A_CLUSTER,
             _ if error.details() == reply::A_SENTINEL => reply::A_SENTINEL,
             _ if is_another_name(error) => {
@@ -64,6 +68,17 @@ impl Fault {
             }
         }
     }
+}
+
+const NO_CREDENTIALS: &str = "there are no credentials to be shown to Redis";
+
+/// Why nothing can be shown to the server. A later attempt may have something.
+pub(crate) fn no_credentials(error: NoCredentials) -> Error {
+    let mut why = error.to_string();
+    if let NoCredentials::Failed(of_the_provider) = error {
+        why = format!("{why}: {of_the_provider}");
+    }
+    Error::new(ErrorKind::Unknown, format!("{NO_CREDENTIALS}: {why}"))
 }
 
 fn is_another_name(error: &Error) -> bool {

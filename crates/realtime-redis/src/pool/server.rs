@@ -64,7 +64,7 @@ impl Server {
             let watchdog = Watchdog {
                 number,
                 redis: redis.clone(),
-                command_timeout: shared.config.command_timeout,
+                config: Arc::clone(&shared.config),
                 probe: probe.clone(),
                 health: Arc::clone(&shared.health),
                 link,

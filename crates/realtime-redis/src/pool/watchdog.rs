@@ -10,7 +10,7 @@ use fred::{
     clients::Client,
     error::{Error, ErrorKind},
     interfaces::ClientLike,
-    types::config::{Config, ConnectionConfig, PerformanceConfig},
+    types::config::{Config, ConnectionConfig, PerformanceConfig, ServerConfig},
 };
 use tokio::{
     sync::watch,
@@ -19,11 +19,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    error::{Fault, cause_of, says},
+    config::PoolConfig,
+    error::{Fault, cause_of, no_credentials, says},
     health::Health,
     probe::Probe,
 };
-use crate::Pause;
+use crate::{Address, Pause, Speech, caught, reply};
 
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -57,7 +58,7 @@ pub(crate) enum Link {
 pub(crate) struct Watchdog {
     pub(crate) number: usize,
     pub(crate) redis: Config,
-    pub(crate) command_timeout: Duration,
+    pub(crate) config: Arc<PoolConfig>,
     pub(crate) probe: Probe,
     pub(crate) health: Arc<Health>,
     pub(crate) link: watch::Sender<Link>,
@@ -107,22 +108,35 @@ impl Watchdog {
     /// Runs until it is stopped; then the connection has ended.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut connection = None;
-        stop.run_until_cancelled(self.watch(&mut connection)).await;
+        stop.run_until_cancelled(async {
+            let mut pause = Pause::default();
+            // What a layer of `tracing` does in here is no end of it.
+            while let Err(panicked) = caught(self.watch(&mut connection)).await {
+                let panicked = Error::new(ErrorKind::Unknown, panicked);
+                self.link.send_replace(Link::Down(panicked));
+                end(connection.take()).await;
+                sleep(pause.next()).await;
+            }
+        })
+        .await;
         let stopped = Error::new(ErrorKind::Canceled, "the pool is closed");
         self.link.send_replace(Link::Down(stopped));
         end(connection).await;
     }
 
     async fn watch(&self, current: &mut Option<Connection>) {
-        let mut pause = Pause::default();
+        let (mut pause, mut was_ever_open) = (Pause::default(), false);
         loop {
             let (failure, was_open) = match self.open(current).await {
                 Ok(connection) => {
+                    was_ever_open = true;
                     let open = Link::Open(connection.client.clone());
                     self.link.send_replace(open);
                     (self.guard(connection, &mut pause).await, true)
                 }
-                Err(failure) => (failure, false),
+                // Once it was understood, it speaks as it should.
+                Err(failure) if was_ever_open => (failure, false),
+                Err(failure) => (explain(&self.redis, failure).await, false),
             };
             // What was lost a moment ago may be back in another; what can't be reached fails at
             // once.
@@ -131,7 +145,7 @@ impl Watchdog {
             } else {
                 Link::Down(failure.clone())
             });
-            self.health.ill(self.number, cause_of(&failure));
+            self.health.ill(self.number, self.cause(&failure));
             end(current.take()).await;
             sleep(pause.next()).await;
         }
@@ -142,7 +156,7 @@ impl Watchdog {
         &self,
         current: &'c mut Option<Connection>,
     ) -> Result<&'c mut Connection, Error> {
-        let connection = connect(&self.redis, self.command_timeout, current).await?;
+        let connection = connect(&self.redis, &self.config, current).await?;
         let client = &connection.client;
         self.probe.is_of_this_kind(client, STEP_TIMEOUT).await?;
         match self.check(client).await {
@@ -162,6 +176,15 @@ impl Watchdog {
             Err(error) => set(&self.is_down, is_cluster_down(error)),
         }
         checked
+    }
+
+    /// What happened, and to which server where there may be several.
+    fn cause(&self, error: &Error) -> String {
+        let ServerConfig::Centralized { server } = &self.redis.server else {
+            return cause_of(error);
+        };
+        let at = Address::new(&*server.host, server.port).to_string();
+        format!("{}: {}", reply::shown(&at), cause_of(error))
     }
 
     async fn while_down(&self) {
@@ -198,7 +221,7 @@ impl Watchdog {
                 // It answers, and can't be used.
                 Ok(Err(error)) if !is_silence(&error) => {
                     misses = 0;
-                    self.health.ill(self.number, cause_of(&error));
+                    self.health.ill(self.number, self.cause(&error));
                     if Fault::of(&error) == Fault::Config {
                         // Calls are to fail with the reason, until it is set up rightly.
                         return error;
@@ -237,14 +260,47 @@ fn is_silence(error: &Error) -> bool {
     )
 }
 
+/// What is wrong with a server with which no connection could be made, where its language is.
+pub(crate) async fn explain(redis: &Config, failure: Error) -> Error {
+    if !is_silence(&failure) && !is_of_tls(&failure) {
+        return failure;
+    }
+    let Some(host) = redis.server.hosts().into_iter().next() else {
+        return failure;
+    };
+    let server = Address::new(&*host.host, host.port);
+    match Speech::of(&server, redis.uses_tls()).await {
+        // It is certain.
+        Some(speech @ Speech::Plain) => Error::new(ErrorKind::Config, speech.advice()),
+        Some(speech) => Error::new(ErrorKind::IO, speech.advice()),
+        None => failure,
+    }
+}
+
+#[cfg(feature = "rustls")]
+fn is_of_tls(error: &Error) -> bool {
+    *error.kind() == ErrorKind::Tls && !error.details().contains("InvalidCertificate")
+}
+
+#[cfg(not(feature = "rustls"))]
+fn is_of_tls(_: &Error) -> bool {
+    false
+}
+
 /// Makes a connection, which is in `current` from its first moment on, so that it has an owner.
 pub(crate) async fn connect<'c>(
     redis: &Config,
-    command_timeout: Duration,
+    config: &PoolConfig,
     current: &'c mut Option<Connection>,
 ) -> Result<&'c mut Connection, Error> {
+    let login = config.deployment.login().await.map_err(no_credentials)?;
+    let redis = Config {
+        username: login.user,
+        password: login.password,
+        ..redis.clone()
+    };
     let performance = PerformanceConfig {
-        default_command_timeout: command_timeout,
+        default_command_timeout: config.command_timeout,
         ..PerformanceConfig::default()
     };
     let connection = ConnectionConfig {
@@ -254,7 +310,7 @@ pub(crate) async fn connect<'c>(
         max_command_buffer_len: 0,
         ..ConnectionConfig::default()
     };
-    let client = Client::new(redis.clone(), Some(performance), Some(connection), None);
+    let client = Client::new(redis, Some(performance), Some(connection), None);
     let driver = Driver(Some(AbortOnDropHandle::new(client.connect())));
     let Connection { client, driver } = current.insert(Connection { client, driver });
     let open = async {
