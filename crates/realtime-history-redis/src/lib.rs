@@ -36,9 +36,10 @@
 //!
 //! Redis itself may go back in time: a replica that becomes a master lacks what it had not received
 //! yet, and a restart reads what was last saved. A position beyond that is lost, as long as the stream
-//! hasn't grown beyond it again; after that, Redis can't tell. Where that matters, let Redis write each
-//! append to its disk (`appendfsync always`), or to a replica before others are told
-//! (`min-replicas-to-write`), or empty it when it comes back.
+//! hasn't grown beyond it again; after that, Redis can't tell. Against a restart, let Redis write each
+//! append to its disk (`appendfsync always`) or begin empty. At a failover what is lost is bounded by
+//! `min-replicas-to-write` and `min-replicas-max-lag`, and never nothing: where that matters, empty
+//! the new master.
 //!
 //! A key of another type makes the calls about that room fail, with kind `Corrupt`, until the stream
 //! is removed.
