@@ -10,6 +10,8 @@ use realtime::{
     auth::{AuthError, Authenticator, Credentials},
     bind, connect,
     error::{DeliverError, DeliverErrorKind, SendError},
+    history::{MemoryHistory, Retention},
+    room::RoomRule,
     shutdown_signal,
 };
 use serde::Deserialize;
@@ -32,6 +34,10 @@ pub(crate) struct Options {
     /// The namespace of broker and presence; it goes into both URLs.
     #[arg(long)]
     namespace: Option<String>,
+    /// Keeps so many messages of each room for an hour: in the presence store's Redis, where there is
+    /// one, else in this process.
+    #[arg(long)]
+    history: Option<usize>,
     /// What happens to a message for a full queue.
     #[arg(long, value_enum)]
     backpressure: Option<Policy>,
@@ -89,6 +95,9 @@ pub(crate) async fn serve(options: Options) -> Result<(), BoxError> {
     Ok(())
 }
 
+/// For how long the history of a room is kept.
+const KEPT: Duration = Duration::from_secs(60 * 60);
+
 /// How many sessions have begun, so that the measured connect has a hook in it.
 static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -98,7 +107,9 @@ fn describe(options: &Options) -> Result<Gateway, BoxError> {
             Router::new()
                 .route("echo", echo)
                 .route("broadcast", broadcast)
-                .route("send", send),
+                .route("send", send)
+                .route("room", to_room)
+                .room("{room}", rooms(options.history)?),
         )
         .authenticator(FromQuery {
             credentials: Credentials::bearer().from_query("token"),
@@ -117,6 +128,16 @@ fn describe(options: &Options) -> Result<Gateway, BoxError> {
     if let Some(url) = &options.presence {
         builder = builder.presence(connect::presence(&with_namespace(url, namespace))?);
     }
+    if options.history.is_some() {
+        builder = match options
+            .presence
+            .as_deref()
+            .filter(|url| url.starts_with("redis"))
+        {
+            Some(url) => builder.history(connect::history(&with_namespace(url, namespace))?),
+            None => builder.history(MemoryHistory::new()),
+        };
+    }
     if let Some(policy) = options.backpressure {
         builder = builder.backpressure(policy.into());
     }
@@ -134,6 +155,15 @@ fn describe(options: &Options) -> Result<Gateway, BoxError> {
         builder = builder.heartbeat(interval);
     }
     Ok(builder.build()?)
+}
+
+/// Everybody may be in every room: `join`, `leave` and `recover` are the gateway's own routes.
+fn rooms(history: Option<usize>) -> Result<RoomRule, BoxError> {
+    let rule = RoomRule::open();
+    Ok(match history {
+        Some(messages) => rule.history(Retention::new(messages, KEPT)?),
+        None => rule,
+    })
 }
 
 fn with_namespace(url: &str, namespace: Option<&str>) -> String {
@@ -210,6 +240,17 @@ async fn send(gateway: Gateway, Json(send): Json<Send>) -> Result<(), BoxError> 
         }
         Err(error) => Err(error.into()),
     }
+}
+
+#[derive(Deserialize)]
+struct ToRoom {
+    room: String,
+    data: Box<RawValue>,
+}
+
+async fn to_room(gateway: Gateway, Json(to): Json<ToRoom>) -> Result<(), BoxError> {
+    gateway.room(to.room).send("room", to.data).await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::{fmt, str::FromStr};
 pub(crate) enum Work {
     /// One session's broadcasts go to all, a window of them at a time.
     FanOut(Shape),
+    /// The same by way of a room that all are in. Peers without rooms broadcast.
+    Room(Shape),
     /// Every session's messages come back to it, a window of them at a time.
     Echo(Shape),
     /// The same with an id, as requests that are answered. The peers have none, so it is an echo.
@@ -34,13 +36,14 @@ pub(crate) struct Shape {
 impl Work {
     /// Whether a floor that batches is the fair one.
     pub(crate) fn is_burst(self) -> bool {
-        matches!(self, Self::FanOut(shape) if shape.window > 1)
+        matches!(self, Self::FanOut(shape) | Self::Room(shape) if shape.window > 1)
     }
 
     /// How a person would call it.
     pub(crate) fn title(self) -> String {
         match self {
             Self::FanOut(shape) => format!("fan-out, {}", shape.title()),
+            Self::Room(shape) => format!("room, {}", shape.title()),
             Self::Echo(shape) => format!("echo, {}", shape.title()),
             Self::Request(shape) => format!("request and reply, {}", shape.title()),
             Self::Latency(shape) => {
@@ -70,6 +73,7 @@ impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, shape) = match self {
             Self::FanOut(shape) => ("fan-out", shape),
+            Self::Room(shape) => ("room", shape),
             Self::Echo(shape) => ("echo", shape),
             Self::Request(shape) => ("request", shape),
             Self::Latency(shape) => ("latency", shape),
@@ -91,7 +95,7 @@ impl FromStr for Work {
     fn from_str(text: &str) -> Result<Self, String> {
         parse(text).ok_or_else(|| {
             format!(
-                "expected fan-out:NxP, echo:NxP, request:NxP (these also NxPwW), latency:NxP, \
+                "expected fan-out:NxP, room:NxP, echo:NxP, request:NxP (these also NxPwW), latency:NxP, \
                  stalled:NxP, connect:N or storm:N; got {text:?}"
             )
         })
@@ -115,6 +119,7 @@ fn parse(text: &str) -> Option<Work> {
     };
     match (name, shape.window) {
         ("fan-out", _) => Some(Work::FanOut(shape)),
+        ("room", _) => Some(Work::Room(shape)),
         ("echo", _) => Some(Work::Echo(shape)),
         ("request", _) => Some(Work::Request(shape)),
         ("latency", 1) => Some(Work::Latency(shape)),
@@ -132,6 +137,7 @@ mod tests {
         for text in [
             "fan-out:1000x128",
             "fan-out:1000x128w16",
+            "room:1000x128w16",
             "echo:100x128w16",
             "request:100x128",
             "latency:1000x128",

@@ -2,8 +2,9 @@
 
 use bytes::{BufMut, BytesMut};
 use realtime_core::{
-    ClientError, Message, Text,
-    codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, Notice, routes},
+    ClientError, Message, Payload, Text,
+    codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, Notice, Recovered, routes},
+    history::Position,
 };
 use serde::Serialize;
 
@@ -47,6 +48,9 @@ impl Codec for JsonCodec {
         if !message.route().is_empty() {
             out.put_slice(b",\"route\":");
             put_name(out, message.route())?;
+        }
+        if !message.is_plain() {
+            put_room(out, message)?;
         }
         if !message.data().is_empty() {
             message.data().check_json()?;
@@ -98,10 +102,68 @@ impl Codec for JsonCodec {
                 }
             }
             Notice::Gap { missed } => Message::new(routes::GAP, Json(Missed { missed }))?,
+            Notice::Joined {
+                id,
+                route,
+                position,
+                recovery,
+            } => {
+                let mut data = BytesMut::new();
+                self.put_joined(&mut data, position, recovery)?;
+                let data = Payload::from(data.freeze());
+                Message::new(route.clone(), data)?.with_id(id.clone())
+            }
             _ => return Ok(None),
         };
         self.encode(&message, out).map(Some)
     }
+}
+
+impl JsonCodec {
+    /// The data of the answer to a wish to be in a room. The messages in it are envelopes.
+    fn put_joined(
+        self,
+        out: &mut BytesMut,
+        position: Option<&Position>,
+        recovery: Option<Recovered<'_>>,
+    ) -> Result<(), CodecError> {
+        out.put_slice(b"{");
+        let (recovered, missed) = match recovery {
+            None => (None, None),
+            Some(Recovered::Complete(missed)) => (Some(true), Some(missed)),
+            Some(_) => (Some(false), Some(&[] as &[Message])),
+        };
+        if let Some(recovered) = recovered {
+            out.put_slice(b"\"recovered\":");
+            put_json(out, &recovered)?;
+        }
+        if let Some(position) = position {
+            let comma: &[u8] = if recovered.is_some() { b"," } else { b"" };
+            out.put_slice(comma);
+            out.put_slice(b"\"position\":");
+            let (epoch, offset) = (position.epoch.as_str(), position.offset);
+            put_json(out, &At { epoch, offset })?;
+        }
+        if let Some(missed) = missed {
+            out.put_slice(b",\"missed\":[");
+            for (at, message) in missed.iter().enumerate() {
+                if at > 0 {
+                    out.put_u8(b',');
+                }
+                self.encode(message, out)?;
+            }
+            out.put_u8(b']');
+        }
+        out.put_u8(b'}');
+        Ok(())
+    }
+}
+
+/// A position in the history of a room.
+#[derive(Serialize)]
+struct At<'p> {
+    epoch: &'p str,
+    offset: u64,
 }
 
 /// The data of the route `error`.
@@ -174,6 +236,20 @@ const ESCAPED: [bool; 256] = {
     escaped[b'\\' as usize] = true;
     escaped
 };
+
+/// Which room, and which place in its history.
+#[cold]
+fn put_room(out: &mut BytesMut, message: &Message) -> Result<(), CodecError> {
+    if let Some(room) = message.room() {
+        out.put_slice(b",\"room\":");
+        put_name(out, room.as_str())?;
+    }
+    if let Some(offset) = message.offset() {
+        out.put_slice(b",\"offset\":");
+        put_json(out, &offset)?;
+    }
+    Ok(())
+}
 
 /// A string. Nearly none has a character that JSON writes in another way.
 fn put_name(out: &mut BytesMut, name: &str) -> Result<(), CodecError> {

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use realtime_core::{Message, MessageId, MessageParts, Metadata, Payload, Text};
+use realtime_core::{Message, MessageId, MessageParts, Metadata, Payload, RoomName, Text};
 use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, Visitor},
@@ -17,6 +17,8 @@ pub(crate) struct Envelope<'f> {
     route: Option<Cow<'f, str>>,
     data: Option<&'f RawValue>,
     metadata: Option<Metadata>,
+    room: Option<Cow<'f, str>>,
+    offset: Option<u64>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -79,6 +81,8 @@ impl<'f> Envelope<'f> {
             route: fields.route.map(route).transpose()?,
             data: fields.data,
             metadata: fields.metadata.map(metadata).transpose()?.flatten(),
+            room: fields.room.map(room).transpose()?.flatten(),
+            offset: fields.offset.map(offset).transpose()?.flatten(),
         })
     }
 
@@ -92,6 +96,9 @@ impl<'f> Envelope<'f> {
             parts.data = Payload::received(data, text);
         }
         parts.metadata = self.metadata;
+        let room = self.room.map(|room| name_in(text, room));
+        parts.room = room.and_then(|room| RoomName::try_from(room).ok());
+        parts.offset = self.offset;
         Message::from_parts(parts)
     }
 }
@@ -145,6 +152,22 @@ fn route(value: &RawValue) -> Result<Cow<'_, str>, String> {
     route.ok_or_else(|| wrong("route", "a string of at most 256 bytes", value))
 }
 
+/// A room that is `null` is none.
+fn room(value: &RawValue) -> Result<Option<Cow<'_, str>>, String> {
+    if value.get() == "null" {
+        return Ok(None);
+    }
+    let room = name(value).filter(|room| (1..=RoomName::MAX).contains(&room.len()));
+    room.map(Some)
+        .ok_or_else(|| wrong("room", "a string of 1 to 256 bytes", value))
+}
+
+/// An offset that is `null` is none.
+fn offset(value: &RawValue) -> Result<Option<u64>, String> {
+    let offset = serde_json::from_str(value.get());
+    offset.map_err(|_| wrong("offset", "a whole number from 0 on", value))
+}
+
 fn name(value: &RawValue) -> Option<Cow<'_, str>> {
     let Name(name) = serde_json::from_str(value.get()).ok()?;
     Some(name)
@@ -188,6 +211,8 @@ struct Fields<'f> {
     route: Option<&'f RawValue>,
     data: Option<&'f RawValue>,
     metadata: Option<&'f RawValue>,
+    room: Option<&'f RawValue>,
+    offset: Option<&'f RawValue>,
     /// One that came more than once.
     twice: Option<&'static str>,
 }
@@ -215,6 +240,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 "route" => ("route", &mut fields.route),
                 "data" => ("data", &mut fields.data),
                 "metadata" => ("metadata", &mut fields.metadata),
+                "room" => ("room", &mut fields.room),
+                "offset" => ("offset", &mut fields.offset),
                 _ => {
                     map.next_value::<de::IgnoredAny>()?;
                     continue;

@@ -3,7 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{ClientError, Message, MessageId, Text, error::operation_error};
+use crate::{ClientError, Message, MessageId, Text, error::operation_error, history::Position};
 
 /// Encodes and decodes envelopes.
 ///
@@ -127,6 +127,29 @@ pub enum Notice<'a> {
         /// How many.
         missed: u64,
     },
+    /// The client's request to be in a room was granted: the answer to it. Where it asked to
+    /// recover what it had missed, that is in it.
+    Joined {
+        /// The id of the request.
+        id: &'a MessageId,
+        /// The route by which it came.
+        route: &'a Text,
+        /// Where the room's history is now, where the room has one. What is sent afterwards
+        /// follows.
+        position: Option<&'a Position>,
+        /// What became of the wish to recover, where the client had one.
+        recovery: Option<Recovered<'a>>,
+    },
+}
+
+/// What became of a client's wish to get what it had missed.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Recovered<'a> {
+    /// All that it has missed, in order and each once.
+    Complete(&'a [Message]),
+    /// It can't be had any more, so the client loads afresh what it shows.
+    Lost,
 }
 
 /// The routes of the gateway's own messages, in a codec whose messages have routes.

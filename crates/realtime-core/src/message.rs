@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    IntoPayload, MessageId, Payload, Text,
+    IntoPayload, MessageId, Payload, RoomName, Text,
     codec::{CodecError, CodecErrorKind},
 };
 
@@ -30,7 +30,16 @@ pub struct Message {
     id: Option<MessageId>,
     route: Text,
     data: Payload,
-    metadata: Option<Arc<Metadata>>,
+    /// What few messages have, so that the others stay small.
+    rare: Option<Arc<Rare>>,
+}
+
+/// What few messages have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Rare {
+    metadata: Metadata,
+    room: Option<RoomName>,
+    offset: Option<u64>,
 }
 
 /// The parts of a [`Message`], for codecs: what was read from a frame, without a copy.
@@ -45,6 +54,10 @@ pub struct MessageParts {
     pub data: Payload,
     /// The metadata, where there is any. Empty is as none.
     pub metadata: Option<Metadata>,
+    /// The room through which the message comes.
+    pub room: Option<RoomName>,
+    /// Its place in the history of the room.
+    pub offset: Option<u64>,
 }
 
 impl MessageParts {
@@ -57,6 +70,8 @@ impl MessageParts {
             route,
             data,
             metadata: None,
+            room: None,
+            offset: None,
         }
     }
 }
@@ -77,7 +92,7 @@ impl Message {
             id: None,
             route: route.into(),
             data: data.into_payload()?,
-            metadata: None,
+            rare: None,
         })
     }
 
@@ -91,9 +106,26 @@ impl Message {
     /// Adds a metadata entry, in place of an earlier one of that name.
     #[must_use]
     pub fn with_metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        let metadata = self.metadata.get_or_insert_default();
-        Arc::make_mut(metadata).insert(name.into(), value.into());
+        self.rare_mut().metadata.insert(name.into(), value.into());
         self
+    }
+
+    /// Says through which room it comes.
+    #[must_use]
+    pub fn with_room(mut self, room: RoomName) -> Self {
+        self.rare_mut().room = Some(room);
+        self
+    }
+
+    /// Says which place it has in the history of its room.
+    #[must_use]
+    pub fn with_offset(mut self, offset: u64) -> Self {
+        self.rare_mut().offset = Some(offset);
+        self
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        Arc::make_mut(self.rare.get_or_insert_default())
     }
 
     /// The id, where the sender wants an answer.
@@ -117,7 +149,27 @@ impl Message {
     /// The metadata, where there is any.
     #[must_use]
     pub fn metadata(&self) -> Option<&Metadata> {
-        self.metadata.as_deref()
+        let metadata = self.rare.as_deref().map(|rare| &rare.metadata);
+        metadata.filter(|entries| !entries.is_empty())
+    }
+
+    /// The room through which it comes, where it comes through one.
+    #[must_use]
+    pub fn room(&self) -> Option<&RoomName> {
+        self.rare.as_deref()?.room.as_ref()
+    }
+
+    /// Its place in the history of its room, where the room has one.
+    #[must_use]
+    pub fn offset(&self) -> Option<u64> {
+        self.rare.as_deref()?.offset
+    }
+
+    /// Whether it has anything beside id, route and data.
+    #[must_use]
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.rare.is_none()
     }
 
     /// Reads the data as JSON. Empty data reads as `null`.
@@ -146,25 +198,37 @@ impl Message {
             route,
             data,
             metadata,
+            room,
+            offset,
         } = parts;
-        let metadata = metadata.filter(|entries| !entries.is_empty()).map(Arc::new);
+        let metadata = metadata.filter(|entries| !entries.is_empty());
+        let is_plain = metadata.is_none() && room.is_none() && offset.is_none();
+        let rare = (!is_plain).then(|| {
+            Arc::new(Rare {
+                metadata: metadata.unwrap_or_default(),
+                room,
+                offset,
+            })
+        });
         Self {
             id,
             route,
             data,
-            metadata,
+            rare,
         }
     }
 
     /// The parts of the message.
     #[must_use]
     pub fn into_parts(self) -> MessageParts {
-        let metadata = self.metadata.map(Arc::unwrap_or_clone);
+        let rare = self.rare.map(Arc::unwrap_or_clone).unwrap_or_default();
         MessageParts {
             id: self.id,
             route: self.route,
             data: self.data,
-            metadata,
+            metadata: Some(rare.metadata).filter(|entries| !entries.is_empty()),
+            room: rare.room,
+            offset: rare.offset,
         }
     }
 
@@ -212,7 +276,8 @@ mod tests {
     #[test]
     fn parts_make_the_same_message_again() {
         let message = Message::new("r", Payload::from("1")).unwrap().with_id("i");
-        let message = message.with_metadata("k", "v");
+        let message = message.with_metadata("k", "v").with_offset(7);
+        let message = message.with_room("order:42".parse().unwrap());
         assert_eq!(Message::from_parts(message.clone().into_parts()), message);
     }
 }

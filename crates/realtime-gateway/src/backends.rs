@@ -1,4 +1,4 @@
-//! The broker and the presence store behind a bound: each call returns, whatever they do.
+//! The broker, the presence store and the history of rooms behind a bound: each call returns, whatever they do.
 //!
 //! Good backends have shorter bounds of their own. These are for what doesn't keep them: a store
 //! that hangs must not hold a session's place, nor a shutdown.
@@ -8,10 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream;
 use realtime_core::{
-    IdentityKey,
+    IdentityKey, RoomName,
     broker::{
         AnyBroker, Broker, BrokerError, BrokerErrorKind, BrokerEvents, BrokerLimits, Join,
         Published, Subscription, Topic, TopicName,
+    },
+    history::{
+        AnyHistory, Append, Appended, History, HistoryError, HistoryErrorKind, HistoryEvents, Page,
+        Position, Retention, Since,
     },
     presence::{
         AnyPresence, NodeSessions, Online, Presence, PresenceError, PresenceErrorKind,
@@ -25,11 +29,13 @@ use crate::guarded::{Broken, GuardedStream, Whose, caught, guarded};
 
 /// How long presence may take for a call.
 pub(crate) const PRESENCE_CALL: Duration = Duration::from_secs(5);
+/// How long the history of rooms may take for a call.
+const HISTORY_CALL: Duration = Duration::from_secs(5);
 /// How long the broker may take for a message, or for a topic.
 const PUBLISH: Duration = Duration::from_secs(10);
 /// How long the broker may take to be joined.
 const SUBSCRIBE: Duration = Duration::from_secs(60);
-/// How long either may take to be closed.
+/// How long each may take to be closed.
 const CLOSE: Duration = Duration::from_secs(5);
 
 /// A broker whose calls return.
@@ -110,6 +116,92 @@ impl Broker for BoundedBroker {
         let closed = guarded(Whose::Broker, Some(CLOSE), async { self.0.close().await }).await;
         if let Err(broken) = closed {
             tracing::warn!(target: crate::log_targets::SHUTDOWN, error = %broken, "the broker was not closed");
+        }
+    }
+}
+
+/// A history whose calls return.
+pub(crate) struct BoundedHistory(AnyHistory);
+
+pub(crate) fn bounded_history(history: AnyHistory) -> AnyHistory {
+    AnyHistory::new(BoundedHistory(history))
+}
+
+impl BoundedHistory {
+    async fn called<T>(
+        &self,
+        call: impl Future<Output = Result<T, HistoryError>>,
+    ) -> Result<T, HistoryError> {
+        consume_budget().await;
+        let called = guarded(Whose::History, Some(HISTORY_CALL), call).await;
+        called.unwrap_or_else(|broken| {
+            let context = "the history did not answer";
+            let kind = HistoryErrorKind::Unavailable;
+            Err(HistoryError::new(kind, context).with_source(broken))
+        })
+    }
+}
+
+impl History for BoundedHistory {
+    async fn append(&self, room: &RoomName, append: Append) -> Result<Appended, HistoryError> {
+        self.called(async { self.0.append(room, append).await })
+            .await
+    }
+
+    async fn since(
+        &self,
+        room: &RoomName,
+        after: &Position,
+        limit: usize,
+    ) -> Result<Since, HistoryError> {
+        self.called(async { self.0.since(room, after, limit).await })
+            .await
+    }
+
+    async fn latest(
+        &self,
+        room: &RoomName,
+        before: Option<u64>,
+        count: usize,
+    ) -> Result<Page, HistoryError> {
+        self.called(async { self.0.latest(room, before, count).await })
+            .await
+    }
+
+    async fn position(
+        &self,
+        room: &RoomName,
+        retention: Retention,
+    ) -> Result<Position, HistoryError> {
+        self.called(async { self.0.position(room, retention).await })
+            .await
+    }
+
+    async fn remove(&self, room: &RoomName) -> Result<(), HistoryError> {
+        self.called(async { self.0.remove(room).await }).await
+    }
+
+    fn outlives_nodes(&self) -> bool {
+        caught(Whose::History, || self.0.outlives_nodes()).unwrap_or(true)
+    }
+
+    fn events(&self) -> HistoryEvents {
+        match caught(Whose::History, || self.0.events()) {
+            Ok(events) => HistoryEvents::new(GuardedStream::new(events)),
+            Err(broken) => {
+                tracing::warn!(
+                    target: crate::log_targets::HISTORY, error = %broken,
+                    "what happens to the history is not known",
+                );
+                HistoryEvents::new(stream::empty())
+            }
+        }
+    }
+
+    async fn close(&self) {
+        let closed = guarded(Whose::History, Some(CLOSE), async { self.0.close().await }).await;
+        if let Err(broken) = closed {
+            tracing::warn!(target: crate::log_targets::SHUTDOWN, error = %broken, "the history was not closed");
         }
     }
 }

@@ -62,6 +62,31 @@ impl From<CodecError> for SendError {
 }
 
 operation_error! {
+    /// A room that a session could not join.
+    JoinError, JoinErrorKind
+}
+
+/// The sorts of [`JoinError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum JoinErrorKind {
+    /// What other nodes send to the room could not be subscribed to. It may be tried again.
+    Broker,
+    /// The answer to the client could not be encoded.
+    Encode,
+    /// The history of the room could not be asked. It may be tried again.
+    History,
+    /// The room has no valid name.
+    InvalidRoom,
+    /// The node has as many rooms as it may have.
+    NodeFull,
+    /// The session is closing or closed.
+    SessionClosed,
+    /// The session is in as many rooms as it may be.
+    TooManyRooms,
+}
+
+operation_error! {
     /// A message whose handling failed.
     HandlerError, HandlerErrorKind
 }
@@ -102,6 +127,12 @@ pub enum DeliverErrorKind {
     Closed,
     /// The message could not be encoded.
     Encode,
+    /// The history didn't take the message, so it was sent to nobody, as far as is known. With an
+    /// idempotency key it may be sent again.
+    History,
+    /// Whom it is for is not addressed rightly: a room without a valid name, too many rooms at once,
+    /// or too many exceptions.
+    InvalidTarget,
     /// The identity has no session that can be reached.
     NotOnline,
     /// Presence could not be asked who is online.

@@ -30,6 +30,7 @@ pub(crate) enum Whose {
     Connection,
     Broker,
     Presence,
+    History,
     BackgroundTask,
     SessionTask,
 }
@@ -45,6 +46,7 @@ impl fmt::Display for Whose {
             Self::Connection => "the connection's stream",
             Self::Broker => "the broker",
             Self::Presence => "the presence store",
+            Self::History => "the history",
             Self::BackgroundTask => "a background task",
             Self::SessionTask => "the session's task",
         })

@@ -18,15 +18,17 @@
 //! ```text
 //!   serve ───────────────────── a whole server: listener, connections, signals
 //!   gateway ─────────────────── the handle: start, broadcast, to an identity, shutdown; tower service
-//!   background  session_task ── dispatchers, timers, leases, relay │ the one task of a session
+//!   background  session_task ── dispatchers, timers, leases, relay, streams │ the one task of a session
+//!   rooms ───────────────────── sessions into rooms, messages to their members, what is kept of them
+//!   outgoing ────────────────── a message encoded once, and published
 //!   node ────────────────────── what the tasks of a gateway share
 //!   admission  reports ──────── HTTP in, 101 or refusal out │ errors on their way to hooks
-//!   handling  hub  registry ─── router, layers, hooks │ sessions by id and shard │ who is online
+//!   handling  hub  registry ─── router, layers, hooks, rules of rooms │ sessions by id, shard and room │ who is online
 //!   session ─────────────────── the handle of one client, its end, and what it needs of its node
 //!   outbound ────────────────── log, outbox, queue, writer
 //!   transport  backends ─────── the socket │ broker and presence, with a bound on every call
 //!   config  guarded ─────────── settings │ panics of foreign code as errors
-//!   error  escape  kept  rarely ─ errors of our operations │ what a restarted task finds again │ log lines
+//!   error  escape  kept  rarely  room_topics ─ errors of our operations │ what a restarted task finds again │ log lines │ which topics carry rooms
 //!   budget  clock  delivery  encoder  health  patience  quiet  stats  sync  tasks  unreachable
 //! ```
 
@@ -48,11 +50,14 @@ mod hub;
 mod kept;
 mod node;
 mod outbound;
+mod outgoing;
 mod patience;
 mod quiet;
 mod rarely;
 mod registry;
 mod reports;
+mod room_topics;
+mod rooms;
 #[cfg(feature = "server")]
 mod serve;
 mod session;
@@ -68,15 +73,16 @@ pub use config::{Backpressure, Config, PresenceDown};
 pub use delivery::{Delivery, Remote};
 pub use error::{
     BuildError, BuildErrorKind, DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind,
-    SendError, SendErrorKind, StartError, StartErrorKind,
+    JoinError, JoinErrorKind, SendError, SendErrorKind, StartError, StartErrorKind,
 };
-pub use gateway::{Builder, Gateway, ShutdownReport};
+pub use gateway::{Audience, Builder, Gateway, ShutdownReport};
 pub use handling::{
-    CompleteRouter, ErrorContext, ErrorStage, Handler, Hook, HookResult, Inbound, Router,
+    CompleteRouter, ErrorContext, ErrorStage, Handler, Hook, HookResult, Inbound, RoomRule, Router,
     check_argument, check_result, extract, middleware,
 };
 pub use health::{Health, Link};
 pub use realtime_core::log_targets;
+pub use rooms::RoomHistory;
 #[cfg(feature = "server")]
 pub use serve::{Bind, Serve, WithGracefulShutdown, bind, serve, shutdown_signal};
 pub use session::{Extensions, Session};

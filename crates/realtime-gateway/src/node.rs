@@ -8,8 +8,9 @@ use std::{
 
 use realtime_core::{
     BoxError,
-    broker::{AnyBroker, BrokerEvents, NodeInfo, Subscription},
+    broker::{AnyBroker, BrokerEvents, Join, NodeInfo, Subscription},
     codec::Codec,
+    history::AnyHistory,
     presence::{AnyPresence, Presence, PresenceEvents},
 };
 use realtime_websocket::frame;
@@ -17,12 +18,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, ErrorStage, Session,
-    backends::{bounded_broker, bounded_presence},
+    backends::{bounded_broker, bounded_history, bounded_presence},
     budget::Budget,
     clock::Clock,
     encoder::Encoder,
     handling::{
-        Hooks, Host, RouteTable, RouterService,
+        Hooks, Host, RoomTable, RouteTable, RouterService,
         middleware::{MessageService, StackFactory},
     },
     health::Watched,
@@ -31,6 +32,7 @@ use crate::{
     outbound::QueueLimits,
     registry::Registry,
     reports::{Fault, Reports},
+    room_topics::{RoomTopic, RoomTopics},
     session::{EndCause, Env},
     stats::Counters,
     tasks::Tasks,
@@ -54,6 +56,11 @@ pub(crate) struct Node {
     pub(crate) broker_link: Watched,
     /// What the broker was joined with, while the gateway is started.
     pub(crate) joined: Kept<Joined>,
+    /// The topics of the broker that its rooms travel on.
+    pub(crate) room_topics: RoomTopics,
+    /// What is so of rooms, by their names.
+    pub(crate) room_table: Arc<RoomTable>,
+    pub(crate) history: AnyHistory,
     pub(crate) registry: Registry,
     pub(crate) presence_events: Kept<PresenceEvents>,
     pub(crate) unreachable: Unreachable,
@@ -100,6 +107,8 @@ pub(crate) struct Parts {
     pub(crate) traceparent: Option<Traceparent>,
     pub(crate) hooks: Hooks,
     pub(crate) table: RouteTable,
+    pub(crate) rooms: Arc<RoomTable>,
+    pub(crate) history: AnyHistory,
     pub(crate) stack: StackFactory,
 }
 
@@ -115,6 +124,8 @@ impl Node {
             traceparent,
             hooks,
             table,
+            rooms,
+            history,
             stack,
         } = parts;
         let (hub, stats) = (Arc::new(Hub::new()), Arc::new(Counters::default()));
@@ -137,6 +148,9 @@ impl Node {
             joins,
             broker_link: Watched::new(),
             joined: Kept::default(),
+            room_topics: RoomTopics::new(),
+            room_table: rooms,
+            history: bounded_history(history),
             registry,
             presence_events: Kept::default(),
             unreachable: Unreachable::default(),
@@ -192,6 +206,14 @@ impl Node {
             );
         }
         started
+    }
+
+    /// What the broker is to be joined with: this node, and the topics of its rooms.
+    pub(crate) fn to_join(&self) -> (Join, Vec<RoomTopic>) {
+        let wanted = |topic: &RoomTopic| self.hub.rooms().wants(*topic);
+        let topics: Vec<RoomTopic> = RoomTopic::all().filter(wanted).collect();
+        let names = topics.iter().filter_map(|topic| topic.name());
+        (Join::new(self.info.clone()).with_topics(names), topics)
     }
 
     pub(crate) fn set_started(&self) {
@@ -287,6 +309,7 @@ fn env(
                 hub.relieve_queues(&budget);
             }
         }),
+        doors: OnceLock::new(),
     }
 }
 

@@ -125,7 +125,7 @@ pub mod error {
     };
     pub use realtime_gateway::{
         BuildError, BuildErrorKind, DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind,
-        SendError, SendErrorKind, StartError, StartErrorKind,
+        JoinError, JoinErrorKind, SendError, SendErrorKind, StartError, StartErrorKind,
     };
 }
 
@@ -194,7 +194,8 @@ pub mod report {
 
 /// Rooms: sessions that get the same messages.
 pub mod room {
-    pub use realtime_core::RoomName;
+    pub use realtime_core::{RoomName, broker::envelope::Except};
+    pub use realtime_gateway::{Audience, RoomHistory, RoomRule};
 }
 
 /// The request that becomes a session, and its response.
@@ -205,3 +206,7 @@ pub mod service {
 #[cfg(all(doctest, feature = "codec-json", feature = "server"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "codec-json"))]
+#[doc = include_str!("../../../docs/rooms.md")]
+struct Rooms;

@@ -10,10 +10,11 @@ use realtime::{
     IdentityKey,
     broker::{
         NodeInfo, Topic,
-        envelope::{Envelope, EnvelopeKind, Target},
+        envelope::{Envelope, EnvelopeKind, Except, Target},
         stream::{self, Due, Next, Outgoing},
     },
     codec::FrameKind,
+    history::Position,
     node::Incarnation,
 };
 
@@ -85,6 +86,18 @@ fn written() -> BTreeMap<String, Bytes> {
     );
     let one = one.with_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     add("envelope for an identity", one.clone().encode());
+    let body = br#"{"route":"status","room":"order:42","offset":7,"data":1}"#;
+    let target = Target::Rooms(vec!["order:42".parse().unwrap()]);
+    let room = Envelope::new(target, "realtime.json", FrameKind::Text, body[..].into());
+    let session = "00010203-0405-0607-0809-0a0b0c0d0e0f".parse().unwrap();
+    let ann = IdentityKey::new("ann").with_tenant("acme");
+    let room = room.with_except(vec![Except::Session(session), Except::Identity(ann)]);
+    let position = Position::new("3f9a0c5d".parse().unwrap(), 7);
+    add("envelope for a room", room.with_position(position).encode());
+    let body = Bytes::from_static(br#"{"route":"notice","data":1}"#);
+    let target = Target::Tenant("acme".into());
+    let tenant = Envelope::new(target, "realtime.json", FrameKind::Text, body);
+    add("envelope for a tenant", tenant.encode());
     let receipt = one.with_kind(EnvelopeKind::Receipt).with_correlation(7);
     add("receipt", receipt.encode());
     written

@@ -24,6 +24,8 @@ pub(crate) enum Ask {
     Echo,
     /// An echo that is asked for with an id, where the dialect has one.
     Request,
+    /// For a room that all have joined, where the dialect has rooms; else a broadcast.
+    Room,
 }
 
 /// What a server's other frames ask of a client.
@@ -57,16 +59,35 @@ impl Dialect {
         self != Self::SocketIo
     }
 
-    /// A message of exactly `size` bytes, or its shortest form, in a frame; and how many bytes
-    /// the message has. It comes back from the server as it was sent.
+    /// What a client sends to be in the room, where there is one.
+    pub(crate) fn joins(self, ask: Ask) -> Option<Bytes> {
+        let join = br#"{"route":"join","data":{"room":"bench"}}"#;
+        ((self, ask) == (Self::Json, Ask::Room)).then(|| client_text(join))
+    }
+
+    /// A message that comes back from the server with exactly `size` bytes, or in its shortest
+    /// form, in a frame as it is sent; and how many bytes it has then.
     pub(crate) fn message(self, ask: Ask, size: usize) -> (Bytes, u64) {
+        if (self, ask) == (Self::Json, Ask::Room) {
+            let (head, tail) = (r#"{"route":"room","room":"bench","data":""#, r#""}"#);
+            let data = "x".repeat(size.saturating_sub(head.len() + tail.len()));
+            let sent = [
+                r#"{"route":"room","data":{"room":"bench","data":""#,
+                &data,
+                r#""}}"#,
+            ];
+            let size = head.len() + data.len() + tail.len();
+            return (client_text(sent.concat().as_bytes()), size as u64);
+        }
         let (head, tail) = match (self, ask) {
-            (Self::Json, Ask::Broadcast) => (r#"{"route":"broadcast","data":""#, r#""}"#),
+            (Self::Json, Ask::Broadcast | Ask::Room) => {
+                (r#"{"route":"broadcast","data":""#, r#""}"#)
+            }
             (Self::Json, Ask::Echo) => (r#"{"route":"echo","data":""#, r#""}"#),
-            (Self::Plain, Ask::Broadcast) => ("b", ""),
+            (Self::Plain, Ask::Broadcast | Ask::Room) => ("b", ""),
             (Self::Json, Ask::Request) => (r#"{"id":"1","route":"echo","data":""#, r#""}"#),
             (Self::Plain, Ask::Echo | Ask::Request) => ("e", ""),
-            (Self::SocketIo, Ask::Broadcast) => (r#"42["b",""#, r#""]"#),
+            (Self::SocketIo, Ask::Broadcast | Ask::Room) => (r#"42["b",""#, r#""]"#),
             (Self::SocketIo, Ask::Echo | Ask::Request) => (r#"42["e",""#, r#""]"#),
         };
         let data = "x".repeat(size.saturating_sub(head.len() + tail.len()));
@@ -108,6 +129,16 @@ mod tests {
                 assert!(dialect.message(ask, 0).1 >= 1);
             }
         }
+    }
+
+    #[test]
+    fn a_rooms_messages_come_back_with_the_name_of_the_room() {
+        let (frame, size) = Dialect::Json.message(Ask::Room, 128);
+        let back = r#"{"route":"room","room":"bench","data":""}"#.len();
+        let sent = r#"{"route":"room","data":{"room":"bench","data":""}}"#.len();
+        assert_eq!((size, frame.len()), (128, 128 - back + sent + 8));
+        assert!(Dialect::Json.joins(Ask::Room).is_some());
+        assert!(Dialect::Plain.joins(Ask::Room).is_none());
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value = "json")]
     dialect: Dialect,
     /// What to do: `fan-out:1000x128` is 1,000 sessions and 128 bytes; with `w16` behind it, 16
-    /// messages in flight. Also `echo:…`, `request:…`, `latency:…`, `stalled:…`, `connect:10000`
+    /// messages in flight. Also `room:…`, `echo:…`, `request:…`, `latency:…`, `stalled:…`, `connect:10000`
     /// and `storm:4000`.
     #[arg(long)]
     work: Work,
@@ -101,7 +101,8 @@ pub(crate) struct Latency {
 /// Does the work and prints what it measured as one line of JSON.
 pub(crate) fn load(options: &Options) -> io::Result<()> {
     let outcome = match options.work {
-        Work::FanOut(shape) => works::fan_out(options, shape),
+        Work::FanOut(shape) => works::fan_out(options, shape, Ask::Broadcast),
+        Work::Room(shape) => works::fan_out(options, shape, Ask::Room),
         Work::Echo(shape) => works::echo(options, shape, Ask::Echo),
         Work::Request(shape) => works::echo(options, shape, Ask::Request),
         Work::Latency(shape) => works::latency(options, shape),

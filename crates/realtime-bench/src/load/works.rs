@@ -50,7 +50,11 @@ impl Field {
         let mut field = Self::open(options, shape, ask)?;
         let (frame, size) = options.dialect.message(Ask::Echo, shape.payload);
         let expected = std::mem::replace(&mut field.swarm.expected, size);
+        let joins = options.dialect.joins(ask);
         for client in &mut field.swarm.clients {
+            if let Some(joins) = &joins {
+                client.send(joins)?;
+            }
             client.send(&frame)?;
         }
         let mut waiting = shape.sessions;
@@ -182,8 +186,8 @@ impl Field {
     }
 }
 
-pub(super) fn fan_out(options: &Options, shape: Shape) -> io::Result<Outcome> {
-    Field::join(options, shape, Ask::Broadcast)?.measure(options, Field::broadcast)
+pub(super) fn fan_out(options: &Options, shape: Shape, ask: Ask) -> io::Result<Outcome> {
+    Field::join(options, shape, ask)?.measure(options, Field::broadcast)
 }
 
 pub(super) fn echo(options: &Options, shape: Shape, ask: Ask) -> io::Result<Outcome> {

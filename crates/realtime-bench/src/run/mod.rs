@@ -182,7 +182,10 @@ impl Bench {
 
     /// A run under strace, where its figure is of interest.
     fn count_calls(&self, built: &Built, work: Work, more: &[(&str, String)]) -> Option<Outcome> {
-        if !matches!(work, Work::FanOut(_) | Work::Echo(_) | Work::Request(_)) {
+        if !matches!(
+            work,
+            Work::FanOut(_) | Work::Room(_) | Work::Echo(_) | Work::Request(_)
+        ) {
             return None;
         }
         let more = [more, &[("--calls", String::new())]].concat();

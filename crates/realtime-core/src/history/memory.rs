@@ -404,8 +404,8 @@ mod tests {
             let least = Duration::from_secs(8);
             let young = young.take_while(|(at, _)| now.duration_since(*at) < least);
             assert!(page.entries.len() >= young.count(), "step {step}");
-            let mut offset = end + 1 - page.entries.len() as u64;
-            for entry in &page.entries {
+            let first = end + 1 - page.entries.len() as u64;
+            for (offset, entry) in (first..).zip(&page.entries) {
                 let (at, data) = &model.all[offset as usize - 1];
                 assert_eq!(
                     (entry.offset, &*entry.data),
@@ -413,7 +413,6 @@ mod tests {
                     "step {step}"
                 );
                 assert!(now.duration_since(*at) < model.age);
-                offset += 1;
             }
             let from = Position::new(model.epoch.clone(), fastrand::u64(..end + 2));
             let limit = fastrand::usize(..8);

@@ -14,6 +14,7 @@ const TURN_BYTES: usize = 1024 * 1024;
 /// Reads everything that waits in the log and writes it to one session after the other, again and
 /// again, until the gateway ends.
 pub(super) async fn run(node: Arc<Node>, shard: usize) {
+    let number = shard as u32;
     let Some(shard) = node.hub.shards().get(shard) else {
         return;
     };
@@ -27,12 +28,34 @@ pub(super) async fn run(node: Arc<Node>, shard: usize) {
             batch = shard.log().take() => batch,
         };
         let turn = (TURN_BYTES / batch.bytes().max(1)).clamp(1, TURN);
-        let mut from = Some(0);
-        while let Some(next) = from {
-            from = shard.members_from(next, turn, &mut sessions);
-            write(&node, &batch, sessions.drain(..));
-            if from.is_some() {
-                tokio::task::yield_now().await;
+        match batch.rooms() {
+            None => {
+                let mut from = Some(0);
+                while let Some(next) = from {
+                    from = shard.members_from(next, turn, &mut sessions);
+                    write(&node, &batch, sessions.drain(..));
+                    if from.is_some() {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+            // It costs what their members cost.
+            Some(rooms) => {
+                let mut written = 0;
+                for room in rooms {
+                    let mut from = Some(0);
+                    while let Some(next) = from {
+                        let members = node.hub.rooms();
+                        let count = turn - written;
+                        from = members.members_from(&room, number, next, count, &mut sessions);
+                        written += sessions.len();
+                        write(&node, &batch, sessions.drain(..));
+                        if written >= turn {
+                            written = 0;
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                }
             }
         }
         shard.log().release(&batch);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use crate::{hub::Hub, room_topics::RoomTopic};
+
 /// For how long it is gathered: each time that sessions are told, all of them are.
 const GATHERED: Duration = Duration::from_millis(250);
 /// How often they are told sooner, since something comes that was sent after what is missing: so
@@ -14,17 +16,38 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// Messages that were missed and that no session has been told of.
 #[derive(Debug)]
 pub(super) struct Missed {
-    messages: u64,
+    lost: Lost,
     due: Option<Instant>,
     /// How often sessions may be told sooner, and since when this is so.
     sooner: u32,
     since: Instant,
 }
 
+/// How many messages were lost, and to whom.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// Anybody may have lost these.
+    for_all: u64,
+    /// The members of rooms on this topic may have lost these.
+    in_rooms: Vec<(RoomTopic, u64)>,
+}
+
+impl Lost {
+    /// Tells those sessions.
+    pub(super) async fn tell(&self, hub: &Hub) {
+        if self.for_all > 0 {
+            hub.note_missed(self.for_all).await;
+        }
+        for (topic, messages) in &self.in_rooms {
+            hub.note_missed_in_rooms(*topic, *messages).await;
+        }
+    }
+}
+
 impl Missed {
     pub(super) fn new() -> Self {
         Self {
-            messages: 0,
+            lost: Lost::default(),
             due: None,
             sooner: SOONER,
             since: Instant::now(),
@@ -33,9 +56,23 @@ impl Missed {
 
     pub(super) fn add(&mut self, messages: u64) {
         if messages > 0 {
-            self.messages = self.messages.saturating_add(messages);
-            self.due.get_or_insert_with(|| Instant::now() + GATHERED);
+            self.lost.for_all = self.lost.for_all.saturating_add(messages);
+            self.is_due();
         }
+    }
+
+    /// They were on a topic of rooms: they concern nobody else.
+    pub(super) fn add_in_rooms(&mut self, topic: RoomTopic, messages: u64) {
+        let known = self.lost.in_rooms.iter_mut().find(|(of, _)| *of == topic);
+        match known {
+            Some((_, lost)) => *lost = lost.saturating_add(messages),
+            None => self.lost.in_rooms.push((topic, messages)),
+        }
+        self.is_due();
+    }
+
+    fn is_due(&mut self) {
+        self.due.get_or_insert_with(|| Instant::now() + GATHERED);
     }
 
     /// Waits until it is time to tell, which never comes while nothing is missed. Cancel safe.
@@ -47,14 +84,14 @@ impl Missed {
     }
 
     /// How many there are, for those who are told now.
-    pub(super) fn take(&mut self) -> u64 {
+    pub(super) fn take(&mut self) -> Lost {
         self.due = None;
-        std::mem::take(&mut self.messages)
+        std::mem::take(&mut self.lost)
     }
 
     /// How many there are, before something is delivered that came after them: a session hears of
     /// the gap first, unless that has happened too often just now.
-    pub(super) fn take_before_a_message(&mut self) -> Option<u64> {
+    pub(super) fn take_before_a_message(&mut self) -> Option<Lost> {
         self.due?;
         let now = Instant::now();
         let earned = (now - self.since).as_millis() / AGAIN.as_millis();
@@ -84,7 +121,7 @@ mod tests {
         }
         assert_eq!(told, SOONER);
         missed.due().await;
-        assert_eq!(missed.take(), u64::from(100 - SOONER));
+        assert_eq!(missed.take().for_all, u64::from(100 - SOONER));
         advance(3 * AGAIN).await;
         for _ in 0..100 {
             missed.add(1);

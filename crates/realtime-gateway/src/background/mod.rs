@@ -7,6 +7,8 @@ mod leases;
 mod missed;
 mod rejoin;
 mod relay;
+mod room_topics;
+mod streams;
 mod timers;
 
 use std::{
@@ -94,6 +96,14 @@ impl Background {
             "relay",
             Box::new(|node| relay::run(Arc::clone(node)).boxed()),
         );
+        duty(
+            "room topics",
+            Box::new(|node| room_topics::run(Arc::clone(node)).boxed()),
+        );
+        duty(
+            "streams",
+            Box::new(|node| streams::run(Arc::clone(node)).boxed()),
+        );
         Arc::new(Self {
             node: Arc::clone(node),
             duties,
@@ -151,9 +161,13 @@ impl Background {
 
     /// Delivers a frame to every session of this node, and returns how many there are.
     pub(crate) async fn fan_out(self: &Arc<Self>, frame: &Bytes) -> usize {
+        self.carry(self.node.hub.broadcast(frame)).await
+    }
+
+    /// Appends to the logs, and sees to it that somebody carries what is in them to the sessions.
+    pub(crate) async fn carry<T>(self: &Arc<Self>, delivered: impl Future<Output = T>) -> T {
         // Who broadcasts in a loop lets others have a turn.
         tokio::task::coop::consume_budget().await;
-        let delivered = self.node.hub.broadcast(frame);
         tokio::pin!(delivered);
         loop {
             // Before the look at who runs, so that one who is orphaned after it is not missed.

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use realtime_core::broker::{Broker, BrokerErrorKind, Join, Subscription};
+use realtime_core::broker::{Broker, BrokerErrorKind, Subscription};
 
 use crate::{escape::Chain, node::Node};
 
@@ -11,13 +11,19 @@ const PAUSE: Range<Duration> = Duration::from_millis(200)..Duration::from_secs(5
 
 /// Subscribes anew, whatever it takes. Cancel safe.
 pub(super) async fn rejoin(node: &Node) -> Subscription {
+    // Who joins a room waits until the topic is joined again.
+    node.room_topics.begin(&[]);
     let mut longest = PAUSE.start;
     let mut is_told = false;
     loop {
         // Not all nodes at the same time.
         tokio::time::sleep(longest.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
-        match node.broker.subscribe(Join::new(node.info.clone())).await {
-            Ok(messages) => return messages,
+        let (join, topics) = node.to_join();
+        match node.broker.subscribe(join).await {
+            Ok(messages) => {
+                node.room_topics.begin(&topics);
+                return messages;
+            }
             // By the application, which has a handle on it.
             Err(error) if error.kind() == BrokerErrorKind::Closed => {
                 return std::future::pending().await;

@@ -20,8 +20,10 @@ use crate::{
     encoder::frame_of,
     escape::Escaped,
     health::Link,
-    hub::hand_over,
+    hub::Publication,
     node::{Joined, Node},
+    room_topics::RoomTopic,
+    rooms::has_come,
 };
 
 /// How many events are heard before it is the turn of a message.
@@ -47,7 +49,7 @@ pub(super) async fn run(node: Arc<Node>) {
             biased;
             () = node.stop.cancelled() => break,
             () = missed.due() => {
-                node.hub.note_missed(missed.take()).await;
+                missed.take().tell(&node.hub).await;
                 continue;
             }
             Some(event) = events.next(), if events_in_a_row < EVENTS => {
@@ -84,11 +86,22 @@ pub(super) async fn run(node: Arc<Node>) {
 
 fn on_event(node: &Node, event: BrokerEvent, lost: &mut Missed) {
     let said = match event {
-        BrokerEvent::Gap { source, missed, .. } => {
+        BrokerEvent::Gap {
+            source,
+            missed,
+            topic,
+            ..
+        } => {
             node.stats().missed_from_nodes.add(missed);
             // Which of them were for whom is not known: every session that may have lost
             // something is notified.
-            lost.add(missed);
+            match topic.as_ref().and_then(RoomTopic::of_topic) {
+                Some(topic) => {
+                    lost.add_in_rooms(topic, missed);
+                    node.hub.rooms().doubt(topic);
+                }
+                None => lost.add(missed),
+            }
             let error = format!("{missed} messages of node {source} did not arrive");
             return node.report(ErrorStage::Broker, error, None);
         }
@@ -121,6 +134,8 @@ fn on_event(node: &Node, event: BrokerEvent, lost: &mut Missed) {
             }
             // What cut this node off may have kept it from the store, too.
             node.registry.renew_now.notify_one();
+            // What was sent to rooms meanwhile isn't counted, and is in their histories.
+            RoomTopic::all().for_each(|topic| node.hub.rooms().doubt(topic));
             format!("the broker is up again; messages could be lost for {lasted:?}")
         }
         BrokerEvent::NodeUp { node: other, .. } => {
@@ -156,18 +171,35 @@ async fn receive(node: &Node, message: BrokerMessage, lost: &mut Missed) {
             return node.report(ErrorStage::Broker, error, None);
         }
     };
-    if let Some(messages) = lost.take_before_a_message() {
-        node.hub.note_missed(messages).await;
+    if let Some(lost) = lost.take_before_a_message() {
+        lost.tell(&node.hub).await;
     }
     let frame = frame_of(envelope.frame_kind(), envelope.body());
     let span = envelope.traceparent().map(|traceparent| {
         let traceparent = Escaped(traceparent);
         tracing::info_span!(target: crate::log_targets::RELAY, "relay", %source, %traceparent)
     });
+    let except = envelope.except();
+    if let (Some(position), Target::Rooms(rooms)) = (envelope.position(), envelope.target())
+        && let Some(stream) = rooms.first().and_then(|room| node.hub.rooms().stream(room))
+    {
+        let publication = Publication {
+            offset: position.offset,
+            frame,
+            except: except.to_vec(),
+        };
+        return has_come(node, &stream, &position.epoch, publication);
+    }
     let handed_over = async {
         match envelope.target() {
-            Target::All => node.hub.broadcast(&frame).await,
-            Target::Identity(key) => hand_over(&node.hub.of(key), &frame).await,
+            Target::All if except.is_empty() => node.hub.broadcast(&frame).await,
+            to @ Target::All => node.hub.hand_to_those(&frame, to, except).await,
+            Target::Identity(key) => node.hub.hand_to_one(&frame, key, except).await,
+            Target::Rooms(rooms) => match node.hub.address(rooms, except) {
+                Some(addressed) => node.hub.send_to(addressed, &frame).await,
+                None => 0,
+            },
+            to @ Target::Tenant(_) => node.hub.hand_to_those(&frame, to, except).await,
             // Refused above.
             _ => 0,
         }
@@ -183,16 +215,18 @@ async fn receive(node: &Node, message: BrokerMessage, lost: &mut Missed) {
 fn readable(node: &Node, source: &NodeId, bytes: Bytes) -> Result<Envelope, BoxError> {
     let envelope = Envelope::decode(bytes)?;
     let (theirs, ours) = (envelope.codec(), node.env.encoder.name());
-    match (envelope.kind(), envelope.target()) {
-        (EnvelopeKind::Message, Target::All | Target::Identity(_)) if theirs == ours => {
-            Ok(envelope)
-        }
-        (EnvelopeKind::Message, Target::All | Target::Identity(_)) => {
+    let is_known = matches!(
+        envelope.target(),
+        Target::All | Target::Identity(_) | Target::Rooms(_) | Target::Tenant(_)
+    );
+    match (envelope.kind(), is_known) {
+        (EnvelopeKind::Message, true) if theirs == ours => Ok(envelope),
+        (EnvelopeKind::Message, true) => {
             Err(format!("node {source} speaks the codec {theirs:?}; this one {ours:?}").into())
         }
         (kind, _) => Err(format!(
-            "expected a message for all or for an identity; got a {kind:?} of node {source} for \
-             somebody else, which may be of a later version"
+            "expected a message for somebody that this version knows; got a {kind:?} of node \
+             {source} for somebody else, which may be of a later version"
         )
         .into()),
     }

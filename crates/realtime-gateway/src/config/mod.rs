@@ -90,6 +90,10 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// How many requests may be authenticating at once. Default 1,000.
     pub max_authenticating: usize,
+    /// How many rooms a session may be in. Default 128.
+    pub max_rooms_per_session: usize,
+    /// How many rooms may have members on this node. Default 1,000,000.
+    pub max_rooms: usize,
     /// The lease of a session in presence. Default 90 s.
     ///
     /// `None`: no lease. In a store that outlives the node, such as Redis, sessions of a node that
@@ -180,6 +184,8 @@ impl Default for Config {
             hook_timeout: Some(Duration::from_secs(5)),
             max_connections: Some(10_000),
             max_authenticating: 1_000,
+            max_rooms_per_session: 128,
+            max_rooms: 1_000_000,
             presence_ttl: Some(Duration::from_secs(90)),
             require_presence: false,
             presence_down: PresenceDown::default(),
@@ -224,6 +230,8 @@ impl Config {
             ("queue_messages", self.queue_messages),
             ("queue_bytes", self.queue_bytes),
             ("max_authenticating", self.max_authenticating),
+            ("max_rooms_per_session", self.max_rooms_per_session),
+            ("max_rooms", self.max_rooms),
         ];
         let budgets = [
             ("queue_budget", self.queue_budget),

@@ -1,16 +1,15 @@
-//! Broadcasts, and what targeted messages share with them.
+//! Broadcasts.
 
-use bytes::Bytes;
 use realtime_core::{
     IntoPayload, Message, Text,
-    broker::{
-        BrokerError, Topic,
-        envelope::{Envelope, Target},
-    },
+    broker::{Topic, envelope::Target},
 };
 
 use super::Gateway;
-use crate::{DeliverError, DeliverErrorKind, Delivery, Remote, encoder::Encoded};
+use crate::{
+    DeliverError, Delivery,
+    outgoing::{envelope, prepare, publish},
+};
 
 impl Gateway {
     /// Sends data on a route to every session of every started node, each exactly once: local
@@ -48,46 +47,18 @@ impl Gateway {
         route: impl Into<Text>,
         data: impl IntoPayload,
     ) -> Result<Delivery, DeliverError> {
-        let out = self.prepare(&Message::new(route, data)?)?;
+        self.send_to_all(&Message::new(route, data)?).await
+    }
+
+    pub(super) async fn send_to_all(&self, message: &Message) -> Result<Delivery, DeliverError> {
+        let node = self.node();
+        let out = prepare(node, message)?;
         let local = self.background().fan_out(&out.frame).await;
-        let mut delivery = Delivery {
+        let delivery = Delivery {
             local,
             ..Delivery::none()
         };
-        if self.node().reaches_others() {
-            let envelope = self.envelope(&out, Target::All);
-            let published = self.publish(&Topic::All, envelope).await;
-            let _any_number = published.map_err(|e| not_accepted(e, delivery))?;
-            delivery.remote = Remote::Published;
-        }
-        Ok(delivery)
+        let envelope = || envelope(node, &out, Target::All, &[], None);
+        publish(node, Topic::All, envelope, delivery).await
     }
-
-    /// Encodes and frames a message, once for all who receive it.
-    pub(super) fn prepare(&self, message: &Message) -> Result<Encoded, DeliverError> {
-        let node = self.node();
-        if node.is_draining() {
-            let context = "the gateway is shutting down and sends no more messages";
-            let kind = DeliverErrorKind::Closed;
-            return Err(DeliverError::new(kind, context, Delivery::none()));
-        }
-        Ok(node.env.encoder.encode(message)?)
-    }
-
-    /// A message as it travels to other nodes.
-    pub(super) fn envelope(&self, message: &Encoded, target: Target) -> Bytes {
-        let node = self.node();
-        let (codec, body) = (node.env.encoder.name(), message.body.clone());
-        let envelope = Envelope::new(target, codec, message.kind, body);
-        let traceparent = node.traceparent.as_ref().and_then(|current| current());
-        match traceparent {
-            Some(traceparent) => envelope.with_traceparent(traceparent).encode(),
-            None => envelope.encode(),
-        }
-    }
-}
-
-pub(super) fn not_accepted(error: BrokerError, delivery: Delivery) -> DeliverError {
-    let context = "the broker did not accept the message for other nodes";
-    DeliverError::new(DeliverErrorKind::Broker, context, delivery).with_source(error)
 }

@@ -1,5 +1,6 @@
 //! The gateway itself: the handle that applications hold.
 
+mod audience;
 mod broadcast;
 mod builder;
 mod extract;
@@ -10,12 +11,12 @@ mod targeted;
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicBool, atomic::Ordering::SeqCst},
+    sync::{Arc, Weak, atomic::AtomicBool, atomic::Ordering::SeqCst},
 };
 
 use realtime_core::{
     IdentityKey, NodeId, SessionId,
-    broker::{Broker, Join},
+    broker::Broker,
     codec::Codec,
     presence::{Presence, PresenceError, PresenceErrorKind, SessionInfo},
 };
@@ -27,8 +28,10 @@ use crate::{
     handling::Host,
     health::Link,
     node::{Joined, Node, Parts},
+    session::Doors,
 };
 
+pub use audience::Audience;
 pub use builder::Builder;
 use shutdown::Shutdown;
 pub use shutdown::ShutdownReport;
@@ -80,6 +83,8 @@ impl Gateway {
             shutdown: Shutdown::new(),
         });
         handle.node.set_host(Host::of(&handle));
+        let node: Weak<dyn Doors> = Arc::downgrade(&handle.node) as _;
+        let _set_once = handle.node.env.doors.set(node);
         Self(handle)
     }
 
@@ -161,7 +166,8 @@ impl Gateway {
             Err(error) => node.report(ErrorStage::Presence, error, None),
         }
         let events = node.broker.events();
-        let joined = node.broker.subscribe(Join::new(node.info.clone())).await;
+        let (join, topics) = node.to_join();
+        let joined = node.broker.subscribe(join).await;
         let messages = joined.map_err(|error| {
             let context = "the broker could not be joined; the source says why";
             StartError::new(StartErrorKind::Broker, context).with_source(error)
@@ -171,6 +177,7 @@ impl Gateway {
             return Err(closing());
         }
         undo.keep();
+        node.room_topics.begin(&topics);
         node.set_started();
         node.broker_link.turn(Link::Up);
         node.joined.put(Joined { messages, events });

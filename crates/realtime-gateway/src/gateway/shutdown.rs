@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use realtime_core::{broker::Broker, presence::Presence};
+use realtime_core::{broker::Broker, history::History, presence::Presence};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -97,13 +97,13 @@ impl Gateway {
     /// Ends the gateway, within the configured `shutdown_timeout`.
     ///
     /// New upgrades are refused with 503, every session is closed with 1001 and drained, its
-    /// hooks run, and then the broker and presence are closed. When it returns, nothing of the
+    /// hooks run, and then the broker, presence and history are closed. When it returns, nothing of the
     /// gateway runs any more. It is idempotent: later calls return the first one's report.
     ///
     /// In a handler or a hook, which the shutdown waits for, use
     /// [`begin_shutdown`](Self::begin_shutdown). Where one awaits this, it returns as soon as all
     /// that is left of the sessions are tasks that await it, too: those are counted in
-    /// [`tasks_left`](ShutdownReport::tasks_left), and the broker and presence are closed once they
+    /// [`tasks_left`](ShutdownReport::tasks_left), and the broker, presence and history are closed once they
     /// have ended. A handler that instead waits for another task that awaits this, waits until the
     /// deadline.
     ///
@@ -302,6 +302,7 @@ impl Gateway {
         let _bounded = timeout(ABORT, node.tasks.ended()).await;
         node.broker.close().await;
         node.registry.presence.close().await;
+        node.history.close().await;
         self.report(begun, node.tasks.len() + node.background.len())
     }
 

@@ -6,14 +6,19 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use realtime_core::{
     IdentityKey, IntoPayload, Message, NodeId, Text,
-    broker::{Broker, BrokerError, BrokerErrorKind, Published, Topic, envelope::Target},
+    broker::{
+        Broker, BrokerError, BrokerErrorKind, Published, Topic,
+        envelope::{Except, Target},
+    },
     presence::{NodeSessions, Presence, PresenceError},
 };
 
-use super::{Gateway, broadcast::not_accepted};
+use super::Gateway;
 use crate::{
-    DeliverError, DeliverErrorKind, Delivery, PresenceDown, Remote, config::RECONNECTING,
-    escape::Chain, hub::hand_over,
+    DeliverError, DeliverErrorKind, Delivery, PresenceDown, Remote,
+    config::RECONNECTING,
+    escape::Chain,
+    outgoing::{envelope, not_accepted, prepare},
 };
 
 /// To how many nodes a message is published at the same time.
@@ -66,7 +71,17 @@ impl Gateway {
         route: impl Into<Text>,
         data: impl IntoPayload,
     ) -> Result<Delivery, DeliverError> {
-        let out = self.prepare(&Message::new(route, data)?)?;
+        let message = Message::new(route, data)?;
+        self.send_to_one(identity, &[], &message).await
+    }
+
+    pub(super) async fn send_to_one(
+        &self,
+        identity: &IdentityKey,
+        except: &[Except],
+        message: &Message,
+    ) -> Result<Delivery, DeliverError> {
+        let out = prepare(self.node(), message)?;
         if identity.is_too_long() {
             return Err(not_online(Delivery::none()));
         }
@@ -79,13 +94,14 @@ impl Gateway {
             }
             asked => asked,
         };
-        let local = hand_over(&node.hub.of(identity), &out.frame).await;
+        let local = node.hub.hand_to_one(&out.frame, identity, except).await;
         let mut delivery = Delivery {
             local,
             ..Delivery::none()
         };
         if node.reaches_others() {
-            let envelope = self.envelope(&out, Target::Identity(identity.clone()));
+            let target = Target::Identity(identity.clone());
+            let envelope = envelope(node, &out, target, except, None);
             match asked {
                 Ok(nodes) => self.reach(identity, nodes, envelope, &mut delivery).await?,
                 Err(_) if policy == PresenceDown::Broadcast => {

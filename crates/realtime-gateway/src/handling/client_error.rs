@@ -8,7 +8,8 @@ use realtime_core::{
 };
 
 use crate::{
-    DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind, SendError, SendErrorKind,
+    DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind, JoinError, JoinErrorKind,
+    SendError, SendErrorKind,
 };
 
 /// Finds what may be said. Everything that isn't meant for clients becomes a general text.
@@ -29,6 +30,19 @@ pub(crate) fn for_client(error: &BoxError) -> ClientError {
             }
             _ => {}
         }
+    }
+    match find::<JoinError>(error).map(JoinError::kind) {
+        Some(JoinErrorKind::TooManyRooms) => {
+            return ClientError::new("too_many_rooms", "leave a room before you join another");
+        }
+        Some(JoinErrorKind::InvalidRoom) => {
+            return ClientError::new("bad_data", "the name of a room is 1 to 256 bytes");
+        }
+        Some(JoinErrorKind::Broker | JoinErrorKind::History | JoinErrorKind::NodeFull) => {
+            let text = "the room can't be joined now; try again";
+            return ClientError::new("unavailable", text).temporary();
+        }
+        _ => {}
     }
     match find::<HandlerError>(error).map(HandlerError::kind) {
         Some(HandlerErrorKind::UnknownRoute) => {
@@ -59,6 +73,14 @@ fn is_out_of_reach(error: &BoxError) -> bool {
         sent,
         Some(SendErrorKind::Backpressure | SendErrorKind::SessionClosed)
     ) || delivered == Some(DeliverErrorKind::NotOnline)
+        || matches!(
+            find::<JoinError>(error).map(JoinError::kind),
+            Some(
+                JoinErrorKind::TooManyRooms
+                    | JoinErrorKind::InvalidRoom
+                    | JoinErrorKind::SessionClosed
+            )
+        )
 }
 
 /// Whether a message could not be handled for what it is, whatever the application does.

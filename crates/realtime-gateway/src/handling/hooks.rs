@@ -27,6 +27,8 @@ pub enum ErrorStage {
     Authentication,
     /// The broker, or a message from it.
     Broker,
+    /// The history of a room, or a message in it.
+    History,
     /// A hook failed, panicked or took too long.
     Hook,
     /// A message could not be decoded or handled.

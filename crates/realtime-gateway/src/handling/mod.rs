@@ -7,6 +7,7 @@ mod hooks;
 mod host;
 mod inbound;
 pub mod middleware;
+mod rooms;
 mod router;
 
 pub use handler::{Handler, check_argument, check_result};
@@ -14,5 +15,7 @@ pub(crate) use hooks::Hooks;
 pub use hooks::{ErrorContext, ErrorStage, Hook, HookResult};
 pub(crate) use host::Host;
 pub use inbound::Inbound;
+pub use rooms::RoomRule;
+pub(crate) use rooms::{Params, RoomTable};
 pub use router::{CompleteRouter, Router};
 pub(crate) use router::{RouteTable, RouterService};

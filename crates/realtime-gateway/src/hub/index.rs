@@ -7,7 +7,7 @@ use std::{
 };
 
 use dashmap::DashMap;
-use realtime_core::{Identity, IdentityKey, SessionId};
+use realtime_core::{Identity, IdentityKey, SessionId, broker::envelope::Except};
 
 use crate::session::Session;
 
@@ -114,5 +114,14 @@ impl Index {
             .get(key)
             .map(|sessions| sessions.all())
             .unwrap_or_default()
+    }
+
+    /// Those who are named.
+    pub(super) fn those(&self, who: &Except) -> Vec<Session> {
+        match who {
+            Except::Session(id) => self.get(*id).into_iter().collect(),
+            Except::Identity(key) => self.of(key),
+            _ => Vec::new(),
+        }
     }
 }

@@ -13,7 +13,9 @@ mod index;
 #[cfg(all(test, realtime_loom))]
 mod loom;
 mod memory_pressure;
+mod rooms;
 mod shard;
+mod stream;
 
 use std::{
     sync::{
@@ -24,12 +26,21 @@ use std::{
 };
 
 use bytes::Bytes;
-use realtime_core::{IdentityKey, SessionId};
+use realtime_core::{
+    IdentityKey, RoomName, SessionId,
+    broker::envelope::{Except, Target},
+};
 
-use crate::{outbound::Log, session::Session};
+use crate::{
+    outbound::{Audience, Log, Offset},
+    room_topics::RoomTopic,
+    session::Session,
+};
 
 use index::Index;
+pub(crate) use rooms::{Addressed, Entering, JoinRefused, RoomLimits, Rooms};
 pub(crate) use shard::Shard;
+pub(crate) use stream::{Publication, Step, Stream};
 
 /// More than this share a broadcast's work no better.
 const MAX_SHARDS: usize = 16;
@@ -44,6 +55,7 @@ const TURN_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Hub {
     index: Index,
+    rooms: Rooms,
     shards: Vec<Shard<Session>>,
     next_shard: AtomicUsize,
     /// A task looks for the sessions that hold most memory.
@@ -106,6 +118,7 @@ impl Membership {
                 members.remove(number);
             }
             self.hub.index.remove(&self.session);
+            self.hub.rooms.forget(&self.session);
         }
     }
 }
@@ -119,9 +132,11 @@ impl Drop for Membership {
 impl Hub {
     pub(crate) fn new() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
+        let shards = cores.min(MAX_SHARDS) as u32;
         Self {
             index: Index::default(),
-            shards: (0..cores.min(MAX_SHARDS)).map(|_| Shard::new()).collect(),
+            rooms: Rooms::new(shards as usize),
+            shards: (0..shards).map(Shard::new).collect(),
             next_shard: AtomicUsize::new(0),
             relieving: AtomicBool::new(false),
         }
@@ -140,11 +155,109 @@ impl Hub {
     /// Hands a frame to every session, in the log of its shard, and returns how many there are.
     /// It waits while a log is full.
     pub(crate) async fn broadcast(&self, frame: &Bytes) -> usize {
+        self.append(frame, None).await
+    }
+
+    /// The same for the members of rooms.
+    pub(crate) async fn send_to(&self, addressed: Addressed, frame: &Bytes) -> usize {
+        let Addressed { audience, members } = addressed;
+        let counted = self.append(frame, Some(&audience)).await;
+        members.unwrap_or(counted)
+    }
+
+    async fn append(&self, frame: &Bytes, to: Option<&Arc<Audience>>) -> usize {
         let mut readers = 0;
         for shard in &self.shards {
-            readers += shard.log().append(frame).await;
+            readers += shard.log().append(frame, to).await;
         }
         readers
+    }
+
+    pub(crate) const fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
+    /// Whom a message for these rooms concerns; `None` where nobody here is in any of them.
+    pub(crate) fn address(&self, rooms: &[RoomName], except: &[Except]) -> Option<Addressed> {
+        self.rooms.address(rooms, except, None, &self.index)
+    }
+
+    /// How many sessions of this node get a message to a room.
+    pub(crate) fn followers(&self, room: &RoomName, except: &[Except]) -> usize {
+        let members = self.rooms.members(room).into_iter();
+        let gets = |session: &Session| !session.is_closed() && !is_excepted(session, except);
+        members.filter(gets).count()
+    }
+
+    /// Hands over a message of a room with a history.
+    pub(crate) async fn send_in(&self, room: &RoomName, life: u64, publication: &Publication) {
+        let rooms = std::slice::from_ref(room);
+        let offset = publication.offset;
+        let offset = Some(Offset { life, offset });
+        let addressed = self
+            .rooms
+            .address(rooms, &publication.except, offset, &self.index);
+        if let Some(addressed) = addressed {
+            self.send_to(addressed, &publication.frame).await;
+        }
+    }
+
+    /// Hands a frame to the sessions of an identity, but for some, and counts those that accepted
+    /// it.
+    pub(crate) async fn hand_to_one(
+        &self,
+        frame: &Bytes,
+        key: &IdentityKey,
+        except: &[Except],
+    ) -> usize {
+        let mut sessions = self.of(key);
+        if !except.is_empty() {
+            sessions.retain(|session| !is_excepted(session, except));
+        }
+        hand_over(&sessions, frame).await
+    }
+
+    /// The same for everybody or a tenant.
+    pub(crate) async fn hand_to_those(
+        &self,
+        frame: &Bytes,
+        to: &Target,
+        except: &[Except],
+    ) -> usize {
+        let is_meant = |session: &Session| match to {
+            Target::Tenant(tenant) => session.identity().key().tenant() == tenant.as_str(),
+            Target::All => true,
+            _ => false,
+        };
+        let pick = |session: &Session| is_meant(session) && !is_excepted(session, except);
+        self.hand_to(frame, pick).await
+    }
+
+    async fn hand_to(&self, frame: &Bytes, pick: impl Fn(&Session) -> bool) -> usize {
+        let mut accepted = 0;
+        let mut sessions = Vec::with_capacity(TURN);
+        for shard in &self.shards {
+            let mut from = Some(0);
+            while let Some(next) = from {
+                from = shard.pick_from(next, TURN, &pick, &mut sessions);
+                accepted += hand_over(&sessions, frame).await;
+                sessions.clear();
+                tokio::task::yield_now().await;
+            }
+        }
+        accepted
+    }
+
+    /// Notifies the clients of those who are in a room of this topic that they may have missed so
+    /// many messages.
+    pub(crate) async fn note_missed_in_rooms(&self, topic: RoomTopic, messages: u64) {
+        let sessions = self.rooms.members_on(topic);
+        for sessions in sessions.chunks(TURN) {
+            for session in sessions {
+                session.note_missed(messages);
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Notifies every session's client that it may have missed so many messages.
@@ -194,6 +307,14 @@ impl Hub {
     pub(crate) fn of(&self, key: &IdentityKey) -> Vec<Session> {
         self.index.of(key)
     }
+}
+
+pub(crate) fn is_excepted(session: &Session, except: &[Except]) -> bool {
+    except.iter().any(|who| match who {
+        Except::Session(id) => session.id() == *id,
+        Except::Identity(key) => session.identity().key() == key,
+        _ => false,
+    })
 }
 
 /// Hands a frame to sessions, and counts those that accepted it.

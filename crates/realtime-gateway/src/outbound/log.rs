@@ -10,12 +10,16 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 
-use super::batch::Batch;
+use super::{
+    batch::Batch,
+    room::{Audience, Memberships, Room},
+};
 use crate::sync::{
     AtomicU64, Mutex, Ordering, Semaphore,
     TryAcquireError::{Closed, NoPermits},
@@ -33,24 +37,46 @@ fn room_for(frame: &Bytes) -> u32 {
     bytes.clamp(BYTES / MESSAGES, BYTES)
 }
 
-fn room_of<'f>(frames: impl IntoIterator<Item = &'f Bytes>) -> usize {
-    let rooms = frames.into_iter().map(|frame| room_for(frame) as usize);
-    rooms.sum()
+/// A message in the log, and whom it is for, where that isn't everybody.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) frame: Bytes,
+    pub(super) to: Option<Arc<Audience>>,
+}
+
+/// Who reads it: the place of an outbox, and the rooms that its session is in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader<'r> {
+    pub(super) outbox: usize,
+    pub(super) rooms: Option<&'r Memberships>,
+}
+
+impl Reader<'_> {
+    pub(super) fn gets(&self, to: Option<&Arc<Audience>>, place: u64) -> bool {
+        match (to, self.rooms) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(audience), Some(rooms)) => rooms.concern(audience, place, self.outbox),
+        }
+    }
 }
 
 /// The log of one shard.
 #[derive(Debug)]
 pub(crate) struct Log {
+    shard: u32,
     state: Mutex<State>,
     /// The position behind the last message, for a look without the lock.
     head: AtomicU64,
+    /// The one behind the last message for everybody, for those who are in no room.
+    head_for_all: AtomicU64,
     /// What is free of [`BYTES`]. Closed with the log.
     room: Semaphore,
 }
 
 #[derive(Debug)]
 struct State {
-    frames: VecDeque<Bytes>,
+    entries: VecDeque<Entry>,
     /// The position of the first of them.
     first: u64,
     /// How many sessions there are whom a message concerns. Without any the log is empty.
@@ -61,27 +87,36 @@ struct State {
 
 impl State {
     fn head(&self) -> u64 {
-        self.first + self.frames.len() as u64
+        self.first + self.entries.len() as u64
     }
 
-    fn since(&self, cursor: u64) -> impl Iterator<Item = &Bytes> {
+    fn since(&self, cursor: u64, reader: Reader<'_>) -> Vec<Bytes> {
         let from = usize::try_from(cursor.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        self.frames.iter().skip(from)
+        let place = self.first.max(cursor);
+        let entries = (place..).zip(self.entries.iter().skip(from));
+        let its = entries.filter(|(place, entry)| reader.gets(entry.to.as_ref(), *place));
+        its.map(|(_, entry)| entry.frame.clone()).collect()
     }
 }
 
 impl Log {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(shard: u32) -> Self {
         Self {
+            shard,
             state: Mutex::new(State {
-                frames: VecDeque::new(),
+                entries: VecDeque::new(),
                 first: 0,
                 readers: 0,
                 dispatcher: None,
             }),
             head: AtomicU64::new(0),
+            head_for_all: AtomicU64::new(0),
             room: Semaphore::new(BYTES as usize),
         }
+    }
+
+    pub(super) const fn shard(&self) -> u32 {
+        self.shard
     }
 
     /// One more reader, for whom the log begins here.
@@ -92,38 +127,69 @@ impl Log {
     }
 
     /// One reader less. Returns what it had not got.
-    pub(crate) fn leave(&self, cursor: u64) -> Vec<Bytes> {
+    pub(super) fn leave(&self, cursor: u64, reader: Reader<'_>) -> Vec<Bytes> {
         let mut state = self.state.lock();
-        let missing = state.since(cursor).cloned().collect();
+        let missing = state.since(cursor, reader);
+        for membership in reader.rooms.into_iter().flat_map(Memberships::all) {
+            membership.room.unfollow(self.shard);
+        }
         state.readers = state.readers.saturating_sub(1);
         if state.readers == 0 {
             // Nobody is left whom it concerns, so nobody is to wait for room in it.
-            let room = room_of(&state.frames);
+            let room = state.entries.iter().map(|entry| room_for(&entry.frame));
+            let room = room.map(|room| room as usize).sum();
             state.first = state.head();
-            state.frames = VecDeque::new();
+            state.entries = VecDeque::new();
             drop(state);
             self.room.add_permits(room);
         }
         missing
     }
 
+    /// A reader becomes a member of a room: what is behind its cursor, and the place from which on
+    /// it gets what is sent to the room.
+    pub(super) fn follow(&self, room: &Room, cursor: u64, reader: Reader<'_>) -> (Vec<Bytes>, u64) {
+        let state = self.state.lock();
+        room.follow(self.shard);
+        (state.since(cursor, reader), state.head())
+    }
+
+    /// The other way round.
+    pub(super) fn unfollow(
+        &self,
+        room: &Room,
+        cursor: u64,
+        reader: Reader<'_>,
+    ) -> (Vec<Bytes>, u64) {
+        let state = self.state.lock();
+        room.unfollow(self.shard);
+        (state.since(cursor, reader), state.head())
+    }
+
     /// What is behind a reader's cursor, and where the cursor is then.
     #[inline]
-    pub(crate) fn read(&self, cursor: u64) -> Option<(Vec<Bytes>, u64)> {
+    pub(super) fn read(&self, cursor: u64, reader: Reader<'_>) -> Option<(Vec<Bytes>, u64)> {
+        let head = match reader.rooms {
+            None => &self.head_for_all,
+            Some(_) => &self.head,
+        };
         // Nearly always there is nothing.
-        (self.head.load(Ordering::Acquire) > cursor).then(|| self.read_behind(cursor))
+        (head.load(Ordering::Acquire) > cursor).then(|| self.read_behind(cursor, reader))
     }
 
-    fn read_behind(&self, cursor: u64) -> (Vec<Bytes>, u64) {
+    fn read_behind(&self, cursor: u64, reader: Reader<'_>) -> (Vec<Bytes>, u64) {
         let state = self.state.lock();
-        (state.since(cursor).cloned().collect(), state.head())
+        (state.since(cursor, reader), state.head())
     }
 
-    /// Appends a message, as soon as there is room and those who came before have had theirs.
-    /// Returns how many readers will receive it.
+    /// Appends a message, for everybody or for some, as soon as there is room and those who came
+    /// before have had theirs. Returns how many readers will receive it.
     ///
     /// Cancel safe: dropped while it waits, the message isn't in the log.
-    pub(crate) async fn append(&self, frame: &Bytes) -> usize {
+    pub(crate) async fn append(&self, frame: &Bytes, to: Option<&Arc<Audience>>) -> usize {
+        if to.is_some_and(|to| to.followers(self.shard) == 0) {
+            return 0;
+        }
         let wanted = room_for(frame);
         let room = match self.room.try_acquire_many(wanted) {
             Ok(room) => Ok(room),
@@ -137,14 +203,24 @@ impl Log {
         };
         let (readers, dispatcher) = {
             let mut state = self.state.lock();
-            if state.readers == 0 {
+            let readers = match to {
+                Some(to) => to.followers(self.shard),
+                None => state.readers,
+            };
+            if readers == 0 || state.readers == 0 {
                 return 0;
             }
             // It is free again when the message leaves the log.
             room.forget();
-            state.frames.push_back(frame.clone());
+            state.entries.push_back(Entry {
+                frame: frame.clone(),
+                to: to.cloned(),
+            });
             self.head.store(state.head(), Ordering::Release);
-            (state.readers, state.dispatcher.take())
+            if to.is_none() {
+                self.head_for_all.store(state.head(), Ordering::Release);
+            }
+            (readers, state.dispatcher.take())
         };
         if let Some(dispatcher) = dispatcher {
             dispatcher.wake();
@@ -160,13 +236,13 @@ impl Log {
 
     fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Batch> {
         let mut state = self.state.lock();
-        if state.frames.is_empty() {
+        if state.entries.is_empty() {
             state.dispatcher = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let (first, frames) = (state.first, state.frames.iter().cloned().collect());
+        let (first, entries) = (state.first, state.entries.iter().cloned().collect());
         drop(state);
-        Poll::Ready(Batch::new(first, frames))
+        Poll::Ready(Batch::new(first, entries))
     }
 
     /// Every reader has got this.
@@ -174,10 +250,10 @@ impl Log {
         let mut room = 0;
         let mut state = self.state.lock();
         while state.first < batch.end()
-            && let Some(frame) = state.frames.pop_front()
+            && let Some(entry) = state.entries.pop_front()
         {
             state.first += 1;
-            room += room_for(&frame) as usize;
+            room += room_for(&entry.frame) as usize;
         }
         drop(state);
         self.room.add_permits(room);
@@ -198,41 +274,46 @@ mod tests {
 
     use super::*;
 
+    const NO_ROOMS: Reader<'_> = Reader {
+        outbox: 0,
+        rooms: None,
+    };
+
     fn frame(text: &str) -> Bytes {
         Bytes::copy_from_slice(text.as_bytes())
     }
 
     #[test]
     fn readers_get_what_came_after_them() {
-        let log = Log::new();
-        assert_eq!(log.append(&frame("nobody")).now_or_never(), Some(0));
+        let log = Log::new(0);
+        assert_eq!(log.append(&frame("nobody"), None).now_or_never(), Some(0));
         let early = log.join();
-        assert_eq!(log.append(&frame("a")).now_or_never(), Some(1));
+        assert_eq!(log.append(&frame("a"), None).now_or_never(), Some(1));
         let late = log.join();
-        assert_eq!(log.append(&frame("b")).now_or_never(), Some(2));
+        assert_eq!(log.append(&frame("b"), None).now_or_never(), Some(2));
         assert_eq!(
-            log.read(early),
+            log.read(early, NO_ROOMS),
             Some((vec![frame("a"), frame("b")], late + 1))
         );
-        assert_eq!(log.read(late + 1), None);
-        assert_eq!(log.leave(late), [frame("b")]);
-        assert_eq!(log.append(&frame("c")).now_or_never(), Some(1));
+        assert_eq!(log.read(late + 1, NO_ROOMS), None);
+        assert_eq!(log.leave(late, NO_ROOMS), [frame("b")]);
+        assert_eq!(log.append(&frame("c"), None).now_or_never(), Some(1));
         let batch = log.take().now_or_never().unwrap();
         assert_eq!(batch.after(late), [frame("b"), frame("c")]);
         log.release(&batch);
         assert!(log.take().now_or_never().is_none(), "all is released");
-        assert_eq!(log.leave(batch.end()), Vec::<Bytes>::new());
+        assert_eq!(log.leave(batch.end(), NO_ROOMS), Vec::<Bytes>::new());
     }
 
     #[test]
     fn a_full_log_lets_broadcasts_wait_until_a_batch_is_released() {
-        let log = Log::new();
+        let log = Log::new(0);
         log.join();
         for _ in 0..MESSAGES {
-            assert_eq!(log.append(&frame("a")).now_or_never(), Some(1));
+            assert_eq!(log.append(&frame("a"), None).now_or_never(), Some(1));
         }
         let last = frame("last");
-        let mut waiting = pin!(log.append(&last));
+        let mut waiting = pin!(log.append(&last, None));
         assert_eq!(waiting.as_mut().now_or_never(), None);
         let batch = log.take().now_or_never().unwrap();
         assert_eq!(
@@ -248,24 +329,24 @@ mod tests {
 
     #[test]
     fn it_is_bounded_in_bytes_though_an_empty_one_accepts_anything() {
-        let log = Log::new();
+        let log = Log::new(0);
         log.join();
         let large = Bytes::from(vec![0; BYTES as usize + 1]);
-        assert_eq!(log.append(&large).now_or_never(), Some(1));
-        assert_eq!(log.append(&frame("a")).now_or_never(), None);
+        assert_eq!(log.append(&large, None).now_or_never(), Some(1));
+        assert_eq!(log.append(&frame("a"), None).now_or_never(), None);
         log.release(&log.take().now_or_never().unwrap());
-        assert_eq!(log.append(&frame("a")).now_or_never(), Some(1));
+        assert_eq!(log.append(&frame("a"), None).now_or_never(), Some(1));
     }
 
     #[test]
     fn the_first_to_come_is_served_first_whatever_the_size() {
-        let log = Log::new();
+        let log = Log::new(0);
         log.join();
-        assert_eq!(log.append(&frame("a")).now_or_never(), Some(1));
+        assert_eq!(log.append(&frame("a"), None).now_or_never(), Some(1));
         let (large, small) = (Bytes::from(vec![0; BYTES as usize]), frame("b"));
-        let mut first = pin!(log.append(&large));
+        let mut first = pin!(log.append(&large, None));
         assert_eq!(first.as_mut().now_or_never(), None);
-        let mut second = pin!(log.append(&small));
+        let mut second = pin!(log.append(&small, None));
         assert_eq!(
             second.as_mut().now_or_never(),
             None,
@@ -280,14 +361,14 @@ mod tests {
 
     #[test]
     fn one_that_gives_up_waiting_holds_up_no_other() {
-        let log = Log::new();
+        let log = Log::new(0);
         log.join();
         let large = Bytes::from(vec![0; BYTES as usize]);
-        assert_eq!(log.append(&large).now_or_never(), Some(1));
+        assert_eq!(log.append(&large, None).now_or_never(), Some(1));
         let last = frame("last");
-        let mut waiting = pin!(log.append(&last));
+        let mut waiting = pin!(log.append(&last, None));
         {
-            let mut given_up = pin!(log.append(&large));
+            let mut given_up = pin!(log.append(&large, None));
             assert_eq!(given_up.as_mut().now_or_never(), None);
             assert_eq!(waiting.as_mut().now_or_never(), None);
         }
@@ -297,26 +378,30 @@ mod tests {
 
     #[test]
     fn without_readers_or_once_it_is_closed_nobody_waits() {
-        let log = Log::new();
+        let log = Log::new(0);
         let (one, two) = (log.join(), log.join());
         let large = Bytes::from(vec![0; BYTES as usize]);
-        assert_eq!(log.append(&large).now_or_never(), Some(2));
+        assert_eq!(log.append(&large, None).now_or_never(), Some(2));
         let (next, other) = (frame("next"), frame("other"));
-        let mut waiting = pin!(log.append(&next));
+        let mut waiting = pin!(log.append(&next, None));
         assert_eq!(waiting.as_mut().now_or_never(), None);
-        assert_eq!(log.leave(one), std::slice::from_ref(&large));
+        assert_eq!(log.leave(one, NO_ROOMS), std::slice::from_ref(&large));
         assert_eq!(waiting.as_mut().now_or_never(), None);
-        assert_eq!(log.leave(two), std::slice::from_ref(&large));
+        assert_eq!(log.leave(two, NO_ROOMS), std::slice::from_ref(&large));
         assert_eq!(waiting.now_or_never(), Some(0));
         assert!(log.take().now_or_never().is_none(), "nothing is left in it");
 
         let three = log.join();
-        assert_eq!(log.append(&large).now_or_never(), Some(1));
-        let mut waiting = pin!(log.append(&next));
+        assert_eq!(log.append(&large, None).now_or_never(), Some(1));
+        let mut waiting = pin!(log.append(&next, None));
         assert_eq!(waiting.as_mut().now_or_never(), None);
         log.close();
         assert_eq!(waiting.now_or_never(), Some(0));
-        assert_eq!(log.append(&other).now_or_never(), Some(0));
-        assert_eq!(log.leave(three), [large], "what was counted is kept");
+        assert_eq!(log.append(&other, None).now_or_never(), Some(0));
+        assert_eq!(
+            log.leave(three, NO_ROOMS),
+            [large],
+            "what was counted is kept"
+        );
     }
 }

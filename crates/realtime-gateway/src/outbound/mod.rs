@@ -13,13 +13,16 @@
 
 mod batch;
 mod cork;
+mod cursor;
 mod log;
 mod outbox;
 mod queue;
+mod room;
 mod turnstile;
 mod writer;
 
 pub(crate) use batch::Batch;
 pub(crate) use log::Log;
-pub(crate) use outbox::{Accepted, Outbox, Progress, Refused};
+pub(crate) use outbox::{Accepted, Followed, Outbox, Progress, Refused};
 pub(crate) use queue::QueueLimits;
+pub(crate) use room::{Audience, Membership, Offset, Opening, Room};

@@ -21,11 +21,15 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 
+use realtime_core::RoomName;
+
 use super::{
     batch::Batch,
     cork::Cork,
-    log::Log,
+    cursor::Cursor,
+    log::{Log, Reader},
     queue::{Queue, QueueLimits, WRITE_BYTES},
+    room::{Membership, Memberships, Opening, Room},
     turnstile::Turnstile,
     writer::{Pumped, Writer},
 };
@@ -50,8 +54,10 @@ pub(crate) struct Outbox<W: Sink = SocketWriter> {
 
 struct State<W> {
     writer: Writer<W>,
-    /// Up to where it has read the log; `None` before it joins and after it has left.
-    cursor: Option<u64>,
+    /// Up to where it has read the log; nowhere before it joins and after it has left.
+    cursor: Cursor,
+    /// The rooms that the session is in, once there are some.
+    rooms: Option<Box<Memberships>>,
     /// The session's task, once it has looked at the socket.
     task: Option<Waker>,
     phase: Phase,
@@ -92,6 +98,18 @@ pub(crate) struct Accepted {
     pub(crate) dropped: u64,
     /// There was no room, and the policy says to close.
     pub(crate) full: bool,
+}
+
+/// What came of a wish to be in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Followed {
+    Joined,
+    /// It is in it already.
+    Already,
+    /// It is in as many rooms as it may be.
+    TooMany,
+    /// The session is closing, or doesn't follow the log yet.
+    Closed,
 }
 
 /// How the peer accepts what is written to it.
@@ -141,7 +159,8 @@ impl<W: Sink> Outbox<W> {
     pub(crate) fn new(writer: W, limits: Arc<QueueLimits>, queued: Share, log: Arc<Log>) -> Self {
         let state = State {
             writer: Writer::new(writer, limits),
-            cursor: None,
+            cursor: Cursor::NOWHERE,
+            rooms: None,
             task: None,
             phase: Phase::Open,
             turnstile: None,
@@ -164,8 +183,8 @@ impl<W: Sink> Outbox<W> {
     /// Follows the log from here on, unless the session has ended already.
     pub(crate) fn join(&self) {
         let mut state = self.lock();
-        if state.phase == Phase::Open && state.cursor.is_none() {
-            state.cursor = Some(self.log.join());
+        if state.phase == Phase::Open && state.cursor.place().is_none() {
+            state.cursor = Cursor::at(self.log.join());
         }
     }
 
@@ -179,24 +198,116 @@ impl<W: Sink> Outbox<W> {
         record();
         state.phase = Phase::Ended;
         let mut accepted = Accepted::default();
-        if let Some(cursor) = state.cursor.take() {
-            let frames = self.log.leave(cursor);
-            if !frames.is_empty() {
-                let _counted = state.hand_over(&frames, None, &mut accepted);
-            }
+        let frames = state.leave_log(&self.log, self.address());
+        if !frames.is_empty() {
+            let _counted = state.hand_over(&frames, None, &mut accepted);
         }
         state.notify_waiting();
         Some(accepted)
+    }
+
+    /// Becomes a member of a room, under this number: gets what is sent to it from here on, behind
+    /// the answer to its client. Nothing is changed where the outcome isn't
+    /// [`Followed::Joined`], but one that is a member already answers all the same.
+    pub(crate) fn follow(
+        &self,
+        room: &Arc<Room>,
+        number: u64,
+        most: usize,
+        opening: Opening,
+    ) -> (Accepted, Followed) {
+        let mut accepted = Accepted::default();
+        let mut state = self.lock();
+        let Some(cursor) = state.cursor.place() else {
+            return (accepted, Followed::Closed);
+        };
+        let rooms = state.rooms.as_deref();
+        let is_member = rooms.is_some_and(|rooms| rooms.contains(room));
+        if !is_member && rooms.is_some_and(|rooms| rooms.len() >= most) {
+            return (accepted, Followed::TooMany);
+        }
+        let Opening {
+            answer,
+            frames,
+            after,
+        } = opening;
+        if !is_member {
+            let (before, end) = self.log.follow(room, cursor, state.reader(self.address()));
+            state.has_read(&before, end, &mut accepted);
+            let rooms = state.rooms.get_or_insert_default();
+            rooms.insert(Arc::clone(room), number, end, after);
+        }
+        if let Some(answer) = answer {
+            state.writer.queue.push_reply(answer);
+            accepted.sent += 1;
+        }
+        let State { writer, task, .. } = &mut *state;
+        if !is_member {
+            let _counted = writer.offer_all(task.as_ref(), &frames, &mut accepted);
+        }
+        if !self.is_corked() {
+            writer.write_now(task.as_ref());
+        }
+        match is_member {
+            true => (accepted, Followed::Already),
+            false => (accepted, Followed::Joined),
+        }
+    }
+
+    /// Is a member no more: what was sent before this still comes, and nothing that is sent after
+    /// it. `None` where it was none.
+    pub(crate) fn unfollow(&self, name: &RoomName) -> (Accepted, Option<Membership>) {
+        let mut accepted = Accepted::default();
+        let mut state = self.lock();
+        let held = state.rooms.as_deref().and_then(|rooms| rooms.get(name));
+        let (Some(room), Some(cursor)) = (held.cloned(), state.cursor.place()) else {
+            return (accepted, None);
+        };
+        let (frames, end) = self
+            .log
+            .unfollow(&room, cursor, state.reader(self.address()));
+        state.has_read(&frames, end, &mut accepted);
+        if !self.is_corked() {
+            let State { writer, task, .. } = &mut *state;
+            writer.write_now(task.as_ref());
+        }
+        let left = state.rooms.as_mut().and_then(|rooms| rooms.remove(name));
+        if state.rooms.as_ref().is_some_and(|rooms| rooms.len() == 0) {
+            state.rooms = None;
+        }
+        (accepted, left)
+    }
+
+    /// The rooms that it is in.
+    pub(crate) fn rooms(&self) -> Vec<RoomName> {
+        let state = self.lock();
+        let rooms = state
+            .rooms
+            .as_deref()
+            .filter(|_| state.cursor.place().is_some());
+        rooms.map_or_else(Vec::new, |rooms| rooms.names().cloned().collect())
+    }
+
+    /// Gives up its memberships, and the log, since nobody carries it to it any more.
+    pub(crate) fn take_rooms(&self) -> Vec<Membership> {
+        let mut state = self.lock();
+        drop(state.leave_log(&self.log, self.address()));
+        let rooms = state.rooms.take();
+        drop(state);
+        rooms.map_or_else(Vec::new, |rooms| rooms.into_all())
     }
 
     /// Writes a round of the dispatcher, or what of it the session hasn't got yet.
     pub(crate) fn catch_up(&self, batch: &Batch) -> Accepted {
         let mut accepted = Accepted::default();
         let mut state = self.lock();
-        if let Some(cursor) = state.cursor.filter(|cursor| *cursor < batch.end()) {
-            state.cursor = Some(batch.end());
-            let (frames, joined) = (batch.after(cursor), batch.joined_after(cursor));
-            let _counted = state.hand_over(frames, joined, &mut accepted);
+        let behind = |cursor: &u64| *cursor < batch.end();
+        if let Some(cursor) = state.cursor.place().filter(behind) {
+            state.cursor = Cursor::at(batch.end());
+            let part = batch.part(cursor, state.reader(self.address()));
+            if !part.frames.is_empty() {
+                let _counted = state.hand_over(&part.frames, part.joined, &mut accepted);
+            }
         }
         accepted
     }
@@ -208,7 +319,7 @@ impl<W: Sink> Outbox<W> {
         if state.phase != Phase::Open {
             return (accepted, Err(Refused::Closed));
         }
-        state.read_log(&self.log, &mut accepted);
+        state.read_log(&self.log, self.address(), &mut accepted);
         let offered = self.add(&mut state, frame, &mut accepted);
         (accepted, offered)
     }
@@ -225,7 +336,7 @@ impl<W: Sink> Outbox<W> {
         if state.phase != Phase::Open {
             return (accepted, Err(Refused::Closed));
         }
-        state.read_log(&self.log, &mut accepted);
+        state.read_log(&self.log, self.address(), &mut accepted);
         let State {
             writer,
             task,
@@ -288,7 +399,7 @@ impl<W: Sink> Outbox<W> {
         let mut accepted = Accepted::default();
         let mut state = self.lock();
         if state.phase != Phase::Sealed {
-            state.read_log(&self.log, &mut accepted);
+            state.read_log(&self.log, self.address(), &mut accepted);
             let frame = state.writer.settled(frame);
             state.writer.queue.push_reply(frame);
             accepted.sent += 1;
@@ -389,7 +500,13 @@ impl<W: Sink> Outbox<W> {
         Cork::make(self.address(), make)
     }
 
-    fn address(&self) -> usize {
+    /// The shard whose log it follows.
+    pub(crate) fn shard(&self) -> u32 {
+        self.log.shard()
+    }
+
+    /// Its place in memory, by which it is known as long as it lives.
+    pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 
@@ -455,9 +572,7 @@ impl<W: Sink> Outbox<W> {
     pub(crate) fn release(&self) {
         let mut state = self.lock();
         let socket = state.give_up_socket();
-        if let Some(cursor) = state.cursor.take() {
-            self.log.leave(cursor);
-        }
+        drop(state.leave_log(&self.log, self.address()));
         let task = state.task.take();
         state.notify_waiting();
         drop(state);
@@ -469,13 +584,32 @@ impl<W: Sink> Outbox<W> {
 
 impl<W: Sink> State<W> {
     /// Reads what the log holds for the session, so that nothing overtakes it.
-    fn read_log(&mut self, log: &Log, accepted: &mut Accepted) {
-        let Some((frames, end)) = self.cursor.and_then(|cursor| log.read(cursor)) else {
+    fn read_log(&mut self, log: &Log, outbox: usize, accepted: &mut Accepted) {
+        let cursor = self.cursor.place();
+        let Some((frames, end)) = cursor.and_then(|place| log.read(place, self.reader(outbox)))
+        else {
             return;
         };
-        self.cursor = Some(end);
+        self.has_read(&frames, end, accepted);
+    }
+
+    fn has_read(&mut self, frames: &[Bytes], end: u64, accepted: &mut Accepted) {
+        self.cursor = Cursor::at(end);
         let Self { writer, task, .. } = self;
-        let _counted = writer.offer_all(task.as_ref(), &frames, accepted);
+        let _counted = writer.offer_all(task.as_ref(), frames, accepted);
+    }
+
+    /// Reads the log for the last time. Its rooms stay known, for those who must forget it there.
+    fn leave_log(&mut self, log: &Log, outbox: usize) -> Vec<Bytes> {
+        let place = std::mem::replace(&mut self.cursor, Cursor::NOWHERE).place();
+        place.map_or_else(Vec::new, |place| log.leave(place, self.reader(outbox)))
+    }
+
+    fn reader(&self, outbox: usize) -> Reader<'_> {
+        Reader {
+            outbox,
+            rooms: self.rooms.as_deref(),
+        }
     }
 
     fn hand_over(

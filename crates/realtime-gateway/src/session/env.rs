@@ -1,10 +1,14 @@
 //! What a session needs of its node, and no more.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock, Weak},
+};
 
 use bytes::Bytes;
 use realtime_core::broker::NodeInfo;
 
+use super::Doors;
 use crate::{
     budget::Budget, clock::Clock, encoder::Encoder, outbound::QueueLimits, stats::Counters,
 };
@@ -24,6 +28,8 @@ pub(crate) struct Env {
     pub(crate) ping: Bytes,
     /// Ends sessions until what is queued fits its budget again.
     pub(crate) relieve: Box<dyn Fn() + Send + Sync>,
+    /// By which sessions come into rooms.
+    pub(crate) doors: OnceLock<Weak<dyn Doors>>,
 }
 
 impl Env {

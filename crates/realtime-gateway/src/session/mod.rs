@@ -4,6 +4,7 @@ mod end;
 mod end_cause;
 mod env;
 mod extensions;
+mod rooms;
 mod send;
 mod wake_at;
 
@@ -34,6 +35,7 @@ pub(crate) use end::End;
 pub(crate) use end_cause::EndCause;
 pub(crate) use env::Env;
 pub use extensions::Extensions;
+pub(crate) use rooms::{Doors, Entrance, Publish, Request, room_closed};
 pub(crate) use wake_at::WakeAt;
 
 /// One connected client. Cheap to clone; every clone is the same session.

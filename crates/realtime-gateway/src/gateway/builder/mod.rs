@@ -10,6 +10,7 @@ use realtime_core::{
     broker::{AnyBroker, Broker, LocalBroker, NodeInfo},
     codec::Codec,
     extract::Reply,
+    history::{AnyHistory, History, MemoryHistory},
     presence::{AnyPresence, MemoryPresence, Presence},
 };
 use tower_layer::{Identity as NoLayer, Layer, Stack};
@@ -17,7 +18,7 @@ use tower_service::Service;
 
 use super::{Gateway, settings::Settings};
 use crate::{
-    BuildError, Config, Inbound, Router,
+    BuildError, BuildErrorKind, Config, Inbound, Router,
     admission::{Admission, Slots},
     handling::{
         CompleteRouter, Hook, Hooks, RouterService,
@@ -61,6 +62,7 @@ pub struct Builder<S = (), L = NoLayer> {
     /// It was given by the application.
     joins: bool,
     presence: AnyPresence,
+    history: Option<AnyHistory>,
     router: Router,
     hooks: Hooks,
     hook_state: S,
@@ -77,6 +79,7 @@ impl Builder {
             broker: AnyBroker::new(LocalBroker::new()),
             joins: false,
             presence: AnyPresence::new(MemoryPresence::new()),
+            history: None,
             router: Router::new(),
             hooks: Hooks::default(),
             hook_state: (),
@@ -140,6 +143,21 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         self
     }
 
+    /// Sets where it is kept what was sent to rooms, for those [rooms](crate::RoomRule::history)
+    /// that have a history. Default: in this process. With a broker there is no default, since all
+    /// nodes must share it.
+    ///
+    /// ```
+    /// use realtime::{connect, history::MemoryHistory};
+    ///
+    /// let gateway = realtime::builder().history(MemoryHistory::new()).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn history(mut self, history: impl History) -> Self {
+        self.history = Some(AnyHistory::new(history));
+        self
+    }
+
     /// Sets the handlers of messages, in place of those that were set before. Default: none.
     ///
     /// ```
@@ -175,6 +193,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             broker: self.broker,
             joins: self.joins,
             presence: self.presence,
+            history: self.history,
             router: self.router,
             hooks: self.hooks,
             hook_state: self.hook_state,
@@ -206,6 +225,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             broker: self.broker,
             joins: self.joins,
             presence: self.presence,
+            history: self.history,
             router: self.router,
             hooks: self.hooks,
             hook_state: state,
@@ -343,6 +363,15 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             config.auth_timeout,
             Slots::new(config.max_connections, config.max_authenticating),
         );
+        let (table, rooms) = self.router.build()?;
+        if self.history.is_none() && self.joins && rooms.has_history() {
+            let got = "rooms with a history need one that all nodes share, since there is a \
+                       broker: give it with `history`";
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+        }
+        let history = self
+            .history
+            .unwrap_or_else(|| AnyHistory::new(MemoryHistory::new()));
         let id = config.node_id.clone().unwrap_or_else(NodeId::random);
         let parts = Parts {
             info: NodeInfo::new(id, Incarnation::random()),
@@ -353,7 +382,9 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             presence: self.presence,
             traceparent: self.traceparent,
             hooks: self.hooks,
-            table: self.router.build()?,
+            table,
+            rooms,
+            history,
             stack: stack_factory(self.layers),
         };
         let gateway = Gateway::new(parts, admission);

@@ -59,6 +59,10 @@ impl<S, L> Builder<S, L> {
         max_connections: Option<usize>,
         /// See [`Config::max_authenticating`].
         max_authenticating: usize,
+        /// See [`Config::max_rooms_per_session`].
+        max_rooms_per_session: usize,
+        /// See [`Config::max_rooms`].
+        max_rooms: usize,
         /// See [`Config::presence_ttl`].
         presence_ttl: Option<Duration>,
         /// See [`Config::require_presence`].

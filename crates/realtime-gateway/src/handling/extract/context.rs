@@ -2,7 +2,10 @@
 
 use realtime_core::{DisconnectInfo, Message, Text, extract::HasMessage};
 
-use crate::{ErrorContext, Inbound, Session, handling::Host};
+use crate::{
+    ErrorContext, Inbound, Session,
+    handling::{Host, Params},
+};
 
 /// What a handler's arguments are extracted from.
 #[derive(Debug)]
@@ -10,6 +13,8 @@ pub struct MessageContext<S = ()> {
     pub(crate) inbound: Inbound,
     pub(crate) host: Host,
     pub(crate) tail: Text,
+    /// The room that a rule is asked about.
+    pub(crate) params: Option<Params>,
     pub(crate) state: S,
 }
 

@@ -6,6 +6,7 @@
 //! | [`Extension<T>`](Extension) | what the session keeps of this type | the same |
 //! | [`State<T>`](State) | the router's state | the state given to `hook_state` |
 //! | `Message`, `Payload`, `Json<T>`, [`RouteTail`] | yes | no |
+//! | [`RoomParam<T>`](RoomParam), [`RoomParams<T>`](RoomParams), `RoomName` | rules of rooms | no |
 //! | [`DisconnectInfo`] | no | `on_disconnect` |
 //! | [`ErrorContext`] | no | `on_error` |
 //! | `Option<E>`, `Result<E, E::Rejection>` | yes | yes |
@@ -44,6 +45,7 @@ use realtime_core::{DisconnectInfo, Identity, Text, extract::FromContext};
 
 use crate::{ErrorContext, Session};
 
+pub use super::rooms::{FromRoomParams, RoomParam, RoomParams};
 pub use context::{ConnectContext, DisconnectContext, ErrorHookContext, MessageContext};
 pub(crate) use context::{HasGateway, HasSession, HasState};
 

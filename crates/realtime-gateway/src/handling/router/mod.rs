@@ -7,6 +7,7 @@ use std::{fmt, sync::Arc};
 use futures::future::BoxFuture;
 use realtime_core::{BoxError, Message, codec::routes, extract::Reply};
 
+use super::rooms::{RoomRule, RoomTable};
 use crate::{BuildError, BuildErrorKind, Handler, escape::Escaped, extract::MessageContext};
 
 pub(crate) use table::{RouteTable, RouterService};
@@ -47,6 +48,7 @@ pub(crate) use table::{RouteTable, RouterService};
 #[doc = include_str!("../../../docs/handlers.md")]
 pub struct Router<S = ()> {
     routes: Vec<(Pattern, Erased<S>)>,
+    rooms: Vec<(String, RoomRule<S>)>,
 }
 
 /// When a handler is chosen.
@@ -96,7 +98,10 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// A router without routes.
     #[must_use]
     pub fn new() -> Self {
-        Self { routes: Vec::new() }
+        Self {
+            routes: Vec::new(),
+            rooms: Vec::new(),
+        }
     }
 
     fn add<Args>(mut self, pattern: Pattern, handler: impl Handler<Args, S>) -> Self {
@@ -183,6 +188,37 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         self.add(Pattern::Fallback, handler)
     }
 
+    /// Says what is so of the rooms whose names fit a pattern. A parameter stands in braces, and is
+    /// read with [`RoomParam`](crate::extract::RoomParam). Of several patterns that fit, the one
+    /// that was registered first counts.
+    ///
+    /// Where clients may ask to come in, the routes `join`, `leave` and `recover` are the gateway's
+    /// own, and `publish` where they may publish.
+    ///
+    /// ```
+    /// use realtime::{Router, room::RoomRule};
+    ///
+    /// let router = Router::new()
+    ///     .room("score:{match}", RoomRule::open())
+    ///     .room("staff", RoomRule::new());
+    /// # use realtime::{Gateway, Identity, Json};
+    /// # use realtime_testkit::memory::{TestError, connect};
+    /// # let gateway = realtime::builder().router(router).build().unwrap();
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn check(gateway: Gateway) -> Result<(), TestError> {
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # ann.request("join", Json(serde_json::json!({"room": "score:7"}))).await?;
+    /// # assert!(ann.request("join", Json(serde_json::json!({"room": "staff"}))).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// # check(gateway).unwrap();
+    /// ```
+    #[must_use]
+    pub fn room(mut self, pattern: impl Into<String>, rule: RoomRule<S>) -> Self {
+        self.rooms.push((pattern.into(), rule));
+        self
+    }
+
     /// Adds the routes of another router, which needs the same state, or has its own.
     ///
     /// ```
@@ -202,6 +238,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         self.routes.extend(other.routes);
+        self.rooms.extend(other.rooms);
         self
     }
 
@@ -222,28 +259,40 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// ```
     #[must_use]
     pub fn with_state<S2: 'static>(self, state: S) -> Router<S2> {
-        let bind = |(pattern, handler): (Pattern, Erased<S>)| {
-            let state = state.clone();
-            let bound: Erased<S2> = Arc::new(move |cx: MessageContext<S2>| {
-                let MessageContext {
-                    inbound,
-                    host,
-                    tail,
-                    state: _,
-                } = cx;
-                handler(MessageContext {
-                    inbound,
-                    host,
-                    tail,
-                    state: state.clone(),
-                })
-            });
-            (pattern, bound)
-        };
+        let routes = self.routes.into_iter();
+        let rooms = self.rooms.into_iter();
+        let route = |(pattern, handler)| (pattern, bind(handler, state.clone()));
+        let room =
+            |(pattern, rule): (String, RoomRule<S>)| (pattern, rule.with_state(state.clone()));
         Router {
-            routes: self.routes.into_iter().map(bind).collect(),
+            routes: routes.map(route).collect(),
+            rooms: rooms.map(room).collect(),
         }
     }
+}
+
+/// Gives a handler its state.
+pub(crate) fn bind<S, S2>(handler: Erased<S>, state: S) -> Erased<S2>
+where
+    S: Clone + Send + Sync + 'static,
+    S2: 'static,
+{
+    Arc::new(move |cx: MessageContext<S2>| {
+        let MessageContext {
+            inbound,
+            host,
+            tail,
+            params,
+            state: _,
+        } = cx;
+        handler(MessageContext {
+            inbound,
+            host,
+            tail,
+            params,
+            state: state.clone(),
+        })
+    })
 }
 
 /// A router whose handlers have the state that they need, as [`Builder::router`] takes it.
@@ -269,9 +318,12 @@ impl CompleteRouter for Router {
 }
 
 impl Router {
-    pub(crate) fn build(self) -> Result<RouteTable, BuildError> {
+    pub(crate) fn build(self) -> Result<(RouteTable, Arc<RoomTable>), BuildError> {
         let mut table = RouteTable::default();
-        for (pattern, handler) in self.routes {
+        let rooms = Arc::new(RoomTable::build(self.rooms)?);
+        let own = rooms.routes().into_iter();
+        let own = own.map(|(route, handler)| (Pattern::Exact(route.to_owned()), handler));
+        for (pattern, handler) in own.chain(self.routes) {
             pattern.check()?;
             if !table.insert(&pattern, handler) {
                 let got = format!("expected one handler for {pattern}; got two: remove one");
@@ -283,7 +335,7 @@ impl Router {
                        which the fallback would never be called: remove one";
             return Err(BuildError::new(BuildErrorKind::DuplicateRoute, got));
         }
-        Ok(table)
+        Ok((table, rooms))
     }
 }
 

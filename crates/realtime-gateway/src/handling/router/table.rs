@@ -110,6 +110,7 @@ impl Service<Inbound> for RouterService {
             inbound,
             host: self.host.get().cloned().unwrap_or_default(),
             tail,
+            params: None,
             state: (),
         })
     }
@@ -145,7 +146,7 @@ mod tests {
             if fallback {
                 router = router.fallback(async || ());
             }
-            let table = router.build().unwrap();
+            let (table, _) = router.build().unwrap();
             let naive = if exact.contains(&wanted) {
                 Some(wanted.len())
             } else {
@@ -179,7 +180,7 @@ mod tests {
             .prefix("err", handler)
             .fallback(handler)
             .route(&long[1..], handler);
-        let table = router.build().unwrap();
+        let (table, _) = router.build().unwrap();
         assert!(table.find("error").is_none() && table.find("gap").is_none());
         assert!(table.find("errors").is_some() && table.find("gaps").is_some());
     }

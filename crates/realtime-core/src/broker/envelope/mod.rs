@@ -4,25 +4,39 @@
 //!   version 1 │ kind │ flags │ hints │ correlation │ target           │ codec   │ extensions │ body
 //!   u8        │ u8   │ u8    │ u8    │ u64         │ kind u8, u16, .. │ u16, .. │ u16, ..    │ the rest
 //! ```
-//! Numbers are big-endian, and a `u16` is the length of what follows it. The target of an identity
-//! is its tenant, with a length before it, and its id. An extension is a type (`u8`), a length
+//! Numbers are big-endian, and a `u16` is the length of what follows it. What a target
+//! holds is in [`Target`]. An extension is a type (`u8`), a length
 //! (`u16`) and a value. A flag, a kind or a target that isn't known makes the whole unreadable; a
 //! hint or an extension that isn't known is skipped. `docs/wire.md` has it all, with examples.
+
+mod except;
+mod target;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::{BrokerError, BrokerErrorKind};
-use crate::{IdentityKey, Text, codec::FrameKind};
+use crate::{
+    Text,
+    codec::FrameKind,
+    history::{InvalidEpoch, Position},
+};
+
+pub use except::Except;
+pub use target::Target;
 
 const VERSION: u8 = 1;
 /// The flag of a body that is text.
 const TEXT: u8 = 1;
+/// The flag of an envelope that names some who don't get it: who doesn't know it must not deliver.
+const HAS_EXCEPT: u8 = 2;
 /// What stands before the target: version, kind, flags, hints, correlation.
 const FIXED: usize = 12;
-const TO_ALL: u8 = 0;
-const TO_IDENTITY: u8 = 1;
 /// The extension with the W3C trace context.
 const TRACEPARENT: u8 = 1;
+/// The extension with those who don't get it.
+const EXCEPT: u8 = 2;
+/// The extension with the position in a history: the offset (`u64`) and the epoch.
+const POSITION: u8 = 3;
 
 /// A message on its way to other nodes. The body is encoded already: the node that receives it
 /// puts it into a frame and never parses it.
@@ -34,6 +48,8 @@ pub struct Envelope {
     codec: Text,
     frame_kind: FrameKind,
     traceparent: Option<Text>,
+    except: Vec<Except>,
+    position: Option<Position>,
     body: Bytes,
 }
 
@@ -49,16 +65,6 @@ pub enum EnvelopeKind {
     Receipt = 2,
 }
 
-/// Whom a message is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Target {
-    /// Every session.
-    All,
-    /// The sessions of one identity.
-    Identity(IdentityKey),
-}
-
 impl Envelope {
     /// An envelope around a message that this codec has encoded.
     #[must_use]
@@ -70,6 +76,8 @@ impl Envelope {
             codec: codec.into(),
             frame_kind: kind,
             traceparent: None,
+            except: Vec::new(),
+            position: None,
             body,
         }
     }
@@ -93,6 +101,21 @@ impl Envelope {
     #[must_use]
     pub fn with_traceparent(mut self, traceparent: impl Into<Text>) -> Self {
         self.traceparent = Some(traceparent.into()).filter(|text| !text.is_empty());
+        self
+    }
+
+    /// Not for these, though they are among those whom it is for: at most
+    /// [`Except::MAX`].
+    #[must_use]
+    pub fn with_except(mut self, except: Vec<Except>) -> Self {
+        self.except = except;
+        self
+    }
+
+    /// It is kept in the history of its room, and is there.
+    #[must_use]
+    pub fn with_position(mut self, position: Position) -> Self {
+        self.position = Some(position);
         self
     }
 
@@ -123,6 +146,18 @@ impl Envelope {
         &self.target
     }
 
+    /// Who doesn't get it, though they are among those whom it is for.
+    #[must_use]
+    pub fn except(&self) -> &[Except] {
+        &self.except
+    }
+
+    /// Where in the history of its room it is, if it is kept there.
+    #[must_use]
+    pub const fn position(&self) -> Option<&Position> {
+        self.position.as_ref()
+    }
+
     /// The name of the codec that encoded the message.
     #[must_use]
     pub fn codec(&self) -> &str {
@@ -145,39 +180,49 @@ impl Envelope {
     /// admits.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let (target, tenant, id) = match &self.target {
-            Target::All => (TO_ALL, "", ""),
-            Target::Identity(key) => (TO_IDENTITY, short(key.tenant()), short(key.id())),
-        };
         let (codec, traceparent) = (short(&self.codec), self.traceparent().map_or("", short));
-        let flags = match self.frame_kind {
+        let mut flags = match self.frame_kind {
             FrameKind::Text => TEXT,
             _ => 0,
         };
-        let names = tenant.len() + id.len() + codec.len() + traceparent.len();
+        let (mut extensions, except) = (0, except::size(&self.except));
+        if except > 0 {
+            flags |= HAS_EXCEPT;
+            extensions += 3 + except;
+        }
+        if !traceparent.is_empty() {
+            extensions += 3 + traceparent.len();
+        }
+        if let Some(position) = &self.position {
+            extensions += 3 + 8 + position.epoch.as_str().len();
+        }
+        let names = self.target.size() + codec.len() + extensions;
         let mut out = BytesMut::with_capacity(FIXED + 12 + names + self.body.len());
-        let target_size = match target {
-            TO_IDENTITY => (2 + tenant.len() + id.len()) as u16,
-            _ => 0,
-        };
         // At once: it is done for each message.
         let mut fixed = [0; FIXED + 3];
         fixed[..4].copy_from_slice(&[VERSION, self.kind as u8, flags, 0]);
         fixed[4..FIXED].copy_from_slice(&self.correlation.to_be_bytes());
-        fixed[FIXED] = target;
-        fixed[FIXED + 1..].copy_from_slice(&target_size.to_be_bytes());
+        fixed[FIXED] = self.target.kind();
+        fixed[FIXED + 1..].copy_from_slice(&(self.target.size() as u16).to_be_bytes());
         out.put_slice(&fixed);
-        if target == TO_IDENTITY {
-            put_name(&mut out, tenant);
-            out.put_slice(id.as_bytes());
-        }
+        self.target.put(&mut out);
         put_name(&mut out, codec);
-        if traceparent.is_empty() {
-            out.put_u16(0);
-        } else {
-            out.put_u16((3 + traceparent.len()) as u16);
+        out.put_u16(extensions as u16);
+        if !traceparent.is_empty() {
             out.put_u8(TRACEPARENT);
             put_name(&mut out, traceparent);
+        }
+        if except > 0 {
+            out.put_u8(EXCEPT);
+            out.put_u16(except as u16);
+            except::put(&self.except, &mut out);
+        }
+        if let Some(position) = &self.position {
+            let epoch = position.epoch.as_str();
+            out.put_u8(POSITION);
+            out.put_u16((8 + epoch.len()) as u16);
+            out.put_u64(position.offset);
+            out.put_slice(epoch.as_bytes());
         }
         out.put_slice(&self.body);
         out.freeze()
@@ -198,7 +243,7 @@ impl Envelope {
             2 => Some(EnvelopeKind::Receipt),
             _ => None,
         };
-        let (VERSION, Some(kind), 0) = (version, kind, flags & !TEXT) else {
+        let (VERSION, Some(kind), 0) = (version, kind, flags & !(TEXT | HAS_EXCEPT)) else {
             return Err(invalid(format!(
                 "expected an envelope of version {VERSION}, of a known kind and with known flags; \
                  got version {version}, kind {}, flags {flags}",
@@ -208,26 +253,17 @@ impl Envelope {
         bytes.advance(4);
         let correlation = bytes.try_get_u64().map_err(|_| cut_off())?;
         let to = bytes.try_get_u8().map_err(|_| cut_off())?;
-        let mut target = take(&mut bytes)?;
-        let target = match to {
-            TO_ALL if target.is_empty() => Target::All,
-            TO_IDENTITY => {
-                let tenant = text(take(&mut target)?)?;
-                Target::Identity(IdentityKey::from_parts(tenant.as_str(), &text(target)?))
-            }
-            _ => {
-                return Err(invalid(format!(
-                    "expected a known target; got one of kind {to}"
-                )));
-            }
-        };
+        let target = Target::read(to, take(&mut bytes)?)?;
         let codec = text(take(&mut bytes)?)?;
         let mut extensions = take(&mut bytes)?;
-        let mut traceparent = None;
+        let (mut traceparent, mut except, mut at) = (None, Vec::new(), None);
         while let Ok(extension) = extensions.try_get_u8() {
             let value = take(&mut extensions)?;
-            if extension == TRACEPARENT {
-                traceparent = Some(text(value)?);
+            match extension {
+                TRACEPARENT => traceparent = Some(text(value)?),
+                POSITION => at = Some(position(value)?),
+                EXCEPT if flags & HAS_EXCEPT != 0 => except = except::read(value)?,
+                _ => {}
             }
         }
         Ok(Self {
@@ -240,9 +276,18 @@ impl Envelope {
                 _ => FrameKind::Text,
             },
             traceparent: traceparent.filter(|text| !text.is_empty()),
+            except,
+            position: at,
             body: bytes,
         })
     }
+}
+
+fn position(mut value: Bytes) -> Result<Position, BrokerError> {
+    let offset = value.try_get_u64().map_err(|_| cut_off())?;
+    let epoch = text(value)?.parse();
+    let epoch = epoch.map_err(|wrong: InvalidEpoch| invalid(wrong.to_string()))?;
+    Ok(Position::new(epoch, offset))
 }
 
 /// The longest beginning of a name that has room in an envelope, whole characters of it.
@@ -286,6 +331,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{IdentityKey, RoomName, SessionId};
 
     proptest! {
         #[test]
@@ -328,7 +374,7 @@ mod tests {
             Envelope::decode(bytes.into())
         };
         // A version, a kind, a flag and a target that this version doesn't know.
-        for (at, with) in [(0, 2), (1, 3), (2, 0x81), (12, 2)] {
+        for (at, with) in [(0, 2), (1, 3), (2, 0x81), (12, 4)] {
             let refused = changed(at, with).map_err(|error| error.kind());
             assert_eq!(refused, Err(BrokerErrorKind::InvalidMessage), "{at}");
         }
@@ -348,5 +394,33 @@ mod tests {
             panic!("it was for an identity");
         };
         assert_eq!((key.tenant().len(), key.id().len()), (31_998, 31_998));
+    }
+
+    #[test]
+    fn the_largest_envelope_fits() {
+        let name = |n: usize| RoomName::try_from(format!("{n:0>256}")).unwrap();
+        let key = |n: usize| IdentityKey::new(format!("{n:0>512}")).with_tenant("t".repeat(512));
+        let target = Target::Rooms((0..Target::MAX_ROOMS).map(name).collect());
+        let except = (1..Except::MAX).map(|n| Except::Identity(key(n)));
+        let except = except
+            .chain([Except::Session(SessionId::random())])
+            .collect();
+        let sent = Envelope::new(target, "c", FrameKind::Binary, Bytes::new());
+        let sent = sent
+            .with_except(except)
+            .with_traceparent("t".repeat(32_000));
+        assert_eq!(Envelope::decode(sent.encode()).unwrap(), sent);
+    }
+
+    #[test]
+    fn more_than_is_written_is_not_read() {
+        let room = RoomName::try_from("a").unwrap();
+        let many = vec![room.clone(); Target::MAX_ROOMS + 1];
+        let sent = Envelope::new(Target::Rooms(many), "c", FrameKind::Text, Bytes::new());
+        let read = Envelope::decode(sent.encode()).unwrap();
+        let first = vec![room; Target::MAX_ROOMS];
+        assert_eq!(read.target(), &Target::Rooms(first));
+        let none = Envelope::new(Target::Rooms(vec![]), "c", FrameKind::Text, Bytes::new());
+        assert!(Envelope::decode(none.encode()).is_err(), "it is for nobody");
     }
 }

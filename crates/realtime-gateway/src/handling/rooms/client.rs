@@ -1,0 +1,157 @@
+//! What clients ask for by themselves: to join a room, to recover what they missed, to leave, and
+//! to publish.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use realtime_core::{
+    BoxError, ClientError, Message, Payload, RoomName,
+    extract::Reply,
+    history::{Epoch, IdempotencyKey, Position},
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    RoomTable,
+    params::{is_member, unknown_room},
+};
+use crate::{
+    extract::MessageContext,
+    handling::router::Erased,
+    session::{Entrance, Publish, Request},
+};
+
+/// The data of `join` and `leave`.
+#[derive(Deserialize)]
+struct Named {
+    room: RoomText,
+}
+
+/// The data of `recover`.
+#[derive(Deserialize)]
+struct Recover {
+    room: RoomText,
+    epoch: String,
+    offset: u64,
+}
+
+/// The data of `publish`.
+#[derive(Deserialize)]
+struct Publication {
+    room: RoomText,
+    data: Option<Box<RawValue>>,
+    key: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct RoomText(String);
+
+impl RoomText {
+    fn name(self) -> Result<RoomName, ClientError> {
+        RoomName::try_from(self.0).map_err(|wrong| bad_data(&wrong))
+    }
+}
+
+pub(super) fn coming_and_going(table: &Arc<RoomTable>) -> [(&'static str, Erased<()>); 3] {
+    [
+        ("join", handler(table, join)),
+        ("recover", handler(table, recover)),
+        ("leave", handler(table, leave)),
+    ]
+}
+
+pub(super) fn publishing(table: &Arc<RoomTable>) -> (&'static str, Erased<()>) {
+    ("publish", handler(table, publish))
+}
+
+fn handler<F>(
+    table: &Arc<RoomTable>,
+    handle: impl Fn(Arc<RoomTable>, MessageContext) -> F + Send + Sync + 'static,
+) -> Erased<()>
+where
+    F: Future<Output = Result<Reply, BoxError>> + Send + 'static,
+{
+    let table = Arc::clone(table);
+    Arc::new(move |cx| handle(Arc::clone(&table), cx).boxed())
+}
+
+async fn join(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
+    let Named { room } = cx.inbound.message.decode()?;
+    enter(&table, cx, room.name()?, None).await
+}
+
+async fn recover(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
+    let Recover {
+        room,
+        epoch,
+        offset,
+    } = cx.inbound.message.decode()?;
+    let epoch: Epoch = epoch.parse().map_err(|wrong| bad_data(&wrong))?;
+    let position = Position::new(epoch, offset);
+    enter(&table, cx, room.name()?, Some(position)).await
+}
+
+/// Asks the rule, each time, and lets the session in.
+async fn enter(
+    table: &RoomTable,
+    cx: MessageContext,
+    room: RoomName,
+    recover: Option<Position>,
+) -> Result<Reply, BoxError> {
+    let (allow, params) = table.allow(&room).ok_or_else(unknown_room)?;
+    let session = cx.inbound.session.clone();
+    let message = &cx.inbound.message;
+    let request = message.message_id().map(|id| Request {
+        id: id.clone(),
+        route: message.route_text().clone(),
+    });
+    let _allowed = allow(MessageContext {
+        params: Some(params),
+        ..cx
+    })
+    .await?;
+    let entrance = Entrance {
+        room,
+        request,
+        recover,
+    };
+    let doors = session.doors().ok_or_else(gone)?;
+    doors.enter(session, entrance).await?;
+    // It is answered already, before anything that is sent to the room.
+    Ok(Reply::none())
+}
+
+async fn leave(_: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
+    let Named { room } = cx.inbound.message.decode()?;
+    cx.inbound.session.leave(room.name()?);
+    Ok(Reply::empty())
+}
+
+async fn publish(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
+    let Publication { room, data, key } = cx.inbound.message.decode()?;
+    let (room, session) = (room.name()?, &cx.inbound.session);
+    let options = table.publish(&room).ok_or_else(unknown_room)?;
+    if !is_member(session, &room) {
+        let error = ClientError::new("not_a_member", "join the room before you publish to it");
+        return Err(error.into());
+    }
+    let key = key.map(|key| key.parse::<IdempotencyKey>());
+    let key = key.transpose().map_err(|wrong| bad_data(&wrong))?;
+    let data = data.map_or_else(Payload::empty, |data| {
+        Payload::from(String::from(Box::<str>::from(data)))
+    });
+    let message = Message::new(options.publish.clone().unwrap_or_default(), data)?;
+    let doors = session.doors().ok_or_else(gone)?;
+    doors.publish(Publish { room, message, key }).await?;
+    Ok(Reply::empty())
+}
+
+fn bad_data(wrong: &impl std::fmt::Display) -> ClientError {
+    ClientError::new("bad_data", wrong.to_string())
+}
+
+fn gone() -> ClientError {
+    ClientError::new("unavailable", "the server is going away").temporary()
+}

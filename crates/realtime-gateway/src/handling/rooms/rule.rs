@@ -1,0 +1,125 @@
+//! What is so of the rooms of one pattern.
+
+use std::{fmt, sync::Arc};
+
+use realtime_core::{Text, history::Retention};
+
+use crate::{Handler, extract::MessageContext, handling::router::Erased};
+
+/// What is so of the rooms whose names fit a pattern: who may come in, and what they have.
+///
+/// Registered with [`Router::room`](crate::Router::room). A room whose name fits no rule has
+/// nothing but members, and only handlers let sessions into it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use realtime::{ClientError, Router, Session, extract::RoomParam, history::Retention, room::RoomRule};
+///
+/// async fn may_follow(session: Session, RoomParam(order): RoomParam<u64>) -> Result<(), ClientError> {
+///     // Look into a database, say.
+///     Ok(())
+/// }
+///
+/// let day = Duration::from_secs(86_400);
+/// let router: Router = Router::new()
+///     // A client asks for itself: {"id": 1, "route": "join", "data": {"room": "order:42"}}
+///     .room("order:{id}", RoomRule::allow(may_follow).history(Retention::new(100, day)?))
+///     // Only handlers let sessions in, with `session.join("staff")`.
+///     .room("staff", RoomRule::new().history(Retention::new(1_000, day)?));
+/// # Ok::<(), realtime::error::InvalidRetention>(())
+/// ```
+#[must_use = "a rule does nothing before it is given to `Router::room`"]
+pub struct RoomRule<S = ()> {
+    pub(crate) allow: Option<Erased<S>>,
+    pub(crate) options: RoomOptions,
+}
+
+/// What rooms have.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RoomOptions {
+    pub(crate) history: Option<Retention>,
+    /// The route on which clients publish.
+    pub(crate) publish: Option<Text>,
+}
+
+impl<S: Clone + Send + Sync + 'static> RoomRule<S> {
+    /// Only handlers let sessions in, with [`Session::join`](crate::Session::join).
+    pub fn new() -> Self {
+        Self {
+            allow: None,
+            options: RoomOptions::default(),
+        }
+    }
+
+    /// Clients may ask to come in, and this decides: an async function of
+    /// [extractors](crate::extract), as a handler is one. Its error is the answer; what it returns
+    /// otherwise isn't looked at.
+    ///
+    /// It is asked each time that a client joins, and each time that it comes back and recovers.
+    pub fn allow<Args>(rule: impl Handler<Args, S>) -> Self {
+        Self {
+            allow: Some(Arc::new(move |cx: MessageContext<S>| rule.call(cx))),
+            options: RoomOptions::default(),
+        }
+    }
+
+    /// Every client that asks may come in.
+    ///
+    /// ```
+    /// use realtime::{Router, room::RoomRule};
+    ///
+    /// let router: Router = Router::new().room("score:{match}", RoomRule::open());
+    /// ```
+    pub fn open() -> Self {
+        Self::allow(async || ())
+    }
+
+    /// What is sent to the rooms is kept, and who comes back gets what it has missed.
+    ///
+    /// Each message gets an offset, and a send waits until the store of the gateway's
+    /// [history](crate::Builder::history) has it.
+    pub fn history(mut self, retention: Retention) -> Self {
+        self.options.history = Some(retention);
+        self
+    }
+
+    /// Members may publish to the rooms: with the route `publish`, and what they send comes to all
+    /// members, and to themselves, on this route.
+    ///
+    /// ```
+    /// use realtime::{Router, room::RoomRule};
+    ///
+    /// // {"route": "publish", "data": {"room": "chat:1", "data": "hello"}} comes to all as
+    /// // {"route": "said", "room": "chat:1", "data": "hello"}
+    /// let router: Router = Router::new().room("chat:{id}", RoomRule::open().publish("said"));
+    /// ```
+    pub fn publish(mut self, route: impl Into<Text>) -> Self {
+        self.options.publish = Some(route.into());
+        self
+    }
+
+    pub(crate) fn with_state<S2: 'static>(self, state: S) -> RoomRule<S2> {
+        RoomRule {
+            allow: self
+                .allow
+                .map(|allow| crate::handling::router::bind(allow, state)),
+            options: self.options,
+        }
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Default for RoomRule<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> fmt::Debug for RoomRule<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoomRule")
+            .field("clients_ask", &self.allow.is_some())
+            .field("options", &self.options)
+            .finish()
+    }
+}

@@ -1,0 +1,66 @@
+//! Messages on their way out of this node: encoded once for all who get them, and to other nodes.
+
+use bytes::Bytes;
+use realtime_core::{
+    Message,
+    broker::{
+        Broker, BrokerError, Topic,
+        envelope::{Envelope, Except, Target},
+    },
+    history::Position,
+};
+
+use crate::{DeliverError, DeliverErrorKind, Delivery, Remote, encoder::Encoded, node::Node};
+
+/// Encodes and frames a message, once for all who receive it.
+pub(crate) fn prepare(node: &Node, message: &Message) -> Result<Encoded, DeliverError> {
+    if node.is_draining() {
+        let context = "the gateway is shutting down and sends no more messages";
+        let kind = DeliverErrorKind::Closed;
+        return Err(DeliverError::new(kind, context, Delivery::none()));
+    }
+    Ok(node.env.encoder.encode(message)?)
+}
+
+/// A message as it travels to other nodes, with its position where it is kept in a history.
+pub(crate) fn envelope(
+    node: &Node,
+    message: &Encoded,
+    target: Target,
+    except: &[Except],
+    position: Option<&Position>,
+) -> Bytes {
+    let (codec, body) = (node.env.encoder.name(), message.body.clone());
+    let mut envelope = Envelope::new(target, codec, message.kind, body);
+    if !except.is_empty() {
+        envelope = envelope.with_except(except.to_vec());
+    }
+    if let Some(position) = position {
+        envelope = envelope.with_position(position.clone());
+    }
+    let traceparent = node.traceparent.as_ref().and_then(|current| current());
+    match traceparent {
+        Some(traceparent) => envelope.with_traceparent(traceparent).encode(),
+        None => envelope.encode(),
+    }
+}
+
+/// Publishes what this node's sessions have got already.
+pub(crate) async fn publish(
+    node: &Node,
+    topic: Topic,
+    envelope: impl FnOnce() -> Bytes,
+    mut delivery: Delivery,
+) -> Result<Delivery, DeliverError> {
+    if node.reaches_others() {
+        let published = node.broker.publish(&topic, envelope()).await;
+        let _any_number = published.map_err(|error| not_accepted(error, delivery))?;
+        delivery.remote = Remote::Published;
+    }
+    Ok(delivery)
+}
+
+pub(crate) fn not_accepted(error: BrokerError, delivery: Delivery) -> DeliverError {
+    let context = "the broker did not accept the message for other nodes";
+    DeliverError::new(DeliverErrorKind::Broker, context, delivery).with_source(error)
+}

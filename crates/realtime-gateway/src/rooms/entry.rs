@@ -1,0 +1,210 @@
+//! A session comes into a room.
+//!
+//! The order matters: what other nodes send is subscribed to, then it is known where the history is,
+//! then the session becomes a member, at one place in the log and one offset of the history. Its
+//! client's answer stands before all that is sent to the room from there on.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use realtime_core::{
+    Message, RoomName,
+    broker::envelope::Except,
+    codec::{Notice, Recovered},
+    history::{History, HistoryError, Position, Retention, Since},
+};
+
+use super::stored;
+use crate::{
+    JoinError, JoinErrorKind, Session,
+    hub::{Entering, JoinRefused, RoomLimits, Stream},
+    node::Node,
+    outbound::Opening,
+    room_topics::RoomTopic,
+    session::{Entrance, Request, room_closed},
+};
+
+/// How often it is begun anew, where the history has begun anew meanwhile, or more has come than is
+/// kept.
+const ATTEMPTS: usize = 3;
+
+pub(super) async fn enter(
+    node: &Node,
+    session: &Session,
+    entrance: Entrance,
+) -> Result<(), JoinError> {
+    if session.is_closed() {
+        return Err(room_closed());
+    }
+    let (rooms, topic) = (node.hub.rooms(), RoomTopic::of(&entrance.room));
+    // From before it is joined until the room is there, so that it isn't left in between.
+    let _wanted = rooms.want(topic);
+    if node.is_started() {
+        node.room_topics.wait_for(topic).await.map_err(|error| {
+            let context = "what other nodes send to the room could not be subscribed to; try again";
+            JoinError::new(JoinErrorKind::Broker, context).with_source(error)
+        })?;
+    }
+    let limits = RoomLimits {
+        of_session: node.config.max_rooms_per_session,
+        of_node: node.config.max_rooms,
+    };
+    let retention = node.room_table.history(&entrance.room);
+    let entering = rooms.enter(session, &entrance.room, retention.is_some(), limits);
+    let mut entering = entering.map_err(|refused| told(refused, limits))?;
+    let stream = entering.stream().cloned();
+    let joined = match (retention, stream) {
+        (Some(retention), Some(stream)) => {
+            join_with_history(node, &mut entering, session, &stream, retention, &entrance).await?
+        }
+        _ => {
+            let answer = answer(node, entrance.request.as_ref(), None, lost(&entrance))?;
+            entering.join(Opening {
+                answer,
+                ..Opening::default()
+            })
+        }
+    };
+    joined.map_err(|refused| told(refused, limits))?;
+    Ok(())
+}
+
+/// What is answered where there is nothing to recover from.
+fn lost(entrance: &Entrance) -> Option<Recovered<'static>> {
+    entrance.recover.as_ref().map(|_| Recovered::Lost)
+}
+
+async fn join_with_history(
+    node: &Node,
+    entering: &mut Entering<'_>,
+    session: &Session,
+    stream: &Arc<Stream>,
+    retention: Retention,
+    entrance: &Entrance,
+) -> Result<Result<bool, JoinRefused>, JoinError> {
+    let room = &entrance.room;
+    for _ in 0..ATTEMPTS {
+        let position = match stream.position() {
+            Some(position) => position,
+            None => {
+                let asked = node.history.position(room, retention).await;
+                stream.begin(asked.map_err(not_asked)?);
+                continue;
+            }
+        };
+        let joining = stream.joining();
+        let (at, missed) = match &entrance.recover {
+            None => (stream.position().unwrap_or(position), None),
+            Some(from) => match recover(node, session, room, from, retention).await? {
+                Some((at, missed)) => (at, Some(missed)),
+                None => (stream.position().unwrap_or(position), None),
+            },
+        };
+        let recovered = match (&entrance.recover, &missed) {
+            (Some(_), Some(missed)) => Some(Recovered::Complete(missed)),
+            (Some(_), None) => Some(Recovered::Lost),
+            (None, _) => None,
+        };
+        let answer = answer(node, entrance.request.as_ref(), Some(&at), recovered)?;
+        if entrance.recover.is_some() {
+            // It is a member anew, behind what it is told that it has missed.
+            node.hub.rooms().leave(session, room);
+        }
+        let is_excepted = |except: &[Except]| is_excepted(session, except);
+        let joined = joining.join(&at, is_excepted, |frames, after| {
+            entering.join(Opening {
+                answer,
+                frames,
+                after,
+            })
+        });
+        if let Some(joined) = joined {
+            return Ok(joined);
+        }
+    }
+    let context = "the history of the room has changed all the time; try again";
+    Err(JoinError::new(JoinErrorKind::History, context))
+}
+
+/// What a client has missed, and where the history is behind it; `None` where that can't be had.
+async fn recover(
+    node: &Node,
+    session: &Session,
+    room: &RoomName,
+    from: &Position,
+    retention: Retention,
+) -> Result<Option<(Position, Vec<Message>)>, JoinError> {
+    let since = node
+        .history
+        .since(room, from, retention.max_messages())
+        .await;
+    let Since::Complete {
+        entries, position, ..
+    } = since.map_err(not_asked)?
+    else {
+        return Ok(None);
+    };
+    let mut missed = Vec::with_capacity(entries.len());
+    for entry in entries {
+        match stored::read(node, room, &entry) {
+            Ok((message, except)) if !is_excepted(session, &except) => missed.push(message),
+            Ok(_) => {}
+            Err(error) => {
+                node.report(crate::ErrorStage::History, error, None);
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some((position, missed)))
+}
+
+fn is_excepted(session: &Session, except: &[Except]) -> bool {
+    crate::hub::is_excepted(session, except)
+}
+
+fn answer(
+    node: &Node,
+    request: Option<&Request>,
+    position: Option<&Position>,
+    recovery: Option<Recovered<'_>>,
+) -> Result<Option<Bytes>, JoinError> {
+    let Some(Request { id, route }) = request else {
+        return Ok(None);
+    };
+    let notice = Notice::Joined {
+        id,
+        route,
+        position,
+        recovery,
+    };
+    node.env.encoder.notice(&notice).map_err(|error| {
+        let context = "the answer to a wish to join a room could not be encoded";
+        JoinError::new(JoinErrorKind::Encode, context).with_source(error)
+    })
+}
+
+fn not_asked(error: HistoryError) -> JoinError {
+    let context = "the history of the room could not be asked; try again";
+    JoinError::new(JoinErrorKind::History, context).with_source(error)
+}
+
+fn told(refused: JoinRefused, limits: RoomLimits) -> JoinError {
+    match refused {
+        JoinRefused::Closed => room_closed(),
+        JoinRefused::SessionFull => {
+            let context = format!(
+                "expected a session to be in at most {} rooms; it is in as many: leave one, or raise \
+                 `max_rooms_per_session`",
+                limits.of_session
+            );
+            JoinError::new(JoinErrorKind::TooManyRooms, context)
+        }
+        JoinRefused::NodeFull => {
+            let context = format!(
+                "expected at most {} rooms on this node; there are as many: raise `max_rooms`",
+                limits.of_node
+            );
+            JoinError::new(JoinErrorKind::NodeFull, context)
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The messages of rooms as the history keeps them, and on their way from there to members.
+//!
+//! What is kept is an envelope: the encoded message without its offset, and who doesn't get it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use realtime_core::{
+    BoxError, Message, RoomName,
+    broker::envelope::{Envelope, Except, Target},
+    codec::{Frame, FrameKind},
+    history::{Entry, Epoch, History, HistoryError, HistoryErrorKind, Position, Since},
+};
+
+use crate::{
+    ErrorStage,
+    encoder::Encoded,
+    guarded::{Whose, caught},
+    hub::{Publication, Stream},
+    node::Node,
+};
+
+/// The bytes that are kept of a message.
+pub(super) fn write(node: &Node, room: &RoomName, out: &Encoded, except: &[Except]) -> Bytes {
+    let target = Target::Rooms(vec![room.clone()]);
+    let codec = node.env.encoder.name();
+    let envelope = Envelope::new(target, codec, out.kind, out.body.clone());
+    envelope.with_except(except.to_vec()).encode()
+}
+
+/// The message that is kept, with its room and its offset, and who doesn't get it.
+pub(super) fn read(
+    node: &Node,
+    room: &RoomName,
+    entry: &Entry,
+) -> Result<(Message, Vec<Except>), BoxError> {
+    let envelope = Envelope::decode(entry.data.clone())?;
+    let (theirs, ours) = (envelope.codec(), node.env.encoder.name());
+    if theirs != ours {
+        let error = format!(
+            "expected a message of the codec {ours:?} in the history of a room; got one of {theirs:?}"
+        );
+        return Err(error.into());
+    }
+    let body = envelope.body().clone();
+    let frame = match envelope.frame_kind() {
+        FrameKind::Text => Frame::Text(body.try_into()?),
+        FrameKind::Binary => Frame::Binary(body),
+    };
+    let message = caught(Whose::Codec, || node.env.encoder.decode(frame))??;
+    let message = message.with_room(room.clone()).with_offset(entry.offset);
+    Ok((message, envelope.except().to_vec()))
+}
+
+/// Some of the messages that are kept of a room.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RoomHistory {
+    /// In their order, each with its offset. Those are left out that were not for everybody.
+    pub messages: Vec<Message>,
+    /// Where the history ends, which may be far beyond these; `None` where there is none.
+    pub position: Option<Position>,
+    /// What to ask for next, where older ones are kept: those before this offset.
+    pub before: Option<u64>,
+}
+
+pub(crate) async fn latest(
+    node: &Node,
+    room: &RoomName,
+    before: Option<u64>,
+    count: usize,
+) -> Result<RoomHistory, HistoryError> {
+    if node.room_table.history(room).is_none() {
+        return Ok(RoomHistory::default());
+    }
+    let page = node.history.latest(room, before, count).await?;
+    let mut messages = Vec::with_capacity(page.entries.len());
+    for entry in &page.entries {
+        let (message, except) = read(node, room, entry).map_err(|error| {
+            let context = "a message in the history of the room can't be read";
+            HistoryError::new(HistoryErrorKind::Corrupt, context).with_source(error)
+        })?;
+        if except.is_empty() {
+            messages.push(message);
+        }
+    }
+    Ok(RoomHistory {
+        messages,
+        position: page.position,
+        before: page.before,
+    })
+}
+
+fn publication(node: &Node, room: &RoomName, entry: &Entry) -> Result<Publication, BoxError> {
+    let (message, except) = read(node, room, entry)?;
+    let encoded = caught(Whose::Codec, || node.env.encoder.encode(&message))??;
+    Ok(Publication {
+        offset: entry.offset,
+        frame: encoded.frame,
+        except,
+    })
+}
+
+/// A message of a room with a history has come: from this node, or from another. Where the history
+/// has begun anew, members are told that they have lost something.
+pub(crate) fn has_come(node: &Node, stream: &Arc<Stream>, epoch: &Epoch, publication: Publication) {
+    if stream.offer(epoch, publication) {
+        tell_of_loss(node, stream);
+    }
+}
+
+fn tell_of_loss(node: &Node, stream: &Stream) {
+    for member in node.hub.rooms().members(stream.room()) {
+        member.note_missed(1);
+    }
+}
+
+/// Reads from the history what came after a position and has not come by itself. Returns whether
+/// the history has answered.
+pub(crate) async fn fill(node: &Node, stream: &Arc<Stream>, from: &Position) -> bool {
+    /// What is read at once: where more is missing, members load afresh.
+    const MOST: usize = 10_000;
+    let room = stream.room();
+    match node.history.since(room, from, MOST).await {
+        Ok(Since::Complete { entries, .. }) => {
+            for entry in &entries {
+                match publication(node, room, entry) {
+                    Ok(publication) => has_come(node, stream, &from.epoch, publication),
+                    Err(error) => {
+                        node.report(ErrorStage::History, error, None);
+                        let behind = Position::new(from.epoch.clone(), entry.offset);
+                        lose(node, stream, from, Some(behind));
+                    }
+                }
+            }
+            true
+        }
+        Ok(Since::Lost { position, .. }) => {
+            lose(node, stream, from, position);
+            true
+        }
+        Ok(_) => true,
+        Err(error) => {
+            report(node, error);
+            false
+        }
+    }
+}
+
+fn lose(node: &Node, stream: &Stream, from: &Position, to: Option<Position>) {
+    if stream.skip_to(from, to) {
+        tell_of_loss(node, stream);
+    }
+}
+
+fn report(node: &Node, error: HistoryError) {
+    node.report(ErrorStage::History, error, None);
+}

@@ -1,0 +1,165 @@
+//! Clients ask to be in a room, and the rule of the room decides.
+
+use realtime::{
+    ClientError, Json, Router, Session,
+    error::BuildErrorKind,
+    extract::{RoomParam, RoomParams},
+    room::{RoomName, RoomRule},
+};
+use realtime_testkit::client::{Client, Request};
+use serde_json::{Value, json};
+
+use super::support::Server;
+
+async fn ask(client: &mut Client, route: &str, data: Value) -> Value {
+    let question = json!({"id": 1, "route": route, "data": data});
+    client.send_text(&question.to_string()).await.unwrap();
+    client.recv_json().await.unwrap()
+}
+
+fn router() -> Router {
+    let order = async |session: Session, RoomParam(order): RoomParam<u64>| {
+        if session.identity() == &realtime::Identity::anonymous() && order > 100 {
+            return Err(ClientError::new(
+                "forbidden",
+                "this order is somebody else's",
+            ));
+        }
+        Ok(())
+    };
+    let team = async |RoomParams((team, room)): RoomParams<(String, u8)>, name: RoomName| {
+        assert_eq!(name.as_str(), format!("team/{team}/{room}"));
+    };
+    Router::new()
+        .room("order:{id}", RoomRule::allow(order))
+        .room("team/{team}/{room}", RoomRule::allow(team))
+        .room("chat:{id}", RoomRule::open().publish("said"))
+        .room("staff", RoomRule::new())
+        .route("count", async |session: Session| {
+            Json(session.rooms().len())
+        })
+}
+
+#[tokio::test]
+async fn a_client_joins_where_the_rule_says_so() {
+    let server = Server::start(realtime::builder().router(router()).build().unwrap()).await;
+    let mut ann = server.connect().await;
+    let rows = [
+        (json!({"room": "order:42"}), None),
+        (json!({"room": "order:42"}), None),
+        (json!({"room": "order:101"}), Some("forbidden")),
+        (json!({"room": "order:x"}), Some("unknown_room")),
+        (json!({"room": "order:"}), Some("unknown_room")),
+        (json!({"room": "team/red/7"}), None),
+        (json!({"room": "team/red/256"}), Some("unknown_room")),
+        (json!({"room": "staff"}), Some("unknown_room")),
+        (json!({"room": "other"}), Some("unknown_room")),
+        (json!({"room": ""}), Some("bad_data")),
+        (json!({"room": "x".repeat(257)}), Some("bad_data")),
+        (json!({"room": 7}), Some("bad_data")),
+        (json!({}), Some("bad_data")),
+    ];
+    for (data, error) in rows {
+        let answer = ask(&mut ann, "join", data.clone()).await;
+        match error {
+            None => assert_eq!(
+                answer,
+                json!({"id": 1, "route": "join", "data": {}}),
+                "{data}"
+            ),
+            Some(code) => {
+                let got = (&answer["route"], &answer["data"]["code"]);
+                assert_eq!(got, (&json!("error"), &json!(code)), "{data}");
+            }
+        }
+    }
+    assert_eq!(ask(&mut ann, "count", Value::Null).await["data"], 2);
+    server
+        .gateway
+        .room("order:42")
+        .send("status", Json("sent"))
+        .await
+        .unwrap();
+    let message = ann.recv_json().await.unwrap();
+    assert_eq!(
+        message,
+        json!({"route": "status", "room": "order:42", "data": "sent"})
+    );
+    let left = ask(&mut ann, "leave", json!({"room": "order:42"})).await;
+    assert_eq!(left, json!({"id": 1, "route": "leave"}));
+    assert_eq!(ask(&mut ann, "count", Value::Null).await["data"], 1);
+    // Without an id nothing is answered, and it joins all the same.
+    ann.send("join", json!({"room": "order:1"})).await.unwrap();
+    assert_eq!(ask(&mut ann, "count", Value::Null).await["data"], 2);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn members_publish_where_they_may() {
+    let server = Server::start(realtime::builder().router(router()).build().unwrap()).await;
+    let (mut ann, mut bob) = (server.connect().await, server.connect().await);
+    ask(&mut ann, "join", json!({"room": "chat:1"})).await;
+    ask(&mut ann, "join", json!({"room": "order:1"})).await;
+    let hello = json!({"room": "chat:1", "data": {"text": "hello"}});
+    let refused = ask(&mut bob, "publish", hello.clone()).await;
+    assert_eq!(refused["data"]["code"], "not_a_member");
+    let refused = ask(&mut ann, "publish", json!({"room": "order:1", "data": 1})).await;
+    assert_eq!(refused["data"]["code"], "unknown_room");
+    ask(&mut bob, "join", json!({"room": "chat:1"})).await;
+    bob.send("publish", hello).await.unwrap();
+    let said = json!({"route": "said", "room": "chat:1", "data": {"text": "hello"}});
+    assert_eq!(ann.recv_json().await.unwrap(), said);
+    assert_eq!(bob.recv_json().await.unwrap(), said);
+    server.stop().await;
+}
+
+#[test]
+fn what_cant_work_is_refused_when_the_gateway_is_built() {
+    let builds = |router: Router| {
+        let built = realtime::builder().router(router).build();
+        built.map_err(|error| (error.kind(), error.to_string()))
+    };
+    let taken = Router::new()
+        .room("a", RoomRule::open())
+        .route("join", async || ());
+    let (kind, text) = builds(taken).unwrap_err();
+    assert_eq!(kind, BuildErrorKind::DuplicateRoute);
+    assert!(text.contains("join"), "{text}");
+    let twice = Router::new()
+        .room("a:{x}", RoomRule::open())
+        .room("a:{x}", RoomRule::new());
+    assert_eq!(builds(twice).unwrap_err().0, BuildErrorKind::DuplicateRoute);
+    let open = Router::new().room("a:{x", RoomRule::open());
+    assert!(builds(open).unwrap_err().1.contains("isn't closed"));
+    let reserved = Router::new().room("a", RoomRule::open().publish("error"));
+    assert!(builds(reserved).unwrap_err().1.contains("error"));
+    // Where no client asks, the routes are the application's.
+    let own = Router::new()
+        .room("a", RoomRule::new())
+        .route("join", async || ())
+        .route("publish", async || ());
+    assert!(builds(own).is_ok());
+}
+
+#[tokio::test]
+async fn a_rule_has_the_routers_state_and_goes_along_with_merge() {
+    #[derive(Clone)]
+    struct Open(bool);
+    let may = async |realtime::State(Open(open)): realtime::State<Open>| match open {
+        true => Ok(()),
+        false => Err(ClientError::new("closed", "not now")),
+    };
+    let of = |open| {
+        let pattern = if open { "open:{x}" } else { "closed:{x}" };
+        let router = Router::new().room(pattern, RoomRule::allow(may));
+        router.with_state(Open(open))
+    };
+    let router: Router = of(true).merge(of(false));
+    let server = Server::start(realtime::builder().router(router).build().unwrap()).await;
+    let mut ann = Request::new("/ws").connect(server.addr).await.unwrap();
+    let answer = ask(&mut ann, "join", json!({"room": "open:1"})).await;
+    assert_eq!(answer["route"], "join");
+    let answer = ask(&mut ann, "join", json!({"room": "closed:1"})).await;
+    assert_eq!(answer["data"]["code"], "closed");
+    server.stop().await;
+}
