@@ -113,7 +113,18 @@ impl AmqpBroker {
             _ => return Err(unavailable("the link to RabbitMQ is down")),
         };
         let (outcome, received) = oneshot::channel();
-        match requests.send_timeout(request(outcome), TURN).await {
+        // Where there is room it is taken without waiting: a task that publishes much at once is
+        // made to wait by Tokio while there is, and what it waits for would seem to be full.
+        let sent = match requests.try_send(request(outcome)) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(request)) => {
+                requests.send_timeout(request, TURN).await
+            }
+            Err(mpsc::error::TrySendError::Closed(request)) => {
+                Err(mpsc::error::SendTimeoutError::Closed(request))
+            }
+        };
+        match sent {
             Ok(()) => {}
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
                 let context = format!(
