@@ -1,6 +1,6 @@
 //! What a client can ask for.
 
-use realtime::{Json, Router, Session, error::SendError, handler::CompleteRouter};
+use realtime::{CloseCode, Json, Router, Session, error::SendError, handler::CompleteRouter};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -15,7 +15,7 @@ pub(crate) fn router() -> impl CompleteRouter {
 
 #[derive(Debug, Deserialize)]
 struct Close {
-    code: u16,
+    code: CloseCode,
     reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! How the links to the broker and to presence are.
+//! How the links to the broker, to presence and to the history of rooms are.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -8,12 +8,14 @@ use std::{
 use serde::Serialize;
 use tokio::time::Instant;
 
-/// How the links to the broker and to presence are, for a health check.
+/// How the links to the broker, to presence and to the history of rooms are, for a health check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Health {
     /// The link to the other nodes.
     pub broker: Link,
+    /// The link to the history of rooms. Without a room that has one it isn't started.
+    pub history: Link,
     /// The link to the presence store.
     pub presence: Link,
 }
@@ -23,7 +25,7 @@ impl Health {
     #[must_use]
     pub fn is_good(&self) -> bool {
         let good = |link: &Link| matches!(link, Link::NotStarted | Link::Up);
-        good(&self.broker) && good(&self.presence)
+        good(&self.broker) && good(&self.history) && good(&self.presence)
     }
 }
 

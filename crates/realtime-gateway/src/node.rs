@@ -61,6 +61,7 @@ pub(crate) struct Node {
     /// What is so of rooms, by their names.
     pub(crate) room_table: Arc<RoomTable>,
     pub(crate) history: AnyHistory,
+    pub(crate) history_link: Watched,
     pub(crate) registry: Registry,
     pub(crate) presence_events: Kept<PresenceEvents>,
     pub(crate) unreachable: Unreachable,
@@ -151,6 +152,7 @@ impl Node {
             room_topics: RoomTopics::new(),
             room_table: rooms,
             history: bounded_history(history),
+            history_link: Watched::new(),
             registry,
             presence_events: Kept::default(),
             unreachable: Unreachable::default(),

@@ -136,6 +136,9 @@ impl Reports {
             (ErrorStage::Presence, Some(left_out)) => tracing::warn!(
                 target: crate::log_targets::PRESENCE, left_out, "{}", Chain(&*said),
             ),
+            (ErrorStage::History, Some(left_out)) => tracing::warn!(
+                target: crate::log_targets::HISTORY, left_out, "{}", Chain(&*said),
+            ),
             (_, Some(left_out)) => tracing::warn!(
                 target: crate::log_targets::BROKER, left_out, "{}", Chain(&*said),
             ),

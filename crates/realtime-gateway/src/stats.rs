@@ -83,6 +83,8 @@ stats! {
     errors_unreported,
     /// Messages whose handling failed, also after their session had ended.
     failed,
+    /// How often the history of rooms went down.
+    history_outages,
     /// Hooks that took too long and were dropped.
     hooks_abandoned,
     /// Messages from other nodes that could not be read.

@@ -3,6 +3,7 @@
 
 mod departures;
 mod dispatcher;
+mod history;
 mod leases;
 mod missed;
 mod rejoin;
@@ -99,6 +100,10 @@ impl Background {
         duty(
             "room topics",
             Box::new(|node| room_topics::run(Arc::clone(node)).boxed()),
+        );
+        duty(
+            "history",
+            Box::new(|node| history::run(Arc::clone(node)).boxed()),
         );
         duty(
             "streams",

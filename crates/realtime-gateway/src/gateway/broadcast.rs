@@ -24,9 +24,10 @@ impl Gateway {
     /// Dropped before it returns, some sessions may receive the message and others not.
     ///
     /// # Errors
-    /// Kind [`Encode`](DeliverErrorKind::Encode); [`Closed`](DeliverErrorKind::Closed) while the
-    /// gateway shuts down; [`Broker`](DeliverErrorKind::Broker) when only local sessions received
-    /// it, which [`delivered`](DeliverError::delivered) counts.
+    /// Kind [`Encode`](crate::DeliverErrorKind::Encode);
+    /// [`Closed`](crate::DeliverErrorKind::Closed) while the gateway shuts down;
+    /// [`Broker`](crate::DeliverErrorKind::Broker) when only local sessions received it, which
+    /// [`delivered`](DeliverError::delivered) counts.
     ///
     /// ```
     /// use realtime::{Identity, Json, report::Remote};

@@ -324,7 +324,7 @@ impl Gateway {
         self.node().env.encoder.codec()
     }
 
-    /// How the links to the broker and to presence are.
+    /// How the links to the broker, to presence and to the history of rooms are.
     ///
     /// ```
     /// use realtime::report::Link;
@@ -342,6 +342,7 @@ impl Gateway {
     pub fn health(&self) -> Health {
         Health {
             broker: self.node().broker_link.link(),
+            history: self.node().history_link.link(),
             presence: self.node().registry.link.link(),
         }
     }

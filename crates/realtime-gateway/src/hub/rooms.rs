@@ -243,14 +243,21 @@ impl Rooms {
         streams.iter().for_each(Stream::doubt);
     }
 
+    /// The histories may not be what they were.
+    pub(crate) fn doubt_all(&self) {
+        self.all_streams().iter().for_each(Stream::doubt);
+    }
+
     /// The task that carries messages of rooms with a history has begun, maybe anew.
     pub(crate) fn restart_streams(&self) {
-        let streams = self
-            .by_name
-            .iter()
-            .filter_map(|place| place.stream.get().cloned());
-        let streams: Vec<Arc<Stream>> = streams.collect();
-        streams.iter().for_each(Stream::restart);
+        self.all_streams().iter().for_each(Stream::restart);
+    }
+
+    fn all_streams(&self) -> Vec<Arc<Stream>> {
+        let places = self.by_name.iter();
+        places
+            .filter_map(|place| place.stream.get().cloned())
+            .collect()
     }
 
     /// Ends a session's membership. Returns whether it was a member.

@@ -423,6 +423,7 @@ impl Drop for Joining {
 }
 
 #[cfg(all(test, not(realtime_loom)))]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
     use super::*;
 

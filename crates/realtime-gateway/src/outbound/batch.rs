@@ -157,6 +157,7 @@ fn bytes(frames: &[Bytes]) -> usize {
 }
 
 #[cfg(all(test, not(realtime_loom)))]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
     use realtime_core::RoomName;
 

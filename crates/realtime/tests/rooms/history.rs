@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::support::Server;
 
-fn builder(messages: usize) -> Builder {
+pub(super) fn builder(messages: usize) -> Builder {
     let retention = Retention::new(messages, Duration::from_secs(600)).unwrap();
     let rule = RoomRule::open().history(retention).publish("said");
     let router = Router::new().room("{room}", rule);
@@ -36,14 +36,14 @@ async fn ask(client: &mut Client, route: &str, data: Value) -> Value {
 }
 
 /// A client that remembers where it is.
-struct Reader {
-    client: Client,
-    position: Value,
-    got: Vec<(u64, Value)>,
+pub(super) struct Reader {
+    pub(super) client: Client,
+    pub(super) position: Value,
+    pub(super) got: Vec<(u64, Value)>,
 }
 
 impl Reader {
-    async fn join(server: &Server) -> Self {
+    pub(super) async fn join(server: &Server) -> Self {
         let mut client = server.connect().await;
         let answer = ask(&mut client, "join", json!({"room": "a"})).await;
         Self {
@@ -65,18 +65,29 @@ impl Reader {
         self.got.push((offset, message["data"].clone()));
     }
 
-    async fn next(&mut self) {
-        let message = self.client.recv_json().await.unwrap();
+    pub(super) async fn next(&mut self) {
+        let message = self.message().await;
         self.take(&message);
     }
 
+    /// The next message of the room. That something was lost on its way is told as well, and is read
+    /// from the history.
+    async fn message(&mut self) -> Value {
+        loop {
+            let message = self.client.recv_json().await.unwrap();
+            if message["route"] != "gap" {
+                return message;
+            }
+        }
+    }
+
     /// Comes back on this node. Returns whether it has recovered.
-    async fn come_back(&mut self, server: &Server) -> bool {
+    pub(super) async fn come_back(&mut self, server: &Server) -> bool {
         self.client = server.connect().await;
         self.recover().await
     }
 
-    async fn recover(&mut self) -> bool {
+    pub(super) async fn recover(&mut self) -> bool {
         let (epoch, offset) = (&self.position["epoch"], &self.position["offset"]);
         let data = json!({"room": "a", "epoch": epoch, "offset": offset});
         let answer = ask(&mut self.client, "recover", data).await;
@@ -94,7 +105,7 @@ impl Reader {
     }
 }
 
-async fn send(gateway: &Gateway, data: u64) {
+pub(super) async fn send(gateway: &Gateway, data: u64) {
     gateway.room("a").send("n", Json(data)).await.unwrap();
 }
 
@@ -248,19 +259,31 @@ async fn nodes(messages: usize) -> [Server; 2] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_comes_and_goes_while_two_nodes_send_misses_nothing() {
-    const MESSAGES: u64 = 1_500;
     let servers = nodes(100_000).await;
+    nobody_misses_anything(&servers, 1_500, async |_| {}).await;
+    for server in servers {
+        server.stop().await;
+    }
+}
+
+/// Both nodes send, one client comes and goes between them, and another stays. `disturb` is done
+/// each time that the one has come back.
+pub(super) async fn nobody_misses_anything(
+    servers: &[Server; 2],
+    messages: u64,
+    disturb: impl AsyncFn(usize),
+) {
     let mut reader = Reader::join(&servers[0]).await;
     let mut stays = Reader::join(&servers[1]).await;
     let senders = [0, 1].map(|node| {
         let gateway = servers[node].gateway.clone();
         tokio::spawn(async move {
-            for n in 0..MESSAGES {
+            for n in 0..messages {
                 send(&gateway, n * 2 + node as u64).await;
             }
         })
     });
-    let all = 2 * MESSAGES as usize;
+    let all = 2 * messages as usize;
     let mut back = 0;
     while reader.got.len() < all {
         for _ in 0..fastrand::usize(..60) {
@@ -270,6 +293,7 @@ async fn a_client_that_comes_and_goes_while_two_nodes_send_misses_nothing() {
         }
         assert!(reader.come_back(&servers[back % 2]).await);
         back += 1;
+        disturb(back).await;
     }
     while stays.got.len() < all {
         stays.next().await;
@@ -278,14 +302,11 @@ async fn a_client_that_comes_and_goes_while_two_nodes_send_misses_nothing() {
     for node in [0, 1] {
         let of_node = reader.got.iter().map(|(_, data)| data.as_u64().unwrap());
         let of_node: Vec<u64> = of_node.filter(|n| n % 2 == node).collect();
-        let expected: Vec<u64> = (0..MESSAGES).map(|n| n * 2 + node).collect();
+        let expected: Vec<u64> = (0..messages).map(|n| n * 2 + node).collect();
         assert_eq!(of_node, expected, "in its order");
     }
     for sender in senders {
         sender.await.unwrap();
-    }
-    for server in servers {
-        server.stop().await;
     }
 }
 

@@ -13,6 +13,8 @@ mod history;
 mod membership;
 mod nodes;
 mod order;
+#[cfg(all(feature = "broker-redis", feature = "history-redis"))]
+mod redis;
 mod rules;
 
 use realtime::{
