@@ -27,7 +27,7 @@ use crate::{Handler, extract::MessageContext, handling::router::Erased};
 ///     .room("order:{id}", RoomRule::allow(may_follow).history(Retention::new(100, day)?))
 ///     // Only handlers let sessions in, with `session.join("staff")`.
 ///     .room("staff", RoomRule::new().history(Retention::new(1_000, day)?));
-/// # Ok::<(), realtime::error::InvalidRetention>(())
+/// # Ok::<(), realtime::history::InvalidRetention>(())
 /// ```
 #[must_use = "a rule does nothing before it is given to `Router::room`"]
 pub struct RoomRule<S = ()> {
