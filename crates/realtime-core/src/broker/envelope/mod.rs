@@ -48,9 +48,15 @@ pub struct Envelope {
     codec: Text,
     frame_kind: FrameKind,
     traceparent: Option<Text>,
+    /// What few messages have, so that the others stay small.
+    rare: Option<Box<Rare>>,
+    body: Bytes,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Rare {
     except: Vec<Except>,
     position: Option<Position>,
-    body: Bytes,
 }
 
 /// What an envelope is for.
@@ -76,8 +82,7 @@ impl Envelope {
             codec: codec.into(),
             frame_kind: kind,
             traceparent: None,
-            except: Vec::new(),
-            position: None,
+            rare: None,
             body,
         }
     }
@@ -108,14 +113,16 @@ impl Envelope {
     /// [`Except::MAX`].
     #[must_use]
     pub fn with_except(mut self, except: Vec<Except>) -> Self {
-        self.except = except;
+        if !except.is_empty() || self.rare.is_some() {
+            self.rare.get_or_insert_default().except = except;
+        }
         self
     }
 
     /// It is kept in the history of its room, and is there.
     #[must_use]
     pub fn with_position(mut self, position: Position) -> Self {
-        self.position = Some(position);
+        self.rare.get_or_insert_default().position = Some(position);
         self
     }
 
@@ -149,13 +156,13 @@ impl Envelope {
     /// Who doesn't get it, though they are among those whom it is for.
     #[must_use]
     pub fn except(&self) -> &[Except] {
-        &self.except
+        self.rare.as_deref().map_or(&[], |rare| &rare.except)
     }
 
     /// Where in the history of its room it is, if it is kept there.
     #[must_use]
-    pub const fn position(&self) -> Option<&Position> {
-        self.position.as_ref()
+    pub fn position(&self) -> Option<&Position> {
+        self.rare.as_deref()?.position.as_ref()
     }
 
     /// The name of the codec that encoded the message.
@@ -185,25 +192,29 @@ impl Envelope {
             FrameKind::Text => TEXT,
             _ => 0,
         };
-        let (mut extensions, except) = (0, except::size(&self.except));
-        if except > 0 {
-            flags |= HAS_EXCEPT;
-            extensions += 3 + except;
+        let mut extensions = match traceparent {
+            "" => 0,
+            text => 3 + text.len(),
+        };
+        let (mut except, mut position) = (0, None);
+        if let Some(rare) = &self.rare {
+            except = except::size(&rare.except);
+            if except > 0 {
+                flags |= HAS_EXCEPT;
+                extensions += 3 + except;
+            }
+            position = rare.position.as_ref();
+            extensions += position.map_or(0, |position| 3 + 8 + position.epoch.as_str().len());
         }
-        if !traceparent.is_empty() {
-            extensions += 3 + traceparent.len();
-        }
-        if let Some(position) = &self.position {
-            extensions += 3 + 8 + position.epoch.as_str().len();
-        }
-        let names = self.target.size() + codec.len() + extensions;
+        let target = self.target.size();
+        let names = target + codec.len() + extensions;
         let mut out = BytesMut::with_capacity(FIXED + 12 + names + self.body.len());
         // At once: it is done for each message.
         let mut fixed = [0; FIXED + 3];
         fixed[..4].copy_from_slice(&[VERSION, self.kind as u8, flags, 0]);
         fixed[4..FIXED].copy_from_slice(&self.correlation.to_be_bytes());
         fixed[FIXED] = self.target.kind();
-        fixed[FIXED + 1..].copy_from_slice(&(self.target.size() as u16).to_be_bytes());
+        fixed[FIXED + 1..].copy_from_slice(&(target as u16).to_be_bytes());
         out.put_slice(&fixed);
         self.target.put(&mut out);
         put_name(&mut out, codec);
@@ -215,9 +226,9 @@ impl Envelope {
         if except > 0 {
             out.put_u8(EXCEPT);
             out.put_u16(except as u16);
-            except::put(&self.except, &mut out);
+            except::put(self.except(), &mut out);
         }
-        if let Some(position) = &self.position {
+        if let Some(position) = position {
             let epoch = position.epoch.as_str();
             out.put_u8(POSITION);
             out.put_u16((8 + epoch.len()) as u16);
@@ -256,15 +267,22 @@ impl Envelope {
         let target = Target::read(to, take(&mut bytes)?)?;
         let codec = text(take(&mut bytes)?)?;
         let mut extensions = take(&mut bytes)?;
-        let (mut traceparent, mut except, mut at) = (None, Vec::new(), None);
+        let (mut traceparent, mut rare) = (None, None::<Box<Rare>>);
         while let Ok(extension) = extensions.try_get_u8() {
             let value = take(&mut extensions)?;
             match extension {
                 TRACEPARENT => traceparent = Some(text(value)?),
-                POSITION => at = Some(position(value)?),
-                EXCEPT if flags & HAS_EXCEPT != 0 => except = except::read(value)?,
+                POSITION => rare.get_or_insert_default().position = Some(position(value)?),
+                EXCEPT if flags & HAS_EXCEPT != 0 => {
+                    rare.get_or_insert_default().except = except::read(value)?;
+                }
                 _ => {}
             }
+        }
+        if flags & HAS_EXCEPT != 0 && rare.as_ref().is_none_or(|rare| rare.except.is_empty()) {
+            return Err(invalid(
+                "expected those who don't get the message; nobody is named",
+            ));
         }
         Ok(Self {
             kind,
@@ -276,8 +294,7 @@ impl Envelope {
                 _ => FrameKind::Text,
             },
             traceparent: traceparent.filter(|text| !text.is_empty()),
-            except,
-            position: at,
+            rare,
             body: bytes,
         })
     }
@@ -374,7 +391,7 @@ mod tests {
             Envelope::decode(bytes.into())
         };
         // A version, a kind, a flag and a target that this version doesn't know.
-        for (at, with) in [(0, 2), (1, 3), (2, 0x81), (12, 4)] {
+        for (at, with) in [(0, 2), (1, 3), (2, 0x81), (2, 3), (12, 4)] {
             let refused = changed(at, with).map_err(|error| error.kind());
             assert_eq!(refused, Err(BrokerErrorKind::InvalidMessage), "{at}");
         }

@@ -32,6 +32,7 @@ impl Target {
     /// How many rooms a target names at the most: so all of them fit whatever they are called.
     pub const MAX_ROOMS: usize = 64;
 
+    #[inline]
     pub(super) const fn kind(&self) -> u8 {
         match self {
             Self::All => ALL,
@@ -42,6 +43,7 @@ impl Target {
     }
 
     /// The bytes that it takes.
+    #[inline]
     pub(super) fn size(&self) -> usize {
         match self {
             Self::All => 0,
@@ -54,6 +56,7 @@ impl Target {
         }
     }
 
+    #[inline]
     pub(super) fn put(&self, out: &mut BytesMut) {
         match self {
             Self::All => {}
@@ -70,6 +73,7 @@ impl Target {
         }
     }
 
+    #[inline]
     pub(super) fn read(kind: u8, mut bytes: Bytes) -> Result<Self, BrokerError> {
         match kind {
             ALL if bytes.is_empty() => Ok(Self::All),
