@@ -1,9 +1,7 @@
 //! What many nodes cost: a fan-out over each broker, and presence, on private servers.
 
 use std::{
-    io::{self, BufRead, BufReader},
-    net::SocketAddr,
-    process::{Child, Command, Stdio},
+    net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -17,7 +15,7 @@ use realtime::{
 };
 use realtime_testkit::servers::{RabbitMq, Redis};
 
-use crate::{load::across, process::Process, work::Shape};
+use crate::{load::across, node::Node, process::Process, work::Shape};
 
 /// The options of `cluster`.
 #[derive(Debug, Args)]
@@ -31,39 +29,6 @@ pub(crate) struct Options {
     /// For how long each is measured, in seconds.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-}
-
-/// A node in a process of its own. It is killed when this is dropped.
-struct Node(Child, SocketAddr);
-
-impl Node {
-    fn start(urls: [&str; 2]) -> io::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["serve", "--listen", "127.0.0.1:0", "--workers", "1"])
-            .args(["--broker", urls[0], "--presence", urls[1]])
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        if let Some(output) = child.stdout.take() {
-            BufReader::new(output).read_line(&mut line)?;
-        }
-        let address = line.trim().trim_start_matches("listening on http://");
-        let address = address.parse().map_err(io::Error::other);
-        let mut node = Self(child, SocketAddr::from(([127, 0, 0, 1], 0)));
-        node.1 = address?;
-        Ok(node)
-    }
-
-    fn place(&self) -> (SocketAddr, Process) {
-        (self.1, Process::of(self.0.id()))
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _already_gone = self.0.kill();
-        let _already_waited = self.0.wait();
-    }
 }
 
 /// How many nodes each broker joins.
@@ -86,7 +51,10 @@ pub(crate) async fn measure(options: Options) -> Result<(), BoxError> {
         let mut nodes = Vec::new();
         for count in NODES {
             while nodes.len() < count {
-                nodes.push(Node::start([broker, &store.url()])?);
+                let (listen, store) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), store.url());
+                let backends = ["--broker", broker, "--presence", &store];
+                let options = [&["--workers", "1"], &backends[..]].concat();
+                nodes.push(Node::start(listen, &options)?);
             }
             fan_out(name, &nodes, Process::of(*server), &options, length).await?;
         }
@@ -112,7 +80,8 @@ async fn fan_out(
             payload: options.payload,
             window,
         };
-        let (places, server) = ([first.place(), last.place()], server.clone());
+        let place = |node: &Node| (node.address(), node.process());
+        let (places, server) = ([place(first), place(last)], server.clone());
         let run = tokio::task::spawn_blocking(move || across(places, server, shape, length));
         let run = run.await??;
         let micros = |cpu: Duration, by: u64| cpu.as_secs_f64() * 1e6 / by as f64;

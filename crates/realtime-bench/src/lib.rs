@@ -6,11 +6,15 @@
 mod cluster;
 mod instructions;
 mod load;
+#[cfg(feature = "full")]
+mod node;
 pub mod operations;
 mod or_off;
 mod peers;
 pub mod pipe;
 mod process;
+#[cfg(feature = "full")]
+mod rooms;
 mod run;
 mod serve;
 mod work;
@@ -38,6 +42,12 @@ enum Task {
     /// What many nodes cost, on a private RabbitMQ and Redis.
     #[cfg(feature = "full")]
     Cluster(cluster::Options),
+    /// A room over links that break all the time: does everybody get every message once, in order?
+    #[cfg(feature = "full")]
+    Flapping(rooms::flapping::Options),
+    /// A node is killed, and all its clients come back at once: when has the last one recovered?
+    #[cfg(feature = "full")]
+    Avalanche(rooms::avalanche::Options),
     /// A peer that is written in Rust.
     Peer(peers::rust::Options),
     /// Counts instructions for each operation, with valgrind.
@@ -57,6 +67,10 @@ pub fn execute(command: Command) -> Result<(), BoxError> {
         Task::Run(options) => Ok(run::run(&options)?),
         #[cfg(feature = "full")]
         Task::Cluster(options) => runtime(None)?.block_on(cluster::measure(options)),
+        #[cfg(feature = "full")]
+        Task::Flapping(options) => runtime(None)?.block_on(rooms::flapping::measure(options)),
+        #[cfg(feature = "full")]
+        Task::Avalanche(options) => runtime(None)?.block_on(rooms::avalanche::measure(options)),
         Task::Peer(options) => runtime(None)?.block_on(peers::rust::serve(options)),
         Task::Instructions => instructions::count(),
         Task::Repeat(options) => instructions::repeat(&options),

@@ -117,6 +117,42 @@ async fn our_server_echoes_broadcasts_and_sends() {
     assert_eq!(refused.status, 401);
 }
 
+#[cfg(feature = "full")]
+#[test]
+fn a_room_survives_flapping_links_and_an_avalanche() {
+    for (work, nodes) in [
+        (
+            &["flapping", "--clients=20", "--seconds=4", "--rate=50"][..],
+            1,
+        ),
+        (
+            &[
+                "flapping",
+                "--clients=20",
+                "--seconds=4",
+                "--rate=50",
+                "--nodes=2",
+            ],
+            2,
+        ),
+        (&["avalanche", "--clients=100"], 1),
+    ] {
+        let run = Command::new(PROGRAM).args(work).output().unwrap();
+        let (stdout, stderr) = (text(&run.stdout), text(&run.stderr));
+        assert!(run.status.success(), "{work:?}: {stdout}{stderr}");
+        let report: serde_json::Value =
+            serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+        assert_eq!(report["nodes"], nodes, "{stdout}");
+        let [clients, sent] = ["clients", "sent"].map(|name| report[name].as_u64().unwrap());
+        assert_eq!(report["deliveries"], clients * sent, "{stdout}");
+        assert!(report["recovered"].as_u64().unwrap() >= 20, "{stdout}");
+        assert!(
+            report["recovered_after"]["max"].as_f64().unwrap() > 0.0,
+            "{stdout}"
+        );
+    }
+}
+
 #[test]
 fn what_is_wrong_is_said() {
     let fails = |arguments: &[&str]| {
