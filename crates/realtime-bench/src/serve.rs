@@ -10,7 +10,7 @@ use realtime::{
     auth::{AuthError, Authenticator, Credentials},
     bind, connect,
     error::{DeliverError, DeliverErrorKind, SendError},
-    history::{MemoryHistory, Retention},
+    history::{InvalidIdempotencyKey, MemoryHistory, Retention},
     room::RoomRule,
     shutdown_signal,
 };
@@ -246,10 +246,20 @@ async fn send(gateway: Gateway, Json(send): Json<Send>) -> Result<(), BoxError> 
 struct ToRoom {
     room: String,
     data: Box<RawValue>,
+    /// By which a room with a history knows a repetition.
+    #[serde(default)]
+    key: Option<String>,
 }
 
 async fn to_room(gateway: Gateway, Json(to): Json<ToRoom>) -> Result<(), BoxError> {
-    gateway.room(to.room).send("room", to.data).await?;
+    let mut room = gateway.room(to.room);
+    if let Some(key) = to.key {
+        let key = key.parse().map_err(|error: InvalidIdempotencyKey| {
+            ClientError::new("bad_data", error.to_string())
+        })?;
+        room = room.idempotency_key(key);
+    }
+    room.send("room", to.data).await?;
     Ok(())
 }
 

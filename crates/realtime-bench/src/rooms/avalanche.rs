@@ -84,9 +84,10 @@ pub(crate) async fn measure(options: Options) -> Result<(), BoxError> {
     drop(node);
     println!(
         "the node was away for {:.1} s, {EACH_TIME} messages were sent before all came back, and \
-         {meanwhile} until the last had recovered after {:.1} s",
+         {meanwhile} until the last had recovered after {:.1} s ({} of them again, after an error)",
         down.as_secs_f64(),
         last.as_secs_f64(),
+        publisher.repeated(),
     );
     println!();
     let late = match (returned, all_have_it) {

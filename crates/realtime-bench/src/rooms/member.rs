@@ -71,6 +71,8 @@ pub(super) struct Member {
     pub(super) away: Vec<Duration>,
     /// The first thing that was strange.
     pub(super) oddity: Option<String>,
+    /// The first error that it was answered by.
+    pub(super) refusal: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -114,6 +116,7 @@ impl Member {
             counts: Counts::default(),
             away: Vec::new(),
             oddity: None,
+            refusal: None,
         }
     }
 
@@ -179,6 +182,7 @@ impl Member {
         };
         if answer.route == "error" {
             self.counts.refused += 1;
+            self.refusal.get_or_insert_with(|| text.to_owned());
             return Err(io::Error::other(text.to_owned()));
         }
         let Some(Entered {

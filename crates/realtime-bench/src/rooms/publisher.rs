@@ -6,10 +6,17 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::{
     sync::watch,
-    time::{Interval, interval},
+    time::{Instant, Interval, interval, sleep},
 };
 
-use super::{ROOM, link::Link, member::OWN_ADDRESS};
+use super::{
+    ROOM,
+    link::{Link, PATIENCE},
+    member::OWN_ADDRESS,
+};
+
+/// How soon a message is sent again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Sends the numbers, in turn over each node. Each waits for the answer to the one before, so that
 /// the history has them in their order.
@@ -17,13 +24,19 @@ use super::{ROOM, link::Link, member::OWN_ADDRESS};
 pub(super) struct Publisher {
     links: Vec<Link>,
     sent: u64,
+    repeated: u64,
 }
 
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct Answer {
     id: u64,
-    #[serde(borrow)]
-    route: &'a str,
+    route: String,
+    data: Option<Failure>,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    temporary: bool,
 }
 
 impl Publisher {
@@ -33,7 +46,11 @@ impl Publisher {
         for node in nodes {
             links.push(Link::open(OWN_ADDRESS, *node, "publisher").await?);
         }
-        Ok(Self { links, sent })
+        Ok(Self {
+            links,
+            sent,
+            repeated: 0,
+        })
     }
 
     /// How many numbers were sent.
@@ -41,25 +58,49 @@ impl Publisher {
         self.sent
     }
 
-    /// Sends the next number.
+    /// How many times a number was sent again, because it was answered by an error.
+    pub(super) fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    /// Sends the next number, again and again with one key where the room is not available, so that
+    /// it is there once.
     pub(super) async fn publish(&mut self) -> io::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        while !self.try_publish().await? {
+            if Instant::now() > until {
+                let error = format!("expected the room to take a message within {PATIENCE:?}");
+                return Err(io::Error::new(io::ErrorKind::TimedOut, error));
+            }
+            self.repeated += 1;
+            sleep(AGAIN).await;
+        }
+        self.sent += 1;
+        Ok(())
+    }
+
+    /// Returns whether it is sent, or may be tried again.
+    async fn try_publish(&mut self) -> io::Result<bool> {
         let number = self.sent + 1;
         let turn = number as usize % self.links.len().max(1);
         let link = self
             .links
             .get_mut(turn)
             .ok_or(io::ErrorKind::NotConnected)?;
-        let message =
-            json!({"id": number, "route": "room", "data": {"room": ROOM, "data": number}});
+        let key = format!("number-{number}");
+        let message = json!({"id": number, "route": "room",
+            "data": {"room": ROOM, "data": number, "key": key}});
         link.send(&message.to_string()).await?;
         let text = link.answer().await?;
-        let answer: Answer<'_> = serde_json::from_str(&text)?;
-        if answer.id != number || answer.route != "room" {
-            let error = format!("expected the answer to the message {number}; got {text}");
-            return Err(io::Error::other(error));
+        let answer: Answer = serde_json::from_str(&text)?;
+        if answer.id == number && answer.route == "room" {
+            return Ok(true);
         }
-        self.sent = number;
-        Ok(())
+        if answer.id == number && answer.data.is_some_and(|error| error.temporary) {
+            return Ok(false);
+        }
+        let error = format!("expected the answer to the message {number}; got {text}");
+        Err(io::Error::other(error))
     }
 
     /// Sends so many numbers a second until it is told to stop.

@@ -27,6 +27,9 @@ pub(super) struct Report {
     counts: Counts,
     #[serde(flatten)]
     verdict: Verdict,
+    /// An error that somebody was answered by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<String>,
     /// How many members something is wrong with, and the first of them.
     wrong: usize,
     wrong_clients: Vec<Wrong>,
@@ -62,6 +65,7 @@ impl Report {
             recovered_after: Spread::of(members.iter().flat_map(|member| &member.away)),
             counts: Counts::default(),
             verdict: Verdict::default(),
+            refusal: members.iter().find_map(|member| member.refusal.clone()),
             wrong: 0,
             wrong_clients: Vec::new(),
         };

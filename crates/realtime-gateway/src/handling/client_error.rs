@@ -44,6 +44,10 @@ pub(crate) fn for_client(error: &BoxError) -> ClientError {
         }
         _ => {}
     }
+    if find::<DeliverError>(error).is_some_and(|error| error.kind() == DeliverErrorKind::History) {
+        let text = "the room can't keep the message now; try again";
+        return ClientError::new("unavailable", text).temporary();
+    }
     match find::<HandlerError>(error).map(HandlerError::kind) {
         Some(HandlerErrorKind::UnknownRoute) => {
             ClientError::new("unknown_route", "no handler is registered for the route")
@@ -130,6 +134,16 @@ mod tests {
             .into();
         assert_eq!(for_client(&decode).code(), "bad_data");
         assert!(is_mistake(&decode) && is_clients(&decode));
+
+        let not_kept: BoxError = HandlerError::new(HandlerErrorKind::Failed, "outer")
+            .with_source(DeliverError::new(
+                DeliverErrorKind::History,
+                "inner",
+                crate::Delivery::none(),
+            ))
+            .into();
+        let received = for_client(&not_kept);
+        assert!(received.code() == "unavailable" && received.is_temporary());
 
         let missing: BoxError = HandlerError::new(HandlerErrorKind::Rejected, "outer")
             .with_source(std::fmt::Error)
