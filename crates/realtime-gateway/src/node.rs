@@ -14,6 +14,7 @@ use realtime_core::{
     presence::{AnyPresence, Presence, PresenceEvents},
 };
 use realtime_websocket::frame;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -43,6 +44,8 @@ use crate::{
 const PRECISION: u32 = 16;
 const FINEST: Duration = Duration::from_millis(2);
 const COARSEST: Duration = Duration::from_secs(1);
+/// How many who join ask the history at the same time.
+const ASKING: usize = 64;
 
 /// One member of a cluster, or a single one.
 pub(crate) struct Node {
@@ -62,6 +65,9 @@ pub(crate) struct Node {
     pub(crate) room_table: Arc<RoomTable>,
     pub(crate) history: AnyHistory,
     pub(crate) history_link: Watched,
+    /// Turns at asking the history for those who join. What is sent meanwhile waits behind no more
+    /// questions than there are turns, however many come back at once.
+    pub(crate) asking: Semaphore,
     pub(crate) registry: Registry,
     pub(crate) presence_events: Kept<PresenceEvents>,
     pub(crate) unreachable: Unreachable,
@@ -150,6 +156,7 @@ impl Node {
             broker_link: Watched::new(),
             joined: Kept::default(),
             room_topics: RoomTopics::new(),
+            asking: Semaphore::new(ASKING),
             room_table: rooms,
             history: bounded_history(history),
             history_link: Watched::new(),

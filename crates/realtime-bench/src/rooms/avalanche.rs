@@ -15,8 +15,6 @@ use crate::node::Node;
 
 /// How many messages are sent while all are there, and how many while they are away.
 const EACH_TIME: u64 = 5;
-/// How many messages a second are sent while they come back.
-const RATE: f64 = 10.0;
 /// How many messages the room keeps: more than are sent in the time that all may take.
 const HISTORY: &str = "10000";
 /// How long a message may take to all, and a node's end to be seen by all.
@@ -32,6 +30,10 @@ pub(crate) struct Options {
     /// Clients in the room. Each takes a descriptor here and one at the node (`ulimit -n`).
     #[arg(long, default_value_t = 10_000)]
     clients: usize,
+    /// Messages a second that are sent while they come back. Each goes to all that are back, so
+    /// that many of them are a load of their own.
+    #[arg(long, default_value_t = 1.0)]
+    rate: f64,
 }
 
 /// Measures, and prints a table and JSON.
@@ -73,7 +75,8 @@ pub(crate) async fn measure(options: Options) -> Result<(), BoxError> {
         done.send_replace(true);
         (returned, opened.elapsed())
     };
-    let ((returned, last), published) = tokio::join!(coming, publisher.publish_until(RATE, until));
+    let ((returned, last), published) =
+        tokio::join!(coming, publisher.publish_until(options.rate, until));
     published?;
     let meanwhile = publisher.sent() - before;
     // What is live again reaches all.

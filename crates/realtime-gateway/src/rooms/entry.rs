@@ -4,7 +4,7 @@
 //! then the session becomes a member, at one place in the log and one offset of the history. Its
 //! client's answer stands before all that is sent to the room from there on.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use realtime_core::{
@@ -13,6 +13,7 @@ use realtime_core::{
     codec::{Notice, Recovered},
     history::{History, HistoryError, Position, Retention, Since},
 };
+use tokio::sync::SemaphorePermit;
 
 use super::stored;
 use crate::{
@@ -27,6 +28,8 @@ use crate::{
 /// How often it is begun anew, where the history has begun anew meanwhile, or more has come than is
 /// kept.
 const ATTEMPTS: usize = 3;
+/// How long a session waits for its turn to ask the history.
+const TURN: Duration = Duration::from_secs(10);
 
 pub(super) async fn enter(
     node: &Node,
@@ -83,6 +86,11 @@ async fn join_with_history(
     entrance: &Entrance,
 ) -> Result<Result<bool, JoinRefused>, JoinError> {
     let room = &entrance.room;
+    // Before anything is kept for it.
+    let _turn = match entrance.recover.is_some() || stream.position().is_none() {
+        true => Some(turn(node).await?),
+        false => None,
+    };
     for _ in 0..ATTEMPTS {
         let position = match stream.position() {
             Some(position) => position,
@@ -124,6 +132,15 @@ async fn join_with_history(
     }
     let context = "the history of the room has changed all the time; try again";
     Err(JoinError::new(JoinErrorKind::History, context))
+}
+
+/// Waits until the history may be asked, until what is returned is dropped.
+async fn turn(node: &Node) -> Result<SemaphorePermit<'_>, JoinError> {
+    let turn = tokio::time::timeout(TURN, node.asking.acquire()).await;
+    turn.ok().and_then(Result::ok).ok_or_else(|| {
+        let context = "too many sessions ask for the histories of rooms at once; try again";
+        JoinError::new(JoinErrorKind::History, context)
+    })
 }
 
 /// What a client has missed, and where the history is behind it; `None` where that can't be had.
