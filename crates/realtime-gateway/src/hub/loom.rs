@@ -17,13 +17,13 @@ use loom::{
     },
     thread,
 };
-use realtime_core::{CloseCode, DisconnectInfo, Initiator};
+use realtime_core::{CloseCode, DisconnectInfo, Initiator, RoomName};
 
 use super::Shard;
 use crate::{
     budget::{Budget, Share},
     config::Backpressure,
-    outbound::{Log, Outbox, QueueLimits, Refused},
+    outbound::{Audience, Log, Opening, Outbox, QueueLimits, Refused, Room},
     session::End,
     transport::Sink,
 };
@@ -107,7 +107,7 @@ impl Sink for Peer {
 }
 
 fn outbox(peer: &Peer, messages: usize) -> LoomArc<Outbox<Peer>> {
-    LoomArc::new(outbox_on(peer, messages, Arc::new(Log::new())))
+    LoomArc::new(outbox_on(peer, messages, Arc::new(Log::new(0))))
 }
 
 fn outbox_on(peer: &Peer, messages: usize, log: Arc<Log>) -> Outbox<Peer> {
@@ -287,13 +287,13 @@ fn join(shard: &Shard<Arc<Outbox<Peer>>>, peer: &Peer) -> (Arc<Outbox<Peer>>, u6
 }
 
 fn append(log: &Log, frame: &'static [u8]) -> usize {
-    block_on(log.append(&Bytes::from_static(frame)))
+    block_on(log.append(&Bytes::from_static(frame), None))
 }
 
 #[test]
 fn loom_what_one_task_broadcasts_and_sends_arrives_in_that_order() {
     model(|| {
-        let shard = LoomArc::new(Shard::new());
+        let shard = LoomArc::new(Shard::new(0));
         let peer = Peer::with_room(1);
         let (outbox, _member) = join(&shard, &peer);
         let sender = {
@@ -318,7 +318,7 @@ fn loom_what_one_task_broadcasts_and_sends_arrives_in_that_order() {
 #[test]
 fn loom_a_session_that_joins_gets_all_that_counts_it_and_nothing_else() {
     model(|| {
-        let shard = LoomArc::new(Shard::new());
+        let shard = LoomArc::new(Shard::new(0));
         let early = Peer::with_room(8);
         let (first, _member) = join(&shard, &early);
         let broadcaster = {
@@ -345,12 +345,41 @@ fn loom_a_session_that_joins_gets_all_that_counts_it_and_nothing_else() {
     });
 }
 
+#[test]
+fn loom_a_member_gets_what_a_room_has_counted_it_for_and_nothing_else() {
+    model(|| {
+        let shard = LoomArc::new(Shard::new(0));
+        let peer = Peer::with_room(8);
+        let (outbox, _number) = join(&shard, &peer);
+        let name: RoomName = "a".parse().unwrap();
+        let room = Arc::new(Room::new(name.clone(), 1));
+        let sender = {
+            let (shard, rooms) = (shard.clone(), vec![Arc::clone(&room)]);
+            thread::spawn(move || {
+                let to = Arc::new(Audience::new(rooms, Vec::new()));
+                block_on(shard.log().append(&Bytes::from_static(b"a"), Some(&to)))
+            })
+        };
+        let dispatcher = {
+            let shard = shard.clone();
+            thread::spawn(move || round(&shard))
+        };
+        let _joined = outbox.follow(&room, 0, 8, Opening::default());
+        let _left = outbox.unfollow(&name);
+        let counted = sender.join().unwrap();
+        dispatcher.join().unwrap();
+        round(&shard);
+        pump_once(&outbox);
+        assert_eq!(peer.got().len(), counted);
+    });
+}
+
 /// A session is closed from one thread while others broadcast to it, and its task writes the close
 /// frame as soon as it sees the end.
 #[test]
 fn loom_what_is_counted_before_the_end_arrives_before_the_close_and_nothing_after() {
     model(|| {
-        let shard = LoomArc::new(Shard::new());
+        let shard = LoomArc::new(Shard::new(0));
         let (peer, end) = (Peer::with_room(8), LoomArc::new(End::default()));
         let (outbox, _number) = join(&shard, &peer);
         let broadcaster = {
@@ -380,7 +409,7 @@ fn loom_what_is_counted_before_the_end_arrives_before_the_close_and_nothing_afte
 #[test]
 fn loom_a_session_that_ends_before_it_follows_the_log_is_never_counted() {
     model(|| {
-        let shard = LoomArc::new(Shard::new());
+        let shard = LoomArc::new(Shard::new(0));
         let peer = Peer::with_room(8);
         let outbox = Arc::new(outbox_on(&peer, 8, Arc::clone(shard.log())));
         let closer = {
@@ -401,11 +430,11 @@ fn loom_a_session_that_ends_before_it_follows_the_log_is_never_counted() {
 #[test]
 fn loom_a_broadcast_that_waits_for_room_goes_on_when_the_last_reader_leaves() {
     model(|| {
-        let shard = LoomArc::new(Shard::new());
+        let shard = LoomArc::new(Shard::new(0));
         let peer = Peer::default();
         let (outbox, _number) = join(&shard, &peer);
         let large = Bytes::from(vec![0; 1024 * 1024]);
-        assert_eq!(block_on(shard.log().append(&large)), 1);
+        assert_eq!(block_on(shard.log().append(&large, None)), 1);
         let broadcaster = {
             let shard = shard.clone();
             thread::spawn(move || append(shard.log(), b"a"))
@@ -420,7 +449,7 @@ fn loom_a_broadcast_that_waits_for_room_goes_on_when_the_last_reader_leaves() {
 #[test]
 fn loom_a_session_that_begins_during_the_shutdown_is_ended_by_one_or_the_other() {
     model(|| {
-        let shard = LoomArc::new(Shard::new());
+        let shard = LoomArc::new(Shard::new(0));
         let drains = LoomArc::new(AtomicBool::new(false));
         let beginning = {
             let (shard, drains) = (shard.clone(), drains.clone());
