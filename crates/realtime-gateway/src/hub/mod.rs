@@ -32,7 +32,7 @@ use realtime_core::{
 };
 
 use crate::{
-    outbound::{Audience, Log, Offset},
+    outbound::{Audience, Log, Offset, Room},
     room_topics::RoomTopic,
     session::Session,
 };
@@ -179,7 +179,7 @@ impl Hub {
 
     /// Whom a message for these rooms concerns; `None` where nobody here is in any of them.
     pub(crate) fn address(&self, rooms: &[RoomName], except: &[Except]) -> Option<Addressed> {
-        self.rooms.address(rooms, except, None, &self.index)
+        self.rooms.address(rooms, except, &self.index)
     }
 
     /// How many sessions of this node get a message to a room.
@@ -190,16 +190,21 @@ impl Hub {
     }
 
     /// Hands over a message of a room with a history.
-    pub(crate) async fn send_in(&self, room: &RoomName, life: u64, publication: &Publication) {
-        let rooms = std::slice::from_ref(room);
-        let offset = publication.offset;
-        let offset = Some(Offset { life, offset });
-        let addressed = self
-            .rooms
-            .address(rooms, &publication.except, offset, &self.index);
-        if let Some(addressed) = addressed {
-            self.send_to(addressed, &publication.frame).await;
-        }
+    pub(crate) async fn send_in(&self, room: &Arc<Room>, life: u64, publication: &Publication) {
+        let Publication {
+            offset,
+            frame,
+            except,
+        } = publication;
+        let except = except.iter().flat_map(|who| self.index.those(who));
+        let except = except.map(|session| session.outbox().address());
+        let offset = Offset {
+            life,
+            offset: *offset,
+        };
+        let audience = Audience::new(vec![Arc::clone(room)], except.collect());
+        self.append(frame, Some(&Arc::new(audience.at(offset))))
+            .await;
     }
 
     /// Hands a frame to the sessions of an identity, but for some, and counts those that accepted

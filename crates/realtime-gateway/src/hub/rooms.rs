@@ -17,7 +17,7 @@ use super::{
     stream::{Stream, StreamQueue},
 };
 use crate::{
-    outbound::{Audience, Followed, Membership, Offset, Opening, Room},
+    outbound::{Audience, Followed, Membership, Opening, Room},
     room_topics::RoomTopic,
     session::Session,
     sync::Mutex,
@@ -192,8 +192,8 @@ impl Rooms {
         // While the name is held, so that the room isn't given up for empty.
         let place = Arc::clone(&at_name);
         if has_history {
-            let name = place.room.name();
-            let stream = || Arc::new(Stream::new(name.clone(), Arc::clone(&self.streams)));
+            let room = &place.room;
+            let stream = || Arc::new(Stream::new(Arc::clone(room), Arc::clone(&self.streams)));
             place.stream.get_or_init(stream);
         }
         let mut members = place.members.lock();
@@ -342,6 +342,15 @@ impl Rooms {
         })
     }
 
+    /// The members of this very room, as they are now.
+    pub(crate) fn members_of(&self, room: &Room) -> Vec<Session> {
+        let place = self.place_of(room);
+        place.map_or_else(Vec::new, |place| {
+            let members = place.members.lock();
+            members.by_number.values().cloned().collect()
+        })
+    }
+
     /// The members of all rooms of a topic, each once.
     pub(super) fn members_on(&self, topic: RoomTopic) -> Vec<Session> {
         if !self.wants(topic) {
@@ -364,7 +373,6 @@ impl Rooms {
         &self,
         names: &[RoomName],
         except: &[Except],
-        place: Option<Offset>,
         index: &Index,
     ) -> Option<Addressed> {
         let places = names.iter().filter_map(|name| self.by_name.get(name));
@@ -377,11 +385,7 @@ impl Rooms {
         };
         let rooms = places.iter().map(|place| Arc::clone(&place.room)).collect();
         let except = except.iter().map(|session| session.outbox().address());
-        let mut audience = Audience::new(rooms, except.collect());
-        if let Some(place) = place {
-            audience = audience.at(place);
-        }
-        let audience = Arc::new(audience);
+        let audience = Arc::new(Audience::new(rooms, except.collect()));
         Some(Addressed { audience, members })
     }
 }

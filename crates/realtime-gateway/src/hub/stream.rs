@@ -18,7 +18,10 @@ use realtime_core::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{outbound::Offset, sync::Mutex};
+use crate::{
+    outbound::{Offset, Room},
+    sync::Mutex,
+};
 
 /// How many messages wait for one that is missing, or for the beginning, at the most. What is
 /// beyond is read from the history again.
@@ -44,7 +47,8 @@ pub(crate) struct Publication {
 /// The messages of one room.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    room: RoomName,
+    /// Its members are those of this one, and not of a later one of the name.
+    room: Arc<Room>,
     state: Mutex<State>,
     /// Notified when a message was handed over, or the beginning has become known.
     moved: Notify,
@@ -175,7 +179,7 @@ impl State {
 }
 
 impl Stream {
-    pub(crate) fn new(room: RoomName, queue: Arc<StreamQueue>) -> Self {
+    pub(crate) fn new(room: Arc<Room>, queue: Arc<StreamQueue>) -> Self {
         Self {
             room,
             state: Mutex::default(),
@@ -184,8 +188,12 @@ impl Stream {
         }
     }
 
-    pub(crate) fn room(&self) -> &RoomName {
+    pub(crate) fn room(&self) -> &Arc<Room> {
         &self.room
+    }
+
+    pub(crate) fn name(&self) -> &RoomName {
+        self.room.name()
     }
 
     /// Where it is; `None` before the beginning is known.
@@ -353,6 +361,19 @@ impl Stream {
         }
     }
 
+    /// The history is known to be in another life, though no message of it has come. Returns whether
+    /// that was new here, so that members have lost what came before.
+    pub(crate) fn move_to(&self, position: &Position) -> bool {
+        let mut state = self.state.lock();
+        let is_other = |known: &Epoch| *known != position.epoch;
+        let moves =
+            state.epoch.as_ref().is_some_and(is_other) && !state.past.contains(&position.epoch);
+        if moves {
+            state.begin(position.clone());
+        }
+        moves
+    }
+
     /// Waits until a message is on its way to the members here, or the stream isn't the one it was
     /// sent to. Cancel safe.
     pub(crate) async fn has_handed(&self, epoch: &Epoch, offset: u64) {
@@ -428,8 +449,8 @@ mod tests {
     use super::*;
 
     fn stream() -> (Arc<Stream>, Epoch) {
-        let room = RoomName::try_from("a").unwrap();
-        let stream = Arc::new(Stream::new(room, Arc::default()));
+        let room = Room::new(RoomName::try_from("a").unwrap(), 1);
+        let stream = Arc::new(Stream::new(Arc::new(room), Arc::default()));
         let epoch = Epoch::random();
         stream.begin(Position::new(epoch.clone(), 10));
         (stream, epoch)
@@ -481,8 +502,8 @@ mod tests {
 
     #[test]
     fn what_comes_before_the_beginning_is_known_isnt_lost() {
-        let room = RoomName::try_from("a").unwrap();
-        let stream = Arc::new(Stream::new(room, Arc::default()));
+        let room = Room::new(RoomName::try_from("a").unwrap(), 1);
+        let stream = Arc::new(Stream::new(Arc::new(room), Arc::default()));
         let epoch = Epoch::random();
         for offset in [8, 7, 6] {
             stream.offer(&epoch, message(offset));
@@ -499,6 +520,18 @@ mod tests {
         assert!(!stream.offer(&new, message(1)));
         assert!(!stream.offer(&old, message(11)), "it is over");
         assert_eq!(handed(&stream, Instant::now()).0, [1, 2]);
+    }
+
+    #[test]
+    fn it_moves_to_a_life_of_the_history_that_somebody_else_has_seen() {
+        let (stream, old) = stream();
+        let new = Position::new(Epoch::random(), 3);
+        assert!(stream.move_to(&new));
+        assert!(!stream.move_to(&new));
+        assert!(!stream.move_to(&Position::new(old, 10)), "it is over");
+        assert_eq!(stream.position(), Some(new.clone()));
+        stream.offer(&new.epoch, message(4));
+        assert_eq!(handed(&stream, Instant::now()).0, [4]);
     }
 
     #[test]

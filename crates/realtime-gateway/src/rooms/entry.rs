@@ -129,6 +129,8 @@ async fn join_with_history(
         if let Some(joined) = joined {
             return Ok(joined);
         }
+        // The history may have begun anew without a word to this node.
+        stored::has_begun_anew(node, stream, &at);
     }
     let context = "the history of the room has changed all the time; try again";
     Err(JoinError::new(JoinErrorKind::History, context))

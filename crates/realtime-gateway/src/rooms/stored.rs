@@ -109,8 +109,20 @@ pub(crate) fn has_come(node: &Node, stream: &Arc<Stream>, epoch: &Epoch, publica
     }
 }
 
+/// The history is where a client has found it. Where that is another life, members are told.
+pub(super) fn has_begun_anew(node: &Node, stream: &Stream, at: &Position) {
+    if stream.move_to(at) {
+        tell_of_loss(node, stream);
+    }
+}
+
 fn tell_of_loss(node: &Node, stream: &Stream) {
-    for member in node.hub.rooms().members(stream.room()) {
+    let members = node.hub.rooms().members_of(stream.room());
+    // Not those who are about to come in.
+    for member in members
+        .iter()
+        .filter(|member| member.rooms().contains(stream.name()))
+    {
         member.note_missed(1);
     }
 }
@@ -120,7 +132,7 @@ fn tell_of_loss(node: &Node, stream: &Stream) {
 pub(crate) async fn fill(node: &Node, stream: &Arc<Stream>, from: &Position) -> bool {
     /// What is read at once: where more is missing, members load afresh.
     const MOST: usize = 10_000;
-    let room = stream.room();
+    let room = stream.name();
     match node.history.since(room, from, MOST).await {
         Ok(Since::Complete { entries, .. }) => {
             for entry in &entries {

@@ -192,6 +192,32 @@ async fn what_cant_be_had_any_more_is_said_and_the_client_goes_on_from_there() {
 }
 
 #[tokio::test]
+async fn who_knows_of_a_new_life_of_the_history_before_its_node_recovers_from_it() {
+    let history = MemoryHistory::new();
+    let server = Server::start(builder(5).history(history.clone()).build().unwrap()).await;
+    let mut ann = Reader::join(&server).await;
+    let room = RoomName::try_from("a").unwrap();
+    history.remove(&room).await.unwrap();
+    // Another node has begun it anew, and its client comes here.
+    let retention = Retention::new(5, Duration::from_secs(600)).unwrap();
+    let position = history.position(&room, retention).await.unwrap();
+    let mut bob = server.connect().await;
+    let (epoch, offset) = (position.epoch.as_str(), position.offset);
+    let data = json!({"room": "a", "epoch": epoch, "offset": offset});
+    assert_eq!(ask(&mut bob, "recover", data).await["recovered"], true);
+    assert_eq!(ann.client.recv_json().await.unwrap()["route"], "gap");
+    send(&server.gateway, 1).await;
+    for client in [&mut ann.client, &mut bob] {
+        let message = client.recv_json().await.unwrap();
+        assert_eq!(
+            (&message["data"], &message["offset"]),
+            (&json!(1), &json!(1))
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_message_that_is_sent_twice_with_one_key_comes_once() {
     let server = Server::start(builder(100).build().unwrap()).await;
     let mut ann = Reader::join(&server).await;
