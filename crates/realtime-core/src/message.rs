@@ -124,6 +124,17 @@ impl Message {
         self
     }
 
+    /// Says nothing of a room, nor of a place in its history.
+    #[must_use]
+    #[inline]
+    pub fn without_room(mut self) -> Self {
+        if self.rare.is_some() {
+            let rare = self.rare_mut();
+            (rare.room, rare.offset) = (None, None);
+        }
+        self
+    }
+
     fn rare_mut(&mut self) -> &mut Rare {
         Arc::make_mut(self.rare.get_or_insert_default())
     }

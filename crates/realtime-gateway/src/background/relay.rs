@@ -23,7 +23,6 @@ use crate::{
     hub::Publication,
     node::{Joined, Node},
     room_topics::RoomTopic,
-    rooms::has_come,
 };
 
 /// How many events are heard before it is the turn of a message.
@@ -135,7 +134,7 @@ fn on_event(node: &Node, event: BrokerEvent, lost: &mut Missed) {
             // What cut this node off may have kept it from the store, too.
             node.registry.renew_now.notify_one();
             // What was sent to rooms meanwhile isn't counted, and is in their histories.
-            RoomTopic::all().for_each(|topic| node.hub.rooms().doubt(topic));
+            node.hub.rooms().doubt_all();
             format!("the broker is up again; messages could be lost for {lasted:?}")
         }
         BrokerEvent::NodeUp { node: other, .. } => {
@@ -181,14 +180,19 @@ async fn receive(node: &Node, message: BrokerMessage, lost: &mut Missed) {
     });
     let except = envelope.except();
     if let (Some(position), Target::Rooms(rooms)) = (envelope.position(), envelope.target())
-        && let Some(stream) = rooms.first().and_then(|room| node.hub.rooms().stream(room))
+        && let Some(room) = rooms.first()
+        && node.room_table.history(room).is_some()
     {
-        let publication = Publication {
-            offset: position.offset,
-            frame,
-            except: except.to_vec(),
-        };
-        return has_come(node, &stream, &position.epoch, publication);
+        // Who comes in just now has asked the history, which knew the message already.
+        if let Some(stream) = node.hub.rooms().stream(room) {
+            let publication = Publication {
+                offset: position.offset,
+                frame,
+                except: except.to_vec(),
+            };
+            stream.offer(&position.epoch, publication);
+        }
+        return;
     }
     let handed_over = async {
         match envelope.target() {

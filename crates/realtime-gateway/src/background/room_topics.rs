@@ -47,6 +47,8 @@ async fn join_what_is_wanted(node: &Node) -> bool {
         match node.broker.join(&name).await {
             Ok(()) => {
                 node.room_topics.has_joined(topic);
+                // What was sent there meanwhile is in the histories.
+                node.hub.rooms().doubt(topic);
                 true
             }
             Err(error) => {

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::{
     hub::{Step, Stream},
     node::Node,
-    rooms::fill,
+    rooms::{fill, tell_of_loss},
 };
 
 /// How many rooms are read from the history at the same time.
@@ -26,7 +26,9 @@ pub(super) async fn run(node: Arc<Node>) {
         to_read: VecDeque::new(),
         waiting: Vec::new(),
     };
-    node.hub.rooms().restart_streams();
+    for stream in node.hub.rooms().restart_streams() {
+        tell_of_loss(&node, &stream);
+    }
     loop {
         let due = work.waiting.iter().map(|(due, _)| *due).min();
         let stream = tokio::select! {
@@ -78,8 +80,8 @@ impl Work {
     }
 }
 
-/// Does what can be done for a stream now. It is in one place at a time: here, being read, waiting,
-/// or in the queue once it has something to do again.
+/// Does what can be done for a stream now. It is queued again when a message comes, also while it
+/// is being read or waits.
 async fn advance(node: &Arc<Node>, stream: &Arc<Stream>, work: &mut Work) {
     let mut handed = 0_usize;
     loop {
@@ -88,23 +90,28 @@ async fn advance(node: &Arc<Node>, stream: &Arc<Stream>, work: &mut Work) {
                 node.hub.send_in(stream.room(), life, &publication).await;
                 stream.was_handed();
                 handed += 1;
-                if handed.is_multiple_of(TURN) {
-                    tokio::task::yield_now().await;
+                if handed >= TURN {
+                    // It is still queued, behind the others.
+                    node.hub.rooms().streams().push(Arc::clone(stream));
+                    return tokio::task::yield_now().await;
                 }
             }
             Step::Read(from) => {
                 let (node, stream) = (Arc::clone(node), Arc::clone(stream));
                 let reading = async move {
-                    if !fill(&node, &stream, &from).await {
-                        stream.doubt_again();
+                    let answered = fill(&node, &stream, &from).await;
+                    if !answered {
                         tokio::time::sleep(AGAIN).await;
                     }
+                    stream.was_read(answered);
                     stream
                 };
                 work.to_read.push_back(reading.boxed());
                 return;
             }
             Step::Wait(due) => {
+                work.waiting
+                    .retain(|(_, waits)| !Arc::ptr_eq(waits, stream));
                 work.waiting.push((due, Arc::clone(stream)));
                 return;
             }

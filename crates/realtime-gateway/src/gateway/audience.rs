@@ -199,6 +199,9 @@ impl Gateway {
 
 impl Audience<'_> {
     /// Leaves somebody out: a session, or all sessions of an identity. At most 32.
+    ///
+    /// In a room with a history, name the identity: a session that comes back is another one, and
+    /// would get with what it has missed what it was left out of.
     pub fn except(mut self, who: impl Into<Except>) -> Self {
         if self.except.len() < Except::MAX {
             self.except.push(who.into());
@@ -320,6 +323,7 @@ impl Audience<'_> {
             except,
             key,
         } = self;
+        let message = message.without_room();
         let to = to.map_err(|Wrong(context)| {
             DeliverError::new(DeliverErrorKind::InvalidTarget, context, Delivery::none())
         })?;

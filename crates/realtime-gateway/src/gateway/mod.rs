@@ -177,8 +177,10 @@ impl Gateway {
             return Err(closing());
         }
         undo.keep();
-        node.room_topics.begin(&topics);
         node.set_started();
+        node.room_topics.begin(&topics);
+        // What was sent to rooms meanwhile is in their histories.
+        node.hub.rooms().doubt_all();
         node.broker_link.turn(Link::Up);
         node.joined.put(Joined { messages, events });
         Ok(())

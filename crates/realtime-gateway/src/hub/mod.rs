@@ -196,6 +196,9 @@ impl Hub {
             frame,
             except,
         } = publication;
+        if frame.is_empty() {
+            return;
+        }
         let except = except.iter().flat_map(|who| self.index.those(who));
         let except = except.map(|session| session.outbox().address());
         let offset = Offset {

@@ -249,8 +249,11 @@ impl Rooms {
     }
 
     /// The task that carries messages of rooms with a history has begun, maybe anew.
-    pub(crate) fn restart_streams(&self) {
-        self.all_streams().iter().for_each(Stream::restart);
+    /// Returns those whose members may have lost a message.
+    pub(crate) fn restart_streams(&self) -> Vec<Arc<Stream>> {
+        let mut streams = self.all_streams();
+        streams.retain(Stream::restart);
+        streams
     }
 
     fn all_streams(&self) -> Vec<Arc<Stream>> {
@@ -351,12 +354,15 @@ impl Rooms {
         })
     }
 
-    /// The members of all rooms of a topic, each once.
+    /// The members of all rooms of a topic that have no history, each once: what others miss is read
+    /// from there.
     pub(super) fn members_on(&self, topic: RoomTopic) -> Vec<Session> {
         if !self.wants(topic) {
             return Vec::new();
         }
-        let on_it = |place: &Arc<Place>| RoomTopic::of(place.room.name()) == topic;
+        let on_it = |place: &Arc<Place>| {
+            place.stream.get().is_none() && RoomTopic::of(place.room.name()) == topic
+        };
         let places = self.by_name.iter().filter(|place| on_it(place));
         let places: Vec<Arc<Place>> = places.map(|place| Arc::clone(&place)).collect();
         let mut members: HashMap<SessionId, Session> = HashMap::new();

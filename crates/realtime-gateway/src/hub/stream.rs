@@ -30,8 +30,6 @@ const HELD: usize = 1_024;
 const HELD_BYTES: usize = 4 * 1024 * 1024;
 /// How many messages are kept for those who are about to join, at the most.
 const RECENT: usize = 1_024;
-/// How many earlier lives of the history are told from new ones.
-const PAST: usize = 4;
 /// For how long a missing message is waited for before it is read from the history: another node
 /// may be about to publish it.
 const HOLE: Duration = Duration::from_millis(200);
@@ -42,6 +40,17 @@ pub(crate) struct Publication {
     pub(crate) offset: u64,
     pub(crate) frame: Bytes,
     pub(crate) except: Vec<Except>,
+}
+
+impl Publication {
+    /// One that is kept, and can't be read: nobody gets it.
+    pub(crate) const fn unreadable(offset: u64) -> Self {
+        Self {
+            offset,
+            frame: Bytes::new(),
+            except: Vec::new(),
+        }
+    }
 }
 
 /// The messages of one room.
@@ -66,7 +75,6 @@ pub(crate) struct StreamQueue {
 struct State {
     /// Which life of the history; not known before the first member has come.
     epoch: Option<Epoch>,
-    past: VecDeque<Epoch>,
     /// How many lives there were.
     life: u64,
     /// The offset of the last message that was handed over, or is being handed over now.
@@ -75,7 +83,7 @@ struct State {
     /// Messages behind a hole.
     held: BTreeMap<u64, Publication>,
     held_bytes: usize,
-    /// Messages from before the beginning is known, and of which life of the history.
+    /// Messages that belong to another life of the history than is known, or from before one is.
     early: Vec<(Epoch, Publication)>,
     hole_since: Option<Instant>,
     /// The history may have more than has come.
@@ -85,6 +93,8 @@ struct State {
     recent: VecDeque<Publication>,
     recent_bytes: usize,
     queued: bool,
+    /// The history is being asked.
+    reading: bool,
 }
 
 /// What is to be done next.
@@ -119,7 +129,8 @@ impl StreamQueue {
         }
     }
 
-    fn push(&self, stream: Arc<Stream>) {
+    /// It has more to do, when it is its turn again.
+    pub(crate) fn push(&self, stream: Arc<Stream>) {
         self.ready.lock().push_back(stream);
         self.there.notify_one();
     }
@@ -134,7 +145,8 @@ impl State {
         if let Some(twice) = self.held.insert(publication.offset, publication) {
             self.held_bytes -= twice.frame.len();
         }
-        while self.held.len() > HELD || self.held_bytes > HELD_BYTES {
+        // The next one stays, however large it is.
+        while self.held.len() > HELD || (self.held.len() > 1 && self.held_bytes > HELD_BYTES) {
             let Some((_, last)) = self.held.pop_last() else {
                 break;
             };
@@ -162,19 +174,22 @@ impl State {
 
     /// Begins a life of the history at this offset.
     fn begin(&mut self, position: Position) {
-        let Position { epoch, offset, .. } = position;
-        if let Some(before) = self.epoch.replace(epoch) {
-            self.past.push_back(before);
-            if self.past.len() > PAST {
-                self.past.pop_front();
-            }
-        }
+        self.epoch = Some(position.epoch);
         self.life += 1;
-        self.last = offset;
+        self.last = position.offset;
         self.held.clear();
         self.held_bytes = 0;
         self.forget_recent();
         self.hole_since = None;
+    }
+
+    /// Takes what has come too early, now that it is known what it belongs to.
+    fn settle(&mut self) {
+        for (epoch, publication) in std::mem::take(&mut self.early) {
+            if self.epoch.as_ref() == Some(&epoch) {
+                self.hold(publication);
+            }
+        }
     }
 }
 
@@ -196,6 +211,14 @@ impl Stream {
         self.room.name()
     }
 
+    /// Where a member is that has got all that was handed over; `None` before the beginning is
+    /// known.
+    pub(crate) fn settled(&self) -> Option<Position> {
+        let state = self.state.lock();
+        let offset = state.last.saturating_sub(u64::from(state.handing));
+        Some(Position::new(state.epoch.clone()?, offset))
+    }
+
     /// Where it is; `None` before the beginning is known.
     pub(crate) fn position(&self) -> Option<Position> {
         let state = self.state.lock();
@@ -211,71 +234,56 @@ impl Stream {
                 return;
             }
             state.begin(position);
-        }
-        loop {
-            let early = std::mem::take(&mut self.state.lock().early);
-            if early.is_empty() {
-                break;
-            }
-            for (epoch, publication) in early {
-                self.offer(&epoch, publication);
-            }
-        }
-        let mut state = self.state.lock();
-        if state.doubtful {
+            state.settle();
             self.queue_if_needed(&mut state);
         }
-        drop(state);
         self.moved.notify_waiters();
     }
 
-    /// A message has come: of this node's, of another's, or from the history. Returns whether the
-    /// history has begun anew with it, so that members have lost what came before.
-    pub(crate) fn offer(self: &Arc<Self>, epoch: &Epoch, publication: Publication) -> bool {
+    /// A message has come: of this node's, of another's, or from the history.
+    ///
+    /// One of another life of the history is no proof that this one is over: it may be older. The
+    /// history is asked, and the message waits.
+    pub(crate) fn offer(self: &Arc<Self>, epoch: &Epoch, publication: Publication) {
         let mut state = self.state.lock();
-        let mut anew = false;
-        match &state.epoch {
-            None => {
-                let bytes: usize = state.early.iter().map(|(_, early)| early.frame.len()).sum();
-                // What is left out is read from the history.
-                if state.early.len() < HELD && bytes < HELD_BYTES {
-                    state.early.push((epoch.clone(), publication));
-                } else {
-                    state.doubtful = true;
-                }
-                return false;
+        if state.epoch.as_ref() == Some(epoch) {
+            state.hold(publication);
+        } else {
+            let bytes: usize = state.early.iter().map(|(_, early)| early.frame.len()).sum();
+            // What is left out is read from the history.
+            if state.early.len() < HELD && bytes < HELD_BYTES {
+                state.early.push((epoch.clone(), publication));
             }
-            Some(_) if state.past.contains(epoch) => return false,
-            Some(known) if known != epoch => {
-                // From the beginning of the new one, whatever of it comes first.
-                state.begin(Position::new(epoch.clone(), 0));
-                anew = true;
-            }
-            Some(_) => {}
+            state.doubtful = true;
         }
-        state.hold(publication);
         self.queue_if_needed(&mut state);
-        anew
     }
 
     /// The history may have more than has come: messages were lost on their way between nodes.
     pub(crate) fn doubt(stream: &Arc<Self>) {
         let mut state = stream.state.lock();
-        if state.epoch.is_some() {
+        state.doubtful = true;
+        stream.queue_if_needed(&mut state);
+    }
+
+    /// The task that works on it has begun anew, and knows nothing of it. Returns whether a message
+    /// may have been handed to some and not to others.
+    pub(crate) fn restart(stream: &Arc<Self>) -> bool {
+        let mut state = stream.state.lock();
+        (state.queued, state.reading, state.doubtful) = (false, false, true);
+        stream.queue_if_needed(&mut state);
+        std::mem::take(&mut state.handing)
+    }
+
+    /// The history was asked, and has answered or not. For the task that works on it.
+    pub(crate) fn was_read(&self, answered: bool) {
+        let mut state = self.state.lock();
+        state.reading = false;
+        if answered {
+            state.settle();
+        } else {
             state.doubtful = true;
-            stream.queue_if_needed(&mut state);
         }
-    }
-
-    /// The task that works on it has begun anew, and knows nothing of it.
-    pub(crate) fn restart(stream: &Arc<Self>) {
-        stream.state.lock().queued = false;
-        Self::doubt(stream);
-    }
-
-    /// The history has not answered: it is to be asked again. For the task that works on it.
-    pub(crate) fn doubt_again(&self) {
-        self.state.lock().doubtful = true;
     }
 
     fn queue_if_needed(self: &Arc<Self>, state: &mut State) {
@@ -304,12 +312,19 @@ impl Stream {
             return Step::Hand(state.life, publication);
         }
         let position = Position::new(epoch, state.last);
+        // While it is asked, what is in order goes on.
+        if state.reading {
+            state.queued = false;
+            return Step::Idle;
+        }
         if std::mem::take(&mut state.doubtful) {
+            (state.reading, state.queued) = (true, false);
             return Step::Read(position);
         }
+        // Queued again by the next message, which may fill the hole.
+        state.queued = false;
         if state.held.is_empty() {
             state.hole_since = None;
-            state.queued = false;
             return Step::Idle;
         }
         let since = *state.hole_since.get_or_insert(now);
@@ -317,6 +332,7 @@ impl Stream {
             due if due <= now => {
                 // Again after as long, should the history not know it yet.
                 state.hole_since = Some(now);
+                state.reading = true;
                 Step::Read(position)
             }
             due => Step::Wait(due),
@@ -329,49 +345,31 @@ impl Stream {
         self.moved.notify_waiters();
     }
 
-    /// What came after this position can't be had: goes on from there. Returns whether anything
-    /// was skipped.
-    pub(crate) fn skip_to(&self, from: &Position, to: Option<Position>) -> bool {
+    /// What came after this position can't be had: goes on from there, and in another life of the
+    /// history from its beginning. Returns whether anything was skipped.
+    pub(crate) fn skip_to(&self, from: &Position, to: Position) -> bool {
         let mut state = self.state.lock();
         if state.epoch.as_ref() != Some(&from.epoch) {
             return false;
         }
-        match to {
-            Some(to) if to.epoch == from.epoch => {
-                let skipped = to.offset > state.last;
-                if skipped {
-                    state.last = to.offset;
-                    state.forget_recent();
-                    let held = state.held.split_off(&(to.offset + 1));
-                    state.held_bytes = held.values().map(|held| held.frame.len()).sum();
-                    state.held = held;
-                }
-                skipped
+        let skipped = if to.epoch == from.epoch {
+            let skipped = to.offset > state.last;
+            if skipped {
+                state.last = to.offset;
+                state.forget_recent();
+                let held = state.held.split_off(&(to.offset + 1));
+                state.held_bytes = held.values().map(|held| held.frame.len()).sum();
+                state.held = held;
             }
-            Some(to) => {
-                state.begin(to);
-                true
-            }
-            // There is no stream: the next message begins one.
-            None => {
-                let past = Epoch::random();
-                state.begin(Position::new(past, 0));
-                true
-            }
-        }
-    }
-
-    /// The history is known to be in another life, though no message of it has come. Returns whether
-    /// that was new here, so that members have lost what came before.
-    pub(crate) fn move_to(&self, position: &Position) -> bool {
-        let mut state = self.state.lock();
-        let is_other = |known: &Epoch| *known != position.epoch;
-        let moves =
-            state.epoch.as_ref().is_some_and(is_other) && !state.past.contains(&position.epoch);
-        if moves {
-            state.begin(position.clone());
-        }
-        moves
+            skipped
+        } else {
+            state.begin(Position::new(to.epoch, 0));
+            state.doubtful = true;
+            true
+        };
+        drop(state);
+        self.moved.notify_waiters();
+        skipped
     }
 
     /// Waits until a message is on its way to the members here, or the stream isn't the one it was
@@ -495,6 +493,7 @@ mod tests {
         };
         let (_, step) = handed(&stream, due);
         assert!(matches!(step, Step::Read(position) if position.offset == 13));
+        stream.was_read(true);
         stream.offer(&epoch, message(14));
         assert_eq!(handed(&stream, due).0, [14, 15]);
         assert!(matches!(stream.step(due), Step::Idle));
@@ -513,25 +512,55 @@ mod tests {
     }
 
     #[test]
-    fn a_new_life_of_the_history_begins_at_its_first_message() {
+    fn whether_another_life_of_the_history_has_begun_is_for_the_history_to_say() {
         let (stream, old) = stream();
-        let new = Epoch::random();
-        assert!(stream.offer(&new, message(2)));
-        assert!(!stream.offer(&new, message(1)));
-        assert!(!stream.offer(&old, message(11)), "it is over");
-        assert_eq!(handed(&stream, Instant::now()).0, [1, 2]);
+        let (new, now) = (Epoch::random(), Instant::now());
+        stream.offer(&new, message(2));
+        let (offsets, step) = handed(&stream, now);
+        assert!(offsets.is_empty());
+        let Step::Read(from) = step else {
+            panic!("{step:?}");
+        };
+        assert_eq!(from, Position::new(old.clone(), 10));
+        // It was: from its first message on.
+        assert!(stream.skip_to(&from, Position::new(new.clone(), 2)));
+        stream.offer(&new, message(1));
+        stream.was_read(true);
+        let (offsets, step) = handed(&stream, now);
+        assert_eq!(offsets, [1, 2]);
+        assert!(matches!(step, Step::Read(_)), "what else there is of it");
+        stream.was_read(true);
+        // It wasn't: what came is of an earlier one, however often.
+        for _ in 0..3 {
+            stream.offer(&old, message(11));
+            stream.offer(&new, message(stream.position().unwrap().offset + 1));
+            let (offsets, step) = handed(&stream, now);
+            assert_eq!(offsets.len(), 1);
+            assert!(matches!(step, Step::Read(at) if at.epoch == new));
+            stream.was_read(true);
+        }
+        assert_eq!(handed(&stream, now).0, Vec::<u64>::new());
     }
 
     #[test]
-    fn it_moves_to_a_life_of_the_history_that_somebody_else_has_seen() {
-        let (stream, old) = stream();
-        let new = Position::new(Epoch::random(), 3);
-        assert!(stream.move_to(&new));
-        assert!(!stream.move_to(&new));
-        assert!(!stream.move_to(&Position::new(old, 10)), "it is over");
-        assert_eq!(stream.position(), Some(new.clone()));
-        stream.offer(&new.epoch, message(4));
-        assert_eq!(handed(&stream, Instant::now()).0, [4]);
+    fn one_that_is_larger_than_what_is_held_is_handed_over() {
+        let (stream, epoch) = stream();
+        let mut large = message(11);
+        large.frame = Bytes::from(vec![0; HELD_BYTES + 1]);
+        stream.offer(&epoch, large);
+        assert_eq!(handed(&stream, Instant::now()).0, [11]);
+    }
+
+    #[test]
+    fn what_is_in_order_goes_on_while_the_history_is_asked() {
+        let (stream, epoch) = stream();
+        let now = Instant::now();
+        Stream::doubt(&stream);
+        assert!(matches!(stream.step(now), Step::Read(_)));
+        stream.offer(&epoch, message(11));
+        assert_eq!(handed(&stream, now).0, [11]);
+        stream.was_read(false);
+        assert!(matches!(stream.step(now), Step::Read(at) if at.offset == 11));
     }
 
     #[test]

@@ -237,6 +237,9 @@ impl<W: Sink> Outbox<W> {
             let rooms = state.rooms.get_or_insert_default();
             rooms.insert(Arc::clone(room), number, end, after);
         }
+        if is_member {
+            state.read_log(&self.log, self.address(), &mut accepted);
+        }
         if let Some(answer) = answer {
             state.writer.queue.push_reply(answer);
             accepted.sent += 1;
@@ -266,14 +269,14 @@ impl<W: Sink> Outbox<W> {
         let (frames, end) = self
             .log
             .unfollow(&room, cursor, state.reader(self.address()));
+        let left = state.rooms.as_mut().and_then(|rooms| rooms.remove(name));
+        if state.rooms.as_ref().is_some_and(|rooms| rooms.len() == 0) {
+            state.rooms = None;
+        }
         state.has_read(&frames, end, &mut accepted);
         if !self.is_corked() {
             let State { writer, task, .. } = &mut *state;
             writer.write_now(task.as_ref());
-        }
-        let left = state.rooms.as_mut().and_then(|rooms| rooms.remove(name));
-        if state.rooms.as_ref().is_some_and(|rooms| rooms.len() == 0) {
-            state.rooms = None;
         }
         (accepted, left)
     }

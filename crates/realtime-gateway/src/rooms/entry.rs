@@ -28,7 +28,7 @@ use crate::{
 /// How often it is begun anew, where the history has begun anew meanwhile, or more has come than is
 /// kept.
 const ATTEMPTS: usize = 3;
-/// How long a session waits for its turn to ask the history.
+/// How long a session waits for the room's topic, and for its turn to ask the history.
 const TURN: Duration = Duration::from_secs(10);
 
 pub(super) async fn enter(
@@ -43,15 +43,22 @@ pub(super) async fn enter(
     // From before it is joined until the room is there, so that it isn't left in between.
     let _wanted = rooms.want(topic);
     if node.is_started() {
-        node.room_topics.wait_for(topic).await.map_err(|error| {
+        let not_subscribed = || {
             let context = "what other nodes send to the room could not be subscribed to; try again";
-            JoinError::new(JoinErrorKind::Broker, context).with_source(error)
-        })?;
+            JoinError::new(JoinErrorKind::Broker, context)
+        };
+        let joined = tokio::time::timeout(TURN, node.room_topics.wait_for(topic)).await;
+        let joined = joined.map_err(|late| not_subscribed().with_source(late))?;
+        joined.map_err(|error| not_subscribed().with_source(error))?;
     }
     let limits = RoomLimits {
         of_session: node.config.max_rooms_per_session,
         of_node: node.config.max_rooms,
     };
+    let held = session.rooms();
+    if held.len() >= limits.of_session && !held.contains(&entrance.room) {
+        return Err(told(JoinRefused::SessionFull, limits));
+    }
     let retention = node.room_table.history(&entrance.room);
     let entering = rooms.enter(session, &entrance.room, retention.is_some(), limits);
     let mut entering = entering.map_err(|refused| told(refused, limits))?;
@@ -101,25 +108,43 @@ async fn join_with_history(
             }
         };
         let joining = stream.joining();
+        // A member may not have got yet what is being handed over.
+        let is_member = session.rooms().contains(room);
+        let now = || match is_member {
+            true => stream.settled(),
+            false => stream.position(),
+        };
+        let mut found = None;
         let (at, missed) = match &entrance.recover {
-            None => (stream.position().unwrap_or(position), None),
+            None => (now().unwrap_or(position), None),
             Some(from) => match recover(node, session, room, from, retention).await? {
-                Some((at, missed)) => (at, Some(missed)),
-                None => (stream.position().unwrap_or(position), None),
+                Recovery::Complete(at, missed) => (at, Some(missed)),
+                Recovery::Lost(end) => {
+                    found = end;
+                    (now().unwrap_or(position), None)
+                }
             },
         };
+        // The history may have begun anew without a word to this node.
+        let found = found.as_ref().unwrap_or(&at);
+        if let Some(known) = stream.position()
+            && known.epoch != found.epoch
+        {
+            stored::fill(node, stream, &known).await;
+            continue;
+        }
         let recovered = match (&entrance.recover, &missed) {
             (Some(_), Some(missed)) => Some(Recovered::Complete(missed)),
             (Some(_), None) => Some(Recovered::Lost),
             (None, _) => None,
         };
         let answer = answer(node, entrance.request.as_ref(), Some(&at), recovered)?;
-        if entrance.recover.is_some() {
-            // It is a member anew, behind what it is told that it has missed.
-            node.hub.rooms().leave(session, room);
-        }
         let is_excepted = |except: &[Except]| is_excepted(session, except);
         let joined = joining.join(&at, is_excepted, |frames, after| {
+            if entrance.recover.is_some() {
+                // It is a member anew, behind what it is told that it has missed.
+                node.hub.rooms().leave(session, room);
+            }
             entering.join(Opening {
                 answer,
                 frames,
@@ -129,8 +154,6 @@ async fn join_with_history(
         if let Some(joined) = joined {
             return Ok(joined);
         }
-        // The history may have begun anew without a word to this node.
-        stored::has_begun_anew(node, stream, &at);
     }
     let context = "the history of the room has changed all the time; try again";
     Err(JoinError::new(JoinErrorKind::History, context))
@@ -145,23 +168,31 @@ async fn turn(node: &Node) -> Result<SemaphorePermit<'_>, JoinError> {
     })
 }
 
-/// What a client has missed, and where the history is behind it; `None` where that can't be had.
+/// What a client has missed.
+enum Recovery {
+    /// All of it, and where the history is behind it.
+    Complete(Position, Vec<Message>),
+    /// It can't be had; the history ends there, where there is one.
+    Lost(Option<Position>),
+}
+
 async fn recover(
     node: &Node,
     session: &Session,
     room: &RoomName,
     from: &Position,
     retention: Retention,
-) -> Result<Option<(Position, Vec<Message>)>, JoinError> {
+) -> Result<Recovery, JoinError> {
     let since = node
         .history
         .since(room, from, retention.max_messages())
         .await;
-    let Since::Complete {
-        entries, position, ..
-    } = since.map_err(not_asked)?
-    else {
-        return Ok(None);
+    let (entries, position) = match since.map_err(not_asked)? {
+        Since::Complete {
+            entries, position, ..
+        } => (entries, position),
+        Since::Lost { position, .. } => return Ok(Recovery::Lost(position)),
+        _ => return Ok(Recovery::Lost(None)),
     };
     let mut missed = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -170,11 +201,11 @@ async fn recover(
             Ok(_) => {}
             Err(error) => {
                 node.report(crate::ErrorStage::History, error, None);
-                return Ok(None);
+                return Ok(Recovery::Lost(Some(position)));
             }
         }
     }
-    Ok(Some((position, missed)))
+    Ok(Recovery::Complete(position, missed))
 }
 
 fn is_excepted(session: &Session, except: &[Except]) -> bool {

@@ -18,7 +18,7 @@ use crate::{
 
 pub(crate) use send::{ToRooms, send};
 pub use stored::RoomHistory;
-pub(crate) use stored::{fill, has_come, latest};
+pub(crate) use stored::{fill, latest, tell_of_loss};
 
 impl Doors for Node {
     fn enter(

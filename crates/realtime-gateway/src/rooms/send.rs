@@ -14,7 +14,7 @@ use realtime_core::{
 use super::stored;
 use crate::{
     DeliverError, DeliverErrorKind, Delivery,
-    hub::Publication,
+    hub::{Publication, Stream},
     node::Node,
     outgoing::{envelope, prepare, publish},
     room_topics::RoomTopic,
@@ -101,26 +101,38 @@ async fn send_and_keep(
     append.key = key;
     let appended = node.history.append(&room, append).await.map_err(not_kept)?;
     let Position { epoch, offset, .. } = appended.position.clone();
-    let message = message.with_room(room.clone()).with_offset(offset);
-    let out = prepare(node, &message)?;
     let stream = node.hub.rooms().stream(&room);
     let mut delivery = Delivery::none();
+    if appended.is_duplicate {
+        // What was kept then counts, whatever this one says. Should it not have come, it is read.
+        if let Some(stream) = &stream {
+            Stream::doubt(stream);
+            delivery.local = node.hub.followers(&room, &except);
+        }
+        return Ok(delivery);
+    }
+    let message = message.with_room(room.clone()).with_offset(offset);
+    let out = prepare(node, &message)?;
     if let Some(stream) = &stream {
         let publication = Publication {
             offset,
             frame: out.frame.clone(),
             except: except.clone(),
         };
-        stored::has_come(node, stream, &epoch, publication);
-        // A message of somebody else's that is before it may still be on its way.
-        let handed = stream.has_handed(&epoch, offset);
-        let _in_order = tokio::time::timeout(IN_ORDER, handed).await;
+        stream.offer(&epoch, publication);
         delivery.local = node.hub.followers(&room, &except);
     }
     let topic = topic_of(std::slice::from_ref(&room));
     let position = Some(&appended.position);
     let envelope = || envelope(node, &out, Target::Rooms(vec![room]), &except, position);
-    publish(node, topic, envelope, delivery).await
+    // Others put it into order themselves, so they needn't wait for what this node waits for.
+    let published = publish(node, topic, envelope, delivery).await;
+    if let Some(stream) = &stream {
+        // A message of somebody else's that is before it may still be on its way.
+        let handed = stream.has_handed(&epoch, offset);
+        let _in_order = tokio::time::timeout(IN_ORDER, handed).await;
+    }
+    published
 }
 
 /// The topic that all of these rooms travel on. Where they have several, it is the one that every

@@ -9,7 +9,7 @@ use realtime_core::{
     BoxError, Message, RoomName,
     broker::envelope::{Envelope, Except, Target},
     codec::{Frame, FrameKind},
-    history::{Entry, Epoch, History, HistoryError, HistoryErrorKind, Position, Since},
+    history::{Entry, History, HistoryError, HistoryErrorKind, Position, Since},
 };
 
 use crate::{
@@ -101,28 +101,12 @@ fn publication(node: &Node, room: &RoomName, entry: &Entry) -> Result<Publicatio
     })
 }
 
-/// A message of a room with a history has come: from this node, or from another. Where the history
-/// has begun anew, members are told that they have lost something.
-pub(crate) fn has_come(node: &Node, stream: &Arc<Stream>, epoch: &Epoch, publication: Publication) {
-    if stream.offer(epoch, publication) {
-        tell_of_loss(node, stream);
-    }
-}
-
-/// The history is where a client has found it. Where that is another life, members are told.
-pub(super) fn has_begun_anew(node: &Node, stream: &Stream, at: &Position) {
-    if stream.move_to(at) {
-        tell_of_loss(node, stream);
-    }
-}
-
-fn tell_of_loss(node: &Node, stream: &Stream) {
+/// Members have lost something that can't be had any more.
+pub(crate) fn tell_of_loss(node: &Node, stream: &Stream) {
     let members = node.hub.rooms().members_of(stream.room());
     // Not those who are about to come in.
-    for member in members
-        .iter()
-        .filter(|member| member.rooms().contains(stream.name()))
-    {
+    let members = members.iter();
+    for member in members.filter(|member| member.rooms().contains(stream.name())) {
         member.note_missed(1);
     }
 }
@@ -133,38 +117,38 @@ pub(crate) async fn fill(node: &Node, stream: &Arc<Stream>, from: &Position) -> 
     /// What is read at once: where more is missing, members load afresh.
     const MOST: usize = 10_000;
     let room = stream.name();
-    match node.history.since(room, from, MOST).await {
+    let position = match node.history.since(room, from, MOST).await {
         Ok(Since::Complete { entries, .. }) => {
             for entry in &entries {
-                match publication(node, room, entry) {
-                    Ok(publication) => has_come(node, stream, &from.epoch, publication),
-                    Err(error) => {
-                        node.report(ErrorStage::History, error, None);
-                        let behind = Position::new(from.epoch.clone(), entry.offset);
-                        lose(node, stream, from, Some(behind));
-                    }
-                }
+                let read = publication(node, room, entry).unwrap_or_else(|error| {
+                    node.report(ErrorStage::History, error, None);
+                    tell_of_loss(node, stream);
+                    Publication::unreadable(entry.offset)
+                });
+                stream.offer(&from.epoch, read);
             }
-            true
+            return true;
         }
-        Ok(Since::Lost { position, .. }) => {
-            lose(node, stream, from, position);
-            true
-        }
-        Ok(_) => true,
-        Err(error) => {
-            report(node, error);
-            false
-        }
-    }
-}
-
-fn lose(node: &Node, stream: &Stream, from: &Position, to: Option<Position>) {
-    if stream.skip_to(from, to) {
+        Ok(Since::Lost { position, .. }) => position,
+        Ok(_) => None,
+        Err(error) => return not_answered(node, error),
+    };
+    let position = match (position, node.room_table.history(room)) {
+        (Some(position), _) => position,
+        // There is none, so it begins.
+        (None, Some(retention)) => match node.history.position(room, retention).await {
+            Ok(position) => position,
+            Err(error) => return not_answered(node, error),
+        },
+        (None, None) => return true,
+    };
+    if stream.skip_to(from, position) {
         tell_of_loss(node, stream);
     }
+    true
 }
 
-fn report(node: &Node, error: HistoryError) {
+fn not_answered(node: &Node, error: HistoryError) -> bool {
     node.report(ErrorStage::History, error, None);
+    false
 }

@@ -137,6 +137,13 @@ async fn publish(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
         let error = ClientError::new("not_a_member", "join the room before you publish to it");
         return Err(error.into());
     }
+    if key.is_some() && table.history(&room).is_none() {
+        let error = ClientError::new("bad_data", "the room keeps nothing, so it knows no keys");
+        return Err(error.into());
+    }
+    // Each identity has keys of its own.
+    let of = session.identity().key();
+    let key = key.map(|key| format!("{}:{}{}:{key}", of.tenant().len(), of.tenant(), of.id()));
     let key = key.map(|key| key.parse::<IdempotencyKey>());
     let key = key.transpose().map_err(|wrong| bad_data(&wrong))?;
     let data = data.map_or_else(Payload::empty, |data| {

@@ -116,6 +116,8 @@ impl Open {
         let bytes = frame.as_bytes().len();
         match self.node.env.encoder.decode(frame) {
             Ok(message) => {
+                // Where a message comes from is for the gateway to say.
+                let message = message.without_room();
                 self.malformed = 0;
                 if self.ahead.is_empty() && self.may_handle(cx) {
                     self.handle(message, cx);
