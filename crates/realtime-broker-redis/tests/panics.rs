@@ -22,13 +22,13 @@ use tracing::{
 static ARMED: AtomicBool = AtomicBool::new(false);
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-/// Panics at the next warning of the broker, once each time that it is armed.
+/// Panics at the next line of the broker, once each time that it is armed.
 struct Panics;
 
 impl Subscriber for Panics {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target() == realtime_core::log_targets::BROKER
-            && *metadata.level() == tracing::Level::WARN
+            && *metadata.level() <= tracing::Level::DEBUG
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
