@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 
 use super::{
-    NodeSessions, Online, Presence, PresenceError, PresenceEvents, Registered, Renewed,
+    AnyRoster, NodeSessions, Online, Presence, PresenceError, PresenceEvents, Registered, Renewed,
     SessionInfo, SessionKey, Unregistered,
 };
 use crate::IdentityKey;
@@ -63,6 +63,10 @@ impl Presence for AnyPresence {
         self.0.outlives_nodes()
     }
 
+    fn roster(&self) -> Option<AnyRoster> {
+        self.0.roster()
+    }
+
     fn events(&self) -> PresenceEvents {
         self.0.events()
     }
@@ -98,6 +102,7 @@ trait DynPresence: Send + Sync {
     fn online<'a>(&'a self, identities: &'a [IdentityKey]) -> Answer<'a, Online>;
     fn is_online<'a>(&'a self, identity: &'a IdentityKey) -> Answer<'a, bool>;
     fn outlives_nodes(&self) -> bool;
+    fn roster(&self) -> Option<AnyRoster>;
     fn events(&self) -> PresenceEvents;
     fn close(&self) -> BoxFuture<'_, ()>;
 }
@@ -141,6 +146,10 @@ impl<T: Presence> DynPresence for T {
 
     fn outlives_nodes(&self) -> bool {
         Presence::outlives_nodes(self)
+    }
+
+    fn roster(&self) -> Option<AnyRoster> {
+        Presence::roster(self)
     }
 
     fn events(&self) -> PresenceEvents {

@@ -4,6 +4,7 @@ mod answer;
 mod any;
 mod memory;
 mod record;
+mod roster;
 mod session;
 
 use std::{
@@ -25,6 +26,10 @@ use crate::{
 pub use answer::{Failure, NodeSessions, Online, Registered, Renewed, Unregistered};
 pub use any::AnyPresence;
 pub use memory::MemoryPresence;
+pub use roster::{
+    AnyRoster, CLAIM, Change, ChangeKind, Departed, Entered, Group, Member, MemberPage, Present,
+    Prolonged, Roster, SPEAK_AGAIN,
+};
 pub use session::{SessionInfo, SessionKey};
 
 /// Remembers which sessions are online, under a lease.
@@ -214,6 +219,14 @@ pub trait Presence: Send + Sync + 'static {
     /// Provided: yes, as in every store of which more than one process knows.
     fn outlives_nodes(&self) -> bool {
         true
+    }
+
+    /// What keeps who is in rooms, and who of a tenant is online, where this store can do that. It
+    /// is closed with the store.
+    ///
+    /// Provided: it can't, and a gateway that is to know refuses to be built with it.
+    fn roster(&self) -> Option<AnyRoster> {
+        None
     }
 
     /// What happens to the store, from now on.
