@@ -261,7 +261,9 @@ async fn members(
         json!({"tenant": of.tenant(), "identity": of.id(), "version": present.version})
     });
     let members: Vec<_> = members.collect();
-    Ok(Json(json!({"count": page.count, "members": members, "after": page.after})))
+    Ok(Json(
+        json!({"count": page.count, "members": members, "after": page.after}),
+    ))
 }
 
 #[derive(Deserialize)]

@@ -2,11 +2,11 @@
 
 use bytes::{BufMut, BytesMut};
 use realtime_core::{
-    ClientError, Message, Payload, Text,
+    ClientError, Message, Payload, RoomName, Text,
     codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, Notice, Recovered, routes},
     history::Position,
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     Json,
@@ -101,7 +101,10 @@ impl Codec for JsonCodec {
                     None => message,
                 }
             }
-            Notice::Gap { missed } => Message::new(routes::GAP, Json(Missed { missed }))?,
+            Notice::Gap { missed, rooms } => {
+                let missed = Missed { missed, rooms };
+                Message::new(routes::GAP, Json(missed))?
+            }
             Notice::Joined {
                 id,
                 route,
@@ -176,8 +179,20 @@ struct Failure<'e> {
 
 /// The data of the route `gap`.
 #[derive(Serialize)]
-struct Missed {
+struct Missed<'r> {
     missed: u64,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "by_room")]
+    rooms: &'r [(RoomName, Position)],
+}
+
+fn by_room<S: Serializer>(
+    rooms: &&[(RoomName, Position)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(rooms.iter().map(|(room, position)| {
+        let (epoch, offset) = (position.epoch.as_str(), position.offset);
+        (room.as_str(), At { epoch, offset })
+    }))
 }
 
 /// What is sent is held to what is accepted.

@@ -12,6 +12,7 @@ use realtime_codec_json::{Json, JsonCodec};
 use realtime_core::{
     ClientError, Message, MessageId, Payload, Text,
     codec::{Codec, CodecErrorKind, Frame, FrameKind, Notice, routes},
+    history::Position,
 };
 use serde_json::{Value, json};
 
@@ -298,7 +299,19 @@ fn what_the_gateway_says_itself_has_these_forms() {
         error: &error,
     };
     assert_eq!(notice(&without), format!(r#"{{"route":"error",{data}}}"#));
-    let gap = notice(&Notice::Gap { missed: 3 });
+    let (missed, rooms) = (3, [].as_slice());
+    let gap = notice(&Notice::Gap { missed, rooms });
     assert_eq!(gap, r#"{"route":"gap","data":{"missed":3}}"#);
+    let position = |offset| Position::new("e1".parse().unwrap(), offset);
+    let rooms = &[
+        ("a".parse().unwrap(), position(7)),
+        ("\"".parse().unwrap(), position(0)),
+    ];
+    let of_rooms = notice(&Notice::Gap { missed, rooms });
+    let expected = r#"{"a":{"epoch":"e1","offset":7},"\"":{"epoch":"e1","offset":0}}"#;
+    assert_eq!(
+        of_rooms,
+        format!(r#"{{"route":"gap","data":{{"missed":3,"rooms":{expected}}}}}"#)
+    );
     assert_eq!(decode(&gap).unwrap().route(), routes::GAP);
 }

@@ -3,7 +3,9 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{ClientError, Message, MessageId, Text, error::operation_error, history::Position};
+use crate::{
+    ClientError, Message, MessageId, RoomName, Text, error::operation_error, history::Position,
+};
 
 /// Encodes and decodes envelopes.
 ///
@@ -126,6 +128,9 @@ pub enum Notice<'a> {
     Gap {
         /// How many.
         missed: u64,
+        /// Where the histories are of those of its rooms that have one: a client that isn't there
+        /// recovers, from where it is.
+        rooms: &'a [(RoomName, Position)],
     },
     /// The client's request to be in a room was granted: the answer to it. Where it asked to
     /// recover what it had missed, that is in it.

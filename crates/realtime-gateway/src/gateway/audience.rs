@@ -167,6 +167,19 @@ impl Gateway {
         self.audience(Ok(Target::Identity(identity.clone())))
     }
 
+    /// The inbox of an identity: its sessions that have joined it, on all nodes, and those that come
+    /// later, as long as it is kept. The router [has one](crate::Router::inbox).
+    pub fn inbox(&self, identity: &IdentityKey) -> Audience<'_> {
+        self.audience(match self.node().room_table.has_inbox() {
+            true => Ok(Target::Rooms(vec![RoomName::inbox(identity)])),
+            false => Err(Wrong(
+                "expected a router whose identities have an inbox; this one has none: see \
+                 `Router::inbox`"
+                    .into(),
+            )),
+        })
+    }
+
     /// All sessions, on all nodes: what [`broadcast`](Self::broadcast) sends to.
     ///
     /// ```

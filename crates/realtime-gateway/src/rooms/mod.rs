@@ -11,6 +11,7 @@ use std::sync::Arc;
 use futures::{FutureExt, future::BoxFuture};
 use realtime_core::{
     BoxError, RoomName,
+    history::Position,
     presence::{Group, MemberPage, PresenceError},
 };
 
@@ -36,6 +37,15 @@ impl Doors for Node {
 
     fn leave(&self, session: &Session, room: &RoomName) -> bool {
         self.hub.rooms().leave(session, room)
+    }
+
+    fn positions(&self, session: &Session) -> Vec<(RoomName, Position)> {
+        let rooms = session.rooms().into_iter();
+        let position = |room| {
+            let position = self.hub.rooms().stream(&room)?.position()?;
+            Some((self.room_table.shown(&room), position))
+        };
+        rooms.filter_map(position).collect()
     }
 
     fn members(

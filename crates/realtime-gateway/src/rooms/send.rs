@@ -68,7 +68,7 @@ pub(super) async fn send_now(
     mut message: Message,
 ) -> Result<Delivery, DeliverError> {
     if let Some(first) = rooms.first() {
-        message = message.with_room(first.clone());
+        message = message.with_room(node.room_table.shown(first));
     }
     let out = prepare(node, &message)?;
     let local = match node.hub.address(&rooms, &except) {
@@ -111,7 +111,9 @@ async fn send_and_keep(
         }
         return Ok(delivery);
     }
-    let message = message.with_room(room.clone()).with_offset(offset);
+    let message = message
+        .with_room(node.room_table.shown(&room))
+        .with_offset(offset);
     let out = prepare(node, &message)?;
     if let Some(stream) = &stream {
         let publication = Publication {

@@ -48,7 +48,9 @@ pub(super) fn read(
         FrameKind::Binary => Frame::Binary(body),
     };
     let message = caught(Whose::Codec, || node.env.encoder.decode(frame))??;
-    let message = message.with_room(room.clone()).with_offset(entry.offset);
+    let message = message
+        .with_room(node.room_table.shown(room))
+        .with_offset(entry.offset);
     Ok((message, envelope.except().to_vec()))
 }
 

@@ -490,7 +490,7 @@ impl Session {
         failed: impl Fn(CodecError),
     ) -> Poll<std::io::Result<()>> {
         self.0.outbox.poll_write(cx, |missed| {
-            let notice = self.0.env.encoder.notice(&Notice::Gap { missed });
+            let notice = self.gap(missed);
             // The codec has no form for it, or can't make it. Either way there is nothing to send.
             notice
                 .unwrap_or_else(|error| {
@@ -509,7 +509,7 @@ impl Session {
         panicked: impl Fn(Broken),
     ) -> Poll<std::io::Result<()>> {
         self.0.outbox.poll_write(cx, |missed| {
-            let notice = || self.0.env.encoder.notice(&Notice::Gap { missed }).ok();
+            let notice = || self.gap(missed).ok();
             caught(Whose::Codec, notice)
                 .map_err(&panicked)
                 .ok()
@@ -517,6 +517,14 @@ impl Session {
                 .flatten()
                 .unwrap_or_default()
         })
+    }
+
+    /// What the client is told when it has missed so many messages.
+    fn gap(&self, missed: u64) -> Result<Option<bytes::Bytes>, CodecError> {
+        let doors = self.doors();
+        let rooms = doors.map_or_else(Vec::new, |doors| doors.positions(self));
+        let rooms = rooms.as_slice();
+        self.0.env.encoder.notice(&Notice::Gap { missed, rooms })
     }
 
     /// Notifies the client that it may have missed so many messages of other nodes.

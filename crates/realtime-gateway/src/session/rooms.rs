@@ -26,6 +26,10 @@ pub(crate) trait Doors: Send + Sync {
     /// Returns whether it was a member.
     fn leave(&self, session: &Session, room: &RoomName) -> bool;
 
+    /// Where the histories are of those of a session's rooms that have one, by the names that its
+    /// client knows.
+    fn positions(&self, session: &Session) -> Vec<(RoomName, Position)>;
+
     /// Some of those who are in a room, on all nodes.
     fn members(
         self: Arc<Self>,

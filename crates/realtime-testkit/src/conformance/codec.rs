@@ -4,8 +4,9 @@
 
 use bytes::{Bytes, BytesMut};
 use realtime_core::{
-    ClientError, Message, MessageId, Text,
-    codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, Notice},
+    ClientError, Message, MessageId, MessageParts, RoomName, Text,
+    codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, Notice, Recovered},
+    history::{Epoch, Position},
 };
 
 /// Declares the tests of the suite, given a codec and messages that have a form in it:
@@ -142,8 +143,32 @@ fn each_notice(mut check: impl FnMut(&Notice<'_>)) {
             check(&Notice::Error { id, error });
         }
     }
+    let positions = [("a", 0), ("\"\n\u{0}ä", u64::MAX)].map(|(room, offset)| {
+        let position = Position::new(Epoch::random(), offset);
+        RoomName::try_from(room).ok().map(|room| (room, position))
+    });
+    let positions: Vec<_> = positions.into_iter().flatten().collect();
     for missed in [1, u64::MAX] {
-        check(&Notice::Gap { missed });
+        for rooms in [&[], positions.as_slice()] {
+            check(&Notice::Gap { missed, rooms });
+        }
+    }
+    let (route, position) = (
+        Text::from("\"join\u{0}"),
+        positions.first().map(|(_, at)| at),
+    );
+    let missed = [Message::from_parts(MessageParts::default())];
+    let outcomes = [Recovered::Lost, Recovered::Complete(&missed)].map(Some);
+    for recovery in outcomes.into_iter().chain([None]) {
+        for position in [None, position] {
+            let (id, route) = (&ids[0], &route);
+            check(&Notice::Joined {
+                id,
+                route,
+                position,
+                recovery,
+            });
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use realtime::{
-    Builder, Gateway, Json, Router,
+    Backpressure, Builder, Gateway, Json, Router,
     broker::LocalBroker,
     error::BuildErrorKind,
     history::{History, MemoryHistory, Retention},
@@ -341,4 +341,44 @@ fn nodes_with_a_broker_need_a_history_that_they_share() {
     let error = builder(1).broker(LocalBroker::new()).build().unwrap_err();
     assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
     assert!(error.to_string().contains("history"), "{error}");
+}
+
+/// Under a policy that drops, on the connection that has lost something.
+#[tokio::test]
+async fn who_was_too_slow_is_told_where_the_room_is_and_recovers() {
+    const SENT: u64 = 400;
+    let builder = builder(1_000).backpressure(Backpressure::DropOldest);
+    let server = Server::start(builder.queue_messages(8).build().unwrap()).await;
+    let mut ann = Reader::join(&server).await;
+    let filler = "x".repeat(32 << 10);
+    for n in 1..=SENT {
+        let message = Json(json!([n, filler]));
+        server.gateway.room("a").send("n", message).await.unwrap();
+    }
+    assert!(server.gateway.stats().dropped > 0);
+    let (mut last, mut told) = (0, None);
+    while last < SENT {
+        let message = ann.client.recv_json().await.unwrap();
+        if message["route"] == "gap" {
+            told = Some(message["data"]["rooms"]["a"].clone());
+            continue;
+        }
+        let offset = message["offset"].as_u64().unwrap();
+        if told.is_none() {
+            assert_eq!(offset, last + 1, "a hole that nobody has told of");
+            ann.take(&message);
+        }
+        last = offset;
+    }
+    let told = told.unwrap();
+    assert_eq!(told["epoch"], ann.position["epoch"]);
+    assert!(
+        told["offset"].as_u64() > ann.position["offset"].as_u64(),
+        "{told}"
+    );
+    assert!(ann.recover().await);
+    assert_eq!(ann.got.len() as u64, SENT);
+    send(&server.gateway, 1).await;
+    ann.next().await;
+    server.stop().await;
 }

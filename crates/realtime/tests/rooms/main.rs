@@ -10,6 +10,7 @@
 mod support;
 
 mod history;
+mod inbox;
 mod membership;
 mod nodes;
 mod order;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use realtime_core::{
-    BoxError, ClientError, Message, Payload, RoomName,
+    BoxError, ClientError, Message, Payload,
     extract::Reply,
     history::{Epoch, IdempotencyKey, Position},
 };
@@ -30,13 +30,13 @@ const LARGEST_PAGE: usize = 1_000;
 /// The data of `join` and `leave`.
 #[derive(Deserialize)]
 struct Named {
-    room: RoomText,
+    room: String,
 }
 
 /// The data of `recover`.
 #[derive(Deserialize)]
 struct Recover {
-    room: RoomText,
+    room: String,
     epoch: String,
     offset: u64,
 }
@@ -44,7 +44,7 @@ struct Recover {
 /// The data of `publish`.
 #[derive(Deserialize)]
 struct Publication {
-    room: RoomText,
+    room: String,
     data: Option<Box<RawValue>>,
     key: Option<String>,
 }
@@ -52,7 +52,7 @@ struct Publication {
 /// The data of `members`.
 #[derive(Deserialize)]
 struct Who {
-    room: RoomText,
+    room: String,
     after: Option<u64>,
     limit: Option<usize>,
 }
@@ -64,16 +64,6 @@ struct Members<'a> {
     count: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct RoomText(String);
-
-impl RoomText {
-    fn name(self) -> Result<RoomName, ClientError> {
-        RoomName::try_from(self.0).map_err(|wrong| bad_data(&wrong))
-    }
 }
 
 pub(super) fn coming_and_going(table: &Arc<RoomTable>) -> [(&'static str, Erased<()>); 3] {
@@ -105,7 +95,7 @@ where
 
 async fn join(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
     let Named { room } = cx.inbound.message.decode()?;
-    enter(&table, cx, room.name()?, None).await
+    enter(&table, cx, room, None).await
 }
 
 async fn recover(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
@@ -116,18 +106,19 @@ async fn recover(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
     } = cx.inbound.message.decode()?;
     let epoch: Epoch = epoch.parse().map_err(|wrong| bad_data(&wrong))?;
     let position = Position::new(epoch, offset);
-    enter(&table, cx, room.name()?, Some(position)).await
+    enter(&table, cx, room, Some(position)).await
 }
 
 /// Asks the rule, each time, and lets the session in.
 async fn enter(
     table: &RoomTable,
     cx: MessageContext,
-    room: RoomName,
+    room: String,
     recover: Option<Position>,
 ) -> Result<Reply, BoxError> {
-    let (allow, params) = table.allow(&room).ok_or_else(unknown_room)?;
     let session = cx.inbound.session.clone();
+    let room = table.meant(room, session.identity().key())?;
+    let (allow, params) = table.allow(&room).ok_or_else(unknown_room)?;
     let message = &cx.inbound.message;
     let request = message.message_id().map(|id| Request {
         id: id.clone(),
@@ -149,15 +140,17 @@ async fn enter(
     Ok(Reply::none())
 }
 
-async fn leave(_: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
+async fn leave(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
     let Named { room } = cx.inbound.message.decode()?;
-    cx.inbound.session.leave(room.name()?);
+    let session = &cx.inbound.session;
+    session.leave(table.meant(room, session.identity().key())?);
     Ok(Reply::empty())
 }
 
 async fn publish(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
     let Publication { room, data, key } = cx.inbound.message.decode()?;
-    let (room, session) = (room.name()?, &cx.inbound.session);
+    let session = &cx.inbound.session;
+    let room = table.meant(room, session.identity().key())?;
     let options = table.publish(&room).ok_or_else(unknown_room)?;
     if !is_member(session, &room) {
         let error = ClientError::new("not_a_member", "join the room before you publish to it");
@@ -183,7 +176,8 @@ async fn publish(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
 
 async fn members(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
     let Who { room, after, limit } = cx.inbound.message.decode()?;
-    let (room, session) = (room.name()?, &cx.inbound.session);
+    let session = &cx.inbound.session;
+    let room = table.meant(room, session.identity().key())?;
     table.announces(&room).ok_or_else(unknown_room)?;
     if !is_member(session, &room) {
         let error = ClientError::new("not_a_member", "join the room before you ask who is there");

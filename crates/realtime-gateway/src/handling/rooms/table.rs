@@ -2,10 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use realtime_core::{Message, RoomName, Text, codec::routes, history::Retention};
+use realtime_core::{
+    ClientError, IdentityKey, Message, RoomName, Text, codec::routes, history::Retention,
+};
 
 use super::{
     Params, RoomPattern, client,
+    params::unknown_room,
     rule::{RoomOptions, RoomRule},
 };
 use crate::{BuildError, BuildErrorKind, escape::Escaped, handling::router::Erased};
@@ -14,6 +17,8 @@ use crate::{BuildError, BuildErrorKind, escape::Escaped, handling::router::Erase
 #[derive(Default)]
 pub(crate) struct RoomTable {
     rules: Vec<(RoomPattern, RoomRule)>,
+    /// What clients call the inbox that each has, where they have one.
+    inbox: Option<RoomName>,
 }
 
 impl RoomTable {
@@ -37,22 +42,54 @@ impl RoomTable {
             ] {
                 check(route.as_ref(), what, &pattern)?;
             }
+            if pattern.as_str() == RoomName::INBOX {
+                table.inbox = RoomName::try_from(RoomName::INBOX).ok();
+            }
             table.rules.push((pattern, rule));
         }
         Ok(table)
     }
 
-    fn find(&self, room: &RoomName) -> Option<(&RoomRule, Vec<String>)> {
-        self.rules.iter().find_map(|(pattern, rule)| {
-            let values = pattern.fits(room.as_str())?;
-            Some((rule, values.into_iter().map(str::to_owned).collect()))
-        })
+    fn find<'n>(&self, room: &'n RoomName) -> Option<(&RoomRule, Vec<&'n str>)> {
+        let mut rules = self.rules.iter();
+        match room.is_inbox() && self.has_inbox() {
+            // No pattern is for somebody's inbox, whatever fits.
+            true => rules.find_map(|(pattern, rule)| {
+                (pattern.as_str() == RoomName::INBOX).then_some((rule, Vec::new()))
+            }),
+            false => rules.find_map(|(pattern, rule)| Some((rule, pattern.fits(room.as_str())?))),
+        }
     }
 
     fn options(&self, room: &RoomName) -> Option<&RoomOptions> {
-        let fits = |(pattern, _): &&(RoomPattern, RoomRule)| pattern.fits(room.as_str()).is_some();
-        let (_, rule) = self.rules.iter().find(fits)?;
+        let (rule, _) = self.find(room)?;
         Some(&rule.options)
+    }
+
+    /// Whether identities have inboxes.
+    pub(crate) fn has_inbox(&self) -> bool {
+        self.inbox.is_some()
+    }
+
+    /// The room that a client of this identity means.
+    pub(super) fn meant(&self, name: String, by: &IdentityKey) -> Result<RoomName, ClientError> {
+        if self.has_inbox() && name == RoomName::INBOX {
+            return Ok(RoomName::inbox(by));
+        }
+        let name = RoomName::try_from(name);
+        let name = name.map_err(|wrong| ClientError::new("bad_data", wrong.to_string()))?;
+        match self.has_inbox() && name.is_inbox() {
+            true => Err(unknown_room()),
+            false => Ok(name),
+        }
+    }
+
+    /// What clients are told that a room is called.
+    pub(crate) fn shown(&self, room: &RoomName) -> RoomName {
+        match &self.inbox {
+            Some(inbox) if room.is_inbox() => inbox.clone(),
+            _ => room.clone(),
+        }
     }
 
     /// How much is kept of what is sent to a room, if anything is.
@@ -93,7 +130,7 @@ impl RoomTable {
         let (rule, values) = self.find(room)?;
         let params = Params {
             room: room.clone(),
-            values: values.into(),
+            values: values.into_iter().map(str::to_owned).collect(),
         };
         Some((Arc::clone(rule.allow.as_ref()?), params))
     }

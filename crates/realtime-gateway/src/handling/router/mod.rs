@@ -5,7 +5,7 @@ mod table;
 use std::{fmt, sync::Arc};
 
 use futures::future::BoxFuture;
-use realtime_core::{BoxError, Message, codec::routes, extract::Reply};
+use realtime_core::{BoxError, Message, RoomName, codec::routes, extract::Reply};
 
 use super::rooms::{RoomRule, RoomTable};
 use crate::{BuildError, BuildErrorKind, Handler, escape::Escaped, extract::MessageContext};
@@ -217,6 +217,43 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     pub fn room(mut self, pattern: impl Into<String>, rule: RoomRule<S>) -> Self {
         self.rooms.push((pattern.into(), rule));
         self
+    }
+
+    /// Gives each identity a room of its own, an inbox: with a history what is sent there
+    /// ([`Gateway::inbox`](crate::Gateway::inbox)) isn't lost while nobody of it is online. The
+    /// rule says how much is kept.
+    ///
+    /// Its clients call it `@me`, in `join`, `recover` and `leave` and in the messages that they
+    /// get; no other client can come in. A handler lets a session in with
+    /// [`RoomName::inbox`](realtime_core::RoomName::inbox).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use realtime::{Identity, IdentityKey, Json, Router, history::Retention, room::RoomRule};
+    ///
+    /// let kept = Retention::new(100, Duration::from_secs(7 * 86_400))?;
+    /// let router = Router::new().inbox(RoomRule::open().history(kept));
+    /// # use realtime::Gateway;
+    /// # use realtime_testkit::memory::connect;
+    /// let gateway = realtime::builder().router(router).build()?;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn check(gateway: Gateway) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # ann.request("join", Json(serde_json::json!({"room": "@me"}))).await?;
+    /// // Ann is on the train, and her phone asks for what it has missed later.
+    /// gateway.inbox(&IdentityKey::new("ann")).send("reminder", Json("dentist at nine")).await?;
+    /// # let reminder = ann.receive_on("reminder").await?;
+    /// # assert_eq!(reminder.room().map(|room| room.as_str()), Some("@me"));
+    /// # Ok(())
+    /// # }
+    /// # check(gateway).unwrap();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn inbox(self, rule: RoomRule<S>) -> Self {
+        self.room(RoomName::INBOX, rule)
     }
 
     /// Adds the routes of another router, which needs the same state, or has its own.
