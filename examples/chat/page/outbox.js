@@ -2,7 +2,7 @@
 // after it, and never shown as said before the server says so.
 //
 // A line carries a `ref` of its own through every attempt. If an attempt did arrive and only its
-// answer was lost, the line comes twice, and every page shows it once.
+// answer was lost, the room's history knows the ref, and the line is said once.
 
 import { Lost } from "./connection.js";
 
@@ -12,11 +12,13 @@ const ATTEMPTS = 3;
 export class Outbox {
   #connection;
   #conversation;
+  #room;
   #lines = new Map();
 
-  constructor(connection, conversation) {
+  constructor(connection, conversation, room) {
     this.#connection = connection;
     this.#conversation = conversation;
+    this.#room = room;
   }
 
   say(name, text) {
@@ -44,7 +46,7 @@ export class Outbox {
     }
   }
 
-  /** The server's broadcast of a line. True if it was one of these. */
+  /** A line as it came to everybody. True if it was one of these. */
   heard(ref, at) {
     const entry = this.#lines.get(ref);
     if (!entry) return false;
@@ -61,8 +63,10 @@ export class Outbox {
     }
   }
 
-  clear() {
-    this.#lines.clear();
+  /** A line that is shown already, since it came with the history. */
+  isShown(ref) {
+    this.#lines.get(ref)?.view.remove();
+    this.#lines.delete(ref);
   }
 
   async #send(entry) {
@@ -70,7 +74,7 @@ export class Outbox {
     entry.attempts += 1;
     entry.view.pending("Sending");
     try {
-      await this.#connection.request("say", { text: entry.text, ref: entry.ref });
+      await this.#connection.request("say", { room: this.#room, text: entry.text, ref: entry.ref });
       this.heard(entry.ref);
     } catch (error) {
       if (entry.state !== "sent") return;
