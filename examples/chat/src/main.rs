@@ -40,7 +40,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let key = match env::var("CHAT_KEY") {
         Ok(secret) => Key::new(secret.as_bytes())?,
-        Err(_) => Key::random()?,
+        Err(_) => {
+            if env::var("BROKER_URL").is_ok() {
+                tracing::warn!("no CHAT_KEY: other nodes don't know the visitors of this one");
+            }
+            Key::random()?
+        }
     };
     let presence = url("PRESENCE_URL", "local:");
     let backends = Backends {
