@@ -10,15 +10,16 @@ import { Lost } from "./connection.js";
 const ATTEMPTS = 3;
 
 export class Outbox {
-  #connection;
+  #send;
+  #isReady;
   #conversation;
-  #room;
   #lines = new Map();
 
-  constructor(connection, conversation, room) {
-    this.#connection = connection;
+  /** `send` asks the server to say a line; `isReady` tells whether that makes sense now. */
+  constructor({ conversation, send, isReady }) {
     this.#conversation = conversation;
-    this.#room = room;
+    this.#send = send;
+    this.#isReady = isReady;
   }
 
   say(name, text) {
@@ -38,11 +39,11 @@ export class Outbox {
     this.flush();
   }
 
-  /** Sends what waits. Call it whenever the connection is up again. */
+  /** Sends what waits. Call it whenever it is ready again. */
   flush() {
-    if (this.#connection.state !== "online") return;
+    if (!this.#isReady()) return;
     for (const entry of this.#lines.values()) {
-      if (entry.state === "queued") this.#send(entry);
+      if (entry.state === "queued") this.#try(entry);
     }
   }
 
@@ -59,7 +60,14 @@ export class Outbox {
   /** The connection won't come back by itself: nothing waits any longer. */
   fail(why) {
     for (const entry of this.#lines.values()) {
-      if (entry.state !== "failed") this.#failed(entry, why);
+      if (entry.state === "queued" || entry.state === "sent") this.#failed(entry, why);
+    }
+  }
+
+  /** The conversation begins anew: what was said comes with it, or is lost. */
+  begin() {
+    for (const { ref, state } of this.#lines.values()) {
+      if (state === "said") this.#lines.delete(ref);
     }
   }
 
@@ -69,13 +77,16 @@ export class Outbox {
     this.#lines.delete(ref);
   }
 
-  async #send(entry) {
+  async #try(entry) {
     entry.state = "sent";
     entry.attempts += 1;
     entry.view.pending("Sending");
     try {
-      await this.#connection.request("say", { room: this.#room, text: entry.text, ref: entry.ref });
-      this.heard(entry.ref);
+      await this.#send({ text: entry.text, ref: entry.ref });
+      if (!this.#lines.has(entry.ref)) return;
+      // It is kept, and comes to everybody, and here, in its turn.
+      entry.state = "said";
+      entry.view.delivered();
     } catch (error) {
       if (entry.state !== "sent") return;
       if (!(error instanceof Lost)) this.#failed(entry, error.message);

@@ -23,6 +23,7 @@ export class Room extends EventTarget {
   #position = null;
   /** Live messages that wait until what was before them is shown; null when none have to. */
   #held = null;
+  #isMember = false;
   #resuming = false;
   #again = false;
   #before = null;
@@ -34,7 +35,14 @@ export class Room extends EventTarget {
     this.#name = name;
     this.#connection = connection;
     this.#conversation = new Conversation({ title, about, onEarlier: () => this.#showEarlier() });
-    this.#outbox = new Outbox(connection, this.#conversation, name);
+    this.#outbox = new Outbox({
+      conversation: this.#conversation,
+      send: (line) => connection.request("say", { room: name, ...line }),
+      isReady: () => this.#isMember,
+    });
+    connection.addEventListener("state", () => {
+      if (connection.state !== "online") this.#isMember = false;
+    });
   }
 
   show() {
@@ -92,6 +100,7 @@ export class Room extends EventTarget {
       while (this.#again && this.#connection.state === "online") {
         this.#again = false;
         await this.#catchUp();
+        this.#isMember = true;
       }
       this.#outbox.flush();
     } catch (error) {
@@ -129,6 +138,7 @@ export class Room extends EventTarget {
   async #loadAfresh(position) {
     const { lines, before } = await this.#connection.request("lines", { room: this.#name });
     this.#conversation.begin();
+    this.#outbox.begin();
     this.#position = position;
     this.#conversation.addEarlier(lines.map(fromServer));
     for (const { offset, ref } of lines) {

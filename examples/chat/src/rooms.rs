@@ -55,7 +55,7 @@ pub(crate) fn router() -> Router {
 }
 
 /// Everybody may be in every room that there is. It is asked again each time that a page comes
-/// back: who was shown the door is kept out here.
+/// back, so this is the place to keep somebody out.
 async fn may_enter(RoomParam(name): RoomParam<String>) -> Result<(), ClientError> {
     match ROOMS.iter().any(|room| room.name == name) {
         true => Ok(()),
