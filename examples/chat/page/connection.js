@@ -1,9 +1,8 @@
 // A connection that comes back: the WebSocket, requests with replies, and reconnecting.
 //
-// Frames are JSON envelopes {id?, route, data?}. A request carries an id; its reply has the same
+// Frames are JSON envelopes {id?, route, room?, offset?, data?}. A request carries an id; its reply has the same
 // id and route, or the route "error" with {code, message, temporary}.
 
-const SUBPROTOCOL = "realtime.json";
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_CAP_MS = 10_000;
 // A connection that lived this long was a good one: the next back-off starts small again.
@@ -23,7 +22,7 @@ export class Refused extends Error {
 export class Lost extends Error {}
 
 /**
- * Events: "state" (a change of `state`; see there) and "message" (detail: {route, data}).
+ * Events: "state" (a change of `state`; see there) and "message" (detail: {route, room, offset, data}).
  *
  * `state` is one of
  * - "idle": not opened, or closed by `close()`;
@@ -38,18 +37,19 @@ export class Connection extends EventTarget {
   retryAt = 0;
   endReason = "";
 
-  #address;
+  #prepare;
   #socket = null;
+  #current = 0;
   #attempt = 0;
   #openedAt = 0;
   #timer = 0;
   #lastId = 0;
   #requests = new Map();
 
-  /** `address` is called before each attempt and returns a ws: or wss: URL. */
-  constructor(address) {
+  /** `prepare` is called before each attempt, and resolves to a URL and subprotocols. */
+  constructor(prepare) {
     super();
-    this.#address = address;
+    this.#prepare = prepare;
     window.addEventListener("online", () => this.retry());
     window.addEventListener("offline", () => {
       if (this.state === "waiting") this.#change("offline");
@@ -96,9 +96,19 @@ export class Connection extends EventTarget {
     });
   }
 
-  #connect() {
+  async #connect() {
+    const attempt = ++this.#current;
     clearTimeout(this.#timer);
-    const socket = new WebSocket(this.#address(), [SUBPROTOCOL]);
+    this.#timer = setTimeout(() => this.#drop(), OPEN_TIMEOUT_MS);
+    this.#change("connecting");
+    const prepared = await this.#prepare().catch(() => null);
+    if (attempt !== this.#current) return;
+    if (prepared) this.#open(prepared);
+    else this.#drop();
+  }
+
+  #open({ url, protocols }) {
+    const socket = new WebSocket(url, protocols);
     this.#socket = socket;
     // A socket that was given up may still speak: only the current one is listened to.
     const on = (type, handler) =>
@@ -112,8 +122,6 @@ export class Connection extends EventTarget {
     });
     on("message", (event) => this.#receive(event.data));
     on("close", (event) => this.#closed(event));
-    this.#timer = setTimeout(() => this.#drop(), OPEN_TIMEOUT_MS);
-    this.#change("connecting");
   }
 
   #receive(frame) {
@@ -130,7 +138,7 @@ export class Connection extends EventTarget {
       if (message.route === "error") request.reject(new Refused(message.data));
       else request.resolve(message.data);
     } else {
-      const detail = { route: message.route, data: message.data ?? {} };
+      const detail = { ...message, data: message.data ?? {} };
       this.dispatchEvent(new CustomEvent("message", { detail }));
     }
   }
@@ -154,6 +162,7 @@ export class Connection extends EventTarget {
   }
 
   #abandon(code) {
+    this.#current += 1;
     clearTimeout(this.#timer);
     const socket = this.#socket;
     this.#socket = null;

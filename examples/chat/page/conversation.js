@@ -1,66 +1,99 @@
-// The conversation: lines, who said them, what became of one's own, and where one has read to.
-//
-// Everything that people wrote reaches the page as text nodes. There is no HTML on the way.
+// The conversation of a room: its lines, what became of one's own, and where one has read to.
 
-import { avatar, hue } from "./people.js";
+import { lineElement, setGroup, stamp } from "./line.js";
+import { current } from "./login.js";
 
 // Older lines are let go, so that a page left open for a week stays light.
-const LINES_KEPT = 500;
-// Lines of one person within this time stand together under one name.
-const GROUP_MS = 5 * 60_000;
+const LINES_KEPT = 600;
 const NEAR_END_PX = 80;
-const LINK = /\bhttps?:\/\/[^\s<>"]+[^\s<>"'.,;:!?)\]}]/g;
-
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
-const calendar = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 
 export class Conversation {
-  #log = document.getElementById("log");
-  #intro = document.getElementById("intro");
-  #unread = document.getElementById("unread");
-  #unreadText = document.getElementById("unread-text");
-  #unreadLines = 0;
-  #me = "";
+  #window = document.getElementById("window").content.firstElementChild.cloneNode(true);
+  #log = this.#window.querySelector(".log");
+  #intro = this.#window.querySelector(".intro");
+  #earlier = this.#window.querySelector(".earlier");
+  #below = this.#window.querySelector(".unread");
+  #belowLines = 0;
   #atEnd = true;
-  #title = document.title;
-  #unseen = 0;
 
-  constructor() {
+  /** `onEarlier` is called when the reader asks for earlier lines. */
+  constructor({ title, about, onEarlier }) {
+    this.#log.setAttribute("aria-label", `Conversation in ${title}`);
+    this.#intro.querySelector("h2").textContent = `Welcome to ${title}`;
+    this.#intro.querySelector(".about").textContent = about;
+    this.#intro.hidden = true;
     this.#log.addEventListener("scroll", () => {
       const { scrollHeight, scrollTop, clientHeight } = this.#log;
+      if (clientHeight === 0) return; // Another room is shown.
       this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
-      if (this.#atEnd) this.#setUnread(0);
+      if (this.#atEnd) this.#setBelow(0);
     });
     // The keyboard of a phone, a notice, or a longer draft takes room from the log: stay at the end.
     new ResizeObserver(() => this.#follow()).observe(this.#log);
-    this.#unread.addEventListener("click", () => {
+    this.#below.addEventListener("click", () => {
       this.toEnd();
       // The button is about to vanish; without this the focus would vanish with it.
       this.#log.focus({ preventScroll: true });
     });
-    document.addEventListener("visibilitychange", () => this.#setUnseen(0));
+    this.#earlier.addEventListener("click", async () => {
+      this.#earlier.disabled = true;
+      await onEarlier();
+      this.#earlier.disabled = false;
+      if (this.#earlier.hidden) this.#log.focus({ preventScroll: true });
+    });
+    document.getElementById("windows").append(this.#window);
   }
 
-  begin(person) {
-    this.#me = person;
-    this.#log.replaceChildren(this.#intro);
-    this.#setUnread(0);
+  show() {
+    this.#window.hidden = false;
+    this.#follow();
   }
 
-  /** A line of somebody else, or of oneself from another tab. */
-  add({ person, name, text, at }) {
-    const line = this.#line({ person, name, text, at });
-    this.#insert(line);
-    if (person !== this.#me) {
-      if (!this.#atEnd) this.#setUnread(this.#unreadLines + 1);
-      if (document.hidden) this.#setUnseen(this.#unseen + 1);
+  hide() {
+    this.#window.hidden = true;
+  }
+
+  /** Begins with nothing but one's own lines that are still on their way. */
+  begin() {
+    for (const line of this.#log.querySelectorAll(".event, .line:not([data-fate=pending], [data-fate=failed])")) {
+      line.remove();
     }
+    this.#setBelow(0);
+    this.#atEnd = true;
+  }
+
+  /** Lines that were said before all that is shown. */
+  addEarlier(lines) {
+    const { scrollHeight, scrollTop } = this.#log;
+    // Nobody wants to hear them read out.
+    this.#log.setAttribute("aria-busy", "true");
+    const elements = lines.map(lineElement);
+    this.#intro.after(...elements);
+    for (const element of elements) setGroup(element);
+    if (elements.length > 0 && elements.at(-1).nextElementSibling) {
+      setGroup(elements.at(-1).nextElementSibling);
+    }
+    this.#setEmpty();
+    if (this.#atEnd) this.#follow();
+    else this.#log.scrollTop = scrollTop + this.#log.scrollHeight - scrollHeight;
+    requestAnimationFrame(() => this.#log.removeAttribute("aria-busy"));
+  }
+
+  /** Whether there is more before what is shown. */
+  setEarlier(is) {
+    this.#earlier.hidden = !is;
+    this.#intro.hidden = is;
+  }
+
+  /** A line of somebody else, or of oneself from another time. */
+  add(line) {
+    this.#insert(lineElement(line));
+    if (line.person !== current().person && !this.#atEnd) this.#setBelow(this.#belowLines + 1);
   }
 
   /** One's own line, on its way. `onRetry` is called when the person asks to try it again. */
   addOwn({ name, text, onRetry }) {
-    const line = this.#line({ person: this.#me, name, text, at: Date.now() });
+    const line = lineElement({ person: current().person, name, text, at: Date.now() });
     const retry = document.createElement("button");
     retry.type = "button";
     retry.className = "again";
@@ -75,6 +108,7 @@ export class Conversation {
     this.#log.append(line);
     this.#setFate(line, "pending", "Sending");
     this.#regroup(line);
+    this.#setEmpty();
     this.toEnd();
     return {
       pending: (why) => {
@@ -88,12 +122,14 @@ export class Conversation {
         // It stands where the server put it: after what came before it, ahead of what is on its way.
         const first = this.#firstPending();
         if (first !== line) this.#move(line, first);
+        else this.#regroup(line);
         this.#setFate(line, "delivered", "");
       },
+      remove: () => line.remove(),
     };
   }
 
-  /** A word of the house: who came, who went, what was missed. */
+  /** A word of the house: who came, who went. */
   addEvent(before, name = "", after = "") {
     const line = document.createElement("p");
     line.className = "event";
@@ -110,39 +146,19 @@ export class Conversation {
   toEnd() {
     this.#log.scrollTop = this.#log.scrollHeight;
     this.#atEnd = true;
-    this.#setUnread(0);
-  }
-
-  #line({ person, name, text, at }) {
-    const own = person === this.#me;
-    const line = document.createElement("div");
-    line.className = own ? "line own" : "line";
-    line.dataset.person = person;
-    line.style.setProperty("--hue", hue(person));
-
-    const head = document.createElement("p");
-    head.className = "head";
-    const who = document.createElement("bdi");
-    who.className = "who";
-    who.textContent = own ? "You" : name;
-    const time = document.createElement("time");
-    head.append(who, time);
-
-    const bubble = document.createElement("p");
-    bubble.className = "bubble";
-    bubble.dir = "auto";
-    bubble.append(...withLinks(text));
-
-    line.append(avatar(person, name), head, bubble);
-    stamp(line, at);
-    return line;
+    this.#setBelow(0);
   }
 
   /** Lines of others go before one's own that are still on their way. */
   #insert(line) {
     this.#log.insertBefore(line, this.#firstPending());
     this.#regroup(line);
-    while (this.#log.childElementCount > LINES_KEPT) this.#log.firstElementChild.remove();
+    if (this.#log.childElementCount > LINES_KEPT) {
+      this.#intro.nextElementSibling.remove();
+      this.#intro.hidden = true;
+      this.#earlier.hidden = true;
+    }
+    this.#setEmpty();
     this.#follow();
   }
 
@@ -164,61 +180,22 @@ export class Conversation {
     this.#follow();
   }
 
-  /** Tells a line and the one after it whether they begin a group or a day. */
   #regroup(line) {
-    for (const each of [line, line.nextElementSibling]) {
-      if (!each) continue;
-      const before = each.previousElementSibling;
-      const at = Number(each.dataset.at);
-      const since = at - Number(before?.dataset.at ?? NaN);
-      const joins = before?.dataset.person === each.dataset.person && since < GROUP_MS;
-      each.classList.toggle("joins", Boolean(each.dataset.person) && joins);
-      if (before?.dataset.at && calendar.format(Number(before.dataset.at)) !== calendar.format(at)) {
-        each.dataset.day = calendar.format(at);
-      } else {
-        delete each.dataset.day;
-      }
-    }
+    setGroup(line);
+    if (line.nextElementSibling) setGroup(line.nextElementSibling);
+  }
+
+  #setEmpty() {
+    this.#log.toggleAttribute("data-empty", !this.#log.querySelector(".line"));
   }
 
   #follow() {
     if (this.#atEnd) this.#log.scrollTop = this.#log.scrollHeight;
   }
 
-  #setUnread(lines) {
-    this.#unreadLines = lines;
-    this.#unread.hidden = lines === 0;
-    this.#unreadText.textContent = lines === 1 ? "1 new line" : `${lines} new lines`;
+  #setBelow(lines) {
+    this.#belowLines = lines;
+    this.#below.hidden = lines === 0;
+    this.#below.firstElementChild.textContent = lines === 1 ? "1 new line" : `${lines} new lines`;
   }
-
-  #setUnseen(lines) {
-    this.#unseen = lines;
-    document.title = lines === 0 ? this.#title : `(${lines}) ${this.#title}`;
-  }
-}
-
-function stamp(line, at) {
-  const date = new Date(at);
-  const time = line.querySelector("time");
-  time.dateTime = date.toISOString();
-  time.title = moment.format(date);
-  time.textContent = clock.format(date);
-  line.dataset.at = at;
-}
-
-/** The text as text nodes, with http addresses as links. */
-function withLinks(text) {
-  const parts = [];
-  let end = 0;
-  for (const match of text.matchAll(LINK)) {
-    const link = document.createElement("a");
-    link.href = match[0];
-    link.target = "_blank";
-    link.rel = "noopener noreferrer nofollow";
-    link.textContent = match[0];
-    parts.push(text.slice(end, match.index), link);
-    end = match.index + match[0].length;
-  }
-  parts.push(text.slice(end));
-  return parts;
 }

@@ -1,10 +1,10 @@
-// On a narrow screen the list of people is a drawer over the room. While it is open it is all
+// On a narrow screen the list of people is a drawer over the house. While it is open it is all
 // that there is: the rest is inert, Escape closes it, and the focus goes in and comes back.
 
 export function setUpDrawer() {
   const narrow = window.matchMedia("(max-width: 47.99rem)");
   const drawer = document.getElementById("people");
-  const rest = document.getElementById("talk");
+  const rest = ["rooms", "bar", "talk"].map((id) => document.getElementById(id));
   const opener = document.getElementById("people-open");
   const closer = document.getElementById("people-close");
   const scrim = document.getElementById("scrim");
@@ -13,7 +13,7 @@ export function setUpDrawer() {
   function apply() {
     const covers = narrow.matches && isOpen;
     drawer.inert = narrow.matches && !isOpen;
-    rest.inert = covers;
+    for (const part of rest) part.inert = covers;
     drawer.toggleAttribute("data-open", covers);
     scrim.toggleAttribute("data-open", covers);
     opener.setAttribute("aria-expanded", String(covers));

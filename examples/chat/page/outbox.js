@@ -2,7 +2,7 @@
 // after it, and never shown as said before the server says so.
 //
 // A line carries a `ref` of its own through every attempt. If an attempt did arrive and only its
-// answer was lost, the line comes twice, and every page shows it once.
+// answer was lost, the room's history knows the ref, and the line is said once.
 
 import { Lost } from "./connection.js";
 
@@ -10,13 +10,16 @@ import { Lost } from "./connection.js";
 const ATTEMPTS = 3;
 
 export class Outbox {
-  #connection;
+  #send;
+  #isReady;
   #conversation;
   #lines = new Map();
 
-  constructor(connection, conversation) {
-    this.#connection = connection;
+  /** `send` asks the server to say a line; `isReady` tells whether that makes sense now. */
+  constructor({ conversation, send, isReady }) {
     this.#conversation = conversation;
+    this.#send = send;
+    this.#isReady = isReady;
   }
 
   say(name, text) {
@@ -36,15 +39,15 @@ export class Outbox {
     this.flush();
   }
 
-  /** Sends what waits. Call it whenever the connection is up again. */
+  /** Sends what waits. Call it whenever it is ready again. */
   flush() {
-    if (this.#connection.state !== "online") return;
+    if (!this.#isReady()) return;
     for (const entry of this.#lines.values()) {
-      if (entry.state === "queued") this.#send(entry);
+      if (entry.state === "queued") this.#try(entry);
     }
   }
 
-  /** The server's broadcast of a line. True if it was one of these. */
+  /** A line as it came to everybody. True if it was one of these. */
   heard(ref, at) {
     const entry = this.#lines.get(ref);
     if (!entry) return false;
@@ -57,21 +60,33 @@ export class Outbox {
   /** The connection won't come back by itself: nothing waits any longer. */
   fail(why) {
     for (const entry of this.#lines.values()) {
-      if (entry.state !== "failed") this.#failed(entry, why);
+      if (entry.state === "queued" || entry.state === "sent") this.#failed(entry, why);
     }
   }
 
-  clear() {
-    this.#lines.clear();
+  /** The conversation begins anew: what was said comes with it, or is lost. */
+  begin() {
+    for (const { ref, state } of this.#lines.values()) {
+      if (state === "said") this.#lines.delete(ref);
+    }
   }
 
-  async #send(entry) {
+  /** A line that is shown already, since it came with the history. */
+  isShown(ref) {
+    this.#lines.get(ref)?.view.remove();
+    this.#lines.delete(ref);
+  }
+
+  async #try(entry) {
     entry.state = "sent";
     entry.attempts += 1;
     entry.view.pending("Sending");
     try {
-      await this.#connection.request("say", { text: entry.text, ref: entry.ref });
-      this.heard(entry.ref);
+      await this.#send({ text: entry.text, ref: entry.ref });
+      if (!this.#lines.has(entry.ref)) return;
+      // It is kept, and comes to everybody, and here, in its turn.
+      entry.state = "said";
+      entry.view.delivered();
     } catch (error) {
       if (entry.state !== "sent") return;
       if (!(error instanceof Lost)) this.#failed(entry, error.message);

@@ -1,4 +1,4 @@
-// Who is in the room: the roster, kept from what the server tells, and the faces of people.
+// Who is here: the roster, kept from what the server tells, and the faces of people.
 //
 // The server stores no list. A newcomer is told by everybody who is there ("here"), changes come
 // as "joined" and "left", and a question to presence ("online") finds those who went without a
@@ -10,8 +10,7 @@ const FACES_SHOWN = 3;
 // Hues that the eye tells apart; even steps would be mostly greens and blues.
 const HUES = [10, 35, 58, 82, 110, 140, 172, 215, 250, 280, 308, 340];
 
-/** Events: "change" (somebody came, went or faded). */
-export class Roster extends EventTarget {
+class Roster {
   #me;
   #people = new Map();
   #list = document.getElementById("roster");
@@ -20,11 +19,16 @@ export class Roster extends EventTarget {
   #facesLabel = document.getElementById("faces-label");
 
   /** Starts over, with oneself as the only person. */
-  begin(me) {
-    this.#me = me;
+  begin({ person, name }) {
+    this.#me = { person, name };
+    const me = this.#me;
     this.#people.clear();
     this.#people.set(me.person, { name: me.name, misses: 0 });
     this.#render();
+  }
+
+  isOf({ person, name }) {
+    return this.#me?.person === person && this.#me.name === name;
   }
 
   get size() {
@@ -80,9 +84,8 @@ export class Roster extends EventTarget {
     this.#list.replaceChildren(...[me, ...others].map((entry) => this.#item(entry)));
     for (const count of this.#counts) count.textContent = this.size;
     const faces = [...others, me].slice(0, FACES_SHOWN);
-    this.#faces.replaceChildren(...faces.map(({ person, name }) => avatar(person, name)));
+    this.#faces.replaceChildren(...faces.map(({ name }) => avatar(name)));
     this.#facesLabel.textContent = `${this.size} online. Show who.`;
-    this.dispatchEvent(new Event("change"));
   }
 
   #item({ person, name, misses }) {
@@ -93,7 +96,7 @@ export class Roster extends EventTarget {
     label.className = "name";
     label.dir = "auto";
     label.textContent = name;
-    item.append(avatar(person, name), label);
+    item.append(avatar(name), label);
     const note = person === this.#me.person ? "you" : misses > 0 ? "reconnecting" : "";
     if (note) {
       const mark = document.createElement("span");
@@ -105,20 +108,26 @@ export class Roster extends EventTarget {
   }
 }
 
+export const roster = new Roster();
+
+export function nameOf(person) {
+  return roster.name(person);
+}
+
 /** A person's face: initials on a colour of their own. Decoration; the name stands beside it. */
-export function avatar(person, name) {
+export function avatar(name) {
   const face = document.createElement("span");
   face.className = "avatar";
   face.setAttribute("aria-hidden", "true");
-  face.style.setProperty("--hue", hue(person));
+  face.style.setProperty("--hue", hue(name));
   face.textContent = initials(name);
   return face;
 }
 
-/** The same person has the same colour on every page (FNV-1a of the id). */
-export function hue(person) {
+/** The same name has the same colour, on every page and every day (FNV-1a of the name). */
+function hue(name) {
   let hash = 0x811c9dc5;
-  for (const char of person) hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193);
+  for (const char of name) hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193);
   return HUES[(hash >>> 8) % HUES.length];
 }
 

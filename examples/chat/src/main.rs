@@ -1,26 +1,33 @@
-//! A chat room in one page: names, who is online, and nothing that is kept.
+//! A chat with rooms in one page: names that nobody can forge, rooms that remember what was said,
+//! and who is online.
 //!
-//! `chat [--listen ADDR]`; `BROKER_URL` and `PRESENCE_URL` choose the backends, `local:` by
-//! default.
+//! `chat [--listen ADDR]`. In the environment: `BROKER_URL`, `PRESENCE_URL` and `HISTORY_URL`
+//! choose the backends, `local:` by default (histories are where presence is); `CHAT_KEY` signs the
+//! tokens of visitors, and several nodes need the same.
 
+mod lines;
+mod login;
 mod page;
 mod people;
-mod room;
+mod rooms;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::{env, error::Error};
 
-use people::Visitors;
+use login::Visitors;
 use realtime::{
     Gateway, bind,
     broker::AnyBroker,
     connect,
     error::BuildError,
+    history::AnyHistory,
     middleware::{LoggerLayer, RecoveryLayer},
     presence::AnyPresence,
     serve, shutdown_signal,
 };
+use token::Key;
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
@@ -31,11 +38,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_writer(std::io::stderr)
         .init();
 
-    let broker = connect::broker(&url("BROKER_URL"))?;
-    let presence = connect::presence(&url("PRESENCE_URL"))?;
-    let gateway = build(broker, presence)?;
+    let key = match env::var("CHAT_KEY") {
+        Ok(secret) => Key::new(secret.as_bytes())?,
+        Err(_) => {
+            if env::var("BROKER_URL").is_ok() {
+                tracing::warn!("no CHAT_KEY: other nodes don't know the visitors of this one");
+            }
+            Key::random()?
+        }
+    };
+    let presence = url("PRESENCE_URL", "local:");
+    let backends = Backends {
+        broker: connect::broker(&url("BROKER_URL", "local:"))?,
+        history: connect::history(&url("HISTORY_URL", &presence))?,
+        presence: connect::presence(&presence)?,
+    };
+    let gateway = build(key.clone(), backends)?;
 
-    let app = page::router().route_service("/ws", gateway.clone());
+    let app = page::router()
+        .merge(login::router(key))
+        .route_service("/ws", gateway.clone());
     let listener = bind(listen_address()).await?;
     let shutdown = shutdown_signal();
     println!("listening on http://{}", listener.local_addr()?);
@@ -45,23 +67,35 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// What the nodes share.
+struct Backends {
+    broker: AnyBroker,
+    history: AnyHistory,
+    presence: AnyPresence,
+}
+
 /// The whole chat but its socket and its page.
-fn build(broker: AnyBroker, presence: AnyPresence) -> Result<Gateway, BuildError> {
+fn build(key: Key, backends: Backends) -> Result<Gateway, BuildError> {
     realtime::builder()
-        .authenticator(Visitors)
-        .broker(broker)
-        .presence(presence)
-        .router(room::router())
+        .authenticator(Visitors::new(key))
+        .broker(backends.broker)
+        .history(backends.history)
+        .presence(backends.presence)
+        .router(
+            rooms::router()
+                .merge(lines::router())
+                .merge(people::router()),
+        )
         // Outermost, so that it sees panics as the failures that the other one makes of them.
         .layer(LoggerLayer::new())
         .layer(RecoveryLayer::new())
-        .on_connect(room::welcome)
-        .on_disconnect(room::farewell)
+        .on_connect(people::welcome)
+        .on_disconnect(people::farewell)
         .build()
 }
 
-fn url(name: &str) -> String {
-    env::var(name).unwrap_or_else(|_| "local:".to_owned())
+fn url(name: &str, default: &str) -> String {
+    env::var(name).unwrap_or_else(|_| default.to_owned())
 }
 
 fn listen_address() -> String {

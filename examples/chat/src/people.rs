@@ -1,23 +1,21 @@
-//! Who somebody is: an id that their tab made up, and a name.
+//! Who is here, in any room: coming, going, and who is online. The server keeps no list: the others
+//! say who is there, and checked against presence.
 
-use axum::{
-    extract::Query,
-    http::{Uri, request::Parts},
-};
 use realtime::{
-    Identity, IdentityKey,
-    auth::{AuthError, Authenticator},
+    ClientError, Gateway, Identity, IdentityKey, Json, Router,
+    error::{DeliverError, DeliverErrorKind},
+    presence::PresenceError,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The tenant of everybody here.
-const TENANT: &str = "chat";
-const NAME: usize = 32;
-const ID: usize = 64;
+pub(crate) const TENANT: &str = "chat";
+const PEOPLE: usize = 200;
 
-/// Lets in everybody who gives a name. A chat for friends: nobody proves who they are.
-pub(crate) struct Visitors;
+pub(crate) fn router() -> Router {
+    Router::new().route("here", here).route("online", online)
+}
 
 /// A person as the page shows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,55 +38,83 @@ impl From<&Identity> for Person {
     }
 }
 
-pub(crate) fn key(person: &str) -> IdentityKey {
+fn key(person: &str) -> IdentityKey {
     IdentityKey::new(person).with_tenant(TENANT)
 }
 
-impl Authenticator for Visitors {
-    async fn authenticate(&self, request: &Parts) -> Result<Identity, AuthError> {
-        let Person { person, name } = visitor(&request.uri)?;
-        Ok(Identity::new(person)
-            .with_tenant(TENANT)
-            .with_claim("name", name))
+/// Announces to everybody who has come. Their pages say `here` to the newcomer.
+pub(crate) async fn welcome(gateway: Gateway, identity: Identity) -> Result<(), DeliverError> {
+    let sent = gateway
+        .broadcast("joined", Json(&Person::from(&identity)))
+        .await;
+    match sent {
+        // The people of this node were notified; an error would refuse the newcomer.
+        Err(error) if error.kind() == DeliverErrorKind::Broker => Ok(()),
+        sent => sent.map(drop),
     }
 }
 
-fn visitor(uri: &Uri) -> Result<Person, AuthError> {
-    let expected = |what: String| AuthError::unauthorized(format!("expected {what}"));
-    let Query(visitor) = Query::<Person>::try_from_uri(uri)
-        .map_err(|_| expected("?person= and &name=, once each".to_owned()))?;
-    let Person { person, name } = &visitor;
-    if person.is_empty() || person.len() > ID || !person.is_ascii() {
-        return Err(expected(format!("an ASCII id of 1 to {ID} bytes")));
-    }
-    let printable = !name.chars().any(char::is_control);
-    if name.trim().is_empty() || name.chars().count() > NAME || !printable {
-        return Err(expected(format!(
-            "a name of 1 to {NAME} printable characters"
-        )));
-    }
-    Ok(visitor)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_checked() {
-        let visit = |query: &str| visitor(&format!("/ws?{query}").parse().unwrap());
-        assert_eq!(visit("person=1&name=Ada%20L").unwrap().name, "Ada L");
-        let long = format!("person=1&name={}", "x".repeat(33));
-        for bad in [
-            "",
-            "person=1",
-            "name=Ada",
-            "person=&name=A",
-            "person=1&name=%20",
-            &long,
-        ] {
-            assert!(visit(bad).is_err(), "{bad}");
+/// Announces to everybody who has gone, unless another of their connections is there.
+pub(crate) async fn farewell(gateway: Gateway, identity: Identity) {
+    // While the node shuts down nobody here is left to notify.
+    if let Ok(false) = gateway.is_online(identity.key()).await {
+        let sent = gateway
+            .broadcast("left", Json(&Person::from(&identity)))
+            .await;
+        if let Err(error) = sent {
+            tracing::debug!(%error, "nobody was notified who left");
         }
-        assert!(visit("person=1&name=a%00b").is_err());
     }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("the request was not a proper one")]
+    Bad(#[from] ClientError),
+    #[error("the others could not be notified")]
+    Deliver(#[from] DeliverError),
+    #[error("presence could not be asked")]
+    Presence(#[from] PresenceError),
+}
+
+#[derive(Deserialize)]
+struct To {
+    to: String,
+}
+
+/// Answers a newcomer. The name is the server's, not the page's.
+async fn here(
+    gateway: Gateway,
+    identity: Identity,
+    Json(To { to }): Json<To>,
+) -> Result<(), Failed> {
+    match gateway
+        .send_to_identity(&key(&to), "here", Json(&Person::from(&identity)))
+        .await
+    {
+        // The newcomer has left again.
+        Err(error) if error.kind() == DeliverErrorKind::NotOnline => Ok(()),
+        sent => sent.map(drop).map_err(Failed::from),
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+struct People {
+    people: Vec<String>,
+}
+
+/// Which of these people are online. A node that was killed says no farewells: its people's
+/// leases end, and this is how the pages learn of it.
+async fn online(gateway: Gateway, Json(asked): Json<People>) -> Result<Json<People>, Failed> {
+    if asked.people.len() > PEOPLE {
+        let message = format!("At most {PEOPLE} people can be asked for at once.");
+        return Err(ClientError::new("bad_request", message).into());
+    }
+    let mut people = Vec::new();
+    for person in asked.people {
+        if gateway.is_online(&key(&person)).await? {
+            people.push(person);
+        }
+    }
+    Ok(Json(People { people }))
 }

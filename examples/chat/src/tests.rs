@@ -1,4 +1,4 @@
-//! What people do in the room, without a browser, a port or a wait.
+//! What people do in the rooms, without a browser, a port or a wait.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
@@ -7,6 +7,7 @@ use std::time::Duration;
 use realtime::{
     Gateway, Json,
     broker::{AnyBroker, LocalBroker},
+    history::{AnyHistory, MemoryHistory},
     presence::{AnyPresence, MemoryPresence},
 };
 use realtime_testkit::{
@@ -15,24 +16,37 @@ use realtime_testkit::{
 };
 use serde_json::{Value, json};
 
-use crate::people::Person;
+use crate::{Backends, people::Person, token::Key};
+
+const KEY: [u8; 32] = [7; 32];
 
 /// Nodes of one chat.
 fn nodes<const N: usize>() -> [Gateway; N] {
     let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
+    let history = MemoryHistory::new();
     std::array::from_fn(|_| {
-        let broker = AnyBroker::new(broker.clone());
-        crate::build(broker, AnyPresence::new(presence.clone())).unwrap()
+        let backends = Backends {
+            broker: AnyBroker::new(broker.clone()),
+            history: AnyHistory::new(history.clone()),
+            presence: AnyPresence::new(presence.clone()),
+        };
+        crate::build(Key::new(&KEY).unwrap(), backends).unwrap()
     })
+}
+
+fn with_token(token: &str) -> Connect {
+    let offered = format!("realtime.json, token.{token}");
+    Connect::new().request(Request::new("/ws").header("Sec-WebSocket-Protocol", &offered))
 }
 
 /// Somebody whose id is their name in lower case. Their own arrival is the first thing that they
 /// receive.
-async fn join(node: &Gateway, name: &str) -> TestClient {
-    let person = name.to_lowercase();
-    let request = Request::new(format!("/ws?person={person}&name={name}"));
-    let mut client = Connect::new().request(request).to(node).await.unwrap();
-    assert_eq!(comes(&mut client, "joined").await.name, name);
+async fn come(node: &Gateway, name: &str) -> TestClient {
+    let (person, name) = (name.to_lowercase(), name.to_owned());
+    let signed = Person { person, name };
+    let token = Key::new(&KEY).unwrap().sign(signed.clone());
+    let mut client = with_token(&token).to(node).await.unwrap();
+    assert_eq!(comes(&mut client, "joined").await, signed);
     client
 }
 
@@ -40,46 +54,134 @@ async fn comes(client: &mut TestClient, route: &str) -> Person {
     client.receive_on(route).await.unwrap().decode().unwrap()
 }
 
+async fn asks(client: &mut TestClient, route: &str, data: Value) -> Result<Value, TestError> {
+    let answer = client.request(route, Json(&data)).await?;
+    match answer.data().as_bytes() {
+        b"" => Ok(Value::Null),
+        _ => Ok(answer.decode()?),
+    }
+}
+
+/// Joins a room, and says where it is then.
+async fn enter(client: &mut TestClient, room: &str) -> Value {
+    let typing = json!({ "room": format!("typing:{room}") });
+    asks(client, "join", typing).await.unwrap();
+    let room = json!({ "room": format!("room:{room}") });
+    asks(client, "join", room).await.unwrap()["position"].clone()
+}
+
+fn line(text: &str) -> Value {
+    json!({ "room": "lobby", "text": text, "ref": text })
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_line_reaches_everybody_and_its_sender_is_the_servers_word() {
+async fn a_line_reaches_its_room_alone_and_its_sender_is_the_servers_word() {
     let [node] = nodes();
-    let (mut ann, mut bob) = (join(&node, "Ann").await, join(&node, "Bob").await);
-    assert_eq!(comes(&mut ann, "joined").await.person, "bob");
-    let line = json!({ "text": "hello", "ref": "1", "from": "eve", "name": "Eve" });
-    let answer = ann.request("say", Json(&line)).await.unwrap();
-    assert_eq!(answer.decode::<Value>().unwrap(), json!({}));
+    let (mut ann, mut bob) = (come(&node, "Ann").await, come(&node, "Bob").await);
+    let mut cid = come(&node, "Cid").await;
     for client in [&mut ann, &mut bob] {
-        let line: Value = client.receive().await.unwrap().decode().unwrap();
+        enter(client, "lobby").await;
+    }
+    enter(&mut cid, "music").await;
+    let mut said = line("hello");
+    said["from"] = "eve".into();
+    said["name"] = "Eve".into();
+    assert_eq!(
+        asks(&mut ann, "say", said.clone()).await.unwrap(),
+        json!({})
+    );
+    // The page didn't hear the answer, and sends it again.
+    asks(&mut ann, "say", said).await.unwrap();
+    for client in [&mut ann, &mut bob] {
+        let line = client.receive_on("line").await.unwrap();
+        assert_eq!(line.room().unwrap().as_str(), "room:lobby");
+        let line: Value = line.decode().unwrap();
         let shown = ["from", "name", "text", "ref"].map(|field| line[field].clone());
-        assert_eq!(shown, ["ann", "Ann", "hello", "1"]);
+        assert_eq!(shown, ["ann", "Ann", "hello", "hello"]);
+    }
+    ann.send("typing", Json(&json!({ "room": "lobby" })))
+        .await
+        .unwrap();
+    let writes: Value = bob.receive_on("typing").await.unwrap().decode().unwrap();
+    assert_eq!(writes, json!({ "person": "ann" }));
+    // They saw who came after them, and nothing else is left.
+    for (client, later) in [(&mut ann, 2), (&mut bob, 1), (&mut cid, 0)] {
+        for _ in 0..later {
+            comes(client, "joined").await;
+        }
         client.expect_nothing().await.unwrap();
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_line_that_is_no_line_is_refused_and_nobody_receives_it() {
+async fn who_comes_back_gets_what_was_missed_and_who_reloads_gets_the_lines() {
     let [node] = nodes();
-    let mut ann = join(&node, "Ann").await;
-    let lines = [
-        (json!({ "text": " " }), "bad_request"),
-        (json!({ "text": "x".repeat(2001) }), "bad_request"),
-        (json!({ "text": "x", "ref": "1".repeat(65) }), "bad_request"),
-        (json!({ "txt": "x" }), "bad_data"),
-    ];
-    for (line, code) in lines {
-        let error = ann.request("say", Json(&line)).await.unwrap_err();
-        assert_eq!(error.code(), Some(code), "{line}");
+    let (mut ann, mut bob) = (come(&node, "Ann").await, come(&node, "Bob").await);
+    enter(&mut ann, "lobby").await;
+    let mut place = enter(&mut bob, "lobby").await;
+    place["room"] = "room:lobby".into();
+    drop(bob);
+    for n in 0..60 {
+        asks(&mut ann, "say", line(&n.to_string())).await.unwrap();
+    }
+    let mut bob = come(&node, "Bob").await;
+    let back = asks(&mut bob, "recover", place).await.unwrap();
+    assert_eq!(back["recovered"], true);
+    assert_eq!(back["missed"].as_array().unwrap().len(), 60);
+
+    let newest = asks(&mut bob, "lines", json!({ "room": "lobby" }))
+        .await
+        .unwrap();
+    let lines = newest["lines"].as_array().unwrap();
+    assert_eq!((lines.len(), &lines[49]["text"]), (50, &json!("59")));
+    let before = json!({ "room": "lobby", "before": newest["before"] });
+    let rest = asks(&mut bob, "lines", before).await.unwrap();
+    let lines = rest["lines"].as_array().unwrap();
+    assert_eq!((lines.len(), &lines[0]["offset"]), (10, &json!(1)));
+    assert_eq!(rest["before"], Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_line_or_not_for_somebody_is_refused_and_nobody_receives_it() {
+    let [node] = nodes();
+    let mut ann = come(&node, "Ann").await;
+    enter(&mut ann, "lobby").await;
+    let with = |field: &str, value: Value| {
+        let mut line = line("x");
+        line[field] = value;
+        line
+    };
+    for (route, data, code) in [
+        ("say", with("text", " ".into()), "bad_request"),
+        ("say", with("text", "x".repeat(2001).into()), "bad_request"),
+        ("say", with("ref", "1".repeat(65).into()), "bad_request"),
+        ("say", with("ref", "".into()), "bad_request"),
+        ("say", with("text", Value::Null), "bad_data"),
+        ("say", with("room", "music".into()), "not_a_member"),
+        ("lines", json!({ "room": "music" }), "not_a_member"),
+        ("typing", json!({ "room": "music" }), "not_a_member"),
+        ("join", json!({ "room": "room:cellar" }), "unknown_room"),
+        ("join", json!({ "room": "cellar" }), "unknown_room"),
+    ] {
+        let error = ann.request(route, Json(&data)).await.unwrap_err();
+        assert_eq!(error.code(), Some(code), "{route} {data}");
     }
     ann.expect_nothing().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_comes_without_a_name() {
+async fn nobody_comes_without_a_token_of_ours() {
     let [node] = nodes();
-    for query in ["", "?person=ann", "?person=ann&name=%20"] {
-        let request = Request::new(format!("/ws{query}"));
-        let refused = Connect::new().request(request).to(&node).await;
-        assert_eq!(refused.unwrap_err().status(), Some(401), "{query}");
+    let refused = Connect::new().to(&node).await;
+    assert_eq!(refused.unwrap_err().status(), Some(401));
+    let person = Person {
+        person: "ann".to_owned(),
+        name: "Ann".to_owned(),
+    };
+    let theirs = Key::new(&[8; 32]).unwrap().sign(person);
+    for token in ["", "e30.e30", &theirs] {
+        let refused = with_token(token).to(&node).await;
+        assert_eq!(refused.unwrap_err().status(), Some(401), "{token}");
     }
 }
 
@@ -89,17 +191,24 @@ async fn people_on_two_nodes_see_each_other_come_answer_and_leave() -> Result<()
     for node in [&here, &there] {
         node.start().await.unwrap();
     }
-    let mut ann = join(&here, "Ann").await;
-    let mut bob = join(&there, "Bob").await;
+    let mut ann = come(&here, "Ann").await;
+    let mut bob = come(&there, "Bob").await;
     assert_eq!(comes(&mut ann, "joined").await.person, "bob");
     ann.send("here", Json(&json!({ "to": "bob" }))).await?;
     assert_eq!(comes(&mut bob, "here").await.name, "Ann");
     let asked = json!({ "people": ["ann", "bob", "cid"] });
-    let online: Value = ann.request("online", Json(&asked)).await?.decode()?;
+    let online = asks(&mut ann, "online", asked).await?;
     assert_eq!(online, json!({ "people": ["ann", "bob"] }));
+    for client in [&mut ann, &mut bob] {
+        enter(client, "lobby").await;
+    }
+    asks(&mut ann, "say", line("hello")).await?;
+    let said: Value = bob.receive_on("line").await?.decode()?;
+    assert_eq!(said["text"], "hello");
+    ann.receive_on("line").await?;
 
     // They have left with the last of their connections, and not before.
-    let second = join(&there, "Bob").await;
+    let second = come(&there, "Bob").await;
     assert_eq!(comes(&mut ann, "joined").await.person, "bob");
     drop(second);
     ann.expect_nothing_for(Duration::from_secs(60)).await?;

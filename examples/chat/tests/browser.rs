@@ -7,10 +7,12 @@
 )]
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::Path,
     process::{Child, Command, Stdio},
 };
+
+use realtime_testkit::proxy::{Fault, Proxy};
 
 /// The chat on a port, ended when the test ends, however it ends.
 struct Chat(Child);
@@ -41,10 +43,10 @@ fn start(listen: &str) -> (Chat, String) {
     (Chat(child), url)
 }
 
-/// The script drives the browsers. It asks for a restart of the server with a line, and is told
-/// of it with one.
+/// The script drives the browsers. It asks for what happens to the server and the network with a
+/// line, and is told of it with one.
 #[test]
-fn two_people_chat_one_leaves_and_a_restart_is_survived() {
+fn two_people_chat_in_rooms_and_a_cut_and_a_restart_are_survived() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     assert!(
         folder.join("node_modules/playwright-core").exists(),
@@ -53,30 +55,46 @@ fn two_people_chat_one_leaves_and_a_restart_is_survived() {
     );
     let (mut chat, url) = start("127.0.0.1:0");
     let address = url.strip_prefix("http://").unwrap().to_owned();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let port = address.rsplit(':').next().unwrap().parse().unwrap();
+    let network = runtime.block_on(Proxy::start(port));
     let mut script = Command::new("node")
         .arg(folder.join("chat.mjs"))
-        .arg(&url)
+        .args([&url, &format!("http://127.0.0.1:{}", network.port())])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .expect("node is missing: run `just setup`, or install Node.js 20 or later");
     let mut answers = script.stdin.take().unwrap();
     for line in BufReader::new(script.stdout.take().unwrap()).lines() {
-        match line.unwrap().as_str() {
+        let done = match line.unwrap().as_str() {
+            "cut the phone off" => {
+                network.set(Fault::Refuse);
+                network.reset();
+                "cut off"
+            }
+            "let the phone back" => {
+                network.set(Fault::None);
+                "let back"
+            }
             "stop the server" => {
                 drop(chat);
-                std::io::Write::write_all(&mut answers, b"stopped\n").unwrap();
                 // Until the script asks for it again.
                 chat = Chat(Command::new("true").spawn().unwrap());
+                "stopped"
             }
             "start the server" => {
                 let (again, same) = start(&address);
                 assert_eq!(same, url);
                 chat = again;
-                std::io::Write::write_all(&mut answers, b"started\n").unwrap();
+                "started"
             }
-            other => println!("{other}"),
-        }
+            other => {
+                println!("{other}");
+                continue;
+            }
+        };
+        writeln!(answers, "{done}").unwrap();
     }
     assert!(
         script.wait().unwrap().success(),

@@ -19,6 +19,13 @@ use realtime_testkit::{
     wait::{until, within},
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// All nodes sign with one.
+const KEY: &str = "one key for all nodes, 32 bytes or more";
 
 /// The chat on a port of its own, ended when the test ends, however it ends.
 struct Chat(Child, SocketAddr);
@@ -28,6 +35,7 @@ impl Chat {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chat"))
             .args(["--listen", "127.0.0.1:0"])
             .env("BROKER_URL", broker)
+            .env("CHAT_KEY", KEY)
             .env("PRESENCE_URL", presence)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -41,10 +49,38 @@ impl Chat {
         Self(child, address)
     }
 
-    async fn join(&self, name: &str) -> Client {
-        let request = Request::new(format!("/ws?person={name}&name={name}"));
-        request.connect(self.1).await.unwrap()
+    /// Comes in with a token that any node may have signed, and joins the lobby.
+    async fn come(&self, token: &str) -> Client {
+        let offered = format!("realtime.json, token.{token}");
+        let request = Request::new("/ws").header("Sec-WebSocket-Protocol", &offered);
+        let mut client = request.connect(self.1).await.unwrap();
+        assert!(next(&mut client, "joined").await["person"].is_string());
+        client
     }
+
+    /// What the door answers: a token, and who that is.
+    async fn login(&self, name: &str) -> (String, String) {
+        let body = json!({ "name": name }).to_string();
+        let head = "POST /login HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\
+                    Content-Type: application/json\r\nContent-Length: ";
+        let mut stream = TcpStream::connect(self.1).await.unwrap();
+        let request = format!("{head}{}\r\n\r\n{body}", body.len());
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        within("the answer to a login", read).await.unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        let text = |field: &str| body[field].as_str().unwrap().to_owned();
+        (text("token"), text("person"))
+    }
+}
+
+async fn enter_lobby(client: &mut Client) -> Value {
+    let joined = client
+        .request("join", json!({ "room": "room:lobby" }))
+        .await;
+    joined.unwrap()["data"]["position"].clone()
 }
 
 impl Drop for Chat {
@@ -81,30 +117,46 @@ async fn two_nodes_are_one_chat_over_redis_alone() {
 
 async fn are_one_chat(broker: &str, presence: &str) {
     let (here, there) = (Chat::start(broker, presence), Chat::start(broker, presence));
-    let mut ann = here.join("ann").await;
-    assert_eq!(next(&mut ann, "joined").await["person"], "ann");
-    let mut bob = there.join("bob").await;
-    assert_eq!(next(&mut ann, "joined").await["person"], "bob");
+    let (ann_token, ann_id) = here.login("Ann").await;
+    let (bob_token, bob_id) = here.login("Bob").await;
+    let mut ann = here.come(&ann_token).await;
+    // The token of the other node is as good.
+    let mut bob = there.come(&bob_token).await;
+    assert_eq!(next(&mut ann, "joined").await["person"], bob_id);
 
-    ann.send("say", json!({ "text": "hello", "ref": "1" }))
-        .await
-        .unwrap();
+    for client in [&mut ann, &mut bob] {
+        enter_lobby(client).await;
+    }
+    let said = json!({ "room": "lobby", "text": "hello", "ref": "1" });
+    ann.send("say", said).await.unwrap();
     let line = next(&mut bob, "line").await;
     assert_eq!(
         (&line["name"], &line["text"]),
-        (&json!("ann"), &json!("hello"))
+        (&json!("Ann"), &json!("hello"))
     );
-    ann.send("here", json!({ "to": "bob" })).await.unwrap();
-    assert_eq!(next(&mut bob, "here").await["person"], "ann");
-    let everybody = json!({ "people": ["ann", "bob", "cid"] });
+    ann.send("here", json!({ "to": bob_id })).await.unwrap();
+    assert_eq!(next(&mut bob, "here").await["person"], ann_id);
+    let everybody = json!({ "people": [ann_id, bob_id, "cid"] });
     let online = ann.request("online", everybody.clone()).await.unwrap();
-    assert_eq!(online["data"], json!({ "people": ["ann", "bob"] }));
+    assert_eq!(online["data"], json!({ "people": [ann_id, bob_id] }));
 
     bob.close(1000, "").await.unwrap();
-    assert_eq!(next(&mut ann, "left").await["person"], "bob");
+    assert_eq!(next(&mut ann, "left").await["person"], bob_id);
     until("only ann is online", async || {
         let online = ann.request("online", everybody.clone()).await.unwrap();
-        online["data"] == json!({ "people": ["ann"] })
+        online["data"] == json!({ "people": [ann_id] })
     })
     .await;
+
+    // What was said meanwhile is there for who comes back, on any node; so is what was before.
+    let said = json!({ "room": "lobby", "text": "are you there?", "ref": "2" });
+    ann.request("say", said).await.unwrap();
+    let mut bob = here.come(&bob_token).await;
+    assert_eq!(enter_lobby(&mut bob).await["offset"], 2);
+    let lines = bob.request("lines", json!({ "room": "lobby" })).await;
+    let lines = lines.unwrap()["data"]["lines"].clone();
+    assert_eq!(
+        [&lines[0]["text"], &lines[1]["text"]],
+        ["hello", "are you there?"]
+    );
 }

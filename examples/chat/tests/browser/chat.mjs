@@ -3,65 +3,52 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { once } from "node:events";
-import { createInterface } from "node:readline";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { ask, closeAll, windowOf } from "./windows.mjs";
 
-const url = process.argv[2];
-const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const args = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync",
-];
+/** The server, and the same behind a network that can be cut. */
+const [url, mobile] = process.argv.slice(2);
 
-const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-async function ask(question, answer) {
-  console.log(question);
-  assert.equal((await answers.next()).value, answer);
-}
-
-const folders = [];
-async function windowOf(viewport) {
-  const folder = mkdtempSync(join(tmpdir(), "chat-"));
-  folders.push(folder);
-  const context = await chromium.launchPersistentContext(folder, {
-    executablePath, args, viewport, headless: true,
-  });
-  context.setDefaultTimeout(15_000);
-  return context;
-}
+const isOnline = (page) => page.waitForSelector("#pill[data-state=online]", { state: "attached" });
+const hears = (page, text) => log(page).getByText(text, { exact: true }).waitFor();
+const log = (page) => page.locator(".window:not([hidden]) .log");
+const lines = (page) => log(page).locator(".bubble").allTextContents();
+const online = (page, count) =>
+  page.waitForFunction((n) => document.querySelectorAll("#roster li").length === n, count);
+const colour = (page, name) => page.evaluate((wanted) =>
+  [...document.querySelectorAll("#roster li")]
+    .filter((item) => item.querySelector(".name").textContent === wanted)
+    .map((item) => item.querySelector(".avatar").style.getPropertyValue("--hue")), name);
 
 /** Joins with the keyboard alone. */
-async function enter(context, name) {
+async function enter(context, name, address = url) {
   const page = await context.newPage();
-  page.on("pageerror", (error) => console.log(`page error: ${error.message}`));
-  await page.goto(url);
+  await page.goto(address);
   await page.waitForFunction(() => document.activeElement?.id === "name");
+  await page.keyboard.press("Control+A");
   await page.keyboard.type(name);
   await page.keyboard.press("Enter");
-  await page.waitForSelector("#pill[data-state=online]", { state: "attached" });
+  await isOnline(page);
   return page;
 }
 
-const hears = (page, text) => page.getByRole("log").getByText(text, { exact: true }).waitFor();
-const online = (page, count) =>
-  page.waitForFunction((n) => document.querySelectorAll("#roster li").length === n, count);
-
 async function say(page, text) {
-  await page.waitForFunction(() => document.activeElement?.id === "text");
+  await page.bringToFront();
+  await page.locator("#text").focus();
   await page.keyboard.type(text);
   await page.keyboard.press("Enter");
 }
 
-const [desk, phone] = [
-  await windowOf({ width: 1280, height: 800 }),
-  await windowOf({ width: 390, height: 844 }),
-];
+async function choose(page, room) {
+  await page.getByRole("link", { name: room }).click();
+  await page.getByRole("heading", { level: 1, name: room }).waitFor();
+}
+
 try {
+  const desk = await windowOf({ width: 1280, height: 800 }, { locale: "en-US" });
+  const phone = await windowOf({ width: 390, height: 844 });
   const ada = await enter(desk, "Ada");
-  const grace = await enter(phone, "Grace");
+  await log(ada).getByText("Nobody has said anything here yet.").waitFor();
+  const grace = await enter(phone, "Grace", mobile);
   await online(ada, 2);
   await online(grace, 2);
 
@@ -69,43 +56,80 @@ try {
   await hears(grace, "hello Grace");
   await say(grace, "<b>hello</b> Ada");
   await hears(ada, "<b>hello</b> Ada");
-  assert.equal(await ada.locator("#log b").count(), 0, "HTML in a line is text");
+  assert.equal(await log(ada).locator("b").count(), 0, "HTML in a line is text");
+  assert.match(await log(ada).locator("time").first().textContent(), /^[1-9]\d?:\d\d\s[AP]M$/);
   const overflow = () => document.documentElement.scrollWidth - window.innerWidth;
   assert.equal(await grace.evaluate(overflow), 0, "a phone has nothing to scroll sideways");
 
-  // A third person comes and leaves: both see it.
-  const alan = await enter(desk, "Alan");
+  // What is said in another room is counted, and is there when one looks.
+  await choose(ada, "Music");
+  await log(ada).getByText("Welcome to Music").waitFor();
+  await say(ada, "Bach");
+  await say(ada, "Satie");
+  const badge = grace.getByLabel("2 unread lines");
+  await badge.waitFor();
+  assert.deepEqual(await lines(grace), ["hello Grace", "<b>hello</b> Ada"]);
+  await choose(grace, "Music");
+  await badge.waitFor({ state: "hidden" });
+  assert.deepEqual(await lines(grace), ["Bach", "Satie"]);
+
+  // A reload stays in the room and has its lines, and one's own are still one's own.
+  await ada.reload();
+  await isOnline(ada);
+  await hears(ada, "Satie");
+  assert.deepEqual(await lines(ada), ["Bach", "Satie"]);
+  assert.equal(await log(ada).locator(".line.own").count(), 2);
+  await choose(ada, "Lobby");
+  assert.deepEqual(await lines(ada), ["hello Grace", "<b>hello</b> Ada"]);
+  await choose(grace, "Lobby");
+
+  // A third person comes and leaves: both see it. A name has one colour, whoever has it.
+  const alan = await enter(desk, "Grace");
+  await hears(alan, "hello Grace");
   await online(grace, 3);
+  const colours = await colour(ada, "Grace");
+  assert.equal(colours.length, 2);
+  assert.equal(colours[0], colours[1]);
   await alan.close();
   await online(grace, 2);
   await online(ada, 2);
 
+  // A connection that is cut: what was said meanwhile comes after it, once.
+  await ask("cut the phone off", "cut off");
+  await grace.waitForSelector("#pill:not([data-state=online])", { state: "attached" });
+  await say(ada, "are you there?");
+  await hears(ada, "are you there?");
+  await ask("let the phone back", "let back");
+  await isOnline(grace);
+  await hears(grace, "are you there?");
+  assert.deepEqual(await lines(grace), ["hello Grace", "<b>hello</b> Ada", "are you there?"]);
+
   await ask("stop the server", "stopped");
   await ada.waitForSelector("#pill:not([data-state=online])", { state: "attached" });
-  await ask("start the server", "started");
-  for (const page of [ada, grace]) {
-    await page.waitForSelector("#pill[data-state=online]", { state: "attached" });
-  }
-  await ada.bringToFront();
-  await ada.locator("#text").focus();
   await say(ada, "and we are back");
+  await ask("start the server", "started");
+  for (const page of [ada, grace]) await isOnline(page);
   await hears(grace, "and we are back");
+  // Its history was in memory alone, so the room begins with what was said since.
+  assert.deepEqual(await lines(grace), ["and we are back"]);
+  assert.deepEqual(await lines(ada), ["and we are back"]);
 
-  // A page of another origin may not connect as its visitor.
+  // A page of another origin may not connect, not even with its visitor's token.
   const elsewhere = createServer((_, response) => response.end("<!doctype html><title>x</title>"));
   elsewhere.listen(0, "127.0.0.1");
   await once(elsewhere, "listening");
-  const evil = await desk.newPage();
-  await evil.goto(`http://127.0.0.1:${elsewhere.address().port}/`);
-  const outcome = await evil.evaluate((socketUrl) => new Promise((resolve) => {
-    const socket = new WebSocket(socketUrl);
+  const token = await ada.evaluate(() => JSON.parse(sessionStorage.getItem("chat.visitor")).token);
+  const connects = (page) => page.evaluate(([address, protocol]) => new Promise((resolve) => {
+    const socket = new WebSocket(address, ["realtime.json", protocol]);
     socket.onopen = () => resolve("open");
     socket.onerror = () => resolve("refused");
-  }), `${url.replace("http", "ws")}/ws?person=evil&name=Evil`);
-  assert.equal(outcome, "refused");
+  }), [`${url.replace("http", "ws")}/ws`, `token.${token}`]);
+  assert.equal(await connects(ada), "open");
+  const evil = await desk.newPage();
+  await evil.goto(`http://127.0.0.1:${elsewhere.address().port}/`);
+  assert.equal(await connects(evil), "refused");
   elsewhere.close();
 } finally {
-  await Promise.all([desk.close(), phone.close()]);
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  await closeAll();
 }
 process.exit(0);

@@ -1,0 +1,51 @@
+// Who this tab is. The server makes up an id and signs it together with a name; the tab keeps the
+// token, and shows it each time that it connects. sessionStorage ends with the tab, so two tabs are
+// two people.
+
+const KEPT = "chat.visitor";
+
+/** The server doesn't accept the name. */
+export class BadName extends Error {}
+
+let visitor = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+let isFresh = false;
+
+/** {person, name, rooms} of a visitor who has come in, or null. */
+export function current() {
+  return visitor?.name ? visitor : null;
+}
+
+/** The name of the last visit, from any tab. */
+export function lastName() {
+  return localStorage.getItem("chat.name") ?? "";
+}
+
+/** Comes in under a name. Rejects with `BadName`, or with another error if there's no server. */
+export async function enter(name) {
+  const response = await fetch("login", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ name, token: visitor?.token }),
+  });
+  if (response.status === 422) throw new BadName(await response.text());
+  if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  // One object for the tab's life: what has it sees a new name, and a new id after the server lost
+  // its key.
+  visitor = Object.assign(visitor ?? {}, await response.json());
+  sessionStorage.setItem(KEPT, JSON.stringify(visitor));
+  localStorage.setItem("chat.name", visitor.name);
+  isFresh = true;
+  return visitor;
+}
+
+/** A token that the server accepts now: a new one each time that it is asked for. */
+export async function token() {
+  if (!isFresh) await enter(visitor.name);
+  isFresh = false;
+  return visitor.token;
+}
+
+/** Goes out. Who comes in again from this tab is the same person, under any name. */
+export function leave() {
+  sessionStorage.setItem(KEPT, JSON.stringify({ token: visitor.token }));
+}

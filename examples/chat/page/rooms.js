@@ -1,0 +1,109 @@
+// The rooms: the list to choose from, which one is shown (the address has it, as #name), and whose
+// is what the server says.
+
+import { Room } from "./room.js";
+
+/** Events: "shown" (another room was chosen). */
+export class Rooms extends EventTarget {
+  #connection;
+  #rooms = new Map();
+  #shown = null;
+  #list = document.getElementById("room-list");
+  #title = document.title;
+
+  constructor(connection) {
+    super();
+    this.#connection = connection;
+    window.addEventListener("hashchange", () => {
+      if (this.#rooms.has(chosen())) this.#show(chosen());
+    });
+    document.addEventListener("visibilitychange", () => this.#read());
+  }
+
+  /** The rooms that there are, from the server: {name, title, about}. */
+  begin(rooms) {
+    for (const about of rooms) {
+      const room = new Room(this.#connection, about);
+      room.addEventListener("unread", () => this.#read());
+      this.#rooms.set(about.name, room);
+      this.#list.append(this.#item(about));
+    }
+    this.#show(this.#rooms.has(chosen()) ? chosen() : rooms[0].name);
+  }
+
+  get shown() {
+    return this.#shown;
+  }
+
+  /** Catches up in every room. Call it whenever the connection is up again. */
+  resume() {
+    for (const room of this.#rooms.values()) room.resume();
+  }
+
+  /** A message of a room: of "room:NAME" or "typing:NAME". */
+  receive(message) {
+    this.#rooms.get(message.room.split(":")[1])?.receive(message);
+  }
+
+  /** The connection won't come back by itself. */
+  fail(why) {
+    for (const room of this.#rooms.values()) room.fail(why);
+  }
+
+  /** A person is gone: they write nowhere. */
+  stopTyping(person) {
+    for (const room of this.#rooms.values()) room.stopTyping(person);
+  }
+
+  #show(name) {
+    const room = this.#rooms.get(name);
+    if (room === this.#shown) return;
+    this.#shown?.hide();
+    this.#shown = room;
+    room.show();
+    document.getElementById("title").textContent = room.title;
+    document.getElementById("about").textContent = room.about;
+    for (const link of this.#list.querySelectorAll("a")) {
+      const isShown = link.hash === `#${name}`;
+      if (isShown) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+      // On a phone the list is a strip, and the chosen one may be out of sight.
+      if (isShown) link.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
+    this.#read();
+    this.dispatchEvent(new Event("shown"));
+  }
+
+  #item({ name, title }) {
+    const link = document.createElement("a");
+    link.href = `#${name}`;
+    const label = document.createElement("span");
+    label.className = "name";
+    label.textContent = title;
+    const badge = document.createElement("span");
+    badge.className = "badge";
+    badge.hidden = true;
+    link.append(label, badge);
+    const item = document.createElement("li");
+    item.append(link);
+    return item;
+  }
+
+  /** Who looks at a room has read it. */
+  #read() {
+    if (!document.hidden) this.#shown?.setRead();
+    let sum = 0;
+    for (const [name, { unread }] of this.#rooms) {
+      sum += unread;
+      const badge = this.#list.querySelector(`[href="#${name}"] .badge`);
+      badge.hidden = unread === 0;
+      badge.textContent = unread > 99 ? "99+" : unread;
+      badge.setAttribute("aria-label", unread === 1 ? "1 unread line" : `${unread} unread lines`);
+    }
+    document.title = sum === 0 ? this.#title : `(${sum}) ${this.#title}`;
+  }
+}
+
+function chosen() {
+  return location.hash.slice(1);
+}
