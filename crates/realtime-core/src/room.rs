@@ -8,7 +8,8 @@ use crate::{IdentityKey, Text};
 
 /// The name of a room: 1 to 256 bytes of text. Cheap to clone.
 ///
-/// Any text is allowed. Two rooms are the same where their names are the same bytes.
+/// Any text is allowed that doesn't begin with `@me`: such are the names of
+/// [inboxes](Self::inbox), which no text makes. Two rooms are the same where their names are the same bytes.
 ///
 /// ```
 /// use realtime::room::RoomName;
@@ -21,19 +22,28 @@ use crate::{IdentityKey, Text};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomName(Text);
 
-/// The name of a room that isn't 1 to 256 bytes long.
+/// The name of a room that isn't 1 to 256 bytes long, or is kept for inboxes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the name of a room is 1 to 256 bytes; got {length}")]
-pub struct InvalidRoomName {
-    length: usize,
+#[error(transparent)]
+pub struct InvalidRoomName(#[from] Wrong);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Wrong {
+    #[error("the name of a room is 1 to 256 bytes; got {0}")]
+    Length(usize),
+    #[error(
+        "expected the name of a room that doesn't begin with `@me`; that is for inboxes, whose \
+         names `RoomName::inbox` makes"
+    )]
+    Inbox,
 }
 
 impl RoomName {
     /// The longest name, in bytes.
     pub const MAX: usize = 256;
 
-    /// By what a client names its own inbox, and what messages there say.
-    pub const INBOX: &str = "@me";
+    /// What a client calls its own inbox, and what messages from there say.
+    pub const OWN_INBOX: &str = "@me";
 
     /// The room that an identity has for itself, where the router has an inbox.
     ///
@@ -50,10 +60,10 @@ impl RoomName {
     pub fn inbox(identity: &IdentityKey) -> Self {
         let (tenant, id) = (identity.tenant(), identity.id());
         // The tenant's length stands before it, so that no two identities share a name.
-        let mut name = format!("{}:{}:{tenant}{id}", Self::INBOX, tenant.len());
+        let mut name = format!("{}:{}:{tenant}{id}", Self::OWN_INBOX, tenant.len());
         if name.len() > Self::MAX {
             let digest = Sha256::digest(name.as_bytes());
-            name = format!("{}#", Self::INBOX);
+            name = format!("{}#", Self::OWN_INBOX);
             for byte in digest {
                 let _never_fails = write!(name, "{byte:02x}");
             }
@@ -64,8 +74,23 @@ impl RoomName {
     /// Whether it is the room that some identity has for itself.
     #[must_use]
     pub fn is_inbox(&self) -> bool {
-        let rest = self.0.strip_prefix(Self::INBOX);
-        rest.is_some_and(|rest| rest.starts_with([':', '#']))
+        self.0.starts_with(Self::OWN_INBOX)
+    }
+
+    /// What the clients of an inbox see: the room that each has for itself. No session is ever in a
+    /// room of this very name.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn own_inbox() -> Self {
+        Self(Text::from_static(Self::OWN_INBOX))
+    }
+
+    /// A name that another node has written.
+    pub(crate) fn read(name: Text) -> Result<Self, InvalidRoomName> {
+        match name.len() {
+            1..=Self::MAX => Ok(Self(name)),
+            length => Err(Wrong::Length(length).into()),
+        }
     }
 
     /// The name as text.
@@ -85,9 +110,9 @@ impl TryFrom<Text> for RoomName {
     type Error = InvalidRoomName;
 
     fn try_from(name: Text) -> Result<Self, InvalidRoomName> {
-        match name.len() {
-            1..=Self::MAX => Ok(Self(name)),
-            length => Err(InvalidRoomName { length }),
+        match name.starts_with(Self::OWN_INBOX) {
+            true => Err(Wrong::Inbox.into()),
+            false => Self::read(name),
         }
     }
 }
@@ -153,8 +178,10 @@ mod tests {
         });
         let different: std::collections::HashSet<_> = names.iter().collect();
         assert_eq!(different.len(), identities.len());
-        for other in ["@me", "@men", "me:", "x@me:1"] {
-            assert!(!RoomName::try_from(other).unwrap().is_inbox(), "{other}");
+        for name in names.iter().map(RoomName::as_str).chain(["@me", "@men"]) {
+            let refused = RoomName::try_from(name).unwrap_err();
+            assert!(refused.to_string().contains("RoomName::inbox"), "{refused}");
         }
+        assert!(!RoomName::try_from("x@me").unwrap().is_inbox());
     }
 }

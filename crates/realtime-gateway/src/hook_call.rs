@@ -1,6 +1,6 @@
 //! Hooks, called so that neither a panic nor a slow one does harm.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use realtime_core::BoxError;
 
@@ -23,7 +23,16 @@ pub(crate) async fn call_hook(
     node: &Node,
     hook: impl Future<Output = Result<(), BoxError>>,
 ) -> Result<(), Failed> {
-    match guarded(Whose::Hook, node.config.hook_timeout, hook).await {
+    call_hook_within(node, node.config.hook_timeout, hook).await
+}
+
+/// The same with a limit of its own.
+pub(crate) async fn call_hook_within(
+    node: &Node,
+    limit: Option<Duration>,
+    hook: impl Future<Output = Result<(), BoxError>>,
+) -> Result<(), Failed> {
+    match guarded(Whose::Hook, limit, hook).await {
         Ok(result) => result.map_err(Failed::Refused),
         Err(broken) => {
             if matches!(broken, Broken::TookTooLong(..)) {

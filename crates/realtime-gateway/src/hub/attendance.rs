@@ -4,7 +4,7 @@
 //! is here, not how often: of a thousand sessions in a room only the first and the last of each
 //! identity are news.
 
-use std::collections::{HashMap, VecDeque, hash_map::Entry};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use realtime_core::{
     IdentityKey,
@@ -24,7 +24,7 @@ pub(crate) struct Attendance {
 
 #[derive(Debug, Default)]
 struct State {
-    groups: HashMap<Group, HashMap<IdentityKey, Standing>>,
+    groups: HashMap<Group, Attended>,
     /// Those of whom the roster may think otherwise.
     to_tell: VecDeque<Member>,
     /// Those for whom telling has failed.
@@ -33,35 +33,50 @@ struct State {
     waiting: HashMap<Member, Vec<oneshot::Sender<()>>>,
 }
 
+/// One group on this node.
+#[derive(Debug, Default)]
+struct Attended {
+    standings: HashMap<IdentityKey, Standing>,
+    /// How many of them the roster knows to be here.
+    known: u64,
+}
+
 /// How it stands with an identity in a group.
 #[derive(Debug, Default)]
 struct Standing {
     /// How many of its sessions are there.
     sessions: usize,
-    /// What the roster thinks, as far as it has confirmed that.
     told: Told,
     /// It is among those of whom there is something to tell, or for whom that has failed.
     is_queued: bool,
 }
 
+/// What the roster thinks, as far as it has confirmed that.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Told {
     #[default]
     Away,
     Here,
-    /// A call is under way, or has failed.
-    Maybe,
+    /// It is being told that the member has come, or that has failed.
+    Coming,
+    /// It is being told that the member has gone, or that has failed.
+    Going,
+    /// It knew of the member, and has forgotten.
+    Forgotten,
 }
 
-/// What is to be told, each member in one of the two.
+/// What is to be told: first who is here, then who isn't.
 #[derive(Debug, Default)]
 pub(crate) struct News {
     pub(crate) came: Vec<Member>,
+    /// Those of whom the roster has known before: that they are here is no news to anybody else.
+    pub(crate) again: HashSet<Member>,
     pub(crate) gone: Vec<Member>,
 }
 
 impl News {
-    pub(crate) const fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    const fn is_empty(&self) -> bool {
         self.came.is_empty() && self.gone.is_empty()
     }
 }
@@ -69,29 +84,21 @@ impl News {
 impl Attendance {
     /// A session comes.
     pub(crate) fn came(&self, member: Member) {
-        let mut state = self.state.lock();
-        let group = state.groups.entry(member.group.clone()).or_default();
-        let standing = group.entry(member.identity.clone()).or_default();
-        standing.sessions += 1;
-        let is_news = standing.sessions == 1 && !standing.is_queued;
-        if is_news {
-            standing.is_queued = true;
-            state.to_tell.push_back(member);
-        }
-        drop(state);
-        if is_news {
-            self.news.notify_one();
-        }
+        self.counts(member, |sessions| *sessions += 1, 1);
     }
 
     /// A session goes that has come.
     pub(crate) fn went(&self, member: Member) {
+        let one_less = |sessions: &mut usize| *sessions = sessions.saturating_sub(1);
+        self.counts(member, one_less, 0);
+    }
+
+    /// It is news where there are then so many.
+    fn counts(&self, member: Member, count: impl FnOnce(&mut usize), news: usize) {
         let mut state = self.state.lock();
-        let Some(standing) = state.standing(&member) else {
-            return;
-        };
-        standing.sessions = standing.sessions.saturating_sub(1);
-        let is_news = standing.sessions == 0 && !standing.is_queued;
+        let standing = state.standing(&member);
+        count(&mut standing.sessions);
+        let is_news = standing.sessions == news && !standing.is_queued;
         if is_news {
             standing.is_queued = true;
             state.to_tell.push_back(member);
@@ -107,8 +114,9 @@ impl Attendance {
         let (done, told) = oneshot::channel();
         {
             let mut state = self.state.lock();
-            let is_told = |standing: &mut Standing| standing.told == Told::Here;
-            if state.standing(&member).is_none_or(is_told) {
+            let is_in_trouble = !state.failed.is_empty();
+            let known = state.known(&member);
+            if is_in_trouble || known.is_none_or(|standing| standing.told == Told::Here) {
                 return;
             }
             let waiting = state.waiting.entry(member).or_default();
@@ -130,29 +138,32 @@ impl Attendance {
 
     /// The next that are to be told, at most so many.
     pub(crate) fn next(&self, most: usize) -> News {
-        let mut state = self.state.lock();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         let mut news = News::default();
         while news.came.len() + news.gone.len() < most
             && let Some(member) = state.to_tell.pop_front()
         {
-            let Some(standing) = state.standing(&member) else {
-                continue;
-            };
+            let standing = state.standing(&member);
             standing.is_queued = false;
-            match (standing.sessions > 0, standing.told) {
-                (true, Told::Here) => state.release(&member),
-                (true, _) => {
-                    standing.told = Told::Maybe;
-                    news.came.push(member);
-                }
-                (false, Told::Away) => {
-                    state.forget(&member);
-                    state.release(&member);
-                }
-                (false, _) => {
-                    standing.told = Told::Maybe;
-                    news.gone.push(member);
-                }
+            let (is_here, told) = (standing.sessions > 0, standing.told);
+            if matches!((is_here, told), (true, Told::Here) | (false, Told::Away)) {
+                state.settle(&member, told);
+                continue;
+            }
+            match told {
+                Told::Away => state.set(&member, Told::Coming),
+                Told::Here => state.set(&member, Told::Going),
+                Told::Coming | Told::Going | Told::Forgotten => {}
+            }
+            if told == Told::Forgotten {
+                news.again.insert(member.clone());
+            }
+            if is_here || told == Told::Forgotten {
+                news.came.push(member.clone());
+            }
+            if !is_here {
+                news.gone.push(member);
             }
         }
         news
@@ -160,16 +171,11 @@ impl Attendance {
 
     /// The roster was told that these are here, or aren't.
     pub(crate) fn has_told(&self, members: &[Member], are_here: bool) {
+        let told = if are_here { Told::Here } else { Told::Away };
         let mut state = self.state.lock();
         for member in members {
-            let Some(standing) = state.standing(member) else {
-                continue;
-            };
-            standing.told = if are_here { Told::Here } else { Told::Away };
-            if !are_here && standing.sessions == 0 && !standing.is_queued {
-                state.forget(member);
-            }
-            state.release(member);
+            state.set(member, told);
+            state.settle(member, told);
         }
     }
 
@@ -178,9 +184,7 @@ impl Attendance {
         let mut state = self.state.lock();
         for member in members {
             state.release(&member);
-            let Some(standing) = state.standing(&member) else {
-                continue;
-            };
+            let standing = state.standing(&member);
             if !standing.is_queued {
                 standing.is_queued = true;
                 state.failed.push(member);
@@ -205,30 +209,29 @@ impl Attendance {
     /// The groups of which the roster was told something, and how many are here as far as it knows.
     pub(crate) fn groups(&self) -> Vec<(Group, u64)> {
         let state = self.state.lock();
-        let groups = state.groups.iter().map(|(group, standings)| {
-            let here = standings
-                .values()
-                .filter(|standing| standing.told == Told::Here);
-            (group.clone(), here.count() as u64)
-        });
-        groups.filter(|(_, here)| *here > 0).collect()
+        let known = state.groups.iter().filter(|(_, group)| group.known > 0);
+        known
+            .map(|(name, group)| (name.clone(), group.known))
+            .collect()
     }
 
-    /// The roster knows nothing of these groups any more: it is to be told of all who are here.
-    pub(crate) fn are_unknown(&self, groups: &[Group]) {
+    /// The roster knows nothing of this group any more: it is to be told of all of whom it knew, and
+    /// of those who are here.
+    pub(crate) fn is_unknown(&self, name: &Group) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        for group in groups {
-            let Some(standings) = state.groups.get_mut(group) else {
-                continue;
-            };
-            for (identity, standing) in standings {
-                standing.told = Told::Maybe;
-                if !standing.is_queued {
-                    standing.is_queued = true;
-                    let member = Member::new(group.clone(), identity.clone());
-                    state.to_tell.push_back(member);
-                }
+        let Some(group) = state.groups.get_mut(name) else {
+            return;
+        };
+        group.known = 0;
+        for (identity, standing) in &mut group.standings {
+            if matches!(standing.told, Told::Here | Told::Going) {
+                standing.told = Told::Forgotten;
+            }
+            if !standing.is_queued {
+                standing.is_queued = true;
+                let member = Member::new(name.clone(), identity.clone());
+                state.to_tell.push_back(member);
             }
         }
         drop(guard);
@@ -239,11 +242,13 @@ impl Attendance {
     pub(crate) fn restart(&self) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        for (group, standings) in &mut state.groups {
-            let stuck = |standing: &Standing| standing.told == Told::Maybe && !standing.is_queued;
-            for (identity, standing) in standings.iter_mut().filter(|(_, s)| stuck(s)) {
+        for (name, group) in &mut state.groups {
+            let is_told = |standing: &Standing| matches!(standing.told, Told::Here | Told::Away);
+            let is_stuck = |standing: &Standing| !is_told(standing) && !standing.is_queued;
+            let stuck = group.standings.iter_mut().filter(|(_, s)| is_stuck(s));
+            for (identity, standing) in stuck {
                 standing.is_queued = true;
-                let member = Member::new(group.clone(), identity.clone());
+                let member = Member::new(name.clone(), identity.clone());
                 state.to_tell.push_back(member);
             }
         }
@@ -253,17 +258,39 @@ impl Attendance {
 }
 
 impl State {
-    fn standing(&mut self, member: &Member) -> Option<&mut Standing> {
-        self.groups
-            .get_mut(&member.group)?
-            .get_mut(&member.identity)
+    /// How it stands with a member, of whom nothing need be known.
+    fn standing(&mut self, member: &Member) -> &mut Standing {
+        let group = self.groups.entry(member.group.clone()).or_default();
+        group.standings.entry(member.identity.clone()).or_default()
     }
 
-    fn forget(&mut self, member: &Member) {
-        if let Entry::Occupied(mut group) = self.groups.entry(member.group.clone()) {
-            group.get_mut().remove(&member.identity);
-            if group.get().is_empty() {
-                group.remove();
+    fn known(&self, member: &Member) -> Option<&Standing> {
+        let group = self.groups.get(&member.group)?;
+        group.standings.get(&member.identity)
+    }
+
+    fn set(&mut self, member: &Member, told: Told) {
+        let before = std::mem::replace(&mut self.standing(member).told, told);
+        if let Some(group) = self.groups.get_mut(&member.group) {
+            group.known -= u64::from(before == Told::Here);
+            group.known += u64::from(told == Told::Here);
+        }
+    }
+
+    /// What is so of a member is what the roster was told: who waits for that is released, and who
+    /// isn't here is forgotten.
+    fn settle(&mut self, member: &Member, told: Told) {
+        let standing = self.standing(member);
+        let is_here = standing.sessions > 0;
+        if is_here != (told == Told::Here) {
+            return;
+        }
+        let is_over = !is_here && !standing.is_queued;
+        self.release(member);
+        if let Some(group) = self.groups.get_mut(&member.group).filter(|_| is_over) {
+            group.standings.remove(&member.identity);
+            if group.standings.is_empty() {
+                self.groups.remove(&member.group);
             }
         }
     }
@@ -334,6 +361,47 @@ mod tests {
         assert_eq!((news.came.len(), news.gone.len()), (1, 1));
     }
 
+    /// So that the roster can tell of it.
+    #[test]
+    fn who_went_while_the_roster_was_away_is_entered_and_taken_out_again() {
+        let attendance = Attendance::default();
+        attendance.came(member("ann"));
+        let news = attendance.next(10);
+        attendance.has_told(&news.came, true);
+        attendance.went(member("ann"));
+        let news = attendance.next(10);
+        attendance.has_failed(news.gone);
+        attendance.is_unknown(&member("ann").group);
+        attendance.again();
+        let news = attendance.next(10);
+        assert_eq!(
+            (news.came.len(), news.again.len(), news.gone.len()),
+            (1, 1, 1)
+        );
+        attendance.has_told(&news.came, true);
+        attendance.has_told(&news.gone, false);
+        assert!(attendance.state.lock().groups.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_while_it_is_taken_out_waits_until_it_is_told_of() {
+        let attendance = Attendance::default();
+        attendance.came(member("ann"));
+        let news = attendance.next(10);
+        attendance.has_told(&news.came, true);
+        attendance.went(member("ann"));
+        let news = attendance.next(10);
+        attendance.came(member("ann"));
+        let told = attendance.told(member("ann"));
+        tokio::pin!(told);
+        assert!(futures::poll!(&mut told).is_pending());
+        attendance.has_told(&news.gone, false);
+        assert!(futures::poll!(&mut told).is_pending());
+        let news = attendance.next(10);
+        attendance.has_told(&news.came, true);
+        assert!(futures::poll!(&mut told).is_ready());
+    }
+
     #[test]
     fn a_roster_that_has_forgotten_is_told_of_all() {
         let attendance = Attendance::default();
@@ -344,8 +412,11 @@ mod tests {
         attendance.has_told(&news.came, true);
         let groups = attendance.groups();
         assert_eq!(groups[0].1, 2);
-        attendance.are_unknown(&[groups[0].0.clone()]);
+        attendance.is_unknown(&groups[0].0);
         assert!(attendance.groups().is_empty());
-        assert_eq!(attendance.next(10).came.len(), 2);
+        attendance.came(member("eve"));
+        let news = attendance.next(10);
+        assert_eq!((news.came.len(), news.again.len()), (3, 2));
+        assert!(!news.again.contains(&member("eve")));
     }
 }

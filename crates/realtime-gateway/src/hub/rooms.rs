@@ -1,7 +1,7 @@
 //! The rooms that have members on this node, and who they are.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ops::Bound,
     sync::{
         Arc, OnceLock,
@@ -47,8 +47,8 @@ struct Place {
     members: Mutex<Members>,
     /// Its messages in order, where it has a history.
     stream: OnceLock<Arc<Stream>>,
-    /// Set where it is kept who is in it.
-    is_attended: OnceLock<()>,
+    /// It is kept who is in it.
+    is_attended: bool,
 }
 
 /// A session that is about to become a member: it is among the members before it gets anything, so
@@ -97,39 +97,39 @@ impl Drop for Entering<'_> {
     }
 }
 
+/// A member that leaves and comes in again.
+pub(crate) struct Stays<'r> {
+    attendance: &'r Attendance,
+    member: Option<Member>,
+}
+
+impl Drop for Stays<'_> {
+    fn drop(&mut self) {
+        if let Some(member) = self.member.take() {
+            self.attendance.went(member);
+        }
+    }
+}
+
 /// By shard and by the order in which they came, so that each dispatcher walks its own.
 #[derive(Debug, Default)]
 struct Members {
     next: u64,
-    by_number: BTreeMap<(u32, u64), Listed>,
-}
-
-#[derive(Debug)]
-struct Listed {
-    session: Session,
-    /// It counts among those of whom it is kept that they are in the room.
-    is_counted: bool,
-}
-
-impl Members {
-    fn sessions(&self) -> impl Iterator<Item = &Session> {
-        self.by_number.values().map(|listed| &listed.session)
-    }
+    by_number: BTreeMap<(u32, u64), Session>,
+    /// Those who count among those of whom it is kept that they are in the room.
+    counted: BTreeSet<u64>,
 }
 
 impl Place {
     /// A session that has become a member counts, if it hasn't left by now.
     fn count(&self, session: &Session, number: u64, attendance: &Attendance) {
-        if self.is_attended.get().is_none() {
+        if !self.is_attended {
             return;
         }
         let place = (session.outbox().shard(), number);
         // Under the lock, so that who leaves at the same time goes after it has come.
         let mut members = self.members.lock();
-        if let Some(listed) = members.by_number.get_mut(&place)
-            && !listed.is_counted
-        {
-            listed.is_counted = true;
+        if members.by_number.contains_key(&place) && members.counted.insert(number) {
             attendance.came(member(self.room.name(), session));
         }
     }
@@ -239,14 +239,12 @@ impl Rooms {
                     return Err(JoinRefused::NodeFull);
                 }
                 let place = self.by_name.entry(name.clone());
-                place.or_insert_with(|| self.new_place(name)).downgrade()
+                let new_place = || self.new_place(name, has.presence);
+                place.or_insert_with(new_place).downgrade()
             }
         };
         // While the name is held, so that the room isn't given up for empty.
         let place = Arc::clone(&at_name);
-        if has.presence {
-            let _set_once = place.is_attended.set(());
-        }
         if has.history {
             let room = &place.room;
             let stream = || Arc::new(Stream::new(Arc::clone(room), Arc::clone(&self.streams)));
@@ -255,11 +253,7 @@ impl Rooms {
         let mut members = place.members.lock();
         let number = members.next;
         members.next += 1;
-        let listed = Listed {
-            session: session.clone(),
-            is_counted: false,
-        };
-        members.by_number.insert((shard, number), listed);
+        members.by_number.insert((shard, number), session.clone());
         drop(members);
         drop(at_name);
         Ok(Entering {
@@ -272,7 +266,7 @@ impl Rooms {
         })
     }
 
-    fn new_place(&self, name: &RoomName) -> Arc<Place> {
+    fn new_place(&self, name: &RoomName, is_attended: bool) -> Arc<Place> {
         self.count.fetch_add(1, SeqCst);
         self.wanted_of(RoomTopic::of(name)).fetch_add(1, SeqCst);
         // A copy: what it is a part of may be much larger.
@@ -281,7 +275,7 @@ impl Rooms {
             room: Arc::new(Room::new(name, self.shards)),
             members: Mutex::default(),
             stream: OnceLock::new(),
-            is_attended: OnceLock::new(),
+            is_attended,
         })
     }
 
@@ -333,6 +327,17 @@ impl Rooms {
         true
     }
 
+    /// Until it is dropped, a session counts as a member, though it leaves: it comes in again.
+    pub(crate) fn stays(&self, session: &Session, name: &RoomName) -> Option<Stays<'_>> {
+        let place = self.by_name.get(name).map(|place| Arc::clone(&place))?;
+        let member = place.is_attended.then(|| member(name, session))?;
+        self.attendance.came(member.clone());
+        Some(Stays {
+            attendance: &self.attendance,
+            member: Some(member),
+        })
+    }
+
     /// Ends all memberships of a session that leaves the hub.
     pub(super) fn forget(&self, session: &Session) {
         let shard = session.outbox().shard();
@@ -347,11 +352,13 @@ impl Rooms {
         };
         let (session, is_empty) = {
             let mut members = place.members.lock();
-            let listed = members.by_number.remove(&(shard, number));
-            if let Some(listed) = listed.as_ref().filter(|listed| listed.is_counted) {
-                self.attendance.went(member(room.name(), &listed.session));
+            let session = members.by_number.remove(&(shard, number));
+            if let Some(session) = &session
+                && members.counted.remove(&number)
+            {
+                self.attendance.went(member(room.name(), session));
             }
-            (listed, members.by_number.is_empty())
+            (session, members.by_number.is_empty())
         };
         // Without the lock: it may be the last hold on a session.
         drop(session);
@@ -392,8 +399,8 @@ impl Rooms {
             )
         };
         let mut last = None;
-        for ((_, number), listed) in members.by_number.range(of_shard(from)).take(count.max(1)) {
-            into.push(listed.session.clone());
+        for ((_, number), session) in members.by_number.range(of_shard(from)).take(count.max(1)) {
+            into.push(session.clone());
             last = Some(*number);
         }
         let mut behind = members.by_number.range(of_shard(last? + 1));
@@ -405,7 +412,7 @@ impl Rooms {
         let place = self.by_name.get(name).map(|place| Arc::clone(&place));
         place.map_or_else(Vec::new, |place| {
             let members = place.members.lock();
-            members.sessions().cloned().collect()
+            members.by_number.values().cloned().collect()
         })
     }
 
@@ -414,7 +421,7 @@ impl Rooms {
         let place = self.place_of(room);
         place.map_or_else(Vec::new, |place| {
             let members = place.members.lock();
-            members.sessions().cloned().collect()
+            members.by_number.values().cloned().collect()
         })
     }
 
@@ -432,7 +439,7 @@ impl Rooms {
         let mut members: HashMap<SessionId, Session> = HashMap::new();
         for place in places {
             let place = place.members.lock();
-            let sessions = place.sessions();
+            let sessions = place.by_number.values();
             members.extend(sessions.map(|session| (session.id(), session.clone())));
         }
         members.into_values().collect()
@@ -465,7 +472,7 @@ fn count(places: &[Arc<Place>], except: &[Session]) -> usize {
     let mut members: HashSet<SessionId> = HashSet::new();
     for place in places {
         let place = place.members.lock();
-        members.extend(place.sessions().map(Session::id));
+        members.extend(place.by_number.values().map(Session::id));
     }
     for session in except {
         members.remove(&session.id());

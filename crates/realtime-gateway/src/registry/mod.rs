@@ -22,7 +22,7 @@ use tokio::{
 use crate::{backends::PRESENCE_CALL, health::Watched, session::Session, stats::Counters};
 
 pub(crate) use backoff::SPREAD;
-pub(crate) use changes::Changes;
+pub(crate) use changes::{Changes, Handed};
 pub(crate) use departures::{Batch, Departures, Outcome};
 pub(crate) use retries::Retries;
 

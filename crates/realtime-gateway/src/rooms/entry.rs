@@ -39,6 +39,10 @@ pub(super) async fn enter(
     if session.is_closed() {
         return Err(room_closed());
     }
+    if entrance.room.is_inbox() && entrance.room != RoomName::inbox(session.identity().key()) {
+        let context = "expected the session's own inbox; an inbox is for its identity alone";
+        return Err(JoinError::new(JoinErrorKind::InvalidRoom, context));
+    }
     let (rooms, topic) = (node.hub.rooms(), RoomTopic::of(&entrance.room));
     // From before it is joined until the room is there, so that it isn't left in between.
     let _wanted = rooms.want(topic);
@@ -59,10 +63,10 @@ pub(super) async fn enter(
     if held.len() >= limits.of_session && !held.contains(&entrance.room) {
         return Err(told(JoinRefused::SessionFull, limits));
     }
-    let retention = node.room_table.history(&entrance.room);
+    let (retention, presence) = node.room_table.has(&entrance.room);
     let has = RoomHas {
         history: retention.is_some(),
-        presence: node.room_table.keeps_presence(&entrance.room),
+        presence,
     };
     let entering = rooms.enter(session, &entrance.room, has, limits);
     let mut entering = entering.map_err(|refused| told(refused, limits))?;
@@ -81,7 +85,9 @@ pub(super) async fn enter(
     };
     joined.map_err(|refused| told(refused, limits))?;
     drop(entering);
-    presence::is_told(node, &entrance.room, session.identity().key()).await;
+    if has.presence {
+        presence::is_told(node, &entrance.room, session.identity().key()).await;
+    }
     Ok(())
 }
 
@@ -147,15 +153,20 @@ async fn join_with_history(
         let answer = answer(node, entrance.request.as_ref(), Some(&at), recovered)?;
         let is_excepted = |except: &[Except]| is_excepted(session, except);
         let joined = joining.join(&at, is_excepted, |frames, after| {
-            if entrance.recover.is_some() {
-                // It is a member anew, behind what it is told that it has missed.
+            // Behind what it is told that it has missed it is a member anew. For others it has
+            // never gone.
+            let stays = entrance.recover.as_ref().and_then(|_| {
+                let stays = node.hub.rooms().stays(session, room);
                 node.hub.rooms().leave(session, room);
-            }
-            entering.join(Opening {
+                stays
+            });
+            let joined = entering.join(Opening {
                 answer,
                 frames,
                 after,
-            })
+            });
+            drop(stays);
+            joined
         });
         if let Some(joined) = joined {
             return Ok(joined);

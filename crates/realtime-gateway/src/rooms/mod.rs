@@ -17,6 +17,7 @@ use realtime_core::{
 
 use crate::{
     JoinError, Session,
+    handling::RoomTable,
     node::Node,
     session::{Doors, Entrance, Publish},
 };
@@ -43,7 +44,7 @@ impl Doors for Node {
         let rooms = session.rooms().into_iter();
         let position = |room| {
             let position = self.hub.rooms().stream(&room)?.position()?;
-            Some((self.room_table.shown(&room), position))
+            Some((RoomTable::shown(&room), position))
         };
         rooms.filter_map(position).collect()
     }

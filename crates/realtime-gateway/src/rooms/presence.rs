@@ -1,5 +1,9 @@
 //! Who is in a room, or of a tenant online, and how the members of a room learn of each other.
 
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
+
 use realtime_core::{
     BoxError, IdentityKey, Message, Payload, RoomName, Text,
     presence::{
@@ -9,32 +13,51 @@ use realtime_core::{
 use serde::Serialize;
 
 use super::send::send_now;
-use crate::{backends::PRESENCE_CALL, handling::Shown, node::Node};
+use crate::{handling::Shown, node::Node};
+
+/// In how many rooms it is told at the same time.
+const AT_ONCE: usize = 64;
 
 /// What members are told.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Told<'a> {
-    event: &'static str,
-    #[serde(flatten)]
-    who: Shown<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    joined: Vec<Shown<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left: Vec<Shown<'a>>,
 }
 
-/// Tells the members of a room who came or has gone, where its rule says so.
-pub(crate) async fn announce(node: &Node, change: &Change) -> Result<(), BoxError> {
-    let Group::Room(room) = &change.member.group else {
-        return Ok(());
-    };
+/// Tells the members of rooms whose rules say so who came and who has gone: those of each room in
+/// one message. Returns what has failed.
+pub(crate) async fn announce(node: &Node, changes: &[&Change]) -> Vec<BoxError> {
+    let mut by_room: BTreeMap<&RoomName, Told<'_>> = BTreeMap::new();
+    for change in changes {
+        let Group::Room(room) = &change.member.group else {
+            continue;
+        };
+        if node.room_table.announces(room).is_none() {
+            continue;
+        }
+        let told = by_room.entry(room).or_default();
+        let who = Shown::new(&change.member.identity, change.version);
+        match change.kind {
+            ChangeKind::Joined => told.joined.push(who),
+            ChangeKind::Left => told.left.push(who),
+            _ => {}
+        }
+    }
+    let to_send = by_room.into_iter();
+    let to_send: Vec<BoxFuture<'_, Result<(), BoxError>>> = to_send
+        .map(|(room, told)| send(node, room, told).boxed())
+        .collect();
+    let sent = stream::iter(to_send).buffer_unordered(AT_ONCE);
+    let sent: Vec<Result<(), BoxError>> = sent.collect().await;
+    sent.into_iter().filter_map(Result::err).collect()
+}
+
+async fn send(node: &Node, room: &RoomName, told: Told<'_>) -> Result<(), BoxError> {
     let Some(route) = node.room_table.announces(room) else {
         return Ok(());
-    };
-    let event = match change.kind {
-        ChangeKind::Joined => "joined",
-        ChangeKind::Left => "left",
-        _ => return Ok(()),
-    };
-    let told = Told {
-        event,
-        who: Shown::new(&change.member.identity, change.version),
     };
     let data = Payload::from(serde_json::to_string(&told)?);
     let message = Message::new(Text::clone(route), data)?;
@@ -61,13 +84,16 @@ pub(crate) async fn members(
     }
 }
 
-/// Waits until presence says that a session's identity is in a room, or can't be told.
+/// How long a session that has joined waits for presence to know it.
+const TOLD: Duration = Duration::from_secs(1);
+
+/// Waits until presence says that a session's identity is in a room, so that who asks who is there
+/// after it has joined is among them. Not for long, and not at all while presence is in trouble:
+/// it is told later.
 pub(super) async fn is_told(node: &Node, room: &RoomName, identity: &IdentityKey) {
-    if node.room_table.keeps_presence(room) {
-        let member = Member::new(Group::Room(room.clone()), identity.clone());
-        let told = node.hub.attendance().told(member);
-        let _in_time = tokio::time::timeout(PRESENCE_CALL, told).await;
-    }
+    let member = Member::new(Group::Room(room.clone()), identity.clone());
+    let told = node.hub.attendance().told(member);
+    let _in_time = tokio::time::timeout(TOLD, told).await;
 }
 
 fn not_kept(group: &Group) -> PresenceError {

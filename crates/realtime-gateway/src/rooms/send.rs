@@ -14,6 +14,7 @@ use realtime_core::{
 use super::stored;
 use crate::{
     DeliverError, DeliverErrorKind, Delivery,
+    handling::RoomTable,
     hub::{Publication, Stream},
     node::Node,
     outgoing::{envelope, prepare, publish},
@@ -68,7 +69,7 @@ pub(super) async fn send_now(
     mut message: Message,
 ) -> Result<Delivery, DeliverError> {
     if let Some(first) = rooms.first() {
-        message = message.with_room(node.room_table.shown(first));
+        message = message.with_room(RoomTable::shown(first));
     }
     let out = prepare(node, &message)?;
     let local = match node.hub.address(&rooms, &except) {
@@ -112,7 +113,7 @@ async fn send_and_keep(
         return Ok(delivery);
     }
     let message = message
-        .with_room(node.room_table.shown(&room))
+        .with_room(RoomTable::shown(&room))
         .with_offset(offset);
     let out = prepare(node, &message)?;
     if let Some(stream) = &stream {

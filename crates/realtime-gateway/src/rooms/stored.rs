@@ -16,6 +16,7 @@ use crate::{
     ErrorStage,
     encoder::Encoded,
     guarded::{Whose, caught},
+    handling::RoomTable,
     hub::{Publication, Stream},
     node::Node,
 };
@@ -49,7 +50,7 @@ pub(super) fn read(
     };
     let message = caught(Whose::Codec, || node.env.encoder.decode(frame))??;
     let message = message
-        .with_room(node.room_table.shown(room))
+        .with_room(RoomTable::shown(room))
         .with_offset(entry.offset);
     Ok((message, envelope.except().to_vec()))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use realtime::{
     Builder, Gateway, IdentityKey, Json, Router,
-    error::DeliverErrorKind,
+    error::{BuildErrorKind, DeliverErrorKind, JoinErrorKind},
     history::{MemoryHistory, Retention},
     room::{RoomName, RoomRule},
 };
@@ -86,7 +86,10 @@ async fn an_inbox_is_open_to_nobody_else() {
         let name = RoomName::inbox(&ann);
         for route in ["join", "recover", "leave"] {
             let data = json!({"room": name.as_str(), "epoch": "e", "offset": 0});
-            assert_eq!(ask(&mut eve, route, data).await["code"], "unknown_room");
+            let question = json!({"id": 1, "route": route, "data": data});
+            eve.send_text(&question.to_string()).await.unwrap();
+            let answer = eve.recv_json().await.unwrap();
+            assert_eq!(answer["data"]["code"], "bad_data", "{answer}");
         }
         ask(&mut eve, "join", json!({"room": "@me"})).await;
         let sent = server.gateway.inbox(&ann).send("n", Json(1)).await.unwrap();
@@ -107,10 +110,45 @@ async fn without_an_inbox_there_is_none() {
     let error = sent.unwrap_err();
     assert_eq!(error.kind(), DeliverErrorKind::InvalidTarget);
     assert!(error.to_string().contains("Router::inbox"), "{error}");
-    // Then its name is a name as any other.
     let mut client = named(&server, "ann").await;
-    ask(&mut client, "join", json!({"room": "@me"})).await;
-    let sent = server.gateway.room("@me").send("n", Json(1)).await.unwrap();
-    assert_eq!(sent.local, 1);
+    let refused = ask(&mut client, "join", json!({"room": "@me"})).await;
+    assert_eq!(refused["code"], "unknown_room");
     server.stop().await;
+}
+
+/// However a handler comes by its name.
+#[tokio::test]
+async fn a_handler_lets_nobody_into_somebody_elses() {
+    let server = Server::start(builder(&MemoryHistory::new()).build().unwrap()).await;
+    let (ann, bob) = (IdentityKey::new("ann"), IdentityKey::new("bob"));
+    let client = named(&server, "ann").await;
+    server.until_open(1).await;
+    let session = server.gateway.local_sessions_of(&ann).remove(0);
+    let inbox = RoomName::inbox(&bob);
+    for name in [inbox.as_str(), "@me"] {
+        let error = session.join(name).await.unwrap_err();
+        assert_eq!(error.kind(), JoinErrorKind::InvalidRoom);
+        let sent = server.gateway.room(name).send("n", Json(1)).await;
+        assert_eq!(sent.unwrap_err().kind(), DeliverErrorKind::InvalidTarget);
+    }
+    let error = session.join(inbox).await.unwrap_err();
+    assert_eq!(error.kind(), JoinErrorKind::InvalidRoom);
+    session.join(RoomName::inbox(&ann)).await.unwrap();
+    let sent = server.gateway.inbox(&ann).send("n", Json(1)).await;
+    assert_eq!(sent.unwrap().local, 1);
+    drop(client);
+    server.stop().await;
+}
+
+#[test]
+fn there_is_one_rule_for_inboxes_and_no_pattern() {
+    let two = Router::new()
+        .inbox(RoomRule::open())
+        .inbox(RoomRule::open());
+    let error = realtime::builder().router(two).build().unwrap_err();
+    assert_eq!(error.kind(), BuildErrorKind::DuplicateRoute);
+    let pattern = Router::new().room("@me:{id}", RoomRule::open());
+    let error = realtime::builder().router(pattern).build().unwrap_err();
+    assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
+    assert!(error.to_string().contains("Router::inbox"), "{error}");
 }

@@ -18,6 +18,7 @@ mod presence;
 #[cfg(all(feature = "broker-redis", feature = "history-redis"))]
 mod redis;
 mod rules;
+mod troubles;
 
 use realtime::{
     Builder, Identity, Json, Router, Session,

@@ -82,7 +82,7 @@ impl Target {
                 let mut rooms = Vec::new();
                 while !bytes.is_empty() {
                     let name = text(take(&mut bytes)?)?;
-                    let name = RoomName::try_from(name);
+                    let name = RoomName::read(name);
                     rooms.push(name.map_err(|wrong| invalid(wrong.to_string()))?);
                 }
                 match rooms.len() {

@@ -16,7 +16,7 @@ pub use group::{Group, Member};
 
 /// For how long a [`Change`] that was handed out is the affair of the one who got it. If it isn't
 /// confirmed by then, it is handed out again.
-pub const CLAIM: Duration = Duration::from_secs(5);
+pub const CLAIM: Duration = Duration::from_secs(10);
 
 /// For how long members of whom a node has to speak anew are still there: after
 /// [`renew`](Roster::renew) has named their group as unknown.

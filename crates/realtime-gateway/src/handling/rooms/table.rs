@@ -8,7 +8,6 @@ use realtime_core::{
 
 use super::{
     Params, RoomPattern, client,
-    params::unknown_room,
     rule::{RoomOptions, RoomRule},
 };
 use crate::{BuildError, BuildErrorKind, escape::Escaped, handling::router::Erased};
@@ -17,13 +16,23 @@ use crate::{BuildError, BuildErrorKind, escape::Escaped, handling::router::Erase
 #[derive(Default)]
 pub(crate) struct RoomTable {
     rules: Vec<(RoomPattern, RoomRule)>,
-    /// What clients call the inbox that each has, where they have one.
-    inbox: Option<RoomName>,
+    /// That of the inboxes, where identities have one.
+    inbox: Option<RoomRule>,
 }
 
 impl RoomTable {
-    pub(crate) fn build(rules: Vec<(String, RoomRule)>) -> Result<Self, BuildError> {
+    pub(crate) fn build(
+        rules: Vec<(String, RoomRule)>,
+        inboxes: Vec<RoomRule>,
+    ) -> Result<Self, BuildError> {
         let mut table = Self::default();
+        for inbox in inboxes {
+            check_routes(&inbox.options, RoomName::OWN_INBOX)?;
+            if table.inbox.replace(inbox).is_some() {
+                let got = "expected one rule for inboxes; got two";
+                return Err(BuildError::new(BuildErrorKind::DuplicateRoute, got));
+            }
+        }
         for (pattern, rule) in rules {
             let pattern = RoomPattern::parse(&pattern)?;
             if table.rules.iter().any(|(known, _)| *known == pattern) {
@@ -33,17 +42,14 @@ impl RoomTable {
                 );
                 return Err(BuildError::new(BuildErrorKind::DuplicateRoute, got));
             }
-            let RoomOptions {
-                publish, announce, ..
-            } = &rule.options;
-            for (route, what) in [
-                (publish, "what clients publish to"),
-                (announce, "who comes and goes in"),
-            ] {
-                check(route.as_ref(), what, &pattern)?;
-            }
-            if pattern.as_str() == RoomName::INBOX {
-                table.inbox = RoomName::try_from(RoomName::INBOX).ok();
+            check_routes(&rule.options, pattern.as_str())?;
+            if pattern.as_str().starts_with(RoomName::OWN_INBOX) {
+                let got = format!(
+                    "expected a pattern that doesn't begin with `@me`, which is for inboxes \
+                     (`Router::inbox`); got {:?}",
+                    pattern.as_str()
+                );
+                return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
             }
             table.rules.push((pattern, rule));
         }
@@ -51,19 +57,20 @@ impl RoomTable {
     }
 
     fn find<'n>(&self, room: &'n RoomName) -> Option<(&RoomRule, Vec<&'n str>)> {
-        let mut rules = self.rules.iter();
-        match room.is_inbox() && self.has_inbox() {
-            // No pattern is for somebody's inbox, whatever fits.
-            true => rules.find_map(|(pattern, rule)| {
-                (pattern.as_str() == RoomName::INBOX).then_some((rule, Vec::new()))
-            }),
-            false => rules.find_map(|(pattern, rule)| Some((rule, pattern.fits(room.as_str())?))),
+        if room.is_inbox() {
+            return Some((self.inbox.as_ref()?, Vec::new()));
         }
+        let mut rules = self.rules.iter();
+        rules.find_map(|(pattern, rule)| Some((rule, pattern.fits(room.as_str())?)))
     }
 
     fn options(&self, room: &RoomName) -> Option<&RoomOptions> {
         let (rule, _) = self.find(room)?;
         Some(&rule.options)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &RoomRule> {
+        self.rules.iter().map(|(_, rule)| rule).chain(&self.inbox)
     }
 
     /// Whether identities have inboxes.
@@ -73,22 +80,17 @@ impl RoomTable {
 
     /// The room that a client of this identity means.
     pub(super) fn meant(&self, name: String, by: &IdentityKey) -> Result<RoomName, ClientError> {
-        if self.has_inbox() && name == RoomName::INBOX {
+        if name == RoomName::OWN_INBOX {
             return Ok(RoomName::inbox(by));
         }
-        let name = RoomName::try_from(name);
-        let name = name.map_err(|wrong| ClientError::new("bad_data", wrong.to_string()))?;
-        match self.has_inbox() && name.is_inbox() {
-            true => Err(unknown_room()),
-            false => Ok(name),
-        }
+        RoomName::try_from(name).map_err(|wrong| ClientError::new("bad_data", wrong.to_string()))
     }
 
     /// What clients are told that a room is called.
-    pub(crate) fn shown(&self, room: &RoomName) -> RoomName {
-        match &self.inbox {
-            Some(inbox) if room.is_inbox() => inbox.clone(),
-            _ => room.clone(),
+    pub(crate) fn shown(room: &RoomName) -> RoomName {
+        match room.is_inbox() {
+            true => RoomName::own_inbox(),
+            false => room.clone(),
         }
     }
 
@@ -97,11 +99,15 @@ impl RoomTable {
         self.options(room)?.history
     }
 
+    /// The same, and whether it is kept who is in it.
+    pub(crate) fn has(&self, room: &RoomName) -> (Option<Retention>, bool) {
+        let options = self.options(room);
+        options.map_or((None, false), |options| (options.history, options.presence))
+    }
+
     /// Whether anything is kept of any room.
     pub(crate) fn has_history(&self) -> bool {
-        self.rules
-            .iter()
-            .any(|(_, rule)| rule.options.history.is_some())
+        self.all().any(|rule| rule.options.history.is_some())
     }
 
     /// Whether it is kept who is in a room.
@@ -111,7 +117,7 @@ impl RoomTable {
 
     /// Whether it is kept who is in any room.
     pub(crate) fn has_presence(&self) -> bool {
-        self.rules.iter().any(|(_, rule)| rule.options.presence)
+        self.all().any(|rule| rule.options.presence)
     }
 
     /// On which route the members of a room are told who comes and goes, if they are.
@@ -137,37 +143,36 @@ impl RoomTable {
 
     /// The routes by which clients come into rooms, where they may.
     pub(crate) fn routes(self: &Arc<Self>) -> Vec<(&'static str, Erased<()>)> {
-        let asks = |(_, rule): &(RoomPattern, RoomRule)| rule.allow.is_some();
-        let publishes = |(_, rule): &(RoomPattern, RoomRule)| rule.options.publish.is_some();
         let mut routes = Vec::new();
-        if self.rules.iter().any(asks) {
+        if self.all().any(|rule| rule.allow.is_some()) {
             routes.extend(client::coming_and_going(self));
         }
-        if self.rules.iter().any(publishes) {
+        if self.all().any(|rule| rule.options.publish.is_some()) {
             routes.push(client::publishing(self));
         }
-        let announces = |(_, rule): &(RoomPattern, RoomRule)| rule.options.announce.is_some();
-        if self.rules.iter().any(announces) {
+        if self.all().any(|rule| rule.options.announce.is_some()) {
             routes.push(client::asking_who(self));
         }
         routes
     }
 }
 
-/// Whether a route is one on which the server may speak of its own accord.
-fn check(route: Option<&Text>, what: &str, pattern: &RoomPattern) -> Result<(), BuildError> {
-    match route {
-        Some(route) if routes::is_reserved(route) || route.len() > Message::MAX_NAME_BYTES => {
+/// The routes on which the server speaks of its own accord.
+fn check_routes(options: &RoomOptions, pattern: &str) -> Result<(), BuildError> {
+    let publish = (&options.publish, "what clients publish to");
+    let announce = (&options.announce, "who comes and goes in");
+    for (route, what) in [publish, announce] {
+        let Some(route) = route else { continue };
+        if routes::is_reserved(route) || route.len() > Message::MAX_NAME_BYTES {
             let got = format!(
-                "expected a route of at most 256 bytes for {what} {:?}, and none of the gateway's \
-                 own; got {}",
-                pattern.as_str(),
+                "expected a route of at most 256 bytes for {what} {pattern:?}, and none of the \
+                 gateway's own; got {}",
                 Escaped(route)
             );
-            Err(BuildError::new(BuildErrorKind::InvalidOption, got))
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 impl fmt::Debug for RoomTable {

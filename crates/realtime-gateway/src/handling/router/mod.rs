@@ -5,7 +5,7 @@ mod table;
 use std::{fmt, sync::Arc};
 
 use futures::future::BoxFuture;
-use realtime_core::{BoxError, Message, RoomName, codec::routes, extract::Reply};
+use realtime_core::{BoxError, Message, codec::routes, extract::Reply};
 
 use super::rooms::{RoomRule, RoomTable};
 use crate::{BuildError, BuildErrorKind, Handler, escape::Escaped, extract::MessageContext};
@@ -49,6 +49,7 @@ pub(crate) use table::{RouteTable, RouterService};
 pub struct Router<S = ()> {
     routes: Vec<(Pattern, Erased<S>)>,
     rooms: Vec<(String, RoomRule<S>)>,
+    inboxes: Vec<RoomRule<S>>,
 }
 
 /// When a handler is chosen.
@@ -101,6 +102,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         Self {
             routes: Vec::new(),
             rooms: Vec::new(),
+            inboxes: Vec::new(),
         }
     }
 
@@ -252,8 +254,9 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn inbox(self, rule: RoomRule<S>) -> Self {
-        self.room(RoomName::INBOX, rule)
+    pub fn inbox(mut self, rule: RoomRule<S>) -> Self {
+        self.inboxes.push(rule);
+        self
     }
 
     /// Adds the routes of another router, which needs the same state, or has its own.
@@ -276,6 +279,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     pub fn merge(mut self, other: Self) -> Self {
         self.routes.extend(other.routes);
         self.rooms.extend(other.rooms);
+        self.inboxes.extend(other.inboxes);
         self
     }
 
@@ -297,13 +301,15 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     #[must_use]
     pub fn with_state<S2: 'static>(self, state: S) -> Router<S2> {
         let routes = self.routes.into_iter();
-        let rooms = self.rooms.into_iter();
+        let (rooms, inboxes) = (self.rooms.into_iter(), self.inboxes.into_iter());
+        let inbox = |rule: RoomRule<S>| rule.with_state(state.clone());
         let route = |(pattern, handler)| (pattern, bind(handler, state.clone()));
         let room =
             |(pattern, rule): (String, RoomRule<S>)| (pattern, rule.with_state(state.clone()));
         Router {
             routes: routes.map(route).collect(),
             rooms: rooms.map(room).collect(),
+            inboxes: inboxes.map(inbox).collect(),
         }
     }
 }
@@ -357,7 +363,7 @@ impl CompleteRouter for Router {
 impl Router {
     pub(crate) fn build(self) -> Result<(RouteTable, Arc<RoomTable>), BuildError> {
         let mut table = RouteTable::default();
-        let rooms = Arc::new(RoomTable::build(self.rooms)?);
+        let rooms = Arc::new(RoomTable::build(self.rooms, self.inboxes)?);
         let own = rooms.routes().into_iter();
         let own = own.map(|(route, handler)| (Pattern::Exact(route.to_owned()), handler));
         for (pattern, handler) in own.chain(self.routes) {

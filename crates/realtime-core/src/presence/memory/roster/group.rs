@@ -75,9 +75,10 @@ impl Kept {
         said.ends = ends;
         said.members.insert(identity.clone());
         if let Some(standing) = self.standings.get(identity).filter(|s| s.is_here) {
-            if !standing.is_untold {
-                self.put_off(identity, None);
-            }
+            // What is still to be told of them is so, whatever the grace was.
+            let claim = Instant::now().checked_add(CLAIM);
+            let until = claim.filter(|_| standing.is_untold);
+            self.put_off(identity, until);
             return None;
         }
         let version = version();
@@ -95,9 +96,13 @@ impl Kept {
         if said.members.is_empty() {
             self.nodes.remove(node);
         }
-        if !self.is_held(identity) {
-            self.put_off(identity, over);
+        if self.is_held(identity) {
+            return;
         }
+        // Nobody is told that they have gone while somebody else may be telling that they came.
+        let standing = self.standings.get(identity).filter(|s| s.is_untold);
+        let claimed = standing.and_then(|standing| standing.due);
+        self.put_off(identity, over.max(claimed));
     }
 
     /// Returns whether it was what the node says.
