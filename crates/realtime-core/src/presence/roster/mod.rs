@@ -128,8 +128,8 @@ pub trait Roster: Send + Sync + 'static {
     /// - A group of which the store knows nothing from this node is unknown.
     /// - A group of which the store knows another number of members of this node is unknown, too;
     ///   those of whom the node doesn't speak again within [`SPEAK_AGAIN`] have then left.
-    /// - What a node says of a group ends with its lease: who was held by no other node is gone at
-    ///   once, and [`changes`](Self::changes) tells of it.
+    /// - What a node says of a group ends with its lease: who was held by no other node leaves then,
+    ///   without another grace, and [`changes`](Self::changes) tells of it.
     /// - A group that can't be renewed is named, with the reason; the others are renewed.
     ///
     /// # Errors

@@ -294,9 +294,11 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// not any more, with [`Config::tenant_presence`]. Its argument is the
     /// [`Change`](realtime_core::presence::Change).
     ///
-    /// Each change is told on one node. Should that node die or its presence store fail while it
-    /// does so, the change is told once more, on this node or another, with the same version. The
-    /// changes of one member are told one after the other on a node.
+    /// Each change is told on one node. Should that node die, take too long, or its presence store
+    /// fail while it does so, the change is told once more, on this node or another, with the same
+    /// version. Several hooks run in order; those of one member's changes one after the other, and
+    /// of many members at the same time. It may take [`Config::hook_timeout`], and 5 s at the most.
+    /// What runs when the gateway ends has another second.
     ///
     /// ```
     /// use realtime::presence::{Change, ChangeKind, Group};

@@ -121,7 +121,7 @@ impl<S: Clone + Send + Sync + 'static> RoomRule<S> {
     /// ```
     /// use realtime::{Router, room::RoomRule};
     ///
-    /// // {"route": "who", "room": "chat:1", "data": {"event": "joined", "id": "ann", "version": 7}}
+    /// // {"route": "who", "room": "chat:1", "data": {"joined": [{"id": "ann", "version": 7}]}}
     /// let router: Router = Router::new().room("chat:{id}", RoomRule::open().announce("who"));
     /// ```
     pub fn announce(mut self, route: impl Into<Text>) -> Self {
