@@ -72,11 +72,14 @@
 //! [`events`]: realtime_core::presence::Presence::events
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod batch;
 mod config;
+mod corrupt;
 mod error;
 mod keys;
 mod presence;
 mod probe;
+mod roster;
 mod scripts;
 
 pub use config::{RedisConfig, RedisConfigBuilder};

@@ -17,6 +17,15 @@
 //!     let store = MemoryPresence::new();
 //!     move || store.clone()
 //! });
+//! # mod roster {
+//! # use realtime::presence::MemoryPresence;
+//!
+//! // Handles on one new store that has a roster.
+//! realtime_testkit::roster_suite!({
+//!     let store = MemoryPresence::new();
+//!     move || store.clone()
+//! });
+//! # }
 //! # mod history {
 //! # use realtime::history::MemoryHistory;
 //!
@@ -60,6 +69,7 @@ pub mod history;
 pub mod history_faults;
 pub mod presence;
 pub mod presence_faults;
+pub mod roster;
 
 use std::time::Duration;
 
