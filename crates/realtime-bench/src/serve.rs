@@ -15,7 +15,7 @@ use realtime::{
     shutdown_signal,
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 
 use crate::or_off::OrOff;
 
@@ -109,6 +109,7 @@ fn describe(options: &Options) -> Result<Gateway, BoxError> {
                 .route("broadcast", broadcast)
                 .route("send", send)
                 .route("room", to_room)
+                .route("members", members)
                 .room("{room}", rooms(options.history)?),
         )
         .authenticator(FromQuery {
@@ -159,7 +160,7 @@ fn describe(options: &Options) -> Result<Gateway, BoxError> {
 
 /// Everybody may be in every room: `join`, `leave` and `recover` are the gateway's own routes.
 fn rooms(history: Option<usize>) -> Result<RoomRule, BoxError> {
-    let rule = RoomRule::open();
+    let rule = RoomRule::open().presence();
     Ok(match history {
         Some(messages) => rule.history(Retention::new(messages, KEPT)?),
         None => rule,
@@ -240,6 +241,27 @@ async fn send(gateway: Gateway, Json(send): Json<Send>) -> Result<(), BoxError> 
         }
         Err(error) => Err(error.into()),
     }
+}
+
+#[derive(Deserialize)]
+struct Members {
+    room: String,
+    #[serde(default)]
+    after: Option<u64>,
+}
+
+/// Who is in a room, whoever asks: a thousand of them, and where the others are.
+async fn members(
+    gateway: Gateway,
+    Json(of): Json<Members>,
+) -> Result<Json<serde_json::Value>, BoxError> {
+    let page = gateway.room(of.room).members(of.after, 1_000).await?;
+    let members = page.members.iter().map(|present| {
+        let of = &present.identity;
+        json!({"tenant": of.tenant(), "identity": of.id(), "version": present.version})
+    });
+    let members: Vec<_> = members.collect();
+    Ok(Json(json!({"count": page.count, "members": members, "after": page.after})))
 }
 
 #[derive(Deserialize)]

@@ -3,6 +3,8 @@
 //! Good backends have shorter bounds of their own. These are for what doesn't keep them: a store
 //! that hangs must not hold a session's place, nor a shutdown.
 
+mod roster;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +20,7 @@ use realtime_core::{
         Position, Retention, Since,
     },
     presence::{
-        AnyPresence, NodeSessions, Online, Presence, PresenceError, PresenceErrorKind,
+        AnyPresence, AnyRoster, NodeSessions, Online, Presence, PresenceError, PresenceErrorKind,
         PresenceEvents, Registered, Renewed, SessionInfo, SessionKey, Unregistered,
     },
 };
@@ -261,6 +263,11 @@ impl Presence for BoundedPresence {
 
     fn outlives_nodes(&self) -> bool {
         caught(Whose::Presence, || self.0.outlives_nodes()).unwrap_or(true)
+    }
+
+    fn roster(&self) -> Option<AnyRoster> {
+        let roster = caught(Whose::Presence, || self.0.roster()).ok()??;
+        Some(roster::bounded(roster))
     }
 
     fn events(&self) -> PresenceEvents {

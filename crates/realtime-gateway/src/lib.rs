@@ -20,7 +20,7 @@
 //!   gateway ─────────────────── the handle: start, broadcast, to an identity, shutdown; tower service
 //!   background  session_task ── dispatchers, timers, leases, relay, streams │ the one task of a session
 //!   rooms ───────────────────── sessions into rooms, messages to their members, what is kept of them
-//!   outgoing ────────────────── a message encoded once, and published
+//!   hook_call  outgoing ─────── a hook called with a bound │ a message encoded once, and published
 //!   node ────────────────────── what the tasks of a gateway share
 //!   admission  reports ──────── HTTP in, 101 or refusal out │ errors on their way to hooks
 //!   handling  hub  registry ─── router, layers, hooks, rules of rooms │ sessions by id, shard and room │ who is online
@@ -46,6 +46,7 @@ mod gateway;
 mod guarded;
 mod handling;
 mod health;
+mod hook_call;
 mod hub;
 mod kept;
 mod node;

@@ -138,7 +138,13 @@ impl Node {
         let (hub, stats) = (Arc::new(Hub::new()), Arc::new(Counters::default()));
         let env = Arc::new(env(&config, &info, codec, &hub, Arc::clone(&stats)));
         let presence = bounded_presence(presence);
-        let registry = Registry::new(presence, config.presence_ttl, Arc::clone(&stats));
+        let has_roster = config.tenant_presence || rooms.has_presence();
+        let registry = Registry::new(
+            presence,
+            has_roster,
+            config.presence_ttl,
+            Arc::clone(&stats),
+        );
         let (hooks, host, tasks) = (Arc::new(hooks), Arc::default(), Tasks::default());
         let reports = Reports::new(
             Arc::clone(&hooks),

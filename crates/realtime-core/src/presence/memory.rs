@@ -1,6 +1,7 @@
 //! Presence in this process.
 
 mod leases;
+mod roster;
 
 use std::{
     collections::HashMap,
@@ -14,21 +15,24 @@ use std::{
 use tokio::time::Instant;
 
 use leases::{Entry, Leases};
+use roster::{Groups, MemoryRoster};
 
 use super::{
-    NodeSessions, Online, Presence, PresenceError, PresenceErrorKind, PresenceEvent,
+    AnyRoster, NodeSessions, Online, Presence, PresenceError, PresenceErrorKind, PresenceEvent,
     PresenceEvents, Registered, Renewed, SessionInfo, SessionKey, Unregistered,
 };
 use crate::{Events, IdentityKey};
 
-/// Remembers sessions in this process, with the same leases as a networked store has.
+/// Remembers sessions in this process, and who is in rooms, with the same leases as a networked
+/// store has.
 ///
 /// A clone is another node's handle on the same store, so that several gateways in one process
 /// see each other. Closing one handle leaves the others open.
 #[derive(Debug)]
 pub struct MemoryPresence {
     store: Arc<Mutex<Store>>,
-    closed: AtomicBool,
+    groups: Arc<Mutex<Groups>>,
+    closed: Arc<AtomicBool>,
     /// Nothing ever happens to memory; the streams only end.
     events: Events<PresenceEvent>,
 }
@@ -43,7 +47,7 @@ impl Default for MemoryPresence {
 
 impl Clone for MemoryPresence {
     fn clone(&self) -> Self {
-        Self::with(Arc::clone(&self.store))
+        Self::with(Arc::clone(&self.store), Arc::clone(&self.groups))
     }
 }
 
@@ -51,23 +55,21 @@ impl MemoryPresence {
     /// An empty store.
     #[must_use]
     pub fn new() -> Self {
-        Self::with(Arc::default())
+        Self::with(Arc::default(), Arc::default())
     }
 
-    fn with(store: Arc<Mutex<Store>>) -> Self {
+    fn with(store: Arc<Mutex<Store>>, groups: Arc<Mutex<Groups>>) -> Self {
         Self {
             store,
-            closed: AtomicBool::new(false),
+            groups,
+            closed: Arc::default(),
             events: Events::new(),
         }
     }
 
     fn store(&self) -> Result<MutexGuard<'_, Store>, PresenceError> {
         if self.closed.load(SeqCst) {
-            return Err(PresenceError::new(
-                PresenceErrorKind::Closed,
-                "presence is closed",
-            ));
+            return Err(closed());
         }
         Ok(self.store.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -88,6 +90,10 @@ impl MemoryPresence {
         }
         Ok(ask(leases))
     }
+}
+
+fn closed() -> PresenceError {
+    PresenceError::new(PresenceErrorKind::Closed, "presence is closed")
 }
 
 /// The end of a lease, by the clock that counts and by the one that is shown. One that is longer
@@ -175,6 +181,13 @@ impl Presence for MemoryPresence {
     /// It ends with this process, and so do its nodes.
     fn outlives_nodes(&self) -> bool {
         false
+    }
+
+    fn roster(&self) -> Option<AnyRoster> {
+        Some(AnyRoster::new(MemoryRoster {
+            groups: Arc::clone(&self.groups),
+            is_closed: Arc::clone(&self.closed),
+        }))
     }
 
     fn events(&self) -> PresenceEvents {

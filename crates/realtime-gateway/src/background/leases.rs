@@ -108,6 +108,7 @@ fn on_event(node: &Node, event: PresenceEvent) -> bool {
                 tracing::warn!(target: crate::log_targets::PRESENCE, ?lasted, "presence is up again");
             }
             node.registry.departures.hurry();
+            node.registry.renew_groups_now.notify_one();
             true
         }
         _ => false,

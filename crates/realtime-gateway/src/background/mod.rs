@@ -1,6 +1,7 @@
 //! What runs beside the sessions for as long as the gateway lives: started once, and again where
 //! it died.
 
+mod changes;
 mod departures;
 mod dispatcher;
 mod history;
@@ -9,6 +10,7 @@ mod missed;
 mod rejoin;
 mod relay;
 mod room_topics;
+mod roster;
 mod streams;
 mod timers;
 
@@ -108,6 +110,14 @@ impl Background {
         duty(
             "streams",
             Box::new(|node| streams::run(Arc::clone(node)).boxed()),
+        );
+        duty(
+            "roster",
+            Box::new(|node| roster::run(Arc::clone(node)).boxed()),
+        );
+        duty(
+            "changes",
+            Box::new(|node| changes::run(Arc::clone(node)).boxed()),
         );
         Arc::new(Self {
             node: Arc::clone(node),

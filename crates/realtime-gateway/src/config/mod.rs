@@ -102,6 +102,17 @@ pub struct Config {
     /// away is removed for up to an hour after it.
     #[serde(with = "duration")]
     pub presence_ttl: Option<Duration>,
+    /// For how long somebody whose last session has ended is still said to be in their rooms, and
+    /// online: a page that is loaded again is no news. Default 5 s. A node that crashes is noticed
+    /// when its [`presence_ttl`](Self::presence_ttl) ends, without another grace.
+    ///
+    /// `None`: they have left at once.
+    #[serde(with = "duration")]
+    pub presence_grace: Option<Duration>,
+    /// Whether it is kept who of each tenant is online: for
+    /// [`Audience::members`](crate::Audience::members) of a tenant, and for
+    /// [`on_presence`](crate::Builder::on_presence). Default: no.
+    pub tenant_presence: bool,
     /// Whether a session is refused when it can't be registered in presence. Otherwise it is
     /// registered when presence is back. Default: no.
     pub require_presence: bool,
@@ -187,6 +198,8 @@ impl Default for Config {
             max_rooms_per_session: 128,
             max_rooms: 1_000_000,
             presence_ttl: Some(Duration::from_secs(90)),
+            presence_grace: Some(Duration::from_secs(5)),
+            tenant_presence: false,
             require_presence: false,
             presence_down: PresenceDown::default(),
             queue_budget: memory::default_budget(),
@@ -211,6 +224,7 @@ impl Config {
             ("auth_timeout", self.auth_timeout, ms),
             ("hook_timeout", self.hook_timeout, ms),
             ("presence_ttl", self.presence_ttl, 100 * ms),
+            ("presence_grace", self.presence_grace, ms),
         ];
         // Longer than any sensible setting, and short enough for every clock.
         let longest = 366 * day;

@@ -9,6 +9,7 @@ use realtime_core::{
         envelope::{Except, Target},
     },
     history::{HistoryError, HistoryErrorKind, IdempotencyKey},
+    presence::{Group, MemberPage, PresenceError, PresenceErrorKind},
 };
 
 use super::Gateway;
@@ -256,6 +257,56 @@ impl Audience<'_> {
                 Err(HistoryError::new(HistoryErrorKind::Config, context))
             }
         }
+    }
+
+    /// Who is in the room, or of the tenant online, over all nodes, in the order in which they came:
+    /// at most `limit`, of those after a [version](realtime_core::presence::Present::version), or of
+    /// the first. To read on, ask again with the `after` of the answer.
+    ///
+    /// A room's rule says that it is [kept](crate::RoomRule::presence) who is in it; for tenants
+    /// that is [`Config::tenant_presence`](crate::Config::tenant_presence). Of somebody who is cut
+    /// off it is noticed when the heartbeat is; of a node that has crashed, when its leases end.
+    ///
+    /// # Errors
+    /// When presence can't be asked; of kind [`Config`](PresenceErrorKind::Config) where it isn't
+    /// kept, and where the audience is neither one room with a valid name nor a tenant.
+    ///
+    /// ```
+    /// # use realtime::{Identity, Router, room::RoomRule};
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let router = Router::new().room("chat:{id}", RoomRule::open().presence());
+    /// let gateway = realtime::builder().router(router).tenant_presence(true).build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann").with_tenant("acme")).await?;
+    /// # ann.session(&gateway).ok_or("")?.join("chat:7").await?;
+    /// # tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    /// let in_room = gateway.room("chat:7").members(None, 100).await?;
+    /// assert_eq!((in_room.count, in_room.members[0].identity.id()), (1, "ann"));
+    /// let online = gateway.tenant("acme").members(None, 100).await?;
+    /// assert_eq!(online.count, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn members(
+        &self,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<MemberPage, PresenceError> {
+        let group = match &self.to {
+            Ok(Target::Rooms(rooms)) if rooms.len() == 1 => Group::Room(rooms[0].clone()),
+            Ok(Target::Tenant(tenant)) => Group::Tenant(tenant.clone()),
+            other => {
+                let got = match other {
+                    Ok(_) => "another audience",
+                    Err(Wrong(wrong)) => wrong,
+                };
+                let context =
+                    format!("expected one room or a tenant to ask who is there; got {got}");
+                return Err(PresenceError::new(PresenceErrorKind::Config, context));
+            }
+        };
+        rooms::members(self.gateway.node(), &group, after, limit).await
     }
 
     /// Names the message, so that sending it twice to a room with a history sends it once: the

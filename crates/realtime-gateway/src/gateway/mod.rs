@@ -18,7 +18,7 @@ use realtime_core::{
     IdentityKey, NodeId, SessionId,
     broker::Broker,
     codec::Codec,
-    presence::{Presence, PresenceError, PresenceErrorKind, SessionInfo},
+    presence::{Online, Presence, PresenceError, PresenceErrorKind, SessionInfo},
 };
 
 use crate::{
@@ -206,6 +206,29 @@ impl Gateway {
     /// ```
     pub async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
         self.node().registry.presence.is_online(identity).await
+    }
+
+    /// Which of these identities have a session online, on any node, as presence says, in one call.
+    ///
+    /// # Errors
+    /// When presence can't be asked. Those of whom it isn't known are named in the answer.
+    ///
+    /// ```
+    /// use realtime::{Identity, IdentityKey};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let ann = connect(&gateway, Identity::new("ann")).await?;
+    /// let friends = ["ann", "bob"].map(IdentityKey::new);
+    /// let answer = gateway.are_online(&friends).await?;
+    /// assert!(answer.online.contains(&friends[0]) && !answer.online.contains(&friends[1]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn are_online(&self, identities: &[IdentityKey]) -> Result<Online, PresenceError> {
+        self.node().registry.presence.online(identities).await
     }
 
     /// The sessions of an identity that are online, on all nodes, as presence says.

@@ -1,13 +1,14 @@
-//! What the application does when a session connects, disconnects, or something fails.
+//! What the application does when a session connects, disconnects, comes or goes,
+//! or something fails.
 
 use std::{error::Error, sync::Arc};
 
 use futures::future::BoxFuture;
-use realtime_core::{BoxError, DisconnectInfo, extract::FromContext};
+use realtime_core::{BoxError, DisconnectInfo, extract::FromContext, presence::Change};
 
 use super::{
     Host,
-    extract::{ConnectContext, DisconnectContext, ErrorHookContext},
+    extract::{ConnectContext, DisconnectContext, ErrorHookContext, PresenceContext},
 };
 use crate::{Session, quiet::QuietError};
 
@@ -105,7 +106,7 @@ impl<E: Into<BoxError>> HookResult for Result<(), E> {
     label = "not an async function of up to eight extractors that fit `{Cx}`",
     note = "a hook has no message: `Message`, `Payload`, `Json<T>` and `RouteTail` are for \
             handlers. It may take `Session`, `Gateway`, `Identity`, `State<T>` with the state \
-            given to `hook_state`, and `DisconnectInfo` or `ErrorContext` in theirs"
+            given to `hook_state`, and `DisconnectInfo`, `ErrorContext` or `Change` in theirs"
 )]
 pub trait Hook<Args, Cx>: Clone + Send + Sync + 'static {
     #[doc(hidden)]
@@ -155,6 +156,7 @@ pub(crate) struct Hooks {
     pub(crate) connect: Vec<Erased<Session>>,
     pub(crate) disconnect: Vec<Erased<(Session, DisconnectInfo)>>,
     pub(crate) error: Vec<Erased<ErrorContext>>,
+    pub(crate) presence: Vec<Erased<Change>>,
 }
 
 impl Hooks {
@@ -188,6 +190,22 @@ impl Hooks {
         }));
     }
 
+    pub(crate) fn on_presence<Args, S>(
+        &mut self,
+        hook: impl Hook<Args, PresenceContext<S>>,
+        state: S,
+    ) where
+        S: Clone + Send + Sync + 'static,
+    {
+        self.presence.push(Box::new(move |host, change| {
+            hook.call(PresenceContext {
+                host,
+                change,
+                state: state.clone(),
+            })
+        }));
+    }
+
     pub(crate) fn on_error<Args, S>(&mut self, hook: impl Hook<Args, ErrorHookContext<S>>, state: S)
     where
         S: Clone + Send + Sync + 'static,
@@ -208,6 +226,7 @@ impl std::fmt::Debug for Hooks {
             .field("connect", &self.connect.len())
             .field("disconnect", &self.disconnect.len())
             .field("error", &self.error.len())
+            .field("presence", &self.presence.len())
             .finish()
     }
 }

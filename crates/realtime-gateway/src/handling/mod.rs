@@ -16,6 +16,6 @@ pub use hooks::{ErrorContext, ErrorStage, Hook, HookResult};
 pub(crate) use host::Host;
 pub use inbound::Inbound;
 pub use rooms::RoomRule;
-pub(crate) use rooms::{Params, RoomTable};
+pub(crate) use rooms::{Params, RoomTable, Shown};
 pub use router::{CompleteRouter, Router};
 pub(crate) use router::{RouteTable, RouterService};

@@ -9,6 +9,7 @@
 //! The index and a shard's members are locked for a look and nothing else: no session is written
 //! to, ended or dropped under either.
 
+mod attendance;
 mod index;
 #[cfg(all(test, realtime_loom))]
 mod loom;
@@ -29,6 +30,7 @@ use bytes::Bytes;
 use realtime_core::{
     IdentityKey, RoomName, SessionId,
     broker::envelope::{Except, Target},
+    presence::{Group, Member},
 };
 
 use crate::{
@@ -37,8 +39,9 @@ use crate::{
     session::Session,
 };
 
+pub(crate) use attendance::{Attendance, News};
 use index::Index;
-pub(crate) use rooms::{Addressed, Entering, JoinRefused, RoomLimits, Rooms};
+pub(crate) use rooms::{Addressed, Entering, JoinRefused, RoomHas, RoomLimits, Rooms};
 pub(crate) use shard::Shard;
 pub(crate) use stream::{Publication, Step, Stream};
 
@@ -56,6 +59,7 @@ const TURN_BYTES: usize = 1024 * 1024;
 pub(crate) struct Hub {
     index: Index,
     rooms: Rooms,
+    attendance: Arc<Attendance>,
     shards: Vec<Shard<Session>>,
     next_shard: AtomicUsize,
     /// A task looks for the sessions that hold most memory.
@@ -76,8 +80,15 @@ pub(crate) struct Membership {
 /// Which of the shards, and which number there.
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    NotYet { shard: u32 },
-    At { shard: u32, number: u64 },
+    NotYet {
+        shard: u32,
+    },
+    At {
+        shard: u32,
+        number: u64,
+        /// It counts among those of its tenant who are online.
+        is_online: bool,
+    },
     Left,
 }
 
@@ -105,15 +116,37 @@ impl Membership {
         hub.index.insert(session.clone());
         if let Some(members) = hub.shards.get(shard as usize) {
             let number = members.insert(session.clone());
-            self.place = Place::At { shard, number };
+            self.place = Place::At {
+                shard,
+                number,
+                is_online: false,
+            };
         }
         session.follow_log();
+    }
+
+    /// From now on the session counts among those of its tenant who are online.
+    pub(crate) fn is_online(&mut self) {
+        if let Place::At { is_online, .. } = &mut self.place
+            && !*is_online
+        {
+            *is_online = true;
+            self.hub.attendance.came(of_tenant(&self.session));
+        }
     }
 
     /// The session goes.
     pub(crate) fn leave(&mut self) {
         let place = std::mem::replace(&mut self.place, Place::Left);
-        if let Place::At { shard, number } = place {
+        if let Place::At {
+            shard,
+            number,
+            is_online,
+        } = place
+        {
+            if is_online {
+                self.hub.attendance.went(of_tenant(&self.session));
+            }
             if let Some(members) = self.hub.shards.get(shard as usize) {
                 members.remove(number);
             }
@@ -121,6 +154,13 @@ impl Membership {
             self.hub.rooms.forget(&self.session);
         }
     }
+}
+
+/// A session's identity, among those of its tenant who are online.
+fn of_tenant(session: &Session) -> Member {
+    let identity = session.identity().key();
+    let group = Group::Tenant(identity.tenant().into());
+    Member::new(group, identity.clone())
 }
 
 impl Drop for Membership {
@@ -133,9 +173,11 @@ impl Hub {
     pub(crate) fn new() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         let shards = cores.min(MAX_SHARDS) as u32;
+        let attendance = Arc::<Attendance>::default();
         Self {
             index: Index::default(),
-            rooms: Rooms::new(shards as usize),
+            rooms: Rooms::new(shards as usize, Arc::clone(&attendance)),
+            attendance,
             shards: (0..shards).map(Shard::new).collect(),
             next_shard: AtomicUsize::new(0),
             relieving: AtomicBool::new(false),
@@ -171,6 +213,11 @@ impl Hub {
             readers += shard.log().append(frame, to).await;
         }
         readers
+    }
+
+    /// Which identities are in which groups here.
+    pub(crate) fn attendance(&self) -> &Attendance {
+        &self.attendance
     }
 
     pub(crate) const fn rooms(&self) -> &Rooms {

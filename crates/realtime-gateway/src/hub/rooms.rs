@@ -10,9 +10,14 @@ use std::{
 };
 
 use dashmap::DashMap;
-use realtime_core::{RoomName, SessionId, broker::envelope::Except};
+use realtime_core::{
+    RoomName, SessionId,
+    broker::envelope::Except,
+    presence::{Group, Member},
+};
 
 use super::{
+    attendance::Attendance,
     index::Index,
     stream::{Stream, StreamQueue},
 };
@@ -28,6 +33,7 @@ use crate::{
 pub(crate) struct Rooms {
     shards: usize,
     streams: Arc<StreamQueue>,
+    attendance: Arc<Attendance>,
     by_name: DashMap<RoomName, Arc<Place>>,
     count: AtomicUsize,
     /// For each topic how many rooms there are, and how many sessions are about to be in one.
@@ -41,6 +47,8 @@ struct Place {
     members: Mutex<Members>,
     /// Its messages in order, where it has a history.
     stream: OnceLock<Arc<Stream>>,
+    /// Set where it is kept who is in it.
+    is_attended: OnceLock<()>,
 }
 
 /// A session that is about to become a member: it is among the members before it gets anything, so
@@ -69,6 +77,8 @@ impl Entering<'_> {
         {
             Followed::Joined => {
                 self.stays = true;
+                self.place
+                    .count(self.session, self.number, &self.rooms.attendance);
                 Ok(false)
             }
             Followed::Already => Ok(true),
@@ -91,7 +101,42 @@ impl Drop for Entering<'_> {
 #[derive(Debug, Default)]
 struct Members {
     next: u64,
-    by_number: BTreeMap<(u32, u64), Session>,
+    by_number: BTreeMap<(u32, u64), Listed>,
+}
+
+#[derive(Debug)]
+struct Listed {
+    session: Session,
+    /// It counts among those of whom it is kept that they are in the room.
+    is_counted: bool,
+}
+
+impl Members {
+    fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.by_number.values().map(|listed| &listed.session)
+    }
+}
+
+impl Place {
+    /// A session that has become a member counts, if it hasn't left by now.
+    fn count(&self, session: &Session, number: u64, attendance: &Attendance) {
+        if self.is_attended.get().is_none() {
+            return;
+        }
+        let place = (session.outbox().shard(), number);
+        // Under the lock, so that who leaves at the same time goes after it has come.
+        let mut members = self.members.lock();
+        if let Some(listed) = members.by_number.get_mut(&place)
+            && !listed.is_counted
+        {
+            listed.is_counted = true;
+            attendance.came(member(self.room.name(), session));
+        }
+    }
+}
+
+fn member(room: &RoomName, session: &Session) -> Member {
+    Member::new(Group::Room(room.clone()), session.identity().key().clone())
 }
 
 /// Whom a message for rooms is for.
@@ -114,6 +159,13 @@ pub(crate) enum JoinRefused {
     Closed,
 }
 
+/// What a room has, beside members.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RoomHas {
+    pub(crate) history: bool,
+    pub(crate) presence: bool,
+}
+
 /// How many rooms there may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RoomLimits {
@@ -132,9 +184,10 @@ impl Drop for Wanted<'_> {
 }
 
 impl Rooms {
-    pub(super) fn new(shards: usize) -> Self {
+    pub(super) fn new(shards: usize, attendance: Arc<Attendance>) -> Self {
         Self {
             shards,
+            attendance,
             streams: Arc::default(),
             by_name: DashMap::new(),
             count: AtomicUsize::new(0),
@@ -174,7 +227,7 @@ impl Rooms {
         &'r self,
         session: &'r Session,
         name: &RoomName,
-        has_history: bool,
+        has: RoomHas,
         limits: RoomLimits,
     ) -> Result<Entering<'r>, JoinRefused> {
         let shard = session.outbox().shard();
@@ -191,7 +244,10 @@ impl Rooms {
         };
         // While the name is held, so that the room isn't given up for empty.
         let place = Arc::clone(&at_name);
-        if has_history {
+        if has.presence {
+            let _set_once = place.is_attended.set(());
+        }
+        if has.history {
             let room = &place.room;
             let stream = || Arc::new(Stream::new(Arc::clone(room), Arc::clone(&self.streams)));
             place.stream.get_or_init(stream);
@@ -199,7 +255,11 @@ impl Rooms {
         let mut members = place.members.lock();
         let number = members.next;
         members.next += 1;
-        members.by_number.insert((shard, number), session.clone());
+        let listed = Listed {
+            session: session.clone(),
+            is_counted: false,
+        };
+        members.by_number.insert((shard, number), listed);
         drop(members);
         drop(at_name);
         Ok(Entering {
@@ -221,6 +281,7 @@ impl Rooms {
             room: Arc::new(Room::new(name, self.shards)),
             members: Mutex::default(),
             stream: OnceLock::new(),
+            is_attended: OnceLock::new(),
         })
     }
 
@@ -286,8 +347,11 @@ impl Rooms {
         };
         let (session, is_empty) = {
             let mut members = place.members.lock();
-            let session = members.by_number.remove(&(shard, number));
-            (session, members.by_number.is_empty())
+            let listed = members.by_number.remove(&(shard, number));
+            if let Some(listed) = listed.as_ref().filter(|listed| listed.is_counted) {
+                self.attendance.went(member(room.name(), &listed.session));
+            }
+            (listed, members.by_number.is_empty())
         };
         // Without the lock: it may be the last hold on a session.
         drop(session);
@@ -328,8 +392,8 @@ impl Rooms {
             )
         };
         let mut last = None;
-        for ((_, number), session) in members.by_number.range(of_shard(from)).take(count.max(1)) {
-            into.push(session.clone());
+        for ((_, number), listed) in members.by_number.range(of_shard(from)).take(count.max(1)) {
+            into.push(listed.session.clone());
             last = Some(*number);
         }
         let mut behind = members.by_number.range(of_shard(last? + 1));
@@ -341,7 +405,7 @@ impl Rooms {
         let place = self.by_name.get(name).map(|place| Arc::clone(&place));
         place.map_or_else(Vec::new, |place| {
             let members = place.members.lock();
-            members.by_number.values().cloned().collect()
+            members.sessions().cloned().collect()
         })
     }
 
@@ -350,7 +414,7 @@ impl Rooms {
         let place = self.place_of(room);
         place.map_or_else(Vec::new, |place| {
             let members = place.members.lock();
-            members.by_number.values().cloned().collect()
+            members.sessions().cloned().collect()
         })
     }
 
@@ -368,7 +432,7 @@ impl Rooms {
         let mut members: HashMap<SessionId, Session> = HashMap::new();
         for place in places {
             let place = place.members.lock();
-            let sessions = place.by_number.values();
+            let sessions = place.sessions();
             members.extend(sessions.map(|session| (session.id(), session.clone())));
         }
         members.into_values().collect()
@@ -401,7 +465,7 @@ fn count(places: &[Arc<Place>], except: &[Session]) -> usize {
     let mut members: HashSet<SessionId> = HashSet::new();
     for place in places {
         let place = place.members.lock();
-        members.extend(place.by_number.values().map(Session::id));
+        members.extend(place.sessions().map(Session::id));
     }
     for session in except {
         members.remove(&session.id());

@@ -4,6 +4,7 @@
 //! another try: each session by itself, so that the trouble of one costs no call for the others.
 
 mod backoff;
+mod changes;
 mod departures;
 mod retries;
 
@@ -11,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use realtime_core::{
     SessionId,
-    presence::{AnyPresence, Presence, PresenceError, SessionInfo, SessionKey},
+    presence::{AnyPresence, AnyRoster, Presence, PresenceError, SessionInfo, SessionKey},
 };
 use tokio::{
     sync::{Notify, oneshot},
@@ -21,6 +22,7 @@ use tokio::{
 use crate::{backends::PRESENCE_CALL, health::Watched, session::Session, stats::Counters};
 
 pub(crate) use backoff::SPREAD;
+pub(crate) use changes::Changes;
 pub(crate) use departures::{Batch, Departures, Outcome};
 pub(crate) use retries::Retries;
 
@@ -39,6 +41,12 @@ pub(crate) struct Registry {
     pub(crate) link: Watched,
     /// Leases are to be renewed at once.
     pub(crate) renew_now: Notify,
+    /// Who is in rooms, and who of a tenant is online, where that is kept.
+    pub(crate) roster: Option<AnyRoster>,
+    /// What the roster was told is to be renewed at once.
+    pub(crate) renew_groups_now: Notify,
+    /// Comings and goings of which this node has to tell.
+    pub(crate) changes: Changes,
     /// Sessions that presence may not know, and that are tried again.
     pub(crate) retries: Retries,
     /// Sessions that have ended, and that presence may still know.
@@ -46,9 +54,17 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(presence: AnyPresence, ttl: Option<Duration>, stats: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        presence: AnyPresence,
+        has_roster: bool,
+        ttl: Option<Duration>,
+        stats: Arc<Counters>,
+    ) -> Self {
         let longest = ttl.map_or(LONGEST_PAUSE, |ttl| ttl / 3);
         Self {
+            roster: presence.roster().filter(|_| has_roster),
+            renew_groups_now: Notify::new(),
+            changes: Changes::default(),
             presence,
             ttl,
             link: Watched::new(),

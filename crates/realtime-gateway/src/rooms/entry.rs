@@ -15,10 +15,10 @@ use realtime_core::{
 };
 use tokio::sync::SemaphorePermit;
 
-use super::stored;
+use super::{presence, stored};
 use crate::{
     JoinError, JoinErrorKind, Session,
-    hub::{Entering, JoinRefused, RoomLimits, Stream},
+    hub::{Entering, JoinRefused, RoomHas, RoomLimits, Stream},
     node::Node,
     outbound::Opening,
     room_topics::RoomTopic,
@@ -60,7 +60,11 @@ pub(super) async fn enter(
         return Err(told(JoinRefused::SessionFull, limits));
     }
     let retention = node.room_table.history(&entrance.room);
-    let entering = rooms.enter(session, &entrance.room, retention.is_some(), limits);
+    let has = RoomHas {
+        history: retention.is_some(),
+        presence: node.room_table.keeps_presence(&entrance.room),
+    };
+    let entering = rooms.enter(session, &entrance.room, has, limits);
     let mut entering = entering.map_err(|refused| told(refused, limits))?;
     let stream = entering.stream().cloned();
     let joined = match (retention, stream) {
@@ -76,6 +80,8 @@ pub(super) async fn enter(
         }
     };
     joined.map_err(|refused| told(refused, limits))?;
+    drop(entering);
+    presence::is_told(node, &entrance.room, session.identity().key()).await;
     Ok(())
 }
 

@@ -2,13 +2,17 @@
 //! history of the room where it has one.
 
 mod entry;
+mod presence;
 mod send;
 mod stored;
 
 use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
-use realtime_core::{BoxError, RoomName};
+use realtime_core::{
+    BoxError, RoomName,
+    presence::{Group, MemberPage, PresenceError},
+};
 
 use crate::{
     JoinError, Session,
@@ -16,6 +20,7 @@ use crate::{
     session::{Doors, Entrance, Publish},
 };
 
+pub(crate) use presence::{announce, members};
 pub(crate) use send::{ToRooms, send};
 pub use stored::RoomHistory;
 pub(crate) use stored::{fill, latest, tell_of_loss};
@@ -31,6 +36,15 @@ impl Doors for Node {
 
     fn leave(&self, session: &Session, room: &RoomName) -> bool {
         self.hub.rooms().leave(session, room)
+    }
+
+    fn members(
+        self: Arc<Self>,
+        room: RoomName,
+        after: Option<u64>,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<MemberPage, PresenceError>> {
+        async move { members(&self, &Group::Room(room), after, limit).await }.boxed()
     }
 
     fn publish(self: Arc<Self>, publish: Publish) -> BoxFuture<'static, Result<(), BoxError>> {

@@ -56,17 +56,17 @@ pub(crate) async fn send(node: &Node, to: ToRooms) -> Result<Delivery, DeliverEr
             let kind = DeliverErrorKind::InvalidTarget;
             Err(DeliverError::new(kind, context, Delivery::none()))
         }
-        None => send_now(node, to).await,
+        None => send_now(node, to.rooms, to.except, to.message).await,
     }
 }
 
-async fn send_now(node: &Node, to: ToRooms) -> Result<Delivery, DeliverError> {
-    let ToRooms {
-        rooms,
-        except,
-        mut message,
-        ..
-    } = to;
+/// Sends a message of which nothing is kept.
+pub(super) async fn send_now(
+    node: &Node,
+    rooms: Vec<RoomName>,
+    except: Vec<Except>,
+    mut message: Message,
+) -> Result<Delivery, DeliverError> {
     if let Some(first) = rooms.first() {
         message = message.with_room(first.clone());
     }

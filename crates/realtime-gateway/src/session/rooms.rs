@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use realtime_core::{
     BoxError, Message, MessageId, RoomName, Text,
     history::{IdempotencyKey, Position},
+    presence::{MemberPage, PresenceError},
 };
 
 use super::Session;
@@ -24,6 +25,14 @@ pub(crate) trait Doors: Send + Sync {
 
     /// Returns whether it was a member.
     fn leave(&self, session: &Session, room: &RoomName) -> bool;
+
+    /// Some of those who are in a room, on all nodes.
+    fn members(
+        self: Arc<Self>,
+        room: RoomName,
+        after: Option<u64>,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<MemberPage, PresenceError>>;
 
     /// Sends what a member has published.
     fn publish(self: Arc<Self>, publish: Publish) -> BoxFuture<'static, Result<(), BoxError>>;

@@ -2,11 +2,14 @@
 
 use std::future::{Future, poll_fn};
 
-use super::{
+use super::open::Open;
+use crate::{
+    ErrorStage,
+    escape::Chain,
     hook_call::{Failed, call_hook},
-    open::Open,
+    node::Node,
+    session::EndCause,
 };
-use crate::{ErrorStage, escape::Chain, node::Node, session::EndCause};
 
 /// Presence, then the hooks. Returns whether the session is fully connected; if not, it is
 /// closing.

@@ -12,18 +12,13 @@ use futures::future::join;
 use realtime_core::{DisconnectInfo, Initiator};
 use realtime_websocket::frame;
 
-use super::{
-    Life,
-    frame_reader::FrameReader,
-    handling::Handling,
-    hook_call::{Failed, call_hook},
-    open::Open,
-};
+use super::{Life, frame_reader::FrameReader, handling::Handling, open::Open};
 use crate::{
     ErrorStage, Session,
     budget::Share,
     escape::Chain,
     guarded::{Whose, guarded},
+    hook_call::{Failed, call_hook},
     node::Node,
     patience::patient,
     quiet::drop_quietly,

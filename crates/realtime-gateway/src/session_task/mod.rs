@@ -10,7 +10,6 @@ mod disconnect;
 mod frame_reader;
 mod handling;
 mod heartbeat;
-mod hook_call;
 mod open;
 mod read_ahead;
 
@@ -124,7 +123,12 @@ async fn begin(life: &mut Life, open: &mut Open) {
     }
     let connecting = AssertUnwindSafe(unless_aborted(&node, connect(&node, open)));
     match connecting.catch_unwind().await {
-        Ok(connected) => open.connected = connected.unwrap_or(false),
+        Ok(connected) => {
+            open.connected = connected.unwrap_or(false);
+            if open.connected && node.config.tenant_presence {
+                life.membership.is_online();
+            }
+        }
         // Not a hook's: those are caught one by one. A codec's, or our own.
         Err(panic) => {
             session.end(EndCause::TaskPanicked(panic));

@@ -13,6 +13,7 @@ mod history;
 mod membership;
 mod nodes;
 mod order;
+mod presence;
 #[cfg(all(feature = "broker-redis", feature = "history-redis"))]
 mod redis;
 mod rules;

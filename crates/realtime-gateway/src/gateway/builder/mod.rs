@@ -22,7 +22,7 @@ use crate::{
     admission::{Admission, Slots},
     handling::{
         CompleteRouter, Hook, Hooks, RouterService,
-        extract::{ConnectContext, DisconnectContext, ErrorHookContext},
+        extract::{ConnectContext, DisconnectContext, ErrorHookContext, PresenceContext},
         middleware::stack_factory,
     },
     node::{Parts, Traceparent},
@@ -289,6 +289,32 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         self
     }
 
+    /// Adds a hook that is told who came into a room or has gone from it, for
+    /// [rooms](crate::RoomRule::presence) of which that is kept, and who of a tenant is online or
+    /// not any more, with [`Config::tenant_presence`]. Its argument is the
+    /// [`Change`](realtime_core::presence::Change).
+    ///
+    /// Each change is told on one node. Should that node die or its presence store fail while it
+    /// does so, the change is told once more, on this node or another, with the same version. The
+    /// changes of one member are told one after the other on a node.
+    ///
+    /// ```
+    /// use realtime::presence::{Change, ChangeKind, Group};
+    ///
+    /// async fn seen(change: Change) {
+    ///     if let (Group::Tenant(tenant), ChangeKind::Left) = (&change.member.group, change.kind) {
+    ///         println!("{} of {tenant:?} was last seen now", change.member.identity.id());
+    ///     }
+    /// }
+    ///
+    /// let gateway = realtime::builder().tenant_presence(true).on_presence(seen).build()?;
+    /// # Ok::<(), realtime::error::BuildError>(())
+    /// ```
+    pub fn on_presence<Args>(mut self, hook: impl Hook<Args, PresenceContext<S>>) -> Self {
+        self.hooks.on_presence(hook, self.hook_state.clone());
+        self
+    }
+
     /// Adds a hook for errors that no caller sees: of authentication, messages, hooks,
     /// the broker, presence and unexpected disconnects. Without any they go to the log, under the
     /// target `realtime::error`.
@@ -367,6 +393,17 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         if self.history.is_none() && self.joins && rooms.has_history() {
             let got = "rooms with a history need one that all nodes share, since there is a \
                        broker: give it with `history`";
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+        }
+        let keeps = rooms.has_presence() || config.tenant_presence;
+        if keeps && self.presence.roster().is_none() {
+            let got = "rooms with presence, and `tenant_presence`, need a presence store that has \
+                       a roster; this one has none: give another one with `presence`";
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+        }
+        if !keeps && !self.hooks.presence.is_empty() {
+            let got = "`on_presence` is never told anything here: set `tenant_presence`, or keep \
+                       who is in rooms, with `RoomRule::presence`";
             return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
         }
         let history = self

@@ -65,6 +65,10 @@ impl<S, L> Builder<S, L> {
         max_rooms: usize,
         /// See [`Config::presence_ttl`].
         presence_ttl: Option<Duration>,
+        /// See [`Config::presence_grace`].
+        presence_grace: Option<Duration>,
+        /// See [`Config::tenant_presence`].
+        tenant_presence: bool,
         /// See [`Config::require_presence`].
         require_presence: bool,
         /// See [`Config::presence_down`].

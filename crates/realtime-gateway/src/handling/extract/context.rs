@@ -1,6 +1,6 @@
 //! What arguments are extracted from: one context for messages, one for each sort of hook.
 
-use realtime_core::{DisconnectInfo, Message, Text, extract::HasMessage};
+use realtime_core::{DisconnectInfo, Message, Text, extract::HasMessage, presence::Change};
 
 use crate::{
     ErrorContext, Inbound, Session,
@@ -40,6 +40,14 @@ pub struct DisconnectContext<S = ()> {
 pub struct ErrorHookContext<S = ()> {
     pub(crate) host: Host,
     pub(crate) error: ErrorContext,
+    pub(crate) state: S,
+}
+
+/// What the arguments of an `on_presence` hook are extracted from.
+#[derive(Debug)]
+pub struct PresenceContext<S = ()> {
+    pub(crate) host: Host,
+    pub(crate) change: Change,
     pub(crate) state: S,
 }
 
@@ -114,5 +122,6 @@ has_gateway_and_state!(
     MessageContext,
     ConnectContext,
     DisconnectContext,
-    ErrorHookContext
+    ErrorHookContext,
+    PresenceContext
 );

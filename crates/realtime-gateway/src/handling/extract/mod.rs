@@ -9,6 +9,7 @@
 //! | [`RoomParam<T>`](RoomParam), [`RoomParams<T>`](RoomParams), `RoomName` | rules of rooms | no |
 //! | [`DisconnectInfo`] | no | `on_disconnect` |
 //! | [`ErrorContext`] | no | `on_error` |
+//! | [`Change`](realtime_core::presence::Change) | no | `on_presence` |
 //! | `Option<E>`, `Result<E, E::Rejection>` | yes | yes |
 //!
 //! ```
@@ -41,12 +42,14 @@ mod context;
 
 use std::{convert::Infallible, ops::Deref};
 
-use realtime_core::{DisconnectInfo, Identity, Text, extract::FromContext};
+use realtime_core::{DisconnectInfo, Identity, Text, extract::FromContext, presence::Change};
 
 use crate::{ErrorContext, Session};
 
 pub use super::rooms::{FromRoomParams, RoomParam, RoomParams};
-pub use context::{ConnectContext, DisconnectContext, ErrorHookContext, MessageContext};
+pub use context::{
+    ConnectContext, DisconnectContext, ErrorHookContext, MessageContext, PresenceContext,
+};
 pub(crate) use context::{HasGateway, HasSession, HasState};
 
 /// The application's own state.
@@ -254,6 +257,14 @@ impl<S> FromContext<DisconnectContext<S>> for DisconnectInfo {
 
     fn from_context(cx: &DisconnectContext<S>) -> Result<Self, Infallible> {
         Ok(cx.info.clone())
+    }
+}
+
+impl<S> FromContext<PresenceContext<S>> for Change {
+    type Rejection = Infallible;
+
+    fn from_context(cx: &PresenceContext<S>) -> Result<Self, Infallible> {
+        Ok(cx.change.clone())
     }
 }
 

@@ -1,5 +1,5 @@
-//! What clients ask for by themselves: to join a room, to recover what they missed, to leave, and
-//! to publish.
+//! What clients ask for by themselves: to join a room, to recover what they missed, to leave, to
+//! publish, and who is there.
 
 use std::sync::Arc;
 
@@ -9,18 +9,23 @@ use realtime_core::{
     extract::Reply,
     history::{Epoch, IdempotencyKey, Position},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    RoomTable,
+    RoomTable, Shown,
     params::{is_member, unknown_room},
 };
 use crate::{
+    escape::Chain,
     extract::MessageContext,
     handling::router::Erased,
     session::{Entrance, Publish, Request},
 };
+
+/// How many members are told of at once: where nothing else is asked for, and at the most.
+const PAGE: usize = 100;
+const LARGEST_PAGE: usize = 1_000;
 
 /// The data of `join` and `leave`.
 #[derive(Deserialize)]
@@ -44,6 +49,23 @@ struct Publication {
     key: Option<String>,
 }
 
+/// The data of `members`.
+#[derive(Deserialize)]
+struct Who {
+    room: RoomText,
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+/// The answer of `members`.
+#[derive(Serialize)]
+struct Members<'a> {
+    members: Vec<Shown<'a>>,
+    count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<u64>,
+}
+
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct RoomText(String);
@@ -64,6 +86,10 @@ pub(super) fn coming_and_going(table: &Arc<RoomTable>) -> [(&'static str, Erased
 
 pub(super) fn publishing(table: &Arc<RoomTable>) -> (&'static str, Erased<()>) {
     ("publish", handler(table, publish))
+}
+
+pub(super) fn asking_who(table: &Arc<RoomTable>) -> (&'static str, Erased<()>) {
+    ("members", handler(table, members))
 }
 
 fn handler<F>(
@@ -153,6 +179,32 @@ async fn publish(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
     let doors = session.doors().ok_or_else(gone)?;
     doors.publish(Publish { room, message, key }).await?;
     Ok(Reply::empty())
+}
+
+async fn members(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
+    let Who { room, after, limit } = cx.inbound.message.decode()?;
+    let (room, session) = (room.name()?, &cx.inbound.session);
+    table.announces(&room).ok_or_else(unknown_room)?;
+    if !is_member(session, &room) {
+        let error = ClientError::new("not_a_member", "join the room before you ask who is there");
+        return Err(error.into());
+    }
+    let limit = limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
+    let doors = session.doors().ok_or_else(gone)?;
+    let page = doors.members(room, after, limit).await.map_err(|error| {
+        tracing::debug!(target: crate::log_targets::PRESENCE, error = %Chain(&error), "not answered");
+        ClientError::new("unavailable", "who is in the room can't be found out now").temporary()
+    })?;
+    let shown = page
+        .members
+        .iter()
+        .map(|present| Shown::new(&present.identity, present.version));
+    let answer = Members {
+        members: shown.collect(),
+        count: page.count,
+        after: page.after,
+    };
+    Ok(Reply::data(Payload::from(serde_json::to_string(&answer)?)))
 }
 
 fn bad_data(wrong: &impl std::fmt::Display) -> ClientError {

@@ -41,6 +41,10 @@ pub(crate) struct RoomOptions {
     pub(crate) history: Option<Retention>,
     /// The route on which clients publish.
     pub(crate) publish: Option<Text>,
+    /// It is kept who is in them.
+    pub(crate) presence: bool,
+    /// The route on which members are told who comes and goes.
+    pub(crate) announce: Option<Text>,
 }
 
 impl<S: Clone + Send + Sync + 'static> RoomRule<S> {
@@ -96,6 +100,33 @@ impl<S: Clone + Send + Sync + 'static> RoomRule<S> {
     /// ```
     pub fn publish(mut self, route: impl Into<Text>) -> Self {
         self.options.publish = Some(route.into());
+        self
+    }
+
+    /// It is kept who is in the rooms, over all nodes: for
+    /// [`Audience::members`](crate::Audience::members), and for the hooks of
+    /// [`Builder::on_presence`](crate::Builder::on_presence).
+    ///
+    /// Members are identities, however many sessions of theirs are in the room. Each first and each
+    /// last session of an identity in a room costs the presence store a call, and each room on a
+    /// node one every third of a lease.
+    pub fn presence(mut self) -> Self {
+        self.options.presence = true;
+        self
+    }
+
+    /// The members are told who comes and goes, on this route, and may ask who is there, with the
+    /// route `members`. It includes [`presence`](Self::presence).
+    ///
+    /// ```
+    /// use realtime::{Router, room::RoomRule};
+    ///
+    /// // {"route": "who", "room": "chat:1", "data": {"event": "joined", "id": "ann", "version": 7}}
+    /// let router: Router = Router::new().room("chat:{id}", RoomRule::open().announce("who"));
+    /// ```
+    pub fn announce(mut self, route: impl Into<Text>) -> Self {
+        self.options.presence = true;
+        self.options.announce = Some(route.into());
         self
     }
 

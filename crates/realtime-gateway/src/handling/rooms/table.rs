@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use realtime_core::{Message, RoomName, codec::routes, history::Retention};
+use realtime_core::{Message, RoomName, Text, codec::routes, history::Retention};
 
 use super::{
     Params, RoomPattern, client,
@@ -28,16 +28,14 @@ impl RoomTable {
                 );
                 return Err(BuildError::new(BuildErrorKind::DuplicateRoute, got));
             }
-            if let Some(route) = &rule.options.publish
-                && (routes::is_reserved(route) || route.len() > Message::MAX_NAME_BYTES)
-            {
-                let got = format!(
-                    "expected a route of at most 256 bytes for what clients publish to {:?}, and \
-                     none of the gateway's own; got {}",
-                    pattern.as_str(),
-                    Escaped(route)
-                );
-                return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+            let RoomOptions {
+                publish, announce, ..
+            } = &rule.options;
+            for (route, what) in [
+                (publish, "what clients publish to"),
+                (announce, "who comes and goes in"),
+            ] {
+                check(route.as_ref(), what, &pattern)?;
             }
             table.rules.push((pattern, rule));
         }
@@ -69,6 +67,21 @@ impl RoomTable {
             .any(|(_, rule)| rule.options.history.is_some())
     }
 
+    /// Whether it is kept who is in a room.
+    pub(crate) fn keeps_presence(&self, room: &RoomName) -> bool {
+        self.options(room).is_some_and(|options| options.presence)
+    }
+
+    /// Whether it is kept who is in any room.
+    pub(crate) fn has_presence(&self) -> bool {
+        self.rules.iter().any(|(_, rule)| rule.options.presence)
+    }
+
+    /// On which route the members of a room are told who comes and goes, if they are.
+    pub(crate) fn announces(&self, room: &RoomName) -> Option<&Text> {
+        self.options(room)?.announce.as_ref()
+    }
+
     /// On which route members publish to a room, if they may.
     pub(super) fn publish(&self, room: &RoomName) -> Option<&RoomOptions> {
         self.options(room)
@@ -96,7 +109,27 @@ impl RoomTable {
         if self.rules.iter().any(publishes) {
             routes.push(client::publishing(self));
         }
+        let announces = |(_, rule): &(RoomPattern, RoomRule)| rule.options.announce.is_some();
+        if self.rules.iter().any(announces) {
+            routes.push(client::asking_who(self));
+        }
         routes
+    }
+}
+
+/// Whether a route is one on which the server may speak of its own accord.
+fn check(route: Option<&Text>, what: &str, pattern: &RoomPattern) -> Result<(), BuildError> {
+    match route {
+        Some(route) if routes::is_reserved(route) || route.len() > Message::MAX_NAME_BYTES => {
+            let got = format!(
+                "expected a route of at most 256 bytes for {what} {:?}, and none of the gateway's \
+                 own; got {}",
+                pattern.as_str(),
+                Escaped(route)
+            );
+            Err(BuildError::new(BuildErrorKind::InvalidOption, got))
+        }
+        _ => Ok(()),
     }
 }
 

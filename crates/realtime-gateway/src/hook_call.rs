@@ -11,7 +11,7 @@ use crate::{
 
 /// What came of a hook that did not go well.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// The hook said no.
     Refused(BoxError),
     /// The hook panicked or took too long.
@@ -19,7 +19,7 @@ pub(super) enum Failed {
 }
 
 /// A hook that neither panics into us nor hangs.
-pub(super) async fn call_hook(
+pub(crate) async fn call_hook(
     node: &Node,
     hook: impl Future<Output = Result<(), BoxError>>,
 ) -> Result<(), Failed> {

@@ -1,0 +1,66 @@
+//! The roster of a presence store, with a bound on each call.
+
+use std::time::Duration;
+
+use realtime_core::{
+    broker::NodeInfo,
+    presence::{
+        AnyRoster, Change, Departed, Entered, Group, Member, MemberPage, PresenceError, Prolonged,
+        Roster,
+    },
+};
+
+use super::asked;
+
+/// A roster whose calls return.
+struct BoundedRoster(AnyRoster);
+
+pub(super) fn bounded(roster: AnyRoster) -> AnyRoster {
+    AnyRoster::new(BoundedRoster(roster))
+}
+
+impl Roster for BoundedRoster {
+    async fn enter(
+        &self,
+        node: &NodeInfo,
+        members: &[Member],
+        ttl: Option<Duration>,
+    ) -> Result<Entered, PresenceError> {
+        asked(async { self.0.enter(node, members, ttl).await }).await
+    }
+
+    async fn leave(
+        &self,
+        node: &NodeInfo,
+        members: &[Member],
+        grace: Duration,
+    ) -> Result<Departed, PresenceError> {
+        asked(async { self.0.leave(node, members, grace).await }).await
+    }
+
+    async fn renew(
+        &self,
+        node: &NodeInfo,
+        groups: &[(Group, u64)],
+        ttl: Option<Duration>,
+    ) -> Result<Prolonged, PresenceError> {
+        asked(async { self.0.renew(node, groups, ttl).await }).await
+    }
+
+    async fn changes(&self, limit: usize) -> Result<Vec<Change>, PresenceError> {
+        asked(async { self.0.changes(limit).await }).await
+    }
+
+    async fn confirm(&self, changes: &[Change]) -> Result<(), PresenceError> {
+        asked(async { self.0.confirm(changes).await }).await
+    }
+
+    async fn members(
+        &self,
+        group: &Group,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<MemberPage, PresenceError> {
+        asked(async { self.0.members(group, after, limit).await }).await
+    }
+}
