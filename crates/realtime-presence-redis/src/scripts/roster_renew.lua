@@ -10,6 +10,7 @@ local function renew(of, count, _, position)
     local before = tonumber(redis.call('ZSCORE', of.nodes, node))
     local held = redis.call('SCARD', on(of, node))
     local here = redis.call('ZCARD', of.here)
+    if not before and tonumber(count[1]) == 0 then return end
     if not before or before <= now then
         unknown[#unknown + 1] = position + 1
     elseif here < held then
