@@ -13,8 +13,8 @@ use realtime_core::{
     IdentityKey, Incarnation, NodeId,
     broker::NodeInfo,
     presence::{
-        AnyRoster, Change, ChangeKind, Group, Member, Presence, PresenceError, PresenceErrorKind,
-        Roster, SPEAK_AGAIN,
+        AnyRoster, CLAIM, Change, ChangeKind, Group, Member, Presence, PresenceError,
+        PresenceErrorKind, Roster, SPEAK_AGAIN,
     },
 };
 use realtime_presence_redis::RedisPresence;
@@ -231,6 +231,8 @@ async fn versions_grow_also_where_the_clock_was_set_back_or_garbage_stands_there
     let came = enter(&roster, &node, &three, LONG).await;
     let versions: Vec<_> = came.iter().map(|change| change.version).collect();
     assert_eq!(versions, [ahead + 1, ahead + 2, ahead + 3]);
+    let came = enter(&roster, &node, &[member("4")], LONG).await;
+    assert_eq!(came[0].version, ahead + 4);
     for garbage in ["x", "", "1e300", "nan", "inf", "-1", "9007199254740992"] {
         redis.command(&["SET", &version, garbage]).await.unwrap();
         let came = enter(&roster, &node, &[member(&format!("of {garbage}"))], LONG).await;
@@ -238,7 +240,7 @@ async fn versions_grow_also_where_the_clock_was_set_back_or_garbage_stands_there
         assert!(version > first && version < ahead, "{garbage}: {version}");
     }
     let found = roster.members(&lobby(), None, 100).await.unwrap();
-    assert_eq!(found.count, 11);
+    assert_eq!(found.count, 12);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -307,6 +309,23 @@ async fn who_leaves_before_being_spoken_of_again_has_left() {
     assert!(start.elapsed() < SPEAK_AGAIN, "at once");
     assert_eq!((told.len(), &told[0].member), (1, &member("bob")));
     assert_eq!(renew(&roster, &node, 1).await, []);
+}
+
+/// A coming of which nobody has told is handed out again, also where its member is about to leave.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_grace_holds_up_no_coming() {
+    let redis = Redis::start().await.unwrap();
+    let presence = presence(redis.url());
+    let (roster, node) = (roster(&presence), node());
+    let start = Instant::now();
+    let came = enter(&roster, &node, &[member("ann")], LONG).await;
+    leave(&roster, &node, &[member("ann")], 2 * CLAIM).await;
+    assert_eq!(changes(&roster).await, came);
+    assert!(start.elapsed() < 2 * CLAIM, "{:?}", start.elapsed());
+    roster.confirm(&came).await.unwrap();
+    let told = changes(&roster).await;
+    assert!(start.elapsed() >= 2 * CLAIM - NO_GRACE);
+    assert_eq!((told.len(), told[0].kind), (1, ChangeKind::Left));
 }
 
 /// A node dies in a room of thousands, and each script does a bounded part of the work.
@@ -562,7 +581,7 @@ async fn what_calls_cost_redis() {
     }
     took("renew a room of 10, 500 in a call", ROOMS, before).await;
     // Each room is looked at once after its last claim.
-    tokio::time::sleep(realtime_core::presence::CLAIM).await;
+    tokio::time::sleep(CLAIM).await;
     let before = busy().await;
     assert_eq!(roster.changes(1_000).await.unwrap(), []);
     took(

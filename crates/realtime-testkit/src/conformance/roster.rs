@@ -735,6 +735,7 @@ pub async fn the_count_is_that_of_the_whole_group<P: Presence>(mut handle: impl 
     for limit in [0, 1, 50, ALL] {
         assert_eq!(there.page(&lobby(), None, limit).await.count, 300);
     }
+    assert_eq!(here.page(&lobby(), None, 300).await.after, None);
     let page = here.page(&lobby(), None, 299).await;
     let after = here.page(&lobby(), page.after, 299).await;
     assert_eq!((after.count, after.members.len()), (300, 1));
