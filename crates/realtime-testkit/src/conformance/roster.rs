@@ -311,7 +311,8 @@ pub async fn groups_are_kept_apart_whatever_names_hold<P: Presence>(mut handle: 
     assert_eq!(node.enter(&members).await.len(), members.len());
     for member in &members {
         let found = node.members(&member.group).await;
-        assert_eq!(found, [member.identity.clone()], "{}", member.group);
+        let expected = std::slice::from_ref(&member.identity);
+        assert_eq!(found, expected, "{}", member.group);
     }
     let counts: Vec<_> = groups.iter().map(|group| (group.clone(), 1)).collect();
     assert_eq!(node.renew(&counts, LONG).await, []);
