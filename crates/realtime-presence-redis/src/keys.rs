@@ -35,6 +35,11 @@ impl Keys {
     pub(crate) fn probe(&self, tag: &str) -> IdentityKeys {
         IdentityKeys::under(&format!("{}:{{{tag}}}", self.prefix))
     }
+
+    /// The same for rosters.
+    pub(crate) fn probe_of_rosters(&self, tag: &str) -> String {
+        format!("{}:{{{tag}}}:roster", self.prefix)
+    }
 }
 
 impl IdentityKeys {

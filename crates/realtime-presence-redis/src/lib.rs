@@ -36,11 +36,42 @@
 //! are removed, a hundred with each call about the identity. A node is not named any more once the
 //! last of its leases has ended, whatever else is left of it.
 //!
+//! # Rosters
+//! [`roster`] keeps who is in rooms, and who of a tenant is online. Groups are spread over 16 shards
+//! by the CRC16 of their names, and what is kept of a shard has one hash tag, so that a batch is one
+//! script for each shard:
+//! ```text
+//! rt:shop:roster:{shop:7}:version           string       the last version of the shard
+//! rt:shop:roster:{shop:7}:groups            sorted set   group ─► when it is to be looked at, ms
+//! rt:shop:roster:{shop:7}:here:r:lobby      sorted set   identity ─► the version by which it came
+//! rt:shop:roster:{shop:7}:nodes:r:lobby     sorted set   node:incarnation ─► end of its lease, ms
+//! rt:shop:roster:{shop:7}:on:…:r:lobby      set          the identities that this node holds
+//! rt:shop:roster:{shop:7}:due:r:lobby       sorted set   identity ─► end of its grace or claim, ms
+//! rt:shop:roster:{shop:7}:joined:r:lobby    hash         identity ─► its coming, not yet told
+//! rt:shop:roster:{shop:7}:left:r:lobby      hash         identity ─► its going, not yet told
+//! ```
+//! A room has `r:` before its name, a tenant `t:`; an identity is written as in the keys above. The
+//! keys of a group expire a day after the longest lease, also where nobody looks after it any more.
+//! A renewal is five commands for a group, whatever number of members the node holds there. To ask
+//! for changes where there are none is one look at `groups` of each shard; each group is looked at
+//! about once in a lease.
+//!
+//! A script deals with a hundred members at the most. Where a node has died, they leave by as many
+//! calls of [`changes`] as it takes, each of which goes on until it has found as many as were asked
+//! for, or for as long as a command may take. Until then they count as members. Versions are
+//! microseconds of the server's clock, and always more than the last one of the shard; so they grow
+//! also where the clock is set back, unless the server was emptied as well.
+//!
+//! While the slot of a shard is on its way to another server, calls about it wait, and fail as
+//! transient where that takes longer than a command may: nothing of it is ever begun anew in the
+//! other place.
+//!
 //! # What somebody else has written
 //! A key of another type makes calls about that identity fail, each by itself, with kind `Corrupt`;
 //! others in the same call are dealt with. A record that can't be read is left out, counted by
 //! [`corrupt_records`], and replaced when its node renews the lease. Until the lease ends the count
-//! of its node may be one too many.
+//! of its node may be one too many. In rosters a key of another type is the trouble of its group, and
+//! what is no identity is left out of the members, counted, and never told of.
 //!
 //! # When Redis fails
 //! Every command is answered or fails within [`command_timeout`], 1 s unless it is set, with an
@@ -50,7 +81,7 @@
 //! counts as down, too, while it answers but can't be written to: out of memory, read-only,
 //! loading, no permission. To see that, a check does all that presence does, once a second and over
 //! each connection, under the keys `rt:shop:presence:{probe-…}:…`: it registers, renews, reads and
-//! unregisters. Where something is set up wrongly, a user who may not do one of these (and `PERSIST`
+//! unregisters, and does what a roster does where there is one. Where something is set up wrongly, a user who may not do one of these (and `PERSIST`
 //! and `DEL`, which it does to a key of its own) or a `redis:`
 //! URL of a cluster's node, calls fail with kind `Config`, and so does the start of a gateway.
 //!
@@ -66,17 +97,22 @@
 //! unregistered. And nothing but its lease ends the session of a node that crashed: give one. A
 //! gateway with `presence_ttl: None` warns of that when it is built.
 //!
+//! [`changes`]: realtime_core::presence::Roster::changes
 //! [`corrupt_records`]: RedisPresence::corrupt_records
 //! [`command_timeout`]: RedisConfigBuilder::command_timeout
 //! [`is_transient`]: realtime_core::presence::PresenceError::is_transient
 //! [`events`]: realtime_core::presence::Presence::events
+//! [`roster`]: realtime_core::presence::Presence::roster
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod batch;
 mod config;
+mod corrupt;
 mod error;
 mod keys;
 mod presence;
 mod probe;
+mod roster;
 mod scripts;
 
 pub use config::{RedisConfig, RedisConfigBuilder};

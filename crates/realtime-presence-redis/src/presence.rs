@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, SystemTime},
 };
@@ -14,23 +14,25 @@ use fred::{
     error::{Error, ErrorKind},
     types::Value,
 };
-use futures::{StreamExt, stream};
 use realtime_core::{
     Events, IdentityKey, Incarnation, SessionId,
     broker::NodeInfo,
     presence::{
-        Failure, NodeSessions, Online, Presence, PresenceError, PresenceErrorKind, PresenceEvent,
-        PresenceEvents, Registered, Renewed, SessionInfo, SessionKey, Unregistered,
+        AnyRoster, NodeSessions, Online, Presence, PresenceError, PresenceEvent, PresenceEvents,
+        Registered, Renewed, SessionInfo, SessionKey, Unregistered,
     },
 };
 use realtime_redis::pool::{Change, Command, Pool, Script};
 use tokio::time::Instant;
 
 use crate::{
+    batch::{each, lease, sort_out},
     config::RedisConfig,
+    corrupt::Corrupt,
     error::presence_error,
     keys::Keys,
     probe::Probe,
+    roster::{RedisRoster, Shards},
     scripts::{NODES, REGISTER, RENEW, SESSIONS, UNREGISTER},
 };
 
@@ -41,23 +43,18 @@ const SESSIONS_A_CALL: usize = 100;
 /// They are read in pages, each of which is a command.
 const PAGES_TIMEOUTS: u32 = 10;
 
-/// How many commands of one batch are under way.
-const CALLS_AT_ONCE: usize = 128;
-
-/// Longer leases are cut to this many ms, some 35,000 years.
-const LONGEST_LEASE: u64 = 1 << 50;
-
 /// Remembers in Redis which sessions are online.
 ///
 /// Building one opens no connection: the first call does, [`events`](Presence::events) on a Tokio
 /// runtime included, and the connections live on the runtime of that call. They end with
-/// [`close`](Presence::close), or when this is dropped. See the [crate's page](crate) for what is
-/// stored, and for what happens when Redis fails.
+/// [`close`](Presence::close), or when this and its rosters are dropped. See the
+/// [crate's page](crate) for what is stored, and for what happens when Redis fails.
 pub struct RedisPresence {
-    pool: Pool,
+    pool: Arc<Pool>,
     config: RedisConfig,
     keys: Keys,
-    corrupt: AtomicU64,
+    corrupt: Arc<Corrupt>,
+    has_roster: Arc<AtomicBool>,
     events: Arc<Events<PresenceEvent>>,
 }
 
@@ -78,11 +75,14 @@ impl RedisPresence {
             let events = Arc::clone(&events);
             move |change| tell(change, &events)
         };
+        let has_roster = Arc::new(AtomicBool::new(false));
+        let probe = Probe::new(keys.clone(), Arc::clone(&has_roster));
         Self {
-            pool: Pool::new(config.0.clone(), Probe::new(keys.clone()), tell),
+            pool: Arc::new(Pool::new(config.0.clone(), probe, tell)),
+            corrupt: Arc::new(Corrupt::new(config.namespace().clone())),
             config,
             keys,
-            corrupt: AtomicU64::new(0),
+            has_roster,
             events,
         }
     }
@@ -105,7 +105,7 @@ impl RedisPresence {
     /// else wrote under the keys of this namespace.
     #[must_use]
     pub fn corrupt_records(&self) -> u64 {
-        self.corrupt.load(Relaxed)
+        self.corrupt.count()
     }
 
     fn error(&self, error: Error) -> PresenceError {
@@ -178,15 +178,7 @@ impl RedisPresence {
     fn read(&self, identity: &IdentityKey, found: &[Value]) -> Option<SessionInfo> {
         let info = decode(identity, found);
         if info.is_none() {
-            let corrupt = self.corrupt.fetch_add(1, Relaxed) + 1;
-            // It is met again with every question about its identity: few lines, with the count.
-            if corrupt.is_power_of_two() {
-                tracing::warn!(
-                    target: realtime_core::log_targets::PRESENCE,
-                    namespace = %self.config().namespace(), corrupt,
-                    "skipped a record that presence didn't write"
-                );
-            }
+            self.corrupt.found(1);
         }
         info
     }
@@ -210,7 +202,7 @@ impl Presence for RedisPresence {
         let groups = groups(sessions.iter().map(|s| s.identity.clone()));
         let call = |group: Group| async move {
             let answer = self.register_group(&group, sessions, ttl).await;
-            (group, answer)
+            (group.places, answer)
         };
         let answers = each(groups.into_iter().map(call).collect()).await;
         let key = |place: usize| sessions.get(place).map(SessionInfo::key);
@@ -222,7 +214,7 @@ impl Presence for RedisPresence {
         let groups = groups(sessions.iter().map(|key| key.identity.clone()));
         let call = |group: Group| async move {
             let answer = self.unregister_group(&group, sessions).await;
-            (group, answer)
+            (group.places, answer)
         };
         let answers = each(groups.into_iter().map(call).collect()).await;
         let (_done, failed) = sort_out(answers, |place| sessions.get(place).cloned())?;
@@ -237,7 +229,7 @@ impl Presence for RedisPresence {
         let groups = groups(sessions.iter().map(|key| key.identity.clone()));
         let call = |group: Group| async move {
             let answer = self.renew_group(&group, sessions, ttl).await;
-            (group, answer)
+            (group.places, answer)
         };
         let answers = each(groups.into_iter().map(call).collect()).await;
         let key = |place: usize| sessions.get(place).cloned();
@@ -285,12 +277,20 @@ impl Presence for RedisPresence {
         let call = |group: Group| async move {
             let online = self.is_one_online(&group.identity).await;
             let online = online.map(|online| online.then(|| group.identity.clone()));
-            (group, online)
+            (group.places, online)
         };
         let answers = each(groups.into_iter().map(call).collect()).await;
         let (online, failed) = sort_out(answers, |place| identities.get(place).cloned())?;
         let online: HashSet<_> = online.into_iter().flatten().collect();
         Ok(Online::new(online, failed))
+    }
+
+    fn roster(&self) -> Option<AnyRoster> {
+        // From now on the server has to be able to do that, too.
+        self.has_roster.store(true, Relaxed);
+        let (pool, corrupt) = (Arc::clone(&self.pool), Arc::clone(&self.corrupt));
+        let shards = Shards::new(self.config.namespace());
+        Some(AnyRoster::new(RedisRoster::new(pool, shards, corrupt)))
     }
 
     fn events(&self) -> PresenceEvents {
@@ -325,48 +325,6 @@ fn tell(change: Change, events: &Events<PresenceEvent>) {
     }
 }
 
-/// Makes all calls of a batch, whatever becomes of some of them: what is on another server, or under
-/// another key, doesn't have to suffer for it.
-async fn each<T>(
-    calls: Vec<impl Future<Output = (Group, Result<T, PresenceError>)>>,
-) -> Vec<(Group, Result<T, PresenceError>)> {
-    stream::iter(calls)
-        .buffer_unordered(CALLS_AT_ONCE)
-        .collect()
-        .await
-}
-
-/// What was done, and what failed for which keys. Where nothing was done, and not because of what
-/// lies under the keys, it is the call that failed.
-fn sort_out<T, K>(
-    answers: Vec<(Group, Result<T, PresenceError>)>,
-    key: impl Fn(usize) -> Option<K>,
-) -> Result<(Vec<T>, Vec<Failure<K>>), PresenceError> {
-    let (mut done, mut failed) = (Vec::new(), Vec::new());
-    let mut for_all = None;
-    let is_of_the_key = |error: &PresenceError| error.kind() == PresenceErrorKind::Corrupt;
-    for (group, answer) in answers {
-        match answer {
-            Ok(answer) => done.push(answer),
-            Err(error) => {
-                let keys = group.places.iter().filter_map(|place| key(*place));
-                failed.extend(keys.map(|key| Failure::new(key, error.clone())));
-                if !is_of_the_key(&error) {
-                    for_all.get_or_insert(error);
-                }
-            }
-        }
-    }
-    let is_closed = |error: &PresenceError| error.kind() == PresenceErrorKind::Closed;
-    match for_all {
-        Some(error) if is_closed(&error) => Err(error),
-        Some(error) if done.is_empty() && !failed.iter().any(|f| is_of_the_key(&f.error)) => {
-            Err(error)
-        }
-        _ => Ok((done, failed)),
-    }
-}
-
 /// Puts sessions of one identity together, in bounded pieces and in their order.
 fn groups(identities: impl Iterator<Item = IdentityKey>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
@@ -391,18 +349,6 @@ fn ids(group: &Group, sessions: &[SessionKey]) -> impl Iterator<Item = Value> {
     let key = |place: &usize| sessions.get(*place);
     let keys = group.places.iter().filter_map(key);
     keys.map(|key| key.session.to_string().into())
-}
-
-/// A lease in whole ms, at least one; -1 for none.
-fn lease(ttl: Option<Duration>) -> Value {
-    let Some(ttl) = ttl else {
-        return Value::Integer(-1);
-    };
-    let ms = ttl.as_nanos().div_ceil(1_000_000).max(1);
-    let ms = u64::try_from(ms)
-        .unwrap_or(LONGEST_LEASE)
-        .min(LONGEST_LEASE);
-    Value::Integer(ms.cast_signed())
 }
 
 /// The store's clock as a time.
@@ -513,13 +459,5 @@ mod tests {
                     .all(|place| identity(*place) == group.identity)
             );
         }
-    }
-
-    #[test]
-    fn leases_are_whole_and_bounded() {
-        assert_eq!(lease(None), Value::Integer(-1));
-        assert_eq!(lease(Some(Duration::ZERO)), Value::Integer(1));
-        assert_eq!(lease(Some(Duration::from_micros(1_001))), Value::Integer(2));
-        assert_eq!(lease(Some(Duration::MAX)), Value::Integer(1 << 50));
     }
 }

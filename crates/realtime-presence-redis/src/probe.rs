@@ -1,5 +1,10 @@
 //! Whether a server can be used: all that presence does, done once with keys of our own.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
@@ -11,16 +16,18 @@ use tokio::time::Instant;
 
 use crate::{
     keys::{IdentityKeys, Keys},
-    scripts::{NODES, REGISTER, RENEW, SESSIONS, SPARE, UNREGISTER},
+    scripts::{NODES, REGISTER, RENEW, SESSIONS, SPARE, UNREGISTER, roster},
 };
 
 /// What is registered ends soon, where it can't be unregistered.
 const LEASE_MS: i64 = 5_000;
 
-/// Does what it vouches for: registers, renews, reads and unregisters.
+/// Does what it vouches for: registers, renews, reads and unregisters; and what a roster does, where
+/// somebody has asked for one.
 #[derive(Debug)]
 pub(crate) struct Probe {
     keys: Keys,
+    has_roster: Arc<AtomicBool>,
 }
 
 impl Work for Probe {
@@ -30,13 +37,22 @@ impl Work for Probe {
         tag: &'w str,
         deadline: Instant,
     ) -> BoxFuture<'w, Result<(), Error>> {
-        async move { Self::all(client, &self.keys.probe(tag), deadline).await }.boxed()
+        async move {
+            if self.has_roster.load(Relaxed) {
+                let key = self.keys.probe_of_rosters(tag);
+                let roster = Command::run(&roster::PROBE, vec![&key], Vec::new());
+                roster.send(client, deadline, false).await?;
+            }
+            Self::all(client, &self.keys.probe(tag), deadline).await
+        }
+        .boxed()
     }
 }
 
 impl Probe {
-    pub(crate) const fn new(keys: Keys) -> Self {
-        Self { keys }
+    /// It does what a roster does once `has_roster` says so.
+    pub(crate) const fn new(keys: Keys, has_roster: Arc<AtomicBool>) -> Self {
+        Self { keys, has_roster }
     }
 
     async fn all(client: &Client, keys: &IdentityKeys, deadline: Instant) -> Result<(), Error> {

@@ -28,6 +28,20 @@ mod any_presence {
     });
 }
 
+mod roster {
+    realtime_testkit::roster_suite!({
+        let store = realtime_core::presence::MemoryPresence::new();
+        move || store.clone()
+    });
+}
+
+mod any_roster {
+    realtime_testkit::roster_suite!({
+        let store = realtime_core::presence::MemoryPresence::new();
+        move || realtime_core::presence::AnyPresence::new(store.clone())
+    });
+}
+
 mod history {
     realtime_testkit::history_suite!({
         let store = realtime_core::history::MemoryHistory::new();

@@ -17,6 +17,15 @@
 //!     let store = MemoryPresence::new();
 //!     move || store.clone()
 //! });
+//! # mod roster {
+//! # use realtime::presence::MemoryPresence;
+//!
+//! // Handles on one new store that has a roster.
+//! realtime_testkit::roster_suite!({
+//!     let store = MemoryPresence::new();
+//!     move || store.clone()
+//! });
+//! # }
 //! # mod history {
 //! # use realtime::history::MemoryHistory;
 //!
@@ -45,7 +54,8 @@
 //! ```
 //!
 //! A presence store has a second suite, [`presence_faults_suite!`](crate::presence_faults_suite),
-//! for what it does where a single key fails, and a history
+//! for what it does where a single key fails, its roster
+//! [`roster_faults_suite!`](crate::roster_faults_suite), and a history
 //! [`history_faults_suite!`](crate::history_faults_suite). They need a hook that spoils what lies in
 //! the store, so they are for those that can.
 //!
@@ -60,6 +70,8 @@ pub mod history;
 pub mod history_faults;
 pub mod presence;
 pub mod presence_faults;
+pub mod roster;
+pub mod roster_faults;
 
 use std::time::Duration;
 

@@ -11,8 +11,8 @@ pub struct Change {
     pub member: Member,
     /// Which way.
     pub kind: ChangeKind,
-    /// Each change of a roster has a higher number than those before it. The same change may be
-    /// told twice: who remembers the number of the last one of a member drops what isn't higher.
+    /// Each change of a group has a higher number than those before it. The same change may be told
+    /// twice: who remembers the number of the last one of a member drops what isn't higher.
     pub version: u64,
 }
 
