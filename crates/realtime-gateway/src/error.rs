@@ -87,6 +87,29 @@ pub enum JoinErrorKind {
 }
 
 operation_error! {
+    /// Something that sessions could not be told to do. Nothing was done.
+    ControlError, ControlErrorKind
+}
+
+/// The sorts of [`ControlError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ControlErrorKind {
+    /// The gateway is shutting down or shut down.
+    Closed,
+    /// The message that clients are to be asked with could not be encoded, or the codec has no form
+    /// for a request.
+    Encode,
+    /// The room that is to be joined or left has no valid name.
+    InvalidRoom,
+    /// Which sessions are meant is not said rightly: a room without a valid name, too many rooms at
+    /// once, or too many exceptions.
+    InvalidTarget,
+    /// As many others wait for other nodes as may at once.
+    TooMany,
+}
+
+operation_error! {
     /// A message whose handling failed.
     HandlerError, HandlerErrorKind
 }

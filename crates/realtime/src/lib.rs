@@ -124,8 +124,9 @@ pub mod error {
         broker::InvalidTopicName,
     };
     pub use realtime_gateway::{
-        BuildError, BuildErrorKind, DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind,
-        JoinError, JoinErrorKind, SendError, SendErrorKind, StartError, StartErrorKind,
+        BuildError, BuildErrorKind, ControlError, ControlErrorKind, DeliverError, DeliverErrorKind,
+        HandlerError, HandlerErrorKind, JoinError, JoinErrorKind, SendError, SendErrorKind,
+        StartError, StartErrorKind,
     };
 }
 
@@ -189,7 +190,9 @@ pub mod presence {
 
 /// What the gateway says of deliveries, of its health and of itself.
 pub mod report {
-    pub use realtime_gateway::{Delivery, Health, Link, Remote, ShutdownReport, Stats};
+    pub use realtime_gateway::{
+        Delivery, Health, Link, NodeAnswer, NodeReceipt, Receipt, Remote, ShutdownReport, Stats,
+    };
 }
 
 /// Rooms: sessions that get the same messages.
