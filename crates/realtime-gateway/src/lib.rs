@@ -77,10 +77,10 @@ pub use config::{Backpressure, Config, PresenceDown};
 pub use delivery::{Delivery, Remote};
 pub use error::{
     BuildError, BuildErrorKind, ControlError, ControlErrorKind, DeliverError, DeliverErrorKind,
-    HandlerError, HandlerErrorKind, JoinError, JoinErrorKind, SendError, SendErrorKind, StartError,
-    StartErrorKind,
+    HandlerError, HandlerErrorKind, JoinError, JoinErrorKind, RequestError, RequestErrorKind,
+    SendError, SendErrorKind, StartError, StartErrorKind,
 };
-pub use gateway::{Audience, Builder, Gateway, ShutdownReport};
+pub use gateway::{Answer, Answers, Audience, Builder, Gateway, ShutdownReport};
 pub use handling::{
     CompleteRouter, ErrorContext, ErrorStage, Handler, Hook, HookResult, Inbound, RoomRule, Router,
     check_argument, check_result, extract, middleware,

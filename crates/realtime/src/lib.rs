@@ -39,6 +39,7 @@
 //! | [`connect`] | backends by URL |
 //! | [`config`] | the choices behind some fields of [`Config`] |
 //! | [`error`] | one error for each operation |
+//! | [`control`] | what sessions are told to do and clients are asked, and the receipts |
 //! | [`report`] | what the gateway says of deliveries, of its health and of itself |
 //! | [`node`] | the names of nodes and clusters, and what is shown to servers, for backends |
 //! | [`log_targets`] | the names under which everything is logged |
@@ -125,8 +126,8 @@ pub mod error {
     };
     pub use realtime_gateway::{
         BuildError, BuildErrorKind, ControlError, ControlErrorKind, DeliverError, DeliverErrorKind,
-        HandlerError, HandlerErrorKind, JoinError, JoinErrorKind, SendError, SendErrorKind,
-        StartError, StartErrorKind,
+        HandlerError, HandlerErrorKind, JoinError, JoinErrorKind, RequestError, RequestErrorKind,
+        SendError, SendErrorKind, StartError, StartErrorKind,
     };
 }
 
@@ -156,7 +157,7 @@ pub mod hooks {
 
 /// The parts of a message.
 pub mod message {
-    pub use realtime_core::{IntoPayload, MessageId, MessageParts, Metadata, Text};
+    pub use realtime_core::{Exchange, IntoPayload, MessageId, MessageParts, Metadata, Text};
 }
 
 /// Layers around message handlers.
@@ -190,9 +191,13 @@ pub mod presence {
 
 /// What the gateway says of deliveries, of its health and of itself.
 pub mod report {
-    pub use realtime_gateway::{
-        Delivery, Health, Link, NodeAnswer, NodeReceipt, Receipt, Remote, ShutdownReport, Stats,
-    };
+    pub use realtime_gateway::{Delivery, Health, Link, Remote, ShutdownReport, Stats};
+}
+
+/// What sessions are told to do and clients are asked, on whatever node they are.
+pub mod control {
+    pub use realtime_core::broker::envelope::Except;
+    pub use realtime_gateway::{Answer, Answers, Audience, NodeAnswer, NodeReceipt, Receipt};
 }
 
 /// Rooms: sessions that get the same messages.
@@ -213,3 +218,7 @@ struct Readme;
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/rooms.md")]
 struct Rooms;
+
+#[cfg(all(doctest, feature = "codec-json"))]
+#[doc = include_str!("../../../docs/control.md")]
+struct Control;

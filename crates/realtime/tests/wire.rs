@@ -14,7 +14,7 @@ use realtime::{
         envelope::{Envelope, EnvelopeKind, Except, Target},
         stream::{self, Due, Next, Outgoing},
     },
-    codec::FrameKind,
+    codec::{Frame, FrameKind},
     history::Position,
     node::Incarnation,
 };
@@ -126,10 +126,10 @@ fn written() -> BTreeMap<String, Bytes> {
         let target = Target::Tenant("acme".into());
         add(name, empty(target, EnvelopeKind::Control, command.encode()));
     }
-    let answered = br#"{"data":true}"#;
+    let answered = r#"{"data":true}"#;
     let ann = IdentityKey::new("ann").with_tenant("acme");
     let answers = vec![
-        ClientAnswer::new(id, ann.clone(), Ok(answered[..].into())),
+        ClientAnswer::new(id, ann.clone(), Ok(Frame::Text(answered.into()))),
         ClientAnswer::new(id, ann, Err(ClientError::new("busy", "later").temporary())),
     ];
     for (name, outcome) in [

@@ -19,7 +19,10 @@ use super::{
     BrokerError,
     envelope::{cut, cut_off, invalid, put_name, short, take, text},
 };
-use crate::{ClientError, CloseCode, IdentityKey, RoomName, SessionId, Text};
+use crate::{
+    ClientError, CloseCode, IdentityKey, RoomName, SessionId, Text,
+    codec::{Frame, FrameKind},
+};
 
 const DISCONNECT: u8 = 1;
 const JOIN: u8 = 2;
@@ -31,8 +34,9 @@ const NOT_UNDERSTOOD: u8 = 1;
 const BUSY: u8 = 2;
 const ANSWERS: u8 = 3;
 
-const ANSWERED: u8 = 0;
-const REFUSED: u8 = 1;
+const TEXT: u8 = 0;
+const BINARY: u8 = 1;
+const REFUSED: u8 = 2;
 
 /// The longest reason of a close frame, in bytes.
 const REASON: usize = 123;
@@ -62,7 +66,8 @@ pub enum Operation {
     Join(RoomName),
     /// It leaves a room.
     Leave(RoomName),
-    /// Its client is asked: the message that it gets, as the envelope's codec has encoded it.
+    /// Its client is asked: the message that it gets, as the envelope's codec has encoded it for a frame
+    /// of the envelope's kind.
     Request(Bytes),
 }
 
@@ -95,7 +100,7 @@ pub struct ClientAnswer {
     /// Whose it is.
     pub identity: IdentityKey,
     /// The message that came, as the envelope's codec encodes it; or the client's refusal.
-    pub result: Result<Bytes, ClientError>,
+    pub result: Result<Frame, ClientError>,
 }
 
 impl ClientAnswer {
@@ -104,7 +109,7 @@ impl ClientAnswer {
     pub const fn new(
         session: SessionId,
         identity: IdentityKey,
-        result: Result<Bytes, ClientError>,
+        result: Result<Frame, ClientError>,
     ) -> Self {
         Self {
             session,
@@ -118,7 +123,7 @@ impl ClientAnswer {
     pub fn size(&self) -> usize {
         let names = 16 + 4 + self.identity.tenant().len() + self.identity.id().len();
         let said = match &self.result {
-            Ok(message) => message.len(),
+            Ok(message) => message.as_bytes().len(),
             Err(refusal) => 3 + short(refusal.code()).len() + refusal.message().len(),
         };
         names + 1 + 4 + said
@@ -130,7 +135,11 @@ impl ClientAnswer {
         put_name(out, short(self.identity.id()));
         match &self.result {
             Ok(message) => {
-                out.put_u8(ANSWERED);
+                out.put_u8(match message.kind() {
+                    FrameKind::Text => TEXT,
+                    FrameKind::Binary => BINARY,
+                });
+                let message = message.as_bytes();
                 out.put_u32(message.len() as u32);
                 out.put_slice(message);
             }
@@ -158,7 +167,8 @@ impl ClientAnswer {
         }
         let mut said = bytes.split_to(length);
         let result = match kind {
-            ANSWERED => Ok(said),
+            TEXT => Ok(Frame::Text(text(said)?)),
+            BINARY => Ok(Frame::Binary(said)),
             REFUSED => {
                 let is_temporary = said.try_get_u8().map_err(|_| cut_off())? != 0;
                 let code = text(take(&mut said)?)?;
@@ -332,7 +342,8 @@ mod tests {
 
     fn outcomes() -> impl Strategy<Value = Outcome> {
         let result = prop_oneof![
-            any::<Vec<u8>>().prop_map(|message| Ok(Bytes::from(message))),
+            any::<Vec<u8>>().prop_map(|message| Ok(Frame::Binary(message.into()))),
+            ".{0,9}".prop_map(|message| Ok(Frame::Text(message.into()))),
             (".{0,9}", ".{0,9}", any::<bool>()).prop_map(|(code, message, temporary)| {
                 let refusal = ClientError::new(code, message);
                 Err(if temporary {

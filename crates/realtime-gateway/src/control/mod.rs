@@ -1,5 +1,6 @@
 //! What is done to sessions of this node because somebody says so, here or on another node.
 
+mod clients;
 mod remote;
 
 use futures::{StreamExt, stream};
@@ -13,7 +14,8 @@ use realtime_core::{
 
 use crate::{Session, node::Node, session::EndCause};
 
-pub(crate) use remote::{LONGEST, receive, take_receipt};
+pub(crate) use clients::{Heard, ask};
+pub(crate) use remote::{LONGEST, receive, take_receipt, time_of_clients};
 
 /// How many sessions join a room at the same time.
 const JOINING: usize = 32;

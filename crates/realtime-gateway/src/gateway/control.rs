@@ -193,8 +193,9 @@ impl Audience<'_> {
         let others = async {
             match &survey {
                 Some(asked) => {
-                    let ask = || (to.clone(), except.clone(), deed.operation());
-                    gateway.ask(asked, ask(), by).await
+                    let (to, except) = (to.clone(), except.clone());
+                    let what = (to, except, deed.operation(), FrameKind::Binary);
+                    gateway.ask(asked, what, by).await
                 }
                 None => None,
             }
@@ -265,14 +266,14 @@ impl Gateway {
     pub(super) async fn ask(
         &self,
         asked: &Asked,
-        (to, except, operation): (Target, Vec<Except>, Operation),
+        (to, except, operation, kind): (Target, Vec<Except>, Operation, FrameKind),
         by: Instant,
     ) -> Option<BrokerError> {
         let node = self.node();
         let within = by.saturating_duration_since(Instant::now());
         let command = Command::new(operation, within).encode();
         let codec = node.env.encoder.name();
-        let mut envelope = Envelope::new(to, codec, FrameKind::Binary, command)
+        let mut envelope = Envelope::new(to, codec, kind, command)
             .with_kind(EnvelopeKind::Control)
             .with_correlation(asked.number())
             .with_except(except);

@@ -5,6 +5,7 @@ mod broadcast;
 mod builder;
 mod control;
 mod extract;
+mod request;
 mod service;
 mod settings;
 mod shutdown;
@@ -34,6 +35,7 @@ use crate::{
 
 pub use audience::Audience;
 pub use builder::Builder;
+pub use request::{Answer, Answers};
 use shutdown::Shutdown;
 pub use shutdown::ShutdownReport;
 

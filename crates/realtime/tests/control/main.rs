@@ -9,19 +9,21 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
 mod by_hand;
 mod commands;
 mod hostile;
 mod nodes;
 #[cfg(feature = "broker-redis")]
 mod redis;
+mod requests;
 
 use realtime::{
     Builder, Identity, Json, Router, Session,
     auth::{AuthError, Authenticator},
     broker::LocalBroker,
+    control::Receipt,
     node::NodeId,
-    report::Receipt,
 };
 use realtime_testkit::client::{Client, Request};
 use serde_json::json;

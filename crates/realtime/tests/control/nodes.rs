@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use realtime::{
     CloseCode, IdentityKey, Json, SessionId,
     broker::{LocalBroker, Topic, control::Outcome, envelope::EnvelopeKind},
-    report::NodeAnswer,
+    control::NodeAnswer,
 };
 use realtime_testkit::wait::until;
 use serde_json::json;

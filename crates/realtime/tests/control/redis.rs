@@ -10,7 +10,8 @@ use realtime_testkit::{
 };
 
 use super::{
-    builder, counts, missing, named, nodes::three_nodes_do_as_one, rooms, support::Server,
+    answers::all_clients_answer, builder, counts, missing, named, nodes::three_nodes_do_as_one,
+    rooms, support::Server,
 };
 
 async fn node(url: &str, name: &str) -> Server {
@@ -30,6 +31,17 @@ async fn three_nodes_do_as_one_over_redis() {
         node(&redis.url(), "node-2").await,
     ];
     three_nodes_do_as_one(servers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_clients_answer_over_redis() {
+    let redis = Redis::start().await.unwrap();
+    let servers = [
+        node(&redis.url(), "node-0").await,
+        node(&redis.url(), "node-1").await,
+        node(&redis.url(), "node-2").await,
+    ];
+    all_clients_answer(servers).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
