@@ -9,6 +9,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "broker-amqp")]
+mod amqp;
 mod answers;
 mod by_hand;
 mod commands;
