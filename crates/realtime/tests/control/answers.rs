@@ -152,7 +152,11 @@ async fn answers_come_as_they_are_made_and_a_node_that_says_nothing_is_missing()
     assert!(answers.next().await.is_some());
     assert!(begun.elapsed() < within && answers.receipt().is_none());
     assert!(answers.next().await.is_none());
-    assert!(begun.elapsed() >= within);
+    let took = begun.elapsed();
+    assert!(
+        took >= within && took < within + Duration::from_secs(2),
+        "{took:?}"
+    );
     let receipt = answers.receipt().unwrap();
     assert_eq!(missing(receipt), ["silent"]);
     assert_eq!((receipt.sessions, receipt.failed), (1, 0));

@@ -183,12 +183,12 @@ async fn a_node_that_cannot_do_it_says_so_and_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn where_the_broker_is_away_this_node_does_its_part() {
+async fn a_gateway_that_is_not_started_is_alone() {
     let bus = LocalBroker::new();
     let gateway = builder().broker(bus.clone()).build().unwrap();
     let alone = Server::under_axum(gateway).await;
     let mut ann = named(&alone, "ann").await;
-    // It isn't started: it is as if there were no others.
+    // It is as if there were no others.
     let receipt = alone.gateway.everybody().join("a").await.unwrap();
     assert_eq!((receipt.sessions, receipt.nodes.len()), (1, 1));
     assert!(receipt.is_complete());
