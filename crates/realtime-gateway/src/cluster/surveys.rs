@@ -262,6 +262,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
     fn node(name: &str, n: u64) -> NodeInfo {
         NodeInfo::new(name.parse().unwrap(), Incarnation::from_u64(n))
     }

@@ -202,7 +202,7 @@ impl Answers {
     }
 
     /// An answer that has come from another node.
-    fn from_others(&self) -> Option<Answer> {
+    fn next_of_others(&self) -> Option<Answer> {
         loop {
             let (node, answer) = self.survey.as_ref()?.answer()?;
             let ClientAnswer {
@@ -284,7 +284,7 @@ impl Stream for Answers {
                 }
             },
         };
-        if let Some(answer) = this.from_others() {
+        if let Some(answer) = this.next_of_others() {
             return Poll::Ready(Some(answer));
         }
         if own.is_pending() || !are_others_over {

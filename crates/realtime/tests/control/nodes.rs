@@ -128,7 +128,7 @@ async fn who_does_not_answer_is_missing_and_nobody_waits_for_longer() {
     );
     assert!(receipt.elapsed >= within && receipt.elapsed <= took);
     assert_eq!(counts(&receipt), [("here", 1), ("other", 0)]);
-    assert_eq!(receipt.missing, [silent.node.clone()]);
+    assert_eq!(receipt.missing, std::slice::from_ref(&silent.node));
     assert!(!receipt.is_complete() && receipt.not_asked.is_none());
     assert_eq!(rooms(&mut ann).await, ["a"]);
     // One that leaves while it is waited for isn't missing, and nobody waits on.
