@@ -118,7 +118,7 @@ impl Surveys {
         })
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(realtime_loom)))]
     fn len(&self) -> usize {
         self.open.lock().len()
     }

@@ -115,6 +115,26 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`request`](Self::request).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use realtime::{Json, Message};
+    /// # use realtime::Identity;
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # let session = ann.session(&gateway).ok_or("no session")?;
+    /// let question = Message::new("confirm", Json("Sure?"))?.with_metadata("lang", "en");
+    /// let answer = session.request_message(&question, Duration::from_secs(1)).await;
+    /// assert!(answer.is_err(), "she has said nothing");
+    /// # assert_eq!(ann.receive().await?.metadata().ok_or("none")?["lang"], "en");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn request_message(
         &self,
         message: &Message,
