@@ -10,6 +10,7 @@ use realtime_core::{
     Incarnation,
     broker::{
         BrokerErrorKind, NodeInfo,
+        control::{Command, Outcome},
         envelope::Envelope,
         stream::{self, Next},
     },
@@ -31,6 +32,14 @@ fuzz_target!(|messages: Vec<Vec<u8>>| {
             Ok(envelope) => {
                 let again = Envelope::decode(envelope.encode()).expect("what was written");
                 assert_eq!(again, envelope);
+                if let Ok(command) = Command::decode(envelope.body().clone()) {
+                    let again = Command::decode(command.encode()).expect("what was written");
+                    assert_eq!(again, command);
+                }
+                if let Ok(outcome) = Outcome::decode(envelope.body().clone()) {
+                    let again = Outcome::decode(outcome.encode()).expect("what was written");
+                    assert_eq!(again, outcome);
+                }
             }
             Err(error) => assert_eq!(error.kind(), BrokerErrorKind::InvalidMessage),
         }

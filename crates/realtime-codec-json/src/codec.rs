@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 use realtime_core::{
-    ClientError, Message, Payload, RoomName, Text,
+    ClientError, Exchange, Message, MessageId, Payload, RoomName, Text,
     codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, Notice, Recovered, routes},
     history::Position,
 };
@@ -39,11 +39,7 @@ impl Codec for JsonCodec {
         let start = out.len();
         if let Some(id) = message.message_id() {
             out.put_slice(b",\"id\":");
-            if id.is_number() {
-                out.put_slice(id.as_bytes());
-            } else {
-                put_name(out, id.as_str())?;
-            }
+            put_id(out, id)?;
         }
         if !message.route().is_empty() {
             out.put_slice(b",\"route\":");
@@ -51,6 +47,7 @@ impl Codec for JsonCodec {
         }
         if !message.is_plain() {
             put_room(out, message)?;
+            put_exchange(out, message)?;
         }
         if !message.data().is_empty() {
             message.data().check_json()?;
@@ -90,12 +87,7 @@ impl Codec for JsonCodec {
     ) -> Result<Option<FrameKind>, CodecError> {
         let message = match *notice {
             Notice::Error { id, error } => {
-                let data = Failure {
-                    code: error.code(),
-                    message: error.message(),
-                    temporary: error.is_temporary(),
-                };
-                let message = Message::new(routes::ERROR, Json(data))?;
+                let message = Message::new(routes::ERROR, Json(Failure::of(error)))?;
                 match id {
                     Some(id) => message.with_id(id.clone()),
                     None => message,
@@ -115,6 +107,10 @@ impl Codec for JsonCodec {
                 self.put_joined(&mut data, position, recovery)?;
                 let data = Payload::from(data.freeze());
                 Message::new(route.clone(), data)?.with_id(id.clone())
+            }
+            Notice::Request { id, message } => {
+                let message = message.clone();
+                message.with_exchange(Exchange::Request(id.clone()))
             }
             _ => return Ok(None),
         };
@@ -169,12 +165,22 @@ struct At<'p> {
     offset: u64,
 }
 
-/// The data of the route `error`.
+/// The data of the route `error`, and the reason of a refusal.
 #[derive(Serialize)]
 struct Failure<'e> {
     code: &'e str,
     message: &'e str,
     temporary: bool,
+}
+
+impl<'e> Failure<'e> {
+    fn of(error: &'e ClientError) -> Self {
+        Self {
+            code: error.code(),
+            message: error.message(),
+            temporary: error.is_temporary(),
+        }
+    }
 }
 
 /// The data of the route `gap`.
@@ -264,6 +270,51 @@ fn put_room(out: &mut BytesMut, message: &Message) -> Result<(), CodecError> {
         put_json(out, &offset)?;
     }
     Ok(())
+}
+
+/// What it is in an exchange that the server has begun.
+#[cold]
+fn put_exchange(out: &mut BytesMut, message: &Message) -> Result<(), CodecError> {
+    let (field, id): (&[u8], _) = match message.exchange() {
+        None => return Ok(()),
+        Some(Exchange::Request(id)) => (b",\"request\":", id),
+        Some(Exchange::Reply(id) | Exchange::Refusal(id, _)) => (b",\"reply\":", id),
+        Some(_) => {
+            let context = "the message has no form as JSON: it is part of an exchange of a sort \
+                           that this version doesn't know";
+            return Err(CodecError::new(CodecErrorKind::Encode, context));
+        }
+    };
+    let refusal = match message.exchange() {
+        Some(Exchange::Refusal(_, error)) => Some(error),
+        _ => None,
+    };
+    let longest = id.len().max(refusal.map_or(0, |error| error.code().len()));
+    if longest > Message::MAX_NAME_BYTES {
+        return Err(too_much(
+            "an id of a request and the code of a refusal of at most",
+            Message::MAX_NAME_BYTES,
+            "bytes",
+            longest,
+        ));
+    }
+    out.put_slice(field);
+    put_id(out, id)?;
+    if let Some(error) = refusal {
+        out.put_slice(b",\"error\":");
+        put_json(out, &Failure::of(error))?;
+    }
+    Ok(())
+}
+
+/// An id in the form in which it came.
+#[inline]
+fn put_id(out: &mut BytesMut, id: &MessageId) -> Result<(), CodecError> {
+    if id.is_number() {
+        out.put_slice(id.as_bytes());
+        return Ok(());
+    }
+    put_name(out, id.as_str())
 }
 
 /// A string. Nearly none has a character that JSON writes in another way.

@@ -3,7 +3,9 @@
 
 use std::{borrow::Cow, fmt};
 
-use realtime_core::{Message, MessageId, MessageParts, Metadata, Payload, RoomName, Text};
+use realtime_core::{
+    ClientError, Exchange, Message, MessageId, MessageParts, Metadata, Payload, RoomName, Text,
+};
 use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, Visitor},
@@ -19,6 +21,14 @@ pub(crate) struct Envelope<'f> {
     metadata: Option<Metadata>,
     room: Option<Cow<'f, str>>,
     offset: Option<u64>,
+    exchange: Option<Asked<'f>>,
+}
+
+/// What it is in an exchange that the server has begun.
+enum Asked<'f> {
+    Request(Id<'f>),
+    Reply(Id<'f>),
+    Refusal(Id<'f>, ClientError),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +60,16 @@ impl Id<'_> {
     }
 }
 
+impl Asked<'_> {
+    fn in_text(self, text: &Text) -> Option<Exchange> {
+        Some(match self {
+            Self::Request(id) => Exchange::Request(id.in_text(text)?),
+            Self::Reply(id) => Exchange::Reply(id.in_text(text)?),
+            Self::Refusal(id, error) => Exchange::Refusal(id.in_text(text)?, error),
+        })
+    }
+}
+
 impl<'f> Envelope<'f> {
     /// Reads any envelope; or says what is wrong with it.
     pub(crate) fn read(text: &'f str) -> Result<Self, Malformed<'f>> {
@@ -58,7 +78,7 @@ impl<'f> Envelope<'f> {
             id: None,
         })?;
         let is_id_twice = fields.twice == Some("id");
-        let id = fields.id.take().map(id).transpose();
+        let id = fields.id.take().map(|value| id("id", value)).transpose();
         let (id, wrong_id) = match id {
             Ok(id) => (id.flatten().filter(|_| !is_id_twice), None),
             Err(reason) => (None, Some(reason)),
@@ -83,6 +103,7 @@ impl<'f> Envelope<'f> {
             metadata: fields.metadata.map(metadata).transpose()?.flatten(),
             room: fields.room.map(room).transpose()?.flatten(),
             offset: fields.offset.map(offset).transpose()?.flatten(),
+            exchange: exchange(fields)?,
         })
     }
 
@@ -99,6 +120,7 @@ impl<'f> Envelope<'f> {
         let room = self.room.map(|room| name_in(text, room));
         parts.room = room.and_then(|room| RoomName::try_from(room).ok());
         parts.offset = self.offset;
+        parts.exchange = self.exchange.and_then(|asked| asked.in_text(text));
         Message::from_parts(parts)
     }
 }
@@ -129,8 +151,51 @@ fn name_in(text: &Text, name: Cow<'_, str>) -> Text {
     }
 }
 
+/// A request or an answer that is `null` is none; without an answer, an error is an unknown field.
+fn exchange<'f>(fields: &Fields<'f>) -> Result<Option<Asked<'f>>, String> {
+    let id_in = |field, value: Option<&'f RawValue>| {
+        let id = value.map(|value| id(field, value));
+        Ok::<_, String>(id.transpose()?.flatten())
+    };
+    let request = id_in("request", fields.request)?;
+    let Some(reply) = id_in("reply", fields.reply)? else {
+        return Ok(request.map(Asked::Request));
+    };
+    if request.is_some() {
+        return Err("expected \"request\" or \"reply\"; got both".to_owned());
+    }
+    let error = fields.error.filter(|value| value.get() != "null");
+    let error = error.map(refusal).transpose()?;
+    Ok(Some(match error {
+        Some(error) => Asked::Refusal(reply, error),
+        None => Asked::Reply(reply),
+    }))
+}
+
+fn refusal(value: &RawValue) -> Result<ClientError, String> {
+    let expected = "an object with the string \"code\" of at most 256 bytes";
+    let refusal: Option<Refusal> = serde_json::from_str(value.get()).ok();
+    let refusal = refusal.filter(|refusal| refusal.code.len() <= Message::MAX_NAME_BYTES);
+    let refusal = refusal.ok_or_else(|| wrong("error", expected, value))?;
+    let error = ClientError::new(refusal.code, refusal.message);
+    Ok(match refusal.temporary {
+        true => error.temporary(),
+        false => error,
+    })
+}
+
+/// Why a client doesn't do what the server asks.
+#[derive(Deserialize)]
+struct Refusal {
+    code: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    temporary: bool,
+}
+
 /// An id that is `null` is none.
-fn id(value: &RawValue) -> Result<Option<Id<'_>>, String> {
+fn id<'f>(field: &str, value: &'f RawValue) -> Result<Option<Id<'f>>, String> {
     let text = value.get();
     let id = match text.as_bytes().first() {
         Some(b'n') => return Ok(None),
@@ -144,7 +209,7 @@ fn id(value: &RawValue) -> Result<Option<Id<'_>>, String> {
     let expected = "a string or a number of at most 256 bytes";
     id.filter(fits)
         .map(Some)
-        .ok_or_else(|| wrong("id", expected, value))
+        .ok_or_else(|| wrong(field, expected, value))
 }
 
 fn route(value: &RawValue) -> Result<Cow<'_, str>, String> {
@@ -213,6 +278,9 @@ struct Fields<'f> {
     metadata: Option<&'f RawValue>,
     room: Option<&'f RawValue>,
     offset: Option<&'f RawValue>,
+    request: Option<&'f RawValue>,
+    reply: Option<&'f RawValue>,
+    error: Option<&'f RawValue>,
     /// One that came more than once.
     twice: Option<&'static str>,
 }
@@ -242,6 +310,9 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 "metadata" => ("metadata", &mut fields.metadata),
                 "room" => ("room", &mut fields.room),
                 "offset" => ("offset", &mut fields.offset),
+                "request" => ("request", &mut fields.request),
+                "reply" => ("reply", &mut fields.reply),
+                "error" => ("error", &mut fields.error),
                 _ => {
                     map.next_value::<de::IgnoredAny>()?;
                     continue;

@@ -4,7 +4,7 @@
 //! Anything else, and anything wrong, is left to serde, which has the last word. Both ways give
 //! the same result; a property test holds them to it.
 
-use realtime_core::{Message, MessageParts, Payload, Text};
+use realtime_core::{Message, Payload, Text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -25,9 +25,8 @@ impl Plain<'_> {
         let data = self
             .data
             .map_or_else(Payload::empty, |data| Payload::received(data, text));
-        let mut parts = MessageParts::new(route, data);
-        parts.id = self.id.map(|id| text.slice_ref(id).into());
-        Message::from_parts(parts)
+        let id = self.id.map(|id| text.slice_ref(id).into());
+        Message::plain(id, route, data)
     }
 }
 

@@ -85,6 +85,9 @@ pub trait Codec: std::fmt::Debug + Send + Sync + 'static {
     ///   [has it](CodecError::with_request).
     /// - A kind of frame that the codec doesn't speak is refused with kind
     ///   [`UnsupportedFrame`](CodecErrorKind::UnsupportedFrame).
+    /// - Where [`Notice::Request`] has a form, it is read as a message that is an
+    ///   [`Exchange::Request`](crate::Exchange::Request) with that id, and what answers it has a
+    ///   form, too.
     ///
     /// # Errors
     /// As above. The gateway answers the first kind with an `error` message and the second with
@@ -144,6 +147,15 @@ pub enum Notice<'a> {
         position: Option<&'a Position>,
         /// What became of the wish to recover, where the client had one.
         recovery: Option<Recovered<'a>>,
+    },
+    /// The server asks its client, and wants an answer under this id. A codec that has a form for it
+    /// reads the answer as a message with [`Exchange::Reply`](crate::Exchange::Reply) or
+    /// [`Refusal`](crate::Exchange::Refusal).
+    Request {
+        /// The id, which is the server's: it has nothing to do with those of the client's requests.
+        id: &'a MessageId,
+        /// What is asked.
+        message: &'a Message,
     },
 }
 

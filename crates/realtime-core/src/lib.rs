@@ -62,7 +62,7 @@ pub use error::{BoxError, ClientError};
 pub use events::{Event, Events};
 pub use id::{Incarnation, InvalidNodeId, NodeId, SessionId};
 pub use identity::{Identity, IdentityKey};
-pub use message::{Message, MessageParts, Metadata};
+pub use message::{Exchange, Message, MessageParts, Metadata};
 pub use message_id::MessageId;
 pub use namespace::{InvalidNamespace, Namespace};
 pub use payload::{IntoPayload, Payload};

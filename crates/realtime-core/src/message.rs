@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    IntoPayload, MessageId, Payload, RoomName, Text,
+    ClientError, IntoPayload, MessageId, Payload, RoomName, Text,
     codec::{CodecError, CodecErrorKind},
 };
 
@@ -40,6 +40,23 @@ struct Rare {
     metadata: Metadata,
     room: Option<RoomName>,
     offset: Option<u64>,
+    exchange: Option<Exchange>,
+}
+
+/// What a message is in an exchange that the server has begun: it asks its client, and the client
+/// answers.
+///
+/// What a client asks and the server answers is something else: there both messages have an
+/// [id](Message::id).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exchange {
+    /// The server asks, and wants an answer under this id.
+    Request(MessageId),
+    /// The client's answer to the server's request of this id.
+    Reply(MessageId),
+    /// The client's word that it doesn't do what the server's request of this id wants, and why.
+    Refusal(MessageId, ClientError),
 }
 
 /// The parts of a [`Message`], for codecs: what was read from a frame, without a copy.
@@ -58,6 +75,8 @@ pub struct MessageParts {
     pub room: Option<RoomName>,
     /// Its place in the history of the room.
     pub offset: Option<u64>,
+    /// What it is in an exchange that the server has begun.
+    pub exchange: Option<Exchange>,
 }
 
 impl MessageParts {
@@ -72,6 +91,7 @@ impl MessageParts {
             metadata: None,
             room: None,
             offset: None,
+            exchange: None,
         }
     }
 }
@@ -94,6 +114,19 @@ impl Message {
             data: data.into_payload()?,
             rare: None,
         })
+    }
+
+    /// A message that has nothing else, as nearly all are: for codecs, without the way over
+    /// [`MessageParts`].
+    #[must_use]
+    #[inline]
+    pub const fn plain(id: Option<MessageId>, route: Text, data: Payload) -> Self {
+        Self {
+            id,
+            route,
+            data,
+            rare: None,
+        }
     }
 
     /// Sets the id, by which an answer is matched to its request: text, or a number.
@@ -131,6 +164,22 @@ impl Message {
         if self.rare.is_some() {
             let rare = self.rare_mut();
             (rare.room, rare.offset) = (None, None);
+        }
+        self
+    }
+
+    /// Says what it is in an exchange that the server has begun.
+    #[must_use]
+    pub fn with_exchange(mut self, exchange: Exchange) -> Self {
+        self.rare_mut().exchange = Some(exchange);
+        self
+    }
+
+    /// Is part of no exchange that the server has begun.
+    #[must_use]
+    pub fn without_exchange(mut self) -> Self {
+        if self.exchange().is_some() {
+            self.rare_mut().exchange = None;
         }
         self
     }
@@ -176,7 +225,13 @@ impl Message {
         self.rare.as_deref()?.offset
     }
 
-    /// Whether it has anything beside id, route and data.
+    /// What it is in an exchange that the server has begun, where it is part of one.
+    #[must_use]
+    pub fn exchange(&self) -> Option<&Exchange> {
+        self.rare.as_deref()?.exchange.as_ref()
+    }
+
+    /// Whether it has nothing beside id, route and data.
     #[must_use]
     #[inline]
     pub fn is_plain(&self) -> bool {
@@ -211,14 +266,17 @@ impl Message {
             metadata,
             room,
             offset,
+            exchange,
         } = parts;
         let metadata = metadata.filter(|entries| !entries.is_empty());
-        let is_plain = metadata.is_none() && room.is_none() && offset.is_none();
+        let is_plain =
+            metadata.is_none() && room.is_none() && offset.is_none() && exchange.is_none();
         let rare = (!is_plain).then(|| {
             Arc::new(Rare {
                 metadata: metadata.unwrap_or_default(),
                 room,
                 offset,
+                exchange,
             })
         });
         Self {
@@ -240,6 +298,7 @@ impl Message {
             metadata: Some(rare.metadata).filter(|entries| !entries.is_empty()),
             room: rare.room,
             offset: rare.offset,
+            exchange: rare.exchange,
         }
     }
 
@@ -289,6 +348,8 @@ mod tests {
         let message = Message::new("r", Payload::from("1")).unwrap().with_id("i");
         let message = message.with_metadata("k", "v").with_offset(7);
         let message = message.with_room("order:42".parse().unwrap());
+        let refusal = Exchange::Refusal("7".into(), ClientError::new("no", "not now"));
+        let message = message.with_exchange(refusal);
         assert_eq!(Message::from_parts(message.clone().into_parts()), message);
     }
 }

@@ -1,6 +1,6 @@
 //! The errors of the gateway, one for each operation.
 
-use realtime_core::{__operation_error as operation_error, codec::CodecError};
+use realtime_core::{__operation_error as operation_error, ClientError, codec::CodecError};
 
 use crate::Delivery;
 
@@ -62,6 +62,51 @@ impl From<CodecError> for SendError {
 }
 
 operation_error! {
+    /// A client that was not asked, or has not answered.
+    RequestError, RequestErrorKind
+}
+
+/// The sorts of [`RequestError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestErrorKind {
+    /// The session's queue is full and its policy didn't accept the request.
+    Backpressure,
+    /// The request could not be encoded.
+    Encode,
+    /// The client has answered that it doesn't do it.
+    Refused,
+    /// The session is closing or closed.
+    SessionClosed,
+    /// No answer came in time.
+    TimedOut,
+    /// As many requests to this client are open as may be.
+    TooMany,
+    /// The codec has no form for requests of the server.
+    Unsupported,
+}
+
+impl RequestError {
+    /// What the client says of why it doesn't do what it was asked, where it has
+    /// [`Refused`](RequestErrorKind::Refused). The words are the client's: not to be trusted.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&ClientError> {
+        let source = self
+            .source
+            .as_deref()
+            .filter(|_| self.kind == RequestErrorKind::Refused)?;
+        source.downcast_ref()
+    }
+}
+
+impl From<CodecError> for RequestError {
+    fn from(error: CodecError) -> Self {
+        let context = "the request could not be encoded";
+        Self::new(RequestErrorKind::Encode, context).with_source(error)
+    }
+}
+
+operation_error! {
     /// A room that a session could not join.
     JoinError, JoinErrorKind
 }
@@ -84,6 +129,29 @@ pub enum JoinErrorKind {
     SessionClosed,
     /// The session is in as many rooms as it may be.
     TooManyRooms,
+}
+
+operation_error! {
+    /// Something that sessions could not be told to do. Nothing was done.
+    ControlError, ControlErrorKind
+}
+
+/// The sorts of [`ControlError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ControlErrorKind {
+    /// The gateway is shutting down or shut down.
+    Closed,
+    /// The message that clients are to be asked with could not be encoded, or the codec has no form
+    /// for a request.
+    Encode,
+    /// The room that is to be joined or left has no valid name.
+    InvalidRoom,
+    /// Which sessions are meant is not said rightly: a room without a valid name, too many rooms at
+    /// once, or too many exceptions.
+    InvalidTarget,
+    /// As many others wait for other nodes as may at once.
+    TooMany,
 }
 
 operation_error! {

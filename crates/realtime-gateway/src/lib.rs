@@ -19,6 +19,7 @@
 //!   serve ───────────────────── a whole server: listener, connections, signals
 //!   gateway ─────────────────── the handle: start, broadcast, to an identity, shutdown; tower service
 //!   background  session_task ── dispatchers, timers, leases, relay, streams │ the one task of a session
+//!   control ─────────────────── what sessions are told to do, by this node or another
 //!   rooms ───────────────────── sessions into rooms, messages to their members, what is kept of them
 //!   hook_call  outgoing ─────── a hook called with a bound │ a message encoded once, and published
 //!   node ────────────────────── what the tasks of a gateway share
@@ -28,8 +29,8 @@
 //!   outbound ────────────────── log, outbox, queue, writer
 //!   transport  backends ─────── the socket │ broker and presence, with a bound on every call
 //!   config  guarded ─────────── settings │ panics of foreign code as errors
-//!   error  escape  kept  rarely  room_topics ─ errors of our operations │ what a restarted task finds again │ log lines │ which topics carry rooms
-//!   budget  clock  delivery  encoder  health  patience  quiet  stats  sync  tasks  unreachable
+//!   cluster  error  escape  kept  rarely  room_topics ─ which nodes there are, and what they were asked │ errors of our operations │ log lines │ what a restarted task finds again │ which topics carry rooms
+//!   budget  clock  delivery  encoder  health  patience  quiet  receipt  stats  sync  tasks  unreachable
 //! ```
 
 mod admission;
@@ -37,7 +38,9 @@ mod backends;
 mod background;
 mod budget;
 mod clock;
+mod cluster;
 mod config;
+mod control;
 mod delivery;
 mod encoder;
 mod error;
@@ -55,6 +58,7 @@ mod outgoing;
 mod patience;
 mod quiet;
 mod rarely;
+mod receipt;
 mod registry;
 mod reports;
 mod room_topics;
@@ -73,16 +77,18 @@ pub use admission::{Body, PeerAddr, Upgrade};
 pub use config::{Backpressure, Config, PresenceDown};
 pub use delivery::{Delivery, Remote};
 pub use error::{
-    BuildError, BuildErrorKind, DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind,
-    JoinError, JoinErrorKind, SendError, SendErrorKind, StartError, StartErrorKind,
+    BuildError, BuildErrorKind, ControlError, ControlErrorKind, DeliverError, DeliverErrorKind,
+    HandlerError, HandlerErrorKind, JoinError, JoinErrorKind, RequestError, RequestErrorKind,
+    SendError, SendErrorKind, StartError, StartErrorKind,
 };
-pub use gateway::{Audience, Builder, Gateway, ShutdownReport};
+pub use gateway::{Answer, Answers, Audience, Builder, Gateway, ShutdownReport};
 pub use handling::{
     CompleteRouter, ErrorContext, ErrorStage, Handler, Hook, HookResult, Inbound, RoomRule, Router,
     check_argument, check_result, extract, middleware,
 };
 pub use health::{Health, Link};
 pub use realtime_core::log_targets;
+pub use receipt::{NodeAnswer, NodeReceipt, Receipt};
 pub use rooms::RoomHistory;
 #[cfg(feature = "server")]
 pub use serve::{Bind, Serve, WithGracefulShutdown, bind, serve, shutdown_signal};

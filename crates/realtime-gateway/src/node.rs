@@ -22,6 +22,7 @@ use crate::{
     backends::{bounded_broker, bounded_history, bounded_presence},
     budget::Budget,
     clock::Clock,
+    cluster::{Load, Peers, Surveys},
     encoder::Encoder,
     handling::{
         Hooks, Host, RoomTable, RouteTable, RouterService,
@@ -71,6 +72,12 @@ pub(crate) struct Node {
     pub(crate) registry: Registry,
     pub(crate) presence_events: Kept<PresenceEvents>,
     pub(crate) unreachable: Unreachable,
+    /// The other nodes that are there.
+    pub(crate) peers: Peers,
+    /// What they have been asked.
+    pub(crate) surveys: Arc<Surveys>,
+    /// How much of what they ask is under way.
+    pub(crate) load: Load,
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) reports: Reports,
     pub(crate) traceparent: Option<Traceparent>,
@@ -154,6 +161,9 @@ impl Node {
             tasks.clone(),
         );
         Self {
+            surveys: Arc::new(Surveys::new(info.incarnation.as_u64())),
+            peers: Peers::default(),
+            load: Load::default(),
             info,
             env,
             hub,

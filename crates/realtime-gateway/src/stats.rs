@@ -62,6 +62,11 @@ macro_rules! stats {
 stats! {
     /// Sessions that the shutdown deadline cut off.
     aborted,
+    /// Answers of clients of other nodes that found no room, since the one who asked read too
+    /// slowly: see [`Answers`](crate::Answers).
+    answers_dropped,
+    /// Answers of clients that nobody waits for: too late, or to what they were never asked.
+    answers_unmatched,
     /// How often a background task died and was started again.
     background_restarts,
     /// How often the link to the broker went down.
@@ -77,6 +82,9 @@ stats! {
     /// 65,536 waited for it to be told. Without leases also those of which it could not be told
     /// for an hour; it shows them for ever.
     departures_given_up,
+    /// What other nodes told this one to do and it didn't, because too much of that was under way,
+    /// or because this version doesn't know how.
+    controls_refused,
     /// Messages that a backpressure policy dropped.
     dropped,
     /// Error reports that were not passed to the error hooks, because too many were under way.
@@ -103,6 +111,8 @@ stats! {
     pong_timeouts,
     /// How often the presence store went down.
     presence_outages,
+    /// Receipts of other nodes that nobody waits for: they came too late, or twice.
+    receipts_unmatched,
     /// Messages that were received and passed to a handler.
     received,
     /// Requests that were refused.

@@ -12,20 +12,31 @@ use realtime_testkit::{
 mod every_user {
     use super::*;
 
-    realtime_testkit::roster_suite!({
-        let redis = Redis::start().await.unwrap();
-        move || RedisPresence::from_url(redis.url()).unwrap()
-    });
+    // At the same time: many of them wait for the end of a claim.
+    realtime_testkit::roster_suite!(
+        a_server_keeps_the_promises,
+        Redis::start().await.unwrap(),
+        |redis: &Redis| {
+            let url = format!("{}?namespace=n{:x}", redis.url(), fastrand::u64(..));
+            move || RedisPresence::from_url(url.clone()).unwrap()
+        }
+    );
 }
 
 mod restricted_user {
     use super::*;
 
-    realtime_testkit::roster_suite!({
-        let options = Redis::options().user("rt", "pw", "~rt:* +@all -@dangerous");
-        let redis = options.start().await.unwrap();
-        move || RedisPresence::from_url(format!("{}?namespace=shop", redis.url())).unwrap()
-    });
+    realtime_testkit::roster_suite!(
+        a_server_keeps_the_promises,
+        {
+            let options = Redis::options().user("rt", "pw", "~rt:* +@all -@dangerous");
+            options.start().await.unwrap()
+        },
+        |redis: &Redis| {
+            let url = format!("{}?namespace=n{:x}", redis.url(), fastrand::u64(..));
+            move || RedisPresence::from_url(url.clone()).unwrap()
+        }
+    );
 }
 
 /// Somebody else has written under the keys of a group.

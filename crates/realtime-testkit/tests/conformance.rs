@@ -29,14 +29,15 @@ mod any_presence {
 }
 
 mod roster {
-    realtime_testkit::roster_suite!({
+    // At the same time: many of them wait for the end of a claim.
+    realtime_testkit::roster_suite!(memory_keeps_the_promises, (), |_: &()| {
         let store = realtime_core::presence::MemoryPresence::new();
         move || store.clone()
     });
 }
 
 mod any_roster {
-    realtime_testkit::roster_suite!({
+    realtime_testkit::roster_suite!(an_erased_one_keeps_the_promises, (), |_: &()| {
         let store = realtime_core::presence::MemoryPresence::new();
         move || realtime_core::presence::AnyPresence::new(store.clone())
     });

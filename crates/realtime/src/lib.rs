@@ -39,6 +39,7 @@
 //! | [`connect`] | backends by URL |
 //! | [`config`] | the choices behind some fields of [`Config`] |
 //! | [`error`] | one error for each operation |
+//! | [`control`] | what sessions are told to do and clients are asked, and the receipts |
 //! | [`report`] | what the gateway says of deliveries, of its health and of itself |
 //! | [`node`] | the names of nodes and clusters, and what is shown to servers, for backends |
 //! | [`log_targets`] | the names under which everything is logged |
@@ -124,8 +125,9 @@ pub mod error {
         broker::InvalidTopicName,
     };
     pub use realtime_gateway::{
-        BuildError, BuildErrorKind, DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind,
-        JoinError, JoinErrorKind, SendError, SendErrorKind, StartError, StartErrorKind,
+        BuildError, BuildErrorKind, ControlError, ControlErrorKind, DeliverError, DeliverErrorKind,
+        HandlerError, HandlerErrorKind, JoinError, JoinErrorKind, RequestError, RequestErrorKind,
+        SendError, SendErrorKind, StartError, StartErrorKind,
     };
 }
 
@@ -155,7 +157,7 @@ pub mod hooks {
 
 /// The parts of a message.
 pub mod message {
-    pub use realtime_core::{IntoPayload, MessageId, MessageParts, Metadata, Text};
+    pub use realtime_core::{Exchange, IntoPayload, MessageId, MessageParts, Metadata, Text};
 }
 
 /// Layers around message handlers.
@@ -192,6 +194,12 @@ pub mod report {
     pub use realtime_gateway::{Delivery, Health, Link, Remote, ShutdownReport, Stats};
 }
 
+/// What sessions are told to do and clients are asked, on whatever node they are.
+pub mod control {
+    pub use realtime_core::broker::envelope::Except;
+    pub use realtime_gateway::{Answer, Answers, Audience, NodeAnswer, NodeReceipt, Receipt};
+}
+
 /// Rooms: sessions that get the same messages.
 pub mod room {
     pub use realtime_core::{RoomName, broker::envelope::Except};
@@ -210,3 +218,7 @@ struct Readme;
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/rooms.md")]
 struct Rooms;
+
+#[cfg(all(doctest, feature = "codec-json"))]
+#[doc = include_str!("../../../docs/control.md")]
+struct Control;

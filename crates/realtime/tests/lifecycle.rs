@@ -43,7 +43,7 @@ async fn a_session_is_in_hub_and_presence_before_the_hook_and_out_before_the_oth
     let log = Arc::new(Mutex::new(Vec::new()));
     let (on, off) = (Arc::clone(&log), Arc::clone(&log));
     let look = async |gateway: &Gateway, session: &Session| {
-        let hub = gateway.session(session.id()).is_some();
+        let hub = gateway.local_session(session.id()).is_some();
         (hub, gateway.is_online(&anonymous()).await.unwrap())
     };
     let gateway = realtime::builder()

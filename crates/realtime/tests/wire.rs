@@ -2,18 +2,19 @@
 //! writes, and reads.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use std::{collections::BTreeMap, fmt::Write, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path, sync::Arc, time::Duration};
 
 use axum::body::Bytes;
 use futures::FutureExt;
 use realtime::{
-    IdentityKey,
+    ClientError, CloseCode, IdentityKey, SessionId,
     broker::{
         NodeInfo, Topic,
+        control::{ClientAnswer, Command, Operation, Outcome},
         envelope::{Envelope, EnvelopeKind, Except, Target},
         stream::{self, Due, Next, Outgoing},
     },
-    codec::FrameKind,
+    codec::{Frame, FrameKind},
     history::Position,
     node::Incarnation,
 };
@@ -85,21 +86,63 @@ fn written() -> BTreeMap<String, Bytes> {
         b"\0\xff"[..].into(),
     );
     let one = one.with_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
-    add("envelope for an identity", one.clone().encode());
+    add("envelope for an identity", one.encode());
     let body = br#"{"route":"status","room":"order:42","offset":7,"data":1}"#;
     let target = Target::Rooms(vec!["order:42".parse().unwrap()]);
     let room = Envelope::new(target, "realtime.json", FrameKind::Text, body[..].into());
-    let session = "00010203-0405-0607-0809-0a0b0c0d0e0f".parse().unwrap();
+    let id: SessionId = "00010203-0405-0607-0809-0a0b0c0d0e0f".parse().unwrap();
     let ann = IdentityKey::new("ann").with_tenant("acme");
-    let room = room.with_except(vec![Except::Session(session), Except::Identity(ann)]);
+    let room = room.with_except(vec![Except::Session(id), Except::Identity(ann)]);
     let position = Position::new("3f9a0c5d".parse().unwrap(), 7);
     add("envelope for a room", room.with_position(position).encode());
     let body = Bytes::from_static(br#"{"route":"notice","data":1}"#);
     let target = Target::Tenant("acme".into());
     let tenant = Envelope::new(target, "realtime.json", FrameKind::Text, body);
     add("envelope for a tenant", tenant.encode());
-    let receipt = one.with_kind(EnvelopeKind::Receipt).with_correlation(7);
-    add("receipt", receipt.encode());
+    let target = Target::Session(id);
+    let session = Envelope::new(target, "raw", FrameKind::Binary, b"\0"[..].into());
+    add("envelope for a session", session.encode());
+
+    let empty = |target, kind, body| {
+        let envelope = Envelope::new(target, "realtime.json", FrameKind::Binary, body);
+        envelope.with_kind(kind).with_correlation(7).encode()
+    };
+    let disconnect = Operation::Disconnect {
+        code: CloseCode::DISCONNECTED,
+        reason: "banned".into(),
+    };
+    let (join, leave) = ("order:42".parse().unwrap(), "order:42".parse().unwrap());
+    let message = br#"{"route":"ready?"}"#;
+    for (name, operation) in [
+        ("control to disconnect", disconnect),
+        ("control to join", Operation::Join(join)),
+        ("control to leave", Operation::Leave(leave)),
+        (
+            "control to ask the clients",
+            Operation::Request(message[..].into()),
+        ),
+    ] {
+        let command = Command::new(operation, Duration::from_millis(3_000));
+        let target = Target::Tenant("acme".into());
+        add(name, empty(target, EnvelopeKind::Control, command.encode()));
+    }
+    let answered = r#"{"data":true}"#;
+    let ann = IdentityKey::new("ann").with_tenant("acme");
+    let answers = vec![
+        ClientAnswer::new(id, ann.clone(), Ok(Frame::Text(answered.into()))),
+        ClientAnswer::new(id, ann, Err(ClientError::new("busy", "later").temporary())),
+    ];
+    for (name, outcome) in [
+        ("receipt of what was done", Outcome::done(3, 1)),
+        ("receipt of what is not understood", Outcome::NotUnderstood),
+        ("receipt of a node that is busy", Outcome::Busy),
+        ("receipt with answers", Outcome::Answers(answers)),
+    ] {
+        add(
+            name,
+            empty(Target::All, EnvelopeKind::Receipt, outcome.encode()),
+        );
+    }
     written
 }
 
@@ -142,9 +185,19 @@ async fn what_is_documented_is_read() {
         }
     }
     for (name, bytes) in &documented {
-        if name.starts_with("envelope") || name == "receipt" {
+        if ["envelope", "control", "receipt"]
+            .iter()
+            .any(|kind| name.starts_with(kind))
+        {
             let envelope = Envelope::decode(bytes.clone()).unwrap();
             assert_eq!(envelope.encode(), bytes, "{name}");
+            let body = envelope.body();
+            let again = match envelope.kind() {
+                EnvelopeKind::Control => Command::decode(body.clone()).unwrap().encode(),
+                EnvelopeKind::Receipt => Outcome::decode(body.clone()).unwrap().encode(),
+                _ => body.clone(),
+            };
+            assert_eq!(again, body, "{name}");
         }
     }
 }

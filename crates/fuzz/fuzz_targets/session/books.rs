@@ -103,7 +103,7 @@ impl Books {
     }
 
     fn subject_is_open(&self, gateway: &Gateway) -> bool {
-        let subject = self.open().subject.and_then(|id| gateway.session(id));
+        let subject = self.open().subject.and_then(|id| gateway.local_session(id));
         subject.is_some_and(|session| !session.is_closed())
     }
 

@@ -239,7 +239,7 @@ impl<'s> Run<'s> {
 
     fn subject(&self) -> Option<realtime::Session> {
         let subject = self.books.open().subject;
-        subject.and_then(|id: SessionId| self.gateway.session(id))
+        subject.and_then(|id: SessionId| self.gateway.local_session(id))
     }
 
     fn subject_has_ended(&self) -> bool {

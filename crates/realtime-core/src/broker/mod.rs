@@ -1,6 +1,7 @@
 //! The broker seam: how messages reach the other nodes.
 
 mod any;
+pub mod control;
 pub mod envelope;
 mod error;
 mod event;

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use realtime_core::{
     BoxError, NodeId,
     broker::{
-        BrokerEvent, BrokerMessage, Subscription,
+        BrokerEvent, BrokerMessage, NodeInfo, Subscription,
         envelope::{Envelope, EnvelopeKind, Target},
     },
 };
@@ -16,7 +16,7 @@ use tracing::Instrument;
 
 use super::{missed::Missed, rejoin::rejoin};
 use crate::{
-    ErrorStage,
+    ErrorStage, control,
     encoder::frame_of,
     escape::Escaped,
     health::Link,
@@ -139,6 +139,9 @@ fn on_event(node: &Node, event: BrokerEvent, lost: &mut Missed) {
         }
         BrokerEvent::NodeUp { node: other, .. } => {
             node.unreachable.lives(&other.id, other.incarnation);
+            if let Some(former) = node.peers.is_up(&other) {
+                node.surveys.has_gone(&former);
+            }
             let (node, incarnation) = (&other.id, other.incarnation);
             return tracing::info!(
                 target: crate::log_targets::BROKER, %node, ?incarnation, "another node is there",
@@ -146,6 +149,8 @@ fn on_event(node: &Node, event: BrokerEvent, lost: &mut Missed) {
         }
         BrokerEvent::NodeDown { node: other, .. } => {
             node.unreachable.has_gone(&other);
+            node.peers.is_down(&other);
+            node.surveys.has_gone(&other);
             let (node, incarnation) = (&other.id, other.incarnation);
             return tracing::info!(
                 target: crate::log_targets::BROKER, %node, ?incarnation, "another node has gone",
@@ -158,7 +163,7 @@ fn on_event(node: &Node, event: BrokerEvent, lost: &mut Missed) {
     node.reports.link(ErrorStage::Broker, said);
 }
 
-async fn receive(node: &Node, message: BrokerMessage, lost: &mut Missed) {
+async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
     let source = message.source;
     node.unreachable.has_sent(&source, message.incarnation);
     let envelope = match readable(node, &source, message.data) {
@@ -170,6 +175,12 @@ async fn receive(node: &Node, message: BrokerMessage, lost: &mut Missed) {
             return node.report(ErrorStage::Broker, error, None);
         }
     };
+    let from = || NodeInfo::new(source.clone(), message.incarnation);
+    match envelope.kind() {
+        EnvelopeKind::Control => return control::receive(node, from(), envelope),
+        EnvelopeKind::Receipt => return control::take_receipt(node, from(), &envelope),
+        _ => {}
+    }
     if let Some(lost) = lost.take_before_a_message() {
         lost.tell(&node.hub).await;
     }
@@ -203,6 +214,7 @@ async fn receive(node: &Node, message: BrokerMessage, lost: &mut Missed) {
                 Some(addressed) => node.hub.send_to(addressed, &frame).await,
                 None => 0,
             },
+            Target::Session(id) => node.hub.hand_to_session(&frame, *id, except).await,
             to @ Target::Tenant(_) => node.hub.hand_to_those(&frame, to, except).await,
             // Refused above.
             _ => 0,
@@ -221,9 +233,14 @@ fn readable(node: &Node, source: &NodeId, bytes: Bytes) -> Result<Envelope, BoxE
     let (theirs, ours) = (envelope.codec(), node.env.encoder.name());
     let is_known = matches!(
         envelope.target(),
-        Target::All | Target::Identity(_) | Target::Rooms(_) | Target::Tenant(_)
+        Target::All
+            | Target::Identity(_)
+            | Target::Rooms(_)
+            | Target::Session(_)
+            | Target::Tenant(_)
     );
     match (envelope.kind(), is_known) {
+        (EnvelopeKind::Control | EnvelopeKind::Receipt, true) => Ok(envelope),
         (EnvelopeKind::Message, true) if theirs == ours => Ok(envelope),
         (EnvelopeKind::Message, true) => {
             Err(format!("node {source} speaks the codec {theirs:?}; this one {ours:?}").into())

@@ -1,9 +1,10 @@
-//! Messages to rooms, tenants, identities and everybody: one way to say for whom, and one to send.
+//! Sessions in rooms, of tenants and identities, one session, everybody: one way to say which, and
+//! one to send to them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use realtime_core::{
-    BoxError, IdentityKey, IntoPayload, Message, RoomName, Text,
+    BoxError, IdentityKey, IntoPayload, Message, RoomName, SessionId, Text,
     broker::{
         Topic,
         envelope::{Except, Target},
@@ -14,13 +15,13 @@ use realtime_core::{
 
 use super::Gateway;
 use crate::{
-    DeliverError, DeliverErrorKind, Delivery, Session,
+    DeliverError, DeliverErrorKind, Delivery, Remote, Session,
     outgoing::{envelope, prepare, publish},
     rooms::{self, RoomHistory, ToRooms},
 };
 
-/// Whom a message is for: from [`Gateway::room`], [`rooms`](Gateway::rooms),
-/// [`tenant`](Gateway::tenant), [`identity`](Gateway::identity) or
+/// Which sessions are meant, on all nodes: from [`Gateway::room`], [`rooms`](Gateway::rooms),
+/// [`tenant`](Gateway::tenant), [`identity`](Gateway::identity), [`session`](Gateway::session) or
 /// [`everybody`](Gateway::everybody).
 ///
 /// ```
@@ -44,17 +45,19 @@ use crate::{
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "nothing is sent before `send`"]
+#[must_use = "nothing happens before it is told what, such as by `send`"]
 pub struct Audience<'g> {
-    gateway: &'g Gateway,
-    to: Result<Target, Wrong>,
-    except: Vec<Except>,
-    key: Option<IdempotencyKey>,
+    pub(super) gateway: &'g Gateway,
+    pub(super) to: Result<Target, Wrong>,
+    pub(super) except: Vec<Except>,
+    pub(super) key: Option<IdempotencyKey>,
+    pub(super) within: Duration,
 }
 
-/// What is wrong with an audience. It is told by the send, so that it is handled in one place.
+/// What is wrong with an audience. It is told by what is done with it, so that it is handled in one
+/// place.
 #[derive(Debug, Clone)]
-struct Wrong(Cow<'static, str>);
+pub(super) struct Wrong(pub(super) Cow<'static, str>);
 
 impl Gateway {
     /// The members of a room, on all nodes.
@@ -180,6 +183,28 @@ impl Gateway {
         })
     }
 
+    /// One session, on whatever node it is. Where it is on this one, no other is asked; else all
+    /// of them look for it.
+    ///
+    /// ```
+    /// # use realtime::{CloseCode, Identity, SessionId};
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # let id: SessionId = ann.session(&gateway).ok_or("no session")?.id();
+    /// // `id` comes from a list of sessions, say, or from a log line.
+    /// let receipt = gateway.session(id).disconnect(CloseCode::DISCONNECTED, "by hand").await?;
+    /// assert_eq!(receipt.sessions, 1);
+    /// # assert_eq!(ann.closed().await?.reason, "by hand");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn session(&self, id: SessionId) -> Audience<'_> {
+        self.audience(Ok(Target::Session(id)))
+    }
+
     /// All sessions, on all nodes: what [`broadcast`](Self::broadcast) sends to.
     ///
     /// ```
@@ -207,6 +232,7 @@ impl Gateway {
             to,
             except: Vec::new(),
             key: None,
+            within: Audience::WITHIN,
         }
     }
 }
@@ -355,7 +381,7 @@ impl Audience<'_> {
     /// local sessions, in the order of the caller's other sends and broadcasts, and has been handed
     /// to the broker. What one node sends to one room arrives in its order everywhere.
     ///
-    /// That nobody is in a room or of a tenant is no error: [`Delivery::local`] counts this node's
+    /// That nobody is in a room or of a tenant, or that there is no such session, is no error: [`Delivery::local`] counts this node's
     /// sessions.
     ///
     /// # Cancel safety
@@ -386,6 +412,7 @@ impl Audience<'_> {
             to,
             except,
             key,
+            within: _,
         } = self;
         let message = message.without_room();
         let to = to.map_err(|Wrong(context)| {
@@ -424,11 +451,20 @@ impl Gateway {
     ) -> Result<Delivery, DeliverError> {
         let node = self.node();
         let out = prepare(node, message)?;
-        let local = node.hub.hand_to_those(&out.frame, &to, &except).await;
-        let delivery = Delivery {
+        let (hub, frame) = (&node.hub, &out.frame);
+        let local = match to {
+            Target::Session(id) => hub.hand_to_session(frame, id, &except).await,
+            _ => hub.hand_to_those(frame, &to, &except).await,
+        };
+        let mut delivery = Delivery {
             local,
             ..Delivery::none()
         };
+        // It is on no other node.
+        if matches!(to, Target::Session(id) if hub.get(id).is_some()) {
+            delivery.remote = Remote::Nodes(0);
+            return Ok(delivery);
+        }
         let envelope = || envelope(node, &out, to, &except, None);
         publish(node, Topic::All, envelope, delivery).await
     }

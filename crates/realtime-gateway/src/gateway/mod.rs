@@ -3,7 +3,9 @@
 mod audience;
 mod broadcast;
 mod builder;
+mod control;
 mod extract;
+mod request;
 mod service;
 mod settings;
 mod shutdown;
@@ -33,6 +35,7 @@ use crate::{
 
 pub use audience::Audience;
 pub use builder::Builder;
+pub use request::{Answer, Answers};
 use shutdown::Shutdown;
 pub use shutdown::ShutdownReport;
 
@@ -260,7 +263,7 @@ impl Gateway {
         self.node().registry.presence.sessions(identity).await
     }
 
-    /// A session of this node.
+    /// A session of this node. For one on any node there is [`session`](Self::session).
     ///
     /// ```
     /// use realtime::{CloseCode, Identity};
@@ -272,7 +275,7 @@ impl Gateway {
     /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
     /// # let id = ann.session(&gateway).ok_or("no session")?.id();
     /// // `id` comes from a list of sessions, say, or from a log line.
-    /// if let Some(session) = gateway.session(id) {
+    /// if let Some(session) = gateway.local_session(id) {
     ///     session.close(CloseCode::DISCONNECTED, "closed by an administrator");
     /// }
     /// # assert_eq!(ann.closed().await?.code, Some(CloseCode::DISCONNECTED));
@@ -280,7 +283,7 @@ impl Gateway {
     /// # }
     /// ```
     #[must_use]
-    pub fn session(&self, id: SessionId) -> Option<Session> {
+    pub fn local_session(&self, id: SessionId) -> Option<Session> {
         self.node().hub.get(id)
     }
 

@@ -302,6 +302,7 @@ impl State {
 }
 
 #[cfg(all(test, not(realtime_loom)))]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
     use super::*;
 

@@ -15,6 +15,7 @@ mod index;
 mod loom;
 mod memory_pressure;
 mod rooms;
+mod select;
 mod shard;
 mod stream;
 
@@ -272,6 +273,17 @@ impl Hub {
         hand_over(&sessions, frame).await
     }
 
+    /// The same for one session: at most one accepts it.
+    pub(crate) async fn hand_to_session(
+        &self,
+        frame: &Bytes,
+        id: SessionId,
+        except: &[Except],
+    ) -> usize {
+        let session = self.get(id).filter(|session| !is_excepted(session, except));
+        hand_over(session.as_slice(), frame).await
+    }
+
     /// The same for everybody or a tenant.
     pub(crate) async fn hand_to_those(
         &self,
@@ -279,12 +291,8 @@ impl Hub {
         to: &Target,
         except: &[Except],
     ) -> usize {
-        let is_meant = |session: &Session| match to {
-            Target::Tenant(tenant) => session.identity().key().tenant() == tenant.as_str(),
-            Target::All => true,
-            _ => false,
-        };
-        let pick = |session: &Session| is_meant(session) && !is_excepted(session, except);
+        let pick =
+            |session: &Session| select::is_meant(session, to) && !is_excepted(session, except);
         self.hand_to(frame, pick).await
     }
 

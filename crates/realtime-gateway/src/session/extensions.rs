@@ -66,6 +66,16 @@ impl Extensions {
         self.read()?.get::<Kept<T>>()?.0.clone()
     }
 
+    /// A clone of the value of this type, which is made where there is none.
+    pub(crate) fn get_or_default<T: Clone + Default + Send + Sync + 'static>(&self) -> T {
+        if let Some(value) = self.get() {
+            return value;
+        }
+        let mut kept = self.write();
+        let kept = kept.get_or_insert_with(|| Kept(Some(T::default())));
+        kept.0.clone().unwrap_or_default()
+    }
+
     /// Removes the value of this type, and returns it.
     pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.0.get()?;

@@ -4,6 +4,7 @@ mod end;
 mod end_cause;
 mod env;
 mod extensions;
+mod requests;
 mod rooms;
 mod send;
 mod wake_at;

@@ -10,6 +10,8 @@ use realtime_core::Message;
 
 /// How many bytes they may have together, before the last.
 const BYTES: usize = 64 * 1024;
+/// The same while somebody waits for an answer of the client's, which may come behind them.
+const MORE_BYTES: usize = 1024 * 1024;
 /// What a message takes beside its bytes.
 const OVERHEAD: usize = size_of::<(Message, usize)>() + 64;
 /// What metadata takes beside its entries: the first node of its tree has room for eleven.
@@ -36,6 +38,11 @@ impl ReadAhead {
     /// Whether no more is to be read for now.
     pub(super) fn is_full(&self) -> bool {
         self.bytes() >= BYTES
+    }
+
+    /// Whether no more is to be read either where somebody waits for an answer.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.bytes() >= MORE_BYTES
     }
 
     pub(super) fn len(&self) -> usize {

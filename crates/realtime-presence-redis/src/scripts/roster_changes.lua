@@ -53,7 +53,9 @@ local function tell(of, who, live)
     for i, identity in ipairs(who) do
         local number, claimed, grace = read(joined[i])
         local gone = tonumber(string.match(left[i] or '', '^%d+$'))
-        if here[i] and not elsewhere[i] and (grace or 0) <= now then
+        -- Nobody hears that they have gone while somebody else may be telling that they came.
+        local is_told = not number or claimed <= now
+        if here[i] and not elsewhere[i] and (grace or 0) <= now and is_told then
             number = version()
             add(end_here, identity)
             add(end_joined, identity)
@@ -67,7 +69,9 @@ local function tell(of, who, live)
                 hand_out(of, identity, 1, number)
             end
             add(set_joined, identity, written(number, claimed, grace))
-            add(set_due, whole(math.min(claimed, grace or claimed)), identity)
+            local first = claimed
+            if grace and grace > now then first = math.min(claimed, grace) end
+            add(set_due, whole(first), identity)
         elseif gone and not here[i] then
             add(set_due, whole(now + claim), identity)
             hand_out(of, identity, 0, gone)

@@ -4,7 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 use realtime_core::{
-    ClientError, Message, MessageId, MessageParts, RoomName, Text,
+    ClientError, Exchange, Message, MessageId, MessageParts, RoomName, Text,
     codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, Notice, Recovered},
     history::{Epoch, Position},
 };
@@ -24,6 +24,7 @@ macro_rules! codec_suite {
             a_notice_is_only_appended
             a_notice_without_a_form_appends_nothing
             a_notice_is_a_frame_that_the_codec_reads
+            a_request_of_the_server_is_read_and_answered
         }
     };
 }
@@ -170,6 +171,13 @@ fn each_notice(mut check: impl FnMut(&Notice<'_>)) {
             });
         }
     }
+    let message = Message::default();
+    for id in &ids {
+        check(&Notice::Request {
+            id,
+            message: &message,
+        });
+    }
 }
 
 #[allow(clippy::panic, reason = "a test fails by a panic")]
@@ -220,4 +228,35 @@ pub async fn a_notice_is_a_frame_that_the_codec_reads((codec, _): (&impl Codec, 
             panic!("expected that {notice:?} can be read; got {error:?}");
         }
     });
+}
+
+/// Where a request of the server has a form, its clients read it as what it is, and what they answer
+/// is read as that.
+#[allow(clippy::panic, reason = "a test fails by a panic")]
+pub async fn a_request_of_the_server_is_read_and_answered(
+    (codec, messages): (&impl Codec, &[Message]),
+) {
+    let ids = [MessageId::from("\"7\"\u{0}ä"), MessageId::from(7)];
+    for (id, message) in ids.iter().cycle().zip(messages) {
+        let mut out = BytesMut::new();
+        let notice = Notice::Request { id, message };
+        let Some(kind) = encoded_notice(codec, &notice, &mut out) else {
+            return;
+        };
+        let Some(frame) = frame(kind, out.freeze()) else {
+            panic!("expected that {notice:?} is UTF-8 in a text frame");
+        };
+        let asked = message.clone().with_exchange(Exchange::Request(id.clone()));
+        assert_eq!(ok(&asked, codec.decode(frame)), asked);
+        let odd = ClientError::new("", "\"\\\n\u{0}\u{2028}ä").temporary();
+        for exchange in [
+            Exchange::Reply(id.clone()),
+            Exchange::Refusal(id.clone(), ClientError::new("busy", "later")),
+            Exchange::Refusal(id.clone(), odd),
+        ] {
+            let answer = message.clone().with_exchange(exchange);
+            let read = codec.decode(encoded(codec, &answer));
+            assert_eq!(ok(&answer, read), answer);
+        }
+    }
 }

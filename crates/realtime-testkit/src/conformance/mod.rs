@@ -73,7 +73,9 @@ pub mod presence_faults;
 pub mod roster;
 pub mod roster_faults;
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, pin::Pin, time::Duration};
+
+use futures::{FutureExt, StreamExt, stream};
 
 /// Runs a test of a suite on a runtime of its own, for at most two minutes.
 ///
@@ -89,6 +91,28 @@ pub fn run(test: impl Future<Output = ()>) {
     let done =
         runtime.block_on(async { tokio::time::timeout(Duration::from_secs(120), test).await });
     assert!(done.is_ok(), "the test took longer than two minutes");
+}
+
+/// A test that runs beside others of its suite.
+#[doc(hidden)]
+pub type Running<'t> = Pin<Box<dyn Future<Output = ()> + 't>>;
+
+/// How many tests of a suite run at the same time where they do: more than that, and the server would
+/// have much to do.
+const AT_ONCE: usize = 6;
+
+/// Runs tests at the same time, some of them. Where one fails, its name is the last that is printed.
+#[doc(hidden)]
+pub async fn together(tests: Vec<(&'static str, Running<'_>)>) {
+    let tests = tests.into_iter().map(|(name, test)| async move {
+        let tested = AssertUnwindSafe(test).catch_unwind().await;
+        println!("{name}{}", if tested.is_ok() { "" } else { ": failed" });
+        if let Err(panic) = tested {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    let tests = stream::iter(tests).buffer_unordered(AT_ONCE);
+    tests.for_each(async |()| {}).await;
 }
 
 /// Declares one `#[test]` for each function of a suite, or one for all of them.
@@ -119,6 +143,23 @@ macro_rules! __suite {
                     };
                     test().await;
                 )*
+            });
+        }
+    };
+    // At the same time: for those that wait for most of it.
+    (together, $suite:ident, $name:ident, $server:expr, $make:expr, $($test:ident)*) => {
+        #[test]
+        fn $name() {
+            $crate::conformance::run(async {
+                let server = $server;
+                let make = $make;
+                let mut tests = ::std::vec::Vec::new();
+                $(
+                    let test: $crate::conformance::Running<'_> =
+                        ::std::boxed::Box::pin($crate::conformance::$suite::$test(make(&server)));
+                    tests.push((stringify!($test), test));
+                )*
+                $crate::conformance::together(tests).await;
             });
         }
     };

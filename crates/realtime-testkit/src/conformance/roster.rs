@@ -29,7 +29,7 @@ macro_rules! roster_suite {
         $crate::roster_suite! { @tests each, roster, $handles, }
     };
     ($name:ident, $server:expr, $handles:expr) => {
-        $crate::roster_suite! { @tests all, roster, $name, $server, $handles, }
+        $crate::roster_suite! { @tests together, roster, $name, $server, $handles, }
     };
     (@tests $($how:tt)*) => {
         $crate::__suite! { $($how)*
@@ -638,11 +638,12 @@ pub async fn each_change_of_a_member_has_a_higher_version<P: Presence>(
     let mut changes = Vec::new();
     for n in 0..10 {
         let node = if n % 2 == 0 { &here } else { &there };
-        let mut came = node.enter(&[member("ann")]).await;
+        let came = node.enter(&[member("ann")]).await;
+        node.confirm(&came).await;
         node.leave(&[member("ann")], NO_GRACE).await;
-        came.extend(there.until_told(&[("ann", Left)]).await);
-        there.confirm(&came).await;
-        changes.extend(came);
+        let left = there.until_told(&[("ann", Left)]).await;
+        there.confirm(&left).await;
+        changes.extend(came.into_iter().chain(left));
     }
     let kinds: Vec<_> = changes.iter().map(|change| change.kind).collect();
     assert_eq!(kinds, [Joined, Left].repeat(10));

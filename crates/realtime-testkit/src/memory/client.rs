@@ -4,7 +4,7 @@ use std::{collections::VecDeque, fmt, net::SocketAddr, sync::Arc, time::Duration
 
 use bytes::BytesMut;
 use realtime_core::{
-    ClientError, CloseCode, IntoPayload, Message, Text,
+    ClientError, CloseCode, Exchange, IntoPayload, Message, MessageId, Text,
     codec::{Codec, Frame, FrameKind, routes},
 };
 use realtime_gateway::{Gateway, Session};
@@ -185,6 +185,48 @@ impl TestClient {
         Ok(answer)
     }
 
+    /// Answers a request of the gateway's, which was [received](Self::receive).
+    ///
+    /// # Errors
+    /// When the message is no request of the gateway's, and those of [`send`](Self::send).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use realtime::{Identity, Json};
+    /// use realtime_testkit::memory::connect;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gateway = realtime::builder().build()?;
+    /// let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// let session = ann.session(&gateway).ok_or("no session")?;
+    /// let asked = tokio::spawn(async move {
+    ///     session.request("how old?", Json(()), Duration::from_secs(5)).await
+    /// });
+    /// let question = ann.receive_on("how old?").await?;
+    /// ann.reply(&question, Json(7)).await?;
+    /// assert_eq!(asked.await??.decode::<u32>()?, 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn reply(&mut self, to: &Message, data: impl IntoPayload) -> Result<(), TestError> {
+        let id = asked_in(to)?;
+        let message = Message::plain(None, Text::new(), data.into_payload()?);
+        let message = message.with_exchange(Exchange::Reply(id));
+        self.send_message(&message).await
+    }
+
+    /// Says why the client doesn't do what a request of the gateway's wants.
+    ///
+    /// # Errors
+    /// Those of [`reply`](Self::reply).
+    pub async fn refuse(&mut self, to: &Message, error: ClientError) -> Result<(), TestError> {
+        let refusal = Exchange::Refusal(asked_in(to)?, error);
+        self.send_message(&Message::default().with_exchange(refusal))
+            .await
+    }
+
     /// The next message.
     ///
     /// # Errors
@@ -356,6 +398,17 @@ impl fmt::Debug for TestClient {
             .field("address", &self.address)
             .field("kept", &self.kept)
             .finish_non_exhaustive()
+    }
+}
+
+/// The id of the gateway's request that a message is.
+fn asked_in(message: &Message) -> Result<MessageId, TestError> {
+    match message.exchange() {
+        Some(Exchange::Request(id)) => Ok(id.clone()),
+        _ => Err(TestError::Unexpected {
+            expected: "a request of the gateway's to answer".to_owned(),
+            got: format!("a message on {:?}", message.route()),
+        }),
     }
 }
 

@@ -17,6 +17,8 @@ use crate::{
     nodes::{Node, key},
 };
 
+/// How long a survey waits for nodes.
+const WAIT: Duration = Duration::from_secs(1);
 /// Set in the environment of a process that is to be a node: its broker and its presence.
 const NODE: &str = "REALTIME_TEST_NODE";
 /// The lease of its sessions.
@@ -91,6 +93,34 @@ pub(crate) async fn a_killed_node_is_gone_for_a_targeted_message_at_once() {
         !survivor.gateway.is_online(&key("bob")).await.unwrap()
     })
     .await;
+    survivor.stop().await;
+}
+
+pub(crate) async fn a_killed_node_is_missing_in_a_receipt_until_that_is_known() {
+    let cluster = Cluster::start().await;
+    let survivor = cluster.node().await;
+    let (victim, _bob) = Victim::start(&cluster).await;
+    let known = async |nodes: usize| survivor.gateway.nodes().len() == nodes;
+    until("it is known", async || known(2).await).await;
+    let killed = survivor.gateway.nodes().remove(1);
+    let everybody = || survivor.gateway.everybody().within(WAIT);
+    until("bob is there and has joined", async || {
+        let receipt = everybody().join("a").await.unwrap();
+        receipt.sessions == 1 && receipt.is_complete()
+    })
+    .await;
+    drop(victim);
+    let (begun, receipt) = (Instant::now(), everybody().leave("a").await.unwrap());
+    assert!(begun.elapsed() < WAIT + Duration::from_secs(1));
+    assert_eq!(receipt.missing, [killed]);
+    assert!(receipt.not_asked.is_none());
+    let gone = tokio::time::timeout(Duration::from_secs(40), async {
+        while !known(1).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    gone.await.unwrap();
+    assert!(everybody().leave("a").await.unwrap().is_complete());
     survivor.stop().await;
 }
 

@@ -59,6 +59,7 @@ fn main() {
         faults::redis_is_away,
         killed::a_killed_node_is_gone_for_a_targeted_message_at_once,
         killed::a_killed_node_is_gone_from_presence_within_its_lease,
+        killed::a_killed_node_is_missing_in_a_receipt_until_that_is_known,
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }

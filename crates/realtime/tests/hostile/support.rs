@@ -140,7 +140,7 @@ impl Server {
         };
         until("all sessions but the bystander's have ended", gone).await;
         let mut online = self.gateway.sessions_of(&anonymous()).await.unwrap();
-        online.retain(|session| self.gateway.session(session.session_id).is_none());
+        online.retain(|session| self.gateway.local_session(session.session_id).is_none());
         assert!(online.is_empty(), "presence knows only who is here");
     }
 

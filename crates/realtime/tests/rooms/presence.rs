@@ -29,7 +29,7 @@ impl Told {
             let group = match &change.member.group {
                 Group::Room(room) => room.to_string(),
                 Group::Tenant(tenant) => format!("tenant {tenant}"),
-                _ => unreachable!("there are no other groups"),
+                other => panic!("expected a room or a tenant; got {other}"),
             };
             let came = change.kind == ChangeKind::Joined;
             let id = change.member.identity.id().to_owned();

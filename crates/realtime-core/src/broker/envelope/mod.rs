@@ -308,38 +308,42 @@ fn position(mut value: Bytes) -> Result<Position, BrokerError> {
 }
 
 /// The longest beginning of a name that has room in an envelope, whole characters of it.
-fn short(name: &str) -> &str {
-    const MOST: usize = 32_000;
-    if name.len() <= MOST {
-        return name;
-    }
-    let whole = |end: &usize| name.is_char_boundary(*end);
-    let end = (0..=MOST).rev().find(whole);
-    &name[..end.unwrap_or(0)]
+pub(super) fn short(name: &str) -> &str {
+    cut(name, 32_000)
 }
 
-fn put_name(out: &mut BytesMut, name: &str) {
+/// The longest beginning of so many bytes, whole characters of it.
+pub(super) fn cut(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
+    let whole = |end: &usize| text.is_char_boundary(*end);
+    let end = (0..=most).rev().find(whole);
+    &text[..end.unwrap_or(0)]
+}
+
+pub(super) fn put_name(out: &mut BytesMut, name: &str) {
     out.put_u16(name.len() as u16);
     out.put_slice(name.as_bytes());
 }
 
 /// What stands behind a length.
-fn take(bytes: &mut Bytes) -> Result<Bytes, BrokerError> {
+pub(super) fn take(bytes: &mut Bytes) -> Result<Bytes, BrokerError> {
     match bytes.try_get_u16().map(usize::from) {
         Ok(length) if length <= bytes.len() => Ok(bytes.split_to(length)),
         _ => Err(cut_off()),
     }
 }
 
-fn text(bytes: Bytes) -> Result<Text, BrokerError> {
-    Text::try_from(bytes).map_err(|_| invalid("expected UTF-8 in an envelope; got other bytes"))
+pub(super) fn text(bytes: Bytes) -> Result<Text, BrokerError> {
+    Text::try_from(bytes).map_err(|_| invalid("expected UTF-8; got other bytes"))
 }
 
-fn cut_off() -> BrokerError {
+pub(super) fn cut_off() -> BrokerError {
     invalid("expected an envelope; it is cut off")
 }
 
-fn invalid(context: impl Into<std::borrow::Cow<'static, str>>) -> BrokerError {
+pub(super) fn invalid(context: impl Into<std::borrow::Cow<'static, str>>) -> BrokerError {
     BrokerError::new(BrokerErrorKind::InvalidMessage, context)
 }
 
@@ -391,7 +395,7 @@ mod tests {
             Envelope::decode(bytes.into())
         };
         // A version, a kind, a flag and a target that this version doesn't know.
-        for (at, with) in [(0, 2), (1, 3), (2, 0x81), (2, 3), (12, 4)] {
+        for (at, with) in [(0, 2), (1, 3), (2, 0x81), (2, 3), (12, 5)] {
             let refused = changed(at, with).map_err(|error| error.kind());
             assert_eq!(refused, Err(BrokerErrorKind::InvalidMessage), "{at}");
         }
@@ -400,6 +404,17 @@ mod tests {
         assert_eq!(body, b"\0\0{}", "no extensions, and the body");
         let extended = [head, b"\0\x05", b"\xc8\0\x02??", b"{}"].concat();
         assert_eq!(Envelope::decode(extended.into()).unwrap(), sent);
+    }
+
+    #[test]
+    fn one_session_is_a_target() {
+        let target = Target::Session(SessionId::random());
+        let sent = Envelope::new(target, "c", FrameKind::Binary, Bytes::new());
+        let bytes = sent.encode();
+        assert_eq!(Envelope::decode(bytes.clone()).unwrap(), sent);
+        let mut shorter = bytes.to_vec();
+        (shorter[14], _) = (15, shorter.remove(15));
+        assert!(Envelope::decode(shorter.into()).is_err());
     }
 
     #[test]

@@ -3,17 +3,19 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{invalid, put_name, short, take, text};
-use crate::{IdentityKey, RoomName, Text, broker::BrokerError};
+use crate::{IdentityKey, RoomName, SessionId, Text, broker::BrokerError};
 
 const ALL: u8 = 0;
 const IDENTITY: u8 = 1;
 const ROOMS: u8 = 2;
 const TENANT: u8 = 3;
+const SESSION: u8 = 4;
 
 /// Whom a message is for.
 ///
 /// The bytes: nothing for all; the tenant, with a length before it, and the id for an identity; for
-/// rooms their names, with a length before each; for a tenant its name.
+/// rooms their names, with a length before each; for a tenant its name; for a session the 16 bytes of
+/// its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Target {
@@ -24,6 +26,8 @@ pub enum Target {
     /// The members of one or more rooms, each session once: at most
     /// [`MAX_ROOMS`](Self::MAX_ROOMS).
     Rooms(Vec<RoomName>),
+    /// One session.
+    Session(SessionId),
     /// The sessions of one tenant.
     Tenant(Text),
 }
@@ -38,6 +42,7 @@ impl Target {
             Self::All => ALL,
             Self::Identity(_) => IDENTITY,
             Self::Rooms(_) => ROOMS,
+            Self::Session(_) => SESSION,
             Self::Tenant(_) => TENANT,
         }
     }
@@ -52,6 +57,7 @@ impl Target {
                 let names = written(rooms).map(|room| 2 + room.as_str().len());
                 names.sum()
             }
+            Self::Session(_) => 16,
             Self::Tenant(tenant) => short(tenant).len(),
         }
     }
@@ -69,6 +75,7 @@ impl Target {
                     put_name(out, room.as_str());
                 }
             }
+            Self::Session(id) => out.put_slice(&id.to_bytes()),
             Self::Tenant(tenant) => out.put_slice(short(tenant).as_bytes()),
         }
     }
@@ -94,6 +101,13 @@ impl Target {
                 }
             }
             TENANT => Ok(Self::Tenant(text(bytes)?)),
+            SESSION => match <[u8; 16]>::try_from(&bytes[..]) {
+                Ok(id) => Ok(Self::Session(SessionId::from_bytes(id))),
+                Err(_) => Err(invalid(format!(
+                    "expected the 16 bytes of a session's id; got {}",
+                    bytes.len()
+                ))),
+            },
             _ => Err(invalid(format!(
                 "expected a known target; got one of kind {kind}"
             ))),

@@ -46,7 +46,7 @@ impl Open {
             written: progress.written,
             relieved: progress.relieved,
             ping_waits: progress.ping_waits,
-            unread: self.ahead.is_full(),
+            unread: self.is_full(),
         };
         let env = Arc::clone(&self.node.env);
         match self.heartbeat.poll(times(&self.node), &env.clock, peer) {
@@ -113,8 +113,9 @@ impl Open {
             since: now,
             received,
         };
+        let is_full = self.is_full();
         let assembly = self.assembly.get_or_insert_with(|| Box::new(begins));
-        if self.ahead.is_full() {
+        if is_full {
             // Where we are not reading, the peer can't be fast.
             **assembly = begins;
         }

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use realtime_core::{
-    BoxError, Message, MessageId, MessageParts,
+    BoxError, Message, MessageId,
     codec::{CodecErrorKind, Frame, Notice},
 };
 use realtime_websocket::{Event, frame};
@@ -43,12 +43,12 @@ impl Open {
             self.handle(message, cx);
             return true;
         }
-        if self.ahead.is_full() && self.reader.may_scout() {
+        if self.is_full() && self.reader.may_scout() {
             self.scout();
             return true;
         }
         // Once the client has left, nothing but what was read before.
-        if self.ahead.is_full() || (self.session.is_closed() && !self.reader.has_input()) {
+        if self.is_full() || (self.session.is_closed() && !self.reader.has_input()) {
             return false;
         }
         match self
@@ -61,6 +61,12 @@ impl Open {
             Poll::Pending => return false,
         }
         true
+    }
+
+    /// Whether no more is to be read for now. Behind what waits there may be the answer that a
+    /// handler waits for: then it is more.
+    pub(super) fn is_full(&self) -> bool {
+        self.ahead.is_full() && (self.ahead.is_overfull() || !self.session.awaits_answer())
     }
 
     /// Control frames don't wait behind messages that were read with them.
@@ -116,9 +122,16 @@ impl Open {
         let bytes = frame.as_bytes().len();
         match self.node.env.encoder.decode(frame) {
             Ok(message) => {
-                // Where a message comes from is for the gateway to say.
-                let message = message.without_room();
                 self.malformed = 0;
+                // What the server was waiting for, or a message of which more is said than its
+                // client may say.
+                let message = match message.is_plain() {
+                    true => message,
+                    false => match self.session.sort_out(message) {
+                        Some(message) => message,
+                        None => return,
+                    },
+                };
                 if self.ahead.is_empty() && self.may_handle(cx) {
                     self.handle(message, cx);
                 } else {
@@ -168,9 +181,7 @@ impl Open {
             Ok(reply) => {
                 self.mistakes = 0;
                 if let (Some(request), Some(data)) = (request, reply.into_payload()) {
-                    let mut parts = MessageParts::new(request.route, data);
-                    parts.id = Some(request.id);
-                    let message = Message::from_parts(parts);
+                    let message = Message::plain(Some(request.id), request.route, data);
                     match self.session.reply(&message) {
                         Ok(full) => self.full_of_replies = full,
                         Err(error) => self.unanswerable(message.message_id(), error.into()),

@@ -198,7 +198,7 @@ impl Open {
     /// Whether something depends on the time that passes, or on what all sessions hold.
     fn is_watched(&self) -> bool {
         self.blocked
-            || self.ahead.is_full()
+            || self.is_full()
             || self.reader.is_assembling()
             || self.session.held().is_part_of_too_much()
     }

@@ -1,0 +1,105 @@
+//! What is done to sessions of this node because somebody says so, here or on another node.
+
+mod clients;
+mod remote;
+
+use futures::{StreamExt, stream};
+use realtime_core::{
+    CloseCode, RoomName,
+    broker::{
+        control::Operation,
+        envelope::{Except, Target},
+    },
+};
+
+use crate::{Session, node::Node, session::EndCause};
+
+pub(crate) use clients::{Heard, ask};
+pub(crate) use remote::{LONGEST, receive, take_receipt, time_of_clients};
+
+/// How many sessions join a room at the same time.
+const JOINING: usize = 32;
+/// After how many sessions it lets other tasks have a turn.
+const TURN: usize = 128;
+
+/// Something that is done to sessions, and over with that.
+#[derive(Debug, Clone)]
+pub(crate) enum Deed {
+    Disconnect(CloseCode, String),
+    Join(RoomName),
+    Leave(RoomName),
+}
+
+impl Deed {
+    /// As other nodes are asked for it.
+    pub(crate) fn operation(&self) -> Operation {
+        match self {
+            Self::Disconnect(code, reason) => Operation::Disconnect {
+                code: *code,
+                reason: reason.as_str().into(),
+            },
+            Self::Join(room) => Operation::Join(room.clone()),
+            Self::Leave(room) => Operation::Leave(room.clone()),
+        }
+    }
+}
+
+/// How many sessions were meant, and with how many of them it failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) sessions: u64,
+    pub(crate) failed: u64,
+}
+
+/// Does it to the sessions of this node.
+pub(crate) async fn perform(node: &Node, to: &Target, except: &[Except], deed: &Deed) -> Done {
+    let sessions = node.hub.select(to, except).await;
+    match deed {
+        Deed::Disconnect(code, reason) => {
+            let close = |session: &Session| session.end(EndCause::Closed(*code, reason.clone()));
+            let ended = each(&sessions, close).await;
+            // The others have ended by themselves meanwhile.
+            Done {
+                sessions: ended,
+                failed: 0,
+            }
+        }
+        Deed::Join(room) => join(sessions, room).await,
+        Deed::Leave(room) => {
+            each(&sessions, |session| session.leave(room.clone())).await;
+            Done {
+                sessions: sessions.len() as u64,
+                failed: 0,
+            }
+        }
+    }
+}
+
+/// Counts those for which it is so.
+async fn each(sessions: &[Session], deed: impl Fn(&Session) -> bool) -> u64 {
+    let mut count = 0;
+    for (turn, sessions) in sessions.chunks(TURN).enumerate() {
+        if turn > 0 {
+            tokio::task::yield_now().await;
+        }
+        count += sessions.iter().filter(|session| deed(session)).count() as u64;
+    }
+    count
+}
+
+async fn join(sessions: Vec<Session>, room: &RoomName) -> Done {
+    let count = sessions.len() as u64;
+    let joins = sessions.into_iter().map(|session| {
+        let room = room.clone();
+        async move { session.join(room).await.is_err() }
+    });
+    let mut joins = stream::iter(joins).buffer_unordered(JOINING);
+    let mut failed = 0;
+    while let Some(has_failed) = joins.next().await {
+        failed += u64::from(has_failed);
+    }
+    Done {
+        sessions: count,
+        failed,
+    }
+}

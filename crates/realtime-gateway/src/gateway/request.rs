@@ -1,0 +1,313 @@
+//! The clients of an audience are asked, wherever they are.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::BoxStream};
+use realtime_core::{
+    ClientError, IdentityKey, IntoPayload, Message, MessageId, SessionId, Text,
+    broker::{
+        BrokerError, NodeInfo,
+        control::{ClientAnswer, Operation},
+    },
+    codec::Notice,
+};
+use tokio::time::Instant;
+
+use super::{
+    Gateway,
+    audience::Audience,
+    control::{Told, receipt},
+};
+use crate::{
+    ControlError, ControlErrorKind, NodeReceipt, Receipt,
+    cluster::Asked,
+    control::{self, Heard},
+    encoder::Encoded,
+    guarded::{Whose, caught},
+};
+
+/// What a client has answered to [`Audience::request`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The session that was asked.
+    pub session: SessionId,
+    /// Whose it is.
+    pub identity: IdentityKey,
+    /// The node that it is on.
+    pub node: NodeInfo,
+    /// What the client has answered; or why it doesn't do what it was asked, in its own words.
+    pub result: Result<Message, ClientError>,
+}
+
+/// The answers of clients, from all nodes, in the order in which they come: from
+/// [`Audience::request`].
+///
+/// It ends when all have answered, or their time is over; then there is a
+/// [`receipt`](Self::receipt). Clients of other nodes whose answers nobody reads are kept up to 4,096
+/// of them, or 8 MiB; any more are dropped and [counted](Self::overflowed). Dropped, it forgets them
+/// all.
+#[must_use = "nobody is asked before it is polled"]
+pub struct Answers {
+    gateway: Gateway,
+    begun: Instant,
+    own: BoxStream<'static, Heard>,
+    /// How many clients of this node were asked, and how many have not answered; at last as its
+    /// receipt.
+    sessions: u64,
+    failed: u64,
+    own_is_over: bool,
+    survey: Option<Arc<Asked>>,
+    others: Option<BoxFuture<'static, Option<BrokerError>>>,
+    not_asked: Option<BrokerError>,
+    receipt: Option<Receipt>,
+}
+
+impl Audience<'_> {
+    /// Asks the clients of all sessions of the audience, on all nodes, as
+    /// [`Session::request`](crate::Session::request) does: a stream of their answers, each as it
+    /// comes. Nobody is asked before it is first polled.
+    ///
+    /// It ends when all have answered, and at the latest after its time: 3 s, or what
+    /// [`within`](Self::within) says. So that what they say comes back in time, clients have a tenth
+    /// of that less, at most half a second. Sessions whose clients have given no answer are
+    /// [`failed`](Receipt::failed) in the receipt.
+    ///
+    /// # Errors
+    /// Kind [`InvalidTarget`](ControlErrorKind::InvalidTarget),
+    /// [`Closed`](ControlErrorKind::Closed) and [`TooMany`](ControlErrorKind::TooMany) as for
+    /// [`disconnect`](Self::disconnect); [`Encode`](ControlErrorKind::Encode).
+    ///
+    /// ```
+    /// use realtime::{Identity, Json};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # ann.session(&gateway).ok_or("no session")?.join("game:7").await?;
+    /// # let client = async {
+    /// #     let asked = ann.receive_on("ready?").await?;
+    /// #     ann.reply(&asked, Json(true)).await
+    /// # };
+    /// # let server = async {
+    /// let mut answers = gateway.room("game:7").request("ready?", Json(()))?;
+    /// while let Some(answer) = answers.next().await {
+    ///     match answer.result {
+    ///         Ok(message) => println!("{:?}: {}", answer.identity, message.decode::<bool>()?),
+    ///         Err(refusal) => println!("{:?} doesn't say: {refusal}", answer.identity),
+    ///     }
+    /// }
+    /// let receipt = answers.receipt().ok_or("it has not ended")?;
+    /// println!("{} of {} didn't answer", receipt.failed, receipt.sessions);
+    /// # assert_eq!((receipt.failed, receipt.sessions), (0, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # };
+    /// # let (asked, answered) = tokio::join!(server, client);
+    /// # asked?;
+    /// # answered?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request(
+        self,
+        route: impl Into<Text>,
+        data: impl IntoPayload,
+    ) -> Result<Answers, ControlError> {
+        let message = Message::new(route, data).map_err(not_encoded)?;
+        self.request_message(message)
+    }
+
+    /// Asks with a message that is already built. Its id is not sent.
+    ///
+    /// # Errors
+    /// Those of [`request`](Self::request).
+    pub fn request_message(self, message: Message) -> Result<Answers, ControlError> {
+        let within = self.within;
+        let Told {
+            gateway,
+            to,
+            except,
+        } = self.told()?;
+        let mut parts = message.without_room().without_exchange().into_parts();
+        parts.id = None;
+        let message = Message::from_parts(parts);
+        let encoder = &gateway.node().env.encoder;
+        let notice = Notice::Request {
+            id: &MessageId::from("0"),
+            message: &message,
+        };
+        if encoder.notice(&notice).map_err(not_encoded)?.is_none() {
+            let context = "the codec has no form for requests of the server";
+            return Err(ControlError::new(ControlErrorKind::Encode, context));
+        }
+        let survey = gateway.survey(&to)?.map(Arc::new);
+        let begun = Instant::now();
+        let by = begun + within;
+        let others = match &survey {
+            Some(asked) => {
+                let Encoded { body, kind, .. } = encoder.encode(&message).map_err(not_encoded)?;
+                let (gateway, asked) = (gateway.clone(), Arc::clone(asked));
+                let what = (to.clone(), except.clone(), Operation::Request(body), kind);
+                Some(async move { gateway.ask(&asked, what, by).await }.boxed())
+            }
+            None => None,
+        };
+        let here = Arc::clone(gateway.node());
+        let own = async move {
+            let left = by.saturating_duration_since(Instant::now());
+            let within = control::time_of_clients(left);
+            control::ask(&here, &to, &except, &message, within).await
+        };
+        Ok(Answers {
+            gateway,
+            begun,
+            own: own.flatten_stream().boxed(),
+            sessions: 0,
+            failed: 0,
+            own_is_over: false,
+            survey,
+            others,
+            not_asked: None,
+            receipt: None,
+        })
+    }
+}
+
+impl Answers {
+    /// The next answer; `None` when there are no more.
+    ///
+    /// # Cancel safety
+    /// Safe: dropping it loses no answer.
+    pub async fn next(&mut self) -> Option<Answer> {
+        StreamExt::next(self).await
+    }
+
+    /// How many were asked, on which nodes, and who is missing: once it has ended.
+    #[must_use]
+    pub fn receipt(&self) -> Option<&Receipt> {
+        self.receipt.as_ref()
+    }
+
+    /// How many answers of clients of other nodes were dropped, since they were read too slowly.
+    #[must_use]
+    pub fn overflowed(&self) -> u64 {
+        self.survey.as_ref().map_or(0, |asked| asked.overflowed())
+    }
+
+    /// An answer that has come from another node.
+    fn next_of_others(&self) -> Option<Answer> {
+        loop {
+            let (node, answer) = self.survey.as_ref()?.answer()?;
+            let ClientAnswer {
+                session,
+                identity,
+                result,
+                ..
+            } = answer;
+            let shared = self.gateway.node();
+            let result = match result {
+                Err(refusal) => Err(refusal),
+                Ok(frame) => match caught(Whose::Codec, || shared.env.encoder.decode(frame)) {
+                    Ok(Ok(message)) => Ok(message),
+                    Ok(Err(_)) | Err(_) => {
+                        shared.stats().invalid_broker_messages.add(1);
+                        continue;
+                    }
+                },
+            };
+            return Some(Answer {
+                session,
+                identity,
+                node,
+                result,
+            });
+        }
+    }
+
+    /// What one of this node's clients has answered.
+    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
+        while !self.own_is_over {
+            let Some((session, result)) = ready!(self.own.poll_next_unpin(cx)) else {
+                self.own_is_over = true;
+                break;
+            };
+            self.sessions += 1;
+            let result = match result {
+                Ok(message) => Ok(message),
+                Err(error) => match error.refusal() {
+                    Some(refusal) => Err(refusal.clone()),
+                    None => {
+                        self.failed += 1;
+                        continue;
+                    }
+                },
+            };
+            return Poll::Ready(Some(Answer {
+                session: session.id(),
+                identity: session.identity().key().clone(),
+                node: self.gateway.node().info.clone(),
+                result,
+            }));
+        }
+        Poll::Ready(None)
+    }
+}
+
+impl Stream for Answers {
+    type Item = Answer;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
+        let this = &mut *self;
+        if this.receipt.is_some() {
+            return Poll::Ready(None);
+        }
+        this.gateway.background().ensure();
+        let own = this.poll_own(cx);
+        if let Poll::Ready(Some(answer)) = own {
+            return Poll::Ready(Some(answer));
+        }
+        // First, so that what comes from now on wakes this task.
+        let are_others_over = match &mut this.others {
+            None => true,
+            Some(others) => match others.poll_unpin(cx) {
+                Poll::Pending => false,
+                Poll::Ready(not_asked) => {
+                    (this.others, this.not_asked) = (None, not_asked);
+                    true
+                }
+            },
+        };
+        if let Some(answer) = this.next_of_others() {
+            return Poll::Ready(Some(answer));
+        }
+        if own.is_pending() || !are_others_over {
+            return Poll::Pending;
+        }
+        let done = NodeReceipt::done(this.gateway.node().info.clone(), this.sessions, this.failed);
+        let found = this.survey.as_ref().map(|asked| asked.found());
+        let not_asked = this.not_asked.take();
+        let found = found.unwrap_or_default();
+        this.receipt = Some(receipt(Ok(done), found, not_asked, this.begun));
+        Poll::Ready(None)
+    }
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers")
+            .field("receipt", &self.receipt)
+            .finish_non_exhaustive()
+    }
+}
+
+fn not_encoded(error: realtime_core::codec::CodecError) -> ControlError {
+    let context = "what clients are to be asked could not be encoded";
+    ControlError::new(ControlErrorKind::Encode, context).with_source(error)
+}

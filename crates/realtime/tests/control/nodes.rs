@@ -1,0 +1,197 @@
+//! Over several nodes: what was done on which of them, and who didn't answer.
+
+use std::time::{Duration, Instant};
+
+use realtime::{
+    CloseCode, IdentityKey, Json, SessionId,
+    broker::{LocalBroker, Topic, control::Outcome, envelope::EnvelopeKind},
+    control::NodeAnswer,
+};
+use realtime_testkit::wait::until;
+use serde_json::json;
+
+use super::{builder, by_hand::ByHand, counts, missing, named, nodes, rooms, support::Server};
+
+/// What three nodes promise, over whatever broker.
+pub(crate) async fn three_nodes_do_as_one([a, b, c]: [Server; 3]) {
+    until("each knows the others", async || {
+        [&a, &b, &c]
+            .iter()
+            .all(|node| node.gateway.nodes().len() == 3)
+    })
+    .await;
+    let mut moderator = named(&a, "mod").await;
+    let mut ann = [named(&a, "ann").await, named(&b, "ann").await];
+    let mut troll = named(&c, "troll").await;
+    let asked = Instant::now();
+    let joined = a.gateway.everybody().within(Duration::from_secs(30));
+    let joined = joined.join("chat").await.unwrap();
+    assert_eq!(
+        counts(&joined),
+        [("node-0", 2), ("node-1", 1), ("node-2", 1)]
+    );
+    assert_eq!((joined.sessions, joined.failed), (4, 0));
+    assert!(joined.is_complete() && joined.left.is_empty());
+    assert!(
+        asked.elapsed() < Duration::from_secs(20),
+        "all have answered"
+    );
+    // Who has joined misses nothing that is sent afterwards, from wherever.
+    b.gateway
+        .room("chat")
+        .send("said", Json("hi"))
+        .await
+        .unwrap();
+    let [near, far] = &mut ann;
+    for client in [&mut moderator, near, far, &mut troll] {
+        let said = client.recv_json().await.unwrap();
+        assert_eq!(
+            (&said["room"], &said["data"]),
+            (&json!("chat"), &json!("hi"))
+        );
+    }
+
+    // A moderator on one node removes somebody on another.
+    let key = IdentityKey::new("troll");
+    let removed = a.gateway.identity(&key).leave("chat").await.unwrap();
+    assert_eq!(
+        counts(&removed),
+        [("node-0", 0), ("node-1", 0), ("node-2", 1)]
+    );
+    assert!(rooms(&mut troll).await.is_empty());
+    let id: SessionId = {
+        let answer = troll.request("id", json!(null)).await.unwrap();
+        serde_json::from_value(answer["data"].clone()).unwrap()
+    };
+    let sent = a
+        .gateway
+        .session(id)
+        .send("warning", Json(1))
+        .await
+        .unwrap();
+    assert_eq!(sent.local, 0);
+    assert_eq!(troll.recv_json().await.unwrap()["route"], "warning");
+    let code = CloseCode::DISCONNECTED;
+    let gone = a.gateway.session(id).disconnect(code, "go").await.unwrap();
+    assert_eq!(counts(&gone), [("node-0", 0), ("node-1", 0), ("node-2", 1)]);
+    assert_eq!(troll.closed().await, Some((3503, "go".to_owned())));
+
+    // All of the room but one session and one identity, wherever they are.
+    let left = b.gateway.room("chat").except(IdentityKey::new("mod"));
+    let session = a
+        .gateway
+        .local_sessions_of(&IdentityKey::new("ann"))
+        .remove(0);
+    let left = left.except(&session).disconnect(code, "").await.unwrap();
+    assert_eq!(counts(&left), [("node-0", 0), ("node-1", 1), ("node-2", 0)]);
+    assert_eq!(ann[1].closed().await, Some((3503, String::new())));
+    assert_eq!(rooms(&mut ann[0]).await, ["chat"]);
+    assert_eq!(rooms(&mut moderator).await, ["chat"]);
+    for server in [a, b, c] {
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn three_nodes_do_as_one_over_a_broker_in_this_process() {
+    three_nodes_do_as_one(nodes().await).await;
+}
+
+async fn node_on(bus: &LocalBroker, name: &str) -> Server {
+    let builder = builder().node_id(name.parse().unwrap()).broker(bus.clone());
+    let gateway = builder.build().unwrap();
+    gateway.start().await.unwrap();
+    Server::start(gateway).await
+}
+
+#[tokio::test]
+async fn who_does_not_answer_is_missing_and_nobody_waits_for_longer() {
+    let bus = LocalBroker::new();
+    let server = node_on(&bus, "here").await;
+    let _other = node_on(&bus, "other").await;
+    let silent = ByHand::join(&bus, "silent").await;
+    let mut ann = named(&server, "ann").await;
+    until("both are known", async || server.gateway.nodes().len() == 3).await;
+    let begun = Instant::now();
+    let within = Duration::from_millis(300);
+    let receipt = server
+        .gateway
+        .everybody()
+        .within(within)
+        .join("a")
+        .await
+        .unwrap();
+    let took = begun.elapsed();
+    assert!(
+        took >= within && took < within + Duration::from_secs(2),
+        "{took:?}"
+    );
+    assert!(receipt.elapsed >= within && receipt.elapsed <= took);
+    assert_eq!(counts(&receipt), [("here", 1), ("other", 0)]);
+    assert_eq!(receipt.missing, std::slice::from_ref(&silent.node));
+    assert!(!receipt.is_complete() && receipt.not_asked.is_none());
+    assert_eq!(rooms(&mut ann).await, ["a"]);
+    // One that leaves while it is waited for isn't missing, and nobody waits on.
+    let gateway = server.gateway.clone();
+    let long = Duration::from_secs(50);
+    let waiting = tokio::spawn(async move { gateway.everybody().within(long).leave("a").await });
+    until("she has left", async || rooms(&mut ann).await.is_empty()).await;
+    let gone = silent.node.clone();
+    drop(silent);
+    let receipt = waiting.await.unwrap().unwrap();
+    assert!(receipt.elapsed < Duration::from_secs(20) && receipt.is_complete());
+    assert_eq!(receipt.left, [gone]);
+    // And nobody expects anything of it from then on.
+    let receipt = server.gateway.everybody().leave("a").await.unwrap();
+    assert!(receipt.is_complete() && receipt.left.is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_do_it_says_so_and_is_not_waited_for() {
+    let bus = LocalBroker::new();
+    let server = node_on(&bus, "here").await;
+    let (mut busy, mut later) = (
+        ByHand::join(&bus, "busy").await,
+        ByHand::join(&bus, "later").await,
+    );
+    until("both are known", async || server.gateway.nodes().len() == 3).await;
+    let gateway = server.gateway.clone();
+    let asked = tokio::spawn(async move {
+        let all = gateway.everybody().within(Duration::from_secs(50));
+        all.disconnect(CloseCode::NORMAL, "").await
+    });
+    for (node, outcome) in [
+        (&mut busy, Outcome::Busy),
+        (&mut later, Outcome::NotUnderstood),
+    ] {
+        let envelope = node.next().await;
+        assert_eq!(envelope.kind(), EnvelopeKind::Control);
+        let to = Topic::Node("here".parse().unwrap());
+        let correlation = envelope.correlation().unwrap();
+        node.say(to, EnvelopeKind::Receipt, correlation, outcome.encode())
+            .await;
+    }
+    let receipt = asked.await.unwrap().unwrap();
+    assert!(missing(&receipt).is_empty() && !receipt.is_complete());
+    let answers: Vec<_> = receipt.nodes.iter().map(|node| node.answer).collect();
+    assert_eq!(answers[0], NodeAnswer::Done);
+    for answer in [NodeAnswer::Busy, NodeAnswer::NotUnderstood] {
+        assert!(answers.contains(&answer), "{answers:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_not_started_is_alone() {
+    let bus = LocalBroker::new();
+    let gateway = builder().broker(bus.clone()).build().unwrap();
+    let alone = Server::under_axum(gateway).await;
+    let mut ann = named(&alone, "ann").await;
+    // It is as if there were no others.
+    let receipt = alone.gateway.everybody().join("a").await.unwrap();
+    assert_eq!((receipt.sessions, receipt.nodes.len()), (1, 1));
+    assert!(receipt.is_complete());
+    assert_eq!(rooms(&mut ann).await, ["a"]);
+    alone.gateway.shutdown().await;
+}
