@@ -30,6 +30,25 @@ pub struct IdentityKey {
     tenant_len: usize,
 }
 
+/// One behind the other; without a second allocation where they are short.
+fn joined(tenant: &str, id: &str) -> Arc<str> {
+    const SHORT: usize = 64;
+    let whole = tenant.len() + id.len();
+    if tenant.is_empty() {
+        return id.into();
+    }
+    if whole > SHORT {
+        return [tenant, id].concat().into();
+    }
+    let mut place = [0; SHORT];
+    place[..tenant.len()].copy_from_slice(tenant.as_bytes());
+    place[tenant.len()..whole].copy_from_slice(id.as_bytes());
+    match str::from_utf8(&place[..whole]) {
+        Ok(text) => text.into(),
+        Err(_) => [tenant, id].concat().into(),
+    }
+}
+
 /// How it is written.
 #[derive(Serialize, Deserialize)]
 struct Parts {
@@ -57,13 +76,8 @@ impl IdentityKey {
 
     /// Both at once, in one allocation the fewer.
     pub(crate) fn from_parts(tenant: &str, id: &str) -> Self {
-        let text = if tenant.is_empty() {
-            id.into()
-        } else {
-            [tenant, id].concat().into()
-        };
         Self {
-            text,
+            text: joined(tenant, id),
             tenant_len: tenant.len(),
         }
     }

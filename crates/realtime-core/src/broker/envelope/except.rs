@@ -93,7 +93,7 @@ pub(super) fn read(mut bytes: Bytes) -> Result<Vec<Except>, BrokerError> {
         let value = take(&mut bytes)?;
         all.push(match (kind, <[u8; 16]>::try_from(&value[..])) {
             (SESSION, Ok(id)) => Except::Session(SessionId::from_bytes(id)),
-            (IDENTITY, _) => Except::Identity(identity(value)?),
+            (IDENTITY, _) => Except::Identity(identity(&value)?),
             // Whoever it is would get what is not for them.
             _ => {
                 return Err(invalid(format!(

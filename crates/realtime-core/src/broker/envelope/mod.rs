@@ -336,9 +336,15 @@ pub(super) fn take(bytes: &mut Bytes) -> Result<Bytes, BrokerError> {
 }
 
 pub(super) fn text(bytes: Bytes) -> Result<Text, BrokerError> {
-    Text::try_from(bytes).map_err(|_| invalid("expected UTF-8; got other bytes"))
+    Text::try_from(bytes).map_err(|_| not_text())
 }
 
+#[cold]
+fn not_text() -> BrokerError {
+    invalid("expected UTF-8; got other bytes")
+}
+
+#[cold]
 pub(super) fn cut_off() -> BrokerError {
     invalid("expected an envelope; it is cut off")
 }

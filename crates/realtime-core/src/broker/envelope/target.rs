@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{invalid, put_name, short, take, text};
+use super::{cut_off, invalid, not_text, put_name, short, take, text};
 use crate::{IdentityKey, RoomName, SessionId, Text, broker::BrokerError};
 
 const ALL: u8 = 0;
@@ -84,7 +84,7 @@ impl Target {
     pub(super) fn read(kind: u8, mut bytes: Bytes) -> Result<Self, BrokerError> {
         match kind {
             ALL if bytes.is_empty() => Ok(Self::All),
-            IDENTITY => Ok(Self::Identity(identity(bytes)?)),
+            IDENTITY => Ok(Self::Identity(identity(&bytes)?)),
             ROOMS => {
                 let mut rooms = Vec::new();
                 while !bytes.is_empty() {
@@ -119,7 +119,13 @@ fn written(rooms: &[RoomName]) -> impl Iterator<Item = &RoomName> {
     rooms.iter().take(Target::MAX_ROOMS)
 }
 
-pub(super) fn identity(mut bytes: Bytes) -> Result<IdentityKey, BrokerError> {
-    let tenant = text(take(&mut bytes)?)?;
-    Ok(IdentityKey::from_parts(tenant.as_str(), &text(bytes)?))
+/// Read in place: it is copied into one piece anyway.
+pub(super) fn identity(bytes: &[u8]) -> Result<IdentityKey, BrokerError> {
+    let (length, rest) = bytes.split_first_chunk().ok_or_else(cut_off)?;
+    let length = usize::from(u16::from_be_bytes(*length));
+    let (tenant, id) = rest.split_at_checked(length).ok_or_else(cut_off)?;
+    match (str::from_utf8(tenant), str::from_utf8(id)) {
+        (Ok(tenant), Ok(id)) => Ok(IdentityKey::from_parts(tenant, id)),
+        _ => Err(not_text()),
+    }
 }
