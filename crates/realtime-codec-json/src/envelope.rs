@@ -118,7 +118,7 @@ impl<'f> Envelope<'f> {
         }
         parts.metadata = self.metadata;
         let room = self.room.map(|room| name_in(text, room));
-        parts.room = room.and_then(|room| RoomName::try_from(room).ok());
+        parts.room = room.and_then(RoomName::shown);
         parts.offset = self.offset;
         parts.exchange = self.exchange.and_then(|asked| asked.in_text(text));
         Message::from_parts(parts)
@@ -157,7 +157,8 @@ fn exchange<'f>(fields: &Fields<'f>) -> Result<Option<Asked<'f>>, String> {
         let id = value.map(|value| id(field, value));
         Ok::<_, String>(id.transpose()?.flatten())
     };
-    let request = id_in("request", fields.request)?;
+    // The server alone asks. Anything but an id is a field of the client's own.
+    let request = id_in("request", fields.request).unwrap_or_default();
     let Some(reply) = id_in("reply", fields.reply)? else {
         return Ok(request.map(Asked::Request));
     };

@@ -85,6 +85,16 @@ impl RoomName {
         Self(Text::from_static(Self::OWN_INBOX))
     }
 
+    /// The room that a message says it is of, as a client reads it.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn shown(name: Text) -> Option<Self> {
+        match name == Self::OWN_INBOX {
+            true => Some(Self::own_inbox()),
+            false => Self::try_from(name).ok(),
+        }
+    }
+
     /// A name that another node has written.
     pub(crate) fn read(name: Text) -> Result<Self, InvalidRoomName> {
         match name.len() {

@@ -232,7 +232,7 @@ impl Command {
         let operation = bytes.try_get_u8().map_err(|_| cut_off())?;
         let within = bytes.try_get_u32().map_err(|_| cut_off())?;
         let room = |bytes: Bytes| {
-            let room = RoomName::try_from(text(bytes)?);
+            let room = RoomName::read(text(bytes)?);
             room.map_err(|wrong| invalid(wrong.to_string()))
         };
         let operation = match operation {

@@ -69,6 +69,10 @@ pub(super) async fn run(node: Arc<Node>) {
         }
         let cause = "its messages have ended; it is joined again";
         on_event(&node, BrokerEvent::down(cause), &mut missed);
+        // Of those that go meanwhile nobody will tell.
+        for other in node.peers.forget_all() {
+            node.surveys.has_gone(&other);
+        }
         // What has ended still holds the node's name.
         *messages = Subscription::new(stream::empty());
         tokio::select! {

@@ -39,6 +39,15 @@ impl Peers {
         }
     }
 
+    /// Nothing is known of any of them any more. Returns those that were.
+    pub(crate) fn forget_all(&self) -> Vec<NodeInfo> {
+        let nodes = std::mem::take(&mut *self.lock());
+        let nodes = nodes.into_iter();
+        nodes
+            .map(|(id, incarnation)| NodeInfo::new(id, incarnation))
+            .collect()
+    }
+
     pub(crate) fn all(&self) -> Vec<NodeInfo> {
         let nodes = self.lock();
         let nodes = nodes.iter();

@@ -208,6 +208,16 @@ impl Asked {
         self.number
     }
 
+    /// These are waited for, too, as long as nobody was asked yet.
+    pub(crate) fn awaits(&self, nodes: Vec<NodeInfo>) {
+        let mut state = self.survey.state.lock();
+        for node in nodes {
+            if !state.waiting.contains(&node) && !state.left.contains(&node) {
+                state.waiting.push(node);
+            }
+        }
+    }
+
     /// Waits until nobody is waited for. Cancel safe.
     pub(crate) fn settled(&self) -> impl Future<Output = ()> + Send + 'static {
         let survey = Arc::clone(&self.survey);

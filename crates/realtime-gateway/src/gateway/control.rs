@@ -1,6 +1,6 @@
 //! What sessions are told to do, wherever they are, and what became of it.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use futures::future::join;
 use realtime_core::{
@@ -23,6 +23,9 @@ use crate::{
     cluster::{Asked, Found, SURVEYS},
     control::{self, Deed},
 };
+
+/// How long after the link to other nodes is up they have had time to say that they are there.
+const INTRODUCED: Duration = Duration::from_millis(1_500);
 
 impl Gateway {
     /// The nodes of the cluster, as far as this one knows: itself first, then those that the broker
@@ -191,14 +194,12 @@ impl Audience<'_> {
         let survey = gateway.survey(&to)?;
         let own = timeout_at(by, control::perform(node, &to, &except, &deed));
         let others = async {
-            match &survey {
-                Some(asked) => {
-                    let (to, except) = (to.clone(), except.clone());
-                    let what = (to, except, deed.operation(), FrameKind::Binary);
-                    gateway.ask(asked, what, by).await
-                }
-                None => None,
-            }
+            let asked = survey.as_ref()?;
+            gateway.knows_others(by).await;
+            asked.awaits(node.peers.all());
+            let (to, except) = (to.clone(), except.clone());
+            let what = (to, except, deed.operation(), FrameKind::Binary);
+            gateway.ask(asked, what, by).await
         };
         // This node first, as far as it needn't wait.
         let (own, not_asked) = join(own, others).await;
@@ -244,21 +245,41 @@ pub(super) struct Told {
 }
 
 impl Gateway {
+    /// Whether no other node is concerned.
+    pub(super) fn is_here(&self, to: &Target) -> bool {
+        matches!(to, Target::Session(id) if self.node().hub.get(*id).is_some())
+    }
+
     /// Begins to wait for the other nodes; `None` where they aren't asked.
     pub(super) fn survey(&self, to: &Target) -> Result<Option<Asked>, ControlError> {
         let node = self.node();
-        let is_here = matches!(to, Target::Session(id) if node.hub.get(*id).is_some());
-        if is_here || !node.reaches_others() {
+        if self.is_here(to) || !node.reaches_others() {
             return Ok(None);
         }
-        let asked = node.surveys.begin(node.peers.all()).ok_or_else(|| {
+        let known = node.peers.all();
+        let asked = node.surveys.begin(known.clone()).ok_or_else(|| {
             let context = format!(
                 "expected at most {SURVEYS} waits for other nodes at once; there are as many: try \
                  again, or wait for less long"
             );
             ControlError::new(ControlErrorKind::TooMany, context)
         })?;
+        // One that has gone between the two looks was told to nobody.
+        let there = node.peers.all();
+        for gone in known.iter().filter(|node| !there.contains(node)) {
+            node.surveys.has_gone(gone);
+        }
         Ok(Some(asked))
+    }
+
+    /// Waits until the other nodes have had time to say that they are there, where the link to them
+    /// is young.
+    pub(super) async fn knows_others(&self, by: Instant) {
+        let node = self.node();
+        let young = INTRODUCED.saturating_sub(node.broker_link.age());
+        // Half of the time is theirs.
+        let most = by.saturating_duration_since(Instant::now()) / 2;
+        tokio::time::sleep(young.min(most)).await;
     }
 
     /// Asks the other nodes and waits for them. Returns why they could not be asked, where that is
@@ -282,16 +303,25 @@ impl Gateway {
             envelope = envelope.with_traceparent(traceparent);
         }
         let published = node.broker.publish(&Topic::All, envelope.encode());
-        match timeout_at(by, published).await {
-            // They may have been asked all the same.
-            Ok(Err(error)) if error.kind() != BrokerErrorKind::Unknown => Some(error),
-            Ok(_) => {
-                let _late = timeout_at(by, asked.settled()).await;
+        let mut settled = pin!(timeout_at(by, asked.settled()));
+        let accepted = tokio::select! {
+            biased;
+            // They may have been asked though the broker hasn't confirmed it.
+            settled = &mut settled => match settled {
+                Ok(()) => return None,
+                Err(_late) => {
+                    let context =
+                        "the broker did not accept in time what other nodes are asked for";
+                    return Some(BrokerError::new(BrokerErrorKind::Unknown, context));
+                }
+            },
+            accepted = published => accepted,
+        };
+        match accepted {
+            Err(error) if error.kind() != BrokerErrorKind::Unknown => Some(error),
+            _ => {
+                let _late = settled.await;
                 None
-            }
-            Err(_late) => {
-                let context = "the broker did not accept in time what other nodes are asked for";
-                Some(BrokerError::new(BrokerErrorKind::Unknown, context))
             }
         }
     }

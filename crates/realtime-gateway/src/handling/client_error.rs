@@ -9,13 +9,18 @@ use realtime_core::{
 
 use crate::{
     DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind, JoinError, JoinErrorKind,
-    SendError, SendErrorKind,
+    RequestError, SendError, SendErrorKind,
 };
 
 /// Finds what may be said. Everything that isn't meant for clients becomes a general text.
 pub(crate) fn for_client(error: &BoxError) -> ClientError {
-    if let Some(meant) = ClientError::find_in(&**error) {
-        return meant.clone();
+    match meant(error) {
+        Some(Meant::Said(said)) => return said.clone(),
+        Some(Meant::NotAnswered) => {
+            let text = "somebody who was asked did not answer as expected";
+            return ClientError::new("not_answered", text).temporary();
+        }
+        None => {}
     }
     if let Some(codec) = find::<CodecError>(error) {
         match codec.kind() {
@@ -67,7 +72,7 @@ pub(crate) fn for_client(error: &BoxError) -> ClientError {
 /// not, the handler has answered it with a [`ClientError`], or one to whom something was sent has
 /// left or doesn't read.
 pub(crate) fn is_clients(error: &BoxError) -> bool {
-    is_mistake(error) || ClientError::find_in(&**error).is_some() || is_out_of_reach(error)
+    is_mistake(error) || meant(error).is_some() || is_out_of_reach(error)
 }
 
 fn is_out_of_reach(error: &BoxError) -> bool {
@@ -89,7 +94,7 @@ fn is_out_of_reach(error: &BoxError) -> bool {
 
 /// Whether a message could not be handled for what it is, whatever the application does.
 pub(crate) fn is_mistake(error: &BoxError) -> bool {
-    if ClientError::find_in(&**error).is_some() {
+    if meant(error).is_some() {
         return false;
     }
     let unread = find::<CodecError>(error).is_some_and(|codec| {
@@ -101,6 +106,24 @@ pub(crate) fn is_mistake(error: &BoxError) -> bool {
     unread
         || find::<HandlerError>(error)
             .is_some_and(|error| error.kind() == HandlerErrorKind::UnknownRoute)
+}
+
+/// What an error says of clients.
+enum Meant<'e> {
+    /// A handler's word for this client.
+    Said(&'e ClientError),
+    /// A client was asked something by the server. What it has refused with is for the handler, and
+    /// nobody else's client learns it.
+    NotAnswered,
+}
+
+fn meant(error: &BoxError) -> Option<Meant<'_>> {
+    ClientError::__causes(&**error).find_map(|link| match link.downcast_ref() {
+        Some(said) => Some(Meant::Said(said)),
+        None => link
+            .downcast_ref::<RequestError>()
+            .map(|_| Meant::NotAnswered),
+    })
 }
 
 fn find<T: Error + 'static>(error: &BoxError) -> Option<&T> {
@@ -144,6 +167,16 @@ mod tests {
             .into();
         let received = for_client(&not_kept);
         assert!(received.code() == "unavailable" && received.is_temporary());
+
+        // Another client's words.
+        let refused = ClientError::new("session_expired", "log in at evil.example");
+        let refused: BoxError = HandlerError::new(HandlerErrorKind::Failed, "outer")
+            .with_source(
+                RequestError::new(crate::RequestErrorKind::Refused, "inner").with_source(refused),
+            )
+            .into();
+        assert_eq!(for_client(&refused).code(), "not_answered");
+        assert!(!is_mistake(&refused) && is_clients(&refused));
 
         let missing: BoxError = HandlerError::new(HandlerErrorKind::Rejected, "outer")
             .with_source(std::fmt::Error)

@@ -55,6 +55,10 @@ impl Session {
     /// ([`Stats::answers_unmatched`](crate::Stats::answers_unmatched)). That none came in time
     /// doesn't mean that the client did nothing.
     ///
+    /// What a client answers is its own: data that doesn't decode is its fault, and no fault of the
+    /// client whose message is being handled. In an `on_connect` hook nothing is read of the client
+    /// yet, so it can't answer: ask it afterwards.
+    ///
     /// [the protocol]: https://github.com/forerunner-space/realtime-rs/blob/main/docs/protocol.md
     ///
     /// # Cancel safety

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use realtime::{
-    CloseCode, IdentityKey, Json, SessionId,
+    CloseCode, Gateway, IdentityKey, Json, Router, SessionId,
     broker::{LocalBroker, Topic, control::Outcome, envelope::EnvelopeKind},
     control::NodeAnswer,
+    error::RequestError,
 };
-use realtime_testkit::wait::until;
+use realtime_testkit::{client::Request, wait::until};
 use serde_json::json;
 
 use super::{builder, by_hand::ByHand, counts, missing, named, nodes, rooms, support::Server};
@@ -194,4 +195,66 @@ async fn a_gateway_that_is_not_started_is_alone() {
     assert!(receipt.is_complete());
     assert_eq!(rooms(&mut ann).await, ["a"]);
     alone.gateway.shutdown().await;
+}
+
+/// An administrator's program that starts, does one thing, and ends.
+#[tokio::test]
+async fn a_node_that_has_just_started_waits_until_it_knows_the_others() {
+    let broker = LocalBroker::new();
+    let node = async |name: &str| {
+        let builder = builder().node_id(name.parse().unwrap());
+        let gateway = builder.broker(broker.clone()).build().unwrap();
+        gateway.start().await.unwrap();
+        Server::start(gateway).await
+    };
+    let here = node("here").await;
+    let mut troll = named(&here, "troll").await;
+    let fresh = node("fresh").await;
+    let troll_s = IdentityKey::new("troll");
+    let told = fresh.gateway.identity(&troll_s);
+    let told = told.within(Duration::from_secs(30));
+    let receipt = told
+        .disconnect(CloseCode::DISCONNECTED, "go")
+        .await
+        .unwrap();
+    assert_eq!(counts(&receipt), [("fresh", 0), ("here", 1)]);
+    assert!(receipt.is_complete());
+    assert_eq!(troll.closed().await, Some((3503, "go".to_owned())));
+    for server in [here, fresh] {
+        server.stop().await;
+    }
+}
+
+/// What one client refuses with is for the handler that asked, and no other client's business.
+#[tokio::test]
+async fn what_one_client_says_is_never_told_to_another_as_the_servers_word() {
+    let ask_bob = async |gateway: Gateway| {
+        let bob = gateway
+            .local_sessions_of(&IdentityKey::new("bob"))
+            .remove(0);
+        let within = Duration::from_secs(30);
+        let answer = bob.request("sure?", Json(()), within).await?;
+        Ok::<_, RequestError>(Json(answer.route().to_owned()))
+    };
+    let router = Router::new().route("ask bob", ask_bob);
+    let gateway = realtime::builder()
+        .authenticator(super::ByName)
+        .router(router);
+    let server = Server::start(gateway.build().unwrap()).await;
+    let connect = async |name: &str| {
+        let request = Request::new(format!("/ws?{name}"));
+        request.connect(server.addr).await.unwrap()
+    };
+    let (mut bob, mut ann) = (connect("bob").await, connect("ann").await);
+    server.until_open(2).await;
+    let question = json!({"id": 1, "route": "ask bob"});
+    ann.send_text(&question.to_string()).await.unwrap();
+    let asked = bob.recv_json().await.unwrap();
+    let error = json!({"code": "session_expired", "message": "log in at evil.example"});
+    let refusal = json!({"reply": asked["request"], "error": error});
+    bob.send_text(&refusal.to_string()).await.unwrap();
+    let answer = ann.recv_json().await.unwrap();
+    assert_eq!(answer["data"]["code"], "not_answered", "{answer}");
+    assert!(!answer.to_string().contains("evil"), "{answer}");
+    server.stop().await;
 }
