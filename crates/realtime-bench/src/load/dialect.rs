@@ -61,23 +61,14 @@ impl Dialect {
 
     /// What a client sends to be in the room, where there is one.
     pub(crate) fn joins(self, ask: Ask) -> Option<Bytes> {
-        let join = br#"{"route":"join","data":{"room":"bench"}}"#;
-        ((self, ask) == (Self::Json, Ask::Room)).then(|| client_text(join))
+        ((self, ask) == (Self::Json, Ask::Room)).then(|| joins_room(THE_ROOM))
     }
 
     /// A message that comes back from the server with exactly `size` bytes, or in its shortest
     /// form, in a frame as it is sent; and how many bytes it has then.
     pub(crate) fn message(self, ask: Ask, size: usize) -> (Bytes, u64) {
         if (self, ask) == (Self::Json, Ask::Room) {
-            let (head, tail) = (r#"{"route":"room","room":"bench","data":""#, r#""}"#);
-            let data = "x".repeat(size.saturating_sub(head.len() + tail.len()));
-            let sent = [
-                r#"{"route":"room","data":{"room":"bench","data":""#,
-                &data,
-                r#""}}"#,
-            ];
-            let size = head.len() + data.len() + tail.len();
-            return (client_text(sent.concat().as_bytes()), size as u64);
+            return to_room(THE_ROOM, size);
         }
         let (head, tail) = match (self, ask) {
             (Self::Json, Ask::Broadcast | Ask::Room) => {
@@ -110,6 +101,28 @@ impl Dialect {
             _ => Answer::Wrong,
         }
     }
+}
+
+/// The room that all are in.
+const THE_ROOM: &str = "bench";
+
+/// What a client sends to our server to be in a room.
+pub(crate) fn joins_room(room: &str) -> Bytes {
+    client_text(format!(r#"{{"route":"join","data":{{"room":"{room}"}}}}"#).as_bytes())
+}
+
+/// The other way round.
+pub(crate) fn leaves_room(room: &str) -> Bytes {
+    client_text(format!(r#"{{"route":"leave","data":{{"room":"{room}"}}}}"#).as_bytes())
+}
+
+/// A message that our server sends to a room, with exactly `size` bytes as it arrives, or in its
+/// shortest form; and how many bytes it has then.
+pub(crate) fn to_room(room: &str, size: usize) -> (Bytes, u64) {
+    let around = format!(r#"{{"route":"room","room":"{room}","data":""}}"#).len();
+    let data = "x".repeat(size.saturating_sub(around));
+    let sent = format!(r#"{{"route":"room","data":{{"room":"{room}","data":"{data}"}}}}"#);
+    (client_text(sent.as_bytes()), (around + data.len()) as u64)
 }
 
 fn client_text(text: &[u8]) -> Bytes {
