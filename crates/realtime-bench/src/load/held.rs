@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Options, Outcome,
-    dialect::{Ask, Dialect, joins_room, leaves_room},
+    dialect::{Ask, Dialect},
     meter::Meter,
     rooms::name,
     works::{Field, settle},
@@ -35,9 +35,8 @@ const OF_SESSION: usize = 100;
 
 /// Each room gets a member, then another one, and loses both; and all that again.
 pub(super) fn held(options: &Options, rooms: usize) -> io::Result<Outcome> {
-    if options.dialect != Dialect::Json {
-        let error = "expected the dialect json: the others have no rooms";
-        return Err(io::Error::other(error));
+    if !options.dialect.has_rooms() {
+        return Err(io::Error::other("expected a dialect that has rooms"));
     }
     let half = rooms.div_ceil(OF_SESSION);
     let shape = Shape {
@@ -47,10 +46,10 @@ pub(super) fn held(options: &Options, rooms: usize) -> io::Result<Outcome> {
     };
     let server = Process::of(options.pid);
     let mut field = Field::open(options, shape, Ask::Echo)?;
-    let words = |word: fn(&str) -> Bytes, session: usize| -> Bytes {
+    let words = |word: fn(Dialect, &str) -> Bytes, session: usize| -> Bytes {
         let first = session % half * OF_SESSION;
         let its = first..rooms.min(first + OF_SESSION);
-        let its: Vec<_> = its.map(|room| word(&name(room))).collect();
+        let its: Vec<_> = its.map(|room| word(options.dialect, &name(room))).collect();
         its.concat().into()
     };
     field.all_send(options, |_| Bytes::new())?;
@@ -66,13 +65,13 @@ pub(super) fn held(options: &Options, rooms: usize) -> io::Result<Outcome> {
         let meter = Meter::start(&server)?;
         for (which, grown_by) in [(0, first), (1, full)] {
             field.all_send(options, |session| match session / half == which {
-                true => words(joins_room, session),
+                true => words(Dialect::joins_room, session),
                 false => Bytes::new(),
             })?;
             *grown_by = grown()?;
         }
         outcome = meter.stop(2 * rooms as u64)?;
-        field.all_send(options, |session| words(leaves_room, session))?;
+        field.all_send(options, |session| words(Dialect::leaves_room, session))?;
         *left = grown()?;
     }
     let [[first, full, left], [_, full_again, left_again]] = rounds;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::{
     Options, Outcome,
-    dialect::{Ask, Dialect, joins_room, leaves_room, to_room},
+    dialect::{Ask, Dialect},
     works::Field,
 };
 use crate::work::{Rooms, Shape};
@@ -34,6 +34,7 @@ struct Movers {
     of: Vec<(usize, Vec<usize>)>,
     rooms: usize,
     interval: Duration,
+    dialect: Dialect,
     done: u64,
 }
 
@@ -58,10 +59,9 @@ pub(super) fn moving(options: &Options, shape: Rooms) -> io::Result<Outcome> {
 }
 
 fn measure(options: &Options, shape: Rooms, moves: impl Fn(usize) -> bool) -> io::Result<Outcome> {
-    if options.dialect != Dialect::Json {
-        return Err(io::Error::other(
-            "expected the dialect json: the others have no rooms",
-        ));
+    let dialect = options.dialect;
+    if !dialect.has_rooms() {
+        return Err(io::Error::other("expected a dialect that has rooms"));
     }
     let all = Shape {
         sessions: shape.sessions(),
@@ -69,7 +69,7 @@ fn measure(options: &Options, shape: Rooms, moves: impl Fn(usize) -> bool) -> io
         window: 1,
     };
     let mut field = Field::open(options, all, Ask::Room)?;
-    field.swarm.expected = to_room(&name(0), shape.payload).1;
+    field.swarm.expected = dialect.to_room(&name(0), shape.payload).1;
     let members = members(shape);
     let mut of_session = vec![Vec::new(); shape.sessions()];
     for (room, members) in members.iter().enumerate() {
@@ -80,7 +80,7 @@ fn measure(options: &Options, shape: Rooms, moves: impl Fn(usize) -> bool) -> io
     field.all_send(options, |session| {
         let joins = of_session[session]
             .iter()
-            .map(|room| joins_room(&name(*room)));
+            .map(|room| dialect.joins_room(&name(*room)));
         joins.collect::<Vec<_>>().concat().into()
     })?;
     let of: Vec<_> = of_session
@@ -94,6 +94,7 @@ fn measure(options: &Options, shape: Rooms, moves: impl Fn(usize) -> bool) -> io
             of,
             rooms: shape.rooms,
             interval: options.interval()?,
+            dialect,
             done: 0,
         }),
     };
@@ -106,7 +107,7 @@ fn measure(options: &Options, shape: Rooms, moves: impl Fn(usize) -> bool) -> io
     };
     let mut hall = Hall {
         messages: (0..shape.rooms)
-            .map(|room| to_room(&name(room), shape.payload).0)
+            .map(|room| dialect.to_room(&name(room), shape.payload).0)
             .collect(),
         stay: members.iter().map(stay).collect(),
         window: shape.window,
@@ -208,7 +209,12 @@ impl Movers {
             .next();
         let joined = joined.unwrap_or(left);
         rooms.push(joined);
-        let both = [leaves_room(&name(left)), joins_room(&name(joined))].concat();
+        let dialect = self.dialect;
+        let both = [
+            dialect.leaves_room(&name(left)),
+            dialect.joins_room(&name(joined)),
+        ]
+        .concat();
         field.swarm.clients[*session].send(&both)
     }
 }

@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     for work in &options.only {
         match work {
             Work::Rooms(shape) | Work::Moving(shape) => {
-                beside(options, &bench, &ours, *work, *shape)?;
+                beside(options, &bench, [&unattended, &ours], *work, *shape)?;
             }
             _ => held(options, &bench, [&ours, &unattended], *work)?,
         }
@@ -80,18 +80,21 @@ struct Row<'b> {
     what: String,
     server: &'b Built,
     work: Work,
+    /// The line of the floor that does the same.
+    floor: usize,
     outcomes: Vec<Outcome>,
 }
 
-/// Where what everything is set against stands in the table: a broadcast to as many as a window
-/// of messages is for, and one to all sessions.
-const AS_MANY: usize = 1;
+/// The lines of a floor; that of our server is behind each. The first two are what the others are
+/// set against: a broadcast to as many as a window of messages is for, and one to all sessions.
+const AS_MANY: usize = 0;
 const ALL: usize = 2;
+const ROOMS: usize = 4;
 
 fn beside(
     options: &Options,
     bench: &Bench,
-    ours: &Built,
+    [ours, attended]: [&Built; 2],
     work: Work,
     shape: Rooms,
 ) -> Result<(), String> {
@@ -105,20 +108,23 @@ fn beside(
         sessions,
         ..as_many
     };
-    let row = |what: &str, server, work| Row {
+    let row = |what: &str, server, work, floor| Row {
         what: what.to_owned(),
         server,
         work,
+        floor,
         outcomes: Vec::new(),
     };
+    let (floor, to_many, to_all) = (&bench.floor, Work::FanOut(as_many), Work::FanOut(all));
     let mut rows = [
-        row("floor, to as many", &bench.floor, Work::FanOut(as_many)),
-        row("broadcast to as many", ours, Work::FanOut(as_many)),
-        row("broadcast to all", ours, Work::FanOut(all)),
-        row("floor, to all", &bench.floor, Work::FanOut(all)),
-        row("one room of as many", ours, Work::Room(as_many)),
-        row("one room of all", ours, Work::Room(all)),
-        row(&work.title(), ours, work),
+        row("floor, broadcast to as many", floor, to_many, AS_MANY),
+        row("broadcast to as many", ours, to_many, AS_MANY),
+        row("floor, broadcast to all", floor, to_all, ALL),
+        row("broadcast to all", ours, to_all, ALL),
+        row("floor, the rooms", floor, work, ROOMS),
+        row("**the rooms**", ours, work, ROOMS),
+        row("with presence", attended, work, ROOMS),
+        row("one room of as many", ours, Work::Room(as_many), AS_MANY),
     ];
     let more = [
         ("--seconds", bench.seconds.clone()),
@@ -136,58 +142,59 @@ fn beside(
     println!("## {} (`{work}`)\n", work.title());
     println!("{sessions} sessions; medians of {rounds} rounds of {seconds} s.\n");
     println!(
-        "| | work | CPU µs each | user | system | × broadcast to as many | user | system | × broadcast to all | user | system | per second | moves/s | p50 µs | p99 µs | generator busy |"
+        "| | work | CPU µs each | user | system | × floor | × broadcast to as many | user | system | × broadcast to all | user | system | per second | moves/s | p50 µs | p99 µs | generator busy |"
     );
-    println!("| --- | --- |{}", " ---: |".repeat(14));
-    let (as_many, all) = (&rows[AS_MANY].outcomes, &rows[ALL].outcomes);
+    println!("| --- | --- |{}", " ---: |".repeat(15));
     for row in &rows {
-        let figures = |of: &dyn Fn(&Outcome) -> Option<f64>| {
-            median(row.outcomes.iter().filter_map(of).collect()).unwrap_or_default()
-        };
-        let micros =
-            PARTS.map(|part| format!("{:.2}", figures(&|run| Some(each(run, part) * 1e6))));
-        let ratios = [as_many, all].map(|others| {
-            PARTS.map(|part| {
-                let pairs = row.outcomes.iter().zip(others);
-                let ratios = pairs.map(|(run, other)| each(run, part) / each(other, part));
-                format!("{:.2}", median(ratios.collect()).unwrap_or_default())
-            })
-        });
-        println!(
-            "| {} | `{}` | {} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} % |",
-            row.what,
-            row.work,
-            micros.join(" | "),
-            ratios.concat().join(" | "),
-            figures(&|run| Some(run.per_second())),
-            figures(&|run| Some(run.moves as f64 / run.seconds)),
-            figures(&|run| Some(run.latency?.p50)),
-            figures(&|run| Some(run.latency?.p99)),
-            figures(&|run| Some(run.own_share * 100.0)),
-        );
+        println!("| {} | `{}` | {} |", row.what, row.work, row.cells(&rows));
     }
     println!();
     Ok(())
 }
 
-/// A part of the server's CPU time.
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    Both,
-    User,
-    System,
+impl Row<'_> {
+    fn cells(&self, rows: &[Row<'_>]) -> String {
+        let runs = &self.outcomes;
+        let micros = parts(runs).map(|seconds| format!("{:.2}", seconds * 1e6));
+        let [over_floor, ..] = ratios(runs, &rows[self.floor].outcomes);
+        // A floor is set against a floor's broadcast, and our server against its own.
+        let own = usize::from(self.server.peer.is_ours());
+        let [as_many, all] = [AS_MANY, ALL].map(|at| ratios(runs, &rows[at + own].outcomes));
+        let ratios = [&[over_floor], &as_many[..], &all].concat();
+        let ratios = ratios.iter().map(|ratio| format!("{ratio:.2}"));
+        let figures: [fn(&Outcome) -> Option<f64>; 5] = [
+            |run| Some(run.per_second()),
+            |run| Some(run.moves as f64 / run.seconds),
+            |run| Some(run.latency?.p50),
+            |run| Some(run.latency?.p99),
+            |run| Some(run.own_share * 100.0),
+        ];
+        let figures = figures.iter().map(|of| {
+            let figure = median(runs.iter().filter_map(of).collect());
+            format!("{:.0}", figure.unwrap_or_default())
+        });
+        let cells: Vec<_> = micros.into_iter().chain(ratios).chain(figures).collect();
+        cells.join(" | ") + " %"
+    }
 }
 
-const PARTS: [Part; 3] = [Part::Both, Part::User, Part::System];
+/// How much more CPU time each message took than one of others: the median of the rounds, and of
+/// user time and system time in all of them.
+fn ratios(runs: &[Outcome], others: &[Outcome]) -> [f64; 3] {
+    let pairs = runs.iter().zip(others);
+    let pairs = pairs.filter_map(|(run, other)| Some(run.cpu_each()? / other.cpu_each()?));
+    let both = median(pairs.collect()).unwrap_or_default();
+    let ([_, user, system], [_, of_user, of_system]) = (parts(runs), parts(others));
+    [both, user / of_user, system / of_system]
+}
 
-/// The server's CPU time for each message that arrived, in seconds.
-fn each(run: &Outcome, part: Part) -> f64 {
-    let time = match part {
-        Part::Both => run.server_cpu,
-        Part::User => run.server_user,
-        Part::System => run.server_cpu - run.server_user,
-    };
-    time / run.count as f64
+/// The server's CPU time for each message that arrived, in seconds, and what of it is user time and
+/// system time. The kernel samples which of them it is, so that takes all runs together.
+fn parts(runs: &[Outcome]) -> [f64; 3] {
+    let each = median(runs.iter().filter_map(Outcome::cpu_each).collect()).unwrap_or_default();
+    let sum = |of: fn(&Outcome) -> f64| runs.iter().map(of).sum::<f64>();
+    let user = each * sum(|run| run.server_user) / sum(|run| run.server_cpu);
+    [each, user, each - user]
 }
 
 fn held(options: &Options, bench: &Bench, servers: [&Built; 2], work: Work) -> Result<(), String> {
