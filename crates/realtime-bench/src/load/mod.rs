@@ -7,6 +7,7 @@ mod connection;
 mod dialect;
 mod held;
 mod meter;
+mod owed;
 mod rooms;
 mod scan;
 mod storm;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::{
     Options, Outcome,
     dialect::{Ask, Dialect},
+    owed::Owed,
     works::Field,
 };
 use crate::work::{Rooms, Shape};
@@ -19,8 +20,8 @@ use crate::work::{Rooms, Shape};
 struct Hall {
     /// For each room a message, ready to be written.
     messages: Vec<Bytes>,
-    /// For each room those who are in it throughout.
-    stay: Vec<Vec<usize>>,
+    /// For each room those who were in it at first: some of them may move.
+    members: Vec<Vec<usize>>,
     /// How many messages go out at once.
     window: usize,
     /// The room that is next.
@@ -83,11 +84,8 @@ fn measure(options: &Options, shape: Rooms, moves: impl Fn(usize) -> bool) -> io
             .map(|room| dialect.joins_room(&name(*room)));
         joins.collect::<Vec<_>>().concat().into()
     })?;
-    let of: Vec<_> = of_session
-        .into_iter()
-        .enumerate()
-        .filter(|(session, _)| moves(*session))
-        .collect();
+    let mut of: Vec<_> = of_session.into_iter().enumerate().collect();
+    of.retain(|(session, _)| moves(*session));
     let movers = match of.is_empty() {
         true => None,
         false => Some(Movers {
@@ -98,18 +96,10 @@ fn measure(options: &Options, shape: Rooms, moves: impl Fn(usize) -> bool) -> io
             done: 0,
         }),
     };
-    let stay = |members: &Vec<usize>| {
-        members
-            .iter()
-            .copied()
-            .filter(|session| !moves(*session))
-            .collect()
-    };
+    let message = |room| dialect.to_room(&name(room), shape.payload).0;
     let mut hall = Hall {
-        messages: (0..shape.rooms)
-            .map(|room| dialect.to_room(&name(room), shape.payload).0)
-            .collect(),
-        stay: members.iter().map(stay).collect(),
+        messages: (0..shape.rooms).map(message).collect(),
+        members,
         window: shape.window,
         next: 0,
         movers,
@@ -142,39 +132,27 @@ impl Hall {
     /// One session sends a window of messages, each to the next room; when those who stay have
     /// them, the next. At least once. Returns how many messages all got.
     fn send(&mut self, field: &mut Field, until: Instant) -> io::Result<u64> {
-        let sessions = field.swarm.clients.len();
-        // Nobody knows which messages those who move get.
-        let mut is_sure = vec![true; sessions];
         let movers = self.movers.iter().flat_map(|movers| &movers.of);
-        movers.for_each(|(session, _)| is_sure[*session] = false);
-        let (mut due, mut received) = (vec![0_u64; sessions], vec![0_u64; sessions]);
+        // Nobody knows which messages those who move get.
+        let movers = movers.map(|(session, _)| *session);
+        let mut owed = Owed::new(field.swarm.clients.len(), movers);
         let (mut burst, mut count) = (Vec::new(), 0);
         let mut moving = Instant::now();
         while count == 0 || Instant::now() < until {
             burst.clear();
-            let mut missing = 0;
             for _ in 0..self.window {
                 burst.extend_from_slice(&self.messages[self.next]);
-                let stay = &self.stay[self.next];
-                stay.iter().for_each(|session| due[*session] += 1);
-                missing += stay.len() as u64;
+                owed.add(&self.members[self.next]);
                 self.next = (self.next + 1) % self.messages.len();
             }
             let start = Instant::now();
             field.swarm.clients[0].send(&burst)?;
-            while missing > 0 {
+            while !owed.is_settled() {
                 let latencies = &mut field.latencies;
                 field.swarm.turn(None, |_, session, got| {
                     count += got;
                     latencies.record(start.elapsed(), got);
-                    if is_sure[session] {
-                        received[session] += got;
-                        if received[session] > due[session] {
-                            return Err(io::Error::other("a message to a room came twice"));
-                        }
-                        missing -= got;
-                    }
-                    Ok(())
+                    owed.got(session, got)
                 })?;
                 if let Some(movers) = &mut self.movers {
                     movers.catch_up(field, &mut moving)?;
@@ -204,10 +182,8 @@ impl Movers {
         let (session, rooms) = &mut self.of[next];
         let left = rooms.remove(0);
         let joined = (chosen..self.rooms).chain(0..chosen);
-        let joined = joined
-            .filter(|room| *room != left && !rooms.contains(room))
-            .next();
-        let joined = joined.unwrap_or(left);
+        let mut joined = joined.filter(|room| *room != left && !rooms.contains(room));
+        let joined = joined.next().unwrap_or(left);
         rooms.push(joined);
         let dialect = self.dialect;
         let both = [

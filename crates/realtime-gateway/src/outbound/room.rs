@@ -45,12 +45,18 @@ pub(crate) struct Membership {
     pub(crate) number: u64,
 }
 
-/// What a session knows of its membership.
+/// A room that a session is in.
+#[derive(Debug)]
+struct Joined {
+    room: Arc<Room>,
+    /// From which place in the log on.
+    since: u64,
+}
+
+/// What else a session knows of a membership.
 #[derive(Debug)]
 struct Held {
     number: u64,
-    /// From which place in the log on.
-    since: u64,
     /// Behind which place in the room's history.
     after: Offset,
 }
@@ -74,12 +80,12 @@ pub(crate) struct Opening {
     pub(crate) after: Offset,
 }
 
-/// The rooms of a session, by where they are in memory. Each delivery looks for one, mostly in memory
-/// that the processor has to fetch: so they are close together, apart from what is held of each, and
-/// not looked into.
+/// The rooms of a session, by where they are in memory: while two are held, one place is one room.
+/// Each delivery looks for one, mostly in memory that the processor has to fetch first: so they are
+/// close together, apart from what else is held of each, and nothing is looked at in the room.
 #[derive(Debug, Default)]
 pub(crate) struct Memberships {
-    rooms: Vec<Arc<Room>>,
+    rooms: Vec<Joined>,
     /// Of each room, in the same order.
     held: Vec<Held>,
 }
@@ -151,7 +157,7 @@ impl Audience {
 
 impl Memberships {
     pub(crate) fn names(&self) -> impl Iterator<Item = &RoomName> {
-        self.rooms.iter().map(|room| room.name())
+        self.rooms.iter().map(|joined| joined.room.name())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -160,7 +166,7 @@ impl Memberships {
 
     fn place(&self, room: &Room) -> Result<usize, usize> {
         self.rooms
-            .binary_search_by_key(&ptr::from_ref(room), Arc::as_ptr)
+            .binary_search_by_key(&ptr::from_ref(room), |joined| Arc::as_ptr(&joined.room))
     }
 
     pub(super) fn contains(&self, room: &Room) -> bool {
@@ -169,37 +175,35 @@ impl Memberships {
 
     pub(super) fn insert(&mut self, room: Arc<Room>, number: u64, since: u64, after: Offset) {
         if let Err(place) = self.place(&room) {
-            let held = Held {
-                number,
-                since,
-                after,
-            };
-            self.rooms.insert(place, room);
-            self.held.insert(place, held);
+            self.rooms.insert(place, Joined { room, since });
+            self.held.insert(place, Held { number, after });
         }
     }
 
     /// The room of this name.
     pub(super) fn get(&self, name: &RoomName) -> Option<&Arc<Room>> {
-        self.rooms.iter().find(|room| room.name() == name)
+        self.all().find(|room| room.name() == name)
     }
 
     pub(super) fn remove(&mut self, name: &RoomName) -> Option<Membership> {
-        let place = self.rooms.iter().position(|room| room.name() == name)?;
+        let place = self
+            .rooms
+            .iter()
+            .position(|joined| joined.room.name() == name)?;
         Some(Membership {
-            room: self.rooms.remove(place),
+            room: self.rooms.remove(place).room,
             number: self.held.remove(place).number,
         })
     }
 
-    pub(super) fn all(&self) -> &[Arc<Room>] {
-        &self.rooms
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Room>> {
+        self.rooms.iter().map(|joined| &joined.room)
     }
 
     pub(super) fn into_all(self) -> Vec<Membership> {
         let all = self.rooms.into_iter().zip(self.held);
-        all.map(|(room, held)| Membership {
-            room,
+        all.map(|(joined, held)| Membership {
+            room: joined.room,
             number: held.number,
         })
         .collect()
@@ -208,9 +212,12 @@ impl Memberships {
     /// Whether a message at this place in the log is for the session whose outbox is there.
     pub(super) fn concern(&self, audience: &Audience, place: u64, outbox: usize) -> bool {
         let is_member = |room: &Arc<Room>| {
-            let held = self.place(room).ok().and_then(|at| self.held.get(at));
-            let is_new = |after| audience.place.is_none_or(|place| place > after);
-            held.is_some_and(|held| held.since <= place && is_new(held.after))
+            let Ok(at) = self.place(room) else {
+                return false;
+            };
+            let is_new = |offset: Offset| self.held.get(at).is_some_and(|held| offset > held.after);
+            let joined = self.rooms.get(at);
+            joined.is_some_and(|joined| joined.since <= place) && audience.place.is_none_or(is_new)
         };
         audience.rooms.iter().any(is_member) && !audience.except.contains(&outbox)
     }
