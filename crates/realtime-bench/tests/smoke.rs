@@ -51,7 +51,8 @@ fn rooms_are_set_beside_broadcasts_and_the_floor() {
     let out = std::env::temp_dir().join(format!("realtime-bench-rooms-{}", std::process::id()));
     let works = "rooms:40x5x128,rooms:40x5x128w8,moving:20x10x128,held:300";
     let run = Command::new(PROGRAM)
-        .args(["rooms", "--rounds=1", "--seconds=0.1", "--only", works])
+        .args(["rooms", "--rounds=1", "--seconds=0.1", "--wait=0"])
+        .args(["--only", works])
         .arg("--out")
         .arg(&out)
         .output()

@@ -1,6 +1,6 @@
 //! What rooms take of a server's memory, and whether they give it back.
 
-use std::io;
+use std::{io, thread::sleep};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,8 @@ pub(super) fn held(options: &Options, rooms: usize) -> io::Result<Outcome> {
         }
         outcome = meter.stop(2 * rooms as u64)?;
         field.all_send(options, |session| words(Dialect::leaves_room, session))?;
+        // Where it is kept who is in a room, it isn't forgotten at once.
+        sleep(options.length()?);
         *left = grown()?;
     }
     let [[first, full, left], [_, full_again, left_again]] = rounds;

@@ -45,7 +45,7 @@ pub(crate) struct Options {
     /// `moving:…` and `held:100000`, too.
     #[arg(long)]
     work: Work,
-    /// For how long, in seconds.
+    /// For how long, in seconds; for `held` how long it waits once all have left.
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
     /// Broadcasts per second, for `latency`; members that go from one room to another per second, for

@@ -34,6 +34,10 @@ pub(crate) struct Options {
     /// How many members go from one room to another in a second, for `moving`.
     #[arg(long, default_value_t = 1_000.0)]
     moves: f64,
+    /// How many seconds to wait, for `held`, once all have left: who was in a room with presence is
+    /// remembered for 5 s.
+    #[arg(long, default_value_t = 7.0)]
+    wait: f64,
     /// Where the floor is built.
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
@@ -211,7 +215,8 @@ fn held(options: &Options, bench: &Bench, servers: [&Built; 2], work: Work) -> R
         let mut outcomes = Vec::new();
         for round in 1..=options.rounds {
             eprintln!("round {round} of {}: {work}, {what}", options.rounds);
-            let outcome = bench.one(server, work, &[]);
+            let wait = ("--seconds", options.wait.to_string());
+            let outcome = bench.one(server, work, &[wait]);
             outcomes.push(outcome.map_err(|e| format!("{work}: {e}"))?);
         }
         let figure = |of: &dyn Fn(&Outcome) -> Option<f64>| {
