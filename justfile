@@ -131,6 +131,11 @@ bench-quick *options:
         --only fan-out:1000x128,fan-out:1000x128w16,echo:100x128,request:100x128w16,connect:2000 \
         --peers realtime,axum-channel,axum-channel-tuned,nhooyr,ws {{options}}
 
+# Many rooms beside broadcasts of as many deliveries, and what they take of memory: about 7 minutes.
+bench-rooms *options:
+    cargo build --release -p realtime-bench
+    target/release/realtime-bench rooms {{options}}
+
 # Instructions for each step of the hot path, by valgrind: they don't jitter.
 instructions:
     cargo build --release -p realtime-bench

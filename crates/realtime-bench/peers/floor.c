@@ -4,7 +4,8 @@
  *   floor [--batch] --listen PORT
  *
  * A text frame that starts with `b` goes to everybody, one that starts with `e` back to its
- * sender. Replies to all frames of one read leave in one send. With --batch, what was broadcast
+ * sender. `jr0000012` joins room 12, `lr0000012` leaves it, and what starts with `rr0000012` goes to
+ * its members. Replies to all frames of one read leave in one send. With --batch, what was broadcast
  * during one turn of the loop leaves in one send for each connection, too. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -18,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { EVENTS = 1024, READ = 64 << 10, SOCKETS = 32768, MOST_QUEUED = 1 << 20 };
+enum { EVENTS = 1024, READ = 64 << 10, SOCKETS = 32768, MOST_QUEUED = 1 << 20, ROOMS = 1 << 17 };
 
 struct buffer { uint8_t *data; size_t len, room; };
 
@@ -37,7 +38,10 @@ static void forget(struct buffer *b) { free(b->data); *b = (struct buffer){0}; }
 /* `in` holds what is left of an unfinished frame, `out` what the socket did not take. */
 struct connection { int open, at; struct buffer in, out; };
 
+struct room { int *members, count, room; };
+
 static struct connection *connections;
+static struct room *rooms;
 static int sockets[SOCKETS], count, epoll, batching;
 static struct buffer tick;
 
@@ -124,6 +128,33 @@ static void to_all(const uint8_t *data, size_t len) {
         if (connections[sockets[i]].open) put(sockets[i], data, len);
 }
 
+/* The room that a frame names behind its first letter. */
+static struct room *named(const uint8_t *payload, size_t size) {
+    int number = 0;
+    if (size < 9) return NULL;
+    for (int i = 2; i < 9; i++) number = number * 10 + (payload[i] - '0');
+    return number >= 0 && number < ROOMS ? &rooms[number] : NULL;
+}
+
+static void join(struct room *r, int fd) {
+    if (r->count == r->room) {
+        r->room = r->room * 2 + 8;
+        r->members = realloc(r->members, r->room * sizeof *r->members);
+        if (!r->members) abort();
+    }
+    r->members[r->count++] = fd;
+}
+
+/* Nobody leaves a room by closing: the load generator has no use for it. */
+static void part(struct room *r, int fd) {
+    for (int i = 0; i < r->count; i++)
+        if (r->members[i] == fd) { r->members[i] = r->members[--r->count]; return; }
+}
+
+static void to_room(const struct room *r, const uint8_t *data, size_t len) {
+    for (int i = 0; i < r->count; i++) put(r->members[i], data, len);
+}
+
 /* Answers the upgrade; how many bytes it took, or 0 while its head isn't whole. */
 static size_t upgrade(int fd, const uint8_t *data, size_t len) {
     static const char name[] = "sec-websocket-key: ", suffix[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -147,8 +178,9 @@ static size_t upgrade(int fd, const uint8_t *data, size_t len) {
 }
 
 /* Takes one frame; how many bytes it took, 0 while it isn't whole, -1 at a close. */
-static ssize_t frame(uint8_t *data, size_t len, struct buffer *replies) {
+static ssize_t frame(int fd, uint8_t *data, size_t len, struct buffer *replies) {
     size_t size, head = 2;
+    struct room *room;
     if (len < 6) return 0;
     if ((data[0] & 15) == 8) return -1;
     size = data[1] & 127;
@@ -165,6 +197,10 @@ static ssize_t frame(uint8_t *data, size_t len, struct buffer *replies) {
     else if (size && payload[0] == 'b') {
         if (batching) append(&tick, out, head + size);
         else to_all(out, head + size);
+    } else if ((room = named(payload, size))) {
+        if (payload[0] == 'j') join(room, fd);
+        else if (payload[0] == 'l') part(room, fd);
+        else if (payload[0] == 'r') to_room(room, out, head + size);
     }
     return head + 4 + size;
 }
@@ -180,7 +216,7 @@ static void take(int fd) {
     size_t len = got, done = 0;
     if (c->in.len) append(&c->in, block, got), data = c->in.data, len = c->in.len;
     while (done < len) {
-        ssize_t took = c->open ? frame(data + done, len - done, &replies)
+        ssize_t took = c->open ? frame(fd, data + done, len - done, &replies)
                                : (ssize_t)upgrade(fd, data + done, len - done);
         if (took < 0) { replies.len = 0; leave(fd); return; }
         if (!took) break;
@@ -216,7 +252,8 @@ int main(int argc, char **argv) {
     socklen_t size = sizeof address;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     connections = calloc(SOCKETS, sizeof *connections);
-    if (!connections || bind(listener, (void *)&address, size) || listen(listener, 4096) ||
+    rooms = calloc(ROOMS, sizeof *rooms);
+    if (!connections || !rooms || bind(listener, (void *)&address, size) || listen(listener, 4096) ||
         getsockname(listener, (void *)&address, &size))
         return perror("floor"), 1;
     printf("listening on http://127.0.0.1:%d\n", ntohs(address.sin_port));

@@ -39,6 +39,8 @@ enum Task {
     /// Measures everybody in turn and writes the report.
     #[command(args_override_self = true)]
     Run(run::Options),
+    /// What many rooms cost, beside broadcasts of as many deliveries.
+    Rooms(run::rooms::Options),
     /// What many nodes cost, on a private RabbitMQ and Redis.
     #[cfg(feature = "full")]
     Cluster(cluster::Options),
@@ -65,6 +67,7 @@ pub fn execute(command: Command) -> Result<(), BoxError> {
         Task::Serve(options) => runtime(options.workers)?.block_on(serve::serve(options)),
         Task::Load(options) => Ok(load::load(&options)?),
         Task::Run(options) => Ok(run::run(&options)?),
+        Task::Rooms(options) => Ok(run::rooms::run(&options)?),
         #[cfg(feature = "full")]
         Task::Cluster(options) => runtime(None)?.block_on(cluster::measure(options)),
         #[cfg(feature = "full")]

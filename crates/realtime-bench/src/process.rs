@@ -19,7 +19,7 @@ impl Process {
     pub(crate) fn cpu(&self) -> io::Result<Duration> {
         // The scheduler's own figure is in nanoseconds, that of `stat` in ticks of 10 ms. But only
         // the latter knows threads that have ended: then it is the larger one.
-        let ticks = self.ticks()?;
+        let ticks = self.ticks()?.iter().sum();
         Ok(self.scheduled().map_or(ticks, |time| time.max(ticks)))
     }
 
@@ -36,7 +36,9 @@ impl Process {
         Ok(Duration::from_nanos(sum))
     }
 
-    fn ticks(&self) -> io::Result<Duration> {
+    /// The same as user time and system time. The kernel only samples which of them it is, so only
+    /// how one is to the other means something.
+    pub(crate) fn ticks(&self) -> io::Result<[Duration; 2]> {
         /// `USER_HZ`: a constant of the kernel's interface on all common machines.
         const PER_SECOND: u64 = 100;
         let stat = fs::read_to_string(self.0.join("stat"))?;
@@ -47,7 +49,7 @@ impl Process {
         let (user, system) = field()
             .zip(field())
             .ok_or_else(|| io::Error::other("stat has no times"))?;
-        Ok(Duration::from_millis((user + system) * 1000 / PER_SECOND))
+        Ok([user, system].map(|ticks| Duration::from_millis(ticks * 1000 / PER_SECOND)))
     }
 
     /// The bytes of its own memory that are resident: without what is mapped from files.
@@ -73,12 +75,12 @@ mod tests {
         let own = Process::of(std::process::id());
         let (cpu, ticks, memory) = (
             own.cpu().unwrap(),
-            own.ticks().unwrap(),
+            own.ticks().unwrap()[0],
             own.memory().unwrap(),
         );
         let filled = black_box(vec![1_u8; 32 << 20]);
         let mut sum = 0_u64;
-        while own.ticks().unwrap() < ticks + Duration::from_millis(50) {
+        while own.ticks().unwrap()[0] < ticks + Duration::from_millis(50) {
             sum += filled.iter().map(|byte| u64::from(*byte)).sum::<u64>();
         }
         black_box(sum);

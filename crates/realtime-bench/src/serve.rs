@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// one, else in this process.
     #[arg(long)]
     history: Option<usize>,
+    /// Doesn't keep who is in a room: `members` has no answer then.
+    #[arg(long)]
+    no_room_presence: bool,
     /// What happens to a message for a full queue.
     #[arg(long, value_enum)]
     backpressure: Option<Policy>,
@@ -110,7 +113,7 @@ fn describe(options: &Options) -> Result<Gateway, BoxError> {
                 .route("send", send)
                 .route("room", to_room)
                 .route("members", members)
-                .room("{room}", rooms(options.history)?),
+                .room("{room}", rooms(options)?),
         )
         .authenticator(FromQuery {
             credentials: Credentials::bearer().from_query("token"),
@@ -159,9 +162,12 @@ fn describe(options: &Options) -> Result<Gateway, BoxError> {
 }
 
 /// Everybody may be in every room: `join`, `leave` and `recover` are the gateway's own routes.
-fn rooms(history: Option<usize>) -> Result<RoomRule, BoxError> {
-    let rule = RoomRule::open().presence();
-    Ok(match history {
+fn rooms(options: &Options) -> Result<RoomRule, BoxError> {
+    let rule = match options.no_room_presence {
+        true => RoomRule::open(),
+        false => RoomRule::open().presence(),
+    };
+    Ok(match options.history {
         Some(messages) => rule.history(Retention::new(messages, KEPT)?),
         None => rule,
     })

@@ -46,6 +46,45 @@ fn everything_is_measured_and_reported() {
     assert!(picture.matches("class=\"best\"").count() >= 6, "{picture}");
 }
 
+#[test]
+fn rooms_are_set_beside_broadcasts_and_the_floor() {
+    let out = std::env::temp_dir().join(format!("realtime-bench-rooms-{}", std::process::id()));
+    let works = "rooms:40x5x128,rooms:40x5x128w8,moving:20x10x128,held:300";
+    let run = Command::new(PROGRAM)
+        .args(["rooms", "--rounds=1", "--seconds=0.1", "--wait=0"])
+        .args(["--only", works])
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    let (report, stderr) = (text(&run.stdout), text(&run.stderr));
+    assert!(run.status.success(), "{stderr}");
+    fs::remove_dir_all(&out).unwrap();
+    assert_eq!(report.matches("\n## ").count() + 1, 4, "{report}");
+    let lines = |start: &str| -> Vec<Vec<String>> {
+        let lines = report.lines().filter(|line| line.starts_with(start));
+        let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect();
+        lines.map(cells).collect()
+    };
+    for start in ["| **the rooms**", "| with presence", "| floor, the rooms"] {
+        let rows = lines(start);
+        assert_eq!(rows.len(), 3, "{report}");
+        for row in rows {
+            let [each, per_second] = [3, 13].map(|cell: usize| row[cell].parse::<f64>().unwrap());
+            assert!(each > 0.0 && per_second > 0.0, "{report}");
+            let moves = row[14].parse::<f64>().unwrap();
+            assert_eq!(moves > 100.0, row[2].starts_with("`moving"), "{report}");
+        }
+    }
+    let held = [lines("| kept"), lines("| not kept")].concat();
+    assert_eq!(held.len(), 2, "{report}");
+    // So few rooms may take no page of memory more; a join takes time.
+    assert!(
+        held.iter().all(|row| row[4].parse::<f64>().unwrap() > 0.0),
+        "{report}"
+    );
+}
+
 /// Killed when the test ends.
 struct Server(Child, String);
 
@@ -162,6 +201,8 @@ fn what_is_wrong_is_said() {
     };
     assert!(fails(&["run", "--peers", "nobody"]).contains("expected one of realtime"));
     assert!(fails(&["run", "--only", "fan-out:1"]).contains("expected fan-out:NxP"));
+    assert!(fails(&["run", "--only", "held:1"]).contains("realtime-bench rooms"));
+    assert!(fails(&["rooms", "--only", "echo:1x1"]).contains("expected rooms:RxMxPwW"));
     let local = ["--listen", "127.0.0.1:0"];
     let broker = fails(&[&["serve", "--broker", "carrier-pigeon:"], &local[..]].concat());
     assert!(broker.contains("carrier-pigeon"), "{broker}");

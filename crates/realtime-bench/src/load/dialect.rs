@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Dialect {
     /// Our envelopes, on the routes `broadcast` and `echo`.
     Json,
-    /// Text that starts with `b` or `e`.
+    /// Text that starts with `b` or `e`, and for rooms with `j`, `l` or `r`.
     Plain,
     /// Socket.IO 5 over Engine.IO 4, events `b` and `e`.
     SocketIo,
@@ -61,23 +61,14 @@ impl Dialect {
 
     /// What a client sends to be in the room, where there is one.
     pub(crate) fn joins(self, ask: Ask) -> Option<Bytes> {
-        let join = br#"{"route":"join","data":{"room":"bench"}}"#;
-        ((self, ask) == (Self::Json, Ask::Room)).then(|| client_text(join))
+        ((self, ask) == (Self::Json, Ask::Room)).then(|| self.joins_room(THE_ROOM))
     }
 
     /// A message that comes back from the server with exactly `size` bytes, or in its shortest
     /// form, in a frame as it is sent; and how many bytes it has then.
     pub(crate) fn message(self, ask: Ask, size: usize) -> (Bytes, u64) {
         if (self, ask) == (Self::Json, Ask::Room) {
-            let (head, tail) = (r#"{"route":"room","room":"bench","data":""#, r#""}"#);
-            let data = "x".repeat(size.saturating_sub(head.len() + tail.len()));
-            let sent = [
-                r#"{"route":"room","data":{"room":"bench","data":""#,
-                &data,
-                r#""}}"#,
-            ];
-            let size = head.len() + data.len() + tail.len();
-            return (client_text(sent.concat().as_bytes()), size as u64);
+            return self.to_room(THE_ROOM, size);
         }
         let (head, tail) = match (self, ask) {
             (Self::Json, Ask::Broadcast | Ask::Room) => {
@@ -93,6 +84,46 @@ impl Dialect {
         let data = "x".repeat(size.saturating_sub(head.len() + tail.len()));
         let text = [head, &data, tail].concat();
         (client_text(text.as_bytes()), text.len() as u64)
+    }
+
+    /// Whether there are rooms that are joined, so that the following three mean something.
+    pub(crate) fn has_rooms(self) -> bool {
+        self != Self::SocketIo
+    }
+
+    /// What a client sends to be in a room.
+    pub(crate) fn joins_room(self, room: &str) -> Bytes {
+        self.about_room("join", room)
+    }
+
+    /// What it sends to be in it no more.
+    pub(crate) fn leaves_room(self, room: &str) -> Bytes {
+        self.about_room("leave", room)
+    }
+
+    fn about_room(self, what: &str, room: &str) -> Bytes {
+        let text = match self {
+            Self::Json => format!(r#"{{"route":"{what}","data":{{"room":"{room}"}}}}"#),
+            _ => format!("{}{room}", &what[..1]),
+        };
+        client_text(text.as_bytes())
+    }
+
+    /// A message to a room that arrives with exactly `size` bytes, or in its shortest form; and how
+    /// many bytes it has then.
+    pub(crate) fn to_room(self, room: &str, size: usize) -> (Bytes, u64) {
+        let around = match self {
+            Self::Json => format!(r#"{{"route":"room","room":"{room}","data":""}}"#).len(),
+            _ => 1 + room.len(),
+        };
+        let data = "x".repeat(size.saturating_sub(around));
+        let text = match self {
+            Self::Json => {
+                format!(r#"{{"route":"room","data":{{"room":"{room}","data":"{data}"}}}}"#)
+            }
+            _ => format!("r{room}{data}"),
+        };
+        (client_text(text.as_bytes()), (around + data.len()) as u64)
     }
 
     /// What to do about a frame that is no message.
@@ -111,6 +142,9 @@ impl Dialect {
         }
     }
 }
+
+/// The room that all are in.
+const THE_ROOM: &str = "bench";
 
 fn client_text(text: &[u8]) -> Bytes {
     frame::client_frame(true, Kind::Text, text, KEY)
@@ -139,6 +173,9 @@ mod tests {
         assert_eq!((size, frame.len()), (128, 128 - back + sent + 8));
         assert!(Dialect::Json.joins(Ask::Room).is_some());
         assert!(Dialect::Plain.joins(Ask::Room).is_none());
+        // The floor sends back what it got.
+        let (frame, size) = Dialect::Plain.to_room("r0000012", 128);
+        assert_eq!((size, frame.len()), (128, 128 + 8));
     }
 
     #[test]

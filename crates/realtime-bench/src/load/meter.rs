@@ -15,6 +15,7 @@ pub(super) struct Meter {
     server: Process,
     start: Instant,
     server_cpu: Duration,
+    server_ticks: [Duration; 2],
     own_cpu: Duration,
 }
 
@@ -23,6 +24,7 @@ impl Meter {
         Ok(Self {
             server: server.clone(),
             server_cpu: server.cpu()?,
+            server_ticks: server.ticks()?,
             own_cpu: Process::own().cpu()?,
             start: Instant::now(),
         })
@@ -38,10 +40,14 @@ impl Meter {
     pub(super) fn stop(self, count: u64) -> io::Result<Outcome> {
         let seconds = self.start.elapsed().as_secs_f64();
         let since = |now: Duration, then| now.saturating_sub(then).as_secs_f64();
+        let (now, then) = (self.server.ticks()?, self.server_ticks);
+        let [user, system] = [0, 1].map(|part| since(now[part], then[part]));
+        let server_cpu = since(self.server.cpu()?, self.server_cpu);
         Ok(Outcome {
             count,
             seconds,
-            server_cpu: since(self.server.cpu()?, self.server_cpu),
+            server_cpu,
+            server_user: server_cpu * user / (user + system).max(f64::MIN_POSITIVE),
             own_share: self.share_so_far()?,
             ..Outcome::default()
         })

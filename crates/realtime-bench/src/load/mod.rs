@@ -5,7 +5,10 @@ mod across;
 mod calls;
 mod connection;
 mod dialect;
+mod held;
 mod meter;
+mod owed;
+mod rooms;
 mod scan;
 mod storm;
 mod swarm;
@@ -22,6 +25,7 @@ use crate::work::Work;
 pub(crate) use across::across;
 use dialect::Ask;
 pub(crate) use dialect::Dialect;
+pub(crate) use held::Held;
 
 /// The options of `load`.
 #[derive(Debug, Args)]
@@ -37,13 +41,15 @@ pub(crate) struct Options {
     dialect: Dialect,
     /// What to do: `fan-out:1000x128` is 1,000 sessions and 128 bytes; with `w16` behind it, 16
     /// messages in flight. Also `room:…`, `echo:…`, `request:…`, `latency:…`, `stalled:…`, `connect:10000`
-    /// and `storm:4000`.
+    /// and `storm:4000`; with our server `rooms:10000x10x128` (rooms, members of each, bytes),
+    /// `moving:…` and `held:100000`, too.
     #[arg(long)]
     work: Work,
-    /// For how long, in seconds.
+    /// For how long, in seconds; for `held` how long it waits once all have left.
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// Broadcasts per second, for `latency`.
+    /// Broadcasts per second, for `latency`; members that go from one room to another per second, for
+    /// `moving`.
     #[arg(long, default_value_t = 50.0)]
     rate: f64,
     /// Count the server's system calls with strace, which makes every time meaningless.
@@ -56,6 +62,11 @@ impl Options {
         Duration::try_from_secs_f64(self.seconds)
             .map_err(|e| io::Error::other(format!("expected a number of seconds: {e}")))
     }
+
+    fn interval(&self) -> io::Result<Duration> {
+        Duration::try_from_secs_f64(1.0 / self.rate)
+            .map_err(|e| io::Error::other(format!("expected a positive rate: {e}")))
+    }
 }
 
 /// What a run has measured.
@@ -66,6 +77,8 @@ pub(crate) struct Outcome {
     pub(crate) seconds: f64,
     /// The server's CPU time, in seconds.
     pub(crate) server_cpu: f64,
+    /// The part of it that is user time.
+    pub(crate) server_user: f64,
     /// The part of its core that the generator was at work for.
     pub(crate) own_share: f64,
     pub(crate) latency: Option<Latency>,
@@ -77,6 +90,10 @@ pub(crate) struct Outcome {
     /// The server did not keep up with the rate.
     pub(crate) saturated: bool,
     pub(crate) system_calls: Option<u64>,
+    /// How often a member went from one room to another.
+    pub(crate) moves: u64,
+    /// What rooms take of the server's memory.
+    pub(crate) held: Option<Held>,
 }
 
 impl Outcome {
@@ -103,6 +120,9 @@ pub(crate) fn load(options: &Options) -> io::Result<()> {
     let outcome = match options.work {
         Work::FanOut(shape) => works::fan_out(options, shape, Ask::Broadcast),
         Work::Room(shape) => works::fan_out(options, shape, Ask::Room),
+        Work::Rooms(rooms) => rooms::rooms(options, rooms),
+        Work::Moving(rooms) => rooms::moving(options, rooms),
+        Work::Held(rooms) => held::held(options, rooms),
         Work::Echo(shape) => works::echo(options, shape, Ask::Echo),
         Work::Request(shape) => works::echo(options, shape, Ask::Request),
         Work::Latency(shape) => works::latency(options, shape),

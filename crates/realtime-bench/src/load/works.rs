@@ -21,17 +21,17 @@ use crate::{process::Process, work::Shape};
 const WARM_UP: f64 = 0.2;
 
 /// Clients that are open, and the messages that they send.
-struct Field {
-    swarm: Swarm,
-    server: Process,
+pub(super) struct Field {
+    pub(super) swarm: Swarm,
+    pub(super) server: Process,
     /// A window of messages, ready to be written.
     burst: Bytes,
     shape: Shape,
-    latencies: Latencies,
+    pub(super) latencies: Latencies,
 }
 
 impl Field {
-    fn open(options: &Options, shape: Shape, ask: Ask) -> io::Result<Self> {
+    pub(super) fn open(options: &Options, shape: Shape, ask: Ask) -> io::Result<Self> {
         let (frame, expected) = options.dialect.message(ask, shape.payload);
         let mut swarm = Swarm::new(options.to, options.dialect, expected)?;
         swarm.open(shape.sessions)?;
@@ -44,32 +44,40 @@ impl Field {
         })
     }
 
-    /// Opens it, and lets every client have one message echoed: a server may answer the upgrade
-    /// before the session gets broadcasts, but what it echoes it has read from a member.
+    /// Opens it, and waits until every client gets what is sent to all.
     fn join(options: &Options, shape: Shape, ask: Ask) -> io::Result<Self> {
         let mut field = Self::open(options, shape, ask)?;
-        let (frame, size) = options.dialect.message(Ask::Echo, shape.payload);
-        let expected = std::mem::replace(&mut field.swarm.expected, size);
-        let joins = options.dialect.joins(ask);
-        for client in &mut field.swarm.clients {
-            if let Some(joins) = &joins {
-                client.send(joins)?;
-            }
-            client.send(&frame)?;
+        let joins = options.dialect.joins(ask).unwrap_or_default();
+        field.all_send(options, |_| joins.clone())?;
+        Ok(field)
+    }
+
+    /// Every client sends something that isn't answered, and has one message echoed: a server may
+    /// answer the upgrade before the session gets broadcasts, but what it echoes it has read from a
+    /// member, behind what came before.
+    pub(super) fn all_send(
+        &mut self,
+        options: &Options,
+        what: impl Fn(usize) -> Bytes,
+    ) -> io::Result<()> {
+        let (frame, size) = options.dialect.message(Ask::Echo, self.shape.payload);
+        let expected = std::mem::replace(&mut self.swarm.expected, size);
+        for (index, client) in self.swarm.clients.iter_mut().enumerate() {
+            client.send(&[&what(index)[..], &frame].concat())?;
         }
-        let mut waiting = shape.sessions;
+        let mut waiting = self.shape.sessions;
         while waiting > 0 {
-            field.swarm.turn(None, |_, _, _| {
+            self.swarm.turn(None, |_, _, _| {
                 waiting -= 1;
                 Ok(())
             })?;
         }
-        field.swarm.expected = expected;
-        Ok(field)
+        self.swarm.expected = expected;
+        Ok(())
     }
 
     /// Warms up, then measures what `work` does until a moment.
-    fn measure(
+    pub(super) fn measure(
         &mut self,
         options: &Options,
         mut work: impl FnMut(&mut Self, Instant) -> io::Result<u64>,
@@ -147,11 +155,9 @@ impl Field {
     }
 
     /// One session broadcasts at a rate. A message's time begins when it should have been sent.
-    fn at_rate(&mut self, rate: f64, until: Instant) -> io::Result<Option<u64>> {
+    fn at_rate(&mut self, interval: Duration, until: Instant) -> io::Result<Option<u64>> {
         /// What a server may be behind before it counts as saturated.
         const BEHIND: Duration = Duration::from_secs(2);
-        let interval = Duration::try_from_secs_f64(1.0 / rate)
-            .map_err(|e| io::Error::other(format!("expected a positive rate: {e}")))?;
         let sessions = self.shape.sessions;
         let start = Instant::now();
         let due = |number: u32| start + interval * number;
@@ -195,6 +201,7 @@ pub(super) fn echo(options: &Options, shape: Shape, ask: Ask) -> io::Result<Outc
 }
 
 pub(super) fn latency(options: &Options, shape: Shape) -> io::Result<Outcome> {
+    let interval = options.interval()?;
     let mut field = Field::join(options, shape, Ask::Broadcast)?;
     let mut saturated = false;
     let mut outcome = field.measure(options, |field, until| {
@@ -202,7 +209,7 @@ pub(super) fn latency(options: &Options, shape: Shape) -> io::Result<Outcome> {
         if saturated {
             return Ok(0);
         }
-        let count = field.at_rate(options.rate, until)?;
+        let count = field.at_rate(interval, until)?;
         saturated = count.is_none();
         Ok(count.unwrap_or_default())
     })?;
@@ -267,7 +274,7 @@ pub(super) fn connect(options: &Options, sessions: usize) -> io::Result<Outcome>
 }
 
 /// Waits until the server's memory changes no more, at most a few seconds.
-fn settle(server: &Process) -> io::Result<()> {
+pub(super) fn settle(server: &Process) -> io::Result<()> {
     let mut last = server.memory()?;
     for _ in 0..10 {
         sleep(Duration::from_millis(300));

@@ -46,7 +46,13 @@ impl Column {
 
 pub(super) fn columns(work: Work) -> Vec<Column> {
     match work {
-        Work::FanOut(_) | Work::Room(_) | Work::Echo(_) | Work::Request(_) => {
+        Work::FanOut(_)
+        | Work::Room(_)
+        | Work::Rooms(_)
+        | Work::Moving(_)
+        | Work::Held(_)
+        | Work::Echo(_)
+        | Work::Request(_) => {
             vec![RATIO, RANGE, CPU, RATE, P50, P99, MAX, CALLS, SHARE]
         }
         Work::Latency(_) => vec![P99_RATIO, P99_RANGE, P50, P99, MAX, RATIO, RATE, SHARE],

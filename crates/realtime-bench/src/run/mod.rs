@@ -3,6 +3,7 @@
 mod columns;
 mod picture;
 mod results;
+pub(crate) mod rooms;
 mod server;
 mod table;
 
@@ -62,7 +63,12 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let folder = &options.out;
     let unwritable = |e| format!("{} can't be written: {e}", folder.display());
     fs::create_dir_all(folder).map_err(unwritable)?;
-    let bench = Bench::prepare(options)?;
+    if let Some(work) = options.only.iter().find(|work| work.is_ours_alone()) {
+        return Err(format!(
+            "expected a work that the floor can do, too; {work} is one of `realtime-bench rooms`"
+        ));
+    }
+    let bench = Bench::prepare(&options.out, options.seconds)?;
     let mut results = Results::default();
     for peer in &options.peers() {
         match peers::build(peer, folder) {
@@ -122,9 +128,9 @@ struct Bench {
 }
 
 impl Bench {
-    fn prepare(options: &Options) -> Result<Self, String> {
+    fn prepare(out: &Path, seconds: f64) -> Result<Self, String> {
         let floor = |peer| {
-            let command = peers::build(&peer, Path::new(&options.out))
+            let command = peers::build(&peer, out)
                 .map_err(|missing| format!("the floor can't be built without {missing}"))?;
             Ok::<_, String>(Built { peer, command })
         };
@@ -139,7 +145,7 @@ impl Bench {
             floor: floor(FLOOR)?,
             batching_floor: floor(BATCHING_FLOOR)?,
             cores,
-            seconds: options.seconds.to_string(),
+            seconds: seconds.to_string(),
         })
     }
 

@@ -130,8 +130,8 @@ impl Log {
     pub(super) fn leave(&self, cursor: u64, reader: Reader<'_>) -> Vec<Bytes> {
         let mut state = self.state.lock();
         let missing = state.since(cursor, reader);
-        for membership in reader.rooms.into_iter().flat_map(Memberships::all) {
-            membership.room.unfollow(self.shard);
+        for room in reader.rooms.into_iter().flat_map(Memberships::all) {
+            room.unfollow(self.shard);
         }
         state.readers = state.readers.saturating_sub(1);
         if state.readers == 0 {

@@ -5,7 +5,7 @@
 //! it changes under the log's, so that a message is counted for exactly those who get it.
 
 use std::{
-    cmp::Ordering::{Equal, Greater, Less},
+    ptr,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -43,8 +43,20 @@ pub(crate) struct Membership {
     pub(crate) room: Arc<Room>,
     /// The session's number among the members.
     pub(crate) number: u64,
+}
+
+/// A room that a session is in.
+#[derive(Debug)]
+struct Joined {
+    room: Arc<Room>,
     /// From which place in the log on.
     since: u64,
+}
+
+/// What else a session knows of a membership.
+#[derive(Debug)]
+struct Held {
+    number: u64,
     /// Behind which place in the room's history.
     after: Offset,
 }
@@ -68,9 +80,15 @@ pub(crate) struct Opening {
     pub(crate) after: Offset,
 }
 
-/// The rooms of a session, by their ids.
+/// The rooms of a session, by where they are in memory: while two are held, one place is one room.
+/// Each delivery looks for one, mostly in memory that the processor has to fetch first: so they are
+/// close together, apart from what else is held of each, and nothing is looked at in the room.
 #[derive(Debug, Default)]
-pub(crate) struct Memberships(Vec<Membership>);
+pub(crate) struct Memberships {
+    rooms: Vec<Joined>,
+    /// Of each room, in the same order.
+    held: Vec<Held>,
+}
 
 impl Room {
     pub(crate) fn new(name: RoomName, shards: usize) -> Self {
@@ -139,20 +157,16 @@ impl Audience {
 
 impl Memberships {
     pub(crate) fn names(&self) -> impl Iterator<Item = &RoomName> {
-        self.0.iter().map(|membership| membership.room.name())
+        self.rooms.iter().map(|joined| joined.room.name())
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.rooms.len()
     }
 
     fn place(&self, room: &Room) -> Result<usize, usize> {
-        let order = |held: &Membership| match (held.room.id < room.id, held.room.id == room.id) {
-            (true, _) => Less,
-            (_, true) => Equal,
-            _ => Greater,
-        };
-        self.0.binary_search_by(order)
+        self.rooms
+            .binary_search_by_key(&ptr::from_ref(room), |joined| Arc::as_ptr(&joined.room))
     }
 
     pub(super) fn contains(&self, room: &Room) -> bool {
@@ -161,41 +175,49 @@ impl Memberships {
 
     pub(super) fn insert(&mut self, room: Arc<Room>, number: u64, since: u64, after: Offset) {
         if let Err(place) = self.place(&room) {
-            let membership = Membership {
-                room,
-                number,
-                since,
-                after,
-            };
-            self.0.insert(place, membership);
+            self.rooms.insert(place, Joined { room, since });
+            self.held.insert(place, Held { number, after });
         }
     }
 
     /// The room of this name.
     pub(super) fn get(&self, name: &RoomName) -> Option<&Arc<Room>> {
-        let held = self.0.iter().find(|held| held.room.name() == name);
-        held.map(|held| &held.room)
+        self.all().find(|room| room.name() == name)
     }
 
     pub(super) fn remove(&mut self, name: &RoomName) -> Option<Membership> {
-        let place = self.0.iter().position(|held| held.room.name() == name)?;
-        Some(self.0.remove(place))
+        let place = self
+            .rooms
+            .iter()
+            .position(|joined| joined.room.name() == name)?;
+        Some(Membership {
+            room: self.rooms.remove(place).room,
+            number: self.held.remove(place).number,
+        })
     }
 
-    pub(super) fn all(&self) -> &[Membership] {
-        &self.0
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Room>> {
+        self.rooms.iter().map(|joined| &joined.room)
     }
 
     pub(super) fn into_all(self) -> Vec<Membership> {
-        self.0
+        let all = self.rooms.into_iter().zip(self.held);
+        all.map(|(joined, held)| Membership {
+            room: joined.room,
+            number: held.number,
+        })
+        .collect()
     }
 
     /// Whether a message at this place in the log is for the session whose outbox is there.
     pub(super) fn concern(&self, audience: &Audience, place: u64, outbox: usize) -> bool {
         let is_member = |room: &Arc<Room>| {
-            let held = self.place(room).ok().and_then(|at| self.0.get(at));
-            let is_new = |after| audience.place.is_none_or(|place| place > after);
-            held.is_some_and(|held| held.since <= place && is_new(held.after))
+            let Ok(at) = self.place(room) else {
+                return false;
+            };
+            let is_new = |offset: Offset| self.held.get(at).is_some_and(|held| offset > held.after);
+            let joined = self.rooms.get(at);
+            joined.is_some_and(|joined| joined.since <= place) && audience.place.is_none_or(is_new)
         };
         audience.rooms.iter().any(is_member) && !audience.except.contains(&outbox)
     }
