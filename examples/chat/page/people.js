@@ -32,9 +32,11 @@ export class People {
       (item?.querySelector("button") ?? this.#title).focus();
     }
 
-    for (const count of this.#counts) count.textContent = people.length;
-    this.#faces.replaceChildren(...[...others, ...me].slice(0, FACES_SHOWN).map(({ name }) => avatar(name)));
-    this.#facesLabel.textContent = `${people.length} in this room. Show who.`;
+    for (const count of this.#counts) count.textContent = people.length || "";
+    // Where one may not come in, one's own face opens the list all the same: the way out is there.
+    const faces = people.length === 0 ? [current()] : [...others, ...me].slice(0, FACES_SHOWN);
+    this.#faces.replaceChildren(...faces.map(({ name }) => avatar(name)));
+    this.#facesLabel.textContent = people.length === 0 ? "People" : `${people.length} in this room. Show who.`;
   }
 
   /** For when what had the focus is gone. */
@@ -49,22 +51,19 @@ export class People {
     label.className = "name";
     label.dir = "auto";
     label.textContent = somebody.name;
-    item.append(avatar(somebody.name), label);
-    if (isMe(somebody)) {
-      item.append(mark(current().moderator ? "you, moderator" : "you"));
-    } else if (current().moderator) {
-      item.append(this.#button(somebody));
-    }
+    const names = document.createElement("div");
+    names.className = "names";
+    names.append(label);
+    item.append(avatar(somebody.name), names);
+    if (isMe(somebody)) names.append(mark(current().moderator ? "you, a moderator" : "you"));
+    else if (current().moderator) item.append(this.#button(somebody));
     return item;
   }
 
   #button(somebody) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "remove";
-    button.textContent = "Remove";
-    button.setAttribute("aria-label", `Remove ${somebody.name}`);
-    button.setAttribute("aria-haspopup", "dialog");
+    const button = document.getElementById("remove").content.firstElementChild.cloneNode(true);
+    button.title = `Remove ${somebody.name}`;
+    button.setAttribute("aria-label", button.title);
     button.addEventListener("click", () => this.#onRemove(somebody));
     return button;
   }
