@@ -51,6 +51,7 @@ export class People {
     label.className = "name";
     label.dir = "auto";
     label.textContent = somebody.name;
+    label.title = somebody.name;
     const names = document.createElement("div");
     names.className = "names";
     names.append(label);
