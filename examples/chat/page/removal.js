@@ -32,6 +32,7 @@ export function setUpRemoval({ remove, onDone }) {
       error.textContent = `${somebody.name} could not be removed: ${failed.message}`;
     } finally {
       confirm.disabled = false;
+      if (dialog.open) confirm.focus();
     }
   });
   cancel.addEventListener("click", () => dialog.close());
