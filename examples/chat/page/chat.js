@@ -8,7 +8,8 @@ import { Connection } from "./connection.js";
 import { setUpDoor } from "./door.js";
 import { setUpDrawer } from "./drawer.js";
 import * as login from "./login.js";
-import { Presence } from "./presence.js";
+import { People } from "./people.js";
+import { setUpRemoval } from "./removal.js";
 import { Rooms } from "./rooms.js";
 import { showConnection } from "./status.js";
 
@@ -18,7 +19,11 @@ const connection = new Connection(async () => {
   return { url, protocols: ["realtime.json", `token.${await login.token()}`] };
 });
 const rooms = new Rooms(connection);
-const presence = new Presence(connection, rooms);
+const people = new People({ onRemove: (somebody) => askToRemove(somebody, rooms.shown) });
+const askToRemove = setUpRemoval({
+  remove: (somebody, room) => room.remove(somebody),
+  onDone: () => people.focus(),
+});
 const composer = new Composer({
   onSay: (text) => rooms.shown.say(text),
   onTyping: () => rooms.shown.sayTyping(),
@@ -29,16 +34,20 @@ showConnection(connection);
 const door = setUpDoor((person) => {
   document.getElementById("house").hidden = false;
   rooms.begin(person.rooms);
-  presence.begin(person);
   connection.open();
   composer.focus();
 });
 
 rooms.addEventListener("shown", () => {
   drawer.close();
+  people.show(rooms.shown.people());
+  composer.setRefusal(rooms.shown.refusal);
   // With a finger the keyboard would cover what one wants to read.
   if (matchMedia("(pointer: fine)").matches) composer.focus();
 });
+
+rooms.addEventListener("people", () => people.show(rooms.shown.people()));
+rooms.addEventListener("refusal", () => composer.setRefusal(rooms.shown.refusal));
 
 document.getElementById("leave").addEventListener("click", () => {
   connection.close();
@@ -51,12 +60,11 @@ connection.addEventListener("message", ({ detail: message }) => {
   // The server dropped something: each room knows what it lacks.
   if (message.route === "gap") rooms.resume();
   else if (message.room) rooms.receive(message);
-  else presence.receive(message);
 });
 
 connection.addEventListener("state", () => {
   if (connection.state === "online") rooms.resume();
-  if (connection.state === "ended") rooms.fail("The server ended the session.");
+  if (connection.state === "ended") rooms.fail(connection.endReason || "The server ended the session.");
 });
 
 const returning = login.current();

@@ -11,6 +11,7 @@ export class Composer {
   #form = document.getElementById("composer");
   #text = document.getElementById("text");
   #roomLeft = document.getElementById("room-left");
+  #refusal = document.getElementById("refusal");
   #lastTyping = 0;
   #onSay;
   #onTyping;
@@ -35,6 +36,14 @@ export class Composer {
   focus() {
     this.#changed();
     this.#text.focus();
+  }
+
+  /** Says why nothing can be written here; with "" it can. */
+  setRefusal(why) {
+    this.#refusal.textContent = why;
+    this.#refusal.hidden = why === "";
+    this.#form.hidden = why !== "";
+    if (why === "") this.#changed();
   }
 
   #submit() {

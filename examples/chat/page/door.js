@@ -8,6 +8,10 @@ const door = document.getElementById("door");
 const field = document.getElementById("name");
 const error = document.getElementById("name-error");
 const button = document.getElementById("enter");
+const moderator = document.getElementById("moderator");
+const opener = document.getElementById("be-moderator");
+const password = document.getElementById("password");
+const passwordError = document.getElementById("password-error");
 
 /** `onEnter` is called with who has come in. */
 export function setUpDoor(onEnter) {
@@ -30,27 +34,39 @@ export function setUpDoor(onEnter) {
     if (fault) return refuse(fault);
     button.disabled = true;
     try {
-      pass(await login.enter(name));
+      const person = await login.enter(name, moderator.hidden ? undefined : password.value || undefined);
+      password.value = "";
+      pass(person);
     } catch (failed) {
       const isName = failed instanceof login.BadName;
-      refuse(isName ? failed.message : "The server can't be reached. Please try again.");
+      if (failed instanceof login.BadPassword) refuse(failed.message, password, passwordError);
+      else refuse(isName ? failed.message : "The server can't be reached. Please try again.");
     } finally {
       button.disabled = false;
     }
   });
 
-  field.addEventListener("input", () => {
-    error.textContent = "";
-    field.removeAttribute("aria-invalid");
+  for (const [input, message] of [[field, error], [password, passwordError]]) {
+    input.addEventListener("input", () => {
+      message.textContent = "";
+      input.removeAttribute("aria-invalid");
+    });
+  }
+
+  opener.addEventListener("click", () => {
+    moderator.hidden = !moderator.hidden;
+    opener.setAttribute("aria-expanded", String(!moderator.hidden));
+    opener.textContent = moderator.hidden ? "I am a moderator" : "I am no moderator";
+    (moderator.hidden ? field : password).focus();
   });
 
   return { pass, show };
 }
 
-function refuse(fault) {
-  error.textContent = fault;
-  field.setAttribute("aria-invalid", "true");
-  field.focus();
+function refuse(fault, input = field, message = error) {
+  message.textContent = fault;
+  input.setAttribute("aria-invalid", "true");
+  input.focus();
 }
 
 /** The server's own rules, so that a person hears of them before the server refuses. */

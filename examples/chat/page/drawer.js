@@ -36,7 +36,8 @@ export function setUpDrawer() {
   closer.addEventListener("click", close);
   scrim.addEventListener("click", close);
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") close();
+    // A dialog over it is closed first.
+    if (event.key === "Escape" && !document.querySelector("dialog[open]")) close();
   });
   narrow.addEventListener("change", () => {
     isOpen = false;

@@ -2,8 +2,8 @@
 //
 // Everything that people wrote reaches the page as text nodes. There is no HTML on the way.
 
+import { avatar } from "./faces.js";
 import { current } from "./login.js";
-import { avatar } from "./people.js";
 
 const MINUTE_MS = 60_000;
 // After so long a silence a name is said again.

@@ -4,13 +4,14 @@
 
 const KEPT = "chat.visitor";
 
-/** The server doesn't accept the name. */
+/** The server doesn't accept the name, or the moderators' password. */
 export class BadName extends Error {}
+export class BadPassword extends Error {}
 
 let visitor = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
 let isFresh = false;
 
-/** {person, name, rooms} of a visitor who has come in, or null. */
+/** {person, name, moderator, rooms} of a visitor who has come in, or null. */
 export function current() {
   return visitor?.name ? visitor : null;
 }
@@ -20,14 +21,18 @@ export function lastName() {
   return localStorage.getItem("chat.name") ?? "";
 }
 
-/** Comes in under a name. Rejects with `BadName`, or with another error if there's no server. */
-export async function enter(name) {
+/**
+ * Comes in under a name, and with a password as a moderator. Rejects with `BadName`, `BadPassword`,
+ * or with another error if there's no server.
+ */
+export async function enter(name, password) {
   const response = await fetch("login", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ name, token: visitor?.token }),
+    body: JSON.stringify({ name, token: visitor?.token, password }),
   });
   if (response.status === 422) throw new BadName(await response.text());
+  if (response.status === 403) throw new BadPassword(await response.text());
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
   // One object for the tab's life: what has it sees a new name, and a new id after the server lost
   // its key.
@@ -45,7 +50,11 @@ export async function token() {
   return visitor.token;
 }
 
-/** Goes out. Who comes in again from this tab is the same person, under any name. */
+/**
+ * Goes out. Who comes in again from this tab is the same person, under any name; but nobody is a
+ * moderator after a moderator has left.
+ */
 export function leave() {
-  sessionStorage.setItem(KEPT, JSON.stringify({ token: visitor.token }));
+  if (visitor.moderator) sessionStorage.removeItem(KEPT);
+  else sessionStorage.setItem(KEPT, JSON.stringify({ token: visitor.token }));
 }

@@ -1,75 +1,95 @@
-// Who comes and goes, as the server says, kept in the roster. It is of the whole chat; where rooms
-// say who is in them, this is the file that changes.
+// Who is in one room: the answer to "members", and from then on who comes and goes.
+//
+// Each coming and each going of somebody has a higher version than the one before it. What isn't
+// higher than the last one was told before, or was overtaken, and is dropped.
 
-import { Lost } from "./connection.js";
-import { roster } from "./people.js";
-
-const ASK_LIMIT = 200;
-const ASK_EVERY_MS = 20_000;
-// After a reconnect the others may still be reconnecting: two quick questions, then the usual pace.
-const ASK_AGAIN_MS = 12_000;
+const PAGE = 500;
+// Of so many who have gone the last version is kept, since the same may be told twice.
+const GONE_KEPT = 500;
 
 export class Presence {
-  #connection;
-  #rooms;
-  #me = null;
-  #timer = 0;
+  #ask;
+  #onChange;
+  #onCome;
+  #onGo;
+  /** By id: {version, isHere}. */
+  #people = new Map();
 
-  constructor(connection, rooms) {
-    this.#connection = connection;
-    this.#rooms = rooms;
-    connection.addEventListener("state", () => {
-      clearTimeout(this.#timer);
-      if (connection.state !== "online") return;
-      // Who one is may have changed, if the server had lost its key.
-      if (!roster.isOf(this.#me)) roster.begin(this.#me);
-      this.#ask(ASK_AGAIN_MS);
-    });
-    document.addEventListener("visibilitychange", () => {
-      // Timers of a hidden page sleep, and so may its socket: find out before the person does.
-      if (document.visibilityState === "visible" && connection.state === "online") this.#ask();
-    });
+  /** `ask` asks the server for members: {after, limit}. */
+  constructor({ ask, onChange, onCome, onGo }) {
+    this.#ask = ask;
+    this.#onChange = onChange;
+    this.#onCome = onCome;
+    this.#onGo = onGo;
   }
 
-  begin(me) {
-    this.#me = me;
-    roster.begin(me);
+  /** Who is here: {id, person, name}. */
+  people() {
+    return [...this.#people].filter(([, { isHere }]) => isHere).map(([id]) => somebody(id));
   }
 
-  receive({ route, data }) {
-    const { person, name } = data;
-    if (person === this.#me?.person) return;
-    if (route === "joined") {
-      if (roster.add(person, name)) this.#tell(name, "joined");
-      // In a full house everybody answers a newcomer: not all in the same instant.
-      const spread = Math.random() * Math.min(roster.size * 5, 1000);
-      setTimeout(() => this.#connection.send("here", { to: person }), spread);
-    } else if (route === "here") {
-      roster.add(person, name);
-    } else if (route === "left") {
-      this.#rooms.stopTyping(person);
-      if (roster.remove(person)) this.#tell(name, "left");
+  /** The server tells who came and who has gone. */
+  receive({ joined = [], left = [] }) {
+    for (const { id, version } of joined) {
+      if (this.#note(id, version, true)) this.#onCome(somebody(id));
     }
+    for (const { id, version } of left) {
+      if (this.#note(id, version, false)) this.#onGo(somebody(id));
+    }
+    this.#forget();
+    this.#onChange();
   }
 
-  #tell(name, what) {
-    this.#rooms.shown.addEvent("", name, ` ${what}`);
-  }
-
-  /** Asks which of the people shown are there. It is the page's heartbeat, too. */
-  async #ask(againMs = ASK_EVERY_MS) {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#ask(), againMs);
-    const asked = roster.others().slice(0, ASK_LIMIT);
-    try {
-      const { people } = await this.#connection.request("online", { people: asked });
-      for (const { person, name } of roster.reconcile(asked, people)) {
-        this.#rooms.stopTyping(person);
-        this.#tell(name, "is gone");
+  /** Asks who is here, since something may have been missed. Nobody is said to come or go by that. */
+  async refresh() {
+    const before = new Map(this.#people);
+    const named = new Set();
+    for (let after; ; ) {
+      const page = await this.#ask({ after, limit: PAGE });
+      for (const { id, version } of page.members) {
+        named.add(id);
+        this.#note(id, version, true);
       }
-    } catch (error) {
-      // Presence may be away for a while, as the connection may: the next question finds out.
-      if (!(error instanceof Lost)) console.warn(`Who is online stays unknown: ${error.message}`);
+      after = page.after;
+      if (after === undefined) break;
     }
+    for (const [id, { version, isHere }] of before) {
+      // Of whom something was told meanwhile, that is newer.
+      if (isHere && !named.has(id) && this.#people.get(id)?.version === version) this.#people.delete(id);
+    }
+    this.#onChange();
   }
+
+  /** Somebody was removed: they are shown no longer, and won't be said to have left. */
+  remove(id) {
+    const known = this.#people.get(id);
+    if (known) this.#people.set(id, { ...known, isHere: false });
+    this.#onChange();
+  }
+
+  /** One isn't in the room, and learns nothing of it. */
+  clear() {
+    this.#people.clear();
+    this.#onChange();
+  }
+
+  /** True if that changes whether they are here. */
+  #note(id, version, isHere) {
+    const known = this.#people.get(id);
+    if (known && version <= known.version) return false;
+    this.#people.delete(id); // The latest stand last.
+    this.#people.set(id, { version, isHere });
+    return (known?.isHere ?? false) !== isHere;
+  }
+
+  #forget() {
+    const gone = [...this.#people].filter(([, { isHere }]) => !isHere);
+    for (const [id] of gone.slice(0, -GONE_KEPT)) this.#people.delete(id);
+  }
+}
+
+/** An id is "PERSON NAME". */
+export function somebody(id) {
+  const end = id.indexOf(" ");
+  return { id, person: id.slice(0, end), name: id.slice(end + 1) };
 }

@@ -5,13 +5,20 @@ import { Lost } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import * as login from "./login.js";
 import { Outbox } from "./outbox.js";
+import { Presence, somebody } from "./presence.js";
 import { Typing } from "./typing.js";
 
 const AGAIN_MS = 2_000;
+// Who was removed may come back in some minutes: no need to hurry.
+const REMOVED_AGAIN_MS = 15_000;
 
-/** Events: "unread" (of `unread`, how many lines of others nobody has looked at). */
+/**
+ * Events: "unread" (of `unread`, how many lines of others nobody has looked at), "people" (who is
+ * here), and "refusal" (of `refusal`, why one may not come in; "" if one may).
+ */
 export class Room extends EventTarget {
   unread = 0;
+  refusal = "";
   title;
   about;
   #name;
@@ -19,6 +26,7 @@ export class Room extends EventTarget {
   #conversation;
   #outbox;
   #typing = new Typing();
+  #presence;
   /** {epoch, offset}: the last message that came. None before the room was joined. */
   #position = null;
   /** Live messages that wait until what was before them is shown; null when none have to. */
@@ -26,6 +34,7 @@ export class Room extends EventTarget {
   #isMember = false;
   #resuming = false;
   #again = false;
+  #timer = 0;
   #before = null;
   #isShown = false;
 
@@ -39,6 +48,12 @@ export class Room extends EventTarget {
       conversation: this.#conversation,
       send: (line) => connection.request("say", { room: name, ...line }),
       isReady: () => this.#isMember,
+    });
+    this.#presence = new Presence({
+      ask: (data) => connection.request("members", { room: `room:${name}`, ...data }),
+      onChange: () => this.dispatchEvent(new Event("people")),
+      onCome: (who) => this.#tell(who, "joined"),
+      onGo: (who) => this.#tell(who, "left"),
     });
     connection.addEventListener("state", () => {
       if (connection.state !== "online") this.#isMember = false;
@@ -69,13 +84,24 @@ export class Room extends EventTarget {
     this.#connection.send("typing", { room: this.#name });
   }
 
-  /** A word of the house, in this room. */
-  addEvent(...words) {
-    this.#conversation.addEvent(...words);
+  /** Who is here: {id, person, name}. */
+  people() {
+    return this.#presence.people();
   }
 
-  stopTyping(person) {
-    this.#typing.stop(person);
+  /** Asks the server who is here. An answer of any kind shows that the connection lives. */
+  async askWho() {
+    try {
+      await this.#presence.refresh();
+    } catch (error) {
+      // Presence may be away for a while, as the connection may: the next question finds out.
+      if (!(error instanceof Lost)) console.debug(`Who is in ${this.#name} stays unknown: ${error.message}`);
+    }
+  }
+
+  /** For moderators. */
+  remove({ id }) {
+    return this.#connection.request("remove", { room: this.#name, id });
   }
 
   fail(why) {
@@ -84,7 +110,8 @@ export class Room extends EventTarget {
 
   /** A message of the room, or of who is writing in it. */
   receive(message) {
-    if (message.route === "typing") this.#typing.add(message.data.person);
+    if (message.route === "typing") this.#typing.add(message.data);
+    else if (message.route === "people") this.#presence.receive(message.data);
     else if (this.#held) this.#held.push(message);
     else if (!this.#position) return; // It is loaded afresh.
     else if (message.offset > this.#position.offset + 1) this.resume();
@@ -101,12 +128,12 @@ export class Room extends EventTarget {
         this.#again = false;
         await this.#catchUp();
         this.#isMember = true;
+        this.#setRefusal("");
       }
       this.#outbox.flush();
+      this.askWho();
     } catch (error) {
-      // A lost connection comes back, and this is called again.
-      if (error.temporary) setTimeout(() => this.resume(), AGAIN_MS);
-      else if (!(error instanceof Lost)) this.#conversation.addEvent(`This room can't be entered: ${error.message}`);
+      this.#refused(error);
     } finally {
       this.#held = null;
       this.#resuming = false;
@@ -164,10 +191,41 @@ export class Room extends EventTarget {
     this.#conversation.setEarlier(before !== null);
   }
 
+  #refused(error) {
+    // A lost connection comes back, and this is called again.
+    if (error instanceof Lost) return;
+    const wasRemoved = error.code === "removed";
+    if (error.temporary) {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.resume(), wasRemoved ? REMOVED_AGAIN_MS : AGAIN_MS);
+      if (!wasRemoved) return;
+    }
+    this.#isMember = false;
+    this.#outbox.fail(error.message);
+    this.#presence.clear();
+    this.#setRefusal(error.message);
+  }
+
+  #setRefusal(why) {
+    if (why === this.refusal) return;
+    this.refusal = why;
+    this.dispatchEvent(new Event("refusal"));
+  }
+
+  /** Tells those who are here of somebody else. */
+  #tell({ person, name }, what) {
+    if (what !== "joined") this.#typing.stop(person);
+    if (person !== login.current().person) this.#conversation.addEvent("", name, ` ${what}`);
+  }
+
   /** A message that hasn't been here yet. */
   #take({ route, offset, data }) {
     if (offset <= this.#position.offset) return;
     this.#position.offset = offset;
+    if (route === "removed") {
+      this.#presence.remove(data.id);
+      this.#tell(somebody(data.id), "was removed by a moderator");
+    }
     if (route !== "line") return;
     this.#typing.stop(data.from);
     const isOwn = data.from === login.current().person;

@@ -3,7 +3,11 @@
 
 import { Room } from "./room.js";
 
-/** Events: "shown" (another room was chosen). */
+/** Events: "shown" (another room was chosen), and "people" and "refusal" of the one that is shown. */
+// How often it is asked who is there: what was told can be missed, and a connection can be dead
+// without knowing it.
+const ASK_EVERY_MS = 20_000;
+
 export class Rooms extends EventTarget {
   #connection;
   #rooms = new Map();
@@ -17,7 +21,12 @@ export class Rooms extends EventTarget {
     window.addEventListener("hashchange", () => {
       if (this.#rooms.has(chosen())) this.#show(chosen());
     });
-    document.addEventListener("visibilitychange", () => this.#read());
+    document.addEventListener("visibilitychange", () => {
+      this.#read();
+      // Timers of a hidden page sleep, and so may its socket: find out before the person does.
+      if (!document.hidden) this.#shown?.askWho();
+    });
+    setInterval(() => this.#shown?.askWho(), ASK_EVERY_MS);
   }
 
   /** The rooms that there are, from the server: {name, title, about}. */
@@ -25,6 +34,11 @@ export class Rooms extends EventTarget {
     for (const about of rooms) {
       const room = new Room(this.#connection, about);
       room.addEventListener("unread", () => this.#read());
+      for (const kind of ["people", "refusal"]) {
+        room.addEventListener(kind, () => {
+          if (room === this.#shown) this.dispatchEvent(new Event(kind));
+        });
+      }
       this.#rooms.set(about.name, room);
       this.#list.append(this.#item(about));
     }
@@ -48,11 +62,6 @@ export class Rooms extends EventTarget {
   /** The connection won't come back by itself. */
   fail(why) {
     for (const room of this.#rooms.values()) room.fail(why);
-  }
-
-  /** A person is gone: they write nowhere. */
-  stopTyping(person) {
-    for (const room of this.#rooms.values()) room.stopTyping(person);
   }
 
   #show(name) {

@@ -28,7 +28,7 @@ export function showConnection(connection) {
 
     pill.dataset.state = state;
     pillText.textContent = label(state, seconds, broken);
-    say(announcement(state, broken));
+    say(announcement(connection, broken));
 
     notice.hidden = !(long || state === "ended");
     noticeText.textContent = explanation(state, connection.endReason);
@@ -68,16 +68,16 @@ function label(state, seconds, broken) {
   }
 }
 
-function announcement(state, broken) {
+function announcement({ state, endReason }, broken) {
   if (state === "online") return "Online";
-  if (state === "ended") return "The server ended the session.";
+  if (state === "ended") return explanation(state, endReason);
   if (broken) return "Connection lost. Reconnecting.";
   return "";
 }
 
 function explanation(state, reason) {
   if (state === "ended") {
-    return reason ? `The server ended the session: ${reason}` : "The server ended the session.";
+    return reason || "The server ended the session.";
   }
   if (state === "offline") return "This device is offline. What you write is sent when it is back.";
   return "The connection is lost. What you write is sent when it is back.";

@@ -1,11 +1,10 @@
 // Who is writing in a room.
 
-import { nameOf } from "./people.js";
-
 const SHOWN_MS = 4_000;
 
 export class Typing {
-  #timers = new Map();
+  /** By person: {name, timer}. */
+  #writers = new Map();
   #line = document.getElementById("typing");
   #isShown = false;
 
@@ -18,20 +17,20 @@ export class Typing {
     this.#isShown = false;
   }
 
-  add(person) {
-    clearTimeout(this.#timers.get(person));
-    this.#timers.set(person, setTimeout(() => this.stop(person), SHOWN_MS));
+  add({ person, name }) {
+    clearTimeout(this.#writers.get(person)?.timer);
+    this.#writers.set(person, { name, timer: setTimeout(() => this.stop(person), SHOWN_MS) });
     this.#render();
   }
 
   stop(person) {
-    clearTimeout(this.#timers.get(person));
-    if (this.#timers.delete(person)) this.#render();
+    clearTimeout(this.#writers.get(person)?.timer);
+    if (this.#writers.delete(person)) this.#render();
   }
 
   #render() {
     if (!this.#isShown) return;
-    const [first, second, ...more] = [...this.#timers.keys()].map((id) => nameOf(id) ?? "Somebody");
+    const [first, second, ...more] = [...this.#writers.values()].map(({ name }) => name);
     this.#line.textContent =
       first === undefined ? ""
       : second === undefined ? `${first} is writing`

@@ -2,7 +2,8 @@
 //!
 //! A chat for friends: everybody may choose a name. But who somebody is the server says, so nobody
 //! can speak for somebody else. Where people have passwords, [`enter`] is the place to check them,
-//! and what they may do goes into the token and from there into the identity's roles.
+//! as it checks that of the moderators: what somebody may do goes into the token, and from there
+//! into the identity's roles.
 
 use axum::{
     Json, Router,
@@ -18,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    people::{Person, TENANT},
+    moderators::Moderators,
+    people::Person,
     rooms::{ROOMS, Room},
     token::Key,
 };
@@ -26,8 +28,16 @@ use crate::{
 /// The longest name, in characters.
 const NAME: usize = 32;
 
-pub(crate) fn router(key: Key) -> Router {
-    Router::new().route("/login", post(enter)).with_state(key)
+pub(crate) fn router(key: Key, moderators: Moderators) -> Router {
+    Router::new()
+        .route("/login", post(enter))
+        .with_state(Door { key, moderators })
+}
+
+#[derive(Clone)]
+struct Door {
+    key: Key,
+    moderators: Moderators,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +45,8 @@ struct Enter {
     name: String,
     /// That of an earlier visit: with it somebody stays who they are.
     token: Option<String>,
+    /// That of the moderators, from who is one.
+    password: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -47,13 +59,23 @@ struct Welcome {
 
 /// It takes JSON alone, so that no form of another site can ask for it.
 async fn enter(
-    State(key): State<Key>,
-    Json(Enter { name, token }): Json<Enter>,
+    State(Door { key, moderators }): State<Door>,
+    Json(asked): Json<Enter>,
 ) -> Result<Json<Welcome>, (StatusCode, String)> {
-    let name = proper(&name).map_err(|wrong| (StatusCode::UNPROCESSABLE_ENTITY, wrong))?;
-    let known = token.and_then(|token| key.check(&token));
-    let id = known.map_or_else(|| Uuid::new_v4().to_string(), |known| known.person);
-    let person = Person { person: id, name };
+    let name = proper(&asked.name).map_err(|wrong| (StatusCode::UNPROCESSABLE_ENTITY, wrong))?;
+    let known = asked.token.and_then(|token| key.check(&token));
+    let mut person = known.unwrap_or_else(|| Person {
+        person: Uuid::new_v4().to_string(),
+        ..Person::default()
+    });
+    person.name = name;
+    if let Some(password) = asked.password {
+        if !moderators.know(&password) {
+            let wrong = "This is not the moderators' password.".to_owned();
+            return Err((StatusCode::FORBIDDEN, wrong));
+        }
+        person.moderator = true;
+    }
     Ok(Json(Welcome {
         token: key.sign(person.clone()),
         person,
@@ -92,13 +114,10 @@ impl Visitors {
 impl Authenticator for Visitors {
     async fn authenticate(&self, request: &Parts) -> Result<Identity, AuthError> {
         let token = self.credentials.require(request)?;
-        let Person { person, name } = self
-            .key
-            .check(token.expose())
+        let person = self.key.check(token.expose());
+        let person = person
             .ok_or_else(|| AuthError::unauthorized("expected a token that was signed here"))?;
-        Ok(Identity::new(person)
-            .with_tenant(TENANT)
-            .with_claim("name", name))
+        Ok(person.identity())
     }
 
     fn credentials(&self) -> Option<&Credentials> {
@@ -110,25 +129,58 @@ impl Authenticator for Visitors {
 mod tests {
     use super::*;
 
-    async fn enter_as(key: &Key, name: &str, token: Option<&str>) -> Welcome {
-        let token = token.map(str::to_owned);
-        let name = name.to_owned();
-        let entered = enter(State(key.clone()), Json(Enter { name, token }));
-        entered.await.unwrap().0
+    const PASSWORD: &str = "correct horse";
+
+    fn door() -> Door {
+        let key = Key::random().unwrap();
+        let moderators = Moderators::new(key.clone(), Some(PASSWORD.to_owned())).unwrap();
+        Door { key, moderators }
+    }
+
+    async fn enter_as(
+        door: &Door,
+        name: &str,
+        token: Option<&str>,
+        password: Option<&str>,
+    ) -> Result<Welcome, StatusCode> {
+        let asked = Enter {
+            name: name.to_owned(),
+            token: token.map(str::to_owned),
+            password: password.map(str::to_owned),
+        };
+        let entered = enter(State(door.clone()), Json(asked)).await;
+        entered
+            .map(|welcome| welcome.0)
+            .map_err(|(status, _)| status)
     }
 
     #[tokio::test]
     async fn who_has_a_token_stays_who_they_are_and_who_has_none_is_somebody_new() {
-        let key = Key::random().unwrap();
-        let ada = enter_as(&key, " Ada\n Lovelace ", None).await;
+        let door = door();
+        let ada = enter_as(&door, " Ada\n Lovelace ", None, None)
+            .await
+            .unwrap();
         assert_eq!(ada.person.name, "Ada Lovelace");
-        let renamed = enter_as(&key, "Countess", Some(&ada.token)).await;
+        let renamed = enter_as(&door, "Countess", Some(&ada.token), None).await;
+        let renamed = renamed.unwrap();
         assert_eq!(renamed.person.person, ada.person.person);
-        assert_eq!(key.check(&renamed.token).unwrap().name, "Countess");
+        assert_eq!(door.key.check(&renamed.token).unwrap().name, "Countess");
         for token in [None, Some("nonsense"), Some("e30.e30")] {
-            let other = enter_as(&key, "Ada Lovelace", token).await;
+            let other = enter_as(&door, "Ada Lovelace", token, None).await.unwrap();
             assert_ne!(other.person.person, ada.person.person);
         }
+    }
+
+    #[tokio::test]
+    async fn the_password_makes_a_moderator_and_the_token_keeps_one() {
+        let door = door();
+        let ada = enter_as(&door, "Ada", None, None).await.unwrap();
+        assert!(!ada.person.moderator);
+        let wrong = enter_as(&door, "Ada", Some(&ada.token), Some("correct house")).await;
+        assert_eq!(wrong.err(), Some(StatusCode::FORBIDDEN));
+        let ada = enter_as(&door, "Ada", Some(&ada.token), Some(PASSWORD)).await;
+        let again = enter_as(&door, "Ada", Some(&ada.unwrap().token), None).await;
+        assert!(door.key.check(&again.unwrap().token).unwrap().moderator);
     }
 
     #[test]

@@ -1,14 +1,18 @@
-//! A chat with rooms in one page: names that nobody can forge, rooms that remember what was said,
-//! and who is online.
+//! A chat with rooms in one page: names that nobody can forge, rooms that remember what was said
+//! and show who is there, and moderators who remove somebody from whatever node.
 //!
 //! `chat [--listen ADDR]`. In the environment: `BROKER_URL`, `PRESENCE_URL` and `HISTORY_URL`
 //! choose the backends, `local:` by default (histories are where presence is); `CHAT_KEY` signs the
-//! tokens of visitors, and several nodes need the same.
+//! tokens of visitors, and several nodes need the same; `CHAT_MODERATOR` is the password of
+//! moderators, without which there are none. See the README for what removing somebody does, and
+//! what it can't.
 
 mod lines;
 mod login;
+mod moderators;
 mod page;
 mod people;
+mod removal;
 mod rooms;
 #[cfg(test)]
 mod tests;
@@ -17,11 +21,11 @@ mod token;
 use std::{env, error::Error};
 
 use login::Visitors;
+use moderators::Moderators;
 use realtime::{
     Gateway, bind,
     broker::AnyBroker,
     connect,
-    error::BuildError,
     history::AnyHistory,
     middleware::{LoggerLayer, RecoveryLayer},
     presence::AnyPresence,
@@ -47,6 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Key::random()?
         }
     };
+    let moderators = Moderators::new(key.clone(), env::var("CHAT_MODERATOR").ok())?;
     let presence = url("PRESENCE_URL", "local:");
     let backends = Backends {
         broker: connect::broker(&url("BROKER_URL", "local:"))?,
@@ -56,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let gateway = build(key.clone(), backends)?;
 
     let app = page::router()
-        .merge(login::router(key))
+        .merge(login::router(key, moderators))
         .route_service("/ws", gateway.clone());
     let listener = bind(listen_address()).await?;
     let shutdown = shutdown_signal();
@@ -75,23 +80,22 @@ struct Backends {
 }
 
 /// The whole chat but its socket and its page.
-fn build(key: Key, backends: Backends) -> Result<Gateway, BuildError> {
-    realtime::builder()
+fn build(key: Key, backends: Backends) -> Result<Gateway, Box<dyn Error>> {
+    let gateway = realtime::builder()
         .authenticator(Visitors::new(key))
         .broker(backends.broker)
         .history(backends.history)
         .presence(backends.presence)
         .router(
-            rooms::router()
+            rooms::router()?
                 .merge(lines::router())
-                .merge(people::router()),
+                .merge(removal::router()?),
         )
         // Outermost, so that it sees panics as the failures that the other one makes of them.
         .layer(LoggerLayer::new())
         .layer(RecoveryLayer::new())
-        .on_connect(people::welcome)
-        .on_disconnect(people::farewell)
-        .build()
+        .build()?;
+    Ok(gateway)
 }
 
 fn url(name: &str, default: &str) -> String {

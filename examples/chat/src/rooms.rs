@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use realtime::{
-    ClientError, Router, Session, extract::RoomParam, history::Retention, room::RoomRule,
+    ClientError, Gateway, Identity, Router, Session,
+    extract::RoomParam,
+    history::{InvalidRetention, Retention},
+    room::RoomRule,
 };
 use serde::Serialize;
+
+use crate::removal;
 
 /// A room as the page shows it.
 #[derive(Debug, Serialize)]
@@ -42,25 +47,34 @@ pub(crate) const ROOMS: [Room; 4] = [
 const LINES: usize = 500;
 const AGE: Duration = Duration::from_secs(7 * 86_400);
 
-/// What is said in a room is kept, and goes to `room:NAME`; that somebody is writing is not, and
-/// goes to `typing:NAME`.
-pub(crate) fn router() -> Router {
-    let mut said = RoomRule::allow(may_enter);
-    if let Ok(retention) = Retention::new(LINES, AGE) {
-        said = said.history(retention);
-    }
-    Router::new()
+/// What is said in a room is kept, and goes to `room:NAME`, whose members are told on the route
+/// `people` who comes and goes. That somebody is writing is not kept, and goes to `typing:NAME`.
+pub(crate) fn router() -> Result<Router, InvalidRetention> {
+    let said = RoomRule::allow(may_enter)
+        .history(Retention::new(LINES, AGE)?)
+        .announce("people");
+    Ok(Router::new()
         .room("room:{name}", said)
-        .room("typing:{name}", RoomRule::allow(may_enter))
+        .room("typing:{name}", RoomRule::allow(may_enter)))
 }
 
-/// Everybody may be in every room that there is. It is asked again each time that a page comes
-/// back, so this is the place to keep somebody out.
-async fn may_enter(RoomParam(name): RoomParam<String>) -> Result<(), ClientError> {
+/// Everybody may be in every room that there is, unless they were removed. It is asked again each
+/// time that a page comes back.
+async fn may_enter(
+    gateway: Gateway,
+    identity: Identity,
+    RoomParam(name): RoomParam<String>,
+) -> Result<(), ClientError> {
     match ROOMS.iter().any(|room| room.name == name) {
-        true => Ok(()),
+        true => removal::is_welcome(&gateway, &identity, &name).await,
         false => Err(ClientError::new("unknown_room", "There is no such room.")),
     }
+}
+
+/// How people call a room.
+pub(crate) fn title(name: &str) -> &'static str {
+    let room = ROOMS.iter().find(|room| room.name == name);
+    room.map_or("a room", |room| room.title)
 }
 
 /// The room of this name, for somebody who is in it.

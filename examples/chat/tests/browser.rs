@@ -1,4 +1,4 @@
-//! Two real browsers in one room.
+//! Real browsers in one room.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -24,9 +24,12 @@ impl Drop for Chat {
     }
 }
 
+const PASSWORD: &str = "correct horse";
+
 fn start(listen: &str) -> (Chat, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_chat"))
         .args(["--listen", listen])
+        .env("CHAT_MODERATOR", PASSWORD)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -43,23 +46,48 @@ fn start(listen: &str) -> (Chat, String) {
     (Chat(child), url)
 }
 
-/// The script drives the browsers. It asks for what happens to the server and the network with a
-/// line, and is told of it with one.
-#[test]
-fn two_people_chat_in_rooms_and_a_cut_and_a_restart_are_survived() {
+/// A script that drives browsers.
+fn script(name: &str) -> Command {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     assert!(
         folder.join("node_modules/playwright-core").exists(),
         "playwright-core is missing: run `just setup`, or `npm ci --prefix {}`",
         folder.display()
     );
+    let mut script = Command::new("node");
+    script.arg(folder.join(name));
+    script
+}
+
+/// Runs one that asks for nothing.
+fn run(name: &str) {
+    let (chat, url) = start("127.0.0.1:0");
+    let status = script(name).args([&url, PASSWORD]).status();
+    let status = status.expect("node is missing: run `just setup`, or install Node.js 20 or later");
+    assert!(status.success(), "the browser test failed; see above");
+    drop(chat);
+}
+
+#[test]
+fn a_moderator_removes_somebody_who_sees_why_and_stays_out() {
+    run("moderator.mjs");
+}
+
+#[test]
+fn who_is_there_is_right_though_things_are_told_twice_or_late_or_never() {
+    run("presence.mjs");
+}
+
+/// The script asks for what happens to the server and the network with a
+/// line, and is told of it with one.
+#[test]
+fn two_people_chat_in_rooms_and_a_cut_and_a_restart_are_survived() {
     let (mut chat, url) = start("127.0.0.1:0");
     let address = url.strip_prefix("http://").unwrap().to_owned();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let port = address.rsplit(':').next().unwrap().parse().unwrap();
     let network = runtime.block_on(Proxy::start(port));
-    let mut script = Command::new("node")
-        .arg(folder.join("chat.mjs"))
+    let mut script = script("chat.mjs")
         .args([&url, &format!("http://127.0.0.1:{}", network.port())])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

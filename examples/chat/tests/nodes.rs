@@ -26,6 +26,7 @@ use tokio::{
 
 /// All nodes sign with one.
 const KEY: &str = "one key for all nodes, 32 bytes or more";
+const PASSWORD: &str = "correct horse";
 
 /// The chat on a port of its own, ended when the test ends, however it ends.
 struct Chat(Child, SocketAddr);
@@ -36,6 +37,7 @@ impl Chat {
             .args(["--listen", "127.0.0.1:0"])
             .env("BROKER_URL", broker)
             .env("CHAT_KEY", KEY)
+            .env("CHAT_MODERATOR", PASSWORD)
             .env("PRESENCE_URL", presence)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -49,18 +51,16 @@ impl Chat {
         Self(child, address)
     }
 
-    /// Comes in with a token that any node may have signed, and joins the lobby.
+    /// Comes in with a token that any node may have signed.
     async fn come(&self, token: &str) -> Client {
         let offered = format!("realtime.json, token.{token}");
         let request = Request::new("/ws").header("Sec-WebSocket-Protocol", &offered);
-        let mut client = request.connect(self.1).await.unwrap();
-        assert!(next(&mut client, "joined").await["person"].is_string());
-        client
+        request.connect(self.1).await.unwrap()
     }
 
-    /// What the door answers: a token, and who that is.
-    async fn login(&self, name: &str) -> (String, String) {
-        let body = json!({ "name": name }).to_string();
+    /// What the door answers: a token, and the id by which others know who has it.
+    async fn login(&self, name: &str, password: Option<&str>) -> (String, String) {
+        let body = json!({ "name": name, "password": password }).to_string();
         let head = "POST /login HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n\
                     Content-Type: application/json\r\nContent-Length: ";
         let mut stream = TcpStream::connect(self.1).await.unwrap();
@@ -72,15 +72,26 @@ impl Chat {
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
         let body: Value = serde_json::from_str(body).unwrap();
         let text = |field: &str| body[field].as_str().unwrap().to_owned();
-        (text("token"), text("person"))
+        let id = format!("{} {}", text("person"), text("name"));
+        (text("token"), id)
     }
 }
 
-async fn enter_lobby(client: &mut Client) -> Value {
-    let joined = client
-        .request("join", json!({ "room": "room:lobby" }))
-        .await;
-    joined.unwrap()["data"]["position"].clone()
+async fn join_lobby(client: &mut Client) -> Value {
+    let lobby = json!({ "room": "room:lobby" });
+    client.request("join", lobby).await.unwrap()["data"].clone()
+}
+
+/// Waits until the members of the lobby, in the order in which they came, are these.
+async fn sees(client: &mut Client, members: &[&str]) {
+    until("everybody is seen", async || {
+        let lobby = json!({ "room": "room:lobby" });
+        let answer = client.request("members", lobby).await.unwrap();
+        let seen = answer["data"]["members"].as_array().unwrap().iter();
+        let seen: Vec<_> = seen.map(|member| member["id"].as_str().unwrap()).collect();
+        seen == members
+    })
+    .await;
 }
 
 impl Drop for Chat {
@@ -117,16 +128,21 @@ async fn two_nodes_are_one_chat_over_redis_alone() {
 
 async fn are_one_chat(broker: &str, presence: &str) {
     let (here, there) = (Chat::start(broker, presence), Chat::start(broker, presence));
-    let (ann_token, ann_id) = here.login("Ann").await;
-    let (bob_token, bob_id) = here.login("Bob").await;
+    let (ann_token, ann_id) = here.login("Ann", Some(PASSWORD)).await;
+    let (bob_token, bob_id) = here.login("Bob", None).await;
     let mut ann = here.come(&ann_token).await;
     // The token of the other node is as good.
     let mut bob = there.come(&bob_token).await;
-    assert_eq!(next(&mut ann, "joined").await["person"], bob_id);
-
+    join_lobby(&mut ann).await;
+    let told = next(&mut ann, "people").await;
+    assert_eq!(told["joined"][0]["id"], ann_id);
+    join_lobby(&mut bob).await;
+    let told = next(&mut ann, "people").await;
+    assert_eq!(told["joined"][0]["id"], bob_id);
     for client in [&mut ann, &mut bob] {
-        enter_lobby(client).await;
+        sees(client, &[&ann_id, &bob_id]).await;
     }
+
     let said = json!({ "room": "lobby", "text": "hello", "ref": "1" });
     ann.send("say", said).await.unwrap();
     let line = next(&mut bob, "line").await;
@@ -134,29 +150,38 @@ async fn are_one_chat(broker: &str, presence: &str) {
         (&line["name"], &line["text"]),
         (&json!("Ann"), &json!("hello"))
     );
-    ann.send("here", json!({ "to": bob_id })).await.unwrap();
-    assert_eq!(next(&mut bob, "here").await["person"], ann_id);
-    let everybody = json!({ "people": [ann_id, bob_id, "cid"] });
-    let online = ann.request("online", everybody.clone()).await.unwrap();
-    assert_eq!(online["data"], json!({ "people": [ann_id, bob_id] }));
-
     bob.close(1000, "").await.unwrap();
-    assert_eq!(next(&mut ann, "left").await["person"], bob_id);
-    until("only ann is online", async || {
-        let online = ann.request("online", everybody.clone()).await.unwrap();
-        online["data"] == json!({ "people": [ann_id] })
-    })
-    .await;
+    let told = next(&mut ann, "people").await;
+    assert_eq!(told["left"][0]["id"], bob_id);
+    sees(&mut ann, &[&ann_id]).await;
 
     // What was said meanwhile is there for who comes back, on any node; so is what was before.
     let said = json!({ "room": "lobby", "text": "are you there?", "ref": "2" });
     ann.request("say", said).await.unwrap();
     let mut bob = here.come(&bob_token).await;
-    assert_eq!(enter_lobby(&mut bob).await["offset"], 2);
+    assert_eq!(join_lobby(&mut bob).await["position"]["offset"], 2);
     let lines = bob.request("lines", json!({ "room": "lobby" })).await;
     let lines = lines.unwrap()["data"]["lines"].clone();
     assert_eq!(
         [&lines[0]["text"], &lines[1]["text"]],
         ["hello", "are you there?"]
     );
+
+    // A moderator removes him, who is on the other node, and no node lets him in again.
+    drop(bob);
+    let mut bob = there.come(&bob_token).await;
+    join_lobby(&mut bob).await;
+    let remove = json!({ "room": "lobby", "id": bob_id });
+    let refused = bob.request("remove", remove.clone()).await.unwrap();
+    assert_eq!(refused["data"]["code"], "forbidden");
+    let removed = ann.request("remove", remove).await.unwrap();
+    assert_eq!(removed["route"], "remove", "{removed}");
+    let (code, why) = bob.closed().await.unwrap();
+    assert_eq!(code, 4500);
+    assert!(why.contains("removed you from Lobby"), "{why}");
+    for node in [&here, &there] {
+        let mut bob = node.come(&bob_token).await;
+        assert_eq!(join_lobby(&mut bob).await["code"], "removed");
+    }
+    sees(&mut ann, &[&ann_id]).await;
 }

@@ -3,54 +3,26 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { once } from "node:events";
+import { choose, comeIn, hears, isOnline, log, say, sees } from "./steps.mjs";
 import { ask, closeAll, windowOf } from "./windows.mjs";
 
 /** The server, and the same behind a network that can be cut. */
 const [url, mobile] = process.argv.slice(2);
 
-const isOnline = (page) => page.waitForSelector("#pill[data-state=online]", { state: "attached" });
-const hears = (page, text) => log(page).getByText(text, { exact: true }).waitFor();
-const log = (page) => page.locator(".window:not([hidden]) .log");
 const lines = (page) => log(page).locator(".bubble").allTextContents();
-const online = (page, count) =>
-  page.waitForFunction((n) => document.querySelectorAll("#roster li").length === n, count);
 const colour = (page, name) => page.evaluate((wanted) =>
   [...document.querySelectorAll("#roster li")]
     .filter((item) => item.querySelector(".name").textContent === wanted)
     .map((item) => item.querySelector(".avatar").style.getPropertyValue("--hue")), name);
 
-/** Joins with the keyboard alone. */
-async function enter(context, name, address = url) {
-  const page = await context.newPage();
-  await page.goto(address);
-  await page.waitForFunction(() => document.activeElement?.id === "name");
-  await page.keyboard.press("Control+A");
-  await page.keyboard.type(name);
-  await page.keyboard.press("Enter");
-  await isOnline(page);
-  return page;
-}
-
-async function say(page, text) {
-  await page.bringToFront();
-  await page.locator("#text").focus();
-  await page.keyboard.type(text);
-  await page.keyboard.press("Enter");
-}
-
-async function choose(page, room) {
-  await page.getByRole("link", { name: room }).click();
-  await page.getByRole("heading", { level: 1, name: room }).waitFor();
-}
-
 try {
   const desk = await windowOf({ width: 1280, height: 800 }, { locale: "en-US" });
   const phone = await windowOf({ width: 390, height: 844 });
-  const ada = await enter(desk, "Ada");
+  const ada = await comeIn(desk, url, "Ada");
   await log(ada).getByText("Nobody has said anything here yet.").waitFor();
-  const grace = await enter(phone, "Grace", mobile);
-  await online(ada, 2);
-  await online(grace, 2);
+  const grace = await comeIn(phone, mobile, "Grace");
+  await sees(ada, 2);
+  await sees(grace, 2);
 
   await say(ada, "hello Grace");
   await hears(grace, "hello Grace");
@@ -84,15 +56,15 @@ try {
   await choose(grace, "Lobby");
 
   // A third person comes and leaves: both see it. A name has one colour, whoever has it.
-  const alan = await enter(desk, "Grace");
+  const alan = await comeIn(desk, url, "Grace");
   await hears(alan, "hello Grace");
-  await online(grace, 3);
+  await sees(grace, 3);
   const colours = await colour(ada, "Grace");
   assert.equal(colours.length, 2);
   assert.equal(colours[0], colours[1]);
   await alan.close();
-  await online(grace, 2);
-  await online(ada, 2);
+  await sees(grace, 2);
+  await sees(ada, 2);
 
   // A connection that is cut: what was said meanwhile comes after it, once.
   await ask("cut the phone off", "cut off");

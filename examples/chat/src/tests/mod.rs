@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 
 use crate::{Backends, people::Person, token::Key};
 
+mod removal;
+
 const KEY: [u8; 32] = [7; 32];
 
 /// Nodes of one chat.
@@ -39,19 +41,41 @@ fn with_token(token: &str) -> Connect {
     Connect::new().request(Request::new("/ws").header("Sec-WebSocket-Protocol", &offered))
 }
 
-/// Somebody whose id is their name in lower case. Their own arrival is the first thing that they
-/// receive.
-async fn come(node: &Gateway, name: &str) -> TestClient {
-    let (person, name) = (name.to_lowercase(), name.to_owned());
-    let signed = Person { person, name };
-    let token = Key::new(&KEY).unwrap().sign(signed.clone());
-    let mut client = with_token(&token).to(node).await.unwrap();
-    assert_eq!(comes(&mut client, "joined").await, signed);
-    client
+/// Somebody who is called by this name, in lower case among persons.
+fn called(name: &str) -> Person {
+    Person {
+        person: name.to_lowercase(),
+        name: name.to_owned(),
+        moderator: false,
+    }
 }
 
-async fn comes(client: &mut TestClient, route: &str) -> Person {
-    client.receive_on(route).await.unwrap().decode().unwrap()
+async fn come(node: &Gateway, name: &str) -> TestClient {
+    come_as(node, called(name)).await
+}
+
+async fn come_as(node: &Gateway, person: Person) -> TestClient {
+    let token = Key::new(&KEY).unwrap().sign(person);
+    with_token(&token).to(node).await.unwrap()
+}
+
+/// Who came and who has gone, as the next message of a room says.
+async fn told(client: &mut TestClient) -> [Vec<String>; 2] {
+    let told = client.receive_on("people").await.unwrap();
+    assert_eq!(told.room().unwrap().as_str(), "room:lobby");
+    let told: Value = told.decode().unwrap();
+    ["joined", "left"].map(|what| ids(&told[what]))
+}
+
+fn ids(members: &Value) -> Vec<String> {
+    let members = members.as_array().into_iter().flatten();
+    let ids = members.map(|member| member["id"].as_str().unwrap().to_owned());
+    ids.collect()
+}
+
+async fn members(client: &mut TestClient) -> Vec<String> {
+    let lobby = json!({ "room": "room:lobby" });
+    ids(&asks(client, "members", lobby).await.unwrap()["members"])
 }
 
 async fn asks(client: &mut TestClient, route: &str, data: Value) -> Result<Value, TestError> {
@@ -103,11 +127,11 @@ async fn a_line_reaches_its_room_alone_and_its_sender_is_the_servers_word() {
         .await
         .unwrap();
     let writes: Value = bob.receive_on("typing").await.unwrap().decode().unwrap();
-    assert_eq!(writes, json!({ "person": "ann" }));
-    // They saw who came after them, and nothing else is left.
-    for (client, later) in [(&mut ann, 2), (&mut bob, 1), (&mut cid, 0)] {
-        for _ in 0..later {
-            comes(client, "joined").await;
+    assert_eq!(writes, json!({ "person": "ann", "name": "Ann" }));
+    // They were told who has come into their room, and nothing else is left.
+    for (client, came) in [(&mut ann, 2), (&mut bob, 1), (&mut cid, 1)] {
+        for _ in 0..came {
+            client.receive_on("people").await.unwrap();
         }
         client.expect_nothing().await.unwrap();
     }
@@ -146,6 +170,7 @@ async fn what_is_no_line_or_not_for_somebody_is_refused_and_nobody_receives_it()
     let [node] = nodes();
     let mut ann = come(&node, "Ann").await;
     enter(&mut ann, "lobby").await;
+    assert_eq!(told(&mut ann).await[0], ["ann Ann"]);
     let with = |field: &str, value: Value| {
         let mut line = line("x");
         line[field] = value;
@@ -174,11 +199,7 @@ async fn nobody_comes_without_a_token_of_ours() {
     let [node] = nodes();
     let refused = Connect::new().to(&node).await;
     assert_eq!(refused.unwrap_err().status(), Some(401));
-    let person = Person {
-        person: "ann".to_owned(),
-        name: "Ann".to_owned(),
-    };
-    let theirs = Key::new(&[8; 32]).unwrap().sign(person);
+    let theirs = Key::new(&[8; 32]).unwrap().sign(called("Ann"));
     for token in ["", "e30.e30", &theirs] {
         let refused = with_token(token).to(&node).await;
         assert_eq!(refused.unwrap_err().status(), Some(401), "{token}");
@@ -186,33 +207,37 @@ async fn nobody_comes_without_a_token_of_ours() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn people_on_two_nodes_see_each_other_come_answer_and_leave() -> Result<(), TestError> {
+async fn people_on_two_nodes_see_each_other_come_and_leave() -> Result<(), TestError> {
     let [here, there] = nodes();
     for node in [&here, &there] {
         node.start().await.unwrap();
     }
     let mut ann = come(&here, "Ann").await;
+    enter(&mut ann, "lobby").await;
+    assert_eq!(told(&mut ann).await, [vec!["ann Ann".to_owned()], vec![]]);
     let mut bob = come(&there, "Bob").await;
-    assert_eq!(comes(&mut ann, "joined").await.person, "bob");
-    ann.send("here", Json(&json!({ "to": "bob" }))).await?;
-    assert_eq!(comes(&mut bob, "here").await.name, "Ann");
-    let asked = json!({ "people": ["ann", "bob", "cid"] });
-    let online = asks(&mut ann, "online", asked).await?;
-    assert_eq!(online, json!({ "people": ["ann", "bob"] }));
+    enter(&mut bob, "lobby").await;
+    assert_eq!(told(&mut ann).await, [vec!["bob Bob".to_owned()], vec![]]);
     for client in [&mut ann, &mut bob] {
-        enter(client, "lobby").await;
+        assert_eq!(members(client).await, ["ann Ann", "bob Bob"]);
     }
     asks(&mut ann, "say", line("hello")).await?;
     let said: Value = bob.receive_on("line").await?.decode()?;
     assert_eq!(said["text"], "hello");
     ann.receive_on("line").await?;
 
-    // They have left with the last of their connections, and not before.
-    let second = come(&there, "Bob").await;
-    assert_eq!(comes(&mut ann, "joined").await.person, "bob");
+    // They have left with the last of their connections, and not before; a reload is not told of.
+    let mut second = come(&here, "Bob").await;
+    enter(&mut second, "lobby").await;
     drop(second);
     ann.expect_nothing_for(Duration::from_secs(60)).await?;
     bob.close(realtime::CloseCode::NORMAL, "").await?;
-    assert_eq!(comes(&mut ann, "left").await.person, "bob");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut bob = come(&here, "Bob").await;
+    enter(&mut bob, "lobby").await;
+    ann.expect_nothing_for(Duration::from_secs(60)).await?;
+    bob.close(realtime::CloseCode::NORMAL, "").await?;
+    assert_eq!(told(&mut ann).await, [vec![], vec!["bob Bob".to_owned()]]);
+    assert_eq!(members(&mut ann).await, ["ann Ann"]);
     Ok(())
 }
