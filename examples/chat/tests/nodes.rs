@@ -77,6 +77,14 @@ impl Chat {
     }
 }
 
+impl Chat {
+    fn signal(&self, signal: &str) {
+        let pid = self.0.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+}
+
 async fn join_lobby(client: &mut Client) -> Value {
     let lobby = json!({ "room": "room:lobby" });
     client.request("join", lobby).await.unwrap()["data"].clone()
@@ -184,4 +192,33 @@ async fn are_one_chat(broker: &str, presence: &str) {
         assert_eq!(join_lobby(&mut bob).await["code"], "removed");
     }
     sees(&mut ann, &[&ann_id]).await;
+}
+
+#[tokio::test]
+async fn a_moderator_learns_that_a_node_has_not_answered_and_tries_again() {
+    let redis = Redis::start().await.unwrap();
+    let start = || Chat::start(&redis.url(), &redis.url());
+    let (here, there) = (start(), start());
+    let (ann_token, _) = here.login("Ann", Some(PASSWORD)).await;
+    let (bob_token, bob_id) = here.login("Bob", None).await;
+    let (mut ann, mut bob) = (here.come(&ann_token).await, there.come(&bob_token).await);
+    join_lobby(&mut ann).await;
+    join_lobby(&mut bob).await;
+
+    there.signal("-STOP");
+    let remove = json!({ "room": "lobby", "id": bob_id });
+    let answer = ann.request("remove", remove.clone()).await.unwrap();
+    assert_eq!(answer["data"]["code"], "unavailable", "{answer}");
+    assert_eq!(answer["data"]["temporary"], true);
+    // He may be there still, but he comes in nowhere else.
+    let mut second = here.come(&bob_token).await;
+    assert_eq!(join_lobby(&mut second).await["code"], "removed");
+
+    there.signal("-CONT");
+    until("the node has answered", async || {
+        let answer = ann.request("remove", remove.clone()).await.unwrap();
+        answer["route"] == "remove"
+    })
+    .await;
+    assert_eq!(bob.closed().await.unwrap().0, 4500);
 }
