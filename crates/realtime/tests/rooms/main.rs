@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cut_off;
 mod history;
 mod inbox;
 mod membership;
