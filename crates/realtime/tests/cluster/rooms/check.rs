@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use super::book::{At, Book, Entry, Numbers, PUBLISHERS, Recovered, Sent};
 
+/// How many lines before one that is wrong are shown.
+const BEFORE: usize = 12;
+
 /// What is no fault, and is counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -36,7 +39,8 @@ pub(super) fn check(
     let mut reader = Reader::new(kept, sent, ledger);
     for (line, entry) in book.iter().enumerate() {
         let read = reader.read(entry);
-        read.map_err(|wrong| format!("{wrong}, at line {line}, {entry:?}"))?;
+        let before = &book[line.saturating_sub(BEFORE)..line];
+        read.map_err(|wrong| format!("{wrong}, at line {line}, {entry:?}, after {before:?}"))?;
     }
     reader.end()
 }
@@ -219,7 +223,9 @@ impl<'a> Reader<'a> {
         let missing = (most..n).filter(|n| !sent.failed.contains(n)).count() as u64;
         if missing > 0 {
             self.counts.missing += missing;
-            let hole = format!("{most} was to come, and {missing} are missing");
+            let hole = format!(
+                "{most} of publisher {publisher} was to come, and {missing} are missing before {n}"
+            );
             match (self.excused[publisher], self.kept) {
                 (true, _) => {}
                 (false, true) => return Err(hole),
