@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod anew;
 mod cut_off;
 mod history;
 mod inbox;
