@@ -30,6 +30,8 @@ pub(super) struct Lost {
     for_all: u64,
     /// The members of rooms on this topic may have lost these.
     in_rooms: Vec<(RoomTopic, u64)>,
+    /// The members of any rooms may have lost these.
+    in_all_rooms: u64,
 }
 
 impl Lost {
@@ -39,7 +41,10 @@ impl Lost {
             hub.note_missed(self.for_all).await;
         }
         for (topic, messages) in &self.in_rooms {
-            hub.note_missed_in_rooms(*topic, *messages).await;
+            hub.note_missed_in_rooms(Some(*topic), *messages).await;
+        }
+        if self.in_all_rooms > 0 {
+            hub.note_missed_in_rooms(None, self.in_all_rooms).await;
         }
     }
 }
@@ -68,6 +73,12 @@ impl Missed {
             Some((_, lost)) => *lost = lost.saturating_add(messages),
             None => self.lost.in_rooms.push((topic, messages)),
         }
+        self.is_due();
+    }
+
+    /// This node was cut off. What was on topics of rooms meanwhile is counted by nobody.
+    pub(super) fn add_in_all_rooms(&mut self) {
+        self.lost.in_all_rooms = self.lost.in_all_rooms.saturating_add(1);
         self.is_due();
     }
 

@@ -130,15 +130,19 @@ fn on_event(node: &Node, event: BrokerEvent, lost: &mut Missed) {
             }
             said
         }
-        BrokerEvent::Up | BrokerEvent::Unblocked => {
+        event @ (BrokerEvent::Up | BrokerEvent::Unblocked) => {
             let (before, lasted) = node.broker_link.turn(Link::Up);
             if matches!(before, Link::Up | Link::NotStarted) {
                 return;
             }
             // What cut this node off may have kept it from the store, too.
             node.registry.renew_now.notify_one();
-            // What was sent to rooms meanwhile isn't counted, and is in their histories.
+            // What was sent to rooms meanwhile isn't counted. It is in their histories; where they
+            // have none, their members are told. A broker that merely blocks loses nothing.
             node.hub.rooms().doubt_all();
+            if event == BrokerEvent::Up || matches!(before, Link::Down { .. }) {
+                lost.add_in_all_rooms();
+            }
             format!("the broker is up again; messages could be lost for {lasted:?}")
         }
         BrokerEvent::NodeUp { node: other, .. } => {

@@ -311,9 +311,9 @@ impl Hub {
         accepted
     }
 
-    /// Notifies the clients of those who are in a room of this topic that they may have missed so
-    /// many messages.
-    pub(crate) async fn note_missed_in_rooms(&self, topic: RoomTopic, messages: u64) {
+    /// Notifies the clients of those who are in a room without a history, of this topic or of any,
+    /// that they may have missed so many messages.
+    pub(crate) async fn note_missed_in_rooms(&self, topic: Option<RoomTopic>, messages: u64) {
         let sessions = self.rooms.members_on(topic);
         for sessions in sessions.chunks(TURN) {
             for session in sessions {

@@ -425,14 +425,15 @@ impl Rooms {
         })
     }
 
-    /// The members of all rooms of a topic that have no history, each once: what others miss is read
-    /// from there.
-    pub(super) fn members_on(&self, topic: RoomTopic) -> Vec<Session> {
-        if !self.wants(topic) {
+    /// The members of all rooms that have no history, of a topic or of any, each once: what others
+    /// miss is read from there.
+    pub(super) fn members_on(&self, topic: Option<RoomTopic>) -> Vec<Session> {
+        if topic.is_some_and(|topic| !self.wants(topic)) {
             return Vec::new();
         }
         let on_it = |place: &Arc<Place>| {
-            place.stream.get().is_none() && RoomTopic::of(place.room.name()) == topic
+            let is_wanted = |topic| RoomTopic::of(place.room.name()) == topic;
+            place.stream.get().is_none() && topic.is_none_or(is_wanted)
         };
         let places = self.by_name.iter().filter(|place| on_it(place));
         let places: Vec<Arc<Place>> = places.map(|place| Arc::clone(&place)).collect();

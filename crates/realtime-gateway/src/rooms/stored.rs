@@ -145,9 +145,11 @@ pub(crate) async fn fill(node: &Node, stream: &Arc<Stream>, from: &Position) -> 
         },
         (None, None) => return true,
     };
-    if stream.skip_to(from, position) {
+    let skipped = stream.skip_to(from, position);
+    if skipped.is_some() {
         tell_of_loss(node, stream);
     }
+    drop(skipped);
     true
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    net::SocketAddr,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -15,12 +16,15 @@ use realtime_testkit::{
 use crate::{
     cluster::Cluster,
     nodes::{Node, key},
+    rooms,
 };
 
 /// How long a survey waits for nodes.
 const WAIT: Duration = Duration::from_secs(1);
-/// Set in the environment of a process that is to be a node: its broker and its presence.
+/// Set in the environment of a process that is to be a node: its broker and its presence, and
+/// whether it has rooms.
 const NODE: &str = "REALTIME_TEST_NODE";
+const WITH_ROOMS: &str = "rooms";
 /// The lease of its sessions.
 const LEASE: Duration = Duration::from_secs(3);
 
@@ -30,8 +34,12 @@ pub(crate) fn asked_to_be_a_node() -> Option<String> {
 
 #[tokio::main]
 pub(crate) async fn be_a_node(cluster: &str) {
-    let (broker, presence) = cluster.split_once(' ').unwrap();
-    let node = Node::start(broker, presence, |b| b.presence_ttl(Some(LEASE))).await;
+    let words: Vec<_> = cluster.split(' ').collect();
+    let node = match *words {
+        [broker, presence] => Node::start(broker, presence, |b| b.presence_ttl(Some(LEASE))).await,
+        [broker, redis, WITH_ROOMS] => rooms::victim(broker, redis).await,
+        _ => panic!("expected a broker and a presence store; got {cluster:?}"),
+    };
     println!("{}", node.addr);
     // Until it is killed, or its parent is gone.
     let gone = tokio::task::spawn_blocking(|| std::io::stdin().lines().count());
@@ -39,11 +47,22 @@ pub(crate) async fn be_a_node(cluster: &str) {
 }
 
 /// A node in another process.
-struct Victim(Child);
+pub(crate) struct Victim(Child);
 
 impl Victim {
     async fn start(cluster: &Cluster) -> (Self, Client) {
         let urls = format!("{} {}", cluster.rabbitmq.url(), cluster.redis.url());
+        let (victim, address) = Self::spawn(urls);
+        let client = Request::new("/ws?bob").connect(address).await.unwrap();
+        (victim, client)
+    }
+
+    /// One with rooms, and where it listens.
+    pub(crate) fn with_rooms(broker: &str, redis: &str) -> (Self, SocketAddr) {
+        Self::spawn(format!("{broker} {redis} {WITH_ROOMS}"))
+    }
+
+    fn spawn(urls: String) -> (Self, SocketAddr) {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .env(NODE, urls)
             .stdin(Stdio::piped())
@@ -54,8 +73,7 @@ impl Victim {
         let stdout = child.stdout.take().unwrap();
         BufReader::new(stdout).read_line(&mut address).unwrap();
         let address = address.trim().parse().unwrap();
-        let client = Request::new("/ws?bob").connect(address).await.unwrap();
-        (Self(child), client)
+        (Self(child), address)
     }
 }
 

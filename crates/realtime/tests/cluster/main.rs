@@ -15,6 +15,7 @@ mod cluster;
 mod faults;
 mod killed;
 mod nodes;
+mod rooms;
 
 use std::future::Future;
 
@@ -60,6 +61,17 @@ fn main() {
         killed::a_killed_node_is_gone_for_a_targeted_message_at_once,
         killed::a_killed_node_is_gone_from_presence_within_its_lease,
         killed::a_killed_node_is_missing_in_a_receipt_until_that_is_known,
+        rooms::the_checker_of_rooms_finds_what_is_wrong,
+        rooms::within_one_process_rooms_lose_nothing,
+        rooms::over_redis_rooms_lose_nothing,
+        rooms::over_rabbitmq_rooms_lose_nothing,
+        rooms::over_nats_rooms_lose_nothing,
+        rooms::over_redis_a_killed_node_loses_nothing_of_rooms,
+        rooms::over_rabbitmq_a_killed_node_loses_nothing_of_rooms,
+        rooms::rooms_while_redis_as_broker_goes_down_and_up,
+        rooms::rooms_while_rabbitmq_goes_down_and_up,
+        rooms::rooms_while_redis_alone_is_emptied,
+        rooms::rooms_while_redis_beside_rabbitmq_is_emptied,
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }

@@ -9,6 +9,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod anew;
+mod cut_off;
 mod history;
 mod inbox;
 mod membership;

@@ -95,6 +95,8 @@ struct State {
     queued: bool,
     /// The history is being asked.
     reading: bool,
+    /// How many tell members that something is lost: nothing is handed over before they know.
+    telling: usize,
 }
 
 /// What is to be done next.
@@ -109,6 +111,12 @@ pub(crate) enum Step {
     /// Nothing.
     Idle,
 }
+
+/// Something can't be had any more. Nothing is handed over until it is dropped, so that members are
+/// told first.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Skipped(Arc<Stream>);
 
 /// Keeps what is handed over, for one who is about to join, until it is dropped.
 #[derive(Debug)]
@@ -296,7 +304,7 @@ impl Stream {
     /// queued again when something comes.
     pub(crate) fn step(&self, now: Instant) -> Step {
         let mut state = self.state.lock();
-        let Some(epoch) = state.epoch.clone() else {
+        let Some(epoch) = state.epoch.clone().filter(|_| state.telling == 0) else {
             state.queued = false;
             return Step::Idle;
         };
@@ -346,11 +354,11 @@ impl Stream {
     }
 
     /// What came after this position can't be had: goes on from there, and in another life of the
-    /// history from its beginning. Returns whether anything was skipped.
-    pub(crate) fn skip_to(&self, from: &Position, to: Position) -> bool {
+    /// history from its beginning. `None` where nothing was skipped.
+    pub(crate) fn skip_to(self: &Arc<Self>, from: &Position, to: Position) -> Option<Skipped> {
         let mut state = self.state.lock();
         if state.epoch.as_ref() != Some(&from.epoch) {
-            return false;
+            return None;
         }
         let skipped = if to.epoch == from.epoch {
             let skipped = to.offset > state.last;
@@ -367,9 +375,10 @@ impl Stream {
             state.doubtful = true;
             true
         };
+        state.telling += usize::from(skipped);
         drop(state);
         self.moved.notify_waiters();
-        skipped
+        skipped.then(|| Skipped(Arc::clone(self)))
     }
 
     /// Waits until a message is on its way to the members here, or the stream isn't the one it was
@@ -428,6 +437,15 @@ impl Joining {
             offset: state.last.max(at.offset),
         };
         Some(join(frames, after))
+    }
+}
+
+impl Drop for Skipped {
+    fn drop(&mut self) {
+        let stream = &self.0;
+        let mut state = stream.state.lock();
+        state.telling = state.telling.saturating_sub(1);
+        stream.queue_if_needed(&mut state);
     }
 }
 

@@ -79,9 +79,14 @@ fn whether_another_life_of_the_history_has_begun_is_for_the_history_to_say() {
     };
     assert_eq!(from, Position::new(old.clone(), 10));
     // It was: from its first message on.
-    assert!(stream.skip_to(&from, Position::new(new.clone(), 2)));
+    let skipped = stream.skip_to(&from, Position::new(new.clone(), 2));
+    assert!(skipped.is_some());
     stream.offer(&new, message(1));
     stream.was_read(true);
+    let (offsets, step) = handed(&stream, now);
+    assert!(offsets.is_empty(), "before its members know");
+    assert!(matches!(step, Step::Idle));
+    drop(skipped);
     let (offsets, step) = handed(&stream, now);
     assert_eq!(offsets, [1, 2]);
     assert!(matches!(step, Step::Read(_)), "what else there is of it");

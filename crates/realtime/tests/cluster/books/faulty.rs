@@ -83,7 +83,7 @@ pub(super) async fn messages_flow(run: &Run) {
 }
 
 /// For how many seconds faults are wanted, if they are.
-pub(super) fn seconds() -> Option<u64> {
+pub(crate) fn seconds() -> Option<u64> {
     let seconds = std::env::var(SECONDS).ok();
     seconds.map(|s| s.parse().expect("a number of seconds"))
 }

@@ -27,7 +27,7 @@ use crate::{
 };
 pub(crate) use check::the_checker_finds_what_is_wrong;
 use check::{Got, NODES, Sent, audit, home};
-pub(crate) use faulty::with_faults_what_is_missing_was_reported;
+pub(crate) use faulty::{seconds, with_faults_what_is_missing_was_reported};
 pub(crate) use lossy::one_message_dropped_and_one_doubled_are_found;
 pub(crate) use redis::{
     over_redis_alone_every_session_gets_every_message_once_and_in_order,
