@@ -121,3 +121,24 @@ impl Batch {
         count
     }
 }
+
+#[cfg(all(test, not(realtime_loom)))]
+mod tests {
+    use realtime_core::{IdentityKey, SessionId};
+
+    use super::*;
+
+    #[test]
+    fn a_long_answer_travels_without_those_before_it() {
+        let answer = |bytes| {
+            let said = Frame::Text("x".repeat(bytes).into());
+            ClientAnswer::new(SessionId::random(), IdentityKey::new("ann"), Ok(said))
+        };
+        let mut batch = Batch::default();
+        batch.add(answer(BATCH_BYTES / 2));
+        assert!(batch.has_room_for(&answer(100)) && !batch.is_full());
+        assert!(!batch.has_room_for(&answer(BATCH_BYTES / 2)));
+        batch.add(answer(BATCH_BYTES));
+        assert!(batch.is_full());
+    }
+}

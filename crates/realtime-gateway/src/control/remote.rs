@@ -240,3 +240,15 @@ pub(crate) fn take_receipt(node: &Node, from: NodeInfo, envelope: &Envelope) {
         Received::Unmatched => node.stats().receipts_unmatched.add(1),
     }
 }
+
+#[cfg(all(test, not(realtime_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_say_has_time_to_come_back() {
+        let returns = |ms| time_to_return(Duration::from_millis(ms)).as_millis();
+        assert_eq!([0, 50, 200, 500].map(returns), [0, 25, 100, 100]);
+        assert_eq!([2_000, 5_000, 60_000].map(returns), [200, 500, 500]);
+    }
+}
