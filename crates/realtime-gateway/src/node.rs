@@ -22,7 +22,7 @@ use crate::{
     backends::{bounded_broker, bounded_history, bounded_presence},
     budget::Budget,
     clock::Clock,
-    cluster::{Load, Peers, Surveys},
+    cluster::{Load, Order, Peers, Refusals, Surveys},
     encoder::Encoder,
     handling::{
         Hooks, Host, RoomTable, RouteTable, RouterService,
@@ -78,6 +78,10 @@ pub(crate) struct Node {
     pub(crate) surveys: Arc<Surveys>,
     /// How much of what they ask is under way.
     pub(crate) load: Load,
+    /// In which order it is done.
+    pub(crate) order: Arc<Order>,
+    /// What they are told about what isn't done.
+    pub(crate) refusals: Refusals,
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) reports: Reports,
     pub(crate) traceparent: Option<Traceparent>,
@@ -164,6 +168,8 @@ impl Node {
             surveys: Arc::new(Surveys::new(info.incarnation.as_u64())),
             peers: Peers::default(),
             load: Load::default(),
+            order: Arc::default(),
+            refusals: Refusals::default(),
             info,
             env,
             hub,

@@ -62,8 +62,8 @@ macro_rules! stats {
 stats! {
     /// Sessions that the shutdown deadline cut off.
     aborted,
-    /// Answers of clients of other nodes that found no room, since the one who asked read too
-    /// slowly: see [`Answers`](crate::Answers).
+    /// Answers of clients to an audience's request that were too long, or found no room, since the
+    /// one who asked read too slowly: see [`Answers`](crate::Answers).
     answers_dropped,
     /// Answers of clients that nobody waits for: too late, or to what they were never asked.
     answers_unmatched,
@@ -111,7 +111,8 @@ stats! {
     pong_timeouts,
     /// How often the presence store went down.
     presence_outages,
-    /// Receipts of other nodes that nobody waits for: they came too late, or twice.
+    /// Receipts of other nodes that nobody waits for: they came too late, or the one who asked has
+    /// gone away. One that comes twice while it is waited for isn't counted.
     receipts_unmatched,
     /// Messages that were received and passed to a handler.
     received,

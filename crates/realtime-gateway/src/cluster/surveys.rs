@@ -9,12 +9,16 @@ use std::{
     sync::Arc,
 };
 
-use realtime_core::broker::{
-    NodeInfo,
-    control::{ClientAnswer, Outcome},
+use realtime_core::{
+    NodeId,
+    broker::{
+        NodeInfo,
+        control::{ClientAnswer, Outcome},
+    },
 };
 
 use crate::{
+    budget::{Budget, Share},
     receipt::{NodeAnswer, NodeReceipt},
     sync::{AtomicU64, Mutex, Notify, Ordering},
 };
@@ -26,12 +30,15 @@ const NODES: usize = 4_096;
 /// How many answers of clients wait for one who doesn't read them, and how many bytes.
 const ANSWERS: usize = 4_096;
 const ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// How many bytes of answers wait in all surveys together, those of this node's clients too.
+const UNREAD: usize = 64 * 1024 * 1024;
 
 /// The surveys that somebody waits for.
 #[derive(Debug)]
 pub(crate) struct Surveys {
     next: AtomicU64,
     open: Mutex<HashMap<u64, Arc<Survey>>>,
+    unread: Arc<Budget>,
 }
 
 /// What is known of one.
@@ -41,15 +48,18 @@ struct Survey {
     changed: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// Who hasn't answered yet.
     waiting: Vec<NodeInfo>,
     left: Vec<NodeInfo>,
     nodes: Vec<NodeReceipt>,
     answers: VecDeque<(NodeInfo, ClientAnswer)>,
-    answer_bytes: usize,
+    /// Their bytes.
+    unread: Share,
     overflowed: u64,
+    /// How many answers of which node came and can't be passed on.
+    lost: HashMap<NodeId, u64>,
 }
 
 /// A survey that somebody waits for, until this is dropped.
@@ -85,7 +95,13 @@ impl Surveys {
         Self {
             next: AtomicU64::new(begin),
             open: Mutex::default(),
+            unread: Arc::new(Budget::new(UNREAD)),
         }
+    }
+
+    /// What answers take that nobody has read yet.
+    pub(crate) const fn unread(&self) -> &Arc<Budget> {
+        &self.unread
     }
 
     /// Begins to wait for these; `None` where too many surveys are under way.
@@ -103,7 +119,12 @@ impl Surveys {
         };
         let state = State {
             waiting,
-            ..State::default()
+            left: Vec::new(),
+            nodes: Vec::new(),
+            answers: VecDeque::new(),
+            unread: Share::new(Arc::clone(&self.unread)),
+            overflowed: 0,
+            lost: HashMap::new(),
         };
         let survey = Arc::new(Survey {
             state: Mutex::new(state),
@@ -175,19 +196,31 @@ impl State {
     fn keep(&mut self, from: &NodeInfo, answers: Vec<ClientAnswer>) -> Received {
         let mut overflowed = 0;
         for answer in answers {
-            let bytes = answer.size();
-            let is_full = self.answers.len() >= ANSWERS || self.answer_bytes >= ANSWER_BYTES;
-            if is_full {
+            let (before, bytes) = (self.unread.bytes(), answer.size());
+            if self.answers.len() >= ANSWERS || before + bytes > ANSWER_BYTES {
                 overflowed += 1;
                 continue;
             }
-            self.answer_bytes += bytes;
+            self.unread.set(before + bytes);
+            if self.unread.is_part_of_too_much() {
+                self.unread.set(before);
+                overflowed += 1;
+                continue;
+            }
             self.answers.push_back((from.clone(), answer));
         }
         self.overflowed += overflowed;
+        self.lose(from, overflowed);
         match overflowed {
             0 => Received::Taken,
             lost => Received::Overflowed(lost),
+        }
+    }
+
+    /// The node has counted them as answers.
+    fn lose(&mut self, from: &NodeInfo, answers: u64) {
+        if answers > 0 && (self.lost.len() < NODES || self.lost.contains_key(&from.id)) {
+            *self.lost.entry(from.id.clone()).or_default() += answers;
         }
     }
 
@@ -239,7 +272,8 @@ impl Asked {
     pub(crate) fn answer(&self) -> Option<(NodeInfo, ClientAnswer)> {
         let mut state = self.survey.state.lock();
         let (node, answer) = state.answers.pop_front()?;
-        state.answer_bytes = state.answer_bytes.saturating_sub(answer.size());
+        let left = state.unread.bytes().saturating_sub(answer.size());
+        state.unread.set(left);
         Some((node, answer))
     }
 
@@ -248,11 +282,21 @@ impl Asked {
         self.survey.state.lock().overflowed
     }
 
-    /// What it has come to until now.
+    /// An answer of the node can't be read.
+    pub(crate) fn is_unreadable(&self, from: &NodeInfo) {
+        self.survey.state.lock().lose(from, 1);
+    }
+
+    /// What it has come to until now. Answers that were lost have failed.
     pub(crate) fn found(&self) -> Found {
         let state = self.survey.state.lock();
+        let mut nodes = state.nodes.clone();
+        for node in &mut nodes {
+            let lost = state.lost.get(&node.node.id).copied().unwrap_or(0);
+            node.failed = node.failed.saturating_add(lost).min(node.sessions);
+        }
         Found {
-            nodes: state.nodes.clone(),
+            nodes,
             missing: state.waiting.clone(),
             left: state.left.clone(),
         }
@@ -339,10 +383,54 @@ mod tests {
         let overflowed = Received::Overflowed(ANSWERS as u64);
         assert_eq!(surveys.receive(1, from.clone(), answers()), overflowed);
         assert_eq!(asked.overflowed(), ANSWERS as u64);
+        let done = Outcome::done(2 * ANSWERS as u64, 0);
+        assert_eq!(surveys.receive(1, from.clone(), done), Received::Taken);
+        assert_eq!(asked.found().nodes[0].failed, ANSWERS as u64);
         for _ in 0..ANSWERS {
             assert_eq!(asked.answer().unwrap(), (from.clone(), answer.clone()));
         }
         assert!(asked.answer().is_none());
+        assert_eq!(surveys.unread().used(), 0);
         assert_eq!(surveys.receive(1, from, answers()), Received::Taken);
+        drop(asked);
+        assert_eq!(surveys.unread().used(), 0);
+    }
+
+    #[test]
+    fn all_surveys_share_the_memory_of_what_is_unread() {
+        let surveys = Arc::new(Surveys::new(1));
+        let long = ClientError::new("no", "x".repeat(1024 * 1024));
+        let answer = ClientAnswer::new(SessionId::random(), IdentityKey::new("ann"), Err(long));
+        let from = node("a", 1);
+        let ask = || {
+            let asked = surveys.begin(vec![]).unwrap();
+            let answers = Outcome::Answers(vec![answer.clone(); 8]);
+            surveys.receive(asked.number(), from.clone(), answers);
+            surveys.receive(asked.number(), from.clone(), Outcome::done(8, 0));
+            asked
+        };
+        let asked: Vec<_> = (0..16).map(|_| ask()).collect();
+        assert!(surveys.unread().used() <= UNREAD);
+        assert_eq!(
+            asked[0].overflowed(),
+            1,
+            "the names and the code take some, too"
+        );
+        assert_eq!(asked[15].overflowed(), 8);
+        assert_eq!(asked[15].found().nodes[0].failed, 8);
+        drop(asked);
+        assert_eq!((surveys.unread().used(), ask().overflowed()), (0, 1));
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_has_failed() {
+        let surveys = Arc::new(Surveys::new(1));
+        let asked = surveys.begin(vec![]).unwrap();
+        for name in ["a", "b"] {
+            surveys.receive(1, node(name, 1), Outcome::done(3, 1));
+        }
+        asked.is_unreadable(&node("a", 1));
+        let failed: Vec<_> = asked.found().nodes.iter().map(|n| n.failed).collect();
+        assert_eq!(failed, [2, 1]);
     }
 }

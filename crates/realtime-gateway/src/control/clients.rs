@@ -1,7 +1,5 @@
 //! The clients of this node's sessions are asked.
 
-use std::time::Duration;
-
 use futures::{
     Stream, StreamExt,
     future::{BoxFuture, FutureExt, ready},
@@ -11,21 +9,26 @@ use realtime_core::{
     Message,
     broker::envelope::{Except, Target},
 };
+use tokio::time::Instant;
 
 use super::TURN;
-use crate::{RequestError, Session, node::Node};
+use crate::{
+    RequestError, RequestErrorKind, Session,
+    guarded::{Whose, caught},
+    node::Node,
+};
 
 /// What has come of asking a session's client.
 pub(crate) type Heard = (Session, Result<Message, RequestError>);
 
 /// Asks all at once. What comes of it is yielded for each session that was meant, in the order in
-/// which it comes, and not longer than for the given time.
+/// which it comes, and not later than at the given time.
 pub(crate) async fn ask(
     node: &Node,
     to: &Target,
     except: &[Except],
     message: &Message,
-    within: Duration,
+    by: Instant,
 ) -> impl Stream<Item = Heard> + Send + Unpin + use<> {
     let sessions = node.hub.select(to, except).await;
     let asked: FuturesUnordered<BoxFuture<'static, Heard>> = FuturesUnordered::new();
@@ -33,8 +36,14 @@ pub(crate) async fn ask(
         if at > 0 && at.is_multiple_of(TURN) {
             tokio::task::yield_now().await;
         }
-        asked.push(match session.ask(message) {
-            Ok(asking) => async move { (session, asking.answered(within).await) }.boxed(),
+        let unread = Some(node.surveys.unread());
+        let asking =
+            caught(Whose::Codec, || session.ask(message, unread)).unwrap_or_else(|panic| {
+                let context = "the request could not be encoded";
+                Err(RequestError::new(RequestErrorKind::Encode, context).with_source(panic))
+            });
+        asked.push(match asking {
+            Ok(asking) => async move { (session, asking.answered(by).await) }.boxed(),
             Err(error) => ready((session, Err(error))).boxed(),
         });
     }

@@ -1,6 +1,7 @@
 //! What is done to sessions of this node because somebody says so, here or on another node.
 
 mod clients;
+mod gather;
 mod remote;
 
 use futures::{StreamExt, stream};
@@ -15,7 +16,7 @@ use realtime_core::{
 use crate::{Session, node::Node, session::EndCause};
 
 pub(crate) use clients::{Heard, ask};
-pub(crate) use remote::{LONGEST, receive, take_receipt, time_of_clients};
+pub(crate) use remote::{LONGEST, receive, take_receipt, time_to_return};
 
 /// How many sessions join a room at the same time.
 const JOINING: usize = 32;

@@ -1,28 +1,29 @@
 //! What other nodes ask for, and what they answer.
 //!
-//! Who receives for all sessions never waits for it: each command has a task of its own. There are
-//! not many at once; past that a node says that it is busy, so that nobody takes it for dead.
+//! Who receives for all sessions never waits for it: each command has a task of its own. What a node
+//! asks for is done in the order in which it has asked, but for requests to clients, and what waits
+//! for nobody doesn't wait for what does. There is not more of it at once than there are places; past
+//! that a node says that it is busy, so that nobody takes it for dead.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
+use futures::future::join_all;
 use realtime_core::{
     Message, NodeId, Text,
     broker::{
         Broker, NodeInfo, Topic,
-        control::{ClientAnswer, Command, Operation, Outcome},
+        control::{Command, Operation, Outcome},
         envelope::{Envelope, EnvelopeKind, Target},
     },
     codec::{Frame, FrameKind},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use super::{Deed, Heard, ask, perform};
+use super::{Deed, ask, gather::gather, perform};
 use crate::{
-    ErrorStage, RequestError, Session,
-    cluster::Received,
-    encoder::Encoded,
+    ErrorStage,
+    cluster::{Place, Received},
     escape::Chain,
     guarded::{Whose, caught},
     node::Node,
@@ -33,14 +34,13 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 
 /// How much of that is kept for the answers of clients to come back to the node that has asked.
 const RETURN: Duration = Duration::from_millis(500);
-/// How many answers of clients travel together, how many bytes of them, and how long the first waits
-/// for others.
-const BATCH: usize = 64;
-const BATCH_BYTES: usize = 64 * 1024;
-const GATHERED: Duration = Duration::from_millis(20);
+const SHORTEST_RETURN: Duration = Duration::from_millis(100);
+/// How many refusals are under way at the same time.
+const REFUSING: usize = 64;
 
 /// Begins with what another node asks for.
 pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
+    let received = Instant::now();
     let to = Asker {
         id: from.id,
         correlation: envelope.correlation(),
@@ -55,15 +55,38 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
             return refuse(node, to, Outcome::NotUnderstood);
         }
     };
-    let Some(place) = node.load.accept() else {
+    let Some(place) = node.load.accept(&command.operation) else {
         return refuse(node, to, Outcome::Busy);
     };
-    let this = Arc::clone(node);
     let within = command.within.min(LONGEST);
+    let by = received + within;
+    let deed = match command.operation {
+        Operation::Request(body) => {
+            let clients_by = by - time_to_return(within);
+            let this = Arc::clone(node);
+            spawn(node, async move {
+                let asked = request(&this, &to, &envelope, body, clients_by);
+                // Nobody hears of what is done later.
+                if let Ok(outcome) = timeout_at(by, asked).await {
+                    let _sent = answer(&this, &to, &outcome).await;
+                }
+                drop(place);
+            });
+            return;
+        }
+        Operation::Disconnect { code, reason } => Deed::Disconnect(code, reason.to_string()),
+        Operation::Join(room) => Deed::Join(room),
+        Operation::Leave(room) => Deed::Leave(room),
+        _ => return refuse(node, to, Outcome::NotUnderstood),
+    };
+    // Whom it closes may depend on who has joined or left before; but a ban of somebody doesn't, and
+    // waits for no room.
+    let is_in_order =
+        !matches!(deed, Deed::Disconnect(..)) || matches!(envelope.target(), Target::Rooms(_));
+    let line = is_in_order.then(|| node.order.stand_behind(&to.id));
+    let this = Arc::clone(node);
     spawn(node, async move {
-        // Nobody hears of what is done later.
-        let done = tokio::time::timeout(within, serve(&this, &to, &envelope, command)).await;
-        if let Ok(outcome) = done {
+        if let Some(outcome) = in_its_turn(&this, &envelope, &deed, line, by).await {
             let _sent = answer(&this, &to, &outcome).await;
         }
         drop(place);
@@ -72,37 +95,58 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
 
 /// Who has asked, and under which number the answer is expected.
 #[derive(Debug)]
-struct Asker {
+pub(super) struct Asker {
     id: NodeId,
     correlation: Option<u64>,
 }
 
-async fn serve(node: &Arc<Node>, to: &Asker, envelope: &Envelope, command: Command) -> Outcome {
-    let Some(turn) = node.load.turn().await else {
-        return Outcome::Busy;
+/// Does it once what stands before it is done; `None` where nobody waits for it any more.
+async fn in_its_turn(
+    node: &Node,
+    envelope: &Envelope,
+    deed: &Deed,
+    line: Option<Place>,
+    by: Instant,
+) -> Option<Outcome> {
+    let mut line = line;
+    // Not given up at the end of its time: what stands behind it must not get past what stands before
+    // it, which has an end, too.
+    if let Some(line) = &mut line {
+        line.first().await;
+    }
+    if Instant::now() >= by {
+        return None;
+    }
+    let (to, except) = (envelope.target(), envelope.except());
+    let done = async {
+        let _turn = match deed {
+            Deed::Join(_) => node.load.turn_to_join().await,
+            _ => node.load.turn().await,
+        };
+        perform(node, to, except, deed).await
     };
-    let deed = match command.operation {
-        Operation::Request(body) => {
-            let within = time_of_clients(command.within);
-            let Some(message) = readable(node, envelope, body) else {
-                node.stats().controls_refused.add(1);
-                return Outcome::NotUnderstood;
-            };
-            let heard = ask(node, envelope.target(), envelope.except(), &message, within).await;
-            // Clients take their time, and others have something to do meanwhile.
-            drop(turn);
-            return gather(node, to, heard).await;
-        }
-        Operation::Disconnect { code, reason } => Deed::Disconnect(code, reason.to_string()),
-        Operation::Join(room) => Deed::Join(room),
-        Operation::Leave(room) => Deed::Leave(room),
-        _ => {
-            node.stats().controls_refused.add(1);
-            return Outcome::NotUnderstood;
-        }
+    let done = timeout_at(by, done).await.ok()?;
+    Some(Outcome::done(done.sessions, done.failed))
+}
+
+/// Asks the clients of this node, and passes on what they say.
+async fn request(
+    node: &Node,
+    to: &Asker,
+    envelope: &Envelope,
+    body: Bytes,
+    clients_by: Instant,
+) -> Outcome {
+    let turn = node.load.turn().await;
+    let Some(message) = readable(node, envelope, body) else {
+        node.stats().controls_refused.add(1);
+        return Outcome::NotUnderstood;
     };
-    let done = perform(node, envelope.target(), envelope.except(), &deed).await;
-    Outcome::done(done.sessions, done.failed)
+    let (target, except) = (envelope.target(), envelope.except());
+    let heard = ask(node, target, except, &message, clients_by).await;
+    // Clients take their time, and others have something to do meanwhile.
+    drop(turn);
+    gather(node, to, heard).await
 }
 
 /// What clients are asked, in this node's own codec.
@@ -118,103 +162,37 @@ fn readable(node: &Node, envelope: &Envelope, body: Bytes) -> Option<Message> {
     caught(Whose::Codec, || encoder.decode(frame)).ok()?.ok()
 }
 
-/// For how long clients are waited for by who is waited for so long: what they say has to come back
-/// in time.
-pub(crate) fn time_of_clients(within: Duration) -> Duration {
-    within - (within / 10).min(RETURN)
+/// How much earlier clients are no longer waited for by who is waited for so long: what they say has
+/// to come back in time.
+pub(crate) fn time_to_return(within: Duration) -> Duration {
+    (within / 10).clamp(SHORTEST_RETURN, RETURN).min(within / 2)
 }
 
-/// Passes on what clients answer, in batches.
-async fn gather(node: &Node, to: &Asker, mut heard: impl Stream<Item = Heard> + Unpin) -> Outcome {
-    let (mut sessions, mut failed) = (0, 0);
-    let mut batch = Batch::default();
-    loop {
-        let next = match batch.due {
-            None => heard.next().await,
-            Some(due) => match tokio::time::timeout_at(due, heard.next()).await {
-                Ok(next) => next,
-                Err(_due) => {
-                    failed += batch.send(node, to).await;
-                    continue;
-                }
-            },
-        };
-        let Some((session, result)) = next else {
-            failed += batch.send(node, to).await;
-            return Outcome::done(sessions, failed);
-        };
-        sessions += 1;
-        match answer_of(node, &session, result) {
-            Some(answer) => batch.add(answer),
-            None => failed += 1,
-        }
-        if batch.is_full() {
-            failed += batch.send(node, to).await;
-        }
-    }
-}
-
-/// What a client has said, as it travels.
-fn answer_of(
-    node: &Node,
-    session: &Session,
-    result: Result<Message, RequestError>,
-) -> Option<ClientAnswer> {
-    let result = match result {
-        Ok(message) => {
-            let encoded = caught(Whose::Codec, || node.env.encoder.encode(&message));
-            let Encoded { body, kind, .. } = encoded.ok()?.ok()?;
-            Ok(match kind {
-                FrameKind::Text => Frame::Text(Text::try_from(body).ok()?),
-                FrameKind::Binary => Frame::Binary(body),
-            })
-        }
-        Err(error) => Err(error.refusal()?.clone()),
-    };
-    let identity = session.identity().key().clone();
-    Some(ClientAnswer::new(session.id(), identity, result))
-}
-
-/// Answers that travel together.
-#[derive(Debug, Default)]
-struct Batch {
-    answers: Vec<ClientAnswer>,
-    bytes: usize,
-    due: Option<Instant>,
-}
-
-impl Batch {
-    fn add(&mut self, answer: ClientAnswer) {
-        self.bytes += answer.size();
-        self.answers.push(answer);
-        self.due.get_or_insert_with(|| Instant::now() + GATHERED);
-    }
-
-    fn is_full(&self) -> bool {
-        self.answers.len() >= BATCH || self.bytes >= BATCH_BYTES
-    }
-
-    /// Returns how many answers didn't go out.
-    async fn send(&mut self, node: &Node, to: &Asker) -> u64 {
-        let Self { answers, .. } = std::mem::take(self);
-        let count = answers.len() as u64;
-        if count == 0 || answer(node, to, &Outcome::Answers(answers)).await {
-            return 0;
-        }
-        count
-    }
-}
-
-/// Says that nothing was done.
+/// Says that nothing was done, as soon as there is a turn.
 fn refuse(node: &Arc<Node>, to: Asker, outcome: Outcome) {
     node.stats().controls_refused.add(1);
-    if let Some(place) = node.load.refuse() {
-        let this = Arc::clone(node);
-        spawn(node, async move {
-            let _sent = answer(&this, &to, &outcome).await;
-            drop(place);
-        });
+    let Some(correlation) = to.correlation else {
+        return;
+    };
+    if !node.refusals.push((to.id, correlation, outcome)) {
+        return;
     }
+    let this = Arc::clone(node);
+    spawn(node, async move {
+        loop {
+            let refusals = this.refusals.take(REFUSING);
+            if refusals.is_empty() {
+                return;
+            }
+            let said = refusals
+                .into_iter()
+                .map(async |(id, correlation, outcome)| {
+                    let correlation = Some(correlation);
+                    answer(&this, &Asker { id, correlation }, &outcome).await
+                });
+            let _sent = join_all(said).await;
+        }
+    });
 }
 
 fn spawn(node: &Arc<Node>, work: impl Future<Output = ()> + Send + 'static) {
@@ -225,7 +203,7 @@ fn spawn(node: &Arc<Node>, work: impl Future<Output = ()> + Send + 'static) {
 }
 
 /// Returns whether it went out.
-async fn answer(node: &Node, to: &Asker, outcome: &Outcome) -> bool {
+pub(super) async fn answer(node: &Node, to: &Asker, outcome: &Outcome) -> bool {
     let Some(correlation) = to.correlation else {
         return true;
     };
@@ -260,5 +238,17 @@ pub(crate) fn take_receipt(node: &Node, from: NodeInfo, envelope: &Envelope) {
         Received::Taken => {}
         Received::Overflowed(answers) => node.stats().answers_dropped.add(answers),
         Received::Unmatched => node.stats().receipts_unmatched.add(1),
+    }
+}
+
+#[cfg(all(test, not(realtime_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_say_has_time_to_come_back() {
+        let returns = |ms| time_to_return(Duration::from_millis(ms)).as_millis();
+        assert_eq!([0, 50, 200, 500].map(returns), [0, 25, 100, 100]);
+        assert_eq!([2_000, 5_000, 60_000].map(returns), [200, 500, 500]);
     }
 }

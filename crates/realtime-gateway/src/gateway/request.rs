@@ -5,16 +5,22 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::BoxStream};
+use futures::{
+    FutureExt, Stream, StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 use realtime_core::{
-    ClientError, IdentityKey, IntoPayload, Message, MessageId, SessionId, Text,
+    BoxError, ClientError, IdentityKey, IntoPayload, Message, MessageId, SessionId, Text,
     broker::{
         BrokerError, NodeInfo,
         control::{ClientAnswer, Operation},
+        envelope::{Except, Target},
     },
-    codec::Notice,
+    codec::{FrameKind, Notice},
 };
 use tokio::time::Instant;
 
@@ -29,6 +35,7 @@ use crate::{
     control::{self, Heard},
     encoder::Encoded,
     guarded::{Whose, caught},
+    session::LONGEST_ANSWER,
 };
 
 /// What a client has answered to [`Audience::request`].
@@ -49,12 +56,16 @@ pub struct Answer {
 /// [`Audience::request`].
 ///
 /// It ends when all have answered, or their time is over; then there is a
-/// [`receipt`](Self::receipt). Clients of other nodes whose answers nobody reads are kept up to 4,096
-/// of them, or 8 MiB; any more are dropped and [counted](Self::overflowed). Dropped, it forgets them
-/// all.
+/// [`receipt`](Self::receipt). What clients say waits for its reader, but not without a bound: an
+/// answer has at most [`MAX_ANSWER`](Self::MAX_ANSWER) bytes; of clients of other nodes there are at
+/// most 4,096 answers, or 8 MiB; and all that is unread on a node has 64 MiB. What is beyond that is
+/// dropped, has [`failed`](Receipt::failed) and is
+/// [counted](crate::Stats::answers_dropped). Dropped, it forgets them all.
 #[must_use = "nobody is asked before it is polled"]
 pub struct Answers {
     gateway: Gateway,
+    /// Nobody is asked yet.
+    question: Option<Question>,
     begun: Instant,
     own: BoxStream<'static, Heard>,
     /// How many clients of this node were asked, and how many have not answered; at last as its
@@ -65,7 +76,18 @@ pub struct Answers {
     survey: Option<Arc<Asked>>,
     others: Option<BoxFuture<'static, Option<BrokerError>>>,
     not_asked: Option<BrokerError>,
+    overflowed: u64,
     receipt: Option<Receipt>,
+}
+
+/// What is to be asked, and whom.
+struct Question {
+    to: Target,
+    except: Vec<Except>,
+    message: Message,
+    /// As other nodes get it.
+    encoded: Option<(Operation, FrameKind)>,
+    within: Duration,
 }
 
 impl Audience<'_> {
@@ -74,9 +96,10 @@ impl Audience<'_> {
     /// comes. Nobody is asked before it is first polled.
     ///
     /// It ends when all have answered, and at the latest after its time: 3 s, or what
-    /// [`within`](Self::within) says. So that what they say comes back in time, clients have a tenth
-    /// of that less, at most half a second. Sessions whose clients have given no answer are
-    /// [`failed`](Receipt::failed) in the receipt.
+    /// [`within`](Self::within) says, from the first poll on. So that what they say comes back in
+    /// time, clients have a tenth of that less: at least 100 ms, but no more than half of it, and at
+    /// most 500 ms. Sessions whose clients have given no answer, or one of more than
+    /// [`MAX_ANSWER`](Answers::MAX_ANSWER) bytes, are [`failed`](Receipt::failed) in the receipt.
     ///
     /// # Errors
     /// Kind [`InvalidTarget`](ControlErrorKind::InvalidTarget),
@@ -143,44 +166,50 @@ impl Audience<'_> {
             id: &MessageId::from("0"),
             message: &message,
         };
-        if encoder.notice(&notice).map_err(not_encoded)?.is_none() {
+        let has_form = caught(Whose::Codec, || encoder.notice(&notice)).map_err(not_encoded)?;
+        if has_form.map_err(not_encoded)?.is_none() {
             let context = "the codec has no form for requests of the server";
             return Err(ControlError::new(ControlErrorKind::Encode, context));
         }
         let survey = gateway.survey(&to)?.map(Arc::new);
-        let begun = Instant::now();
-        let by = begun + within;
-        let others = match &survey {
-            Some(asked) => {
-                let Encoded { body, kind, .. } = encoder.encode(&message).map_err(not_encoded)?;
-                let (gateway, asked) = (gateway.clone(), Arc::clone(asked));
-                let what = (to.clone(), except.clone(), Operation::Request(body), kind);
-                Some(async move { gateway.ask(&asked, what, by).await }.boxed())
+        let encoded = match &survey {
+            Some(_) => {
+                let encoded = caught(Whose::Codec, || encoder.encode(&message));
+                let encoded = encoded.map_err(not_encoded)?;
+                let Encoded { body, kind, .. } = encoded.map_err(not_encoded)?;
+                Some((Operation::Request(body), kind))
             }
             None => None,
         };
-        let here = Arc::clone(gateway.node());
-        let own = async move {
-            let left = by.saturating_duration_since(Instant::now());
-            let within = control::time_of_clients(left);
-            control::ask(&here, &to, &except, &message, within).await
+        let question = Question {
+            to,
+            except,
+            message,
+            encoded,
+            within,
         };
         Ok(Answers {
             gateway,
-            begun,
-            own: own.flatten_stream().boxed(),
+            question: Some(question),
+            begun: Instant::now(),
+            own: stream::empty().boxed(),
             sessions: 0,
             failed: 0,
             own_is_over: false,
             survey,
-            others,
+            others: None,
             not_asked: None,
+            overflowed: 0,
             receipt: None,
         })
     }
 }
 
 impl Answers {
+    /// How many bytes an answer may have: its data, its route and its metadata. A client whose answer
+    /// is longer has [`failed`](Receipt::failed).
+    pub const MAX_ANSWER: usize = LONGEST_ANSWER;
+
     /// The next answer; `None` when there are no more.
     ///
     /// # Cancel safety
@@ -198,7 +227,30 @@ impl Answers {
     /// How many answers of clients of other nodes were dropped, since they were read too slowly.
     #[must_use]
     pub fn overflowed(&self) -> u64 {
-        self.survey.as_ref().map_or(0, |asked| asked.overflowed())
+        let survey = self.survey.as_ref();
+        survey.map_or(self.overflowed, |asked| asked.overflowed())
+    }
+
+    /// Asks. Its time begins here.
+    fn begin(&mut self, question: Question) {
+        let Question {
+            to,
+            except,
+            message,
+            encoded,
+            within,
+        } = question;
+        self.begun = Instant::now();
+        let by = self.begun + within;
+        if let Some((asked, (operation, kind))) = self.survey.clone().zip(encoded) {
+            let gateway = self.gateway.clone();
+            let what = (to.clone(), except.clone(), operation, kind);
+            self.others = Some(async move { gateway.ask(&asked, what, by).await }.boxed());
+        }
+        let here = Arc::clone(self.gateway.node());
+        let clients_by = by - control::time_to_return(within);
+        let own = async move { control::ask(&here, &to, &except, &message, clients_by).await };
+        self.own = own.flatten_stream().boxed();
     }
 
     /// An answer that has come from another node.
@@ -218,6 +270,9 @@ impl Answers {
                     Ok(Ok(message)) => Ok(message),
                     Ok(Err(_)) | Err(_) => {
                         shared.stats().invalid_broker_messages.add(1);
+                        if let Some(asked) = &self.survey {
+                            asked.is_unreadable(&node);
+                        }
                         continue;
                     }
                 },
@@ -269,6 +324,9 @@ impl Stream for Answers {
             return Poll::Ready(None);
         }
         this.gateway.background().ensure();
+        if let Some(question) = this.question.take() {
+            this.begin(question);
+        }
         let own = this.poll_own(cx);
         if let Poll::Ready(Some(answer)) = own {
             return Poll::Ready(Some(answer));
@@ -291,9 +349,11 @@ impl Stream for Answers {
             return Poll::Pending;
         }
         let done = NodeReceipt::done(this.gateway.node().info.clone(), this.sessions, this.failed);
-        let found = this.survey.as_ref().map(|asked| asked.found());
+        // What comes from now on is for nobody.
+        let survey = this.survey.take();
+        this.overflowed = survey.as_ref().map_or(0, |asked| asked.overflowed());
+        let found = survey.map(|asked| asked.found()).unwrap_or_default();
         let not_asked = this.not_asked.take();
-        let found = found.unwrap_or_default();
         this.receipt = Some(receipt(Ok(done), found, not_asked, this.begun));
         Poll::Ready(None)
     }
@@ -307,7 +367,7 @@ impl fmt::Debug for Answers {
     }
 }
 
-fn not_encoded(error: realtime_core::codec::CodecError) -> ControlError {
+fn not_encoded(error: impl Into<BoxError>) -> ControlError {
     let context = "what clients are to be asked could not be encoded";
     ControlError::new(ControlErrorKind::Encode, context).with_source(error)
 }

@@ -7,6 +7,7 @@ mod extensions;
 mod requests;
 mod rooms;
 mod send;
+mod unread;
 mod wake_at;
 
 use std::{
@@ -37,6 +38,7 @@ pub(crate) use end_cause::EndCause;
 pub(crate) use env::Env;
 pub use extensions::Extensions;
 pub(crate) use rooms::{Doors, Entrance, Publish, Request, room_closed};
+pub(crate) use unread::LONGEST_ANSWER;
 pub(crate) use wake_at::WakeAt;
 
 /// One connected client. Cheap to clone; every clone is the same session.

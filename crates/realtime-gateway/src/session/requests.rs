@@ -9,10 +9,13 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use realtime_core::{
     ClientError, Exchange, IntoPayload, Message, MessageId, MessageParts, Text, codec::Notice,
 };
-use tokio::sync::oneshot;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 
-use super::Session;
-use crate::{RequestError, RequestErrorKind, SendErrorKind, sync::Mutex};
+use super::{Session, unread::Unread};
+use crate::{RequestError, RequestErrorKind, SendErrorKind, budget::Budget, sync::Mutex};
 
 /// What a client has answered.
 type Said = Result<Message, ClientError>;
@@ -25,7 +28,23 @@ struct Requests(Mutex<Table>);
 struct Table {
     /// The number of the last.
     last: u64,
-    open: HashMap<u64, oneshot::Sender<Said>>,
+    open: HashMap<u64, Waiting>,
+}
+
+/// Who waits for an answer.
+#[derive(Debug)]
+struct Waiting {
+    answer: oneshot::Sender<Answered>,
+    /// Many wait together, and read it when they come to it: what it takes is booked here.
+    unread: Option<Arc<Budget>>,
+}
+
+/// An answer that waits for its reader.
+#[derive(Debug)]
+enum Answered {
+    Said(Said, Option<Unread>),
+    /// It was too long, or there was no memory for it.
+    NotKept,
 }
 
 /// As the session keeps them.
@@ -39,7 +58,7 @@ pub(crate) struct Asking {
     requests: Arc<Requests>,
     number: u64,
     route: Text,
-    answer: oneshot::Receiver<Said>,
+    answer: oneshot::Receiver<Answered>,
 }
 
 impl Session {
@@ -144,23 +163,35 @@ impl Session {
         message: &Message,
         within: Duration,
     ) -> Result<Message, RequestError> {
-        self.ask(message)?.answered(within).await
+        let asked = Instant::now();
+        let asking = self.ask(message, None)?;
+        match asked.checked_add(within) {
+            Some(by) => asking.answered(by).await,
+            None => asking.answered_some_day().await,
+        }
     }
 
-    /// Sends a request.
-    pub(crate) fn ask(&self, message: &Message) -> Result<Asking, RequestError> {
+    /// Sends a request. An answer that not everybody who waits for one reads at once is bounded, and
+    /// booked as long as it is unread.
+    pub(crate) fn ask(
+        &self,
+        message: &Message,
+        unread: Option<&Arc<Budget>>,
+    ) -> Result<Asking, RequestError> {
         if self.is_closed() {
             return Err(closed());
         }
         let Kept(requests) = self.extensions().get_or_default::<Kept>();
-        let asking = requests.begin(self, message.route_text()).ok_or_else(|| {
-            let context = format!(
-                "expected at most {} open requests to one client; there are as many: wait for \
+        let asking = requests
+            .begin(self, message.route_text(), unread)
+            .ok_or_else(|| {
+                let context = format!(
+                    "expected at most {} open requests to one client; there are as many: wait for \
                  answers, or for less long",
-                Self::MAX_REQUESTS
-            );
-            RequestError::new(RequestErrorKind::TooMany, context)
-        })?;
+                    Self::MAX_REQUESTS
+                );
+                RequestError::new(RequestErrorKind::TooMany, context)
+            })?;
         let id = MessageId::from(asking.number.to_string());
         let frame = match message.message_id() {
             None => self.notice_of(&id, message),
@@ -220,7 +251,18 @@ impl Session {
             return None;
         };
         message = message.without_exchange().without_room();
-        if waits.send(refusal.map_or(Ok(message), Err)).is_err() {
+        let said = refusal.map_or(Ok(message), Err);
+        let answered = match &waits.unread {
+            None => Answered::Said(said, None),
+            Some(budget) => match Unread::book(budget, &said) {
+                Some(booked) => Answered::Said(said, Some(booked)),
+                None => {
+                    self.env().stats.answers_dropped.add(1);
+                    Answered::NotKept
+                }
+            },
+        };
+        if waits.answer.send(answered).is_err() {
             self.env().stats.answers_unmatched.add(1);
         }
         None
@@ -228,8 +270,17 @@ impl Session {
 }
 
 impl Requests {
-    fn begin(self: &Arc<Self>, session: &Session, route: &Text) -> Option<Asking> {
+    fn begin(
+        self: &Arc<Self>,
+        session: &Session,
+        route: &Text,
+        unread: Option<&Arc<Budget>>,
+    ) -> Option<Asking> {
         let (waits, answer) = oneshot::channel();
+        let waits = Waiting {
+            answer: waits,
+            unread: unread.cloned(),
+        };
         let mut table = self.0.lock();
         if table.open.len() >= Session::MAX_REQUESTS {
             return None;
@@ -249,37 +300,37 @@ impl Requests {
 }
 
 impl Asking {
-    /// Waits for the answer: for so long from now on.
-    pub(crate) fn answered(
-        mut self,
-        within: Duration,
-    ) -> impl Future<Output = Result<Message, RequestError>> + Send {
-        // Its time runs from here on, whenever it is first polled.
-        let said = tokio::time::timeout(within, async move {
-            let answer = &mut self.answer;
-            let said = tokio::select! {
-                biased;
-                said = &mut *answer => said.ok(),
-                // What came before the end was read before it.
-                () = self.session.closed() => answer.try_recv().ok(),
-            };
-            said.map(|said| said.map(|message| on_its_route(message, &self.route)))
-        });
-        async move {
-            match said.await {
-                Ok(Some(Ok(message))) => Ok(message),
-                Ok(Some(Err(refusal))) => {
-                    let context =
-                        "the client doesn't do what it was asked; the source is what it says";
-                    Err(RequestError::new(RequestErrorKind::Refused, context).with_source(refusal))
-                }
-                Ok(None) => Err(closed()),
-                Err(_late) => {
-                    let context =
-                        format!("expected an answer of the client within {within:?}; got none");
-                    Err(RequestError::new(RequestErrorKind::TimedOut, context))
-                }
+    /// Waits for the answer, until then.
+    pub(crate) async fn answered(self, by: Instant) -> Result<Message, RequestError> {
+        match timeout_at(by, self.answered_some_day()).await {
+            Ok(answer) => answer,
+            Err(_late) => {
+                let context = "expected an answer of the client in time; got none";
+                Err(RequestError::new(RequestErrorKind::TimedOut, context))
             }
+        }
+    }
+
+    /// Waits for the answer, or for the end of the session.
+    async fn answered_some_day(mut self) -> Result<Message, RequestError> {
+        let answer = &mut self.answer;
+        let said = tokio::select! {
+            biased;
+            said = &mut *answer => said.ok(),
+            // What came before the end was read before it.
+            () = self.session.closed() => answer.try_recv().ok(),
+        };
+        match said {
+            Some(Answered::Said(Ok(message), _read)) => Ok(on_its_route(message, &self.route)),
+            Some(Answered::Said(Err(refusal), _read)) => {
+                let context = "the client doesn't do what it was asked; the source is what it says";
+                Err(RequestError::new(RequestErrorKind::Refused, context).with_source(refusal))
+            }
+            Some(Answered::NotKept) => {
+                let context = "the client's answer was too long, or too much is unread already";
+                Err(RequestError::new(RequestErrorKind::TooMany, context))
+            }
+            None => Err(closed()),
         }
     }
 }

@@ -129,7 +129,7 @@ pub(crate) async fn a_killed_node_is_missing_in_a_receipt_until_that_is_known() 
     .await;
     drop(victim);
     let (begun, receipt) = (Instant::now(), everybody().leave("a").await.unwrap());
-    assert!(begun.elapsed() < WAIT + Duration::from_secs(1));
+    assert!(begun.elapsed() < WAIT + Duration::from_secs(10));
     assert_eq!(receipt.missing, [killed]);
     assert!(receipt.not_asked.is_none());
     let gone = tokio::time::timeout(Duration::from_secs(40), async {
@@ -138,7 +138,8 @@ pub(crate) async fn a_killed_node_is_missing_in_a_receipt_until_that_is_known() 
         }
     });
     gone.await.unwrap();
-    assert!(everybody().leave("a").await.unwrap().is_complete());
+    let all = everybody().within(Duration::from_secs(30));
+    assert!(all.leave("a").await.unwrap().is_complete());
     survivor.stop().await;
 }
 

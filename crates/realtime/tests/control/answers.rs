@@ -104,7 +104,7 @@ pub(crate) async fn all_clients_answer([a, b, c]: [Server; 3]) {
     // She says nothing this time; the others do, and nobody waits for longer.
     let silent = named(&c, "silent").await;
     let everybody = a.gateway.everybody().except(&left_out);
-    let within = Duration::from_secs(2);
+    let within = Duration::from_secs(10);
     let (begun, rude) = (Instant::now(), realtime::IdentityKey::new("rude"));
     let mut answers = everybody
         .except(&rude)
@@ -112,7 +112,7 @@ pub(crate) async fn all_clients_answer([a, b, c]: [Server; 3]) {
         .request("ready?", Json(8))
         .unwrap();
     assert_eq!(all(&mut answers).await.len(), 3);
-    assert!(begun.elapsed() < within + Duration::from_secs(1));
+    assert!(begun.elapsed() < within + Duration::from_secs(10));
     let receipt = answers.receipt().unwrap();
     assert_eq!(
         counts(receipt),
@@ -145,7 +145,7 @@ async fn answers_come_as_they_are_made_and_a_node_that_says_nothing_is_missing()
     let _silent = ByHand::join(&bus, "silent").await;
     until("it is known", async || server.gateway.nodes().len() == 2).await;
     answering(named(&server, "ann").await, "ann");
-    let within = Duration::from_millis(500);
+    let within = Duration::from_secs(10);
     let everybody = server.gateway.everybody().within(within);
     let mut answers = everybody.request("ready?", Json(1)).unwrap();
     let begun = Instant::now();
@@ -154,7 +154,7 @@ async fn answers_come_as_they_are_made_and_a_node_that_says_nothing_is_missing()
     assert!(answers.next().await.is_none());
     let took = begun.elapsed();
     assert!(
-        took >= within && took < within + Duration::from_secs(2),
+        took >= within && took < within + Duration::from_secs(10),
         "{took:?}"
     );
     let receipt = answers.receipt().unwrap();
@@ -213,7 +213,9 @@ async fn a_node_of_another_codec_says_so_and_garbage_is_counted() {
         ..
     } = server.gateway.stats();
     assert_eq!(invalid_broker_messages, 1);
-    assert!(answers.receipt().unwrap().is_complete());
+    let receipt = answers.receipt().unwrap();
+    assert_eq!((receipt.sessions, receipt.failed), (2, 1));
+    assert!(receipt.is_complete());
     server.stop().await;
 }
 

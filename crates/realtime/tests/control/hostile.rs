@@ -77,44 +77,73 @@ async fn what_is_not_understood_is_answered_as_that() {
     server.stop().await;
 }
 
-/// A broker whose topics are joined when the test says so.
-struct Stuck(LocalBroker, Arc<Semaphore>);
+/// A broker whose topics are joined, and which takes what is for one node, when the test says so.
+pub(crate) struct Stuck {
+    pub(crate) bus: LocalBroker,
+    pub(crate) joins: Arc<Semaphore>,
+    pub(crate) answers: Arc<Semaphore>,
+}
+
+impl Stuck {
+    /// Its topics can't be joined yet.
+    pub(crate) fn to_join(bus: &LocalBroker) -> Self {
+        Self {
+            bus: bus.clone(),
+            joins: Arc::new(Semaphore::new(0)),
+            answers: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+        }
+    }
+
+    /// It takes nothing for one node yet.
+    pub(crate) fn to_answer(bus: &LocalBroker) -> Self {
+        Self {
+            bus: bus.clone(),
+            joins: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            answers: Arc::new(Semaphore::new(0)),
+        }
+    }
+}
 
 impl Broker for Stuck {
     async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
-        self.0.subscribe(join).await
+        self.bus.subscribe(join).await
     }
 
     async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        let _allowed = self.1.acquire().await;
-        self.0.join(topic).await
+        let _allowed = self.joins.acquire().await;
+        self.bus.join(topic).await
     }
 
     async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        self.0.leave(topic).await
+        self.bus.leave(topic).await
     }
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
-        self.0.publish(topic, data).await
+        let _allowed = match topic {
+            Topic::Node(_) => Some(self.answers.acquire().await),
+            _ => None,
+        };
+        self.bus.publish(topic, data).await
     }
 
     fn limits(&self) -> BrokerLimits {
-        self.0.limits()
+        self.bus.limits()
     }
 
     fn events(&self) -> BrokerEvents {
-        self.0.events()
+        self.bus.events()
     }
 
     async fn close(&self) {
-        self.0.close().await;
+        self.bus.close().await;
     }
 }
 
 #[tokio::test]
 async fn a_node_that_is_asked_for_too_much_says_that_it_is_busy() {
-    let (bus, allowed) = (LocalBroker::new(), Arc::new(Semaphore::new(0)));
-    let broker = Stuck(bus.clone(), Arc::clone(&allowed));
+    let bus = LocalBroker::new();
+    let broker = Stuck::to_join(&bus);
+    let allowed = Arc::clone(&broker.joins);
     let gateway = builder().node_id(id()).broker(broker).build().unwrap();
     gateway.start().await.unwrap();
     let server = Server::start(gateway).await;
@@ -122,18 +151,21 @@ async fn a_node_that_is_asked_for_too_much_says_that_it_is_busy() {
     let mut other = ByHand::join(&bus, "other").await;
     let join = Operation::Join("a".parse().unwrap());
     let join = Command::new(join, Duration::from_secs(50)).encode();
-    for n in 1..=300 {
+    for n in 1..=4_140 {
         other
             .say(Topic::All, EnvelopeKind::Control, n, join.clone())
             .await;
     }
     // Those that were too many are answered first: the others wait.
-    for n in 257..=300 {
+    let mut refused = Vec::new();
+    for _ in 4_097..=4_140 {
         let answer = other.next().await;
-        assert_eq!(answer.correlation(), Some(n));
         let outcome = Outcome::decode(answer.body().clone()).unwrap();
         assert_eq!(outcome, Outcome::Busy);
+        refused.push(answer.correlation().unwrap());
     }
+    refused.sort_unstable();
+    assert!(refused.into_iter().eq(4_097..=4_140));
     assert_eq!(server.gateway.stats().controls_refused, 44);
     // What is for sessions doesn't wait behind it.
     let message = realtime::broker::envelope::Envelope::new(
@@ -145,7 +177,7 @@ async fn a_node_that_is_asked_for_too_much_says_that_it_is_busy() {
     let _routed = other.broker.publish(&Topic::All, message.encode()).await;
     assert_eq!(ann.recv_json().await.unwrap()["route"], "n");
     allowed.add_permits(1);
-    for _ in 1..=256 {
+    for _ in 1..=4_096 {
         let answer = other.next().await;
         let outcome = Outcome::decode(answer.body().clone()).unwrap();
         assert_eq!(outcome, Outcome::done(1, 0));

@@ -12,8 +12,10 @@ mod support;
 #[cfg(feature = "broker-amqp")]
 mod amqp;
 mod answers;
+mod bounds;
 mod by_hand;
 mod commands;
+mod crowded;
 mod hostile;
 mod nodes;
 #[cfg(feature = "broker-redis")]

@@ -54,7 +54,9 @@ pub(crate) async fn three_nodes_do_as_one([a, b, c]: [Server; 3]) {
 
     // A moderator on one node removes somebody on another.
     let key = IdentityKey::new("troll");
-    let removed = a.gateway.identity(&key).leave("chat").await.unwrap();
+    let long = Duration::from_secs(30);
+    let troll_is = a.gateway.identity(&key).within(long);
+    let removed = troll_is.leave("chat").await.unwrap();
     assert_eq!(
         counts(&removed),
         [("node-0", 0), ("node-1", 0), ("node-2", 1)]
@@ -73,7 +75,8 @@ pub(crate) async fn three_nodes_do_as_one([a, b, c]: [Server; 3]) {
     assert_eq!(sent.local, 0);
     assert_eq!(troll.recv_json().await.unwrap()["route"], "warning");
     let code = CloseCode::DISCONNECTED;
-    let gone = a.gateway.session(id).disconnect(code, "go").await.unwrap();
+    let session = a.gateway.session(id).within(long);
+    let gone = session.disconnect(code, "go").await.unwrap();
     assert_eq!(counts(&gone), [("node-0", 0), ("node-1", 0), ("node-2", 1)]);
     assert_eq!(troll.closed().await, Some((3503, "go".to_owned())));
 
@@ -83,7 +86,8 @@ pub(crate) async fn three_nodes_do_as_one([a, b, c]: [Server; 3]) {
         .gateway
         .local_sessions_of(&IdentityKey::new("ann"))
         .remove(0);
-    let left = left.except(&session).disconnect(code, "").await.unwrap();
+    let left = left.except(&session).within(long);
+    let left = left.disconnect(code, "").await.unwrap();
     assert_eq!(counts(&left), [("node-0", 0), ("node-1", 1), ("node-2", 0)]);
     assert_eq!(ann[1].closed().await, Some((3503, String::new())));
     assert_eq!(rooms(&mut ann[0]).await, ["chat"]);
@@ -114,7 +118,7 @@ async fn who_does_not_answer_is_missing_and_nobody_waits_for_longer() {
     let mut ann = named(&server, "ann").await;
     until("both are known", async || server.gateway.nodes().len() == 3).await;
     let begun = Instant::now();
-    let within = Duration::from_millis(300);
+    let within = Duration::from_secs(5);
     let receipt = server
         .gateway
         .everybody()
@@ -124,7 +128,7 @@ async fn who_does_not_answer_is_missing_and_nobody_waits_for_longer() {
         .unwrap();
     let took = begun.elapsed();
     assert!(
-        took >= within && took < within + Duration::from_secs(2),
+        took >= within && took < within + Duration::from_secs(10),
         "{took:?}"
     );
     assert!(receipt.elapsed >= within && receipt.elapsed <= took);
@@ -143,7 +147,8 @@ async fn who_does_not_answer_is_missing_and_nobody_waits_for_longer() {
     assert!(receipt.elapsed < Duration::from_secs(20) && receipt.is_complete());
     assert_eq!(receipt.left, [gone]);
     // And nobody expects anything of it from then on.
-    let receipt = server.gateway.everybody().leave("a").await.unwrap();
+    let everybody = server.gateway.everybody().within(long);
+    let receipt = everybody.leave("a").await.unwrap();
     assert!(receipt.is_complete() && receipt.left.is_empty());
     server.stop().await;
 }
