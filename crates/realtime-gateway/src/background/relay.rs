@@ -174,16 +174,20 @@ fn on_event(node: &Node, event: BrokerEvent, lost: &mut Missed) {
 async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
     let source = message.source;
     node.unreachable.has_sent(&source, message.incarnation);
+    let from = || NodeInfo::new(source.clone(), message.incarnation);
+    let asks = Envelope::number_of_control(&message.data);
     let envelope = match readable(node, &source, message.data) {
         Ok(envelope) => envelope,
         Err(error) => {
+            if let Some(number) = asks {
+                control::not_understood(node, from(), number);
+            }
             node.stats().invalid_broker_messages.add(1);
             // For whom it was can't be known.
             lost.add(1);
             return node.report(ErrorStage::Broker, error, None);
         }
     };
-    let from = || NodeInfo::new(source.clone(), message.incarnation);
     match envelope.kind() {
         EnvelopeKind::Control => return control::receive(node, from(), envelope),
         EnvelopeKind::Receipt => return control::take_receipt(node, from(), &envelope),

@@ -16,7 +16,7 @@ use realtime_core::{
 use crate::{Session, node::Node, session::EndCause};
 
 pub(crate) use clients::{Heard, ask};
-pub(crate) use remote::{LONGEST, receive, take_receipt, time_to_return};
+pub(crate) use remote::{LONGEST, not_understood, receive, take_receipt, time_to_return};
 
 /// How many sessions join a room at the same time.
 const JOINING: usize = 32;

@@ -168,6 +168,15 @@ pub(crate) fn time_to_return(within: Duration) -> Duration {
     (within / 10).clamp(SHORTEST_RETURN, RETURN).min(within / 2)
 }
 
+/// Another node asks for what can't be read, but for its number.
+pub(crate) fn not_understood(node: &Arc<Node>, from: NodeInfo, number: u64) {
+    let to = Asker {
+        id: from.id,
+        correlation: Some(number),
+    };
+    refuse(node, to, Outcome::NotUnderstood);
+}
+
 /// Says that nothing was done, as soon as there is a turn.
 fn refuse(node: &Arc<Node>, to: Asker, outcome: Outcome) {
     node.stats().controls_refused.add(1);

@@ -8,8 +8,9 @@ use realtime::{
         Broker, BrokerError, BrokerEvents, BrokerLimits, Join, LocalBroker, Published,
         Subscription, Topic, TopicName,
         control::{Command, Operation, Outcome},
-        envelope::EnvelopeKind,
+        envelope::{Envelope, EnvelopeKind, Target},
     },
+    codec::FrameKind,
     node::NodeId,
 };
 use realtime_testkit::wait::until;
@@ -69,6 +70,23 @@ async fn what_is_not_understood_is_answered_as_that() {
         assert_eq!(outcome, Outcome::NotUnderstood);
     }
     assert_eq!(server.gateway.stats().controls_refused, 3);
+    // Its head is enough to say so, whatever a later version has put behind it.
+    for (number, at, is) in [(7, 2, 0x80), (8, 12, 77)] {
+        let leave = Operation::Leave("a".parse().unwrap());
+        let leave = Command::new(leave, Duration::from_secs(9)).encode();
+        let later = Envelope::new(Target::All, "", FrameKind::Binary, leave)
+            .with_kind(control)
+            .with_correlation(number);
+        let mut later = later.encode().to_vec();
+        later[at] = is;
+        let _routed = other.broker.publish(&Topic::All, later.into()).await;
+        let answer = other.next().await;
+        assert_eq!(answer.correlation(), Some(number));
+        let outcome = Outcome::decode(answer.body().clone()).unwrap();
+        assert_eq!(outcome, Outcome::NotUnderstood);
+    }
+    assert_eq!(server.gateway.stats().controls_refused, 5);
+    assert_eq!(ann.recv_json().await.unwrap()["route"], "gap");
     // Without a number it is done, and nobody hears of it.
     let join = Operation::Join("a".parse().unwrap());
     let join = Command::new(join, Duration::from_secs(9)).encode();

@@ -25,6 +25,7 @@ pub use except::Except;
 pub use target::Target;
 
 const VERSION: u8 = 1;
+const CONTROL: u8 = 1;
 /// The flag of a body that is text.
 const TEXT: u8 = 1;
 /// The flag of an envelope that names some who don't get it: who doesn't know it must not deliver.
@@ -239,6 +240,29 @@ impl Envelope {
         out.freeze()
     }
 
+    /// The number of a control, from its head alone; `None` for what is none, is of another version
+    /// or asks for no answer. So who can't read the rest can still say so.
+    ///
+    /// ```
+    /// use realtime::{
+    ///     broker::envelope::{Envelope, EnvelopeKind, Target},
+    ///     codec::FrameKind,
+    /// };
+    ///
+    /// let message = Envelope::new(Target::All, "", FrameKind::Binary, "?".into());
+    /// assert_eq!(Envelope::number_of_control(&message.encode()), None);
+    /// let control = message.with_kind(EnvelopeKind::Control).with_correlation(7);
+    /// assert_eq!(Envelope::number_of_control(&control.encode()[..12]), Some(7));
+    /// ```
+    #[must_use]
+    pub fn number_of_control(bytes: &[u8]) -> Option<u64> {
+        let [VERSION, CONTROL, _, _, rest @ ..] = bytes else {
+            return None;
+        };
+        let number = rest.first_chunk().map(|number| u64::from_be_bytes(*number));
+        number.filter(|number| *number != 0)
+    }
+
     /// Reads what [`encode`](Self::encode) has written. The body shares the input.
     ///
     /// # Errors
@@ -250,7 +274,7 @@ impl Envelope {
         };
         let kind = match kind {
             0 => Some(EnvelopeKind::Message),
-            1 => Some(EnvelopeKind::Control),
+            CONTROL => Some(EnvelopeKind::Control),
             2 => Some(EnvelopeKind::Receipt),
             _ => None,
         };
