@@ -207,7 +207,7 @@ fn return_to(book: &Book, line: usize) {
 fn the_history_is_lost() {
     let mut sent = sent();
     sent[A].repeated.insert(1);
-    let begun = vec![
+    let begun = [
         joined(Some(at("e", 0))),
         live(1, A, 1),
         Entry::Gap(Some(at("f", 0))),
