@@ -102,8 +102,8 @@ asan:
         --test delivery --test lifecycle --test hosts --test hostile --test cancel
 
 # Three nodes whose RabbitMQ and Redis go down and up: for so many seconds with 2,000 sessions that
-# come, talk, stall and vanish, and twice as long with messages for single sessions, the second time
-# over Redis alone. Books and slopes.
+# come, talk, stall and vanish, twice as long with messages for single sessions, the second time
+# over Redis alone, and as long with rooms while RabbitMQ goes down and up. Books and slopes.
 soak seconds="600":
     REALTIME_SOAK_SECONDS={{seconds}} \
         cargo test -p realtime --release --all-features --test soak -- --nocapture
@@ -111,6 +111,8 @@ soak seconds="600":
         --test cluster -- books::with_faults --nocapture
     REALTIME_SOAK_SECONDS={{seconds}} cargo test -p realtime --release --all-features \
         --test cluster -- books::over_redis_with_faults --nocapture
+    REALTIME_SOAK_SECONDS={{seconds}} cargo test -p realtime --release --all-features \
+        --test cluster -- rooms::rooms_while_rabbitmq --nocapture
 
 # Bytes per idle connection in a release build. With `preload`, under another allocator:
 # `just memory /usr/lib/x86_64-linux-gnu/libjemalloc.so.2`.

@@ -53,6 +53,8 @@ pub(super) enum Entry {
     Lost { at: At },
     /// It may have lost something, and the room is there by now, where it has a history.
     Gap(Option<At>),
+    /// It has asked to leave: what it is told of from here on may say nothing of the room.
+    Leaves,
     /// It has left by its own will.
     Left,
     /// Its connection has ended.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::book::{At, Book, Entry, Numbers, PUBLISHERS, Recovered, Sent};
 
-/// How many lines before one that is wrong are shown.
-const BEFORE: usize = 12;
+/// How many lines before and after one that is wrong are shown.
+const NEAR: usize = 6;
 
 /// What is no fault, and is counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,8 +39,11 @@ pub(super) fn check(
     let mut reader = Reader::new(kept, sent, ledger);
     for (line, entry) in book.iter().enumerate() {
         let read = reader.read(entry);
-        let before = &book[line.saturating_sub(BEFORE)..line];
-        read.map_err(|wrong| format!("{wrong}, at line {line}, {entry:?}, after {before:?}"))?;
+        let before = &book[line.saturating_sub(NEAR)..line];
+        let after = &book[line + 1..book.len().min(line + 1 + NEAR)];
+        read.map_err(|wrong| {
+            format!("{wrong}, at line {line}, {entry:?}, between {before:?} and {after:?}")
+        })?;
     }
     reader.end()
 }
@@ -51,6 +54,8 @@ struct Reader<'a> {
     ledger: &'a mut Ledger,
     counts: Counts,
     is_in: bool,
+    /// It is in, and has asked to leave.
+    leaves: bool,
     /// Where it is, in a room with a history.
     at: Option<At>,
     /// It knows that it has less than there is, and has asked for it.
@@ -75,6 +80,7 @@ impl<'a> Reader<'a> {
             ledger,
             counts: Counts::default(),
             is_in: false,
+            leaves: false,
             at: None,
             asks: false,
             loads: false,
@@ -112,7 +118,12 @@ impl<'a> Reader<'a> {
                 }
                 Ok(())
             }
+            Entry::Leaves => {
+                self.leaves = true;
+                Ok(())
+            }
             Entry::Left | Entry::Cut => {
+                self.leaves = false;
                 // A gap that was about to be told is told to nobody.
                 self.owed = None;
                 (self.is_in, self.asks, self.loads) = (false, false, false);
@@ -155,7 +166,7 @@ impl<'a> Reader<'a> {
             return Err("it isn't in".to_owned());
         };
         // It is among what comes with the answer.
-        if self.loads || (self.asks && offset != at.offset + 1) {
+        if self.loads || ((self.asks || self.leaves) && offset != at.offset + 1) {
             return Ok(());
         }
         self.take_kept(&at, offset, number)

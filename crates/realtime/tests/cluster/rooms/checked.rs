@@ -182,6 +182,15 @@ fn return_to(book: &Book, line: usize) {
         let before = [&[(offset, number)], &missed[..]].concat();
         with(&before).expect_err("it has it");
     }
+    // Who is leaving may not be told of a gap any more, and has what came before it.
+    let left = [Entry::Leaves, live(9, A, 9), Entry::Left];
+    let mut back = book[..line].to_vec();
+    back.extend_from_slice(&left[1..]);
+    kept(&back).expect_err("a hole");
+    back.truncate(line);
+    back.extend(left);
+    back.push(recovered(from.clone(), &missed));
+    assert_eq!(kept(&back).unwrap().taken, 5);
     // On the connection that was told of a gap the next messages may come before the answer.
     let mut told = book[..line].to_vec();
     told.push(Entry::Gap(Some(at("e", 5))));
@@ -198,7 +207,7 @@ fn return_to(book: &Book, line: usize) {
 fn the_history_is_lost() {
     let mut sent = sent();
     sent[A].repeated.insert(1);
-    let begun = vec![
+    let begun = [
         joined(Some(at("e", 0))),
         live(1, A, 1),
         Entry::Gap(Some(at("f", 0))),

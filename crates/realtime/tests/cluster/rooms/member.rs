@@ -156,6 +156,7 @@ impl Member {
                 Habit::Roams => return Over::Cut,
                 Habit::Leaves => {
                     let room = fastrand::usize(..ROOMS.len());
+                    self.books[room].push(Entry::Leaves);
                     let asked = self.ask(&mut client, room, Asked::Leave).await;
                     if asked.is_err() {
                         return Over::Cut;
