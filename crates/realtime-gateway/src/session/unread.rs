@@ -41,6 +41,7 @@ fn size(message: &Message) -> usize {
 }
 
 #[cfg(all(test, not(realtime_loom)))]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
     use realtime_core::Payload;
 
