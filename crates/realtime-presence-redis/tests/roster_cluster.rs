@@ -169,7 +169,9 @@ async fn nobody_is_lost_while_a_cluster_is_resharded() {
         renewed(&roster, &node, &counts).await;
         assert_eq!(enter(&roster, &node, &ann).await, []);
         let bob = members(200, "bob");
-        assert_eq!(enter(&roster, &node, &bob).await.len(), bob.len());
+        let came = enter(&roster, &node, &bob).await;
+        assert_eq!(came.len(), bob.len());
+        roster.confirm(&came).await.unwrap();
         assert!(
             roster
                 .leave(&node, &bob, NO_GRACE)
