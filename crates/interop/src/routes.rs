@@ -49,6 +49,6 @@ async fn who(session: Session) -> Json<Who> {
         address: session
             .remote_addr()
             .map(|address| address.ip().to_string()),
-        identity: session.identity().id().to_owned(),
+        identity: session.identity_key().id().to_owned(),
     })
 }

@@ -97,6 +97,16 @@ impl Codec for JsonCodec {
                 let missed = Missed { missed, rooms };
                 Message::new(routes::GAP, Json(missed))?
             }
+            Notice::Expiring { within } => {
+                // Rounded down: it holds no longer than that.
+                let seconds = within.as_secs();
+                let within = Within { seconds };
+                Message::new(routes::EXPIRING, Json(within))?
+            }
+            Notice::Removed { room } => {
+                let room = room.as_str();
+                Message::new(routes::REMOVED, Json(RemovedFrom { room }))?
+            }
             Notice::Joined {
                 id,
                 route,
@@ -171,6 +181,21 @@ struct Failure<'e> {
     code: &'e str,
     message: &'e str,
     temporary: bool,
+    /// In seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<f64>,
+}
+
+/// The data of the route `expiring`.
+#[derive(Serialize)]
+struct Within {
+    seconds: u64,
+}
+
+/// The data of the route `removed`.
+#[derive(Serialize)]
+struct RemovedFrom<'r> {
+    room: &'r str,
 }
 
 impl<'e> Failure<'e> {
@@ -179,6 +204,10 @@ impl<'e> Failure<'e> {
             code: error.code(),
             message: error.message(),
             temporary: error.is_temporary(),
+            // Up to a millisecond, and never less.
+            retry_after: error
+                .retry_after()
+                .map(|wait| wait.as_nanos().div_ceil(1_000_000) as f64 / 1_000.0),
         }
     }
 }

@@ -6,6 +6,8 @@
     reason = "a test fails by a panic"
 )]
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use realtime_codec_json::{Json, JsonCodec};
@@ -299,6 +301,19 @@ fn what_the_gateway_says_itself_has_these_forms() {
         error: &error,
     };
     assert_eq!(notice(&without), format!(r#"{{"route":"error",{data}}}"#));
+    let later = ClientError::new("full", "").with_retry_after(Duration::from_micros(1_500_001));
+    let (id, error) = (None, &later);
+    let data = r#"{"code":"full","message":"","temporary":true,"retry_after":1.501}"#;
+    assert_eq!(
+        notice(&Notice::Error { id, error }),
+        format!(r#"{{"route":"error","data":{data}}}"#)
+    );
+    let within = Duration::from_millis(2_999);
+    let expiring = notice(&Notice::Expiring { within });
+    assert_eq!(expiring, r#"{"route":"expiring","data":{"seconds":2}}"#);
+    let room = &"a\"b".parse().unwrap();
+    let removed = notice(&Notice::Removed { room });
+    assert_eq!(removed, r#"{"route":"removed","data":{"room":"a\"b"}}"#);
     let (missed, rooms) = (3, [].as_slice());
     let gap = notice(&Notice::Gap { missed, rooms });
     assert_eq!(gap, r#"{"route":"gap","data":{"missed":3}}"#);

@@ -44,10 +44,23 @@ impl CloseCode {
     pub const SERVICE_RESTART: Self = Self(1012);
     /// 1013: a slow consumer, closed by the backpressure policy.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
+    /// 3005: what the client had shown has ended, and it has shown nothing fresh: it may come back
+    /// with a fresh token.
+    pub const EXPIRED: Self = Self(3005);
     /// 3012: the peer didn't answer a ping in time.
     pub const PONG_TIMEOUT: Self = Self(3012);
+    /// 3013: the client sends more than it may. It may come back, later.
+    pub const TOO_MANY_REQUESTS: Self = Self(3013);
+    /// 3500: credentials that are not right, or were revoked.
+    pub const UNAUTHORIZED: Self = Self(3500);
+    /// 3502: the client has not shown in time who it is.
+    pub const NOT_AUTHENTICATED: Self = Self(3502);
     /// 3503: closed by the application, which doesn't want the client back.
     pub const DISCONNECTED: Self = Self(3503);
+    /// 3504: more connections than this identity, or this address, may have.
+    pub const TOO_MANY_CONNECTIONS: Self = Self(3504);
+    /// 3506: a newer connection of the same identity has taken this one's place.
+    pub const REPLACED: Self = Self(3506);
 
     /// The code with this number.
     ///

@@ -1,6 +1,8 @@
 //! The codec seam: how an envelope becomes a frame, and back, and what form the gateway's own
 //! messages have.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::{
@@ -135,6 +137,17 @@ pub enum Notice<'a> {
         /// recovers, from where it is.
         rooms: &'a [(RoomName, Position)],
     },
+    /// What the client has shown of who it is ends soon: it shows a fresh token on this connection,
+    /// or is closed.
+    Expiring {
+        /// How long it still holds.
+        within: Duration,
+    },
+    /// The session is no longer a member of a room, though its client didn't ask to leave.
+    Removed {
+        /// The room.
+        room: &'a RoomName,
+    },
     /// The client's request to be in a room was granted: the answer to it. Where it asked to
     /// recover what it had missed, that is in it.
     Joined {
@@ -176,13 +189,17 @@ pub enum Recovered<'a> {
 pub mod routes {
     /// The client's message failed: [`Notice::Error`](super::Notice::Error).
     pub const ERROR: &str = "error";
+    /// What the client has shown ends soon: [`Notice::Expiring`](super::Notice::Expiring).
+    pub const EXPIRING: &str = "expiring";
     /// Messages for the client were lost: [`Notice::Gap`](super::Notice::Gap).
     pub const GAP: &str = "gap";
+    /// The client is no longer in a room: [`Notice::Removed`](super::Notice::Removed).
+    pub const REMOVED: &str = "removed";
 
     /// Whether a route is one of these.
     #[must_use]
     pub fn is_reserved(route: &str) -> bool {
-        matches!(route, ERROR | GAP)
+        matches!(route, ERROR | EXPIRING | GAP | REMOVED)
     }
 }
 

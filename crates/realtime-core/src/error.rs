@@ -5,6 +5,7 @@ use std::{
     error::Error,
     fmt, iter,
     panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
 };
 
 /// How many errors of a chain are looked at: one that names itself as its cause has no end.
@@ -31,6 +32,7 @@ pub struct ClientError {
     code: Cow<'static, str>,
     message: Cow<'static, str>,
     temporary: bool,
+    retry_after: Option<Duration>,
 }
 
 impl ClientError {
@@ -41,6 +43,7 @@ impl ClientError {
             code: code.into(),
             message: message.into(),
             temporary: false,
+            retry_after: None,
         }
     }
 
@@ -48,6 +51,24 @@ impl ClientError {
     #[must_use]
     pub fn temporary(mut self) -> Self {
         self.temporary = true;
+        self
+    }
+
+    /// Says that the same request may succeed after so long. It is [temporary](Self::temporary),
+    /// too.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use realtime::ClientError;
+    ///
+    /// let busy = ClientError::new("busy", "too many questions").with_retry_after(Duration::from_secs(2));
+    /// assert!(busy.is_temporary() && busy.retry_after() == Some(Duration::from_secs(2)));
+    /// ```
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.temporary = true;
+        self.retry_after = Some(wait);
         self
     }
 
@@ -67,6 +88,12 @@ impl ClientError {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         self.temporary
+    }
+
+    /// After how long the same request may succeed, where that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// Finds the first `ClientError` in an error's source chain, the error itself included.

@@ -2,17 +2,18 @@
 
 mod key;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use key::IdentityKey;
 
-/// An authenticated caller: id, tenant, roles and claims.
+/// An authenticated caller: id, tenant, roles and claims, and how long that holds.
 ///
 /// The gateway doesn't assume that it is a user or a device. It is immutable once an
-/// [`Authenticator`](crate::auth::Authenticator) has returned it, and clones share it.
+/// [`Authenticator`](crate::auth::Authenticator) has returned it, and clones share it. A session
+/// whose identity [ends](Self::expires_at) gets a new one with the same tenant and id, or is closed.
 ///
 /// ```
 /// use realtime::Identity;
@@ -34,6 +35,14 @@ struct Inner {
     roles: Vec<String>,
     #[serde(default)]
     claims: Map<String, Value>,
+    #[serde(default, with = "crate::timestamp::option")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<SystemTime>,
+    #[serde(default, with = "crate::timestamp::option")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_at: Option<SystemTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token_id: Option<String>,
 }
 
 impl Identity {
@@ -47,6 +56,9 @@ impl Identity {
             key,
             roles: Vec::new(),
             claims: Map::new(),
+            expires_at: None,
+            issued_at: None,
+            token_id: None,
         }))
     }
 
@@ -77,6 +89,32 @@ impl Identity {
         Arc::make_mut(&mut self.0)
             .claims
             .insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets when what the caller has shown ends. Its client is told some time before, shows a fresh
+    /// token on the same connection, or is closed with
+    /// [`CloseCode::EXPIRED`](crate::CloseCode::EXPIRED). Without it the identity holds for as long
+    /// as its session.
+    #[must_use]
+    pub fn with_expires_at(mut self, at: SystemTime) -> Self {
+        Arc::make_mut(&mut self.0).expires_at = Some(at);
+        self
+    }
+
+    /// Sets when what the caller has shown was issued: a revocation of everything that was issued
+    /// before some time leaves what is younger. One without this time is taken for older.
+    #[must_use]
+    pub fn with_issued_at(mut self, at: SystemTime) -> Self {
+        Arc::make_mut(&mut self.0).issued_at = Some(at);
+        self
+    }
+
+    /// Sets the id of the token that the caller has shown, such as the `jti` of a JWT, by which it
+    /// can be revoked.
+    #[must_use]
+    pub fn with_token_id(mut self, id: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.0).token_id = Some(id.into());
         self
     }
 
@@ -115,6 +153,24 @@ impl Identity {
     pub fn claims(&self) -> &Map<String, Value> {
         &self.0.claims
     }
+
+    /// When what the caller has shown ends; `None` where it doesn't.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.0.expires_at
+    }
+
+    /// When what the caller has shown was issued, where that is known.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<SystemTime> {
+        self.0.issued_at
+    }
+
+    /// The id of the token that the caller has shown, where it has one.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.0.token_id.as_deref()
+    }
 }
 
 /// Claims may hold personal data or tokens, so only their number is shown.
@@ -125,6 +181,7 @@ impl fmt::Debug for Identity {
             .field("id", &self.id())
             .field("roles", &self.roles())
             .field("claims", &format_args!("({} of them)", self.claims().len()))
+            .field("expires_at", &self.expires_at())
             .finish()
     }
 }

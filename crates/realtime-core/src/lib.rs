@@ -8,14 +8,15 @@
 //!  request ──► Identity    frame ◄──► Message   bytes ◄──► nodes   sessions ◄──► store
 //!            (who is it?)      (envelope)        (fan-out)         (who is online?)
 //!
-//!              History
-//!    rooms ◄──► streams
-//!          (what was missed?)
+//!              History               Revocations
+//!    rooms ◄──► streams    identity ──► store
+//!          (what was missed?)      (no longer believed?)
 //! ```
 //!
 //! Each seam is one small trait, and each trait has an erased, cheap-to-clone twin
 //! ([`AnyAuthenticator`](auth::AnyAuthenticator), [`AnyBroker`](broker::AnyBroker),
-//! [`AnyPresence`](presence::AnyPresence), [`AnyHistory`](history::AnyHistory)) that the gateway holds, so that an implementer writes
+//! [`AnyPresence`](presence::AnyPresence), [`AnyHistory`](history::AnyHistory),
+//! [`AnyRevocations`](revocation::AnyRevocations)) that the gateway holds, so that an implementer writes
 //! plain `async fn` and a user never sees a type parameter. Each method of a trait documents its
 //! behavior as a list; the crate `realtime-testkit` has one conformance test for each bullet.
 //!
@@ -28,7 +29,7 @@
 //! - [`extract`]: what a codec crate needs to offer extractors and replies of its own;
 //! - [`CredentialProvider`]: what a backend shows its server, asked for again whenever it connects;
 //! - `ServerUrl`, with the feature `server-url`: where a backend's server is;
-//! - [`auth`], [`broker`], [`codec`], [`history`], [`presence`]: the five seams.
+//! - [`auth`], [`broker`], [`codec`], [`history`], [`presence`], [`revocation`]: the six seams.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod auth;
@@ -48,6 +49,7 @@ mod message_id;
 mod namespace;
 mod payload;
 pub mod presence;
+pub mod revocation;
 mod room;
 #[cfg(feature = "server-url")]
 mod server_url;

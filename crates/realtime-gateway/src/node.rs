@@ -334,6 +334,7 @@ fn env(
         held: Arc::new(Budget::new(config.assembly_budget)),
         stats,
         clock: Arc::new(Clock::new(tick(config))),
+        expiry_notice: config.expiry_notice.unwrap_or_default(),
         ping: frame::ping(&[]),
         relieve: Box::new(move || {
             if let Some(hub) = weak.upgrade() {

@@ -12,7 +12,7 @@
 //!     session: Session,
 //!     Json(said): Json<String>,
 //! ) -> Result<(), DeliverError> {
-//!     gateway.broadcast("chat", Json(&(session.identity().id(), said))).await?;
+//!     gateway.broadcast("chat", Json(&(session.identity_key().id(), said))).await?;
 //!     Ok(())
 //! }
 //!
@@ -187,6 +187,11 @@ pub mod presence {
 
     #[cfg(feature = "presence-redis")]
     pub use realtime_presence_redis as redis;
+}
+
+/// The revocation seam and its backends: what is no longer to be believed.
+pub mod revocation {
+    pub use realtime_core::revocation::*;
 }
 
 /// What the gateway says of deliveries, of its health and of itself.

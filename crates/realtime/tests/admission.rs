@@ -218,7 +218,7 @@ async fn everybody_is_one_anonymous_identity_by_default() {
         .on_connect(move |session: Session| {
             sees.lock()
                 .unwrap()
-                .push((session.identity().clone(), session.remote_addr()));
+                .push((session.identity(), session.remote_addr()));
             async {}
         })
         .build()

@@ -39,7 +39,7 @@ fn echo() -> Router {
     Router::new()
         .route("echo", async |Json(data): Json<Value>| Json(data))
         .route("who", async |session: Session| {
-            Json(json!([session.identity().id(), session.remote_addr()]))
+            Json(json!([session.identity_key().id(), session.remote_addr()]))
         })
 }
 

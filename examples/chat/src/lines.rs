@@ -69,7 +69,7 @@ async fn say(
         let message = "The ref of a line has 1 to 64 bytes.";
         return Err(ClientError::new("bad_request", message).into());
     }
-    let Person { person, name, .. } = Person::of(session.identity());
+    let Person { person, name, .. } = Person::of(&session.identity());
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let line = Line {
         from: &person,
@@ -143,7 +143,7 @@ async fn typing(
     Json(Typing { room }): Json<Typing>,
 ) -> Result<(), Failed> {
     entered(&session, &room)?;
-    let Person { person, name, .. } = Person::of(session.identity());
+    let Person { person, name, .. } = Person::of(&session.identity());
     let writes = json!({ "person": person, "name": name });
     let others = gateway.room(format!("typing:{room}")).except(&session);
     others.send("typing", Json(&writes)).await?;

@@ -31,8 +31,15 @@ pub use static_token::StaticToken;
 ///
 /// impl Authenticator for Trusting {
 ///     async fn authenticate(&self, request: &Parts) -> Result<Identity, AuthError> {
-///         let who = async |token: Token| Ok(Identity::new(token.expose()));
-///         self.0.try_each(request, who).await
+///         self.0.try_each(request, |token| self.authenticate_token(token)).await
+///     }
+///
+///     async fn authenticate_token(&self, token: Token) -> Result<Identity, AuthError> {
+///         Ok(Identity::new(token.expose()))
+///     }
+///
+///     fn accepts_tokens(&self) -> bool {
+///         true
 ///     }
 ///
 ///     fn credentials(&self) -> Option<&Credentials> {
@@ -47,7 +54,8 @@ pub trait Authenticator: Send + Sync + 'static {
     /// - It may be called concurrently.
     /// - It is cancel safe: the future is dropped when the peer leaves or the time is up.
     /// - A request without valid credentials fails with kind
-    ///   [`Unauthorized`](AuthErrorKind::Unauthorized) and is answered with 401.
+    ///   [`Unauthorized`](AuthErrorKind::Unauthorized), or [`Expired`](AuthErrorKind::Expired)
+    ///   where they were valid once, and is answered with 401.
     /// - A failure to find out fails with kind [`Unavailable`](AuthErrorKind::Unavailable) and is
     ///   answered with 503.
     ///
@@ -57,6 +65,32 @@ pub trait Authenticator: Send + Sync + 'static {
         &self,
         request: &Parts,
     ) -> impl Future<Output = Result<Identity, AuthError>> + Send;
+
+    /// Who has this token, which a client shows in a message: a fresh one before the one that it has
+    /// connected with ends.
+    ///
+    /// # Behavior
+    /// - As for [`authenticate`](Self::authenticate): with the same token, the same answer.
+    ///
+    /// # Errors
+    /// Those of [`authenticate`](Self::authenticate), in place of whose status codes the client is
+    /// answered, or closed.
+    fn authenticate_token(
+        &self,
+        token: Token,
+    ) -> impl Future<Output = Result<Identity, AuthError>> + Send {
+        drop(token);
+        std::future::ready(Err(AuthError::unauthorized(
+            "expected an authenticator that accepts tokens in messages: one with \
+             `authenticate_token` and `accepts_tokens`",
+        )))
+    }
+
+    /// Whether it has an [`authenticate_token`](Self::authenticate_token). Then the gateway has a
+    /// route `authenticate`, with which clients show fresh tokens.
+    fn accepts_tokens(&self) -> bool {
+        false
+    }
 
     /// Where this authenticator looks for credentials, if it uses [`Credentials`].
     ///
@@ -93,6 +127,14 @@ impl Authenticator for AnyAuthenticator {
         self.0.authenticate(request).await
     }
 
+    async fn authenticate_token(&self, token: Token) -> Result<Identity, AuthError> {
+        self.0.authenticate_token(token).await
+    }
+
+    fn accepts_tokens(&self) -> bool {
+        self.0.accepts_tokens()
+    }
+
     fn credentials(&self) -> Option<&Credentials> {
         self.0.credentials()
     }
@@ -112,6 +154,8 @@ impl fmt::Debug for AnyAuthenticator {
 trait DynAuthenticator: Send + Sync {
     fn authenticate<'a>(&'a self, request: &'a Parts)
     -> BoxFuture<'a, Result<Identity, AuthError>>;
+    fn authenticate_token(&self, token: Token) -> BoxFuture<'_, Result<Identity, AuthError>>;
+    fn accepts_tokens(&self) -> bool;
     fn credentials(&self) -> Option<&Credentials>;
     fn validate(&self) -> Result<(), AuthError>;
 }
@@ -122,6 +166,14 @@ impl<T: Authenticator> DynAuthenticator for T {
         request: &'a Parts,
     ) -> BoxFuture<'a, Result<Identity, AuthError>> {
         Box::pin(Authenticator::authenticate(self, request))
+    }
+
+    fn authenticate_token(&self, token: Token) -> BoxFuture<'_, Result<Identity, AuthError>> {
+        Box::pin(Authenticator::authenticate_token(self, token))
+    }
+
+    fn accepts_tokens(&self) -> bool {
+        Authenticator::accepts_tokens(self)
     }
 
     fn credentials(&self) -> Option<&Credentials> {
@@ -142,6 +194,8 @@ operation_error! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthErrorKind {
+    /// The credentials were right, and have ended: 401. A client that gets fresh ones may come back.
+    Expired,
     /// The authenticator is misconfigured.
     InvalidOption,
     /// Credentials are missing, malformed or wrong: 401.
@@ -156,6 +210,12 @@ impl AuthError {
     #[must_use]
     pub fn unauthorized(context: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         Self::new(AuthErrorKind::Unauthorized, context)
+    }
+
+    /// Kind [`Expired`](AuthErrorKind::Expired).
+    #[must_use]
+    pub fn expired(context: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Self::new(AuthErrorKind::Expired, context)
     }
 
     /// Kind [`Unavailable`](AuthErrorKind::Unavailable).

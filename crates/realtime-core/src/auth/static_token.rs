@@ -92,14 +92,20 @@ impl StaticToken {
 
 impl Authenticator for StaticToken {
     async fn authenticate(&self, request: &Parts) -> Result<Identity, AuthError> {
-        let check = async |token: Token| {
-            if digest(token.expose()).ct_eq(&self.digest).into() {
-                Ok(self.identity.clone())
-            } else {
-                Err(AuthError::unauthorized("the token is not the expected one"))
-            }
-        };
+        let check = |token| self.authenticate_token(token);
         self.credentials.try_each(request, check).await
+    }
+
+    async fn authenticate_token(&self, token: Token) -> Result<Identity, AuthError> {
+        if digest(token.expose()).ct_eq(&self.digest).into() {
+            Ok(self.identity.clone())
+        } else {
+            Err(AuthError::unauthorized("the token is not the expected one"))
+        }
+    }
+
+    fn accepts_tokens(&self) -> bool {
+        true
     }
 
     fn credentials(&self) -> Option<&Credentials> {

@@ -75,6 +75,15 @@ pub struct Config {
     /// How long the authenticator may take. `None`: for ever. Default 5 s.
     #[serde(with = "duration")]
     pub auth_timeout: Option<Duration>,
+    /// How long before [what it has shown](realtime_core::Identity::expires_at) ends a client is
+    /// told; where it shows something that holds for less than twice as long, half way. `None`: when
+    /// it has ended. Default 30 s.
+    #[serde(with = "duration")]
+    pub expiry_notice: Option<Duration>,
+    /// How long a client whose identity has ended has to show a fresh token, before it is closed
+    /// with 3005. `None`: no longer than it takes to notice. Default 25 s.
+    #[serde(with = "duration")]
+    pub expiry_grace: Option<Duration>,
     /// How long a hook may take. `None`: for ever. Default 5 s.
     #[serde(with = "duration")]
     pub hook_timeout: Option<Duration>,
@@ -192,6 +201,8 @@ impl Default for Config {
             backpressure: Backpressure::default(),
             shutdown_timeout: Some(Duration::from_secs(10)),
             auth_timeout: Some(Duration::from_secs(5)),
+            expiry_notice: Some(Duration::from_secs(30)),
+            expiry_grace: Some(Duration::from_secs(25)),
             hook_timeout: Some(Duration::from_secs(5)),
             max_connections: Some(10_000),
             max_authenticating: 1_000,
@@ -222,6 +233,8 @@ impl Config {
             ("write_timeout", self.write_timeout, ms),
             ("shutdown_timeout", self.shutdown_timeout, ms),
             ("auth_timeout", self.auth_timeout, ms),
+            ("expiry_notice", self.expiry_notice, ms),
+            ("expiry_grace", self.expiry_grace, ms),
             ("hook_timeout", self.hook_timeout, ms),
             ("presence_ttl", self.presence_ttl, 100 * ms),
             ("presence_grace", self.presence_grace, ms),

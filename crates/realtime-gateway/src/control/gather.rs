@@ -84,7 +84,7 @@ fn answer_of(
         }
         Err(error) => Err(error.refusal()?.clone()),
     };
-    let identity = session.identity().key().clone();
+    let identity = session.identity_key().clone();
     Some(ClientAnswer::new(session.id(), identity, result))
 }
 

@@ -306,7 +306,7 @@ impl Answers {
             };
             return Poll::Ready(Some(Answer {
                 session: session.id(),
-                identity: session.identity().key().clone(),
+                identity: session.identity_key().clone(),
                 node: self.gateway.node().info.clone(),
                 result,
             }));

@@ -87,7 +87,7 @@ impl Sessions {
 impl Index {
     pub(super) fn insert(&self, session: Session) {
         self.by_identity
-            .entry(Key(session.identity().clone()))
+            .entry(Key(session.connected_as().clone()))
             .and_modify(|sessions| sessions.add(session.clone()))
             .or_insert_with(|| Sessions::One(session.clone()));
         self.by_id.insert(session.id(), session);
@@ -95,7 +95,7 @@ impl Index {
 
     pub(super) fn remove(&self, session: &Session) {
         self.by_id.remove(&session.id());
-        let key = session.identity().key();
+        let key = session.identity_key();
         self.by_identity
             .remove_if_mut(key, |_, sessions| sessions.remove(session.id()));
     }

@@ -159,7 +159,7 @@ impl Membership {
 
 /// A session's identity, among those of its tenant who are online.
 fn of_tenant(session: &Session) -> Member {
-    let identity = session.identity().key();
+    let identity = session.identity_key();
     let group = Group::Tenant(identity.tenant().into());
     Member::new(group, identity.clone())
 }
@@ -375,7 +375,7 @@ impl Hub {
 pub(crate) fn is_excepted(session: &Session, except: &[Except]) -> bool {
     except.iter().any(|who| match who {
         Except::Session(id) => session.id() == *id,
-        Except::Identity(key) => session.identity().key() == key,
+        Except::Identity(key) => session.identity_key() == key,
         _ => false,
     })
 }

@@ -136,7 +136,7 @@ impl Place {
 }
 
 fn member(room: &RoomName, session: &Session) -> Member {
-    Member::new(Group::Room(room.clone()), session.identity().key().clone())
+    Member::new(Group::Room(room.clone()), session.identity_key().clone())
 }
 
 /// Whom a message for rooms is for.

@@ -47,7 +47,7 @@ impl Hub {
 pub(super) fn is_meant(session: &Session, to: &Target) -> bool {
     match to {
         Target::All => true,
-        Target::Tenant(tenant) => session.identity().key().tenant() == tenant.as_str(),
+        Target::Tenant(tenant) => session.identity_key().tenant() == tenant.as_str(),
         _ => false,
     }
 }

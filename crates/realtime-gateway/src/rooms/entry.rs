@@ -39,7 +39,7 @@ pub(super) async fn enter(
     if session.is_closed() {
         return Err(room_closed());
     }
-    if entrance.room.is_inbox() && entrance.room != RoomName::inbox(session.identity().key()) {
+    if entrance.room.is_inbox() && entrance.room != RoomName::inbox(session.identity_key()) {
         let context = "expected the session's own inbox; an inbox is for its identity alone";
         return Err(JoinError::new(JoinErrorKind::InvalidRoom, context));
     }
@@ -86,7 +86,7 @@ pub(super) async fn enter(
     joined.map_err(|refused| told(refused, limits))?;
     drop(entering);
     if has.presence {
-        presence::is_told(node, &entrance.room, session.identity().key()).await;
+        presence::is_told(node, &entrance.room, session.identity_key()).await;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, OnceLock, Weak},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -24,6 +25,8 @@ pub(crate) struct Env {
     pub(crate) held: Arc<Budget>,
     pub(crate) stats: Arc<Counters>,
     pub(crate) clock: Arc<Clock>,
+    /// How long before an identity ends its client is told.
+    pub(crate) expiry_notice: Duration,
     /// A ping that is ready to be written.
     pub(crate) ping: Bytes,
     /// Ends sessions until what is queued fits its budget again.

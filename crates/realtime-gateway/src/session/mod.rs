@@ -4,6 +4,7 @@ mod end;
 mod end_cause;
 mod env;
 mod extensions;
+mod living;
 mod requests;
 mod rooms;
 mod send;
@@ -18,8 +19,9 @@ use std::{
     time::SystemTime,
 };
 
+use once_cell::race::OnceBox;
 use realtime_core::{
-    CloseCode, DisconnectInfo, Identity, IntoPayload, Message, SessionId, Text,
+    CloseCode, DisconnectInfo, Identity, IdentityKey, IntoPayload, Message, SessionId, Text,
     codec::{CodecError, Notice},
     presence::{SessionInfo, SessionKey},
 };
@@ -36,6 +38,7 @@ use crate::{
 pub(crate) use end::End;
 pub(crate) use end_cause::EndCause;
 pub(crate) use env::Env;
+pub(crate) use living::{Due, Living};
 pub use extensions::Extensions;
 pub(crate) use rooms::{Doors, Entrance, Publish, Request, room_closed};
 pub(crate) use unread::LONGEST_ANSWER;
@@ -54,7 +57,9 @@ pub struct Session(Arc<Inner>);
 
 struct Inner {
     id: SessionId,
-    identity: Identity,
+    connected_as: Identity,
+    /// Where that ends, or has changed.
+    living: OnceBox<Living>,
     remote_addr: Option<SocketAddr>,
     connected_at: SystemTime,
     end: End,
@@ -75,9 +80,11 @@ impl Session {
         socket: SocketWriter,
     ) -> Self {
         let queued = Share::new(Arc::clone(&env.queued));
-        Self(Arc::new(Inner {
+        let ends = identity.expires_at().is_some().then(|| identity.clone());
+        let this = Self(Arc::new(Inner {
             id: SessionId::random(),
-            identity,
+            connected_as: identity,
+            living: OnceBox::new(),
             remote_addr,
             connected_at: SystemTime::now(),
             end: End::default(),
@@ -86,7 +93,11 @@ impl Session {
             held: Share::new(Arc::clone(&env.held)),
             extensions: Extensions::default(),
             env,
-        }))
+        }));
+        if let Some(identity) = ends {
+            this.set_identity(identity);
+        }
+        this
     }
 
     /// The session's unique id.
@@ -95,7 +106,8 @@ impl Session {
         self.0.id
     }
 
-    /// Who it belongs to.
+    /// Who it belongs to, as its client has shown last: roles and claims may be others than a moment
+    /// before, tenant and id stay the same.
     ///
     /// ```
     /// use realtime::{ClientError, Session};
@@ -109,8 +121,15 @@ impl Session {
     /// # let _router = realtime::Router::<()>::new().route("delete_room", delete_room);
     /// ```
     #[must_use]
-    pub fn identity(&self) -> &Identity {
-        &self.0.identity
+    pub fn identity(&self) -> Identity {
+        let living = self.0.living.get();
+        living.map_or_else(|| self.0.connected_as.clone(), Living::identity)
+    }
+
+    /// Tenant and id of whom it belongs to. They stay the same for as long as it lives.
+    #[must_use]
+    pub fn identity_key(&self) -> &IdentityKey {
+        self.0.connected_as.key()
     }
 
     /// The peer's address, where the host made it known.
@@ -411,6 +430,36 @@ impl Session {
         self.deliver_wait(frame).await
     }
 
+    /// Whom it belonged to when it began.
+    pub(crate) fn connected_as(&self) -> &Identity {
+        &self.0.connected_as
+    }
+
+    /// Of an identity that ends, or has changed.
+    pub(crate) fn living(&self) -> Option<&Living> {
+        self.0.living.get()
+    }
+
+    /// From here on it belongs to this one, which has the same tenant and id.
+    pub(crate) fn set_identity(&self, identity: Identity) {
+        let Env {
+            clock,
+            expiry_notice,
+            ..
+        } = &*self.0.env;
+        let mut new = Some(identity);
+        let living = self.0.living.get_or_init(|| {
+            let identity = new.take().unwrap_or_else(|| self.0.connected_as.clone());
+            Box::new(Living::new(identity, clock, *expiry_notice))
+        });
+        if let Some(identity) = new {
+            living.set(identity, clock, *expiry_notice);
+        }
+        // Its task looks at the clock anew.
+        self.0.wake_at.set_due();
+        self.wake();
+    }
+
     /// Begins to follow its shard's log.
     pub(crate) fn follow_log(&self) {
         self.0.outbox.join();
@@ -558,7 +607,7 @@ impl Session {
     /// The session as presence knows it.
     pub(crate) fn info(&self) -> SessionInfo {
         let node = self.0.env.node.clone();
-        let mut info = SessionInfo::new(self.id(), self.identity().key(), node);
+        let mut info = SessionInfo::new(self.id(), self.identity_key(), node);
         info.remote_addr = self.remote_addr();
         info.connected_at = self.connected_at();
         info
@@ -566,7 +615,7 @@ impl Session {
 
     pub(crate) fn key(&self) -> SessionKey {
         SessionKey {
-            identity: self.identity().key().clone(),
+            identity: self.identity_key().clone(),
             session: self.id(),
         }
     }

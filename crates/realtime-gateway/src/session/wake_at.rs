@@ -24,6 +24,11 @@ impl WakeAt {
         self.0.store(at.max(1), Relaxed);
     }
 
+    /// Makes its session look at the clock, once it is woken.
+    pub(crate) fn set_due(&self) {
+        self.0.store(DUE, Relaxed);
+    }
+
     pub(crate) fn is_due(&self) -> bool {
         self.0.load(Relaxed) == DUE
     }

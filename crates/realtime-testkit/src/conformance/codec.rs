@@ -2,6 +2,8 @@
 //!
 //! Each test gets the codec and messages that have a form in it.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use realtime_core::{
     ClientError, Exchange, Message, MessageId, MessageParts, RoomName, Text,
@@ -139,7 +141,8 @@ fn each_notice(mut check: impl FnMut(&Notice<'_>)) {
     let ids = [MessageId::from("\"7\"\u{0}ä"), MessageId::from(7)];
     let plain = ClientError::new("full", "no room is left");
     let odd = ClientError::new("", "\"\\\n\u{0}\u{2028}ä").temporary();
-    for error in [&plain, &odd] {
+    let later = plain.clone().with_retry_after(Duration::MAX);
+    for error in [&plain, &odd, &later] {
         for id in [None, Some(&ids[0]), Some(&ids[1])] {
             check(&Notice::Error { id, error });
         }
@@ -153,6 +156,12 @@ fn each_notice(mut check: impl FnMut(&Notice<'_>)) {
         for rooms in [&[], positions.as_slice()] {
             check(&Notice::Gap { missed, rooms });
         }
+    }
+    for within in [Duration::ZERO, Duration::MAX] {
+        check(&Notice::Expiring { within });
+    }
+    for (room, _) in &positions {
+        check(&Notice::Removed { room });
     }
     let (route, position) = (
         Text::from("\"join\u{0}"),

@@ -38,7 +38,7 @@ impl Authenticator for ByName {
 
 /// Does what the name of the session's identity says.
 async fn moody(session: Session) -> Result<(), String> {
-    match session.identity().id() {
+    match session.identity_key().id() {
         "fails" => Err("not you".to_owned()),
         "panics" => panic!("on purpose"),
         "hangs" => std::future::pending().await,

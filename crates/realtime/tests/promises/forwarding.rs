@@ -42,7 +42,7 @@ fn router() -> Router {
             Ok::<_, realtime::error::DeliverError>(())
         })
         .route("targeted", async |gateway: Gateway, session: Session| {
-            let (mut items, key) = (items(), session.identity().key());
+            let (mut items, key) = (items(), session.identity_key());
             while let Some(n) = items.recv().await {
                 gateway.send_to_identity(key, "item", Json(&n)).await?;
             }

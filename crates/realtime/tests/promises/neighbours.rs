@@ -145,7 +145,7 @@ async fn of_ready_messages_that_wait_for_room() {
 async fn of_messages_to_an_identity() {
     let neighbour = Neighbour::move_in().await;
     let (server, session) = one_session(Router::new()).await;
-    let key = session.identity().key();
+    let key = session.identity_key();
     let turns = neighbour.turns();
     while turns.are_missing() {
         let sent = server.gateway.send_to_identity(key, "n", ()).await;

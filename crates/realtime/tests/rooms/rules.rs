@@ -19,7 +19,7 @@ async fn ask(client: &mut Client, route: &str, data: Value) -> Value {
 
 fn router() -> Router {
     let order = async |session: Session, RoomParam(order): RoomParam<u64>| {
-        if session.identity() == &realtime::Identity::anonymous() && order > 100 {
+        if session.identity() == realtime::Identity::anonymous() && order > 100 {
             return Err(ClientError::new(
                 "forbidden",
                 "this order is somebody else's",

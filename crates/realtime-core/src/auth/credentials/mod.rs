@@ -235,9 +235,11 @@ impl Credentials {
     /// That of the function.
     ///
     /// # Errors
-    /// The last error of the function; another kind than
-    /// [`Unauthorized`](AuthErrorKind::Unauthorized) at once. Without any token, and for one that
-    /// is malformed, kind `Unauthorized`.
+    /// The last error of the function, and that of a token that has [expired] before that of one
+    /// that never was right; another kind than these two at once. Without any token, and for one
+    /// that is malformed, kind [`Unauthorized`](AuthErrorKind::Unauthorized).
+    ///
+    /// [expired]: AuthErrorKind::Expired
     pub async fn try_each<T, F, Fut>(&self, request: &Parts, mut check: F) -> Result<T, AuthError>
     where
         F: FnMut(Token) -> Fut,
@@ -246,7 +248,12 @@ impl Credentials {
         let mut last = none();
         for token in self.candidates(request)? {
             match check(token).await {
-                Err(error) if error.kind() == AuthErrorKind::Unauthorized => last = error,
+                Err(error) if error.kind() == AuthErrorKind::Expired => last = error,
+                Err(error) if error.kind() == AuthErrorKind::Unauthorized => {
+                    if last.kind() != AuthErrorKind::Expired {
+                        last = error;
+                    }
+                }
                 decided => return decided,
             }
         }

@@ -10,17 +10,17 @@ use crate::auth::AuthError;
 /// The longest token, in bytes.
 const LONGEST: usize = 8 * 1024;
 
-/// A secret that a request carried: visible ASCII without spaces. `Debug` doesn't show it.
+/// A secret that a request or a message carried: visible ASCII without spaces. `Debug` doesn't show it.
 #[derive(Clone)]
 pub struct Token(String);
 
 impl Token {
-    /// A token of this text.
+    /// A token of this text, of at most 8 KiB.
     ///
     /// # Errors
     /// Kind [`Unauthorized`](crate::auth::AuthErrorKind::Unauthorized) for a text that is no
     /// token. The text is not shown.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, AuthError> {
+    pub fn parse(text: &[u8]) -> Result<Self, AuthError> {
         check(text).map_err(AuthError::unauthorized)?;
         let text = text.iter().copied().map(char::from).collect();
         Ok(Self(text))

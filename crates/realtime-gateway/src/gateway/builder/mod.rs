@@ -41,7 +41,7 @@ use crate::{
 /// };
 ///
 /// async fn welcome(session: Session) -> Result<(), realtime::error::SendError> {
-///     session.send("welcome", Json(session.identity().id()))
+///     session.send("welcome", Json(session.identity_key().id()))
 /// }
 ///
 /// let gateway = realtime::builder()
@@ -245,7 +245,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     /// use realtime::{ClientError, Gateway, Json, Session};
     ///
     /// async fn one_tab(gateway: Gateway, session: Session) -> Result<(), ClientError> {
-    ///     if gateway.local_sessions_of(session.identity().key()).len() > 1 {
+    ///     if gateway.local_sessions_of(session.identity_key()).len() > 1 {
     ///         return Err(ClientError::new("one_tab", "this page is open already"));
     ///     }
     ///     Ok(())

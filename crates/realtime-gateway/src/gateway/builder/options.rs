@@ -53,6 +53,10 @@ impl<S, L> Builder<S, L> {
         shutdown_timeout: Option<Duration>,
         /// See [`Config::auth_timeout`].
         auth_timeout: Option<Duration>,
+        /// See [`Config::expiry_notice`].
+        expiry_notice: Option<Duration>,
+        /// See [`Config::expiry_grace`].
+        expiry_grace: Option<Duration>,
         /// See [`Config::hook_timeout`].
         hook_timeout: Option<Duration>,
         /// See [`Config::max_connections`].

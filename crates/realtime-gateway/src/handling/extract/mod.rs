@@ -240,7 +240,7 @@ macro_rules! identity_from {
             type Rejection = Missing;
 
             fn from_context(cx: &$context<S>) -> Result<Self, Missing> {
-                cx.session().map(|s| s.identity().clone()).ok_or(Missing("session"))
+                cx.session().map(Session::identity).ok_or(Missing("session"))
             }
         }
     )*};

@@ -117,7 +117,7 @@ async fn enter(
     recover: Option<Position>,
 ) -> Result<Reply, BoxError> {
     let session = cx.inbound.session.clone();
-    let room = table.meant(room, session.identity().key())?;
+    let room = table.meant(room, session.identity_key())?;
     let (allow, params) = table.allow(&room).ok_or_else(unknown_room)?;
     let message = &cx.inbound.message;
     let request = message.message_id().map(|id| Request {
@@ -143,14 +143,14 @@ async fn enter(
 async fn leave(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
     let Named { room } = cx.inbound.message.decode()?;
     let session = &cx.inbound.session;
-    session.leave(table.meant(room, session.identity().key())?);
+    session.leave(table.meant(room, session.identity_key())?);
     Ok(Reply::empty())
 }
 
 async fn publish(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
     let Publication { room, data, key } = cx.inbound.message.decode()?;
     let session = &cx.inbound.session;
-    let room = table.meant(room, session.identity().key())?;
+    let room = table.meant(room, session.identity_key())?;
     let options = table.publish(&room).ok_or_else(unknown_room)?;
     if !is_member(session, &room) {
         let error = ClientError::new("not_a_member", "join the room before you publish to it");
@@ -161,7 +161,7 @@ async fn publish(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
         return Err(error.into());
     }
     // Each identity has keys of its own.
-    let of = session.identity().key();
+    let of = session.identity_key();
     let key = key.map(|key| format!("{}:{}{}:{key}", of.tenant().len(), of.tenant(), of.id()));
     let key = key.map(|key| key.parse::<IdempotencyKey>());
     let key = key.transpose().map_err(|wrong| bad_data(&wrong))?;
@@ -177,7 +177,7 @@ async fn publish(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
 async fn members(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
     let Who { room, after, limit } = cx.inbound.message.decode()?;
     let session = &cx.inbound.session;
-    let room = table.meant(room, session.identity().key())?;
+    let room = table.meant(room, session.identity_key())?;
     table.announces(&room).ok_or_else(unknown_room)?;
     if !is_member(session, &room) {
         let error = ClientError::new("not_a_member", "join the room before you ask who is there");

@@ -28,7 +28,7 @@ pub(crate) use table::{RouteTable, RouterService};
 /// }
 ///
 /// async fn room(session: Session, RouteTail(room): RouteTail) {
-///     println!("{} speaks in {room}", session.identity().id());
+///     println!("{} speaks in {room}", session.identity_key().id());
 /// }
 ///
 /// async fn other(message: Message) -> Result<(), ClientError> {

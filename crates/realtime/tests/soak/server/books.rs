@@ -89,7 +89,7 @@ impl Books {
             begun: self.begun(),
             broadcasts: OnceLock::new(),
         };
-        let key = session.identity().id().to_owned();
+        let key = session.identity_key().id().to_owned();
         let before = self.entries.lock().unwrap().insert(key, Arc::new(entry));
         assert!(before.is_none(), "on_connect runs once");
     }
@@ -99,7 +99,7 @@ impl Books {
     }
 
     async fn closed(&self, session: Session, info: DisconnectInfo) {
-        let key = session.identity().id();
+        let key = session.identity_key().id();
         let entry = self.entry(&session);
         let begun = self.begun();
         let range = match entry.broadcasts.get() {
@@ -131,7 +131,7 @@ impl Books {
         let entries = self.entries.lock().unwrap();
         Arc::clone(
             entries
-                .get(session.identity().id())
+                .get(session.identity_key().id())
                 .expect("a session between on_connect and on_disconnect"),
         )
     }
