@@ -1,6 +1,7 @@
 //! Who a session belongs to.
 
 mod key;
+mod update;
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use key::IdentityKey;
+pub use update::IdentityUpdate;
 
 /// An authenticated caller: id, tenant, roles and claims, and how long that holds.
 ///

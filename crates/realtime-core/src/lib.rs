@@ -63,7 +63,7 @@ pub use credential_provider::{
 pub use error::{BoxError, ClientError};
 pub use events::{Event, Events};
 pub use id::{Incarnation, InvalidNodeId, NodeId, SessionId};
-pub use identity::{Identity, IdentityKey};
+pub use identity::{Identity, IdentityKey, IdentityUpdate};
 pub use message::{Exchange, Message, MessageParts, Metadata};
 pub use message_id::MessageId;
 pub use namespace::{InvalidNamespace, Namespace};

@@ -1,8 +1,9 @@
-//! The broker, the presence store and the history of rooms behind a bound: each call returns, whatever they do.
+//! The broker, and the stores of presence, histories and revocations, behind a bound: each call returns, whatever they do.
 //!
 //! Good backends have shorter bounds of their own. These are for what doesn't keep them: a store
 //! that hangs must not hold a session's place, nor a shutdown.
 
+mod revocations;
 mod roster;
 
 use std::time::Duration;
@@ -26,6 +27,8 @@ use realtime_core::{
 };
 
 use tokio::task::coop::consume_budget;
+
+pub(crate) use revocations::bounded_revocations;
 
 use crate::guarded::{Broken, GuardedStream, Whose, caught, guarded};
 

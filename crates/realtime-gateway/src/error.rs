@@ -150,6 +150,10 @@ pub enum ControlErrorKind {
     /// Which sessions are meant is not said rightly: a room without a valid name, too many rooms at
     /// once, or too many exceptions.
     InvalidTarget,
+    /// There are other nodes, and no store of revocations that they share.
+    NoStore,
+    /// What was revoked could not be remembered.
+    NotRemembered,
     /// As many others wait for other nodes as may at once.
     TooMany,
 }

@@ -31,6 +31,7 @@ pub(crate) enum Whose {
     Broker,
     Presence,
     History,
+    Revocations,
     BackgroundTask,
     SessionTask,
 }
@@ -47,6 +48,7 @@ impl fmt::Display for Whose {
             Self::Broker => "the broker",
             Self::Presence => "the presence store",
             Self::History => "the history",
+            Self::Revocations => "the store of revocations",
             Self::BackgroundTask => "a background task",
             Self::SessionTask => "the session's task",
         })

@@ -1,4 +1,4 @@
-//! How the links to the broker, to presence and to the history of rooms are.
+//! How the links to the broker and to the stores are.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 use tokio::time::Instant;
 
-/// How the links to the broker, to presence and to the history of rooms are, for a health check.
+/// How the links to the broker and to the stores are, for a health check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Health {
@@ -18,6 +18,8 @@ pub struct Health {
     pub history: Link,
     /// The link to the presence store.
     pub presence: Link,
+    /// The link to the store of revocations. Without one that nodes share it isn't started.
+    pub revocations: Link,
 }
 
 impl Health {
@@ -25,7 +27,14 @@ impl Health {
     #[must_use]
     pub fn is_good(&self) -> bool {
         let good = |link: &Link| matches!(link, Link::NotStarted | Link::Up);
-        good(&self.broker) && good(&self.history) && good(&self.presence)
+        [
+            &self.broker,
+            &self.history,
+            &self.presence,
+            &self.revocations,
+        ]
+        .into_iter()
+        .all(good)
     }
 }
 

@@ -20,7 +20,7 @@
 //!   gateway ─────────────────── the handle: start, broadcast, to an identity, shutdown; tower service
 //!   background  session_task ── dispatchers, timers, leases, relay, streams │ the one task of a session
 //!   control ─────────────────── what sessions are told to do, by this node or another
-//!   rooms ───────────────────── sessions into rooms, messages to their members, what is kept of them
+//!   identities  rooms ───────── who a session belongs to, shown anew, changed, revoked │ sessions into rooms, messages to their members, what is kept of them
 //!   hook_call  outgoing ─────── a hook called with a bound │ a message encoded once, and published
 //!   node ────────────────────── what the tasks of a gateway share
 //!   admission  reports ──────── HTTP in, 101 or refusal out │ errors on their way to hooks
@@ -29,7 +29,7 @@
 //!   outbound ────────────────── log, outbox, queue, writer
 //!   transport  backends ─────── the socket │ broker and presence, with a bound on every call
 //!   config  guarded ─────────── settings │ panics of foreign code as errors
-//!   cluster  error  escape  kept  rarely  room_topics ─ which nodes there are, and what they were asked │ errors of our operations │ log lines │ what a restarted task finds again │ which topics carry rooms
+//!   cluster  error  escape  heard  kept  rarely  room_topics ─ which nodes there are, and what they were asked │ errors of our operations │ log lines │ what was revoked just now │ what a restarted task finds again │ which topics carry rooms
 //!   budget  clock  delivery  encoder  health  patience  quiet  receipt  stats  sync  tasks  unreachable
 //! ```
 
@@ -49,8 +49,10 @@ mod gateway;
 mod guarded;
 mod handling;
 mod health;
+mod heard;
 mod hook_call;
 mod hub;
+mod identities;
 mod kept;
 mod node;
 mod outbound;
@@ -74,7 +76,7 @@ mod transport;
 mod unreachable;
 
 pub use admission::{Body, PeerAddr, Upgrade};
-pub use config::{Backpressure, Config, PresenceDown};
+pub use config::{Backpressure, Config, PresenceDown, RevocationsDown};
 pub use delivery::{Delivery, Remote};
 pub use error::{
     BuildError, BuildErrorKind, ControlError, ControlErrorKind, DeliverError, DeliverErrorKind,

@@ -12,6 +12,7 @@ use realtime_core::{
     codec::Codec,
     history::AnyHistory,
     presence::{AnyPresence, Presence, PresenceEvents},
+    revocation::{AnyRevocations, MemoryRevocations},
 };
 use realtime_websocket::frame;
 use tokio::sync::Semaphore;
@@ -19,7 +20,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, ErrorStage, Session,
-    backends::{bounded_broker, bounded_history, bounded_presence},
+    admission::Authentication,
+    backends::{bounded_broker, bounded_history, bounded_presence, bounded_revocations},
     budget::Budget,
     clock::Clock,
     cluster::{Load, Order, Peers, Refusals, Surveys},
@@ -29,6 +31,7 @@ use crate::{
         middleware::{MessageService, StackFactory},
     },
     health::Watched,
+    heard::Heard,
     hub::Hub,
     kept::Kept,
     outbound::QueueLimits,
@@ -69,6 +72,14 @@ pub(crate) struct Node {
     /// Turns at asking the history for those who join. What is sent meanwhile waits behind no more
     /// questions than there are turns, however many come back at once.
     pub(crate) asking: Semaphore,
+    pub(crate) authentication: Authentication,
+    /// What is no longer to be believed, for all nodes.
+    pub(crate) revocations: AnyRevocations,
+    pub(crate) revocations_link: Watched,
+    /// The application has given it a store of them: other nodes may revoke.
+    pub(crate) shares_revocations: bool,
+    /// What was revoked just now.
+    pub(crate) heard: Heard,
     pub(crate) registry: Registry,
     pub(crate) presence_events: Kept<PresenceEvents>,
     pub(crate) unreachable: Unreachable,
@@ -122,6 +133,8 @@ pub(crate) struct Parts {
     pub(crate) broker: AnyBroker,
     pub(crate) joins: bool,
     pub(crate) presence: AnyPresence,
+    pub(crate) authentication: Authentication,
+    pub(crate) revocations: Option<AnyRevocations>,
     pub(crate) traceparent: Option<Traceparent>,
     pub(crate) hooks: Hooks,
     pub(crate) table: RouteTable,
@@ -139,6 +152,8 @@ impl Node {
             broker,
             joins,
             presence,
+            authentication,
+            revocations,
             traceparent,
             hooks,
             table,
@@ -182,6 +197,13 @@ impl Node {
             room_table: rooms,
             history: bounded_history(history),
             history_link: Watched::new(),
+            authentication,
+            shares_revocations: revocations.is_some(),
+            revocations: bounded_revocations(
+                revocations.unwrap_or_else(|| AnyRevocations::new(MemoryRevocations::new())),
+            ),
+            revocations_link: Watched::new(),
+            heard: Heard::default(),
             registry,
             presence_events: Kept::default(),
             unreachable: Unreachable::default(),
@@ -341,14 +363,18 @@ fn env(
                 hub.relieve_queues(&budget);
             }
         }),
+        gatekeeper: OnceLock::new(),
         doors: OnceLock::new(),
     }
 }
 
 /// How often peers' deadlines are looked at.
 fn tick(config: &Config) -> Duration {
-    [config.heartbeat, config.pong_timeout, config.write_timeout]
+    let peers = [config.heartbeat, config.pong_timeout, config.write_timeout];
+    let identities = [config.expiry_notice, config.expiry_grace];
+    peers
         .into_iter()
+        .chain(identities)
         .flatten()
         .min()
         .map_or(COARSEST, |shortest| shortest / PRECISION)

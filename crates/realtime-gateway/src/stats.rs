@@ -67,6 +67,8 @@ stats! {
     answers_dropped,
     /// Answers of clients that nobody waits for: too late, or to what they were never asked.
     answers_unmatched,
+    /// How often a client has shown a fresh token, and it was right.
+    authenticated_again,
     /// How often a background task died and was started again.
     background_restarts,
     /// How often the link to the broker went down.
@@ -89,6 +91,8 @@ stats! {
     dropped,
     /// Error reports that were not passed to the error hooks, because too many were under way.
     errors_unreported,
+    /// Sessions that were closed because what their client had shown has ended.
+    expired,
     /// Messages whose handling failed, also after their session had ended.
     failed,
     /// How often the history of rooms went down.
@@ -121,10 +125,16 @@ stats! {
     /// Of these, requests of pages that may not connect: see
     /// [`Config::origin_patterns`](crate::Config::origin_patterns).
     refused_origins,
+    /// How often the store of revocations went down.
+    revocation_outages,
+    /// Sessions that were closed because what their client had shown was revoked.
+    revoked,
     /// Messages that were written or queued for a session.
     sent,
     /// Sessions that were closed because their peer read too slowly.
     slow_consumers,
+    /// Sessions that were closed because their client has shown something that isn't right.
+    unauthorized,
     /// Messages that were received and not passed to a handler, because their session ended first:
     /// those that waited, and those that came while its close frame was being answered.
     unhandled,

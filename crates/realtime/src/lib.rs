@@ -68,8 +68,8 @@
 pub mod connect;
 
 pub use realtime_core::{
-    BoxError, ClientError, CloseCode, DisconnectInfo, Identity, IdentityKey, Initiator, Message,
-    Payload, SessionId, auth, log_targets,
+    BoxError, ClientError, CloseCode, DisconnectInfo, Identity, IdentityKey, IdentityUpdate,
+    Initiator, Message, Payload, SessionId, auth, log_targets,
 };
 pub use realtime_gateway::{Backpressure, Builder, Config, Gateway, Router, Session};
 #[cfg(feature = "server")]
@@ -113,7 +113,7 @@ pub mod codec {
 
 /// The choices behind some fields of [`Config`].
 pub mod config {
-    pub use realtime_gateway::PresenceDown;
+    pub use realtime_gateway::{PresenceDown, RevocationsDown};
 }
 
 /// One error for each operation, each with a kind to match.

@@ -14,20 +14,24 @@
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    BrokerError,
+    BrokerError, BrokerErrorKind,
     envelope::{cut, cut_off, invalid, put_name, short, take, text},
 };
 use crate::{
-    ClientError, CloseCode, IdentityKey, RoomName, SessionId, Text,
+    ClientError, CloseCode, IdentityKey, IdentityUpdate, RoomName, SessionId, Text,
     codec::{Frame, FrameKind},
+    revocation::Revocation,
 };
 
 const DISCONNECT: u8 = 1;
 const JOIN: u8 = 2;
 const LEAVE: u8 = 3;
 const REQUEST: u8 = 4;
+const REVOKE: u8 = 5;
+const UPDATE: u8 = 6;
 
 const DONE: u8 = 0;
 const NOT_UNDERSTOOD: u8 = 1;
@@ -69,6 +73,11 @@ pub enum Operation {
     /// Its client is asked: the message that it gets, as the envelope's codec has encoded it for a frame
     /// of the envelope's kind.
     Request(Bytes),
+    /// It is closed, if this applies to what its client has shown; and who shows it later isn't
+    /// admitted.
+    Revoke(Revocation),
+    /// This changes of whom it belongs to.
+    Update(IdentityUpdate),
 }
 
 /// What a node has to say of what it was asked to do.
@@ -208,6 +217,8 @@ impl Command {
             Operation::Join(_) => JOIN,
             Operation::Leave(_) => LEAVE,
             Operation::Request(_) => REQUEST,
+            Operation::Revoke(_) => REVOKE,
+            Operation::Update(_) => UPDATE,
         });
         out.put_u32(u32::try_from(self.within.as_millis()).unwrap_or(u32::MAX));
         match &self.operation {
@@ -219,6 +230,8 @@ impl Command {
                 out.put_slice(room.as_str().as_bytes());
             }
             Operation::Request(message) => out.put_slice(message),
+            Operation::Revoke(revocation) => put_json(&mut out, revocation),
+            Operation::Update(update) => put_json(&mut out, update),
         }
         out.freeze()
     }
@@ -251,6 +264,8 @@ impl Command {
             JOIN => Operation::Join(room(bytes)?),
             LEAVE => Operation::Leave(room(bytes)?),
             REQUEST => Operation::Request(bytes),
+            REVOKE => Operation::Revoke(json(&bytes)?),
+            UPDATE => Operation::Update(json(&bytes)?),
             other => {
                 return Err(invalid(format!(
                     "expected a known operation; got {other}, which may be of a later version"
@@ -320,12 +335,27 @@ impl Outcome {
     }
 }
 
+/// What is too varied for a form of its own is written as JSON. Maps with keys that are no strings
+/// are what JSON can't write, and there are none in it.
+fn put_json(out: &mut BytesMut, value: &impl Serialize) {
+    let written = serde_json::to_vec(value);
+    out.put_slice(&written.unwrap_or_default());
+}
+
+fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BrokerError> {
+    serde_json::from_slice(bytes).map_err(|wrong| {
+        let context = "expected an operation that is written as JSON, and that this version knows";
+        BrokerError::new(BrokerErrorKind::InvalidMessage, context).with_source(wrong)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use std::time::SystemTime;
+
     use super::*;
-    use crate::broker::BrokerErrorKind;
 
     fn operations() -> impl Strategy<Value = Operation> {
         let room = "[a-z€]{1,64}".prop_map(|name| RoomName::try_from(name).unwrap());
@@ -337,6 +367,14 @@ mod tests {
             room.clone().prop_map(Operation::Join),
             room.prop_map(Operation::Leave),
             any::<Vec<u8>>().prop_map(|message| Operation::Request(message.into())),
+            ("[a-z\"€]{0,9}", any::<u32>()).prop_map(|(id, at)| {
+                let at = SystemTime::UNIX_EPOCH + Duration::from_millis(at.into());
+                Operation::Revoke(Revocation::identity(IdentityKey::new(id), at))
+            }),
+            "[a-z\"€]{0,9}".prop_map(|name| {
+                let update = IdentityUpdate::new().with_roles([&name]);
+                Operation::Update(update.with_claim(name.as_str(), 7))
+            }),
         ]
     }
 
@@ -411,7 +449,8 @@ mod tests {
         for bytes in [
             &b""[..],
             b"\x00\0\0\0\x01",
-            b"\x05\0\0\0\x01",
+            b"\x05\0\0\0\x01{}",
+            b"\x07\0\0\0\x01",
             b"\x01\0\0\0\x01\x03",
             // No such close code, no room, no UTF-8.
             b"\x01\0\0\0\x01\x03\xed",

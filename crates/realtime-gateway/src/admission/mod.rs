@@ -4,6 +4,7 @@
 //!   handshake ─► draining? ─► origin ─► a place? ─► authenticate
 //! ```
 
+mod authentication;
 mod body;
 mod client_address;
 mod handshake;
@@ -14,16 +15,11 @@ mod refusal;
 mod slots;
 mod upgrade;
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use http::request::Parts;
-use realtime_core::{
-    BoxError, Identity, IdentityKey,
-    auth::{AnyAuthenticator, AuthErrorKind, Authenticator},
-};
 
-use crate::guarded::{Broken, Whose, guarded};
-
+pub(crate) use authentication::{Authentication, Unauthenticated, check};
 pub use body::Body;
 pub use client_address::PeerAddr;
 pub(crate) use client_address::TrustedProxies;
@@ -40,8 +36,6 @@ pub(crate) struct Admission {
     origin: OriginPolicy,
     origin_refusals: OriginRefusals,
     proxies: TrustedProxies,
-    authenticator: AnyAuthenticator,
-    auth_timeout: Option<Duration>,
     slots: Slots,
 }
 
@@ -53,27 +47,12 @@ pub(crate) struct Admitted {
     pub(crate) slot: Slot,
 }
 
-/// A refusal because of who asked, and why.
-#[derive(Debug)]
-pub(crate) struct Unauthenticated {
-    pub(crate) refusal: Refusal,
-    pub(crate) error: BoxError,
-}
-
 impl Admission {
-    pub(crate) fn new(
-        origin: OriginPolicy,
-        proxies: TrustedProxies,
-        authenticator: AnyAuthenticator,
-        auth_timeout: Option<Duration>,
-        slots: Slots,
-    ) -> Self {
+    pub(crate) fn new(origin: OriginPolicy, proxies: TrustedProxies, slots: Slots) -> Self {
         Self {
             origin,
             origin_refusals: OriginRefusals::new(),
             proxies,
-            authenticator,
-            auth_timeout,
             slots,
         }
     }
@@ -97,21 +76,6 @@ impl Admission {
         Ok(Admitted { handshake, slot })
     }
 
-    pub(crate) async fn authenticate(&self, request: &Parts) -> Result<Identity, Unauthenticated> {
-        let asked = async { self.authenticator.authenticate(request).await };
-        let (refusal, error) = match guarded(Whose::Authenticator, self.auth_timeout, asked).await {
-            Ok(Ok(identity)) => return check(identity),
-            Ok(Err(error)) => match error.kind() {
-                AuthErrorKind::Expired | AuthErrorKind::Unauthorized => (Refusal::Unauthorized, error.into()),
-                AuthErrorKind::Unavailable => (Refusal::AuthUnavailable, error.into()),
-                _ => (Refusal::AuthBroken, error.into()),
-            },
-            Err(broken @ Broken::Panicked(..)) => (Refusal::AuthBroken, broken.into()),
-            Err(broken @ Broken::TookTooLong(..)) => (Refusal::AuthUnavailable, broken.into()),
-        };
-        Err(Unauthenticated { refusal, error })
-    }
-
     /// How many sessions have no connection any more, though a handler or a hook of theirs runs.
     pub(crate) fn outlived(&self) -> usize {
         self.slots.outlived()
@@ -121,17 +85,4 @@ impl Admission {
     pub(crate) fn client_address(&self, request: &Parts) -> Option<SocketAddr> {
         self.proxies.client(request)
     }
-}
-
-/// An identity that every backend can hold.
-pub(crate) fn check(identity: Identity) -> Result<Identity, Unauthenticated> {
-    if !identity.key().is_too_long() {
-        return Ok(identity);
-    }
-    let limit = IdentityKey::MAX_BYTES;
-    let error = format!("expected an identity of at most {limit} bytes; got a longer one");
-    Err(Unauthenticated {
-        refusal: Refusal::Unauthorized,
-        error: error.into(),
-    })
 }

@@ -23,6 +23,8 @@ pub(crate) enum Refusal {
     Origin,
     AuthBroken,
     AuthUnavailable,
+    Expired,
+    Revoked,
     Unauthorized,
     Version,
 }
@@ -71,7 +73,7 @@ impl Refusal {
                 "this server can't upgrade connections here",
             ),
             Self::Origin => (S::FORBIDDEN, NONE, "this origin may not connect"),
-            Self::Unauthorized => {
+            Self::Expired | Self::Revoked | Self::Unauthorized => {
                 let challenge = &[(WWW_AUTHENTICATE, "Bearer")];
                 (S::UNAUTHORIZED, challenge, "expected valid credentials")
             }

@@ -9,6 +9,7 @@ mod leases;
 mod missed;
 mod rejoin;
 mod relay;
+mod revocations;
 mod room_topics;
 mod roster;
 mod streams;
@@ -114,6 +115,10 @@ impl Background {
         duty(
             "roster",
             Box::new(|node| roster::run(Arc::clone(node)).boxed()),
+        );
+        duty(
+            "revocations",
+            Box::new(|node| revocations::run(Arc::clone(node)).boxed()),
         );
         duty(
             "changes",

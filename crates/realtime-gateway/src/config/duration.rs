@@ -42,3 +42,23 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         }
     }
 }
+
+/// The same for one that there must be.
+pub(super) mod required {
+    use super::{Deserializer, Duration, Error, Serializer};
+
+    pub(in crate::config) fn serialize<S: Serializer>(
+        duration: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        super::serialize(&Some(*duration), serializer)
+    }
+
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        super::deserialize(deserializer)?.ok_or_else(|| {
+            D::Error::custom("expected a duration, which can't be switched off; got \"off\"")
+        })
+    }
+}

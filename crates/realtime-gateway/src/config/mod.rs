@@ -84,6 +84,13 @@ pub struct Config {
     /// with 3005. `None`: no longer than it takes to notice. Default 25 s.
     #[serde(with = "duration")]
     pub expiry_grace: Option<Duration>,
+    /// How long a token lives at the most: for so long a
+    /// [revocation](crate::Gateway::revoke) is remembered. Default a day.
+    #[serde(with = "duration::required")]
+    pub longest_token: Duration,
+    /// What becomes of those who connect, or show a fresh token, while it can't be found out whether
+    /// that was revoked. Default: they are refused, and may come again.
+    pub revocations_down: RevocationsDown,
     /// How long a hook may take. `None`: for ever. Default 5 s.
     #[serde(with = "duration")]
     pub hook_timeout: Option<Duration>,
@@ -181,6 +188,18 @@ pub enum PresenceDown {
     LocalOnly,
 }
 
+/// What becomes of those who show what may have been revoked, while nobody can say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum RevocationsDown {
+    /// They are admitted.
+    Admit,
+    /// They are refused with 503, or with a temporary error, and may come again.
+    #[default]
+    Refuse,
+}
+
 /// A node that lost the broker may take this much longer than another to be back.
 pub(crate) const RECONNECTING: Duration = Duration::from_secs(5);
 
@@ -203,6 +222,8 @@ impl Default for Config {
             auth_timeout: Some(Duration::from_secs(5)),
             expiry_notice: Some(Duration::from_secs(30)),
             expiry_grace: Some(Duration::from_secs(25)),
+            longest_token: Duration::from_secs(24 * 60 * 60),
+            revocations_down: RevocationsDown::default(),
             hook_timeout: Some(Duration::from_secs(5)),
             max_connections: Some(10_000),
             max_authenticating: 1_000,
@@ -236,6 +257,7 @@ impl Config {
             ("expiry_notice", self.expiry_notice, ms),
             ("expiry_grace", self.expiry_grace, ms),
             ("hook_timeout", self.hook_timeout, ms),
+            ("longest_token", Some(self.longest_token), ms),
             ("presence_ttl", self.presence_ttl, 100 * ms),
             ("presence_grace", self.presence_grace, ms),
         ];

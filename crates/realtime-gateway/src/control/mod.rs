@@ -6,14 +6,15 @@ mod remote;
 
 use futures::{StreamExt, stream};
 use realtime_core::{
-    CloseCode, RoomName,
+    CloseCode, IdentityUpdate, RoomName,
     broker::{
         control::Operation,
         envelope::{Except, Target},
     },
+    revocation::Revocation,
 };
 
-use crate::{Session, node::Node, session::EndCause};
+use crate::{Session, identities, node::Node, session::EndCause};
 
 pub(crate) use clients::{Heard, ask};
 pub(crate) use remote::{LONGEST, not_understood, receive, take_receipt, time_to_return};
@@ -29,6 +30,8 @@ pub(crate) enum Deed {
     Disconnect(CloseCode, String),
     Join(RoomName),
     Leave(RoomName),
+    Revoke(Revocation),
+    Update(IdentityUpdate),
 }
 
 impl Deed {
@@ -41,6 +44,8 @@ impl Deed {
             },
             Self::Join(room) => Operation::Join(room.clone()),
             Self::Leave(room) => Operation::Leave(room.clone()),
+            Self::Revoke(revocation) => Operation::Revoke(revocation.clone()),
+            Self::Update(update) => Operation::Update(update.clone()),
         }
     }
 }
@@ -54,7 +59,11 @@ pub(crate) struct Done {
 
 /// Does it to the sessions of this node.
 pub(crate) async fn perform(node: &Node, to: &Target, except: &[Except], deed: &Deed) -> Done {
-    let sessions = node.hub.select(to, except).await;
+    let sessions = match deed {
+        // It finds them itself.
+        Deed::Revoke(_) => Vec::new(),
+        _ => node.hub.select(to, except).await,
+    };
     match deed {
         Deed::Disconnect(code, reason) => {
             let close = |session: &Session| session.end(EndCause::Closed(*code, reason.clone()));
@@ -66,6 +75,8 @@ pub(crate) async fn perform(node: &Node, to: &Target, except: &[Except], deed: &
             }
         }
         Deed::Join(room) => join(sessions, room).await,
+        Deed::Revoke(revocation) => revoke(node, revocation).await,
+        Deed::Update(update) => self::update(node, sessions, update).await,
         Deed::Leave(room) => {
             each(&sessions, |session| session.leave(room.clone())).await;
             Done {
@@ -86,6 +97,29 @@ async fn each(sessions: &[Session], deed: impl Fn(&Session) -> bool) -> u64 {
         count += sessions.iter().filter(|session| deed(session)).count() as u64;
     }
     count
+}
+
+/// Whom it concerns it says itself.
+async fn revoke(node: &Node, revocation: &Revocation) -> Done {
+    identities::hear(node, revocation);
+    Done {
+        sessions: identities::close(node, revocation).await,
+        failed: 0,
+    }
+}
+
+async fn update(node: &Node, sessions: Vec<Session>, update: &IdentityUpdate) -> Done {
+    let count = sessions.len() as u64;
+    let changes = sessions.into_iter().map(|session| async move {
+        let identity = update.apply(&session.identity());
+        identities::change(node, &session, identity).await;
+    });
+    let mut changes = stream::iter(changes).buffer_unordered(JOINING);
+    while let Some(()) = changes.next().await {}
+    Done {
+        sessions: count,
+        failed: 0,
+    }
 }
 
 async fn join(sessions: Vec<Session>, room: &RoomName) -> Done {

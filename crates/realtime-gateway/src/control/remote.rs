@@ -77,12 +77,14 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
         Operation::Disconnect { code, reason } => Deed::Disconnect(code, reason.to_string()),
         Operation::Join(room) => Deed::Join(room),
         Operation::Leave(room) => Deed::Leave(room),
+        Operation::Revoke(revocation) => Deed::Revoke(revocation),
+        Operation::Update(update) => Deed::Update(update),
         _ => return refuse(node, to, Outcome::NotUnderstood),
     };
     // Whom it closes may depend on who has joined or left before; but a ban of somebody doesn't, and
     // waits for no room.
-    let is_in_order =
-        !matches!(deed, Deed::Disconnect(..)) || matches!(envelope.target(), Target::Rooms(_));
+    let is_ban = matches!(deed, Deed::Disconnect(..) | Deed::Revoke(_));
+    let is_in_order = !is_ban || matches!(envelope.target(), Target::Rooms(_));
     let line = is_in_order.then(|| node.order.stand_behind(&to.id));
     let this = Arc::clone(node);
     spawn(node, async move {
@@ -120,7 +122,8 @@ async fn in_its_turn(
     let (to, except) = (envelope.target(), envelope.except());
     let done = async {
         let _turn = match deed {
-            Deed::Join(_) => node.load.turn_to_join().await,
+            // Rules of rooms are asked again.
+            Deed::Join(_) | Deed::Update(_) => node.load.turn_to_join().await,
             _ => node.load.turn().await,
         };
         perform(node, to, except, deed).await

@@ -181,7 +181,7 @@ impl Audience<'_> {
         self.command(Deed::Leave(room)).await
     }
 
-    async fn command(self, deed: Deed) -> Result<Receipt, ControlError> {
+    pub(super) async fn command(self, deed: Deed) -> Result<Receipt, ControlError> {
         let begun = Instant::now();
         let by = begun + self.within;
         let Told {

@@ -6,6 +6,7 @@ mod builder;
 mod control;
 mod extract;
 mod request;
+mod revoke;
 mod service;
 mod settings;
 mod shutdown;
@@ -30,7 +31,6 @@ use crate::{
     handling::Host,
     health::Link,
     node::{Joined, Node, Parts},
-    session::Doors,
 };
 
 pub use audience::Audience;
@@ -86,8 +86,9 @@ impl Gateway {
             shutdown: Shutdown::new(),
         });
         handle.node.set_host(Host::of(&handle));
-        let node: Weak<dyn Doors> = Arc::downgrade(&handle.node) as _;
-        let _set_once = handle.node.env.doors.set(node);
+        let node = Arc::downgrade(&handle.node);
+        let _set_once = handle.node.env.doors.set(Weak::clone(&node) as _);
+        let _set_once = handle.node.env.gatekeeper.set(node as _);
         Self(handle)
     }
 
@@ -371,6 +372,7 @@ impl Gateway {
         Health {
             broker: self.node().broker_link.link(),
             history: self.node().history_link.link(),
+            revocations: self.node().revocations_link.link(),
             presence: self.node().registry.link.link(),
         }
     }

@@ -21,6 +21,7 @@ use crate::{
     admission::{Admitted, Refusal, Unauthenticated, check},
     escape::Chain,
     guarded::{Whose, panicked},
+    identities,
     patience::patient,
     quiet::drop_quietly,
     session_task,
@@ -97,7 +98,11 @@ impl Gateway {
             Ok(admitted) => admitted,
             Err(refusal) => return self.respond(Err(refusal)),
         };
-        let identity = self.admission().authenticate(&parts).await;
+        let identity = self.node().authentication.of_request(&parts).await;
+        let identity = match identity {
+            Ok(identity) => identities::check(self.node(), identity).await,
+            Err(error) => Err(error),
+        };
         let identity = identity.map_err(|error| self.unauthenticated(error));
         self.respond(identity.and_then(|identity| self.open(parts, admitted, identity)))
     }
@@ -189,7 +194,11 @@ impl Gateway {
     fn unauthenticated(&self, unauthenticated: Unauthenticated) -> Refusal {
         let Unauthenticated { refusal, error } = unauthenticated;
         let node = self.node();
-        if matches!(refusal, Refusal::Unauthorized) && !node.reports.has_hooks() {
+        let is_theirs = matches!(
+            refusal,
+            Refusal::Expired | Refusal::Revoked | Refusal::Unauthorized
+        );
+        if is_theirs && !node.reports.has_hooks() {
             // Anybody can cause it, and as often as they like.
             tracing::debug!(target: crate::log_targets::ADMISSION, error = %Chain(&*error), "unauthorized");
             drop_quietly(error);

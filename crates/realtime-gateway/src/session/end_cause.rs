@@ -22,6 +22,12 @@ pub(crate) enum EndCause {
     ConnectionFailed(BoxError),
     /// The gateway shuts down, or its last handle is gone.
     Shutdown,
+    /// What its client has shown has ended, and it has shown nothing fresh.
+    Expired,
+    /// What its client has shown was revoked.
+    Revoked,
+    /// What its client has shown isn't right.
+    Unauthorized(&'static str),
     /// The queue was full, and the policy says to close; or memory was short.
     SlowConsumer,
     /// No byte came in time after a ping.
@@ -57,6 +63,9 @@ impl EndCause {
         Some(match self {
             Self::Closed(..) | Self::ClientClosed(_) | Self::Shutdown => return None,
             Self::ConnectionEnded(_) | Self::ConnectionFailed(_) => &stats.lost,
+            Self::Expired => &stats.expired,
+            Self::Revoked => &stats.revoked,
+            Self::Unauthorized(_) => &stats.unauthorized,
             Self::SlowConsumer => &stats.slow_consumers,
             Self::PongTimeout => &stats.pong_timeouts,
             Self::WriteTimeout => &stats.write_timeouts,
@@ -97,6 +106,9 @@ impl EndCause {
                 let reason = "the server is shutting down";
                 because(By::Shutdown, Some(Code::GOING_AWAY), reason)
             }
+            Self::Expired => because(By::Server, Some(Code::EXPIRED), "expired"),
+            Self::Revoked => because(By::Server, Some(Code::UNAUTHORIZED), "revoked"),
+            Self::Unauthorized(reason) => because(By::Server, Some(Code::UNAUTHORIZED), reason),
             Self::SlowConsumer => {
                 let code = Some(Code::TRY_AGAIN_LATER);
                 because(By::Backpressure, code, "slow consumer")

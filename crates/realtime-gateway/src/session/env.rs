@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use realtime_core::broker::NodeInfo;
 
-use super::Doors;
+use super::{Doors, Gatekeeper};
 use crate::{
     budget::Budget, clock::Clock, encoder::Encoder, outbound::QueueLimits, stats::Counters,
 };
@@ -31,6 +31,8 @@ pub(crate) struct Env {
     pub(crate) ping: Bytes,
     /// Ends sessions until what is queued fits its budget again.
     pub(crate) relieve: Box<dyn Fn() + Send + Sync>,
+    /// By which sessions show who they are anew.
+    pub(crate) gatekeeper: OnceLock<Weak<dyn Gatekeeper>>,
     /// By which sessions come into rooms.
     pub(crate) doors: OnceLock<Weak<dyn Doors>>,
 }

@@ -1,5 +1,6 @@
 //! The handle of one connected client.
 
+mod authenticate;
 mod end;
 mod end_cause;
 mod env;
@@ -35,11 +36,12 @@ use crate::{
     transport::SocketWriter,
 };
 
+pub(crate) use authenticate::Gatekeeper;
 pub(crate) use end::End;
 pub(crate) use end_cause::EndCause;
 pub(crate) use env::Env;
-pub(crate) use living::{Due, Living};
 pub use extensions::Extensions;
+pub(crate) use living::{Due, Living};
 pub(crate) use rooms::{Doors, Entrance, Publish, Request, room_closed};
 pub(crate) use unread::LONGEST_ANSWER;
 pub(crate) use wake_at::WakeAt;

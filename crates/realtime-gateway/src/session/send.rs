@@ -5,12 +5,13 @@ use std::cell::Cell;
 use bytes::Bytes;
 use realtime_core::{
     Message,
-    codec::{CodecError, Notice},
+    codec::{CodecError, CodecErrorKind, Notice},
 };
 
 use super::{Inner, Session};
 use crate::{
     SendError, SendErrorKind,
+    guarded::{Whose, caught},
     outbound::{Batch, Refused},
 };
 
@@ -86,6 +87,21 @@ impl Session {
     pub(crate) fn reply(&self, message: &Message) -> Result<bool, CodecError> {
         let frame = self.encode(message)?;
         Ok(self.push_reply(frame))
+    }
+
+    /// Says something to the client that it hasn't asked for, outside the policy.
+    pub(crate) fn tell(&self, notice: &Notice<'_>) -> Result<(), CodecError> {
+        let encoder = &self.0.env.encoder;
+        let frame = caught(Whose::Codec, || encoder.notice(notice));
+        let frame = frame.unwrap_or_else(|broken| {
+            let context = "what the gateway has to say could not be encoded";
+            Err(CodecError::new(CodecErrorKind::Encode, context).with_source(broken))
+        })?;
+        if let Some(frame) = frame {
+            self.push_reply(frame);
+            self.wake();
+        }
+        Ok(())
     }
 
     /// The same for what the gateway itself has to say.

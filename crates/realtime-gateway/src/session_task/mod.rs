@@ -118,6 +118,10 @@ async fn begin(life: &mut Life, open: &mut Open) {
     tracing::debug!(target: crate::log_targets::SESSION, "connected");
     node.stats().opened.add(1);
     life.membership.join();
+    // Between the question to the store and its place among those whom a revocation closes.
+    if node.heard.applies_to(session.connected_as()) {
+        session.end(EndCause::Revoked);
+    }
     if node.is_draining() {
         session.end(EndCause::Shutdown);
     }

@@ -12,6 +12,7 @@ use realtime_core::{
     extract::Reply,
     history::{AnyHistory, History, MemoryHistory},
     presence::{AnyPresence, MemoryPresence, Presence},
+    revocation::{AnyRevocations, Revocations},
 };
 use tower_layer::{Identity as NoLayer, Layer, Stack};
 use tower_service::Service;
@@ -19,7 +20,7 @@ use tower_service::Service;
 use super::{Gateway, settings::Settings};
 use crate::{
     BuildError, BuildErrorKind, Config, Inbound, Router,
-    admission::{Admission, Slots},
+    admission::{Admission, Authentication, Slots},
     handling::{
         CompleteRouter, Hook, Hooks, RouterService,
         extract::{ConnectContext, DisconnectContext, ErrorHookContext, PresenceContext},
@@ -63,6 +64,7 @@ pub struct Builder<S = (), L = NoLayer> {
     joins: bool,
     presence: AnyPresence,
     history: Option<AnyHistory>,
+    revocations: Option<AnyRevocations>,
     router: Router,
     hooks: Hooks,
     hook_state: S,
@@ -80,6 +82,7 @@ impl Builder {
             joins: false,
             presence: AnyPresence::new(MemoryPresence::new()),
             history: None,
+            revocations: None,
             router: Router::new(),
             hooks: Hooks::default(),
             hook_state: (),
@@ -158,6 +161,20 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         self
     }
 
+    /// Sets where it is remembered what was [revoked](Gateway::revoke). Default: in this process.
+    /// With a broker there is no default, since all nodes must share it.
+    ///
+    /// ```
+    /// use realtime::revocation::MemoryRevocations;
+    ///
+    /// let gateway = realtime::builder().revocations(MemoryRevocations::new()).build()?;
+    /// # Ok::<(), realtime::error::BuildError>(())
+    /// ```
+    pub fn revocations(mut self, revocations: impl Revocations) -> Self {
+        self.revocations = Some(AnyRevocations::new(revocations));
+        self
+    }
+
     /// Sets the handlers of messages, in place of those that were set before. Default: none.
     ///
     /// ```
@@ -194,6 +211,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             joins: self.joins,
             presence: self.presence,
             history: self.history,
+            revocations: self.revocations,
             router: self.router,
             hooks: self.hooks,
             hook_state: self.hook_state,
@@ -226,6 +244,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             joins: self.joins,
             presence: self.presence,
             history: self.history,
+            revocations: self.revocations,
             router: self.router,
             hooks: self.hooks,
             hook_state: state,
@@ -387,14 +406,18 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         let admission = Admission::new(
             origin,
             proxies,
-            self.authenticator,
-            config.auth_timeout,
             Slots::new(config.max_connections, config.max_authenticating),
         );
-        let (table, rooms) = self.router.build()?;
+        let (table, rooms) = self.router.build(self.authenticator.accepts_tokens())?;
+        let authentication = Authentication::new(self.authenticator, config.auth_timeout);
         if self.history.is_none() && self.joins && rooms.has_history() {
             let got = "rooms with a history need one that all nodes share, since there is a \
                        broker: give it with `history`";
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+        }
+        let kept_apart = |kept: &AnyRevocations| !kept.is_shared();
+        if self.joins && self.revocations.as_ref().is_some_and(kept_apart) {
+            let got = "`revocations` needs a store that all nodes share, since there is a broker";
             return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
         }
         let keeps = rooms.has_presence() || config.tenant_presence;
@@ -419,6 +442,8 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             broker: self.broker,
             joins: self.joins,
             presence: self.presence,
+            authentication,
+            revocations: self.revocations,
             traceparent: self.traceparent,
             hooks: self.hooks,
             table,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use realtime_core::NodeId;
 
 use super::Builder;
-use crate::{Backpressure, Config, PresenceDown};
+use crate::{Backpressure, Config, PresenceDown, RevocationsDown};
 
 macro_rules! setters {
     ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {$(
@@ -57,6 +57,10 @@ impl<S, L> Builder<S, L> {
         expiry_notice: Option<Duration>,
         /// See [`Config::expiry_grace`].
         expiry_grace: Option<Duration>,
+        /// See [`Config::longest_token`].
+        longest_token: Duration,
+        /// See [`Config::revocations_down`].
+        revocations_down: RevocationsDown,
         /// See [`Config::hook_timeout`].
         hook_timeout: Option<Duration>,
         /// See [`Config::max_connections`].

@@ -45,6 +45,8 @@ pub(crate) struct RoomOptions {
     pub(crate) presence: bool,
     /// The route on which members are told who comes and goes.
     pub(crate) announce: Option<Text>,
+    /// Who is let in stays, whatever becomes of its identity.
+    pub(crate) asked_once: bool,
 }
 
 impl<S: Clone + Send + Sync + 'static> RoomRule<S> {
@@ -66,6 +68,18 @@ impl<S: Clone + Send + Sync + 'static> RoomRule<S> {
             allow: Some(Arc::new(move |cx: MessageContext<S>| rule.call(cx))),
             options: RoomOptions::default(),
         }
+    }
+
+    /// Who was let in stays, also where its roles or claims change.
+    ///
+    /// Without this the rule is asked again when they do: because the client has shown a fresh token,
+    /// or by [`Audience::update_identity`](crate::Audience::update_identity). It is asked as for a
+    /// `join` without more data than the room's name, about everybody who is in the room, however
+    /// they came in. Whom it refuses is removed, and told so; a rule that fails, or takes longer than
+    /// [`Config::hook_timeout`](crate::Config::hook_timeout), keeps nobody in.
+    pub fn asked_once(mut self) -> Self {
+        self.options.asked_once = true;
+        self
     }
 
     /// Every client that asks may come in.

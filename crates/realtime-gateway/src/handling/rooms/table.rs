@@ -141,6 +141,12 @@ impl RoomTable {
         Some((Arc::clone(rule.allow.as_ref()?), params))
     }
 
+    /// The same, where it is asked again when a member's identity changes.
+    pub(crate) fn asked_again(&self, room: &RoomName) -> Option<(Erased<()>, Params)> {
+        self.options(room).filter(|options| !options.asked_once)?;
+        self.allow(room)
+    }
+
     /// The routes by which clients come into rooms, where they may.
     pub(crate) fn routes(self: &Arc<Self>) -> Vec<(&'static str, Erased<()>)> {
         let mut routes = Vec::new();

@@ -7,7 +7,10 @@ use std::{fmt, sync::Arc};
 use futures::future::BoxFuture;
 use realtime_core::{BoxError, Message, codec::routes, extract::Reply};
 
-use super::rooms::{RoomRule, RoomTable};
+use super::{
+    authenticate,
+    rooms::{RoomRule, RoomTable},
+};
 use crate::{BuildError, BuildErrorKind, Handler, escape::Escaped, extract::MessageContext};
 
 pub(crate) use table::{RouteTable, RouterService};
@@ -361,10 +364,14 @@ impl CompleteRouter for Router {
 }
 
 impl Router {
-    pub(crate) fn build(self) -> Result<(RouteTable, Arc<RoomTable>), BuildError> {
+    pub(crate) fn build(
+        self,
+        accepts_tokens: bool,
+    ) -> Result<(RouteTable, Arc<RoomTable>), BuildError> {
         let mut table = RouteTable::default();
         let rooms = Arc::new(RoomTable::build(self.rooms, self.inboxes)?);
-        let own = rooms.routes().into_iter();
+        let shows = accepts_tokens.then(authenticate::route);
+        let own = rooms.routes().into_iter().chain(shows);
         let own = own.map(|(route, handler)| (Pattern::Exact(route.to_owned()), handler));
         for (pattern, handler) in own.chain(self.routes) {
             pattern.check()?;

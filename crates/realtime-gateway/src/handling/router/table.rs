@@ -146,7 +146,7 @@ mod tests {
             if fallback {
                 router = router.fallback(async || ());
             }
-            let (table, _) = router.build().unwrap();
+            let (table, _) = router.build(false).unwrap();
             let naive = if exact.contains(&wanted) {
                 Some(wanted.len())
             } else {
@@ -172,7 +172,7 @@ mod tests {
             (Router::new().route(&*long, handler), "257"),
             (Router::new().prefix(&*long, handler), "257"),
         ] {
-            let error = router.build().unwrap_err();
+            let error = router.build(false).unwrap_err();
             assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
             assert!(error.to_string().contains(name), "{error}");
         }
@@ -180,7 +180,7 @@ mod tests {
             .prefix("err", handler)
             .fallback(handler)
             .route(&long[1..], handler);
-        let (table, _) = router.build().unwrap();
+        let (table, _) = router.build(false).unwrap();
         assert!(table.find("error").is_none() && table.find("gap").is_none());
         assert!(table.find("errors").is_some() && table.find("gaps").is_some());
     }
@@ -200,13 +200,13 @@ mod tests {
             Router::new().fallback(async || ()).prefix("", async || ()),
         ];
         for router in twice {
-            let error = router.build().unwrap_err();
+            let error = router.build(false).unwrap_err();
             assert_eq!(error.kind(), BuildErrorKind::DuplicateRoute);
             assert!(error.to_string().contains("chat") || error.to_string().contains("fallback"));
         }
         let both = Router::<()>::new()
             .route("chat", async || ())
             .prefix("chat", async || ());
-        assert!(both.build().is_ok());
+        assert!(both.build(false).is_ok());
     }
 }

@@ -39,7 +39,11 @@ impl Open {
             return self.is_over();
         }
         let progress = self.session.outbox().progress();
-        let deadlines = [self.watch_assembly(), self.watch_writes(cx, progress)];
+        let deadlines = [
+            self.watch_assembly(),
+            self.watch_writes(cx, progress),
+            self.watch_identity(cx),
+        ];
         let progress = self.session.outbox().progress();
         let peer = Peer {
             received: self.reader.received(),

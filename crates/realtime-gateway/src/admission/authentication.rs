@@ -1,0 +1,81 @@
+//! Whose credentials these are, asked with a bound.
+
+use std::{sync::Arc, time::Duration};
+
+use http::request::Parts;
+use realtime_core::{
+    BoxError, Identity, IdentityKey,
+    auth::{AnyAuthenticator, AuthError, AuthErrorKind, Authenticator, Token},
+};
+
+use super::Refusal;
+use crate::guarded::{Broken, Whose, guarded};
+
+/// The authenticator, which may take so long. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Authentication(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    authenticator: AnyAuthenticator,
+    timeout: Option<Duration>,
+}
+
+/// A refusal because of who asked, and why.
+#[derive(Debug)]
+pub(crate) struct Unauthenticated {
+    pub(crate) refusal: Refusal,
+    pub(crate) error: BoxError,
+}
+
+impl Authentication {
+    pub(crate) fn new(authenticator: AnyAuthenticator, timeout: Option<Duration>) -> Self {
+        Self(Arc::new(Inner {
+            authenticator,
+            timeout,
+        }))
+    }
+
+    /// Who has sent this request?
+    pub(crate) async fn of_request(&self, request: &Parts) -> Result<Identity, Unauthenticated> {
+        self.asked(async { self.0.authenticator.authenticate(request).await })
+            .await
+    }
+
+    /// Who has this token?
+    pub(crate) async fn of_token(&self, token: Token) -> Result<Identity, Unauthenticated> {
+        self.asked(async { self.0.authenticator.authenticate_token(token).await })
+            .await
+    }
+
+    async fn asked(
+        &self,
+        asked: impl Future<Output = Result<Identity, AuthError>>,
+    ) -> Result<Identity, Unauthenticated> {
+        let (refusal, error) = match guarded(Whose::Authenticator, self.0.timeout, asked).await {
+            Ok(Ok(identity)) => return check(identity),
+            Ok(Err(error)) => match error.kind() {
+                AuthErrorKind::Expired => (Refusal::Expired, error.into()),
+                AuthErrorKind::Unauthorized => (Refusal::Unauthorized, error.into()),
+                AuthErrorKind::Unavailable => (Refusal::AuthUnavailable, error.into()),
+                _ => (Refusal::AuthBroken, error.into()),
+            },
+            Err(broken @ Broken::Panicked(..)) => (Refusal::AuthBroken, broken.into()),
+            Err(broken @ Broken::TookTooLong(..)) => (Refusal::AuthUnavailable, broken.into()),
+        };
+        Err(Unauthenticated { refusal, error })
+    }
+}
+
+/// An identity that every backend can hold.
+pub(crate) fn check(identity: Identity) -> Result<Identity, Unauthenticated> {
+    if !identity.key().is_too_long() {
+        return Ok(identity);
+    }
+    let limit = IdentityKey::MAX_BYTES;
+    let error = format!("expected an identity of at most {limit} bytes; got a longer one");
+    Err(Unauthenticated {
+        refusal: Refusal::Unauthorized,
+        error: error.into(),
+    })
+}

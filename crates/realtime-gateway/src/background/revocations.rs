@@ -1,0 +1,56 @@
+//! What other nodes have revoked, and this one may not have heard of: looked up in the store again
+//! and again, where nodes share one.
+
+use std::{sync::Arc, time::Duration};
+
+use realtime_core::revocation::Revocations;
+use tokio::time::{Instant, sleep_until};
+
+use crate::{ErrorStage, escape::Chain, health::Link, identities, node::Node};
+
+/// How often. A revocation that was heard of is done at once; this is for who was cut off.
+const EVERY: Duration = Duration::from_secs(3);
+
+/// Closes sessions whose tokens were revoked, until the gateway ends.
+pub(super) async fn run(node: Arc<Node>) {
+    if !node.shares_revocations {
+        return node.stop.cancelled().await;
+    }
+    let mut from = 0;
+    let mut next = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            () = node.stop.cancelled() => return,
+            () = sleep_until(next) => {}
+        }
+        match node.revocations.since(from).await {
+            Ok(found) => {
+                let (before, lasted) = node.revocations_link.turn(Link::Up);
+                if let Link::Down { .. } = before {
+                    tracing::warn!(
+                        target: crate::log_targets::ADMISSION, ?lasted,
+                        "the store of revocations is up again",
+                    );
+                }
+                for revocation in &found.revocations {
+                    identities::close(&node, revocation).await;
+                }
+                from = found.next;
+                if found.more {
+                    continue;
+                }
+            }
+            Err(error) => {
+                let cause = Chain(&error).to_string();
+                let said = format!("the store of revocations is down: {cause}");
+                let (before, _) = node.revocations_link.turn(Link::Down { cause });
+                if !matches!(before, Link::Down { .. }) {
+                    node.stats().revocation_outages.add(1);
+                    node.reports.link(ErrorStage::Authentication, said);
+                }
+            }
+        }
+        next = Instant::now() + EVERY;
+    }
+}

@@ -1,0 +1,72 @@
+//! A client shows a fresh token.
+
+use std::time::{Duration, SystemTime};
+
+use realtime_core::{BoxError, ClientError, Identity, auth::Token};
+
+use super::{change::change, revoked};
+use crate::{
+    ErrorStage, Session,
+    admission::{Refusal, Unauthenticated},
+    escape::Chain,
+    node::Node,
+    quiet::drop_quietly,
+    session::EndCause,
+};
+
+/// Returns for how long it holds, where it ends.
+pub(super) async fn show(
+    node: &Node,
+    session: &Session,
+    token: Token,
+) -> Result<Option<Duration>, BoxError> {
+    let identity = match found(node, token).await {
+        Ok(identity) => identity,
+        Err(Unauthenticated { refusal, error }) => {
+            return Err(refused(node, session, refusal, error).into());
+        }
+    };
+    if identity.key() != session.identity_key() {
+        let reason = "the token is somebody else's";
+        session.end(EndCause::Unauthorized(reason));
+        return Err(ClientError::new("unauthorized", reason).into());
+    }
+    let left = identity
+        .expires_at()
+        .map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
+    change(node, session, identity).await;
+    node.stats().authenticated_again.add(1);
+    Ok(left)
+}
+
+async fn found(node: &Node, token: Token) -> Result<Identity, Unauthenticated> {
+    let identity = node.authentication.of_token(token).await?;
+    revoked::check(node, identity).await
+}
+
+/// What follows, and what the client is told.
+fn refused(node: &Node, session: &Session, refusal: Refusal, error: BoxError) -> ClientError {
+    match refusal {
+        // What it has shown before holds for as long as it does.
+        Refusal::Expired => {
+            drop_quietly(error);
+            ClientError::new("expired", "the token has ended; show a fresh one")
+        }
+        Refusal::Unauthorized | Refusal::Revoked => {
+            tracing::debug!(
+                target: crate::log_targets::ADMISSION, error = %Chain(&*error), "unauthorized",
+            );
+            drop_quietly(error);
+            session.end(match refusal {
+                Refusal::Revoked => EndCause::Revoked,
+                _ => EndCause::Unauthorized("the token is not valid"),
+            });
+            ClientError::new("unauthorized", "the token is not valid")
+        }
+        _ => {
+            node.report(ErrorStage::Authentication, error, Some(session.clone()));
+            let text = "whose the token is can't be found out now; try again";
+            ClientError::new("unavailable", text).temporary()
+        }
+    }
+}
