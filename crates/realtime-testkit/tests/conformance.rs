@@ -57,6 +57,20 @@ mod any_history {
     });
 }
 
+mod revocations {
+    realtime_testkit::revocations_suite!({
+        let store = realtime_core::revocation::MemoryRevocations::new();
+        move || store.clone()
+    });
+}
+
+mod any_revocations {
+    realtime_testkit::revocations_suite!({
+        let store = realtime_core::revocation::MemoryRevocations::new();
+        move || realtime_core::revocation::AnyRevocations::new(store.clone())
+    });
+}
+
 mod codec {
     use realtime_codec_json::{Json, JsonCodec};
     use realtime_core::Message;

@@ -1,6 +1,7 @@
 //! The revocation seam: what is no longer to be believed, though it hasn't ended?
 
 mod any;
+mod memory;
 mod revoked;
 
 use std::time::SystemTime;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Identity, IdentityKey, error::operation_error, timestamp};
 
 pub use any::AnyRevocations;
+pub use memory::MemoryRevocations;
 pub use revoked::Revoked;
 
 /// What is no longer to be believed: tokens of somebody, of a tenant, of everybody, or a single one.
@@ -124,7 +126,10 @@ pub trait Revocations: Send + Sync + 'static {
     /// - It is forgotten some time after `until`.
     ///
     /// # Errors
-    /// Kind [`Unavailable`](RevocationErrorKind::Unavailable): it may be remembered or not.
+    /// - Kind [`Unavailable`](RevocationErrorKind::Unavailable): it may be remembered or not; the same
+    ///   call may be made again.
+    /// - Kind [`Full`](RevocationErrorKind::Full): there is no room, and it is not remembered.
+    /// - Kind [`TooLarge`](RevocationErrorKind::TooLarge): its names have more than [`MAX_NAMES`].
     fn revoke(
         &self,
         revocation: &Revocation,
@@ -135,9 +140,11 @@ pub trait Revocations: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - It is, where any revocation that is remembered [applies](Revocation::applies_to) to it.
+    /// - Where that can't be known, it is an error and never a no.
     ///
     /// # Errors
-    /// Kind [`Unavailable`](RevocationErrorKind::Unavailable).
+    /// Kind [`Unavailable`](RevocationErrorKind::Unavailable), also where what lies in the place of a
+    /// revocation can't be read.
     fn is_revoked(
         &self,
         identity: &Identity,
@@ -162,6 +169,10 @@ pub trait Revocations: Send + Sync + 'static {
 /// How many revocations one answer of [`Revocations::since`] has at the most.
 pub const PAGE: usize = 1_000;
 
+/// How many bytes the names of what is revoked may have together: a tenant, an identity with its
+/// tenant, or the id of a token. 4 KiB, which is more than [`IdentityKey::MAX_BYTES`].
+pub const MAX_NAMES: usize = 4 << 10;
+
 operation_error! {
     /// A revocation that could not be remembered or asked for.
     RevocationError, RevocationErrorKind
@@ -171,10 +182,43 @@ operation_error! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RevocationErrorKind {
+    /// The store has no room, and drops nothing that counts. There is room when something has ended.
+    Full,
     /// The store is set up in a way that can never work.
     InvalidOption,
     /// Something that is revoked is longer than the store can hold.
     TooLarge,
     /// The store can't be reached, or didn't answer in time.
     Unavailable,
+}
+
+impl RevocationError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self.kind,
+            RevocationErrorKind::Full | RevocationErrorKind::Unavailable
+        )
+    }
+
+    /// The error of a revocation whose names have more than [`MAX_NAMES`].
+    ///
+    /// # Errors
+    /// That error, where they have.
+    pub fn check_length(revocation: &Revocation) -> Result<(), Self> {
+        let length = match &revocation.scope {
+            RevocationScope::Everybody => 0,
+            RevocationScope::Tenant(tenant) => tenant.len(),
+            RevocationScope::Identity(key) => key.tenant().len() + key.id().len(),
+            RevocationScope::Token(id) => id.len(),
+        };
+        match length {
+            0..=MAX_NAMES => Ok(()),
+            _ => Err(Self::new(
+                RevocationErrorKind::TooLarge,
+                format!("names of what is revoked have at most {MAX_NAMES} bytes; got {length}"),
+            )),
+        }
+    }
 }

@@ -2,9 +2,11 @@
 //! they fail, and with a bound on the time of each command.
 
 mod address;
+mod builder;
 mod cluster;
 mod command;
 mod config;
+mod declare;
 mod error;
 mod health;
 mod probe;
@@ -35,6 +37,7 @@ use health::Health;
 use probe::Probe;
 use server::{Server, Shared};
 
+pub use builder::PoolConfigBuilder;
 pub use command::Command;
 pub use config::PoolConfig;
 pub use error::{Fault, PoolError};

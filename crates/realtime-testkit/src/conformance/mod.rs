@@ -35,6 +35,15 @@
 //!     move || store.clone()
 //! });
 //! # }
+//! # mod revocations {
+//! # use realtime::revocation::MemoryRevocations;
+//!
+//! // Handles on one new store.
+//! realtime_testkit::revocations_suite!({
+//!     let store = MemoryRevocations::new();
+//!     move || store.clone()
+//! });
+//! # }
 //! # fn main() {}
 //! ```
 //!
@@ -55,9 +64,10 @@
 //!
 //! A presence store has a second suite, [`presence_faults_suite!`](crate::presence_faults_suite),
 //! for what it does where a single key fails, its roster
-//! [`roster_faults_suite!`](crate::roster_faults_suite), and a history
-//! [`history_faults_suite!`](crate::history_faults_suite). They need a hook that spoils what lies in
-//! the store, so they are for those that can.
+//! [`roster_faults_suite!`](crate::roster_faults_suite), a history
+//! [`history_faults_suite!`](crate::history_faults_suite), and a store of revocations
+//! [`revocations_faults_suite!`](crate::revocations_faults_suite). They need a hook that spoils what
+//! lies in the store, so they are for those that can.
 //!
 //! Each test is also a plain function here, for those who want to call it otherwise. What a
 //! backend does when its server fails can't be asked of all in the same way: hold it by tests of
@@ -70,6 +80,8 @@ pub mod history;
 pub mod history_faults;
 pub mod presence;
 pub mod presence_faults;
+pub mod revocations;
+pub mod revocations_faults;
 pub mod roster;
 pub mod roster_faults;
 
