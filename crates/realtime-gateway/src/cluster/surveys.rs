@@ -241,11 +241,12 @@ impl Asked {
         self.number
     }
 
-    /// These are waited for, too, as long as nobody was asked yet.
+    /// These are waited for, too, but for those that have answered.
     pub(crate) fn awaits(&self, nodes: Vec<NodeInfo>) {
         let mut state = self.survey.state.lock();
         for node in nodes {
-            if !state.waiting.contains(&node) && !state.left.contains(&node) {
+            let is_known = state.waiting.contains(&node) || state.left.contains(&node);
+            if !is_known && !state.nodes.iter().any(|has| has.node == node) {
                 state.waiting.push(node);
             }
         }

@@ -195,8 +195,6 @@ impl Audience<'_> {
         let own = timeout_at(by, control::perform(node, &to, &except, &deed));
         let others = async {
             let asked = survey.as_ref()?;
-            gateway.knows_others(by).await;
-            asked.awaits(node.peers.all());
             let (to, except) = (to.clone(), except.clone());
             let what = (to, except, deed.operation(), FrameKind::Binary);
             gateway.ask(asked, what, by).await
@@ -303,7 +301,13 @@ impl Gateway {
             envelope = envelope.with_traceparent(traceparent);
         }
         let published = node.broker.publish(&Topic::All, envelope.encode());
-        let mut settled = pin!(timeout_at(by, asked.settled()));
+        // They do it at once, also those that aren't known yet.
+        let settled = async {
+            self.knows_others(by).await;
+            asked.awaits(node.peers.all());
+            asked.settled().await;
+        };
+        let mut settled = pin!(timeout_at(by, settled));
         let accepted = tokio::select! {
             biased;
             // They may have been asked though the broker hasn't confirmed it.

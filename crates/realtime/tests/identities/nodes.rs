@@ -39,7 +39,7 @@ pub(crate) async fn nodes<const N: usize>() -> [Server; N] {
 /// Somebody on each node is out within a second, and doesn't come back on any; who signs in anew
 /// does.
 pub(crate) async fn a_revoked_user_is_out_everywhere(servers: &[Server]) {
-    let token = Token::of("ann").issued(2 * SECOND);
+    let token = Token::of("ann").issued(60 * SECOND);
     let mut clients = Vec::new();
     for server in servers {
         clients.push(with(server, &token).await);
@@ -48,13 +48,15 @@ pub(crate) async fn a_revoked_user_is_out_everywhere(servers: &[Server]) {
     let now = SystemTime::now();
     let begun = Instant::now();
     let revocation = Revocation::identity(IdentityKey::new("ann"), now - SECOND);
-    let receipt = servers[0].gateway.revoke(revocation).await.unwrap();
-    assert_eq!(receipt.sessions, servers.len() as u64);
-    assert!(receipt.is_complete(), "{receipt:?}");
+    let gateway = servers[0].gateway.clone();
+    let revoking = tokio::spawn(async move { gateway.revoke(revocation).await.unwrap() });
     for client in &mut clients {
         assert_eq!(close(client).await, (3500, "revoked".to_owned()));
     }
     assert!(begun.elapsed() < SECOND, "{:?}", begun.elapsed());
+    let receipt = revoking.await.unwrap();
+    assert_eq!(receipt.sessions, servers.len() as u64);
+    assert!(receipt.is_complete(), "{receipt:?}");
     for server in servers {
         assert_eq!(refused(server, &token).await, 401);
         roles(&mut with(server, &Token::of("ann")).await).await;
@@ -71,7 +73,7 @@ async fn a_revoked_user_is_out_on_all_nodes_and_on_one_that_comes_later() {
     }
     a_revoked_user_is_out_everywhere(&servers).await;
     let later = node(3, &broker, &store).await;
-    let token = Token::of("ann").issued(2 * SECOND);
+    let token = Token::of("ann").issued(60 * SECOND);
     assert_eq!(refused(&later, &token).await, 401);
 }
 
