@@ -18,7 +18,8 @@ pub(crate) fn store(url: impl Into<String>) -> RedisRevocations {
 
 /// For the suites, on a busy machine.
 pub(crate) fn patient(url: impl Into<String>) -> RedisRevocations {
-    let config = RedisConfig::builder(url).command_timeout(Duration::from_secs(8));
+    let config = RedisConfig::builder(url).pool_size(2);
+    let config = config.command_timeout(Duration::from_secs(8));
     RedisRevocations::new(config.build().unwrap())
 }
 
