@@ -54,7 +54,8 @@ features:
     command -v cargo-hack >/dev/null || cargo install cargo-hack --locked
     cargo hack clippy --each-feature --no-dev-deps -p realtime -p realtime-gateway \
         -p realtime-broker-amqp -p realtime-broker-redis -p realtime-redis \
-        -p realtime-presence-redis -p realtime-history-redis -- -D warnings
+        -p realtime-presence-redis -p realtime-history-redis \
+        -p realtime-revocation-redis -- -D warnings
 
 # Licences, bans and sources of all dependencies.
 deny:

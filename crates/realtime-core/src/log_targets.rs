@@ -27,6 +27,8 @@ pub const MESSAGE: &str = "realtime::message";
 pub const PRESENCE: &str = "realtime::presence";
 /// What comes from other nodes, and nodes that can't be reached. The span `relay` has it, too.
 pub const RELAY: &str = "realtime::relay";
+/// The outages of a store of revocations, and their ends.
+pub const REVOCATION: &str = "realtime::revocation";
 /// The HTTP server of `serve`: connections that failed, and accept errors.
 pub const SERVE: &str = "realtime::serve";
 /// Sessions that connect and disconnect. The span `session` has it, too.
@@ -35,9 +37,9 @@ pub const SESSION: &str = "realtime::session";
 pub const SHUTDOWN: &str = "realtime::shutdown";
 
 /// All of them, in alphabetical order.
-pub const ALL: [&str; 11] = [
-    ADMISSION, BACKGROUND, BROKER, ERROR, HISTORY, MESSAGE, PRESENCE, RELAY, SERVE, SESSION,
-    SHUTDOWN,
+pub const ALL: [&str; 12] = [
+    ADMISSION, BACKGROUND, BROKER, ERROR, HISTORY, MESSAGE, PRESENCE, RELAY, REVOCATION, SERVE,
+    SESSION, SHUTDOWN,
 ];
 
 #[cfg(test)]

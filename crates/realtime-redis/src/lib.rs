@@ -1,12 +1,13 @@
 //! What the backends of the `realtime` gateway over Redis share. It is published because they depend
-//! on it; applications use `realtime-broker-redis`, `realtime-presence-redis` and
-//! `realtime-history-redis`, and nothing of this crate by itself.
+//! on it; applications use `realtime-broker-redis`, `realtime-presence-redis`,
+//! `realtime-history-redis` and `realtime-revocation-redis`, and nothing of this crate by itself.
 //!
 //! ```text
-//!  realtime-broker-redis   realtime-presence-redis   realtime-history-redis
-//!    own connections              scripts                   scripts
-//!            │                       └───────────┬─────────────┘
-//!            │                                 pool     fred, watched and probed
+//!                          realtime-presence-redis
+//!  realtime-broker-redis   realtime-history-redis   realtime-revocation-redis
+//!    own connections              scripts               scripts, GET
+//!            │                       └───────────┬───────────┘
+//!            │                                 pool     fred, watched and probed; RedisConfig
 //!            └─────────────────┬─────────────────┘
 //!                       realtime-redis       URL, TLS and credentials ─► Deployment, Login
 //!                                            CLUSTER SLOTS ─► Slots, MOVED and ASK ─► Redirect
@@ -15,8 +16,8 @@
 //!
 //! Without the feature `pool` it opens no connection, but for a look at a server that isn't
 //! understood, and depends on no client: the broker has to read as slowly as its gateway does, in the
-//! order of one connection, while presence and histories need many commands at once, on whatever
-//! connection is there. What is the same for all is where Redis is and what it says.
+//! order of one connection, while the others need many commands at once, on whatever connection is
+//! there. What is the same for all is where Redis is and what it says.
 //!
 //! So they share no connection either, where they are used on one Redis. A publication is sent
 //! once and in order, on a connection that ends at the first sign of trouble; commands of presence

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `local:` | in this process | |
 //! | `amqp://user:password@host:5672/vhost` | RabbitMQ, as broker | `broker-amqp` |
-//! | `redis://user:password@host:6379/database` | Redis, as broker, as presence store or for histories | `broker-redis`, `presence-redis`, `history-redis` |
+//! | `redis://user:password@host:6379/database` | Redis, as broker, as presence store, for histories or for revocations | `broker-redis`, `presence-redis`, `history-redis`, `revocation-redis` |
 //! | `redis-cluster://…`, `redis-sentinel://…` | Redis Cluster, or behind Sentinel | the same |
 //! | `amqps://…`, `rediss://…`, `rediss-cluster://…`, `rediss-sentinel://…` | over TLS | `rustls` too |
 //!
@@ -16,6 +16,7 @@ use realtime_core::{
     broker::{AnyBroker, BrokerError, BrokerErrorKind, LocalBroker},
     history::{AnyHistory, HistoryError, HistoryErrorKind, MemoryHistory},
     presence::{AnyPresence, MemoryPresence, PresenceError, PresenceErrorKind},
+    revocation::{AnyRevocations, MemoryRevocations, RevocationError, RevocationErrorKind},
 };
 
 /// The broker that a URL names. Nothing is connected before the gateway is started.
@@ -118,6 +119,42 @@ pub fn history(url: &str) -> Result<AnyHistory, HistoryError> {
     }
 }
 
+/// The store of revocations that a URL names. Nothing is connected before it is used.
+///
+/// `local:` is [`MemoryRevocations::new`], which no other node sees.
+///
+/// # Errors
+/// Kind `InvalidOption`, where [`broker`] fails with `Config`.
+///
+/// ```
+/// let revocations = realtime::connect::revocations("local:")?;
+/// # Ok::<(), realtime::revocation::RevocationError>(())
+/// ```
+pub fn revocations(url: &str) -> Result<AnyRevocations, RevocationError> {
+    let refused = |context| {
+        let kind = RevocationErrorKind::InvalidOption;
+        Err(RevocationError::new(kind, context))
+    };
+    match &*scheme(url) {
+        "local" if has_more(url) => refused(NOTHING_ELSE.to_owned()),
+        "local" => Ok(AnyRevocations::new(MemoryRevocations::new())),
+        #[cfg(feature = "revocation-redis")]
+        "redis" | "redis-cluster" | "redis-sentinel" | "rediss" | "rediss-cluster"
+        | "rediss-sentinel" => {
+            use realtime_revocation_redis::RedisRevocations;
+
+            RedisRevocations::from_url(url).map(AnyRevocations::new)
+        }
+        #[cfg(not(feature = "revocation-redis"))]
+        other @ ("redis" | "redis-cluster" | "redis-sentinel" | "rediss" | "rediss-cluster"
+        | "rediss-sentinel") => refused(feature_is_off(other, "revocation-redis")),
+        other => {
+            let known = "local:, redis:, redis-cluster: or redis-sentinel:, or rediss… for TLS";
+            refused(unknown(known, other))
+        }
+    }
+}
+
 const NOTHING_ELSE: &str =
     "expected local: with nothing behind it, which names no server; got something behind it";
 
@@ -147,7 +184,8 @@ fn unknown(known: &str, scheme: &str) -> String {
     not(feature = "broker-amqp"),
     not(feature = "broker-redis"),
     not(feature = "history-redis"),
-    not(feature = "presence-redis")
+    not(feature = "presence-redis"),
+    not(feature = "revocation-redis")
 ))]
 fn feature_is_off(scheme: &str, feature: &str) -> String {
     format!("{scheme}: needs the feature `{feature}` of the crate `realtime`; switch it on")
@@ -183,6 +221,10 @@ mod tests {
                     .map(drop)
                     .map_err(|e| e.to_string())
                     .unwrap_err(),
+                revocations(url)
+                    .map(drop)
+                    .map_err(|e| e.to_string())
+                    .unwrap_err(),
             ] {
                 assert!(
                     error.starts_with("expected") || error.contains("needs"),
@@ -193,6 +235,7 @@ mod tests {
         }
         assert!(broker("local:").is_ok() && presence("local:").is_ok());
         assert!(history("local:").is_ok() && history("LOCAL:").is_ok());
+        assert!(revocations("local:").is_ok());
     }
 
     #[test]
@@ -219,6 +262,8 @@ mod tests {
         assert_eq!(on, cfg!(feature = "presence-redis"));
         let on = history("redis://user:s3cret@host?namespace=chat").is_ok();
         assert_eq!(on, cfg!(feature = "history-redis"));
+        let on = revocations("redis://user:s3cret@host?namespace=chat").is_ok();
+        assert_eq!(on, cfg!(feature = "revocation-redis"));
         let on = broker("redis://user:s3cret@host/2?namespace=chat").is_ok();
         assert_eq!(on, cfg!(feature = "broker-redis"));
         let on = broker("Rediss-Cluster://host").is_ok();

@@ -57,7 +57,8 @@
 //! - `broker-redis`: nodes joined over Redis pub/sub, [`broker::redis`].
 //! - `history-redis`: what was said in rooms, in Redis, [`history::redis`].
 //! - `presence-redis`: who is online, in Redis, [`presence::redis`].
-//! - `redis`: broker, presence and histories on Redis. `amqp`: the broker on RabbitMQ.
+//! - `revocation-redis`: what was revoked, in Redis, [`revocation::redis`].
+//! - `redis`: broker, presence, histories and revocations on Redis. `amqp`: the broker on RabbitMQ.
 //! - `rustls`: TLS for all of these.
 //! - `full`: all of them.
 //!
@@ -176,7 +177,8 @@ pub mod node {
         feature = "broker-amqp",
         feature = "broker-redis",
         feature = "history-redis",
-        feature = "presence-redis"
+        feature = "presence-redis",
+        feature = "revocation-redis"
     ))]
     pub use realtime_core::{InvalidServerUrl, ServerUrl};
 }
@@ -192,6 +194,9 @@ pub mod presence {
 /// The revocation seam and its backends: what is no longer to be believed.
 pub mod revocation {
     pub use realtime_core::revocation::*;
+
+    #[cfg(feature = "revocation-redis")]
+    pub use realtime_revocation_redis as redis;
 }
 
 /// What the gateway says of deliveries, of its health and of itself.

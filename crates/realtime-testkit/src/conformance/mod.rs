@@ -167,9 +167,11 @@ macro_rules! __suite {
                 let make = $make;
                 let mut tests = ::std::vec::Vec::new();
                 $(
-                    let test: $crate::conformance::Running<'_> =
-                        ::std::boxed::Box::pin($crate::conformance::$suite::$test(make(&server)));
-                    tests.push((stringify!($test), test));
+                    // Each in a frame of its own, as above.
+                    let test = || -> $crate::conformance::Running<'_> {
+                        ::std::boxed::Box::pin($crate::conformance::$suite::$test(make(&server)))
+                    };
+                    tests.push((stringify!($test), test()));
                 )*
                 $crate::conformance::together(tests).await;
             });
