@@ -11,6 +11,8 @@ mod support;
 
 mod expiry;
 mod nodes;
+#[cfg(all(feature = "broker-redis", feature = "revocation-redis"))]
+mod redis;
 mod revocation;
 mod rooms;
 mod tokens;
