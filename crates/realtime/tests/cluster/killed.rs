@@ -4,10 +4,10 @@ use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use realtime::error::DeliverErrorKind;
+use realtime::{connect, error::DeliverErrorKind, revocation::Revocation};
 use realtime_testkit::{
     client::{Client, Request},
     wait::until,
@@ -141,6 +141,38 @@ pub(crate) async fn a_killed_node_is_missing_in_a_receipt_until_that_is_known() 
     let all = everybody().within(Duration::from_secs(30));
     assert!(all.leave("a").await.unwrap().is_complete());
     survivor.stop().await;
+}
+
+pub(crate) async fn a_revoked_user_is_out_everywhere_though_a_node_was_killed() {
+    let cluster = Cluster::start().await;
+    let store = || connect::revocations(&cluster.redis.url()).unwrap();
+    let node = || cluster.node_with(|builder| builder.revocations(store()));
+    let (a, b) = (node().await, node().await);
+    let (victim, _bob) = Victim::start(&cluster).await;
+    let all_known = async || a.gateway.nodes().len() == 3;
+    until("all are known", all_known).await;
+    let mut clients = [a.join("bob").await, b.join("bob").await];
+    drop(victim);
+    let revocation = Revocation::identity(key("bob"), SystemTime::now());
+    let gateway = a.gateway.clone();
+    let begun = Instant::now();
+    let revoking = tokio::spawn(async move { gateway.revoke(revocation).await.unwrap() });
+    for client in &mut clients {
+        assert_eq!(client.closed().await.unwrap().0, 3500);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    let receipt = revoking.await.unwrap();
+    assert_eq!((receipt.sessions, receipt.missing.len()), (2, 1));
+    // Neither there, nor where one begins in its place.
+    let later = node().await;
+    for node in [&a, &b, &later] {
+        let request = Request::new("/ws?bob");
+        assert_eq!(request.refused(node.addr).await.status, 401);
+        node.join("eve").await;
+    }
+    for node in [a, b, later] {
+        node.stop().await;
+    }
 }
 
 pub(crate) async fn a_killed_node_is_gone_from_presence_within_its_lease() {
