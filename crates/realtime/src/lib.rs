@@ -232,3 +232,7 @@ struct Rooms;
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/control.md")]
 struct Control;
+
+#[cfg(all(doctest, feature = "codec-json"))]
+#[doc = include_str!("../../../docs/identities.md")]
+struct Identities;

@@ -2,12 +2,19 @@
 //! writes, and reads.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use std::{collections::BTreeMap, fmt::Write, fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::body::Bytes;
 use futures::FutureExt;
 use realtime::{
-    ClientError, CloseCode, IdentityKey, SessionId,
+    ClientError, CloseCode, IdentityKey, IdentityUpdate, SessionId,
     broker::{
         NodeInfo, Topic,
         control::{ClientAnswer, Command, Operation, Outcome},
@@ -17,6 +24,7 @@ use realtime::{
     codec::{Frame, FrameKind},
     history::Position,
     node::Incarnation,
+    revocation::Revocation,
 };
 
 /// The examples of the document: a name, and bytes in hexadecimal digits.
@@ -113,6 +121,12 @@ fn written() -> BTreeMap<String, Bytes> {
     };
     let (join, leave) = ("order:42".parse().unwrap(), "order:42".parse().unwrap());
     let message = br#"{"route":"ready?"}"#;
+    let user = IdentityKey::new("ann").with_tenant("acme");
+    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_170_000_500);
+    let revocation = Revocation::identity(user, at);
+    let update = IdentityUpdate::new()
+        .with_roles(["staff"])
+        .with_claim("plan", 7);
     for (name, operation) in [
         ("control to disconnect", disconnect),
         ("control to join", Operation::Join(join)),
@@ -121,6 +135,8 @@ fn written() -> BTreeMap<String, Bytes> {
             "control to ask the clients",
             Operation::Request(message[..].into()),
         ),
+        ("control to revoke", Operation::Revoke(revocation)),
+        ("control to update", Operation::Update(update)),
     ] {
         let command = Command::new(operation, Duration::from_millis(3_000));
         let target = Target::Tenant("acme".into());
