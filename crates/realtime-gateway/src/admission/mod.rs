@@ -102,7 +102,9 @@ impl Admission {
         let (refusal, error) = match guarded(Whose::Authenticator, self.auth_timeout, asked).await {
             Ok(Ok(identity)) => return check(identity),
             Ok(Err(error)) => match error.kind() {
-                AuthErrorKind::Expired | AuthErrorKind::Unauthorized => (Refusal::Unauthorized, error.into()),
+                AuthErrorKind::Expired | AuthErrorKind::Unauthorized => {
+                    (Refusal::Unauthorized, error.into())
+                }
                 AuthErrorKind::Unavailable => (Refusal::AuthUnavailable, error.into()),
                 _ => (Refusal::AuthBroken, error.into()),
             },

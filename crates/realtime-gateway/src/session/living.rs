@@ -70,7 +70,9 @@ impl Living {
         this.tell = NEVER;
         // Nobody ends who wasn't told, and had no time since.
         let from = this.ends.max(now);
-        this.over = from.saturating_add(millis(grace)).saturating_add(millis(clock.tick()));
+        this.over = from
+            .saturating_add(millis(grace))
+            .saturating_add(millis(clock.tick()));
         Due::Tell(Duration::from_millis(this.ends.saturating_sub(now)))
     }
 }

@@ -38,8 +38,8 @@ use crate::{
 pub(crate) use end::End;
 pub(crate) use end_cause::EndCause;
 pub(crate) use env::Env;
-pub(crate) use living::{Due, Living};
 pub use extensions::Extensions;
+pub(crate) use living::{Due, Living};
 pub(crate) use rooms::{Doors, Entrance, Publish, Request, room_closed};
 pub(crate) use unread::LONGEST_ANSWER;
 pub(crate) use wake_at::WakeAt;
