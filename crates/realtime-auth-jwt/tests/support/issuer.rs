@@ -12,10 +12,18 @@ use std::{
 use realtime_auth_jwt::Jwks;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
     task::JoinHandle,
     time::sleep,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::ring,
+        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    },
 };
 
 /// What the issuer does with a request.
@@ -65,6 +73,25 @@ impl Issuer {
     }
 
     pub async fn on(addr: &str, answer: Answer) -> Self {
+        Self::with(addr, answer, None).await
+    }
+
+    /// Over TLS, with a certificate for `localhost` that it has made itself, which is returned in PEM.
+    pub async fn tls(answer: Answer) -> (Self, String) {
+        let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![own.cert.der().clone()], key)
+            .unwrap();
+        let tls = TlsAcceptor::from(Arc::new(config));
+        let issuer = Self::with("127.0.0.1:0", answer, Some(tls)).await;
+        (issuer, own.cert.pem())
+    }
+
+    async fn with(addr: &str, answer: Answer, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(addr).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let state = Arc::new(State {
@@ -76,11 +103,17 @@ impl Issuer {
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let state = Arc::clone(&shared);
+                let (state, tls) = (Arc::clone(&shared), tls.clone());
                 tokio::spawn(async move {
                     state.open.fetch_add(1, SeqCst);
                     // The other side may have gone at any moment.
-                    let _gone = serve(stream, &state).await;
+                    let _gone = match tls {
+                        None => serve(stream, &state).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => serve(stream, &state).await,
+                            Err(gone) => Err(gone),
+                        },
+                    };
                     state.open.fetch_sub(1, SeqCst);
                 });
             }
@@ -117,7 +150,10 @@ impl Drop for Issuer {
     }
 }
 
-async fn serve(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    state: &State,
+) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
@@ -133,7 +169,8 @@ async fn serve(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
     match answer {
         Answer::Body(body) => {
             let answer = format!("{ok}Content-Length: {}\r\n\r\n{body}", body.len());
-            stream.write_all(answer.as_bytes()).await
+            stream.write_all(answer.as_bytes()).await?;
+            stream.shutdown().await
         }
         Answer::Late(after, body) => {
             sleep(after).await;
