@@ -53,6 +53,7 @@
 //! - `axum` (default): [`Upgrade`] as an axum extractor, and the peer's address from
 //!   `ConnectInfo`.
 //! - `server` (default): [`bind`], [`serve`] and [`shutdown_signal`].
+//! - `auth-jwt`: sessions for those who show a JWT, [`auth::jwt`].
 //! - `broker-amqp`: nodes joined over RabbitMQ, [`broker::amqp`].
 //! - `broker-redis`: nodes joined over Redis pub/sub, [`broker::redis`].
 //! - `history-redis`: what was said in rooms, in Redis, [`history::redis`].
@@ -70,7 +71,7 @@ pub mod connect;
 
 pub use realtime_core::{
     BoxError, ClientError, CloseCode, DisconnectInfo, Identity, IdentityKey, IdentityUpdate,
-    Initiator, Message, Payload, SessionId, auth, log_targets,
+    Initiator, Message, Payload, SessionId, log_targets,
 };
 pub use realtime_gateway::{Backpressure, Builder, Config, Gateway, Router, Session};
 #[cfg(feature = "server")]
@@ -92,6 +93,14 @@ pub use realtime_codec_json::Json;
 #[cfg(feature = "codec-json")]
 pub fn builder() -> Builder {
     Gateway::builder(codec::JsonCodec)
+}
+
+/// The authentication seam, and what is ready-made for it.
+pub mod auth {
+    pub use realtime_core::auth::*;
+
+    #[cfg(feature = "auth-jwt")]
+    pub use realtime_auth_jwt as jwt;
 }
 
 /// The broker seam and its backends.

@@ -1,0 +1,311 @@
+//! What is known of an issuer's keys, and when they are to be fetched: a state machine without a
+//! clock, a task or a socket of its own.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::Timing;
+use crate::keys::KeySet;
+
+/// The pause after a first failure; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The keys that were fetched last, and what came of all tries.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    fetched: Option<Fetched>,
+    /// The fetch that is under way, and since when.
+    flight: Option<(u64, Instant)>,
+    /// How many fetches were begun, and so the number of the last one.
+    begun: u64,
+    /// How many have failed since one that didn't.
+    failures: u32,
+    /// Before that nothing is fetched, since the last fetch has failed.
+    pause_until: Option<Instant>,
+    /// When a fetch was last begun for the sake of an unknown key.
+    asked_for_unknown: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Fetched {
+    keys: Arc<KeySet>,
+    at: Instant,
+    /// Which fetch brought them.
+    flight: u64,
+}
+
+/// What there is to do for somebody who needs keys.
+#[derive(Debug)]
+pub(super) enum Have {
+    /// Use these.
+    Keys(Arc<KeySet>),
+    /// Wait for the fetch that is under way, and ask again.
+    Wait,
+    /// There are none, and it isn't time to try again.
+    Nothing,
+}
+
+/// What there is to do for a token whose key isn't among those that are here.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Newer {
+    /// Wait for the fetch that is under way, and ask again.
+    Wait,
+    /// The issuer has no such key.
+    No,
+    /// The issuer may have it, and can't be asked.
+    CannotSay,
+}
+
+/// A fetch that is to be begun, by whom it was told so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Begin(pub(super) u64);
+
+impl Cache {
+    /// How many fetches were begun: what is fetched later knows what was true by now.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// Keys for a token. Old ones are used while they are fetched again.
+    pub(super) fn keys(&mut self, now: Instant, timing: &Timing) -> (Have, Option<Begin>) {
+        let age = self
+            .fetched
+            .as_ref()
+            .map(|f| now.saturating_duration_since(f.at));
+        let begin = match age {
+            Some(age) if age < timing.refresh_after => None,
+            _ => self.begin(now, timing),
+        };
+        let have = match &self.fetched {
+            Some(fetched) if age.is_some_and(|age| age < timing.stale_for) => {
+                Have::Keys(Arc::clone(&fetched.keys))
+            }
+            _ if self.flies(now, timing) => Have::Wait,
+            _ => Have::Nothing,
+        };
+        (have, begin)
+    }
+
+    /// A token whose key isn't among the keys, and that came when so many fetches were begun.
+    pub(super) fn newer(
+        &mut self,
+        came: u64,
+        now: Instant,
+        timing: &Timing,
+    ) -> (Newer, Option<Begin>) {
+        if self.fetched.as_ref().is_some_and(|f| f.flight > came) {
+            return (Newer::No, None);
+        }
+        if self.flies(now, timing) {
+            return (Newer::Wait, None);
+        }
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let asked = self.asked_for_unknown.map(since);
+        if asked.is_none_or(|ago| ago >= timing.unknown_kid_interval)
+            && let Some(begin) = self.begin(now, timing)
+        {
+            self.asked_for_unknown = Some(now);
+            return (Newer::Wait, Some(begin));
+        }
+        let answer = if self.failures > 0 {
+            Newer::CannotSay
+        } else {
+            Newer::No
+        };
+        (answer, None)
+    }
+
+    /// The end of a fetch. Says whether the issuer went away with it, or came back.
+    pub(super) fn landed(
+        &mut self,
+        flight: u64,
+        keys: Option<Arc<KeySet>>,
+        now: Instant,
+        chance: f64,
+    ) -> Option<Turn> {
+        if self
+            .flight
+            .is_some_and(|(under_way, _)| under_way == flight)
+        {
+            self.flight = None;
+        } else {
+            // It was taken for lost, and another one is told of, or was.
+            return None;
+        }
+        let failed_before = self.failures > 0;
+        match keys {
+            Some(keys) => {
+                self.fetched = Some(Fetched {
+                    keys,
+                    at: now,
+                    flight,
+                });
+                self.failures = 0;
+                self.pause_until = None;
+                failed_before.then_some(Turn::Back)
+            }
+            None => {
+                let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.min(8));
+                // From a half to the whole: many nodes lose one issuer at the same time.
+                let pause = doubled.min(LONGEST_PAUSE).mul_f64(0.5 + chance / 2.0);
+                self.failures = self.failures.saturating_add(1);
+                self.pause_until = now.checked_add(pause);
+                (!failed_before).then_some(Turn::Away)
+            }
+        }
+    }
+
+    fn begin(&mut self, now: Instant, timing: &Timing) -> Option<Begin> {
+        let pauses = self.pause_until.is_some_and(|until| now < until);
+        if pauses || self.flies(now, timing) {
+            return None;
+        }
+        self.begun += 1;
+        self.flight = Some((self.begun, now));
+        Some(Begin(self.begun))
+    }
+
+    /// Whether a fetch is under way. One whose runtime nobody drives any more will never say that it
+    /// is not.
+    fn flies(&self, now: Instant, timing: &Timing) -> bool {
+        let age = |(_, since)| now.saturating_duration_since(since);
+        self.flight
+            .map(age)
+            .is_some_and(|age| age < timing.lost_after)
+    }
+}
+
+/// The beginning or the end of an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    Away,
+    Back,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+    use super::*;
+
+    const TIMING: Timing = Timing {
+        refresh_after: Duration::from_secs(600),
+        stale_for: Duration::from_secs(3_600),
+        unknown_kid_interval: Duration::from_secs(30),
+        lost_after: Duration::from_secs(5),
+    };
+
+    /// A cache, and its time in seconds.
+    struct World {
+        cache: Cache,
+        start: Instant,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self {
+                cache: Cache::default(),
+                start: Instant::now(),
+            }
+        }
+
+        fn at(&self, second: f64) -> Instant {
+            self.start + Duration::from_secs_f64(second)
+        }
+
+        /// What is had, in a word, and which fetch is begun.
+        fn keys(&mut self, second: f64) -> (&'static str, Option<u64>) {
+            let now = self.at(second);
+            let (have, begin) = self.cache.keys(now, &TIMING);
+            let word = match have {
+                Have::Keys(_) => "keys",
+                Have::Wait => "wait",
+                Have::Nothing => "nothing",
+            };
+            (word, begin.map(|begin| begin.0))
+        }
+
+        fn newer(&mut self, came: u64, second: f64) -> (Newer, Option<u64>) {
+            let now = self.at(second);
+            let (newer, begin) = self.cache.newer(came, now, &TIMING);
+            (newer, begin.map(|begin| begin.0))
+        }
+
+        fn landed(&mut self, flight: u64, good: bool, second: f64) -> Option<Turn> {
+            let now = self.at(second);
+            let keys = good.then(|| Arc::new(KeySet::new(Vec::new())));
+            self.cache.landed(flight, keys, now, 1.0)
+        }
+    }
+
+    #[test]
+    fn all_wait_for_one_fetch_and_old_keys_are_used_while_they_are_renewed() {
+        let mut world = World::new();
+        assert_eq!(world.keys(0.0), ("wait", Some(1)));
+        assert_eq!(world.keys(0.1), ("wait", None));
+        assert_eq!(world.landed(1, true, 0.2), None);
+        assert_eq!(world.keys(600.1), ("keys", None));
+        assert_eq!(world.keys(600.3), ("keys", Some(2)));
+        assert_eq!(world.keys(600.4), ("keys", None));
+        assert_eq!(world.landed(2, false, 601.0), Some(Turn::Away));
+        assert_eq!(world.keys(601.2), ("keys", None));
+        assert_eq!(world.keys(601.3), ("keys", Some(3)));
+        assert_eq!(world.landed(3, true, 602.0), Some(Turn::Back));
+        assert_eq!(world.keys(603.0), ("keys", None));
+    }
+
+    #[test]
+    fn failures_are_followed_by_longer_pauses_and_keys_end() {
+        let mut world = World::new();
+        assert_eq!(world.keys(0.0), ("wait", Some(1)));
+        world.landed(1, true, 0.0);
+        let (mut now, mut tries) = (600.0, 1);
+        while now < 3_599.0 {
+            let (word, begin) = world.keys(now);
+            assert_eq!(word, "keys");
+            if let Some(flight) = begin {
+                tries += 1;
+                world.landed(flight, false, now);
+            }
+            now += 0.05;
+        }
+        assert!((295..320).contains(&tries), "{tries}");
+        now = 3_600.0;
+        assert!(matches!(world.keys(now).0, "nothing" | "wait"));
+    }
+
+    #[test]
+    fn unknown_keys_make_one_fetch_in_their_interval() {
+        let mut world = World::new();
+        world.keys(0.0);
+        // The very first fetch has answered all that waited for it.
+        world.landed(1, true, 0.0);
+        assert_eq!(world.newer(0, 0.1), (Newer::No, None));
+        // Who comes later may have a newer key.
+        assert_eq!(world.newer(1, 1.0), (Newer::Wait, Some(2)));
+        assert_eq!(world.newer(2, 1.1), (Newer::Wait, None));
+        world.landed(2, true, 1.5);
+        assert_eq!(world.newer(1, 1.6), (Newer::No, None));
+        for second in 2..31 {
+            assert_eq!(world.newer(2, f64::from(second)), (Newer::No, None));
+        }
+        assert_eq!(world.newer(2, 31.0), (Newer::Wait, Some(3)));
+        world.landed(3, false, 31.5);
+        assert_eq!(world.newer(3, 32.0), (Newer::CannotSay, None));
+    }
+
+    #[test]
+    fn a_fetch_that_never_ends_is_followed_by_another_and_no_longer_counts() {
+        let mut world = World::new();
+        assert_eq!(world.keys(0.0), ("wait", Some(1)));
+        assert_eq!(world.keys(4.9), ("wait", None));
+        assert_eq!(world.keys(5.1), ("wait", Some(2)));
+        assert_eq!(world.landed(1, false, 5.2), None);
+        assert_eq!(world.keys(5.3), ("wait", None));
+        world.landed(2, true, 5.4);
+        assert_eq!(world.keys(5.5), ("keys", None));
+    }
+}
