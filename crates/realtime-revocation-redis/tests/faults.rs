@@ -13,6 +13,7 @@ use realtime_core::{
 };
 use realtime_revocation_redis::RedisRevocations;
 use realtime_testkit::{
+    proxy::{Fault, Proxy},
     servers::{Sentinel, free_port, redis::Redis},
     wait::{until, within},
 };
@@ -89,6 +90,25 @@ async fn a_stopped_redis_is_waited_for_no_longer_than_the_timeout() {
     }
     let told = store.since(0).await.unwrap().revocations;
     assert_eq!(told.len(), 23);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_one_round_trip() {
+    let redis = Redis::start().await.unwrap();
+    let proxy = Proxy::start(redis.port()).await;
+    let store = store(format!("redis://127.0.0.1:{}", proxy.port()));
+    works(&store).await;
+    let each_way = Duration::from_millis(40);
+    proxy.set(Fault::Delay(each_way));
+    // A busy machine may add to some; two round trips are never less.
+    until("an answer comes after one", async || {
+        let asked = Instant::now();
+        assert!(!is_revoked(&store, &token("7").with_tenant("acme")).await);
+        let took = asked.elapsed();
+        assert!(took >= each_way, "the proxy passes it at once: {took:?}");
+        took < each_way * 7 / 2
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
