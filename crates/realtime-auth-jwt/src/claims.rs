@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 
 /// The last moment that a date in a token may be: the end of the year 9999.
 const LAST: u64 = 253_402_300_799;
+/// How long a token's id may be, in bytes: no store of revocations takes any length.
+const LONGEST_TOKEN_ID: usize = 1_024;
 
 /// What is expected of claims, and what is made of them.
 #[derive(Debug, Clone)]
@@ -144,9 +146,11 @@ impl Rules {
         }
         match claims.get("jti") {
             None => Ok(identity),
-            Some(Value::String(id)) if !id.is_empty() => Ok(identity.with_token_id(id.clone())),
+            Some(Value::String(id)) if (1..=LONGEST_TOKEN_ID).contains(&id.len()) => {
+                Ok(identity.with_token_id(id.clone()))
+            }
             Some(_) => Err(AuthError::unauthorized(
-                "expected a JWT whose `jti` is a text that is not empty",
+                "expected a JWT whose `jti` is a text of 1 to 1,024 bytes",
             )),
         }
     }

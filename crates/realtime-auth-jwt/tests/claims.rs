@@ -260,7 +260,7 @@ async fn whose_a_token_is_must_be_clear() {
     let most = "x".repeat(IdentityKey::MAX_BYTES - 4);
     accepted(&jwt, &of(json!("acme"), json!(most))).await;
     refused(&jwt, &of(json!("acme."), json!(most))).await;
-    for id in [json!(1), json!(""), json!(["x"])] {
+    for id in [json!(1), json!(""), json!(["x"]), json!("x".repeat(1_025))] {
         let mut claims = but("jti", id);
         claims["tenant"] = json!("acme");
         refused(&jwt, &signed(&claims)).await;

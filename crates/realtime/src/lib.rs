@@ -242,6 +242,6 @@ struct Rooms;
 #[doc = include_str!("../../../docs/control.md")]
 struct Control;
 
-#[cfg(all(doctest, feature = "codec-json"))]
+#[cfg(all(doctest, feature = "auth-jwt", feature = "codec-json"))]
 #[doc = include_str!("../../../docs/identities.md")]
 struct Identities;

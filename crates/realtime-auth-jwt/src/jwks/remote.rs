@@ -214,7 +214,7 @@ impl Flight {
         match turn {
             Some(Turn::Away) => tracing::warn!(
                 target: log_targets::ADMISSION,
-                url, ?what, "the keys of an issuer can't be fetched; those that are here are used"
+                url, ?what, "the keys of an issuer can't be fetched"
             ),
             Some(Turn::Back) => tracing::info!(
                 target: log_targets::ADMISSION,
