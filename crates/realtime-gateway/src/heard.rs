@@ -29,38 +29,70 @@ const MOST: usize = 4_096;
 pub(crate) struct Heard {
     /// So that nobody is locked where there is none.
     len: AtomicUsize,
-    latest: Mutex<HashMap<RevocationScope, Latest>>,
+    latest: Mutex<Table>,
 }
 
-#[derive(Debug)]
+/// Revocations by their scope.
+#[derive(Debug, Default)]
+pub(crate) struct Table(HashMap<RevocationScope, Latest>);
+
+#[derive(Debug, Clone, Copy)]
 struct Latest {
     issued_before: SystemTime,
     at: Instant,
+}
+
+impl Table {
+    pub(crate) fn of(revocations: &[Revocation]) -> Self {
+        let (mut table, now) = (Self::default(), Instant::now());
+        for revocation in revocations {
+            table.add(revocation, now);
+        }
+        table
+    }
+
+    fn add(&mut self, revocation: &Revocation, at: Instant) {
+        let issued_before = revocation.issued_before;
+        let new = Latest { issued_before, at };
+        let latest = self.0.entry(revocation.scope.clone()).or_insert(new);
+        latest.issued_before = latest.issued_before.max(issued_before);
+        latest.at = at;
+    }
+
+    /// Whether what this identity has shown is revoked.
+    pub(crate) fn applies_to(&self, identity: &Identity) -> bool {
+        let is_old = |latest: Latest| {
+            let issued = identity.issued_at();
+            issued.is_none_or(|issued| issued < latest.issued_before)
+        };
+        let find = |scope| self.0.get(&scope).copied();
+        let tenant = || RevocationScope::Tenant(identity.tenant().to_owned());
+        let token = |id: &str| find(RevocationScope::Token(id.to_owned()));
+        find(RevocationScope::Everybody).is_some_and(is_old)
+            || find(RevocationScope::Identity(identity.key().clone())).is_some_and(is_old)
+            || find(tenant()).is_some_and(is_old)
+            || identity.token_id().and_then(token).is_some()
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        self.0
+            .retain(|_, latest| now.duration_since(latest.at) < JUST_NOW);
+    }
 }
 
 impl Heard {
     pub(crate) fn add(&self, revocation: &Revocation) {
         let now = Instant::now();
         let mut latest = self.latest.lock();
-        latest.retain(|_, heard| now.duration_since(heard.at) < JUST_NOW);
-        if latest.len() >= MOST {
-            let oldest = latest.iter().min_by_key(|(_, heard)| heard.at);
+        latest.forget_old(now);
+        if latest.0.len() >= MOST {
+            let oldest = latest.0.iter().min_by_key(|(_, heard)| heard.at);
             if let Some(oldest) = oldest.map(|(scope, _)| scope.clone()) {
-                latest.remove(&oldest);
+                latest.0.remove(&oldest);
             }
         }
-        let Revocation {
-            scope,
-            issued_before,
-            ..
-        } = revocation;
-        let heard = latest.entry(scope.clone()).or_insert(Latest {
-            issued_before: *issued_before,
-            at: now,
-        });
-        heard.issued_before = heard.issued_before.max(*issued_before);
-        heard.at = now;
-        self.len.store(latest.len(), Relaxed);
+        latest.add(revocation, now);
+        self.len.store(latest.0.len(), Relaxed);
     }
 
     /// Whether what this identity has shown was revoked just now.
@@ -68,22 +100,14 @@ impl Heard {
         if self.len.load(Relaxed) == 0 {
             return false;
         }
-        let scopes = [
-            Some(RevocationScope::Everybody),
-            Some(RevocationScope::Tenant(identity.tenant().to_owned())),
-            Some(RevocationScope::Identity(identity.key().clone())),
-            identity
-                .token_id()
-                .map(|id| RevocationScope::Token(id.to_owned())),
-        ];
-        let latest = self.latest.lock();
-        scopes.into_iter().flatten().any(|scope| {
-            let is_token = matches!(scope, RevocationScope::Token(_));
-            latest.get(&scope).is_some_and(|heard| {
-                let issued = identity.issued_at();
-                is_token || issued.is_none_or(|issued| issued < heard.issued_before)
-            })
-        })
+        let mut latest = self.latest.lock();
+        if !latest.applies_to(identity) {
+            return false;
+        }
+        // It may have been a while ago.
+        latest.forget_old(Instant::now());
+        self.len.store(latest.0.len(), Relaxed);
+        latest.applies_to(identity)
     }
 }
 
@@ -110,8 +134,8 @@ mod tests {
         heard.add(&Revocation::tenant("acme", now));
         assert!(heard.applies_to(&Identity::new("bob").with_tenant("acme")));
         tokio::time::advance(JUST_NOW).await;
-        heard.add(&Revocation::token("8"));
         assert!(!heard.applies_to(&old));
+        assert_eq!(heard.len.load(Relaxed), 0, "nobody is locked any more");
         for id in 0..2 * MOST {
             heard.add(&Revocation::token(id.to_string()));
         }

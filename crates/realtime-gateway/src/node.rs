@@ -77,7 +77,7 @@ pub(crate) struct Node {
     pub(crate) revocations: AnyRevocations,
     pub(crate) revocations_link: Watched,
     /// The application has given it a store of them: other nodes may revoke.
-    pub(crate) shares_revocations: bool,
+    pub(crate) has_store_of_revocations: bool,
     /// What was revoked just now.
     pub(crate) heard: Heard,
     pub(crate) registry: Registry,
@@ -198,7 +198,7 @@ impl Node {
             history: bounded_history(history),
             history_link: Watched::new(),
             authentication,
-            shares_revocations: revocations.is_some(),
+            has_store_of_revocations: revocations.is_some(),
             revocations: bounded_revocations(
                 revocations.unwrap_or_else(|| AnyRevocations::new(MemoryRevocations::new())),
             ),
@@ -370,11 +370,8 @@ fn env(
 
 /// How often peers' deadlines are looked at.
 fn tick(config: &Config) -> Duration {
-    let peers = [config.heartbeat, config.pong_timeout, config.write_timeout];
-    let identities = [config.expiry_notice, config.expiry_grace];
-    peers
+    [config.heartbeat, config.pong_timeout, config.write_timeout]
         .into_iter()
-        .chain(identities)
         .flatten()
         .min()
         .map_or(COARSEST, |shortest| shortest / PRECISION)

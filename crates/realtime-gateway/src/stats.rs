@@ -135,6 +135,9 @@ stats! {
     slow_consumers,
     /// Sessions that were closed because their client has shown something that isn't right.
     unauthorized,
+    /// How often somebody was admitted of whom it could not be found out whether what they have shown
+    /// was revoked: see [`RevocationsDown`](crate::RevocationsDown).
+    unchecked,
     /// Messages that were received and not passed to a handler, because their session ended first:
     /// those that waited, and those that came while its close frame was being answered.
     unhandled,

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     ClientError, CloseCode, IdentityKey, IdentityUpdate, RoomName, SessionId, Text,
     codec::{Frame, FrameKind},
-    revocation::Revocation,
+    revocation::{Revocation, RevocationError},
 };
 
 const DISCONNECT: u8 = 1;
@@ -41,6 +41,9 @@ const ANSWERS: u8 = 3;
 const TEXT: u8 = 0;
 const BINARY: u8 = 1;
 const REFUSED: u8 = 2;
+
+/// In place of 1 for a temporary refusal: it says after how long.
+const RETRY_AFTER: u8 = 2;
 
 /// The longest reason of a close frame, in bytes.
 const REASON: usize = 123;
@@ -133,7 +136,10 @@ impl ClientAnswer {
         let names = 16 + 4 + self.identity.tenant().len() + self.identity.id().len();
         let said = match &self.result {
             Ok(message) => message.as_bytes().len(),
-            Err(refusal) => 3 + short(refusal.code()).len() + refusal.message().len(),
+            Err(refusal) => {
+                let wait = refusal.retry_after().map_or(0, |_| 4);
+                3 + wait + short(refusal.code()).len() + refusal.message().len()
+            }
         };
         names + 1 + 4 + said
     }
@@ -155,8 +161,16 @@ impl ClientAnswer {
             Err(refusal) => {
                 let code = short(refusal.code());
                 out.put_u8(REFUSED);
-                out.put_u32((3 + code.len() + refusal.message().len()) as u32);
-                out.put_u8(u8::from(refusal.is_temporary()));
+                let retry_after = refusal.retry_after().map(milliseconds);
+                let wait = retry_after.map_or(0, |_| 4);
+                out.put_u32((3 + wait + code.len() + refusal.message().len()) as u32);
+                out.put_u8(match retry_after {
+                    Some(_) => RETRY_AFTER,
+                    None => u8::from(refusal.is_temporary()),
+                });
+                if let Some(ms) = retry_after {
+                    out.put_u32(ms);
+                }
                 put_name(out, code);
                 out.put_slice(refusal.message().as_bytes());
             }
@@ -179,12 +193,17 @@ impl ClientAnswer {
             TEXT => Ok(Frame::Text(text(said)?)),
             BINARY => Ok(Frame::Binary(said)),
             REFUSED => {
-                let is_temporary = said.try_get_u8().map_err(|_| cut_off())? != 0;
+                let temporary = said.try_get_u8().map_err(|_| cut_off())?;
+                let retry_after = match temporary {
+                    RETRY_AFTER => Some(said.try_get_u32().map_err(|_| cut_off())?),
+                    _ => None,
+                };
                 let code = text(take(&mut said)?)?;
                 let refusal = ClientError::new(code.to_string(), text(said)?.to_string());
-                Err(match is_temporary {
-                    true => refusal.temporary(),
-                    false => refusal,
+                Err(match (temporary, retry_after) {
+                    (0, _) => refusal,
+                    (_, None) => refusal.temporary(),
+                    (_, Some(ms)) => refusal.with_retry_after(Duration::from_millis(ms.into())),
                 })
             }
             other => {
@@ -220,7 +239,7 @@ impl Command {
             Operation::Revoke(_) => REVOKE,
             Operation::Update(_) => UPDATE,
         });
-        out.put_u32(u32::try_from(self.within.as_millis()).unwrap_or(u32::MAX));
+        out.put_u32(milliseconds(self.within));
         match &self.operation {
             Operation::Disconnect { code, reason } => {
                 out.put_u16(code.as_u16());
@@ -264,7 +283,19 @@ impl Command {
             JOIN => Operation::Join(room(bytes)?),
             LEAVE => Operation::Leave(room(bytes)?),
             REQUEST => Operation::Request(bytes),
-            REVOKE => Operation::Revoke(json(&bytes)?),
+            REVOKE => {
+                let revocation: Revocation = json(&bytes)?;
+                let fits = RevocationError::check_length(&revocation);
+                fits.map_err(|wrong| invalid(wrong.to_string()))?;
+                Operation::Revoke(revocation)
+            }
+            UPDATE if bytes.len() > IdentityUpdate::MAX_BYTES => {
+                return Err(invalid(format!(
+                    "expected a change of an identity of at most {} bytes; got {}",
+                    IdentityUpdate::MAX_BYTES,
+                    bytes.len()
+                )));
+            }
             UPDATE => Operation::Update(json(&bytes)?),
             other => {
                 return Err(invalid(format!(
@@ -335,6 +366,10 @@ impl Outcome {
     }
 }
 
+fn milliseconds(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+}
+
 /// What is too varied for a form of its own is written as JSON. Maps with keys that are no strings
 /// are what JSON can't write, and there are none in it.
 fn put_json(out: &mut BytesMut, value: &impl Serialize) {
@@ -382,12 +417,12 @@ mod tests {
         let result = prop_oneof![
             any::<Vec<u8>>().prop_map(|message| Ok(Frame::Binary(message.into()))),
             ".{0,9}".prop_map(|message| Ok(Frame::Text(message.into()))),
-            (".{0,9}", ".{0,9}", any::<bool>()).prop_map(|(code, message, temporary)| {
+            (".{0,9}", ".{0,9}", 0..3_u32).prop_map(|(code, message, temporary)| {
                 let refusal = ClientError::new(code, message);
-                Err(if temporary {
-                    refusal.temporary()
-                } else {
-                    refusal
+                Err(match temporary {
+                    0 => refusal,
+                    1 => refusal.temporary(),
+                    ms => refusal.with_retry_after(Duration::from_millis(ms.into())),
                 })
             }),
         ];

@@ -1,6 +1,6 @@
 //! What changes of an identity whose sessions stay.
 
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use crate::timestamp;
 /// What changes of an identity while its sessions stay open: its roles, some of its claims, when it
 /// ends. Tenant and id never do.
 ///
-/// It holds until the client shows a fresh token, which says anew who it is.
+/// It holds until the client shows a token that was issued later, which says anew who it is.
 ///
 /// ```
 /// use realtime::{Identity, IdentityUpdate};
@@ -21,7 +21,7 @@ use crate::timestamp;
 /// let ada = promoted.apply(&ada);
 /// assert!(ada.has_role("writer") && ada.claims()["plan"] == "paid");
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "an update changes nothing before it is applied"]
 pub struct IdentityUpdate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,6 +35,10 @@ pub struct IdentityUpdate {
 }
 
 impl IdentityUpdate {
+    /// How many bytes it may have, written as JSON: 16 KiB. Each session keeps what was changed of
+    /// it, so a larger one is refused.
+    pub const MAX_BYTES: usize = 16 << 10;
+
     /// One that changes nothing.
     pub fn new() -> Self {
         Self::default()
@@ -58,6 +62,24 @@ impl IdentityUpdate {
         self
     }
 
+    /// This one, and then another.
+    pub fn then(mut self, other: &Self) -> Self {
+        if other.roles.is_some() {
+            self.roles.clone_from(&other.roles);
+        }
+        for (name, value) in &other.claims {
+            self.claims.insert(name.clone(), value.clone());
+        }
+        self.expires_at = other.expires_at.or(self.expires_at);
+        self
+    }
+
+    /// Whether it has more than [`MAX_BYTES`](Self::MAX_BYTES).
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        serde_json::to_vec(self).is_ok_and(|written| written.len() > Self::MAX_BYTES)
+    }
+
     /// The identity that it becomes.
     #[must_use]
     pub fn apply(&self, identity: &Identity) -> Identity {
@@ -73,6 +95,17 @@ impl IdentityUpdate {
         }
         changed.expires_at = self.expires_at.or(changed.expires_at);
         Identity(changed.into())
+    }
+}
+
+/// Claims may hold personal data or tokens, so only their number is shown.
+impl fmt::Debug for IdentityUpdate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdentityUpdate")
+            .field("roles", &self.roles)
+            .field("claims", &format_args!("({} of them)", self.claims.len()))
+            .field("expires_at", &self.expires_at)
+            .finish()
     }
 }
 
@@ -97,6 +130,16 @@ mod tests {
         assert_eq!(changed.claims().len(), 1);
         assert!(changed.has_role("admin") && changed.key() == ada.key());
         assert_eq!(changed.expires_at(), Some(at));
+        let secret = update.then(&IdentityUpdate::new().with_claim("token", "s3cret"));
+        let shown = format!("{secret:?}");
+        assert!(
+            !shown.contains("s3cret") && !shown.contains("plan"),
+            "{shown}"
+        );
+        assert_eq!(secret.apply(&ada).claims()["token"], "s3cret");
+        assert!(!secret.is_too_large());
+        let large = "x".repeat(IdentityUpdate::MAX_BYTES);
+        assert!(secret.with_claim("large", large).is_too_large());
         let nobody = IdentityUpdate::new().with_roles::<String>([]).apply(&ada);
         assert!(nobody.roles().is_empty() && ada.has_role("admin"));
     }

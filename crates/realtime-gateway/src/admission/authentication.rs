@@ -1,6 +1,9 @@
 //! Whose credentials these are, asked with a bound.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::request::Parts;
 use realtime_core::{
@@ -19,6 +22,8 @@ pub(crate) struct Authentication(Arc<Inner>);
 struct Inner {
     authenticator: AnyAuthenticator,
     timeout: Option<Duration>,
+    /// How long ago an identity may have ended.
+    grace: Duration,
 }
 
 /// A refusal because of who asked, and why.
@@ -29,10 +34,15 @@ pub(crate) struct Unauthenticated {
 }
 
 impl Authentication {
-    pub(crate) fn new(authenticator: AnyAuthenticator, timeout: Option<Duration>) -> Self {
+    pub(crate) fn new(
+        authenticator: AnyAuthenticator,
+        timeout: Option<Duration>,
+        grace: Duration,
+    ) -> Self {
         Self(Arc::new(Inner {
             authenticator,
             timeout,
+            grace,
         }))
     }
 
@@ -53,7 +63,16 @@ impl Authentication {
         asked: impl Future<Output = Result<Identity, AuthError>>,
     ) -> Result<Identity, Unauthenticated> {
         let (refusal, error) = match guarded(Whose::Authenticator, self.0.timeout, asked).await {
-            Ok(Ok(identity)) => return check(identity),
+            Ok(Ok(identity)) => {
+                let fits = check(identity)?;
+                match fits.expires_at() {
+                    Some(at) if has_ended(at, self.0.grace) => {
+                        let error = "what was shown has ended".into();
+                        (Refusal::Expired, error)
+                    }
+                    _ => return Ok(fits),
+                }
+            }
             Ok(Err(error)) => match error.kind() {
                 AuthErrorKind::Expired => (Refusal::Expired, error.into()),
                 AuthErrorKind::Unauthorized => (Refusal::Unauthorized, error.into()),
@@ -65,6 +84,13 @@ impl Authentication {
         };
         Err(Unauthenticated { refusal, error })
     }
+}
+
+/// Whether it was so long ago.
+fn has_ended(at: SystemTime, grace: Duration) -> bool {
+    SystemTime::now()
+        .duration_since(at)
+        .is_ok_and(|since| since > grace)
 }
 
 /// An identity that every backend can hold.

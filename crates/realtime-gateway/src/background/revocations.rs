@@ -6,14 +6,14 @@ use std::{sync::Arc, time::Duration};
 use realtime_core::revocation::Revocations;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{ErrorStage, escape::Chain, health::Link, identities, node::Node};
+use crate::{ErrorStage, escape::Chain, health::Link, identities::revocation, node::Node};
 
 /// How often. A revocation that was heard of is done at once; this is for who was cut off.
 const EVERY: Duration = Duration::from_secs(3);
 
 /// Closes sessions whose tokens were revoked, until the gateway ends.
 pub(super) async fn run(node: Arc<Node>) {
-    if !node.shares_revocations {
+    if !node.has_store_of_revocations {
         return node.stop.cancelled().await;
     }
     let mut from = 0;
@@ -33,8 +33,12 @@ pub(super) async fn run(node: Arc<Node>) {
                         "the store of revocations is up again",
                     );
                 }
-                for revocation in &found.revocations {
-                    identities::close(&node, revocation).await;
+                let revocations = &found.revocations;
+                revocations
+                    .iter()
+                    .for_each(|revocation| revocation::hear(&node, revocation));
+                if !revocations.is_empty() {
+                    revocation::close(&node, revocations).await;
                 }
                 from = found.next;
                 if found.more {

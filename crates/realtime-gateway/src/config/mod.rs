@@ -85,7 +85,8 @@ pub struct Config {
     #[serde(with = "duration")]
     pub expiry_grace: Option<Duration>,
     /// How long a token lives at the most: for so long a
-    /// [revocation](crate::Gateway::revoke) is remembered. Default a day.
+    /// [revocation](crate::Gateway::revoke) is remembered, and a token that lives longer is believed
+    /// again after it. Default a day.
     #[serde(with = "duration::required")]
     pub longest_token: Duration,
     /// What becomes of those who connect, or show a fresh token, while it can't be found out whether
@@ -257,7 +258,6 @@ impl Config {
             ("expiry_notice", self.expiry_notice, ms),
             ("expiry_grace", self.expiry_grace, ms),
             ("hook_timeout", self.hook_timeout, ms),
-            ("longest_token", Some(self.longest_token), ms),
             ("presence_ttl", self.presence_ttl, 100 * ms),
             ("presence_grace", self.presence_grace, ms),
         ];
@@ -273,6 +273,13 @@ impl Config {
                 );
                 return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
             }
+        }
+        if self.longest_token < ms || self.longest_token > longest {
+            let got = format!(
+                "longest_token must be between {ms:?} and a year; got {:?}",
+                self.longest_token
+            );
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
         }
         let sizes = [
             ("read_limit", self.read_limit),

@@ -4,6 +4,8 @@ mod clients;
 mod gather;
 mod remote;
 
+use std::sync::Arc;
+
 use futures::{StreamExt, stream};
 use realtime_core::{
     CloseCode, IdentityUpdate, RoomName,
@@ -14,7 +16,12 @@ use realtime_core::{
     revocation::Revocation,
 };
 
-use crate::{Session, identities, node::Node, session::EndCause};
+use crate::{
+    Session,
+    identities::{self, revocation},
+    node::Node,
+    session::EndCause,
+};
 
 pub(crate) use clients::{Heard, ask};
 pub(crate) use remote::{LONGEST, not_understood, receive, take_receipt, time_to_return};
@@ -58,7 +65,7 @@ pub(crate) struct Done {
 }
 
 /// Does it to the sessions of this node.
-pub(crate) async fn perform(node: &Node, to: &Target, except: &[Except], deed: &Deed) -> Done {
+pub(crate) async fn perform(node: &Arc<Node>, to: &Target, except: &[Except], deed: &Deed) -> Done {
     let sessions = match deed {
         // It finds them itself.
         Deed::Revoke(_) => Vec::new(),
@@ -101,25 +108,16 @@ async fn each(sessions: &[Session], deed: impl Fn(&Session) -> bool) -> u64 {
 
 /// Whom it concerns it says itself.
 async fn revoke(node: &Node, revocation: &Revocation) -> Done {
-    identities::hear(node, revocation);
+    revocation::hear(node, revocation);
     Done {
-        sessions: identities::close(node, revocation).await,
+        sessions: revocation::close(node, std::slice::from_ref(revocation)).await,
         failed: 0,
     }
 }
 
-async fn update(node: &Node, sessions: Vec<Session>, update: &IdentityUpdate) -> Done {
-    let count = sessions.len() as u64;
-    let changes = sessions.into_iter().map(|session| async move {
-        let identity = update.apply(&session.identity());
-        identities::change(node, &session, identity).await;
-    });
-    let mut changes = stream::iter(changes).buffer_unordered(JOINING);
-    while let Some(()) = changes.next().await {}
-    Done {
-        sessions: count,
-        failed: 0,
-    }
+async fn update(node: &Arc<Node>, sessions: Vec<Session>, update: &IdentityUpdate) -> Done {
+    let (sessions, failed) = identities::update(node, sessions, update).await;
+    Done { sessions, failed }
 }
 
 async fn join(sessions: Vec<Session>, room: &RoomName) -> Done {

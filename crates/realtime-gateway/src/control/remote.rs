@@ -26,6 +26,7 @@ use crate::{
     cluster::{Place, Received},
     escape::Chain,
     guarded::{Whose, caught},
+    identities::revocation,
     node::Node,
 };
 
@@ -55,6 +56,10 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
             return refuse(node, to, Outcome::NotUnderstood);
         }
     };
+    // Whether there is a place for it, and time, or not.
+    if let Operation::Revoke(revocation) = &command.operation {
+        revocation::hear(node, revocation);
+    }
     let Some(place) = node.load.accept(&command.operation) else {
         return refuse(node, to, Outcome::Busy);
     };
@@ -104,7 +109,7 @@ pub(super) struct Asker {
 
 /// Does it once what stands before it is done; `None` where nobody waits for it any more.
 async fn in_its_turn(
-    node: &Node,
+    node: &Arc<Node>,
     envelope: &Envelope,
     deed: &Deed,
     line: Option<Place>,

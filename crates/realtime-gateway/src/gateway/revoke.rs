@@ -1,9 +1,15 @@
 //! What is no longer to be believed, and what changes of those who are believed.
 
-use realtime_core::{IdentityUpdate, revocation::Revocation};
+use futures::future::join;
+use realtime_core::{
+    IdentityUpdate,
+    revocation::{Revocation, RevocationError},
+};
 
 use super::Gateway;
-use crate::{Audience, ControlError, ControlErrorKind, Receipt, control::Deed, identities};
+use crate::{
+    Audience, ControlError, ControlErrorKind, Receipt, control::Deed, identities::revocation,
+};
 
 impl Gateway {
     /// Revokes tokens: the sessions that have shown them are closed with 3500 on all nodes, and
@@ -20,7 +26,9 @@ impl Gateway {
     ///
     /// # Errors
     /// Kind [`NotRemembered`](ControlErrorKind::NotRemembered) where the store fails: sessions are
-    /// closed all the same, but may come back, so do it again.
+    /// closed all the same, on the nodes that could be told, but may come back, so do it again.
+    /// [`InvalidTarget`](ControlErrorKind::InvalidTarget) for names over
+    /// [`MAX_NAMES`](realtime_core::revocation::MAX_NAMES).
     /// [`NoStore`](ControlErrorKind::NoStore) where there are other nodes, and no store that they
     /// share: nothing was done. [`Closed`](ControlErrorKind::Closed) and
     /// [`TooMany`](ControlErrorKind::TooMany): it is remembered.
@@ -45,18 +53,30 @@ impl Gateway {
     /// ```
     pub async fn revoke(&self, revocation: Revocation) -> Result<Receipt, ControlError> {
         let node = self.node();
-        if node.joins && !node.shares_revocations {
+        if node.joins && !node.has_store_of_revocations {
             let context = "expected a store of revocations that all nodes share, since there is a \
                            broker: give it with `Builder::revocations`";
             return Err(ControlError::new(ControlErrorKind::NoStore, context));
         }
+        RevocationError::check_length(&revocation).map_err(|wrong| {
+            let context = "what is to be revoked can't be named like that; nothing was done";
+            ControlError::new(ControlErrorKind::InvalidTarget, context).with_source(wrong)
+        })?;
         // First, so that nobody comes in whom the store let pass a moment before.
-        identities::hear(node, &revocation);
-        let remembered = identities::remember(node, &revocation).await;
-        let told = self.everybody().command(Deed::Revoke(revocation)).await;
+        revocation::hear(node, &revocation);
+        // Who is to be out doesn't stay for as long as a store takes.
+        let (remembered, told) = join(
+            revocation::remember(node, &revocation),
+            self.everybody().command(Deed::Revoke(revocation.clone())),
+        )
+        .await;
         remembered.map_err(|error| {
-            let context = "what was revoked could not be remembered: those who were closed may \
-                           come back, so revoke it again";
+            let told = match told.as_ref() {
+                Ok(_) => "those who were closed may come back",
+                Err(_) => "and other nodes could not be told",
+            };
+            let context =
+                format!("what was revoked could not be remembered, {told}: revoke it again");
             ControlError::new(ControlErrorKind::NotRemembered, context).with_source(error)
         })?;
         told
@@ -68,14 +88,18 @@ impl Audience<'_> {
     /// ends. Handlers see it from the next message on, and the rules of rooms are asked again, unless
     /// they are [`asked_once`](crate::RoomRule::asked_once).
     ///
-    /// It holds until the client shows a fresh token, so change what tokens are made of first.
-    /// Sessions that begin later don't have it.
+    /// It holds until the client shows a token that was issued later, so change what tokens are made
+    /// of first. Sessions that begin later don't have it. Those that keep too much of earlier updates
+    /// have [`failed`](Receipt::failed).
     ///
     /// # Cancel safety
-    /// Dropped before it returns, some may have changed and others not.
+    /// Dropped before it returns, some may have changed and others not. The rules of those that have
+    /// are asked all the same.
     ///
     /// # Errors
-    /// Those of [`disconnect`](Self::disconnect).
+    /// Those of [`disconnect`](Self::disconnect), and kind
+    /// [`InvalidTarget`](ControlErrorKind::InvalidTarget) for an update over
+    /// [`IdentityUpdate::MAX_BYTES`].
     ///
     /// ```
     /// use realtime::{Identity, IdentityKey, IdentityUpdate};
@@ -94,6 +118,13 @@ impl Audience<'_> {
     /// # }
     /// ```
     pub async fn update_identity(self, update: IdentityUpdate) -> Result<Receipt, ControlError> {
+        if update.is_too_large() {
+            let context = format!(
+                "expected a change of at most {} bytes, since each session keeps it; got more",
+                IdentityUpdate::MAX_BYTES
+            );
+            return Err(ControlError::new(ControlErrorKind::InvalidTarget, context));
+        }
         self.command(Deed::Update(update)).await
     }
 }

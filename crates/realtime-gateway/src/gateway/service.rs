@@ -21,7 +21,7 @@ use crate::{
     admission::{Admitted, Refusal, Unauthenticated, check},
     escape::Chain,
     guarded::{Whose, panicked},
-    identities,
+    identities::revocation,
     patience::patient,
     quiet::drop_quietly,
     session_task,
@@ -100,7 +100,7 @@ impl Gateway {
         };
         let identity = self.node().authentication.of_request(&parts).await;
         let identity = match identity {
-            Ok(identity) => identities::check(self.node(), identity).await,
+            Ok(identity) => revocation::check(self.node(), identity).await,
             Err(error) => Err(error),
         };
         let identity = identity.map_err(|error| self.unauthenticated(error));

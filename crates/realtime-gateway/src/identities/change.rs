@@ -1,71 +1,42 @@
-//! A session belongs to an identity with other roles or claims from here on, and the rules of its
-//! rooms are asked again.
+//! What the application changes of whom sessions belong to.
 
-use realtime_core::{Identity, Message, RoomName, Text, codec::Notice};
+use std::sync::Arc;
 
-use crate::{
-    ErrorStage, Inbound, Session,
-    extract::MessageContext,
-    guarded::{Whose, guarded},
-    handling::RoomTable,
-    node::Node,
-};
+use futures::{StreamExt, stream};
+use realtime_core::IdentityUpdate;
 
-/// Its tenant and id are those of before.
-pub(crate) async fn change(node: &Node, session: &Session, identity: Identity) {
-    let before = session.identity();
-    let is_other = identity.roles() != before.roles() || identity.claims() != before.claims();
-    session.set_identity(identity);
-    if is_other {
-        ask_again(node, session).await;
-    }
-}
+use super::rules;
+use crate::{Session, node::Node};
 
-/// Asks the rules of its rooms whether it may still be there, one after the other.
-async fn ask_again(node: &Node, session: &Session) {
-    for room in session.rooms() {
+/// How many sessions are changed, and their rules asked, at the same time.
+const AT_ONCE: usize = 32;
+/// After how many sessions it lets other tasks have a turn.
+const TURN: usize = 128;
+
+/// Returns of how many it was changed, and how many of them keep too much already.
+pub(crate) async fn update(
+    node: &Arc<Node>,
+    sessions: Vec<Session>,
+    update: &IdentityUpdate,
+) -> (u64, u64) {
+    let changes = sessions.into_iter().enumerate().map(async |(n, session)| {
+        if n % TURN == TURN - 1 {
+            tokio::task::yield_now().await;
+        }
         if session.is_closed() {
-            return;
+            return None;
         }
-        if !may_stay(node, session, &room).await {
-            session.leave(room.clone());
-            tell(node, session, &room);
-        }
+        let changed = session.update_identity(update).is_ok();
+        // Also what is asked for a second time: it may have been given up the first time.
+        rules::ask_again(node, &session).await;
+        Some(changed)
+    });
+    let mut changes = stream::iter(changes).buffer_unordered(AT_ONCE);
+    let (mut count, mut failed) = (0, 0);
+    while let Some(change) = changes.next().await {
+        let Some(changed) = change else { continue };
+        count += 1;
+        failed += u64::from(!changed);
     }
-}
-
-/// A rule that fails to answer keeps nobody in: what it would have said isn't known.
-async fn may_stay(node: &Node, session: &Session, room: &RoomName) -> bool {
-    let Some((allow, params)) = node.room_table.asked_again(room) else {
-        return true;
-    };
-    let message = Message::plain(None, Text::from_static("join"), Default::default());
-    let cx = MessageContext {
-        inbound: Inbound::new(session.clone(), message),
-        host: node.host(),
-        tail: Text::default(),
-        params: Some(params),
-        state: (),
-    };
-    let asked = async { allow(cx).await };
-    match guarded(Whose::Handler, node.config.hook_timeout, asked).await {
-        Ok(Ok(_allowed)) => true,
-        Ok(Err(error)) => {
-            if !crate::handling::client_error::is_clients(&error) {
-                node.report(ErrorStage::Message, error, Some(session.clone()));
-            }
-            false
-        }
-        Err(broken) => {
-            node.report(ErrorStage::Message, broken, Some(session.clone()));
-            false
-        }
-    }
-}
-
-fn tell(node: &Node, session: &Session, room: &RoomName) {
-    let room = &RoomTable::shown(room);
-    if let Err(error) = session.tell(&Notice::Removed { room }) {
-        node.report(ErrorStage::Message, error, Some(session.clone()));
-    }
+    (count, failed)
 }

@@ -1,7 +1,8 @@
 //! Who a session belongs to, after it began: shown anew, changed, or no longer believed.
 
 mod change;
-mod revoked;
+pub(crate) mod revocation;
+mod rules;
 mod show;
 
 use std::{sync::Arc, time::Duration};
@@ -11,8 +12,7 @@ use realtime_core::{BoxError, auth::Token};
 
 use crate::{Session, node::Node, session::Gatekeeper};
 
-pub(crate) use change::change;
-pub(crate) use revoked::{check, close, hear, remember};
+pub(crate) use change::update;
 
 impl Gatekeeper for Node {
     fn show(
@@ -21,5 +21,9 @@ impl Gatekeeper for Node {
         token: Token,
     ) -> BoxFuture<'static, Result<Option<Duration>, BoxError>> {
         async move { show::show(&self, &session, token).await }.boxed()
+    }
+
+    fn ask_anew(self: Arc<Self>, session: Session) -> BoxFuture<'static, ()> {
+        async move { rules::ask_anew(&self, &session).await }.boxed()
     }
 }

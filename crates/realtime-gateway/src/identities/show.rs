@@ -1,14 +1,16 @@
 //! A client shows a fresh token.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use realtime_core::{BoxError, ClientError, Identity, auth::Token};
 
-use super::{change::change, revoked};
+use super::{revocation, rules};
 use crate::{
     ErrorStage, Session,
     admission::{Refusal, Unauthenticated},
-    escape::Chain,
     node::Node,
     quiet::drop_quietly,
     session::EndCause,
@@ -16,7 +18,7 @@ use crate::{
 
 /// Returns for how long it holds, where it ends.
 pub(super) async fn show(
-    node: &Node,
+    node: &Arc<Node>,
     session: &Session,
     token: Token,
 ) -> Result<Option<Duration>, BoxError> {
@@ -34,14 +36,20 @@ pub(super) async fn show(
     let left = identity
         .expires_at()
         .map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
-    change(node, session, identity).await;
+    session.show_identity(identity);
+    // Between the question to the store and this, a revocation looked at what it had shown before.
+    if node.heard.applies_to(&session.identity()) {
+        session.end(EndCause::Revoked);
+        return Err(ClientError::new("unauthorized", "the token is not valid").into());
+    }
     node.stats().authenticated_again.add(1);
+    rules::ask_again(node, session).await;
     Ok(left)
 }
 
 async fn found(node: &Node, token: Token) -> Result<Identity, Unauthenticated> {
     let identity = node.authentication.of_token(token).await?;
-    revoked::check(node, identity).await
+    revocation::check(node, identity).await
 }
 
 /// What follows, and what the client is told.
@@ -53,10 +61,7 @@ fn refused(node: &Node, session: &Session, refusal: Refusal, error: BoxError) ->
             ClientError::new("expired", "the token has ended; show a fresh one")
         }
         Refusal::Unauthorized | Refusal::Revoked => {
-            tracing::debug!(
-                target: crate::log_targets::ADMISSION, error = %Chain(&*error), "unauthorized",
-            );
-            drop_quietly(error);
+            node.report_client(ErrorStage::Authentication, error, session);
             session.end(match refusal {
                 Refusal::Revoked => EndCause::Revoked,
                 _ => EndCause::Unauthorized("the token is not valid"),

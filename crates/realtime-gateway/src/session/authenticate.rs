@@ -17,4 +17,7 @@ pub(crate) trait Gatekeeper: Send + Sync {
         session: Session,
         token: Token,
     ) -> BoxFuture<'static, Result<Option<Duration>, BoxError>>;
+
+    /// Asks the rules of its rooms once more: it may have come into one by what it was before.
+    fn ask_anew(self: Arc<Self>, session: Session) -> BoxFuture<'static, ()>;
 }

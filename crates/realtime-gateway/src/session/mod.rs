@@ -22,7 +22,8 @@ use std::{
 
 use once_cell::race::OnceBox;
 use realtime_core::{
-    CloseCode, DisconnectInfo, Identity, IdentityKey, IntoPayload, Message, SessionId, Text,
+    CloseCode, DisconnectInfo, Identity, IdentityKey, IdentityUpdate, IntoPayload, Message,
+    SessionId, Text,
     codec::{CodecError, Notice},
     presence::{SessionInfo, SessionKey},
 };
@@ -41,7 +42,7 @@ pub(crate) use end::End;
 pub(crate) use end_cause::EndCause;
 pub(crate) use env::Env;
 pub use extensions::Extensions;
-pub(crate) use living::{Due, Living};
+pub(crate) use living::{Due, Living, TooMuch};
 pub(crate) use rooms::{Doors, Entrance, Publish, Request, room_closed};
 pub(crate) use unread::LONGEST_ANSWER;
 pub(crate) use wake_at::WakeAt;
@@ -82,7 +83,7 @@ impl Session {
         socket: SocketWriter,
     ) -> Self {
         let queued = Share::new(Arc::clone(&env.queued));
-        let ends = identity.expires_at().is_some().then(|| identity.clone());
+        let ends = identity.expires_at().is_some();
         let this = Self(Arc::new(Inner {
             id: SessionId::random(),
             connected_as: identity,
@@ -96,8 +97,8 @@ impl Session {
             extensions: Extensions::default(),
             env,
         }));
-        if let Some(identity) = ends {
-            this.set_identity(identity);
+        if ends {
+            this.lives();
         }
         this
     }
@@ -442,22 +443,47 @@ impl Session {
         self.0.living.get()
     }
 
-    /// From here on it belongs to this one, which has the same tenant and id.
-    pub(crate) fn set_identity(&self, identity: Identity) {
+    /// How often its roles or claims have changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.living().map_or(0, Living::changes)
+    }
+
+    /// Its client has shown this one, which has the same tenant and id.
+    pub(crate) fn show_identity(&self, identity: Identity) {
         let Env {
             clock,
             expiry_notice,
             ..
         } = &*self.0.env;
-        let mut new = Some(identity);
-        let living = self.0.living.get_or_init(|| {
-            let identity = new.take().unwrap_or_else(|| self.0.connected_as.clone());
+        self.lives().show(identity, clock, *expiry_notice);
+        self.look_at_the_clock();
+    }
+
+    /// The application changes it.
+    pub(crate) fn update_identity(&self, update: &IdentityUpdate) -> Result<(), TooMuch> {
+        let Env {
+            clock,
+            expiry_notice,
+            ..
+        } = &*self.0.env;
+        self.lives().update(update, clock, *expiry_notice)?;
+        self.look_at_the_clock();
+        Ok(())
+    }
+
+    fn lives(&self) -> &Living {
+        self.0.living.get_or_init(|| {
+            let Env {
+                clock,
+                expiry_notice,
+                ..
+            } = &*self.0.env;
+            let identity = self.0.connected_as.clone();
             Box::new(Living::new(identity, clock, *expiry_notice))
-        });
-        if let Some(identity) = new {
-            living.set(identity, clock, *expiry_notice);
-        }
-        // Its task looks at the clock anew.
+        })
+    }
+
+    fn look_at_the_clock(&self) {
         self.0.wake_at.set_due();
         self.wake();
     }

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::clock::Millis;
+use crate::clock::{Millis, NEVER};
 
 /// A time of the node's clock.
 #[derive(Debug)]
@@ -18,6 +18,16 @@ impl WakeAt {
     /// One that is due: its session looks at the clock for the first time.
     pub(crate) const fn new() -> Self {
         Self(AtomicU64::new(DUE))
+    }
+
+    /// Its session begins to look at the clock.
+    pub(crate) fn begin(&self) {
+        self.0.store(NEVER, Relaxed);
+    }
+
+    /// It has looked, and is to look again then; sooner, where somebody has made it due meanwhile.
+    pub(crate) fn look_again(&self, at: Millis) {
+        let _due_meanwhile = self.0.compare_exchange(NEVER, at.max(1), Relaxed, Relaxed);
     }
 
     pub(crate) fn set(&self, at: Millis) {
@@ -45,7 +55,6 @@ impl WakeAt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::NEVER;
 
     #[test]
     fn it_becomes_due_once_when_it_is_time() {
@@ -58,5 +67,12 @@ mod tests {
         assert!(!wake_at.is_due() && !wake_at.becomes_due(1 << 40));
         wake_at.set(0);
         assert!(!wake_at.is_due() && wake_at.becomes_due(1));
+        wake_at.begin();
+        wake_at.look_again(9);
+        assert!(!wake_at.becomes_due(8) && wake_at.becomes_due(9));
+        wake_at.begin();
+        wake_at.set_due();
+        wake_at.look_again(9);
+        assert!(wake_at.is_due(), "it was made due while it was looked at");
     }
 }

@@ -10,6 +10,7 @@
 mod support;
 
 mod expiry;
+mod meanwhile;
 mod nodes;
 #[cfg(all(feature = "broker-redis", feature = "revocation-redis"))]
 mod redis;

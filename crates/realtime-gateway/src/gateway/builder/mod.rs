@@ -409,7 +409,11 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             Slots::new(config.max_connections, config.max_authenticating),
         );
         let (table, rooms) = self.router.build(self.authenticator.accepts_tokens())?;
-        let authentication = Authentication::new(self.authenticator, config.auth_timeout);
+        let authentication = Authentication::new(
+            self.authenticator,
+            config.auth_timeout,
+            config.expiry_grace.unwrap_or_default(),
+        );
         if self.history.is_none() && self.joins && rooms.has_history() {
             let got = "rooms with a history need one that all nodes share, since there is a \
                        broker: give it with `history`";

@@ -1,7 +1,7 @@
 //! What clients ask for by themselves: to join a room, to recover what they missed, to leave, to
 //! publish, and who is there.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures::FutureExt;
 use realtime_core::{
@@ -119,6 +119,7 @@ async fn enter(
     let session = cx.inbound.session.clone();
     let room = table.meant(room, session.identity_key())?;
     let (allow, params) = table.allow(&room).ok_or_else(unknown_room)?;
+    let asked_about = session.changes();
     let message = &cx.inbound.message;
     let request = message.message_id().map(|id| Request {
         id: id.clone(),
@@ -135,7 +136,14 @@ async fn enter(
         recover,
     };
     let doors = session.doors().ok_or_else(gone)?;
-    doors.enter(session, entrance).await?;
+    doors.enter(session.clone(), entrance).await?;
+    // The rule was asked about who it was before.
+    let gatekeeper = session.env().gatekeeper.get().and_then(Weak::upgrade);
+    if session.changes() != asked_about
+        && let Some(gatekeeper) = gatekeeper
+    {
+        gatekeeper.ask_anew(session).await;
+    }
     // It is answered already, before anything that is sent to the room.
     Ok(Reply::none())
 }

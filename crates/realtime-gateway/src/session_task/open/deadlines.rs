@@ -38,6 +38,7 @@ impl Open {
             self.session.wake_at().set(self.finish_by);
             return self.is_over();
         }
+        self.session.wake_at().begin();
         let progress = self.session.outbox().progress();
         let deadlines = [
             self.watch_assembly(),
@@ -68,7 +69,7 @@ impl Open {
         }
         let deadlines = deadlines.into_iter().flatten();
         let next = deadlines.fold(self.heartbeat.deadline(), Millis::min);
-        self.session.wake_at().set(next);
+        self.session.wake_at().look_again(next);
         false
     }
 

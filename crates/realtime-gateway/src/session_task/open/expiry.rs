@@ -20,6 +20,11 @@ impl Open {
         let within = match living.due(clock, grace) {
             Due::Later(at) => return Some(at),
             Due::Over => {
+                // A fresh token may stand behind what takes its time.
+                let is_behind = !self.handling.is_idle() || !self.ahead.is_empty();
+                if is_behind && let Some(until) = living.wait_once(clock, grace) {
+                    return Some(until);
+                }
                 self.session.end(EndCause::Expired);
                 return None;
             }

@@ -1,0 +1,100 @@
+//! The rules of a session's rooms are asked again, once its roles or claims have changed.
+//!
+//! Who has asked for the change may stop waiting, and what was changed stays changed: so it is asked
+//! in a task of the node's, and until it is done the session knows that there is something to be
+//! asked.
+
+use std::sync::Arc;
+
+use realtime_core::{Message, Payload, RoomName, Text, codec::Notice};
+
+use crate::{
+    ErrorStage, Inbound, Session,
+    extract::MessageContext,
+    guarded::{Whose, guarded},
+    handling::{RoomTable, client_error},
+    node::Node,
+};
+
+/// Asks until they have been asked about the identity as it is. Cancel safe: what was begun goes on.
+pub(super) async fn ask_again(node: &Arc<Node>, session: &Session) {
+    let asked = session.living().and_then(|living| living.to_be_asked());
+    if asked.is_none() || session.rooms().is_empty() {
+        if let (Some(living), Some(change)) = (session.living(), asked) {
+            living.has_asked(change);
+        }
+        return;
+    }
+    let (stop, this, session) = (node.stop.clone(), Arc::clone(node), session.clone());
+    let asking = async move {
+        let _stopped = stop.run_until_cancelled(ask(&this, &session)).await;
+    };
+    let asking = node.background.spawn(asking);
+    // It panics in nobody's way: rules are called so that they can't.
+    let _ended = asking.await;
+}
+
+/// A session has become a member of a room while its identity changed.
+pub(super) async fn ask_anew(node: &Arc<Node>, session: &Session) {
+    if let Some(living) = session.living() {
+        living.ask_anew();
+        ask_again(node, session).await;
+    }
+}
+
+async fn ask(node: &Node, session: &Session) {
+    let Some(living) = session.living() else {
+        return;
+    };
+    while let Some(change) = living.to_be_asked() {
+        for room in session.rooms() {
+            if session.is_closed() {
+                return;
+            }
+            // What is asked about an identity that has changed meanwhile counts for nobody.
+            let may_stay = may_stay(node, session, &room).await;
+            if !may_stay && living.changes() == change && session.leave(room.clone()) {
+                tell(node, session, &room);
+            }
+        }
+        living.has_asked(change);
+    }
+}
+
+/// A rule that fails to answer keeps nobody in: what it would have said isn't known.
+async fn may_stay(node: &Node, session: &Session, room: &RoomName) -> bool {
+    let Some((allow, params)) = node.room_table.asked_again(room) else {
+        return true;
+    };
+    let named = serde_json::json!({"room": RoomTable::shown(room).as_str()});
+    let data = Payload::from(named.to_string());
+    let message = Message::plain(None, Text::from_static("join"), data);
+    let cx = MessageContext {
+        inbound: Inbound::new(session.clone(), message),
+        host: node.host(),
+        tail: Text::default(),
+        params: Some(params),
+        state: (),
+    };
+    let asked = async { allow(cx).await };
+    match guarded(Whose::Handler, node.config.hook_timeout, asked).await {
+        Ok(Ok(_allowed)) => true,
+        Ok(Err(error)) => {
+            if !client_error::is_clients(&error) {
+                node.report(ErrorStage::Message, error, Some(session.clone()));
+            }
+            false
+        }
+        Err(broken) => {
+            node.report(ErrorStage::Message, broken, Some(session.clone()));
+            false
+        }
+    }
+}
+
+fn tell(node: &Node, session: &Session, room: &RoomName) {
+    let room = &RoomTable::shown(room);
+    if let Err(error) = session.tell(&Notice::Removed { room }) {
+        node.report(ErrorStage::Message, error, Some(session.clone()));
+    }
+}
