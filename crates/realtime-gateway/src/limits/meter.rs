@@ -41,19 +41,19 @@ impl Meter {
         }
     }
 
-    /// A message of so many bytes. As [`Bucket::take`], for both.
+    /// A message of so many bytes. As [`Bucket::take`], for both: where one of them refuses it, the
+    /// other one is asked all the same, so that the wait is long enough for both.
     pub(super) fn take(&self, bytes: usize, now: Moment) -> Result<Duration, Duration> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let mut again = Duration::ZERO;
+        let (mut wait, mut is_refused) = (Duration::ZERO, false);
         for (bucket, count) in [(&self.messages, 1), (&self.bytes, bytes)] {
             let Some(bucket) = bucket else {
                 continue;
             };
-            match bucket.take(count, now) {
-                Ok(wait) => again = again.max(wait),
-                Err(wait) => return Err(again.max(wait)),
-            }
+            let taken = bucket.take(count, now);
+            is_refused |= taken.is_err();
+            wait = wait.max(taken.unwrap_or_else(|not_yet| not_yet));
         }
-        Ok(again)
+        if is_refused { Err(wait) } else { Ok(wait) }
     }
 }

@@ -67,9 +67,13 @@ impl Open {
     }
 
     /// Whether no more is to be read for now. Behind what waits there may be the answer that a
-    /// handler waits for: then it is more.
+    /// handler waits for: then it is more. What is refused is answered as it is read, so where its
+    /// answers wait, nothing is.
     pub(super) fn is_full(&self) -> bool {
-        self.ahead.is_full() && (self.ahead.is_overfull() || !self.session.awaits_answer())
+        let waits_for_reader = self.full_of_replies && self.conduct.is_some();
+        waits_for_reader
+            || (self.ahead.is_full()
+                && (self.ahead.is_overfull() || !self.session.awaits_answer()))
     }
 
     /// Control frames don't wait behind messages that were read with them.

@@ -189,13 +189,18 @@ impl Open {
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> bool {
         let was_full = self.full_of_replies;
         self.pump(cx);
-        let may_continue = was_full && !self.full_of_replies && !self.ahead.is_empty();
+        let may_continue = was_full && !self.full_of_replies && self.has_work();
         if self.is_over() || may_continue {
             return true;
         }
         // A clock is only looked at where something depends on it.
         (self.is_watched() || self.session.wake_at().is_due() || self.finish_by != NEVER)
             && self.poll_time(cx)
+    }
+
+    /// Whether something was held back while too many replies waited.
+    fn has_work(&self) -> bool {
+        !self.ahead.is_empty() || self.conduct.is_some()
     }
 
     /// Whether something depends on the time that passes, or on what all sessions hold.
