@@ -88,7 +88,8 @@ pub struct Limits {
     /// How many upgrades a second this node lets in, and as many at once. Those beyond wait in a
     /// line, which is as long as what is let in in a second, or 64; past that they are answered with
     /// 503. Under `serve` no connection is accepted while somebody waits, so that the others wait
-    /// in the kernel. Default `None`: any number.
+    /// in the kernel (those that are connected already may form a line of 1,024). Default `None`: any
+    /// number.
     #[serde(with = "off")]
     pub max_upgrades_per_second: Option<u32>,
     /// How often a minute authentication may fail for one address. Once it has failed so often, each

@@ -7,9 +7,11 @@ use tokio::{sync::Semaphore, time::sleep};
 use super::{Bucket, Moment};
 use crate::config::Rate;
 
-/// How many may wait where fewer than that are let in in a second: as many as `serve` accepts at
-/// once.
+/// How many may wait where fewer than that are let in in a second.
 const LEAST_WAITING: usize = 64;
+/// The same where no more are accepted while somebody waits: then only those do that were accepted
+/// just before.
+const LEAST_ACCEPTED: usize = 1_024;
 
 #[derive(Debug)]
 pub(crate) struct Upgrades {
@@ -18,7 +20,7 @@ pub(crate) struct Upgrades {
     /// came.
     first: Semaphore,
     waiting: AtomicUsize,
-    most_waiting: usize,
+    most_waiting: AtomicUsize,
 }
 
 /// One that waits, until this is dropped.
@@ -30,7 +32,7 @@ impl Upgrades {
             bucket: Bucket::new(Rate::per_second(per_second), Moment::now()),
             first: Semaphore::new(1),
             waiting: AtomicUsize::new(0),
-            most_waiting: LEAST_WAITING.max(per_second as usize),
+            most_waiting: AtomicUsize::new(LEAST_WAITING.max(per_second as usize)),
         }
     }
 
@@ -42,7 +44,7 @@ impl Upgrades {
         if self.turn_now() {
             return true;
         }
-        let Some(_waiting) = Waiting::among(&self.waiting, self.most_waiting) else {
+        let Some(_waiting) = Waiting::among(&self.waiting, self.most_waiting.load(SeqCst)) else {
             return false;
         };
         let Ok(_first) = self.first.acquire().await else {
@@ -57,6 +59,11 @@ impl Upgrades {
     /// Whether it is its turn at once.
     pub(crate) fn turn_now(&self) -> bool {
         self.waiting.load(SeqCst) == 0 && self.bucket.take(1, Moment::now()).is_ok()
+    }
+
+    /// From now on nobody is accepted without having waited for [`calm`](Self::calm).
+    pub(crate) fn are_accepted_in_calm(&self) {
+        self.most_waiting.fetch_max(LEAST_ACCEPTED, SeqCst);
     }
 
     /// Waits until those that wait now have had their turn.

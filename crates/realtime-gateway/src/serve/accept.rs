@@ -68,7 +68,12 @@ where
         gateway: Gateway,
     ) -> Self {
         let limits = |gateway: &&Gateway| gateway.node().limits.upgrades.is_some();
-        let limiting = gateways.iter().filter(limits).cloned().collect();
+        let limiting: Vec<Gateway> = gateways.iter().filter(limits).cloned().collect();
+        for gateway in &limiting {
+            if let Some(upgrades) = &gateway.node().limits.upgrades {
+                upgrades.are_accepted_in_calm();
+            }
+        }
         Self {
             listener,
             app,
@@ -109,6 +114,10 @@ where
                         Ok(app) => {
                             let (secure, stop) = (self.secure.clone(), self.stop.clone());
                             self.spawn(connection(secure, tcp, peer, app, stop), place);
+                            if !self.limiting.is_empty() {
+                                // Whether it has to wait shows before the next one is accepted.
+                                tokio::task::yield_now().await;
+                            }
                         }
                         Err(panic) => panicked(&self.gateway, &self.panics, panic),
                     },

@@ -18,7 +18,7 @@ use serde_json::json;
 use super::{builder, named, once_free, server, support::Server};
 
 /// Several nodes, on which an identity may have so many sessions.
-pub async fn nodes<const N: usize>(most: usize, policy: ConnectionPolicy) -> [Server; N] {
+async fn nodes<const N: usize>(most: usize, policy: ConnectionPolicy) -> [Server; N] {
     let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
     let mut servers = Vec::new();
     for n in 0..N {
@@ -35,12 +35,12 @@ pub async fn nodes<const N: usize>(most: usize, policy: ConnectionPolicy) -> [Se
     servers.try_into().ok().unwrap()
 }
 
-pub async fn is_there(client: &mut Client) {
+pub(crate) async fn is_there(client: &mut Client) {
     let answer = client.request("echo", json!(7)).await.unwrap();
     assert_eq!(answer["data"], 7);
 }
 
-pub async fn is_replaced(client: &mut Client) {
+pub(crate) async fn is_replaced(client: &mut Client) {
     let (code, reason) = client.closed().await.unwrap();
     assert_eq!(
         (code, &*reason),
@@ -48,7 +48,7 @@ pub async fn is_replaced(client: &mut Client) {
     );
 }
 
-pub async fn is_refused(server: &Server, name: &str) {
+pub(crate) async fn is_refused(server: &Server, name: &str) {
     let answer = Request::new(format!("/ws?{name}"))
         .refused(server.addr)
         .await;
@@ -158,7 +158,9 @@ async fn the_oldest_is_closed_on_whatever_node_it_is() {
     }
     is_there(&mut clients[4]).await;
     is_there(&mut clients[5]).await;
-    let limited = servers.iter().map(|s| s.gateway.stats().connections_limited);
+    let limited = servers
+        .iter()
+        .map(|s| s.gateway.stats().connections_limited);
     // One that is closing already may be told a second time.
     assert!(limited.sum::<u64>() >= 4);
     for server in servers {

@@ -68,10 +68,16 @@ async fn elsewhere_those_beyond_the_line_are_told_to_come_back() {
             }
         }
     }
-    assert!(let_in >= 200, "{let_in}: a second's worth at once, and as many in the line");
+    assert!(
+        let_in >= 200,
+        "{let_in}: a second's worth at once, and as many in the line"
+    );
     assert_eq!(server.gateway.stats().upgrades_limited, refused);
     // What isn't an upgrade, and what can't be one, takes nobody's turn.
-    let plain = raw_http(server.addr, b"GET /ws HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
+    let plain = raw_http(
+        server.addr,
+        b"GET /ws HTTP/1.1\r\nHost: gateway.test\r\n\r\n",
+    );
     assert_eq!(plain.await.unwrap().status, 426);
     server.stop().await;
 }

@@ -72,8 +72,7 @@ impl Open {
     pub(super) fn is_full(&self) -> bool {
         let waits_for_reader = self.full_of_replies && self.conduct.is_some();
         waits_for_reader
-            || (self.ahead.is_full()
-                && (self.ahead.is_overfull() || !self.session.awaits_answer()))
+            || (self.ahead.is_full() && (self.ahead.is_overfull() || !self.session.awaits_answer()))
     }
 
     /// Control frames don't wait behind messages that were read with them.
