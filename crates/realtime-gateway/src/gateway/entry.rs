@@ -96,7 +96,7 @@ impl Gateway {
     }
 
     fn enter(&self, handshake: Handshake, address: Option<IpAddr>) -> Result<Admitted, Refusal> {
-        let place = self.node().limits.from_address(address);
+        let place = self.node().limits.at_address(address);
         let held = Held {
             address: place.map_err(|_| Refusal::AddressFull)?,
             identity: None,

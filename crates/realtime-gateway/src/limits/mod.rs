@@ -102,7 +102,7 @@ impl NodeLimits {
     }
 
     /// A place for a connection from this address, where they are limited and it is known.
-    pub(crate) fn from_address(
+    pub(crate) fn at_address(
         &self,
         address: Option<IpAddr>,
     ) -> Result<Option<Place<Network>>, Crowded> {
@@ -204,7 +204,7 @@ mod tests {
         assert!(none.allowance(&IdentityKey::new("ann")).is_none());
         assert!(none.upgrades.is_none());
         let address = Some([10, 0, 0, 1].into());
-        assert!(none.from_address(address).unwrap().is_none());
+        assert!(none.at_address(address).unwrap().is_none());
         assert!(
             none.of_identity(&IdentityKey::new("ann"))
                 .unwrap()
