@@ -229,7 +229,8 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_by_name() {
-        let rows: [(&str, fn(&mut Limits)); 6] = [
+        type Wrong = fn(&mut Limits);
+        let rows: [(&str, Wrong); 6] = [
             ("messages_per_tenant", |limits| {
                 limits.messages_per_tenant = Some(Rate::per_second(0));
             }),

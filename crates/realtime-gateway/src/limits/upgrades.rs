@@ -114,7 +114,7 @@ mod tests {
             assert!(turn.now_or_never().is_none() || begun.elapsed() > Duration::from_millis(19));
         }
         if begun.elapsed() < Duration::from_millis(19) {
-            assert_eq!(upgrades.turn().await, false, "the line is full");
+            assert!(!upgrades.turn().await, "the line is full");
         }
         waiting.truncate(5);
         let calm = upgrades.calm();
