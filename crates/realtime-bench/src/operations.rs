@@ -39,6 +39,7 @@ pub const NAMES: &[&str] = &[
     "broker-decode",
     "broker-encode",
     "session-request",
+    "session-request-limited",
     "session-echo",
 ];
 
@@ -102,7 +103,9 @@ pub fn prepare(name: &str, size: usize) -> Option<Operation> {
         }),
         // One of sixteen that come together: from the bytes of the request to those of the answer.
         "session-request" => together(Burst::new, &data)?,
-        // The same without an id: sent back, not answered.
+        // The same with a limit on messages and bytes.
+        "session-request-limited" => together(Burst::limited, &data)?,
+        // Without an id and a limit: sent back, not answered.
         "session-echo" => together(Burst::sent_back, &data)?,
         _ => return None,
     }))

@@ -4,7 +4,10 @@ use std::io;
 
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use realtime::{BoxError, Gateway, Payload, Router, Session};
+use realtime::{
+    BoxError, Gateway, Payload, Router, Session,
+    config::{Limits, Rate},
+};
 use realtime_websocket::{Kind, frame};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
@@ -57,6 +60,19 @@ impl Burst {
     pub fn new(requests: usize, data: &str) -> Result<Self, BoxError> {
         let router = Router::new().route("echo", async |data: Payload| data);
         Self::to(&realtime::builder().router(router).build()?, requests, data)
+    }
+
+    /// The same where messages and bytes of the session are limited, and these are within it.
+    ///
+    /// # Errors
+    /// When the gateway can't be built or connected to.
+    pub fn limited(requests: usize, data: &str) -> Result<Self, BoxError> {
+        let router = Router::new().route("echo", async |data: Payload| data);
+        let mut limits = Limits::default();
+        let plenty = Some(Rate::per_second(Rate::MAX));
+        (limits.messages_per_session, limits.bytes_per_session) = (plenty, plenty);
+        let gateway = realtime::builder().router(router).limits(limits).build()?;
+        Self::to(&gateway, requests, data)
     }
 
     /// So many messages without an id, to a route that sends their data back.
@@ -121,7 +137,7 @@ mod tests {
 
     #[test]
     fn every_request_of_every_burst_is_answered() {
-        for burst in [Burst::new, Burst::sent_back] {
+        for burst in [Burst::new, Burst::limited, Burst::sent_back] {
             let mut burst = burst(16, r#""hello""#).unwrap();
             let expected = burst.answers.clone();
             for _ in 0..3 {

@@ -27,7 +27,7 @@
 //!   handling  hub  registry ─── router, layers, hooks, rules of rooms │ sessions by id, shard and room │ who is online
 //!   session ─────────────────── the handle of one client, its end, and what it needs of its node
 //!   outbound ────────────────── log, outbox, queue, writer
-//!   transport  backends ─────── the socket │ broker and presence, with a bound on every call
+//!   transport  backends  limits ─ the socket │ broker and presence, with a bound on every call │ how often
 //!   config  guarded ─────────── settings │ panics of foreign code as errors
 //!   cluster  error  escape  heard  kept  rarely  room_topics ─ which nodes there are, and what they were asked │ errors of our operations │ log lines │ what was revoked just now │ what a restarted task finds again │ which topics carry rooms
 //!   budget  clock  delivery  encoder  health  patience  quiet  receipt  stats  sync  tasks  unreachable
@@ -54,6 +54,7 @@ mod hook_call;
 mod hub;
 mod identities;
 mod kept;
+mod limits;
 mod node;
 mod outbound;
 mod outgoing;
@@ -76,7 +77,9 @@ mod transport;
 mod unreachable;
 
 pub use admission::{Body, PeerAddr, Upgrade};
-pub use config::{Backpressure, Config, PresenceDown, RevocationsDown};
+pub use config::{
+    Backpressure, Config, ConnectionPolicy, Limits, PresenceDown, Rate, RevocationsDown,
+};
 pub use delivery::{Delivery, Remote};
 pub use error::{
     BuildError, BuildErrorKind, ControlError, ControlErrorKind, DeliverError, DeliverErrorKind,

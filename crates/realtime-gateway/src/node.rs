@@ -30,10 +30,11 @@ use crate::{
         Hooks, Host, RoomTable, RouteTable, RouterService,
         middleware::{MessageService, StackFactory},
     },
-    health::Watched,
+    health::{Link, Watched},
     heard::Heard,
     hub::Hub,
     kept::Kept,
+    limits::NodeLimits,
     outbound::QueueLimits,
     registry::Registry,
     reports::{Fault, Reports},
@@ -48,6 +49,8 @@ use crate::{
 const PRECISION: u32 = 16;
 const FINEST: Duration = Duration::from_millis(2);
 const COARSEST: Duration = Duration::from_secs(1);
+/// How long after the link to other nodes is up they have had time to say that they are there.
+pub(crate) const INTRODUCED: Duration = Duration::from_millis(1_500);
 /// How many who join ask the history at the same time.
 const ASKING: usize = 64;
 
@@ -93,6 +96,8 @@ pub(crate) struct Node {
     pub(crate) order: Arc<Order>,
     /// What they are told about what isn't done.
     pub(crate) refusals: Refusals,
+    /// How much clients may do.
+    pub(crate) limits: NodeLimits,
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) reports: Reports,
     pub(crate) traceparent: Option<Traceparent>,
@@ -207,6 +212,7 @@ impl Node {
             registry,
             presence_events: Kept::default(),
             unreachable: Unreachable::default(),
+            limits: NodeLimits::new(&config.limits),
             hooks,
             reports,
             traceparent,
@@ -259,6 +265,18 @@ impl Node {
             );
         }
         started
+    }
+
+    /// Whether sessions that presence has of another node may be there: not where the broker has had
+    /// the time to say which nodes there are, and that is none of them. It was killed, say.
+    pub(crate) fn may_hold_sessions(&self, other: &NodeInfo) -> bool {
+        if *other == self.info {
+            // Its own sessions it knows itself.
+            return false;
+        }
+        let link = &self.broker_link;
+        let knows = self.is_started() && link.link() == Link::Up && link.age() >= INTRODUCED;
+        !knows || self.peers.has(other)
     }
 
     /// What the broker is to be joined with: this node, and the topics of its rooms.

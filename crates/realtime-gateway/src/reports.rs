@@ -24,6 +24,9 @@ const UNDER_WAY: usize = 256;
 /// they like.
 const LINES: u32 = 20;
 
+/// How many lines a minute there may be of mistakes of clients, all of them together.
+const MISTAKE_LINES: u32 = 100;
+
 /// Who has to do something about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -43,6 +46,8 @@ pub(crate) struct Reports {
     places: Arc<Semaphore>,
     /// Of the log, one for each stage.
     lines: [Rarely; STAGES],
+    /// Of the log, for mistakes of clients, whichever.
+    mistake_lines: Rarely,
     /// Of the log, for hooks that failed.
     hook_lines: Arc<Rarely>,
     /// Of the log, for the links of the backends, which may come and go all the time.
@@ -70,6 +75,7 @@ impl Reports {
             tasks,
             places: Arc::new(Semaphore::new(UNDER_WAY)),
             lines: std::array::from_fn(|_| Rarely::new(LINES)),
+            mistake_lines: Rarely::new(MISTAKE_LINES),
             hook_lines: Arc::new(Rarely::new(LINES)),
             link_lines: Rarely::new(LINES),
             cut_off_lines: Rarely::new(LINES),
@@ -119,6 +125,29 @@ impl Reports {
         let mut called = Box::pin(called);
         self.tasks
             .spawn(|mut mark| async move { mark.around(called.as_mut()).await });
+    }
+
+    /// Passes on what a client has done wrong, as it may do as often as it likes: of all that it
+    /// does, and of all that others do, the log has a few lines a minute.
+    pub(crate) fn report_mistake(
+        &self,
+        stage: ErrorStage,
+        error: impl Into<BoxError>,
+        session: Session,
+        lines: &Rarely,
+    ) {
+        let error = error.into();
+        if self.has_hooks() {
+            return self.report(Fault::Client, stage, error, Some(session));
+        }
+        if let Some(left_out) = lines.turn()
+            && let Some(of_others) = self.mistake_lines.turn()
+        {
+            let (session, error) = (session.id(), Chain(&*error));
+            tracing::debug!(
+                target: crate::log_targets::ERROR, ?stage, %session, %error, left_out, of_others,
+            );
+        }
     }
 
     /// Passes on what has become of the link to a backend. The log has it in one line, under the

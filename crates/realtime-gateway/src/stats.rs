@@ -69,12 +69,19 @@ stats! {
     answers_unmatched,
     /// How often a client has shown a fresh token, and it was right.
     authenticated_again,
+    /// Requests that were refused before anybody was asked who they are, since that has failed too
+    /// often for their address:
+    /// [`Limits::failed_authentications_per_minute`](crate::Limits::failed_authentications_per_minute).
+    authentications_limited,
     /// How often a background task died and was started again.
     background_restarts,
     /// How often the link to the broker went down.
     broker_outages,
     /// Sessions that have ended, but for those in `aborted`.
     closed,
+    /// Connections that were one too many of their identity or address: requests that were refused,
+    /// and sessions that were closed for it.
+    connections_limited,
     /// Connections of `serve` that failed before a session: no valid HTTP, a timeout, or no TLS.
     connections_failed,
     /// Sessions that a connect hook refused, or that could not be connected for its failure or
@@ -118,6 +125,8 @@ stats! {
     /// Receipts of other nodes that nobody waits for: they came too late, or the one who asked has
     /// gone away. One that comes twice while it is waited for isn't counted.
     receipts_unmatched,
+    /// Messages that were not handled because their client sends more than it may.
+    rate_limited,
     /// Messages that were received and passed to a handler.
     received,
     /// Requests that were refused.
@@ -141,6 +150,9 @@ stats! {
     /// Messages that were received and not passed to a handler, because their session ended first:
     /// those that waited, and those that came while its close frame was being answered.
     unhandled,
+    /// Requests that were refused because too many others waited for an upgrade:
+    /// [`Limits::max_upgrades_per_second`](crate::Limits::max_upgrades_per_second).
+    upgrades_limited,
     /// Requests that were answered with 101 and then did not become a session.
     upgrades_failed,
     /// Sessions that were closed because their peer broke the protocol, or a limit on what it may

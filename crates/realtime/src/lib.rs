@@ -123,7 +123,7 @@ pub mod codec {
 
 /// The choices behind some fields of [`Config`].
 pub mod config {
-    pub use realtime_gateway::{PresenceDown, RevocationsDown};
+    pub use realtime_gateway::{ConnectionPolicy, Limits, PresenceDown, Rate, RevocationsDown};
 }
 
 /// One error for each operation, each with a kind to match.

@@ -131,27 +131,34 @@ async fn a_client_that_only_makes_mistakes_is_closed_and_warns_nobody() {
         assert_eq!(code, 1008, "{reason}");
     }
     let stats = server.gateway.stats();
-    assert_eq!((stats.failed, stats.violations), (300, 3));
+    // One more for each second that it took.
+    assert!((300..400).contains(&stats.failed), "{}", stats.failed);
+    assert_eq!(stats.violations, 3);
     assert_eq!(warnings(&log), Vec::<String>::new());
 
-    // Who does something right now and then is not closed; nor is who gets errors of the
-    // application's own.
+    // Who does something right now and then is closed, too; who makes few mistakes is not, nor is who
+    // gets errors of the application's own.
     let router = router().route("full", async || {
         Err::<(), _>(ClientError::new("full", "come back later"))
     });
     let other = Server::start(realtime::builder().router(router).build().unwrap()).await;
     let mut client = other.connect().await;
-    for _ in 0..3 {
-        for _ in 0..99 {
-            let answer = client.request("nowhere", json!(null)).await.unwrap();
-            assert_eq!(answer["data"]["code"], "unknown_route");
-        }
-        client.request("number", json!(1)).await.unwrap();
+    for _ in 0..90 {
+        let answer = client.request("nowhere", json!(null)).await.unwrap();
+        assert_eq!(answer["data"]["code"], "unknown_route");
     }
     for _ in 0..200 {
         let answer = client.request("full", json!(null)).await.unwrap();
         assert_eq!(answer["data"]["code"], "full");
     }
+    let mut pairs = 0;
+    while client.request("nowhere", json!(null)).await.is_ok()
+        && client.request("number", json!(1)).await.is_ok()
+    {
+        pairs += 1;
+        assert!(pairs < 1_000, "it is never closed");
+    }
+    assert!(pairs >= 9, "{pairs}");
     assert_eq!(warnings(&log), Vec::<String>::new());
     server.stop().await;
     other.stop().await;

@@ -1,7 +1,7 @@
 //! From an upgrade request to a decision: 101 or a refusal.
 //!
 //! ```text
-//!   handshake ─► draining? ─► origin ─► a place? ─► authenticate
+//!   handshake ─► draining? ─► origin ─► its turn ─► a place? ─► authenticate ─► one of its identity's?
 //! ```
 
 mod authentication;
@@ -18,6 +18,8 @@ mod upgrade;
 use std::net::SocketAddr;
 
 use http::request::Parts;
+
+use crate::limits::Held;
 
 pub(crate) use authentication::{Authentication, Unauthenticated, check};
 pub use body::Body;
@@ -45,6 +47,8 @@ pub(crate) struct Admitted {
     pub(crate) handshake: Handshake,
     /// Its place. It is free again when this is dropped.
     pub(crate) slot: Slot,
+    /// What else it holds.
+    pub(crate) held: Held,
 }
 
 impl Admission {
@@ -57,13 +61,13 @@ impl Admission {
         }
     }
 
-    /// Everything before authentication.
-    pub(crate) fn admit(
+    /// Everything that can be said of a request by itself.
+    pub(crate) fn look(
         &self,
         request: &Parts,
         protocol: &str,
         draining: bool,
-    ) -> Result<Admitted, Refusal> {
+    ) -> Result<Handshake, Refusal> {
         let handshake = Handshake::check(request, protocol)?;
         if draining {
             return Err(Refusal::Draining);
@@ -72,8 +76,17 @@ impl Admission {
             self.origin_refusals.log(&request.headers);
             return Err(Refusal::Origin);
         }
+        Ok(handshake)
+    }
+
+    /// A place for one that is about to authenticate.
+    pub(crate) fn enter(&self, handshake: Handshake, held: Held) -> Result<Admitted, Refusal> {
         let slot = self.slots.enter().ok_or(Refusal::Full)?;
-        Ok(Admitted { handshake, slot })
+        Ok(Admitted {
+            handshake,
+            slot,
+            held,
+        })
     }
 
     /// How many sessions have no connection any more, though a handler or a hook of theirs runs.

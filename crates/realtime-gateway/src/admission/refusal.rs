@@ -1,5 +1,7 @@
 //! Every way in which an upgrade request is refused.
 
+use std::time::Duration;
+
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
     header::{ALLOW, CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE},
@@ -21,6 +23,14 @@ pub(crate) enum Refusal {
     NotUpgrade,
     NotUpgradable,
     Origin,
+    /// As many as there may be from its address.
+    AddressFull,
+    /// As many as its identity may have.
+    IdentityFull,
+    /// What was shown at its address was wrong too often.
+    TooManyFailures(Duration),
+    /// Too many others wait to be let in.
+    TooManyUpgrades,
     AuthBroken,
     AuthUnavailable,
     Expired,
@@ -83,6 +93,13 @@ impl Refusal {
                 &[(RETRY_AFTER, "5")],
                 "try again later",
             ),
+            Self::AddressFull | Self::IdentityFull => (
+                S::TOO_MANY_REQUESTS,
+                &[(RETRY_AFTER, "10")],
+                "too many connections",
+            ),
+            Self::TooManyFailures(_) => (S::TOO_MANY_REQUESTS, NONE, "too many failures"),
+            Self::TooManyUpgrades => (S::SERVICE_UNAVAILABLE, NONE, "try again later"),
             Self::Draining => (
                 S::SERVICE_UNAVAILABLE,
                 &[(RETRY_AFTER, "5")],
@@ -101,6 +118,20 @@ impl Refusal {
                 .headers_mut()
                 .insert(name, HeaderValue::from_static(value));
         }
+        if let Some(seconds) = self.retry_after() {
+            let headers = response.headers_mut();
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
         response
+    }
+
+    /// When to come back, where that isn't always the same: in whole seconds.
+    fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::TooManyFailures(wait) => Some(wait.as_secs().saturating_add(1)),
+            // Not all at the same time again.
+            Self::TooManyUpgrades => Some(fastrand::u64(1..=5)),
+            _ => None,
+        }
     }
 }

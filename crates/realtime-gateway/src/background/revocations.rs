@@ -29,7 +29,7 @@ pub(super) async fn run(node: Arc<Node>) {
                 let (before, lasted) = node.revocations_link.turn(Link::Up);
                 if let Link::Down { .. } = before {
                     tracing::warn!(
-                        target: crate::log_targets::ADMISSION, ?lasted,
+                        target: crate::log_targets::REVOCATION, ?lasted,
                         "the store of revocations is up again",
                     );
                 }

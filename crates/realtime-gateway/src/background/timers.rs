@@ -26,6 +26,7 @@ pub(super) async fn run(node: Arc<Node>) {
         }
         clock.advance(last.elapsed());
         last = Instant::now();
+        node.limits.sweep();
         let now = clock.now();
         for shard in node.hub.shards() {
             let mut from = Some(0);

@@ -48,6 +48,10 @@ impl Peers {
             .collect()
     }
 
+    pub(crate) fn has(&self, node: &NodeInfo) -> bool {
+        self.lock().get(&node.id) == Some(&node.incarnation)
+    }
+
     pub(crate) fn all(&self) -> Vec<NodeInfo> {
         let nodes = self.lock();
         let nodes = nodes.iter();

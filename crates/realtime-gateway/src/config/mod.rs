@@ -1,6 +1,7 @@
 //! Every setting of a gateway, with its default and its limits.
 
 mod duration;
+mod limits;
 mod memory;
 mod off;
 
@@ -10,6 +11,8 @@ use realtime_core::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::{BuildError, BuildErrorKind};
+
+pub use limits::{ConnectionPolicy, Limits, Rate};
 
 /// The settings of a gateway. All have safe defaults.
 ///
@@ -159,6 +162,9 @@ pub struct Config {
     /// must append to the header or replace it. A network is written without host bits; IPv4 may
     /// be written as IPv6. Default: none.
     pub trusted_proxies: Vec<String>,
+    /// How much clients may send, how many of them there may be of each sort, and how often they
+    /// may try. Default: all off.
+    pub limits: Limits,
 }
 
 /// What happens to a message for a session whose queue is full.
@@ -241,6 +247,7 @@ impl Default for Config {
             origin_patterns: Vec::new(),
             insecure_origins: false,
             trusted_proxies: Vec::new(),
+            limits: Limits::default(),
         }
     }
 }
@@ -318,7 +325,7 @@ impl Config {
                        in; got both: keep the one that is meant";
             return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
         }
-        Ok(())
+        self.limits.check_ranges()
     }
 }
 

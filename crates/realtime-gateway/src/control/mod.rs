@@ -1,6 +1,7 @@
 //! What is done to sessions of this node because somebody says so, here or on another node.
 
 mod clients;
+mod elsewhere;
 mod gather;
 mod remote;
 
@@ -24,6 +25,7 @@ use crate::{
 };
 
 pub(crate) use clients::{Heard, ask};
+pub(crate) use elsewhere::disconnect_there;
 pub(crate) use remote::{LONGEST, not_understood, receive, take_receipt, time_to_return};
 
 /// How many sessions join a room at the same time.

@@ -22,10 +22,8 @@ use crate::{
     ControlError, ControlErrorKind, NodeReceipt, Receipt,
     cluster::{Asked, Found, SURVEYS},
     control::{self, Deed},
+    node::INTRODUCED,
 };
-
-/// How long after the link to other nodes is up they have had time to say that they are there.
-const INTRODUCED: Duration = Duration::from_millis(1_500);
 
 impl Gateway {
     /// The nodes of the cluster, as far as this one knows: itself first, then those that the broker

@@ -4,6 +4,7 @@ mod audience;
 mod broadcast;
 mod builder;
 mod control;
+mod entry;
 mod extract;
 mod request;
 mod revoke;

@@ -87,44 +87,45 @@ impl Gateway {
     #[must_use = "the response must be returned to the client"]
     pub fn accept(&self, upgrade: Upgrade, identity: Identity) -> Response<Body> {
         let Upgrade(parts) = upgrade;
-        self.respond(self.admit(&parts).and_then(|admitted| {
+        self.respond(self.admit_now(&parts).and_then(|mut admitted| {
             let identity = check(identity).map_err(|error| self.unauthenticated(error))?;
+            self.count_here(&mut admitted, &identity)?;
             self.open(parts, admitted, identity)
         }))
     }
 
     async fn answer(&self, parts: Parts) -> Response<Body> {
-        let admitted = match self.admit(&parts) {
-            Ok(admitted) => admitted,
-            Err(refusal) => return self.respond(Err(refusal)),
+        let admitted = async {
+            let mut admitted = self.admit(&parts).await?;
+            let identity = match self.node().authentication.of_request(&parts).await {
+                Ok(identity) => revocation::check(self.node(), identity).await,
+                Err(error) => Err(error),
+            };
+            let identity = identity.map_err(|error| {
+                self.has_failed(&parts, error.refusal);
+                self.unauthenticated(error)
+            })?;
+            self.count(&mut admitted, &identity).await?;
+            Ok((admitted, identity))
         };
-        let identity = self.node().authentication.of_request(&parts).await;
-        let identity = match identity {
-            Ok(identity) => revocation::check(self.node(), identity).await,
-            Err(error) => Err(error),
-        };
-        let identity = identity.map_err(|error| self.unauthenticated(error));
-        self.respond(identity.and_then(|identity| self.open(parts, admitted, identity)))
+        let admitted = admitted.await;
+        self.respond(admitted.and_then(|(admitted, identity)| self.open(parts, admitted, identity)))
     }
 
     fn respond(&self, outcome: Result<Response<Body>, Refusal>) -> Response<Body> {
         outcome.unwrap_or_else(|refusal| {
             let stats = self.node().stats();
             stats.refused.add(1);
-            if matches!(refusal, Refusal::Origin) {
-                stats.refused_origins.add(1);
+            match refusal {
+                Refusal::Origin => stats.refused_origins.add(1),
+                Refusal::AddressFull | Refusal::IdentityFull => stats.connections_limited.add(1),
+                Refusal::TooManyFailures(_) => stats.authentications_limited.add(1),
+                Refusal::TooManyUpgrades => stats.upgrades_limited.add(1),
+                _ => {}
             }
             tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
             refusal.response()
         })
-    }
-
-    /// Everything before authentication.
-    fn admit(&self, request: &Parts) -> Result<Admitted, Refusal> {
-        let node = self.node();
-        let protocol = node.env.encoder.name();
-        self.admission()
-            .admit(request, protocol, node.is_draining())
     }
 
     /// Everything after it: 101, and a task that becomes the session.
@@ -142,7 +143,9 @@ impl Gateway {
         let Admitted {
             handshake,
             mut slot,
+            held,
         } = admitted;
+        let held = held.boxed();
         let upgrade = request
             .extensions
             .remove::<OnUpgrade>()
@@ -168,7 +171,7 @@ impl Gateway {
             };
             match upgraded {
                 Some(Ok(stream)) => {
-                    let spawn = || session_task::spawn(&node, slot, stream, identity, remote_addr);
+                    let spawn = || session_task::spawn(&node, (slot, held), stream, identity, remote_addr);
                     // A layer makes its service for each session, and may panic.
                     if let Err(panic) = catch_unwind(AssertUnwindSafe(spawn)) {
                         node.stats().upgrades_failed.add(1);

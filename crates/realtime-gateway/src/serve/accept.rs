@@ -43,6 +43,8 @@ pub(super) struct Acceptor<A> {
     secure: Option<Secure>,
     /// Has the counters.
     gateway: Gateway,
+    /// Those that limit how many may come.
+    limiting: Vec<Gateway>,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: Stop,
@@ -62,13 +64,22 @@ where
         listener: TcpListener,
         app: A,
         secure: Option<Secure>,
+        gateways: &[Gateway],
         gateway: Gateway,
     ) -> Self {
+        let limits = |gateway: &&Gateway| gateway.node().limits.upgrades.is_some();
+        let limiting: Vec<Gateway> = gateways.iter().filter(limits).cloned().collect();
+        for gateway in &limiting {
+            if let Some(upgrades) = &gateway.node().limits.upgrades {
+                upgrades.are_accepted_in_calm();
+            }
+        }
         Self {
             listener,
             app,
             secure,
             gateway,
+            limiting,
             places: Arc::new(Semaphore::new(CONNECTIONS)),
             tasks: TaskTracker::new(),
             stop: Stop::default(),
@@ -82,9 +93,15 @@ where
         loop {
             // As long as connections wait, `accept` returns at once.
             for _ in 0..TURN {
-                // While there is no place, new connections wait in the listener's backlog.
+                // While there is no place, or others wait to be let in, new connections wait in the
+                // listener's backlog.
                 let accepted = async {
                     let place = Arc::clone(&self.places).acquire_owned().await;
+                    for gateway in &self.limiting {
+                        if let Some(upgrades) = &gateway.node().limits.upgrades {
+                            upgrades.calm().await;
+                        }
+                    }
                     (place.ok(), self.listener.accept().await)
                 };
                 let (place, accepted) = tokio::select! {
@@ -97,6 +114,10 @@ where
                         Ok(app) => {
                             let (secure, stop) = (self.secure.clone(), self.stop.clone());
                             self.spawn(connection(secure, tcp, peer, app, stop), place);
+                            if !self.limiting.is_empty() {
+                                // Whether it has to wait shows before the next one is accepted.
+                                tokio::task::yield_now().await;
+                            }
                         }
                         Err(panic) => panicked(&self.gateway, &self.panics, panic),
                     },

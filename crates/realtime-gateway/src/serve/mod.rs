@@ -184,7 +184,7 @@ impl<A> Serve<A> {
             gateways,
             secure,
         } = self;
-        let mut acceptor = Acceptor::new(listener, app, secure, gateways[0].clone());
+        let mut acceptor = Acceptor::new(listener, app, secure, &gateways, gateways[0].clone());
         let outcome = {
             let served = async {
                 drain::start(&gateways).await?;

@@ -10,6 +10,9 @@ use crate::{
     stats::{Counter, Counters},
 };
 
+/// What the client of a session is told whose place a newer one has taken.
+pub(crate) const REPLACED: &str = "a newer connection took its place";
+
 /// Why a session ends.
 #[derive(Debug)]
 pub(crate) enum EndCause {
@@ -40,8 +43,14 @@ pub(crate) enum EndCause {
     UnsupportedFrame(BoxError),
     /// Too many messages in a row that are not envelopes.
     TooManyMalformed,
-    /// Too many messages in a row that nobody can handle.
+    /// Too many messages that nobody can handle.
     TooManyMistakes,
+    /// It has sent more than it may, and went on.
+    TooManyRequests,
+    /// Its identity has more sessions than it may, and this is the newest.
+    TooManyConnections,
+    /// The same, and this is the oldest.
+    Replaced,
     /// A message that came too slowly.
     MessageTooSlow,
     /// The messages that wait on this node need too much memory, and this session's the most.
@@ -73,8 +82,10 @@ impl EndCause {
             | Self::UnsupportedFrame(_)
             | Self::TooManyMalformed
             | Self::TooManyMistakes
+            | Self::TooManyRequests
             | Self::MessageTooSlow
             | Self::TooMuchHeld => &stats.violations,
+            Self::TooManyConnections | Self::Replaced => &stats.connections_limited,
             Self::Refused(_) | Self::ConnectFailed(_) | Self::PresenceUnavailable(_) => {
                 &stats.connects_refused
             }
@@ -132,6 +143,15 @@ impl EndCause {
                 let code = Some(Code::POLICY_VIOLATION);
                 because(By::Error, code, "too many messages that can't be handled")
             }
+            Self::TooManyRequests => {
+                let code = Some(Code::TOO_MANY_REQUESTS);
+                because(By::Error, code, "too many requests")
+            }
+            Self::TooManyConnections => {
+                let code = Some(Code::TOO_MANY_CONNECTIONS);
+                because(By::Server, code, "too many connections")
+            }
+            Self::Replaced => because(By::Server, Some(Code::REPLACED), REPLACED),
             Self::MessageTooSlow => {
                 let code = Some(Code::POLICY_VIOLATION);
                 because(By::Error, code, "the message came too slowly")

@@ -39,7 +39,7 @@ use crate::{
 
 pub(crate) use authenticate::Gatekeeper;
 pub(crate) use end::End;
-pub(crate) use end_cause::EndCause;
+pub(crate) use end_cause::{EndCause, REPLACED};
 pub(crate) use env::Env;
 pub use extensions::Extensions;
 pub(crate) use living::{Due, Living, TooMuch};

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 
-use super::open::Open;
+use super::{crowd::settle, open::Open};
 use crate::{
     ErrorStage,
     escape::Chain,
@@ -16,6 +16,7 @@ use crate::{
 pub(super) async fn connect(node: &Node, open: &mut Open) -> bool {
     let session = open.session.clone();
     let registered = while_writing(open, node.registry.register(session.info())).await;
+    let is_registered = registered.is_ok();
     if let Err(error) = registered {
         if node.config.require_presence {
             session.end(EndCause::PresenceUnavailable(error.into()));
@@ -24,6 +25,9 @@ pub(super) async fn connect(node: &Node, open: &mut Open) -> bool {
         node.report(ErrorStage::Presence, error, Some(session.clone()));
         // It is tried again soon.
         node.registry.register_later(session.id());
+    }
+    if node.config.limits.max_connections_per_identity.is_some() {
+        while_writing(open, settle(node, &session, is_registered)).await;
     }
     for (ran, hook) in node.hooks.connect.iter().enumerate() {
         if session.is_closed() {

@@ -51,6 +51,7 @@ pub(super) async fn disconnect(
         handling,
         gone,
         peer_is_done,
+        conduct,
         ..
     } = open;
     let goodbye = async {
@@ -77,6 +78,9 @@ pub(super) async fn disconnect(
         let (said, ()) = join(goodbye, presence).await;
         life.membership.leave();
         life.slot.outlive();
+        if let Some(conduct) = conduct {
+            conduct.free();
+        }
         said
     };
     // A handler runs to its end: it is not cut in half because its client has left.

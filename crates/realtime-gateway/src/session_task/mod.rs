@@ -5,7 +5,9 @@
 //!     ─► what waits is written ─► close frame ─► presence out ─► hub out ─► on_disconnect
 //! ```
 
+mod conduct;
 mod connect;
+mod crowd;
 mod disconnect;
 mod frame_reader;
 mod handling;
@@ -31,6 +33,7 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use self::{
+    conduct::Conduct,
     connect::connect,
     disconnect::{disconnect, run_disconnect_hooks},
     frame_reader::FrameReader,
@@ -38,8 +41,8 @@ use self::{
     open::Open,
 };
 use crate::{
-    ErrorStage, Session, admission::Slot, hub::Membership, node::Node, quiet::drop_quietly,
-    session::EndCause, tasks::Mark, transport,
+    ErrorStage, Session, admission::Slot, hub::Membership, limits::Held, node::Node,
+    quiet::drop_quietly, session::EndCause, tasks::Mark, transport,
 };
 
 /// How long presence may take for a session that is cut off.
@@ -49,7 +52,7 @@ const CUT_OFF: Duration = Duration::from_secs(1);
 /// its connection is gone.
 pub(crate) fn spawn(
     node: &Arc<Node>,
-    slot: Slot,
+    (slot, held): (Slot, Option<Box<Held>>),
     upgraded: Upgraded,
     identity: Identity,
     remote_addr: Option<SocketAddr>,
@@ -60,6 +63,7 @@ pub(crate) fn spawn(
     let (shard, log) = node.hub.next_shard();
     let session = Session::new(Arc::clone(&node.env), log, identity, remote_addr, writer);
     let handling = Handling::new(node.new_stack());
+    let conduct = Conduct::new(node, &session, held);
     // So that what handlers and hooks log says whose it is.
     let span = tracing::info_span!(
         target: crate::log_targets::SESSION, parent: None, "session", id = %session.id(),
@@ -69,6 +73,7 @@ pub(crate) fn spawn(
         reader,
         handling,
         Arc::clone(node),
+        conduct,
     ));
     // It is one of the few things that the task itself holds: with a little more, its memory is
     // half as much again.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use realtime_core::NodeId;
 
 use super::Builder;
-use crate::{Backpressure, Config, PresenceDown, RevocationsDown};
+use crate::{Backpressure, Config, Limits, PresenceDown, RevocationsDown};
 
 macro_rules! setters {
     ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {$(
@@ -85,6 +85,8 @@ impl<S, L> Builder<S, L> {
         queue_budget: usize,
         /// See [`Config::assembly_budget`].
         assembly_budget: usize,
+        /// See [`Config::limits`].
+        limits: Limits,
     }
 
     /// See [`Config::node_id`].

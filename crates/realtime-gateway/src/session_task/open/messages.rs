@@ -1,9 +1,13 @@
 //! From events to answers: each message to its handler, a few read ahead, mistakes counted.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use realtime_core::{
-    BoxError, Message, MessageId,
+    BoxError, ClientError, Message, MessageId,
     codec::{CodecErrorKind, Frame, Notice},
 };
 use realtime_websocket::{Event, frame};
@@ -14,13 +18,12 @@ use crate::{
     clock::NEVER,
     handling::client_error,
     session::EndCause,
-    session_task::{handling::Done, read_ahead::ReadAhead},
+    session_task::{conduct::Conduct, handling::Done, read_ahead::ReadAhead},
 };
 
 /// How many malformed messages in a row end a session.
-const MALFORMED: u32 = 10;
-/// How many messages in a row that are malformed, or whose route or data is wrong, end a session.
-const MISTAKES: u32 = 100;
+const MALFORMED: u8 = 10;
+
 impl Open {
     /// One step of reading or handling. Returns whether anything happened.
     pub(super) fn poll_messages(&mut self, cx: &mut Context<'_>) -> bool {
@@ -64,9 +67,12 @@ impl Open {
     }
 
     /// Whether no more is to be read for now. Behind what waits there may be the answer that a
-    /// handler waits for: then it is more.
+    /// handler waits for: then it is more. What is refused is answered as it is read, so where its
+    /// answers wait, nothing is.
     pub(super) fn is_full(&self) -> bool {
-        self.ahead.is_full() && (self.ahead.is_overfull() || !self.session.awaits_answer())
+        let waits_for_reader = self.full_of_replies && self.conduct.is_some();
+        waits_for_reader
+            || (self.ahead.is_full() && (self.ahead.is_overfull() || !self.session.awaits_answer()))
     }
 
     /// Control frames don't wait behind messages that were read with them.
@@ -120,6 +126,11 @@ impl Open {
     fn on_frame(&mut self, frame: Frame, cx: &mut Context<'_>) {
         self.assembly = None;
         let bytes = frame.as_bytes().len();
+        if let Some(conduct) = &self.conduct
+            && let Err(wait) = conduct.take(bytes)
+        {
+            return self.refuse(frame, wait);
+        }
         match self.node.env.encoder.decode(frame) {
             Ok(message) => {
                 self.malformed = 0;
@@ -143,18 +154,58 @@ impl Open {
                 self.session.end(EndCause::UnsupportedFrame(error.into()));
             }
             Err(error) => {
-                self.node.stats().malformed.add(1);
-                self.malformed += 1;
+                self.is_malformed();
                 let request = error.request().cloned();
                 let error: BoxError = error.into();
                 self.answer_error(request.as_ref(), &error);
-                self.node
-                    .report_client(ErrorStage::Message, error, &self.session);
-                if self.malformed >= MALFORMED {
-                    self.session.end(EndCause::TooManyMalformed);
-                }
-                self.mistaken();
+                self.mistaken(error);
             }
+        }
+    }
+
+    /// The client sends more than it may: this message isn't handled. What the server has asked for
+    /// is taken all the same.
+    #[cold]
+    fn refuse(&mut self, frame: Frame, wait: Duration) {
+        let id = match self.node.env.encoder.decode(frame) {
+            Ok(message) => {
+                self.malformed = 0;
+                let id = message.message_id().cloned();
+                if !message.is_plain() {
+                    let is_awaited = self.session.awaits_answer();
+                    if self.session.sort_out(message).is_none() && is_awaited {
+                        return;
+                    }
+                }
+                id
+            }
+            Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
+                self.session.end(EndCause::UnsupportedFrame(error.into()));
+                return;
+            }
+            Err(error) => {
+                self.is_malformed();
+                error.request().cloned()
+            }
+        };
+        self.node.stats().rate_limited.add(1);
+        let error = ClientError::new("too_many_requests", "you send more than you may")
+            .with_retry_after(wait);
+        self.notify(&Notice::Error {
+            id: id.as_ref(),
+            error: &error,
+        });
+        let node = Arc::clone(&self.node);
+        if self.conduct().floods(&node) {
+            self.session.end(EndCause::TooManyRequests);
+        }
+    }
+
+    fn is_malformed(&mut self) {
+        self.node.stats().malformed.add(1);
+        self.malformed += 1;
+        if self.malformed >= MALFORMED {
+            self.session.end(EndCause::TooManyMalformed);
         }
     }
 
@@ -179,7 +230,6 @@ impl Open {
         } = done;
         match result {
             Ok(reply) => {
-                self.mistakes = 0;
                 if let (Some(request), Some(data)) = (request, reply.into_payload()) {
                     let message = Message::plain(Some(request.id), request.route, data);
                     match self.session.reply(&message) {
@@ -199,13 +249,9 @@ impl Open {
                     self.finish_by = NEVER;
                 }
                 if client_error::is_mistake(&error) {
-                    self.mistaken();
-                } else {
-                    self.mistakes = 0;
-                }
-                if client_error::is_clients(&error) {
-                    self.node
-                        .report_client(ErrorStage::Message, error, &self.session);
+                    self.mistaken(error);
+                } else if client_error::is_clients(&error) {
+                    self.report_client(error);
                 } else {
                     self.report(ErrorStage::Message, error);
                 }
@@ -213,12 +259,25 @@ impl Open {
         }
     }
 
-    /// A message was one that nobody can handle. A client that sends nothing else is closed.
-    fn mistaken(&mut self) {
-        self.mistakes += 1;
-        if self.mistakes >= MISTAKES {
+    /// A message was one that nobody can handle. A client that sends many of them is closed,
+    /// whatever it sends beside them.
+    fn mistaken(&mut self, error: BoxError) {
+        self.report_client(error);
+        let node = Arc::clone(&self.node);
+        if self.conduct().is_mistaken(&node) {
             self.session.end(EndCause::TooManyMistakes);
         }
+    }
+
+    fn report_client(&mut self, error: BoxError) {
+        let (node, session) = (Arc::clone(&self.node), self.session.clone());
+        let lines = self.conduct().lines(&node);
+        node.reports
+            .report_mistake(ErrorStage::Message, error, session, lines);
+    }
+
+    fn conduct(&mut self) -> &mut Conduct {
+        self.conduct.get_or_insert_default()
     }
 
     /// The handler's answer has no form in the codec: the client learns that there is none.
@@ -230,7 +289,11 @@ impl Open {
 
     fn answer_error(&mut self, id: Option<&MessageId>, error: &BoxError) {
         let error = &client_error::for_client(error);
-        match self.session.reply_notice(&Notice::Error { id, error }) {
+        self.notify(&Notice::Error { id, error });
+    }
+
+    fn notify(&mut self, notice: &Notice<'_>) {
+        match self.session.reply_notice(notice) {
             Ok(full) => self.full_of_replies = full,
             Err(error) => self.report(ErrorStage::Message, error),
         }

@@ -25,6 +25,7 @@ use realtime_core::BoxError;
 
 use self::deadlines::{Assembly, Stall, times};
 use super::{
+    conduct::Conduct,
     frame_reader::{FrameReader, ReadEnd},
     handling::Handling,
     heartbeat::Heartbeat,
@@ -61,10 +62,10 @@ pub(super) struct Open {
     // Boxed, since there seldom are any.
     assembly: Option<Box<Assembly>>,
     stall: Option<Box<Stall>>,
+    /// How the client behaves, where that is of interest.
+    pub(super) conduct: Option<Box<Conduct>>,
     /// In a row.
-    malformed: u32,
-    /// In a row; malformed messages are among them.
-    mistakes: u32,
+    malformed: u8,
     /// So many replies wait that no more should be made for now.
     full_of_replies: bool,
     /// The socket accepted not all that waited.
@@ -79,6 +80,7 @@ impl Open {
         reader: FrameReader,
         handling: Handling,
         node: Arc<Node>,
+        conduct: Option<Box<Conduct>>,
     ) -> Self {
         let heartbeat = Heartbeat::new(times(&node), &node.env.clock);
         reader.book(0, session.held());
@@ -94,8 +96,8 @@ impl Open {
             heartbeat,
             assembly: None,
             stall: None,
+            conduct,
             malformed: 0,
-            mistakes: 0,
             full_of_replies: false,
             blocked: false,
             finish_by: NEVER,
@@ -187,13 +189,18 @@ impl Open {
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> bool {
         let was_full = self.full_of_replies;
         self.pump(cx);
-        let may_continue = was_full && !self.full_of_replies && !self.ahead.is_empty();
+        let may_continue = was_full && !self.full_of_replies && self.has_work();
         if self.is_over() || may_continue {
             return true;
         }
         // A clock is only looked at where something depends on it.
         (self.is_watched() || self.session.wake_at().is_due() || self.finish_by != NEVER)
             && self.poll_time(cx)
+    }
+
+    /// Whether something was held back while too many replies waited.
+    fn has_work(&self) -> bool {
+        !self.ahead.is_empty() || self.conduct.is_some()
     }
 
     /// Whether something depends on the time that passes, or on what all sessions hold.

@@ -1,0 +1,46 @@
+//! What a session of another node is told without anybody waiting for it.
+
+use std::time::Duration;
+
+use realtime_core::{
+    CloseCode,
+    broker::{
+        Broker, Topic,
+        control::{Command, Operation},
+        envelope::{Envelope, EnvelopeKind, Target},
+    },
+    codec::FrameKind,
+    presence::SessionInfo,
+};
+
+use crate::{ErrorStage, node::Node};
+
+/// How long it may take to get there.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// Closes a session of another node, if that can be reached.
+pub(crate) async fn disconnect_there(
+    node: &Node,
+    session: &SessionInfo,
+    code: CloseCode,
+    reason: &'static str,
+) {
+    if !node.reaches_others() {
+        return;
+    }
+    let reason = reason.into();
+    let command = Command::new(Operation::Disconnect { code, reason }, WITHIN).encode();
+    let codec = node.env.encoder.name();
+    // Without a number nobody answers.
+    let envelope = Envelope::new(
+        Target::Session(session.session_id),
+        codec,
+        FrameKind::Binary,
+        command,
+    )
+    .with_kind(EnvelopeKind::Control);
+    let topic = Topic::Node(session.node_id.clone());
+    if let Err(error) = node.broker.publish(&topic, envelope.encode()).await {
+        node.report(ErrorStage::Broker, error, None);
+    }
+}

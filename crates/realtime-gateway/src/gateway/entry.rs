@@ -1,0 +1,111 @@
+//! Who is let in, and when: what stands before the authenticator, and what behind it.
+
+use std::net::IpAddr;
+
+use http::request::Parts;
+use realtime_core::{Identity, presence::Presence};
+
+use super::Gateway;
+use crate::{
+    ErrorStage,
+    admission::{Admitted, Handshake, Refusal},
+    health::Link,
+    limits::Held,
+};
+
+impl Gateway {
+    /// Everything before authentication, its turn among the upgrades first.
+    pub(super) async fn admit(&self, request: &Parts) -> Result<Admitted, Refusal> {
+        let handshake = self.look(request)?;
+        if let Some(upgrades) = &self.node().limits.upgrades
+            && !upgrades.turn().await
+        {
+            return Err(Refusal::TooManyUpgrades);
+        }
+        let address = self.address(request);
+        let admitted = self.enter(handshake, address)?;
+        let limits = &self.node().limits;
+        match limits.may_authenticate(address) {
+            Ok(()) => Ok(admitted),
+            Err(wait) => Err(Refusal::TooManyFailures(wait)),
+        }
+    }
+
+    /// The same for one that its host has authenticated, and that waits for nothing.
+    pub(super) fn admit_now(&self, request: &Parts) -> Result<Admitted, Refusal> {
+        let handshake = self.look(request)?;
+        let upgrades = self.node().limits.upgrades.as_ref();
+        if upgrades.is_some_and(|upgrades| !upgrades.turn_now()) {
+            return Err(Refusal::TooManyUpgrades);
+        }
+        self.enter(handshake, self.address(request))
+    }
+
+    /// Takes note that what a request has shown was wrong.
+    pub(super) fn has_failed(&self, request: &Parts, refusal: Refusal) {
+        if matches!(refusal, Refusal::Unauthorized) {
+            self.node().limits.has_failed(self.address(request));
+        }
+    }
+
+    /// A place among the sessions of its identity, on all nodes.
+    pub(super) async fn count(
+        &self,
+        admitted: &mut Admitted,
+        identity: &Identity,
+    ) -> Result<(), Refusal> {
+        self.count_here(admitted, identity)?;
+        let node = self.node();
+        let most = node.config.limits.max_connections_per_identity;
+        let (Some(place), Some(most)) = (&admitted.held.identity, most) else {
+            return Ok(());
+        };
+        if matches!(node.registry.link.link(), Link::Down { .. }) {
+            return Ok(());
+        }
+        match node.registry.presence.nodes(identity.key()).await {
+            Ok(nodes) => {
+                let others = nodes.iter().filter(|on| node.may_hold_sessions(&on.node));
+                let elsewhere = others.map(|on| on.sessions).fold(0, u64::saturating_add);
+                let all = elsewhere.saturating_add(place.count as u64);
+                if all > most as u64 {
+                    return Err(Refusal::IdentityFull);
+                }
+            }
+            // Then only those that are here count.
+            Err(error) => node.report(ErrorStage::Presence, error, None),
+        }
+        Ok(())
+    }
+
+    /// The same, as far as this node knows by itself.
+    pub(super) fn count_here(
+        &self,
+        admitted: &mut Admitted,
+        identity: &Identity,
+    ) -> Result<(), Refusal> {
+        let place = self.node().limits.of_identity(identity.key());
+        admitted.held.identity = place.map_err(|_| Refusal::IdentityFull)?;
+        Ok(())
+    }
+
+    fn look(&self, request: &Parts) -> Result<Handshake, Refusal> {
+        let node = self.node();
+        let protocol = node.env.encoder.name();
+        self.admission().look(request, protocol, node.is_draining())
+    }
+
+    fn enter(&self, handshake: Handshake, address: Option<IpAddr>) -> Result<Admitted, Refusal> {
+        let place = self.node().limits.at_address(address);
+        let held = Held {
+            address: place.map_err(|_| Refusal::AddressFull)?,
+            identity: None,
+        };
+        self.admission().enter(handshake, held)
+    }
+
+    fn address(&self, request: &Parts) -> Option<IpAddr> {
+        let address = self.admission().client_address(request);
+        address.map(|address| address.ip())
+    }
+}

@@ -1,0 +1,201 @@
+//! From which addresses credentials were shown that are wrong, and how often.
+//!
+//! An address is of interest from its first failure on. Failures empty its bucket; once that has
+//! happened, every try has to take from it before anybody is asked, so that many at once don't get
+//! further than one after the other. A bucket that is full again is forgotten.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use super::{Bucket, Moment, Network};
+use crate::sync::Mutex;
+
+/// How many addresses are remembered; past that the oldest are forgotten.
+const ADDRESSES: usize = 100_000;
+/// How many of the oldest are looked at with each failure.
+const LOOKED_AT: usize = 2;
+
+#[derive(Debug)]
+pub(super) struct Failures {
+    per_minute: u32,
+    most: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: HashMap<Network, Known>,
+    /// The same, the oldest first, but those that were looked at and kept.
+    order: VecDeque<Network>,
+}
+
+#[derive(Debug)]
+struct Known {
+    bucket: Bucket,
+    /// It has been empty, so tries are counted and not failures.
+    is_suspect: bool,
+}
+
+impl Failures {
+    pub(super) fn new(per_minute: u32) -> Self {
+        Self::with(per_minute, ADDRESSES)
+    }
+
+    fn with(per_minute: u32, most: usize) -> Self {
+        Self {
+            per_minute,
+            most,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Whether somebody there may try; if not, after how long.
+    pub(super) fn may_try(&self, from: Network, now: Moment) -> Result<(), Duration> {
+        let mut state = self.state.lock();
+        let Some(known) = state.known.get_mut(&from).filter(|known| known.is_suspect) else {
+            return Ok(());
+        };
+        if known.bucket.was_full(now) {
+            *known = self.known(now);
+            return Ok(());
+        }
+        known.bucket.take(1, now).map(drop)
+    }
+
+    /// Somebody there has tried, and failed.
+    pub(super) fn failed(&self, from: Network, now: Moment) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if let Some(known) = state.known.get_mut(&from) {
+            known.failed(now);
+            return;
+        }
+        for _ in 0..LOOKED_AT {
+            state.forget_oldest(|known| known.bucket.was_full(now));
+        }
+        if state.known.len() >= self.most {
+            state.forget_oldest(|_| true);
+        }
+        let mut known = self.known(now);
+        known.failed(now);
+        state.known.insert(from, known);
+        state.order.push_back(from);
+    }
+
+    fn known(&self, now: Moment) -> Known {
+        Known {
+            bucket: Bucket::per_minute(self.per_minute, now),
+            is_suspect: false,
+        }
+    }
+}
+
+impl Known {
+    fn failed(&mut self, now: Moment) {
+        if self.is_suspect {
+            // It was counted when it was tried.
+            return;
+        }
+        // None left for the next one.
+        self.is_suspect = self.bucket.take(1, now) != Ok(Duration::ZERO);
+    }
+}
+
+impl State {
+    /// Forgets the oldest if it may be; else it is the youngest from now on.
+    fn forget_oldest(&mut self, may_be: impl FnOnce(&Known) -> bool) {
+        let Some(oldest) = self.order.pop_front() else {
+            return;
+        };
+        if self.known.get(&oldest).is_some_and(|known| !may_be(known)) {
+            self.order.push_back(oldest);
+        } else {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(all(test, not(realtime_loom)))]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn at(n: u32) -> Network {
+        Network::V4(Ipv4Addr::from(n))
+    }
+
+    #[test]
+    fn after_so_many_failures_an_address_has_to_wait() {
+        let (failures, now) = (Failures::new(10), Moment::now());
+        for n in 0..10 {
+            assert_eq!(failures.may_try(at(1), now), Ok(()), "{n}");
+            failures.failed(at(1), now);
+        }
+        let wait = failures.may_try(at(1), now).unwrap_err();
+        assert_eq!(wait, Duration::from_secs(6));
+        assert_eq!(failures.may_try(at(2), now), Ok(()));
+
+        // One at a time, however many come at once.
+        let later = now.after(wait);
+        let tried = (0..100).filter(|_| failures.may_try(at(1), later).is_ok());
+        assert_eq!(tried.count(), 1);
+        failures.failed(at(1), later);
+        let later = later.after(Duration::from_secs(6));
+        assert!(failures.may_try(at(1), later).is_ok());
+        assert!(failures.may_try(at(1), later).is_err());
+
+        let calm = later.after(Duration::from_secs(61));
+        for _ in 0..100 {
+            assert_eq!(failures.may_try(at(1), calm), Ok(()), "all is forgotten");
+        }
+    }
+
+    #[test]
+    fn who_fails_now_and_then_is_never_kept_waiting() {
+        let (failures, mut now) = (Failures::new(10), Moment::now());
+        for _ in 0..1_000 {
+            assert_eq!(failures.may_try(at(1), now), Ok(()));
+            failures.failed(at(1), now);
+            now = now.after(Duration::from_secs(7));
+        }
+    }
+
+    #[test]
+    fn the_addresses_that_are_remembered_are_not_more_than_some() {
+        let (failures, now) = (Failures::with(10, 100), Moment::now());
+        let known = || {
+            let state = failures.state.lock();
+            assert_eq!(state.known.len(), state.order.len());
+            state.known.len()
+        };
+        for n in 0..1_000 {
+            for _ in 0..10 {
+                failures.failed(at(n), now);
+            }
+        }
+        assert_eq!(known(), 100);
+        assert!(
+            failures.may_try(at(999), now).is_err(),
+            "the youngest is there"
+        );
+        let later = now.after(Duration::from_secs(61));
+        for n in 0..100 {
+            failures.failed(at(2_000 + n), later);
+        }
+        for _ in 0..200 {
+            failures.failed(at(3_000), later);
+        }
+        assert!(known() <= 101, "{}", known());
+        assert!(
+            failures
+                .state
+                .lock()
+                .known
+                .values()
+                .any(|known| known.is_suspect)
+        );
+    }
+}

@@ -1,0 +1,255 @@
+//! The limits of a node: what its sessions and requests may take, and who of them does.
+//!
+//! How often something may be done is for `governor` to say ([`Bucket`]); here it is kept for whom,
+//! and for how long.
+
+mod bucket;
+mod failures;
+mod meter;
+mod network;
+mod places;
+mod shared;
+mod upgrades;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use realtime_core::IdentityKey;
+
+use crate::config::{ConnectionPolicy, Limits, Rate};
+
+pub(crate) use bucket::{Bucket, Moment};
+use failures::Failures;
+use meter::{Meter, Rates};
+use network::Network;
+pub(crate) use places::Place;
+use places::Places;
+use shared::{SharedMeter, SharedMeters};
+pub(crate) use upgrades::Upgrades;
+
+/// How many that nobody uses any more are looked at with each tick of the clock.
+const SWEPT: usize = 4_096;
+
+/// What a node limits. A part that isn't limited isn't there.
+#[derive(Debug, Default)]
+pub(crate) struct NodeLimits {
+    traffic: Option<Traffic>,
+    identities: Option<Arc<Places<IdentityKey>>>,
+    addresses: Option<Arc<Places<Network>>>,
+    pub(crate) upgrades: Option<Upgrades>,
+    failures: Option<Failures>,
+}
+
+/// How much may be sent.
+#[derive(Debug)]
+struct Traffic {
+    own: Rates,
+    identities: Option<Arc<SharedMeters>>,
+    tenants: Option<Arc<SharedMeters>>,
+}
+
+/// How much a session may send.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    own: Meter,
+    identity: Option<SharedMeter>,
+    tenant: Option<SharedMeter>,
+}
+
+/// The places that a connection takes for as long as it is there.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) address: Option<Place<Network>>,
+    pub(crate) identity: Option<Place<IdentityKey>>,
+}
+
+impl Held {
+    /// Boxed, where there is anything to hold.
+    pub(crate) fn boxed(self) -> Option<Box<Self>> {
+        let holds = self.address.is_some() || self.identity.is_some();
+        holds.then(|| Box::new(self))
+    }
+}
+
+/// There are as many as there may be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Crowded;
+
+impl NodeLimits {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let refuses = limits.connection_policy == ConnectionPolicy::RefuseNewest;
+        let identities = limits.max_connections_per_identity.filter(|_| refuses);
+        Self {
+            traffic: Traffic::new(limits),
+            identities: identities.map(Places::new),
+            addresses: limits.max_connections_per_address.map(Places::new),
+            upgrades: limits.max_upgrades_per_second.map(Upgrades::new),
+            failures: limits.failed_authentications_per_minute.map(Failures::new),
+        }
+    }
+
+    /// How much a session of this identity may send; `None` where that isn't limited.
+    pub(crate) fn allowance(&self, identity: &IdentityKey) -> Option<Allowance> {
+        let traffic = self.traffic.as_ref()?;
+        let tenant = || IdentityKey::new("").with_tenant(identity.tenant());
+        Some(Allowance {
+            own: Meter::new(traffic.own, Moment::now()),
+            identity: traffic
+                .identities
+                .as_ref()
+                .map(|identities| identities.of(identity.clone())),
+            tenant: traffic.tenants.as_ref().map(|tenants| tenants.of(tenant())),
+        })
+    }
+
+    /// A place for a connection from this address, where they are limited and it is known.
+    pub(crate) fn at_address(
+        &self,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Place<Network>>, Crowded> {
+        let Some((places, address)) = self.addresses.as_ref().zip(address) else {
+            return Ok(None);
+        };
+        places.enter(address.into()).map(Some).ok_or(Crowded)
+    }
+
+    /// A place for a session of this identity, where the newest is refused.
+    pub(crate) fn of_identity(
+        &self,
+        identity: &IdentityKey,
+    ) -> Result<Option<Place<IdentityKey>>, Crowded> {
+        let Some(places) = &self.identities else {
+            return Ok(None);
+        };
+        places.enter(identity.clone()).map(Some).ok_or(Crowded)
+    }
+
+    /// Whether somebody at this address may show credentials; if not, how long it has to wait.
+    pub(crate) fn may_authenticate(&self, address: Option<IpAddr>) -> Result<(), Duration> {
+        match self.failures.as_ref().zip(address) {
+            Some((failures, address)) => failures.may_try(address.into(), Moment::now()),
+            None => Ok(()),
+        }
+    }
+
+    /// What somebody at this address has shown was wrong.
+    pub(crate) fn has_failed(&self, address: Option<IpAddr>) {
+        if let Some((failures, address)) = self.failures.as_ref().zip(address) {
+            failures.failed(address.into(), Moment::now());
+        }
+    }
+
+    /// Forgets a few of those whom nobody needs any more.
+    pub(crate) fn sweep(&self) {
+        let Some(traffic) = &self.traffic else {
+            return;
+        };
+        for shared in [&traffic.identities, &traffic.tenants]
+            .into_iter()
+            .flatten()
+        {
+            shared.sweep(SWEPT, Moment::now());
+        }
+    }
+}
+
+impl Traffic {
+    fn new(limits: &Limits) -> Option<Self> {
+        let rates = |messages: Option<Rate>, bytes: Option<Rate>| Rates { messages, bytes };
+        let own = rates(limits.messages_per_session, limits.bytes_per_session);
+        let identity = rates(limits.messages_per_identity, limits.bytes_per_identity);
+        let tenant = rates(limits.messages_per_tenant, limits.bytes_per_tenant);
+        let shared = |rates: Rates| (!rates.are_off()).then(|| SharedMeters::new(rates));
+        let all_off = own.are_off() && identity.are_off() && tenant.are_off();
+        (!all_off).then(|| Self {
+            own,
+            identities: shared(identity),
+            tenants: shared(tenant),
+        })
+    }
+}
+
+impl Allowance {
+    /// A message of so many bytes has come. Where it is one too many for its session, it takes nothing
+    /// of what others share with it. The error says after how long what has refused it would accept
+    /// it; what was not asked may still refuse it then.
+    pub(crate) fn take(&self, bytes: usize, now: Moment) -> Result<(), Duration> {
+        let shared = [&self.identity, &self.tenant].into_iter().flatten();
+        let meters = std::iter::once(&self.own).chain(shared.map(SharedMeter::meter));
+        let mut again = Duration::ZERO;
+        for meter in meters {
+            match meter.take(bytes, now) {
+                Ok(wait) => again = again.max(wait),
+                Err(wait) => return Err(again.max(wait)),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(all(test, not(realtime_loom)))]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn limits(set: impl FnOnce(&mut Limits)) -> NodeLimits {
+        let mut limits = Limits::default();
+        set(&mut limits);
+        NodeLimits::new(&limits)
+    }
+
+    #[test]
+    fn who_limits_nothing_has_nothing() {
+        let none = limits(|_| {});
+        assert!(none.allowance(&IdentityKey::new("ann")).is_none());
+        assert!(none.upgrades.is_none());
+        let address = Some([10, 0, 0, 1].into());
+        assert!(none.at_address(address).unwrap().is_none());
+        assert!(
+            none.of_identity(&IdentityKey::new("ann"))
+                .unwrap()
+                .is_none()
+        );
+        assert!(Held::default().boxed().is_none());
+    }
+
+    #[test]
+    fn one_that_sends_too_much_takes_nothing_from_the_others_of_its_tenant() {
+        let node = limits(|limits| {
+            limits.messages_per_session = Some(Rate::per_second(1).with_burst(5));
+            limits.messages_per_tenant = Some(Rate::per_second(1).with_burst(10));
+        });
+        let now = Moment::now();
+        let of = |id: &str| {
+            node.allowance(&IdentityKey::new(id).with_tenant("t"))
+                .unwrap()
+        };
+        let (ann, bob, cid) = (of("ann"), of("bob"), of("cid"));
+        let accepted = |who: &Allowance| (0..100).filter(|_| who.take(1, now).is_ok()).count();
+        assert_eq!((accepted(&ann), accepted(&bob), accepted(&cid)), (5, 5, 0));
+        let elsewhere = IdentityKey::new("ann").with_tenant("u");
+        assert_eq!(accepted(&node.allowance(&elsewhere).unwrap()), 5);
+    }
+
+    #[test]
+    fn who_waits_as_long_as_it_is_told_is_accepted() {
+        let node = limits(|limits| {
+            limits.messages_per_session = Some(Rate::per_second(10).with_burst(3));
+            limits.bytes_per_session = Some(Rate::per_second(1_000).with_burst(2_000));
+        });
+        let ann = node.allowance(&IdentityKey::new("ann")).unwrap();
+        let mut now = Moment::now();
+        let mut waits = 0;
+        for n in 0..1_000 {
+            let bytes = [1, 40, 2_000, 700, 5_000][n % 5];
+            if let Err(wait) = ann.take(bytes, now) {
+                assert!(wait > Duration::ZERO);
+                now = now.after(wait);
+                waits += 1;
+                assert_eq!(ann.take(bytes, now), Ok(()), "message {n}");
+            }
+            now = now.after(MS);
+        }
+        assert!(waits > 100, "{waits}");
+    }
+}

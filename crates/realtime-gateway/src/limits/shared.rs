@@ -1,0 +1,206 @@
+//! What the sessions of an identity, or of a tenant, may send together.
+//!
+//! An identity is known for as long as it has a session here, and then until what it has sent
+//! doesn't matter any more: nobody gets a full bucket by leaving and coming again. There are not more
+//! of those that are gone than some, so nobody can make this grow beyond the sessions that are open.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use realtime_core::IdentityKey;
+
+use super::{Meter, Moment, Rates};
+use crate::sync::Mutex;
+
+/// How many without a session are remembered.
+const LEFT: usize = 65_536;
+
+/// The meters of all identities, or of all tenants, which are identities without an id.
+#[derive(Debug)]
+pub(super) struct SharedMeters {
+    rates: Rates,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: HashMap<IdentityKey, Known>,
+    /// Those whose last session has ended, the oldest first; some may have one again.
+    left: VecDeque<IdentityKey>,
+}
+
+#[derive(Debug)]
+struct Known {
+    meter: Arc<Meter>,
+    sessions: usize,
+    /// It is among those that have left.
+    is_left: bool,
+    /// Then its meter is full again, whatever was sent.
+    full_at: Moment,
+}
+
+/// The meter of one of them, for one session.
+#[derive(Debug)]
+pub(super) struct SharedMeter {
+    all: Arc<SharedMeters>,
+    key: IdentityKey,
+    meter: Arc<Meter>,
+}
+
+impl SharedMeters {
+    pub(super) fn new(rates: Rates) -> Arc<Self> {
+        Arc::new(Self {
+            rates,
+            state: Mutex::default(),
+        })
+    }
+
+    /// A session begins.
+    pub(super) fn of(self: &Arc<Self>, key: IdentityKey) -> SharedMeter {
+        let mut state = self.state.lock();
+        let known = state.known.entry(key.clone()).or_insert_with(|| {
+            let now = Moment::now();
+            Known {
+                meter: Arc::new(Meter::new(self.rates, now)),
+                sessions: 0,
+                is_left: false,
+                full_at: now,
+            }
+        });
+        known.sessions += 1;
+        let meter = Arc::clone(&known.meter);
+        drop(state);
+        SharedMeter {
+            all: Arc::clone(self),
+            key,
+            meter,
+        }
+    }
+
+    /// A session ends.
+    fn ended(&self, key: &IdentityKey, now: Moment) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let Some(known) = state.known.get_mut(key) else {
+            return;
+        };
+        known.sessions = known.sessions.saturating_sub(1);
+        known.full_at = now.after(self.rates.refill());
+        if known.sessions > 0 || known.is_left {
+            return;
+        }
+        known.is_left = true;
+        state.left.push_back(key.clone());
+        if state.left.len() > LEFT {
+            state.forget_oldest(|_| true);
+        }
+    }
+
+    /// Forgets those of the oldest so many that have left and don't matter any more.
+    pub(super) fn sweep(&self, most: usize, now: Moment) {
+        let mut state = self.state.lock();
+        for _ in 0..most.min(state.left.len()) {
+            state.forget_oldest(|known| known.full_at <= now);
+        }
+    }
+}
+
+impl State {
+    /// Forgets the oldest that has left, if it may be; else it is the youngest from now on.
+    fn forget_oldest(&mut self, may_be: impl FnOnce(&Known) -> bool) {
+        let Some(key) = self.left.pop_front() else {
+            return;
+        };
+        let Some(known) = self.known.get_mut(&key) else {
+            return;
+        };
+        if known.sessions > 0 {
+            known.is_left = false;
+        } else if may_be(known) {
+            self.known.remove(&key);
+        } else {
+            self.left.push_back(key);
+        }
+    }
+}
+
+impl SharedMeter {
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+}
+
+impl Drop for SharedMeter {
+    fn drop(&mut self) {
+        self.all.ended(&self.key, Moment::now());
+    }
+}
+
+#[cfg(all(test, not(realtime_loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Rate;
+
+    fn meters() -> Arc<SharedMeters> {
+        SharedMeters::new(Rates {
+            messages: Some(Rate::per_second(1).with_burst(10)),
+            bytes: None,
+        })
+    }
+
+    fn known(all: &SharedMeters) -> (usize, usize) {
+        let state = all.state.lock();
+        (state.known.len(), state.left.len())
+    }
+
+    fn key(n: usize) -> IdentityKey {
+        IdentityKey::new(format!("n{n}"))
+    }
+
+    #[test]
+    fn those_that_came_and_went_are_forgotten() {
+        let all = meters();
+        for n in 0..10_000 {
+            let session = all.of(key(n));
+            assert!(session.meter().take(1, Moment::now()).is_ok());
+        }
+        assert_eq!(known(&all), (10_000, 10_000));
+        let later = Moment::now().after(Duration::from_secs(12));
+        all.sweep(4_000, later);
+        assert_eq!(known(&all), (6_000, 6_000));
+        all.sweep(usize::MAX, later);
+        assert_eq!(known(&all), (0, 0));
+    }
+
+    #[test]
+    fn nobody_gets_a_full_bucket_by_coming_again() {
+        let all = meters();
+        let now = Moment::now();
+        let take = |session: &SharedMeter| session.meter().take(1, now).is_ok();
+        let ann = all.of(key(1));
+        assert!((0..10).all(|_| take(&ann)) && !take(&ann));
+        let other = all.of(key(1));
+        drop(ann);
+        assert!(!take(&other), "they share it");
+        drop(other);
+        let again = all.of(key(1));
+        all.sweep(10, now);
+        assert!(!take(&again));
+        drop(again);
+        assert_eq!(known(&all), (1, 1), "it is there once");
+    }
+
+    #[test]
+    fn those_that_have_left_are_not_more_than_some() {
+        let all = meters();
+        for n in 0..LEFT + 1_000 {
+            let session = all.of(key(n));
+            let _taken = session.meter().take(10, Moment::now());
+        }
+        assert_eq!(known(&all), (LEFT, LEFT));
+    }
+}

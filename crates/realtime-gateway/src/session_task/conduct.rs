@@ -1,0 +1,115 @@
+//! How a client behaves: what it may send, what it has done wrong, and what the log says of that.
+//!
+//! A session whose client does nothing wrong and isn't limited has no memory for it.
+
+use std::time::Duration;
+
+use crate::{
+    config::Rate,
+    limits::{Allowance, Bucket, Held, Moment},
+    node::Node,
+    rarely::Rarely,
+    session::Session,
+};
+
+/// How many messages at once may be malformed, on unknown routes, or with wrong data.
+const MISTAKES: Rate = Rate::per_second(1).with_burst(99);
+/// What of a flood counts once: a client that had no chance to see that it is one, because this
+/// process was stopped for a while and then reads all that waits, has sent it in no time.
+const STRIKE: Duration = Duration::from_millis(100);
+/// How many of them are forgotten.
+const FORGOTTEN: Rate = Rate::per_second(1);
+/// How many lines a minute the log has of the mistakes of one client.
+const LINES: u32 = 5;
+
+/// Boxed, where there is anything to keep.
+#[derive(Debug, Default)]
+pub(super) struct Conduct {
+    /// What it may send.
+    allowance: Option<Allowance>,
+    /// The places that its connection takes.
+    held: Option<Box<Held>>,
+    /// What it has done wrong, if anything.
+    wrong: Option<Box<Wrong>>,
+}
+
+#[derive(Debug)]
+struct Wrong {
+    mistakes: Bucket,
+    /// Lets one strike pass in its time.
+    pace: Bucket,
+    /// So many of them.
+    strikes: Option<Bucket>,
+    lines: Rarely,
+}
+
+impl Conduct {
+    /// That of a new session, where something is limited.
+    pub(super) fn new(
+        node: &Node,
+        session: &Session,
+        held: Option<Box<Held>>,
+    ) -> Option<Box<Self>> {
+        let allowance = node.limits.allowance(session.identity_key());
+        let is_limited = allowance.is_some() || held.is_some();
+        is_limited.then(|| {
+            Box::new(Self {
+                allowance,
+                held,
+                wrong: None,
+            })
+        })
+    }
+
+    /// A message of so many bytes has come. Where it is one too many, the error says how long it
+    /// takes until it wouldn't be.
+    pub(super) fn take(&self, bytes: usize) -> Result<(), Duration> {
+        match &self.allowance {
+            Some(allowance) => allowance.take(bytes, Moment::now()),
+            None => Ok(()),
+        }
+    }
+
+    /// A message was one too many. Returns whether that goes on for too long.
+    pub(super) fn floods(&mut self, node: &Node) -> bool {
+        let now = Moment::now();
+        let wrong = self.wrong(node, now);
+        let Some(strikes) = &wrong.strikes else {
+            return false;
+        };
+        wrong.pace.take(1, now).is_ok() && strikes.take(1, now).is_err()
+    }
+
+    /// A message was one that nobody can handle. Returns whether there are too many of them.
+    pub(super) fn is_mistaken(&mut self, node: &Node) -> bool {
+        let now = Moment::now();
+        self.wrong(node, now).mistakes.take(1, now).is_err()
+    }
+
+    /// What says when the log has a line about it.
+    pub(super) fn lines(&mut self, node: &Node) -> &Rarely {
+        &self.wrong(node, Moment::now()).lines
+    }
+
+    /// Its connection is gone, so others may take its places.
+    pub(super) fn free(&mut self) {
+        self.held = None;
+    }
+
+    fn wrong(&mut self, node: &Node, now: Moment) -> &Wrong {
+        self.wrong.get_or_insert_with(|| {
+            let patience = node.config.limits.flood_patience;
+            let strikes = patience.map(|patience| {
+                let strikes = patience.as_millis() / STRIKE.as_millis();
+                let strikes = u32::try_from(strikes).unwrap_or(u32::MAX);
+                Bucket::new(FORGOTTEN.with_burst(strikes), now)
+            });
+            Box::new(Wrong {
+                mistakes: Bucket::new(MISTAKES, now),
+                pace: Bucket::new(Rate::per_second(10).with_burst(1), now),
+                strikes,
+                lines: Rarely::new(LINES),
+            })
+        })
+    }
+}

@@ -1,0 +1,91 @@
+//! A client that fails again and again is closed, whatever it does right beside that.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use realtime::config::Rate;
+use realtime_testkit::client::Client;
+use serde_json::json;
+use tokio::net::TcpStream;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::{named, server};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn five_thousand_unknown_routes_are_a_few_lines_and_the_end() {
+    let log = Log::default();
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(log.clone())
+        .with_ansi(false)
+        .finish();
+    let _guard = tracing::subscriber::set_default(lines);
+    let server = server(|_| {}).await;
+    let mut client = named(&server, "ann").await;
+    let frame = |text: &str| Client::<TcpStream>::text_frame(text);
+    let wrong = frame(r#"{"route":"nowhere"}"#);
+    let right = frame(r#"{"id":"1","route":"echo","data":1}"#);
+    let pair = [&wrong[..], &right[..]].concat();
+    let _may_be_cut_off = client.send_raw(&pair.repeat(5_000)).await;
+    let (code, reason) = client.closed().await.unwrap();
+    assert_eq!(code, 1008, "{reason}");
+    let stats = server.gateway.stats();
+    assert!((100..200).contains(&stats.failed), "{}", stats.failed);
+    server.stop().await;
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines = log.lines().filter(|line| line.contains("realtime::"));
+    assert!((1..30).contains(&lines.count()), "{log}");
+}
+
+#[tokio::test]
+async fn ten_malformed_in_a_row_are_the_end_with_limits_and_without() {
+    for rate in [None, Some(Rate::per_second(1).with_burst(3))] {
+        let server = server(|limits| limits.messages_per_session = rate).await;
+        let mut client = named(&server, "ann").await;
+        for _ in 0..9 {
+            client.send_text("[]").await.unwrap();
+            let answer = client.recv_json().await.unwrap();
+            assert_eq!(answer["route"], "error");
+        }
+        client.send_text("[]").await.unwrap();
+        assert_eq!(client.closed().await.unwrap().0, 1008);
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_few_mistakes_stays() {
+    let server = server(|_| {}).await;
+    let mut client = named(&server, "ann").await;
+    for _ in 0..90 {
+        let answer = client.request("nowhere", json!(1)).await.unwrap();
+        assert_eq!(answer["data"]["code"], "unknown_route");
+    }
+    let answer = client.request("echo", json!(1)).await.unwrap();
+    assert_eq!(answer["data"], 1);
+    server.stop().await;
+}
