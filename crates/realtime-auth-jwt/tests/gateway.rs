@@ -80,6 +80,31 @@ async fn who_shows_a_jwt_is_who_it_says() {
     with(&good).connect(addr).await.unwrap();
 }
 
+/// On the same connection: the next token of the same identity, and then somebody else's.
+#[tokio::test]
+async fn a_fresh_jwt_is_shown_on_the_same_connection() {
+    let jwt = for_chat(Key::hmac(SECRET).unwrap()).roles_claim("roles");
+    let addr = start(jwt.build().unwrap()).await;
+    let signer = Signer::hmac();
+    let mut client = with(&signer.token("HS256", &ada()))
+        .connect(addr)
+        .await
+        .unwrap();
+    let fresh = signer.token("HS256", &but("roles", json!("admin")));
+    let shown = json!({ "token": fresh });
+    let answer = client.request("authenticate", shown).await.unwrap();
+    let seconds = answer["data"]["seconds"].as_u64().unwrap();
+    assert!((500..=630).contains(&seconds), "{answer}");
+    let answer = client.request("who", json!(null)).await.unwrap();
+    assert_eq!(answer["data"], json!(["", "ada", ["admin"]]), "{answer}");
+    let bobs = signer.token("HS256", &but("sub", json!("bob")));
+    client
+        .send("authenticate", json!({ "token": bobs }))
+        .await
+        .unwrap();
+    assert_eq!(client.closed().await.map(|(code, _)| code), Some(3500));
+}
+
 #[tokio::test]
 async fn without_the_issuers_keys_it_is_503() {
     let signer = Signer::ed();
