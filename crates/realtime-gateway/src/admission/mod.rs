@@ -15,9 +15,10 @@ mod refusal;
 mod slots;
 mod upgrade;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use http::request::Parts;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) use authentication::{Authentication, Unauthenticated, check};
 pub use body::Body;
@@ -30,6 +31,9 @@ pub(crate) use refusal::Refusal;
 pub(crate) use slots::{Slot, Slots};
 pub use upgrade::Upgrade;
 
+/// How many that were refused may be closed at the same time.
+const FAREWELLS: usize = 1_000;
+
 /// Who may connect, and how many at once.
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -37,6 +41,7 @@ pub(crate) struct Admission {
     origin_refusals: OriginRefusals,
     proxies: TrustedProxies,
     slots: Slots,
+    farewells: Arc<Semaphore>,
 }
 
 /// A request that may be authenticated.
@@ -54,6 +59,7 @@ impl Admission {
             origin_refusals: OriginRefusals::new(),
             proxies,
             slots,
+            farewells: Arc::new(Semaphore::new(FAREWELLS)),
         }
     }
 
@@ -74,6 +80,26 @@ impl Admission {
         }
         let slot = self.slots.enter().ok_or(Refusal::Full)?;
         Ok(Admitted { handshake, slot })
+    }
+
+    /// What it takes to refuse a request behind a 101, where it is a proper one and not of a page that
+    /// may not connect: the handshake, and a place among those that are refused so.
+    pub(crate) fn refuse_later(
+        &self,
+        request: &Parts,
+        protocol: &str,
+    ) -> Option<(Handshake, OwnedSemaphorePermit)> {
+        let handshake = Handshake::check(request, protocol).ok()?;
+        if !self.origin.allows(&handshake.host, &request.headers) {
+            return None;
+        }
+        let place = Arc::clone(&self.farewells).try_acquire_owned().ok()?;
+        Some((handshake, place))
+    }
+
+    /// How many are authenticating, or have not shown yet who they are.
+    pub(crate) fn authenticating(&self) -> usize {
+        self.slots.authenticating()
     }
 
     /// How many sessions have no connection any more, though a handler or a hook of theirs runs.

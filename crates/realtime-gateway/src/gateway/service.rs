@@ -12,19 +12,19 @@ use futures::future::BoxFuture;
 use http::{Request, Response, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use realtime_core::Identity;
-use tokio::time::sleep;
+use tokio::{runtime::Handle, time::sleep};
 use tower_service::Service;
 
 use super::Gateway;
 use crate::{
     Body, ErrorStage, Upgrade,
-    admission::{Admitted, Refusal, Unauthenticated, check},
-    escape::Chain,
+    admission::{Admitted, Refusal, check},
+    doorstep,
     guarded::{Whose, panicked},
-    identities::revocation,
+    identities::{self, revocation},
     patience::patient,
-    quiet::drop_quietly,
     session_task,
+    transport::recover,
 };
 
 /// How long the connection may take to become a WebSocket after the 101.
@@ -32,6 +32,13 @@ const UPGRADE: Duration = Duration::from_secs(10);
 /// The same from the moment when the gateway shuts down. A client that was told 101 is owed the
 /// close frame.
 const LATE_UPGRADE: Duration = Duration::from_secs(1);
+
+/// What is known of a client when its connection is upgraded.
+enum Known {
+    Who(Identity),
+    /// Nothing: it has so long to say it.
+    Within(Duration),
+}
 
 impl<B> Service<Request<B>> for Gateway {
     type Response = Response<Body>;
@@ -86,28 +93,46 @@ impl Gateway {
     /// ```
     #[must_use = "the response must be returned to the client"]
     pub fn accept(&self, upgrade: Upgrade, identity: Identity) -> Response<Body> {
-        let Upgrade(parts) = upgrade;
-        self.respond(self.admit(&parts).and_then(|admitted| {
-            let identity = check(identity).map_err(|error| self.unauthenticated(error))?;
-            self.open(parts, admitted, identity)
-        }))
+        let Upgrade(mut parts) = upgrade;
+        let opened = self.admit(&parts).and_then(|admitted| {
+            let identity =
+                check(identity).map_err(|error| identities::refused(self.node(), error))?;
+            self.open(&mut parts, admitted, Known::Who(identity))
+        });
+        self.respond(&mut parts, opened)
     }
 
-    async fn answer(&self, parts: Parts) -> Response<Body> {
-        let admitted = match self.admit(&parts) {
-            Ok(admitted) => admitted,
-            Err(refusal) => return self.respond(Err(refusal)),
+    async fn answer(&self, mut parts: Parts) -> Response<Body> {
+        let opened = async {
+            let admitted = self.admit(&parts)?;
+            let known = self.who(&parts).await?;
+            self.open(&mut parts, admitted, known)
         };
-        let identity = self.node().authentication.of_request(&parts).await;
-        let identity = match identity {
-            Ok(identity) => revocation::check(self.node(), identity).await,
+        let opened = opened.await;
+        self.respond(&mut parts, opened)
+    }
+
+    /// Who has sent a request, or that this is to be shown in the first message.
+    async fn who(&self, request: &Parts) -> Result<Known, Refusal> {
+        let node = self.node();
+        if let Some(limit) = node.config.token_in_message
+            && node.authentication.finds_nothing_in(request)
+        {
+            return Ok(Known::Within(limit));
+        }
+        let identity = match node.authentication.of_request(request).await {
+            Ok(identity) => revocation::check(node, identity).await,
             Err(error) => Err(error),
         };
-        let identity = identity.map_err(|error| self.unauthenticated(error));
-        self.respond(identity.and_then(|identity| self.open(parts, admitted, identity)))
+        let identity = identity.map_err(|error| identities::refused(node, error))?;
+        Ok(Known::Who(identity))
     }
 
-    fn respond(&self, outcome: Result<Response<Body>, Refusal>) -> Response<Body> {
+    fn respond(
+        &self,
+        request: &mut Parts,
+        outcome: Result<Response<Body>, Refusal>,
+    ) -> Response<Body> {
         outcome.unwrap_or_else(|refusal| {
             let stats = self.node().stats();
             stats.refused.add(1);
@@ -115,7 +140,8 @@ impl Gateway {
                 stats.refused_origins.add(1);
             }
             tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
-            refusal.response()
+            let closed = self.refuse_by_close(request, refusal);
+            closed.unwrap_or_else(|| refusal.response())
         })
     }
 
@@ -127,12 +153,36 @@ impl Gateway {
             .admit(request, protocol, node.is_draining())
     }
 
+    /// 101, and a close frame that says why and whether to come back, where that is wished and
+    /// possible.
+    fn refuse_by_close(&self, request: &mut Parts, refusal: Refusal) -> Option<Response<Body>> {
+        let node = self.node();
+        let farewell = doorstep::Farewell::of(refusal).filter(|_| node.config.accept_then_close)?;
+        let runtime = Handle::try_current().ok()?;
+        let protocol = node.env.encoder.name();
+        let (handshake, place) = self.admission().refuse_later(request, protocol)?;
+        // Not among the sessions' tasks: a shutdown waits for those, and refuses meanwhile.
+        let counted = node.background.token();
+        if node.is_cut_off() {
+            return None;
+        }
+        let upgrade = request.extensions.remove::<OnUpgrade>()?;
+        let response = handshake.response()?;
+        node.stats().refused_by_close.add(1);
+        let refused = doorstep::refuse(Arc::clone(node), upgrade, farewell);
+        runtime.spawn(async move {
+            let _until_its_end = (counted, place);
+            refused.await;
+        });
+        Some(response)
+    }
+
     /// Everything after it: 101, and a task that becomes the session.
     fn open(
         &self,
-        mut request: Parts,
+        request: &mut Parts,
         admitted: Admitted,
-        identity: Identity,
+        known: Known,
     ) -> Result<Response<Body>, Refusal> {
         let node = self.node();
         // It may have begun to shut down while the authenticator was asked.
@@ -148,14 +198,15 @@ impl Gateway {
             .remove::<OnUpgrade>()
             .ok_or(Refusal::NotUpgradable)?;
         let response = handshake.response().ok_or(Refusal::NotUpgradable)?;
-        let remote_addr = self.admission().client_address(&request);
-        slot.open();
+        let remote_addr = self.admission().client_address(request);
+        if matches!(known, Known::Who(_)) {
+            slot.open();
+        }
         self.background().remember_runtime();
         self.background().ensure();
         let node = Arc::clone(node);
         let tasks = node.tasks.clone();
-        tasks.spawn(|mark| async move {
-            let _until_its_end = mark;
+        tasks.spawn(|mut mark| async move {
             let shut_down = async {
                 node.drain.cancelled().await;
                 sleep(LATE_UPGRADE).await;
@@ -168,7 +219,22 @@ impl Gateway {
             };
             match upgraded {
                 Some(Ok(stream)) => {
-                    let spawn = || session_task::spawn(&node, slot, stream, identity, remote_addr);
+                    let mut connection = recover(stream);
+                    let identity = match known {
+                        Known::Who(identity) => identity,
+                        Known::Within(limit) => {
+                            let entering = Box::pin(doorstep::enter(&node, connection, limit));
+                            let Some(entered) = mark.around(entering).await else {
+                                return;
+                            };
+                            slot.open();
+                            let identity;
+                            (connection, identity) = entered;
+                            identity
+                        }
+                    };
+                    let spawn =
+                        || session_task::spawn(&node, slot, connection, identity, remote_addr);
                     // A layer makes its service for each session, and may panic.
                     if let Err(panic) = catch_unwind(AssertUnwindSafe(spawn)) {
                         node.stats().upgrades_failed.add(1);
@@ -188,23 +254,5 @@ impl Gateway {
             }
         });
         Ok(response)
-    }
-
-    /// Reports a request that was refused because of who sent it.
-    fn unauthenticated(&self, unauthenticated: Unauthenticated) -> Refusal {
-        let Unauthenticated { refusal, error } = unauthenticated;
-        let node = self.node();
-        let is_theirs = matches!(
-            refusal,
-            Refusal::Expired | Refusal::Revoked | Refusal::Unauthorized
-        );
-        if is_theirs && !node.reports.has_hooks() {
-            // Anybody can cause it, and as often as they like.
-            tracing::debug!(target: crate::log_targets::ADMISSION, error = %Chain(&*error), "unauthorized");
-            drop_quietly(error);
-        } else {
-            node.report(ErrorStage::Authentication, error, None);
-        }
-        refusal
     }
 }
