@@ -10,9 +10,13 @@ mod farewell;
 mod first_message;
 mod line;
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    task::Poll,
+    time::Duration,
+};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use realtime_core::{
     BoxError, CloseCode, Identity, Message, MessageId, Text, auth::Token, codec::Frame,
@@ -26,7 +30,7 @@ use crate::{
     admission::Refusal,
     guarded::{Whose, caught},
     handling::authenticate::{ROUTE, answer},
-    identities::{holds, of_token, refused},
+    identities::holds,
     node::Node,
     patience::patient,
     quiet::drop_quietly,
@@ -62,20 +66,24 @@ impl From<ReadEnd> for Outcome {
     }
 }
 
-/// Waits for the first message of a client, for so long, which must show a token. Returns the
-/// connection, with what has come behind that message, and whose the token is; `None` where the
-/// connection is closed.
-pub(crate) async fn enter(
-    node: &Arc<Node>,
+/// Waits for the first message of a client, for so long, which must show a token, and asks whose
+/// that is. Returns the connection, with what has come behind that message, and who it is; `None`
+/// where it was closed instead.
+pub(crate) async fn enter<A>(
+    node: &Node,
     connection: Connection,
     limit: Duration,
-) -> Option<(Connection, Identity)> {
+    ask: impl FnOnce(Token) -> A,
+) -> Option<(Connection, Identity)>
+where
+    A: Future<Output = Result<Identity, Refusal>>,
+{
     let mut line = Line::new(connection);
     let entered = tokio::select! {
         biased;
         () = node.abort.cancelled() => Err(Outcome::Lost),
         () = node.drain.cancelled() => Err(Refusal::Draining.into()),
-        entered = entering(node, &mut line, limit) => entered,
+        entered = entering(node, &mut line, limit, ask) => entered,
     };
     let outcome = match entered {
         Ok(identity) => match line.into_connection() {
@@ -94,7 +102,15 @@ pub(crate) async fn enter(
     None
 }
 
-async fn entering(node: &Node, line: &mut Line, limit: Duration) -> Result<Identity, Outcome> {
+async fn entering<A>(
+    node: &Node,
+    line: &mut Line,
+    limit: Duration,
+    ask: impl FnOnce(Token) -> A,
+) -> Result<Identity, Outcome>
+where
+    A: Future<Output = Result<Identity, Refusal>>,
+{
     let first = patient(limit, poll_fn(|cx| line.poll_event(cx))).await;
     let (id, token) = match first.ok_or(Outcome::Closed(IN_TIME))?? {
         Event::Text(text) => first_message::read(node, Frame::Text(text.into()))?,
@@ -102,12 +118,13 @@ async fn entering(node: &Node, line: &mut Line, limit: Duration) -> Result<Ident
         Event::Close(close) => return Err(Outcome::Closed(Farewell::in_return(close))),
         Event::Ping(_) | Event::Pong(_) => return Err(Outcome::Lost),
     };
-    let identity = authenticate(node, line, token).await?;
+    let identity = while_there(line, ask(token)).await??;
     if let Some(id) = id {
-        line.say(answered(node, id, &identity).map_err(|error| {
+        let answer = answered(node, id, &identity).map_err(|error| {
             node.report(ErrorStage::Message, error, None);
-            Outcome::from(Refusal::AuthBroken)
-        })?);
+            Refusal::AuthBroken
+        })?;
+        line.say(answer);
     }
     // What is half written must be written by the one who has begun it.
     let written = poll_fn(|cx| line.poll_write(cx));
@@ -118,22 +135,22 @@ async fn entering(node: &Node, line: &mut Line, limit: Duration) -> Result<Ident
     }
 }
 
-/// Whose token it is, for as long as its client waits for that.
-async fn authenticate(node: &Node, line: &mut Line, token: Token) -> Result<Identity, Outcome> {
-    let mut asked = Quietly(Some(Box::pin(of_token(node, token))));
-    let found = poll_fn(|cx| {
-        if let Some(asked) = &mut asked.0
-            && let std::task::Poll::Ready(found) = asked.poll_unpin(cx)
+/// Does something for a client, for as long as it waits for that.
+async fn while_there<T>(line: &mut Line, done: impl Future<Output = T>) -> Result<T, Outcome> {
+    let mut done = Quietly(Some(Box::pin(done)));
+    poll_fn(|cx| {
+        if let Some(done) = &mut done.0
+            && let Poll::Ready(done) = done.poll_unpin(cx)
         {
-            return std::task::Poll::Ready(Ok(found));
+            return Poll::Ready(Ok(done));
         }
-        line.poll_gone(cx).map(|end| Err(Outcome::from(end)))
-    });
-    found.await?.map_err(|error| refused(node, error).into())
+        line.poll_gone(cx).map(|end| Err(end.into()))
+    })
+    .await
 }
 
 /// The answer to the first message.
-fn answered(node: &Node, id: MessageId, identity: &Identity) -> Result<bytes::Bytes, BoxError> {
+fn answered(node: &Node, id: MessageId, identity: &Identity) -> Result<Bytes, BoxError> {
     let data = answer(holds(identity))?;
     let message = Message::plain(Some(id), Text::from_static(ROUTE), data);
     let mut out = BytesMut::new();

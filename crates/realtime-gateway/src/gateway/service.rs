@@ -223,7 +223,12 @@ impl Gateway {
                     let identity = match known {
                         Known::Who(identity) => identity,
                         Known::Within(limit) => {
-                            let entering = Box::pin(doorstep::enter(&node, connection, limit));
+                            let ask = async |token| {
+                                let found = identities::of_token(&node, token).await;
+                                found.map_err(|error| identities::refused(&node, error))
+                            };
+                            let entering = doorstep::enter(&node, connection, limit, ask);
+                            let entering = Box::pin(entering);
                             let Some(entered) = mark.around(entering).await else {
                                 return;
                             };
