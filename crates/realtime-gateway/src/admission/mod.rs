@@ -112,3 +112,44 @@ impl Admission {
         self.proxies.client(request)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, Request};
+
+    use super::*;
+
+    fn request(origin: Option<&'static str>) -> Parts {
+        let request = Request::get("/")
+            .header("host", "example.com")
+            .header("upgrade", "websocket")
+            .header("connection", "Upgrade")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        if let Some(origin) = origin {
+            let origin = HeaderValue::from_static(origin);
+            parts.headers.insert("origin", origin);
+        }
+        parts
+    }
+
+    #[test]
+    fn so_many_are_refused_behind_a_101_and_only_those_who_asked_properly() {
+        let admission = Admission::new(
+            OriginPolicy::new(&[], false).unwrap(),
+            TrustedProxies::new(&[]).unwrap(),
+            Slots::new(None, 1),
+        );
+        let refuse = |request: &Parts| admission.refuse_later(request, "realtime.json");
+        let (proper, foreign) = (request(None), request(Some("https://evil.example")));
+        assert!(refuse(&foreign).is_none());
+        let mut keyless = request(None);
+        keyless.headers.remove("sec-websocket-key");
+        assert!(refuse(&keyless).is_none());
+        let mut refused: Vec<_> = (0..FAREWELLS).map(|_| refuse(&proper).unwrap()).collect();
+        assert!(refuse(&proper).is_none(), "there are {FAREWELLS}");
+        refused.pop();
+        assert!(refuse(&proper).is_some());
+    }
+}

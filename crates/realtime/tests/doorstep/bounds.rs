@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
-use realtime_testkit::{
-    client::{Client, ClientError, Request},
-    wait::until,
-};
-use tokio::task::JoinSet;
+use realtime_testkit::{client::Request, wait::until};
 
 use super::{
-    MS, SECOND, builder, code, end, first_message, nobody, show, start, text_frame,
+    MS, SECOND, builder, code, crowd, end, first_message, nobody, show, start, text_frame,
     until_nothing_is_left, who, with,
 };
 
@@ -23,19 +19,7 @@ async fn a_crowd_that_says_nothing_takes_the_places_of_those_who_authenticate_an
     let mut before = with(&server, "before").await;
     assert_eq!(who(&mut before).await, "before");
     let addr = server.addr;
-    let mut crowd = JoinSet::new();
-    for _ in 0..CROWD {
-        crowd.spawn(async move {
-            match Client::connect(addr).await {
-                Ok(client) => Some(client),
-                Err(ClientError::Refused(answer)) => {
-                    assert_eq!(answer.status, 503);
-                    None
-                }
-                Err(error) => panic!("{error}"),
-            }
-        });
-    }
+    let mut crowd = crowd(addr, CROWD, 503);
     let mut waiting = Vec::new();
     while let Some(client) = crowd.join_next().await {
         waiting.extend(client.unwrap());

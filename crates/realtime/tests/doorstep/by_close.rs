@@ -2,14 +2,14 @@
 
 use realtime::{Identity, Upgrade};
 use realtime_testkit::{
-    client::{Client, ClientError, Request},
+    client::{Client, Request},
     wait::until,
 };
 use realtime_websocket::Event;
-use tokio::task::JoinSet;
 
 use super::{
-    MS, SECOND, Server, builder, code, end, nobody, show, start, until_nothing_is_left, who, with,
+    MS, SECOND, Server, builder, code, crowd, end, nobody, show, start, until_nothing_is_left, who,
+    with,
 };
 
 /// How many are closed at the same time.
@@ -127,26 +127,13 @@ async fn a_storm_of_them_is_bounded_and_leaves_nothing() {
     let mut ann = with(&server, "ann").await;
     let addr = server.addr;
     // None of them answers: each holds its place for a second.
-    let mut storm = JoinSet::new();
-    for _ in 0..3 * FAREWELLS {
-        storm.spawn(async move {
-            match Client::connect(addr).await {
-                Ok(client) => Ok(client),
-                Err(ClientError::Refused(answer)) => Err(answer.status),
-                Err(error) => panic!("{error}"),
-            }
-        });
-    }
-    let (mut told, mut statuses) = (Vec::new(), Vec::new());
+    let mut storm = crowd(addr, 1_500, 401);
+    let mut told = Vec::new();
     while let Some(one) = storm.join_next().await {
-        match one.unwrap() {
-            Ok(client) => told.push(client),
-            Err(status) => statuses.push(status),
-        }
+        told.extend(one.unwrap());
     }
     assert_eq!(who(&mut ann).await, "ann");
     assert!(told.len() >= FAREWELLS, "{}", told.len());
-    assert!(statuses.iter().all(|status| *status == 401));
     assert_eq!(server.gateway.stats().refused_by_close, told.len() as u64);
     for client in &mut told {
         assert_eq!(code(client).await, 3500);

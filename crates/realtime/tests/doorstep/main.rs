@@ -18,18 +18,18 @@ mod refused;
 mod settings;
 mod tokens;
 
-use std::time::Duration;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use realtime::{Builder, Gateway, Json, Router, Session};
 use realtime_testkit::{
-    client::{Client, Request},
+    client::{Client, ClientError, Request},
     wait::until,
 };
 use serde_json::{Value, json};
 use support::Server;
 use tokens::Tokens;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::Semaphore, task::JoinSet};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
@@ -67,6 +67,28 @@ async fn with(server: &Server, token: &str) -> Client {
 
 fn text_frame(text: &str) -> Bytes {
     Client::<TcpStream>::text_frame(text)
+}
+
+/// Many who show nothing, and who come as fast as they can. Each that is refused is so with this
+/// status.
+fn crowd(server: SocketAddr, count: usize, status: u16) -> JoinSet<Option<Client>> {
+    let at_once = Arc::new(Semaphore::new(200));
+    let mut crowd = JoinSet::new();
+    for _ in 0..count {
+        let at_once = Arc::clone(&at_once);
+        crowd.spawn(async move {
+            let _turn = at_once.acquire().await.unwrap();
+            match Client::connect(server).await {
+                Ok(client) => Some(client),
+                Err(ClientError::Refused(answer)) => {
+                    assert_eq!(answer.status, status);
+                    None
+                }
+                Err(error) => panic!("{error}"),
+            }
+        });
+    }
+    crowd
 }
 
 fn first_message(token: &str) -> String {
