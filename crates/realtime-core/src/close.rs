@@ -42,7 +42,8 @@ impl CloseCode {
     pub const INTERNAL_ERROR: Self = Self(1011);
     /// 1012: the node restarts.
     pub const SERVICE_RESTART: Self = Self(1012);
-    /// 1013: a slow consumer, closed by the backpressure policy.
+    /// 1013: a slow consumer, closed by the backpressure policy; a server that is full, or that can't
+    /// find out now whose credentials these are.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
     /// 3005: what the client had shown has ended, and it has shown nothing fresh: it may come back
     /// with a fresh token.

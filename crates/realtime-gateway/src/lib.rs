@@ -18,6 +18,7 @@
 //! ```text
 //!   serve ───────────────────── a whole server: listener, connections, signals
 //!   gateway ─────────────────── the handle: start, broadcast, to an identity, shutdown; tower service
+//!   doorstep ────────────────── an upgraded connection that is no session: the first message, a refusal by a close frame
 //!   background  session_task ── dispatchers, timers, leases, relay, streams │ the one task of a session
 //!   control ─────────────────── what sessions are told to do, by this node or another
 //!   identities  rooms ───────── who a session belongs to, shown anew, changed, revoked │ sessions into rooms, messages to their members, what is kept of them
@@ -42,6 +43,7 @@ mod cluster;
 mod config;
 mod control;
 mod delivery;
+mod doorstep;
 mod encoder;
 mod error;
 mod escape;

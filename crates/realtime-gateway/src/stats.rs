@@ -31,6 +31,9 @@ macro_rules! stats {
         #[non_exhaustive]
         pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
+            /// Requests that are authenticating now, and connections that have not shown yet who they
+            /// are: see [`Config::token_in_message`](crate::Config::token_in_message).
+            pub authenticating: u64,
             /// Sessions that have ended, and whose removal from presence is tried again or under way
             /// now.
             pub departures_waiting: u64,
@@ -104,6 +107,10 @@ stats! {
     failed,
     /// How often the history of rooms went down.
     history_outages,
+    /// Connections that were to show a token in their first message and did not become a session:
+    /// they have shown none that is right, or not in time, or they have left. See
+    /// [`Config::token_in_message`](crate::Config::token_in_message).
+    first_messages_refused,
     /// Hooks that took too long and were dropped.
     hooks_abandoned,
     /// Messages from other nodes that could not be read.
@@ -131,7 +138,10 @@ stats! {
     received,
     /// Requests that were refused.
     refused,
-    /// Of these, requests of pages that may not connect: see
+    /// Of these, requests that were answered with 101 and a close frame: see
+    /// [`Config::accept_then_close`](crate::Config::accept_then_close).
+    refused_by_close,
+    /// Of the refused, requests of pages that may not connect: see
     /// [`Config::origin_patterns`](crate::Config::origin_patterns).
     refused_origins,
     /// How often the store of revocations went down.

@@ -67,7 +67,7 @@ pub trait Authenticator: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Identity, AuthError>> + Send;
 
     /// Who has this token, which a client shows in a message: a fresh one before the one that it has
-    /// connected with ends.
+    /// connected with ends; or its first, where the gateway lets clients connect without any.
     ///
     /// # Behavior
     /// - As for [`authenticate`](Self::authenticate): with the same token, the same answer.
@@ -93,6 +93,9 @@ pub trait Authenticator: Send + Sync + 'static {
     }
 
     /// Where this authenticator looks for credentials, if it uses [`Credentials`].
+    ///
+    /// A request that has none there may show a token in its first message, if the gateway is set up
+    /// so: then it isn't asked about the request.
     ///
     /// The gateway refuses to be built with cookies and without an origin check, since that lets
     /// any page act for its visitor.

@@ -12,7 +12,7 @@ use realtime_core::{
 };
 
 use super::Refusal;
-use crate::guarded::{Broken, Whose, guarded};
+use crate::guarded::{Broken, Whose, caught, guarded};
 
 /// The authenticator, which may take so long. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -44,6 +44,18 @@ impl Authentication {
             timeout,
             grace,
         }))
+    }
+
+    /// Whether a request shows nothing of who has sent it, in none of the places where that is looked
+    /// for.
+    pub(crate) fn finds_nothing_in(&self, request: &Parts) -> bool {
+        let candidates = || {
+            let credentials = self.0.authenticator.credentials()?;
+            credentials.candidates(request).ok()
+        };
+        // Where that can't be said, the authenticator says what is wrong.
+        let found = caught(Whose::Authenticator, candidates).unwrap_or_default();
+        found.is_some_and(|tokens| tokens.is_empty())
     }
 
     /// Who has sent this request?

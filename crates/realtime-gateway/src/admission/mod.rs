@@ -15,9 +15,10 @@ mod refusal;
 mod slots;
 mod upgrade;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use http::request::Parts;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits::Held;
 
@@ -32,6 +33,9 @@ pub(crate) use refusal::Refusal;
 pub(crate) use slots::{Slot, Slots};
 pub use upgrade::Upgrade;
 
+/// How many that were refused may be closed at the same time.
+const FAREWELLS: usize = 1_000;
+
 /// Who may connect, and how many at once.
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -39,6 +43,7 @@ pub(crate) struct Admission {
     origin_refusals: OriginRefusals,
     proxies: TrustedProxies,
     slots: Slots,
+    farewells: Arc<Semaphore>,
 }
 
 /// A request that may be authenticated.
@@ -58,6 +63,7 @@ impl Admission {
             origin_refusals: OriginRefusals::new(),
             proxies,
             slots,
+            farewells: Arc::new(Semaphore::new(FAREWELLS)),
         }
     }
 
@@ -89,6 +95,26 @@ impl Admission {
         })
     }
 
+    /// What it takes to refuse a request behind a 101, where it is a proper one and not of a page that
+    /// may not connect: the handshake, and a place among those that are refused so.
+    pub(crate) fn refuse_later(
+        &self,
+        request: &Parts,
+        protocol: &str,
+    ) -> Option<(Handshake, OwnedSemaphorePermit)> {
+        let handshake = Handshake::check(request, protocol).ok()?;
+        if !self.origin.allows(&handshake.host, &request.headers) {
+            return None;
+        }
+        let place = Arc::clone(&self.farewells).try_acquire_owned().ok()?;
+        Some((handshake, place))
+    }
+
+    /// How many are authenticating, or have not shown yet who they are.
+    pub(crate) fn authenticating(&self) -> usize {
+        self.slots.authenticating()
+    }
+
     /// How many sessions have no connection any more, though a handler or a hook of theirs runs.
     pub(crate) fn outlived(&self) -> usize {
         self.slots.outlived()
@@ -97,5 +123,46 @@ impl Admission {
     /// The address of the client: the peer's, or what a trusted proxy says.
     pub(crate) fn client_address(&self, request: &Parts) -> Option<SocketAddr> {
         self.proxies.client(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, Request};
+
+    use super::*;
+
+    fn request(origin: Option<&'static str>) -> Parts {
+        let request = Request::get("/")
+            .header("host", "example.com")
+            .header("upgrade", "websocket")
+            .header("connection", "Upgrade")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        if let Some(origin) = origin {
+            let origin = HeaderValue::from_static(origin);
+            parts.headers.insert("origin", origin);
+        }
+        parts
+    }
+
+    #[test]
+    fn so_many_are_refused_behind_a_101_and_only_those_who_asked_properly() {
+        let admission = Admission::new(
+            OriginPolicy::new(&[], false).unwrap(),
+            TrustedProxies::new(&[]).unwrap(),
+            Slots::new(None, 1),
+        );
+        let refuse = |request: &Parts| admission.refuse_later(request, "realtime.json");
+        let (proper, foreign) = (request(None), request(Some("https://evil.example")));
+        assert!(refuse(&foreign).is_none());
+        let mut keyless = request(None);
+        keyless.headers.remove("sec-websocket-key");
+        assert!(refuse(&keyless).is_none());
+        let mut refused: Vec<_> = (0..FAREWELLS).map(|_| refuse(&proper).unwrap()).collect();
+        assert!(refuse(&proper).is_none(), "there are {FAREWELLS}");
+        refused.pop();
+        assert!(refuse(&proper).is_some());
     }
 }

@@ -7,6 +7,8 @@ use http::{
     header::{ALLOW, CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE},
 };
 
+use realtime_core::CloseCode;
+
 use super::Body;
 
 /// Why a request is refused. The texts say to the caller what was expected, and nothing of how the
@@ -40,6 +42,32 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// What the close frame says where the refusal comes behind the 101; `None` for what is no proper
+    /// request, or one that its page may not make.
+    pub(crate) const fn close(self) -> Option<(CloseCode, &'static str)> {
+        Some(match self {
+            Self::AuthBroken => (CloseCode::INTERNAL_ERROR, "the server failed"),
+            Self::AuthUnavailable => (CloseCode::TRY_AGAIN_LATER, "try again later"),
+            Self::Draining => (CloseCode::GOING_AWAY, "the server is shutting down"),
+            Self::Expired => (CloseCode::EXPIRED, "expired"),
+            Self::AddressFull | Self::Full => (CloseCode::TRY_AGAIN_LATER, "too many connections"),
+            Self::IdentityFull => (CloseCode::TOO_MANY_CONNECTIONS, "too many connections"),
+            Self::TooManyFailures(_) => (CloseCode::TOO_MANY_REQUESTS, "too many failures"),
+            Self::TooManyUpgrades => (CloseCode::TRY_AGAIN_LATER, "too many upgrades"),
+            Self::Revoked => (CloseCode::UNAUTHORIZED, "revoked"),
+            Self::Unauthorized => (CloseCode::UNAUTHORIZED, "expected valid credentials"),
+            Self::BadHost
+            | Self::BadKey
+            | Self::HasBody
+            | Self::HttpVersion
+            | Self::Method
+            | Self::NotUpgrade
+            | Self::NotUpgradable
+            | Self::Origin
+            | Self::Version => return None,
+        })
+    }
+
     pub(crate) fn response(self) -> Response<Body> {
         use StatusCode as S;
         type Headers = &'static [(HeaderName, &'static str)];

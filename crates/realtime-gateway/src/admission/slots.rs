@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::sync::Mutex;
 
-/// Counts requests that are authenticating, sessions from their 101 to the end of their
+/// Counts requests that are authenticating, connections that have not shown yet who they are among
+/// them, sessions from their 101 to the end of their
 /// connection, and what of a session outlives that.
 #[derive(Debug)]
 pub(crate) struct Slots {
@@ -73,6 +74,11 @@ impl Slots {
             counts: Arc::clone(&self.counts),
             held: Held::Authenticating,
         })
+    }
+
+    /// How many are authenticating.
+    pub(crate) fn authenticating(&self) -> usize {
+        self.counts.now.lock().authenticating
     }
 
     /// How many sessions have no connection any more, though a handler or a hook of theirs runs.

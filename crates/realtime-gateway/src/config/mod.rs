@@ -78,6 +78,36 @@ pub struct Config {
     /// How long the authenticator may take. `None`: for ever. Default 5 s.
     #[serde(with = "duration")]
     pub auth_timeout: Option<Duration>,
+    /// How long a client that connects without any credential has to show a token in its first
+    /// message, `{"route": "authenticate", "data": {"token": "…"}}`: for clients that can show it
+    /// nowhere else. `None`: such a request is for the authenticator, which most likely refuses it.
+    /// Default: none; 15 s is a good value.
+    ///
+    /// Such a request is answered with 101 and not shown to the authenticator, which must have
+    /// [`credentials`](realtime_core::auth::Authenticator::credentials), by which it is known that
+    /// there are none, and [accept tokens](realtime_core::auth::Authenticator::accepts_tokens).
+    /// Until the token is found to be right there is no session: the connection is in no list, no
+    /// hook runs for it, it counts as authenticating ([`max_authenticating`](Self::max_authenticating)),
+    /// and nothing that it sends but pings is answered. Any other message, one of more than 16 KiB
+    /// and the end of this time close it with 3502, a token that isn't right with 3500.
+    ///
+    /// Anybody can hold a place among those that are authenticating for so long, and a token in a
+    /// message is one that no proxy has looked at. So it is off where nobody needs it.
+    #[serde(with = "duration")]
+    pub token_in_message: Option<Duration>,
+    /// Whether those who are refused for who they are, or for how many there are, are answered with
+    /// 101 and then a close frame in place of a status. A page sees nothing of a status but 1006,
+    /// and can't know whether to come back; the close code tells it. Default: no.
+    ///
+    /// 3500: the credentials are wrong or revoked; 3005: they have ended; 1013: the server is full,
+    /// or can't find out whose they are now; 1001: it shuts down; 1011: the authenticator failed.
+    /// What isn't a WebSocket handshake, and a page of an origin that may not connect, get their
+    /// status as ever.
+    ///
+    /// It has a cost: who is refused takes an upgrade, a socket and a task for up to a second, and
+    /// load balancers and their logs see 101 where they saw 401 or 503. At most 1,000 are closed so
+    /// at the same time; the rest get the status.
+    pub accept_then_close: bool,
     /// How long before [what it has shown](realtime_core::Identity::expires_at) ends a client is
     /// told; where it shows something that holds for less than twice as long, half way. `None`: when
     /// it has ended. Default 30 s.
@@ -108,7 +138,8 @@ pub struct Config {
     /// no client can start handlers without end by leaving and coming again.
     #[serde(with = "off")]
     pub max_connections: Option<usize>,
-    /// How many requests may be authenticating at once. Default 1,000.
+    /// How many requests may be authenticating at once, those among them that are to show a token in
+    /// their [first message](Self::token_in_message). Default 1,000.
     pub max_authenticating: usize,
     /// How many rooms a session may be in. Default 128.
     pub max_rooms_per_session: usize,
@@ -227,6 +258,8 @@ impl Default for Config {
             backpressure: Backpressure::default(),
             shutdown_timeout: Some(Duration::from_secs(10)),
             auth_timeout: Some(Duration::from_secs(5)),
+            token_in_message: None,
+            accept_then_close: false,
             expiry_notice: Some(Duration::from_secs(30)),
             expiry_grace: Some(Duration::from_secs(25)),
             longest_token: Duration::from_secs(24 * 60 * 60),
@@ -262,6 +295,7 @@ impl Config {
             ("write_timeout", self.write_timeout, ms),
             ("shutdown_timeout", self.shutdown_timeout, ms),
             ("auth_timeout", self.auth_timeout, ms),
+            ("token_in_message", self.token_in_message, ms),
             ("expiry_notice", self.expiry_notice, ms),
             ("expiry_grace", self.expiry_grace, ms),
             ("hook_timeout", self.hook_timeout, ms),

@@ -11,6 +11,7 @@ use crate::{
     admission::{Admitted, Handshake, Refusal},
     health::Link,
     limits::Held,
+    node::Node,
 };
 
 impl Gateway {
@@ -41,54 +42,6 @@ impl Gateway {
         self.enter(handshake, self.address(request))
     }
 
-    /// Takes note that what a request has shown was wrong.
-    pub(super) fn has_failed(&self, request: &Parts, refusal: Refusal) {
-        if matches!(refusal, Refusal::Unauthorized) {
-            self.node().limits.has_failed(self.address(request));
-        }
-    }
-
-    /// A place among the sessions of its identity, on all nodes.
-    pub(super) async fn count(
-        &self,
-        admitted: &mut Admitted,
-        identity: &Identity,
-    ) -> Result<(), Refusal> {
-        self.count_here(admitted, identity)?;
-        let node = self.node();
-        let most = node.config.limits.max_connections_per_identity;
-        let (Some(place), Some(most)) = (&admitted.held.identity, most) else {
-            return Ok(());
-        };
-        if matches!(node.registry.link.link(), Link::Down { .. }) {
-            return Ok(());
-        }
-        match node.registry.presence.nodes(identity.key()).await {
-            Ok(nodes) => {
-                let others = nodes.iter().filter(|on| node.may_hold_sessions(&on.node));
-                let elsewhere = others.map(|on| on.sessions).fold(0, u64::saturating_add);
-                let all = elsewhere.saturating_add(place.count as u64);
-                if all > most as u64 {
-                    return Err(Refusal::IdentityFull);
-                }
-            }
-            // Then only those that are here count.
-            Err(error) => node.report(ErrorStage::Presence, error, None),
-        }
-        Ok(())
-    }
-
-    /// The same, as far as this node knows by itself.
-    pub(super) fn count_here(
-        &self,
-        admitted: &mut Admitted,
-        identity: &Identity,
-    ) -> Result<(), Refusal> {
-        let place = self.node().limits.of_identity(identity.key());
-        admitted.held.identity = place.map_err(|_| Refusal::IdentityFull)?;
-        Ok(())
-    }
-
     fn look(&self, request: &Parts) -> Result<Handshake, Refusal> {
         let node = self.node();
         let protocol = node.env.encoder.name();
@@ -104,8 +57,51 @@ impl Gateway {
         self.admission().enter(handshake, held)
     }
 
-    fn address(&self, request: &Parts) -> Option<IpAddr> {
+    pub(super) fn address(&self, request: &Parts) -> Option<IpAddr> {
         let address = self.admission().client_address(request);
         address.map(|address| address.ip())
     }
+}
+
+/// Takes note that what somebody at this address has shown was wrong.
+pub(super) fn has_failed(node: &Node, address: Option<IpAddr>, refusal: Refusal) {
+    if matches!(refusal, Refusal::Unauthorized) {
+        node.limits.has_failed(address);
+    }
+}
+
+/// A place among the sessions of its identity, on all nodes.
+pub(super) async fn count(
+    node: &Node,
+    held: &mut Held,
+    identity: &Identity,
+) -> Result<(), Refusal> {
+    count_here(node, held, identity)?;
+    let most = node.config.limits.max_connections_per_identity;
+    let (Some(place), Some(most)) = (&held.identity, most) else {
+        return Ok(());
+    };
+    if matches!(node.registry.link.link(), Link::Down { .. }) {
+        return Ok(());
+    }
+    match node.registry.presence.nodes(identity.key()).await {
+        Ok(nodes) => {
+            let others = nodes.iter().filter(|on| node.may_hold_sessions(&on.node));
+            let elsewhere = others.map(|on| on.sessions).fold(0, u64::saturating_add);
+            let all = elsewhere.saturating_add(place.count as u64);
+            if all > most as u64 {
+                return Err(Refusal::IdentityFull);
+            }
+        }
+        // Then only those that are here count.
+        Err(error) => node.report(ErrorStage::Presence, error, None),
+    }
+    Ok(())
+}
+
+/// The same, as far as this node knows by itself.
+pub(super) fn count_here(node: &Node, held: &mut Held, identity: &Identity) -> Result<(), Refusal> {
+    let place = node.limits.of_identity(identity.key());
+    held.identity = place.map_err(|_| Refusal::IdentityFull)?;
+    Ok(())
 }

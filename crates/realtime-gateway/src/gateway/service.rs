@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll},
@@ -12,19 +13,21 @@ use futures::future::BoxFuture;
 use http::{Request, Response, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use realtime_core::Identity;
-use tokio::time::sleep;
+use tokio::{runtime::Handle, time::sleep};
 use tower_service::Service;
 
-use super::Gateway;
+use super::{Gateway, entry};
 use crate::{
     Body, ErrorStage, Upgrade,
-    admission::{Admitted, Refusal, Unauthenticated, check},
-    escape::Chain,
+    admission::{Admitted, Refusal, check},
+    doorstep,
     guarded::{Whose, panicked},
-    identities::revocation,
+    identities::{self, revocation},
+    limits::Held,
+    node::Node,
     patience::patient,
-    quiet::drop_quietly,
     session_task,
+    transport::{Connection, recover},
 };
 
 /// How long the connection may take to become a WebSocket after the 101.
@@ -32,6 +35,15 @@ const UPGRADE: Duration = Duration::from_secs(10);
 /// The same from the moment when the gateway shuts down. A client that was told 101 is owed the
 /// close frame.
 const LATE_UPGRADE: Duration = Duration::from_secs(1);
+
+/// What is known of a client when its connection is upgraded.
+enum Known {
+    Who(Identity),
+    /// What the host says. It couldn't wait for an answer to whether that is still believed.
+    Told(Identity),
+    /// Nothing: it has so long to say it.
+    Within(Duration),
+}
 
 impl<B> Service<Request<B>> for Gateway {
     type Response = Response<Body>;
@@ -86,33 +98,53 @@ impl Gateway {
     /// ```
     #[must_use = "the response must be returned to the client"]
     pub fn accept(&self, upgrade: Upgrade, identity: Identity) -> Response<Body> {
-        let Upgrade(parts) = upgrade;
-        self.respond(self.admit_now(&parts).and_then(|mut admitted| {
-            let identity = check(identity).map_err(|error| self.unauthenticated(error))?;
-            self.count_here(&mut admitted, &identity)?;
-            self.open(parts, admitted, identity)
-        }))
+        let Upgrade(mut parts) = upgrade;
+        let opened = self.admit_now(&parts).and_then(|mut admitted| {
+            let identity =
+                check(identity).map_err(|error| identities::refused(self.node(), error))?;
+            entry::count_here(self.node(), &mut admitted.held, &identity)?;
+            self.open(&mut parts, admitted, Known::Told(identity))
+        });
+        self.respond(&mut parts, opened)
     }
 
-    async fn answer(&self, parts: Parts) -> Response<Body> {
-        let admitted = async {
+    async fn answer(&self, mut parts: Parts) -> Response<Body> {
+        let opened = async {
             let mut admitted = self.admit(&parts).await?;
-            let identity = match self.node().authentication.of_request(&parts).await {
-                Ok(identity) => revocation::check(self.node(), identity).await,
-                Err(error) => Err(error),
-            };
-            let identity = identity.map_err(|error| {
-                self.has_failed(&parts, error.refusal);
-                self.unauthenticated(error)
-            })?;
-            self.count(&mut admitted, &identity).await?;
-            Ok((admitted, identity))
+            let known = self.who(&parts).await?;
+            if let Known::Who(identity) = &known {
+                entry::count(self.node(), &mut admitted.held, identity).await?;
+            }
+            self.open(&mut parts, admitted, known)
         };
-        let admitted = admitted.await;
-        self.respond(admitted.and_then(|(admitted, identity)| self.open(parts, admitted, identity)))
+        let opened = opened.await;
+        self.respond(&mut parts, opened)
     }
 
-    fn respond(&self, outcome: Result<Response<Body>, Refusal>) -> Response<Body> {
+    /// Who has sent a request, or that this is to be shown in the first message.
+    async fn who(&self, request: &Parts) -> Result<Known, Refusal> {
+        let node = self.node();
+        if let Some(limit) = node.config.token_in_message
+            && node.authentication.finds_nothing_in(request)
+        {
+            return Ok(Known::Within(limit));
+        }
+        let identity = match node.authentication.of_request(request).await {
+            Ok(identity) => revocation::check(node, identity).await,
+            Err(error) => Err(error),
+        };
+        let identity = identity.map_err(|error| {
+            entry::has_failed(node, self.address(request), error.refusal);
+            identities::refused(node, error)
+        })?;
+        Ok(Known::Who(identity))
+    }
+
+    fn respond(
+        &self,
+        request: &mut Parts,
+        outcome: Result<Response<Body>, Refusal>,
+    ) -> Response<Body> {
         outcome.unwrap_or_else(|refusal| {
             let stats = self.node().stats();
             stats.refused.add(1);
@@ -124,16 +156,41 @@ impl Gateway {
                 _ => {}
             }
             tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
-            refusal.response()
+            let closed = self.refuse_by_close(request, refusal);
+            closed.unwrap_or_else(|| refusal.response())
         })
+    }
+
+    /// 101, and a close frame that says why and whether to come back, where that is wished and
+    /// possible.
+    fn refuse_by_close(&self, request: &mut Parts, refusal: Refusal) -> Option<Response<Body>> {
+        let node = self.node();
+        let farewell = doorstep::Farewell::of(refusal).filter(|_| node.config.accept_then_close)?;
+        let runtime = Handle::try_current().ok()?;
+        let protocol = node.env.encoder.name();
+        let (handshake, place) = self.admission().refuse_later(request, protocol)?;
+        // Not among the sessions' tasks: a shutdown waits for those, and refuses meanwhile.
+        let counted = node.background.token();
+        if node.is_cut_off() {
+            return None;
+        }
+        let upgrade = request.extensions.remove::<OnUpgrade>()?;
+        let response = handshake.response()?;
+        node.stats().refused_by_close.add(1);
+        let refused = doorstep::refuse(Arc::clone(node), upgrade, farewell);
+        runtime.spawn(async move {
+            let _until_its_end = (counted, place);
+            refused.await;
+        });
+        Some(response)
     }
 
     /// Everything after it: 101, and a task that becomes the session.
     fn open(
         &self,
-        mut request: Parts,
+        request: &mut Parts,
         admitted: Admitted,
-        identity: Identity,
+        known: Known,
     ) -> Result<Response<Body>, Refusal> {
         let node = self.node();
         // It may have begun to shut down while the authenticator was asked.
@@ -143,22 +200,23 @@ impl Gateway {
         let Admitted {
             handshake,
             mut slot,
-            held,
+            mut held,
         } = admitted;
-        let held = held.boxed();
         let upgrade = request
             .extensions
             .remove::<OnUpgrade>()
             .ok_or(Refusal::NotUpgradable)?;
         let response = handshake.response().ok_or(Refusal::NotUpgradable)?;
-        let remote_addr = self.admission().client_address(&request);
-        slot.open();
+        let remote_addr = self.admission().client_address(request);
+        let address = self.address(request);
+        if !matches!(known, Known::Within(_)) {
+            slot.open();
+        }
         self.background().remember_runtime();
         self.background().ensure();
         let node = Arc::clone(node);
         let tasks = node.tasks.clone();
-        tasks.spawn(|mark| async move {
-            let _until_its_end = mark;
+        tasks.spawn(|mut mark| async move {
             let shut_down = async {
                 node.drain.cancelled().await;
                 sleep(LATE_UPGRADE).await;
@@ -171,7 +229,15 @@ impl Gateway {
             };
             match upgraded {
                 Some(Ok(stream)) => {
-                    let spawn = || session_task::spawn(&node, (slot, held), stream, identity, remote_addr);
+                    let connection = recover(stream);
+                    let who = becomes(&node, connection, known, (&mut held, address));
+                    let Some((connection, identity)) = mark.around(Box::pin(who)).await else {
+                        return;
+                    };
+                    slot.open();
+                    let place = (slot, held.boxed());
+                    let spawn =
+                        || session_task::spawn(&node, place, connection, identity, remote_addr);
                     // A layer makes its service for each session, and may panic.
                     if let Err(panic) = catch_unwind(AssertUnwindSafe(spawn)) {
                         node.stats().upgrades_failed.add(1);
@@ -192,22 +258,38 @@ impl Gateway {
         });
         Ok(response)
     }
+}
 
-    /// Reports a request that was refused because of who sent it.
-    fn unauthenticated(&self, unauthenticated: Unauthenticated) -> Refusal {
-        let Unauthenticated { refusal, error } = unauthenticated;
-        let node = self.node();
-        let is_theirs = matches!(
-            refusal,
-            Refusal::Expired | Refusal::Revoked | Refusal::Unauthorized
-        );
-        if is_theirs && !node.reports.has_hooks() {
-            // Anybody can cause it, and as often as they like.
-            tracing::debug!(target: crate::log_targets::ADMISSION, error = %Chain(&*error), "unauthorized");
-            drop_quietly(error);
-        } else {
-            node.report(ErrorStage::Authentication, error, None);
+/// Who a connection belongs to; `None` where it is closed instead.
+async fn becomes(
+    node: &Node,
+    connection: Connection,
+    known: Known,
+    (held, address): (&mut Held, Option<IpAddr>),
+) -> Option<(Connection, Identity)> {
+    match known {
+        Known::Who(identity) => Some((connection, identity)),
+        Known::Told(identity) => {
+            let checked = revocation::check(node, identity).await;
+            match checked.map_err(|error| identities::refused(node, error)) {
+                Ok(identity) => Some((connection, identity)),
+                Err(refusal) => {
+                    doorstep::turn_away(node, connection, refusal).await;
+                    None
+                }
+            }
         }
-        refusal
+        Known::Within(limit) => {
+            let ask = |token| async move {
+                let found = identities::of_token(node, token).await;
+                let identity = found.map_err(|error| {
+                    entry::has_failed(node, address, error.refusal);
+                    identities::refused(node, error)
+                })?;
+                entry::count(node, held, &identity).await?;
+                Ok(identity)
+            };
+            doorstep::enter(node, connection, limit, ask).await
+        }
     }
 }

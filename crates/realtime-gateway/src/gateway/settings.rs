@@ -53,6 +53,13 @@ impl Settings {
             BuildError::new(BuildErrorKind::InvalidOption, context).with_source(error)
         })?;
         let credentials = authenticator.credentials();
+        let is_ready = authenticator.accepts_tokens() && credentials.is_some();
+        if self.config.token_in_message.is_some() && !is_ready {
+            let context = "token_in_message: expected an authenticator that accepts tokens in \
+                           messages, and says where it looks for credentials in requests: one with \
+                           `authenticate_token`, `accepts_tokens` and `credentials`";
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, context));
+        }
         let prefix = credentials.and_then(Credentials::subprotocol_prefix);
         if let Some(prefix) = prefix.filter(|prefix| subprotocol.starts_with(prefix)) {
             let context = format!(

@@ -1,15 +1,20 @@
 //! The route on which clients show fresh tokens.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use futures::FutureExt;
-use realtime_core::{BoxError, ClientError, Payload, auth::Token, extract::Reply};
+use realtime_core::{
+    BoxError, ClientError, Message, Payload, auth::Token, codec::CodecError, extract::Reply,
+};
 use serde::{Deserialize, Serialize};
 
 use super::router::Erased;
 use crate::extract::MessageContext;
 
-const ROUTE: &str = "authenticate";
+pub(crate) const ROUTE: &str = "authenticate";
 
 /// The data of `authenticate`.
 #[derive(Deserialize)]
@@ -24,12 +29,23 @@ struct Holds {
     seconds: Option<u64>,
 }
 
+/// The text that a client shows as its token.
+pub(crate) fn shown(message: &Message) -> Result<String, CodecError> {
+    message.decode().map(|Shown { token }| token)
+}
+
+/// What a client is answered of which the token is right, and holds for so long where it ends.
+pub(crate) fn answer(holds: Option<Duration>) -> Result<Payload, BoxError> {
+    let seconds = holds.map(|holds| holds.as_secs());
+    Ok(Payload::from(serde_json::to_string(&Holds { seconds })?))
+}
+
 pub(super) fn route() -> (&'static str, Erased<()>) {
     (ROUTE, Arc::new(|cx| authenticate(cx).boxed()))
 }
 
 async fn authenticate(cx: MessageContext) -> Result<Reply, BoxError> {
-    let Shown { token } = cx.inbound.message.decode()?;
+    let token = shown(&cx.inbound.message)?;
     let session = cx.inbound.session;
     let token = Token::parse(token.as_bytes())
         .map_err(|wrong| ClientError::new("bad_data", wrong.to_string()))?;
@@ -37,7 +53,5 @@ async fn authenticate(cx: MessageContext) -> Result<Reply, BoxError> {
     let gatekeeper = gatekeeper
         .ok_or_else(|| ClientError::new("unavailable", "the server is going away").temporary())?;
     let holds = gatekeeper.show(session, token).await?;
-    let seconds = holds.map(|holds| holds.as_secs());
-    let answer = serde_json::to_string(&Holds { seconds })?;
-    Ok(Reply::data(Payload::from(answer)))
+    Ok(Reply::data(answer(holds)?))
 }

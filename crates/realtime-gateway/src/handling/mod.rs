@@ -1,6 +1,6 @@
 //! From a message to its handler and back: layers, router, extractors, hooks.
 
-mod authenticate;
+pub(crate) mod authenticate;
 pub(crate) mod client_error;
 pub mod extract;
 mod handler;

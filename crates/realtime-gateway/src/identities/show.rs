@@ -1,13 +1,10 @@
 //! A client shows a fresh token.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
-use realtime_core::{BoxError, ClientError, Identity, auth::Token};
+use realtime_core::{BoxError, ClientError, auth::Token};
 
-use super::{revocation, rules};
+use super::{holds, of_token, rules};
 use crate::{
     ErrorStage, Session,
     admission::{Refusal, Unauthenticated},
@@ -22,7 +19,7 @@ pub(super) async fn show(
     session: &Session,
     token: Token,
 ) -> Result<Option<Duration>, BoxError> {
-    let identity = match found(node, token).await {
+    let identity = match of_token(node, token).await {
         Ok(identity) => identity,
         Err(Unauthenticated { refusal, error }) => {
             return Err(refused(node, session, refusal, error).into());
@@ -33,9 +30,7 @@ pub(super) async fn show(
         session.end(EndCause::Unauthorized(reason));
         return Err(ClientError::new("unauthorized", reason).into());
     }
-    let left = identity
-        .expires_at()
-        .map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
+    let left = holds(&identity);
     session.show_identity(identity);
     // Between the question to the store and this, a revocation looked at what it had shown before.
     if node.heard.applies_to(&session.identity()) {
@@ -45,11 +40,6 @@ pub(super) async fn show(
     node.stats().authenticated_again.add(1);
     rules::ask_again(node, session).await;
     Ok(left)
-}
-
-async fn found(node: &Node, token: Token) -> Result<Identity, Unauthenticated> {
-    let identity = node.authentication.of_token(token).await?;
-    revocation::check(node, identity).await
 }
 
 /// What follows, and what the client is told.

@@ -16,7 +16,7 @@ use crate::{budget::Share, transport::SocketReader};
 const READS: usize = 64;
 
 /// Reads one peer.
-pub(super) struct FrameReader {
+pub(crate) struct FrameReader {
     /// `None` once the peer has been hung up on.
     socket: Option<SocketReader>,
     decoder: Decoder,
@@ -33,7 +33,7 @@ pub(super) struct FrameReader {
 
 /// Why there are no more events.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadEnd {
+pub(crate) enum ReadEnd {
     #[error("the peer ended the connection without a close frame")]
     Eof,
     #[error("the connection failed")]
@@ -45,7 +45,7 @@ pub(super) enum ReadEnd {
 impl FrameReader {
     /// `read` came with the request already. It is copied, so that the HTTP server's buffer isn't
     /// kept.
-    pub(super) fn new(socket: SocketReader, read: &[u8], decoder: Decoder) -> Self {
+    pub(crate) fn new(socket: SocketReader, read: &[u8], decoder: Decoder) -> Self {
         Self {
             socket: Some(socket),
             decoder,
@@ -57,25 +57,73 @@ impl FrameReader {
         }
     }
 
+    /// Gives back the socket, unless the peer was hung up on, and what was read and not decoded. To
+    /// be called between two messages: what has begun is lost.
+    pub(crate) fn into_parts(self) -> Option<(SocketReader, Vec<u8>)> {
+        let Self {
+            socket,
+            mut pending,
+            at,
+            ..
+        } = self;
+        pending.drain(..at);
+        Some((socket?, pending))
+    }
+
+    /// Waits for the peer to go away, and reads so many bytes ahead meanwhile, of which nothing is
+    /// made yet. One that has sent something before it left is waited for all the same: that is to
+    /// be looked at first.
+    pub(crate) fn poll_gone(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+        held: &Share,
+    ) -> Poll<ReadEnd> {
+        while self.pending.len() - self.at < most {
+            let Self {
+                socket,
+                pending,
+                received,
+                ..
+            } = self;
+            let Some(socket) = socket else {
+                return Poll::Ready(ReadEnd::Eof);
+            };
+            let read = socket.poll_read(cx, |bytes| {
+                *received += bytes.len() as u64;
+                pending.extend_from_slice(bytes);
+                !bytes.is_empty()
+            });
+            self.book(0, held);
+            match ready!(read) {
+                Ok(true) => {}
+                Ok(false) if self.has_input() => return Poll::Pending,
+                Ok(false) => return Poll::Ready(ReadEnd::Eof),
+                Err(error) => return Poll::Ready(ReadEnd::Io(error)),
+            }
+        }
+        Poll::Pending
+    }
+
     /// The bytes that have come so far. Any of them is a sign of life.
-    pub(super) fn received(&self) -> u64 {
+    pub(crate) fn received(&self) -> u64 {
         self.received
     }
 
     /// Whether there is input that was read and not yet looked at.
-    pub(super) fn has_input(&self) -> bool {
+    pub(crate) fn has_input(&self) -> bool {
         self.at < self.pending.len()
     }
 
     /// Whether a message has begun and is not complete.
-    pub(super) fn is_assembling(&self) -> bool {
+    pub(crate) fn is_assembling(&self) -> bool {
         self.decoder.is_assembling()
     }
 
     /// The next event, or `None` where what has come completes none: one read at the most, so that
     /// a turn can be bounded. Cancel safe: what was read is kept. The memory of messages is booked
     /// in `held`, together with `ahead`, that of finished messages which wait for their handlers.
-    pub(super) fn poll_event(
+    pub(crate) fn poll_event(
         &mut self,
         cx: &mut Context<'_>,
         ahead: usize,
@@ -120,13 +168,13 @@ impl FrameReader {
     }
 
     /// Whether there may be control frames behind messages that wait undecoded.
-    pub(super) fn may_scout(&self) -> bool {
+    pub(crate) fn may_scout(&self) -> bool {
         self.has_input() && !self.scouted
     }
 
     /// Finds the control frames in what was read and waits, in their order, without the messages
     /// between them: those are decoded when there is room for them. Nothing is found twice.
-    pub(super) fn scout(&mut self, mut found: impl FnMut(Event)) {
+    pub(crate) fn scout(&mut self, mut found: impl FnMut(Event)) {
         let mut scout = self.decoder.scout();
         let mut input = &self.pending[self.at..];
         // What breaks the protocol is noticed in its turn.
@@ -139,7 +187,7 @@ impl FrameReader {
     /// Gives up what was read, and returns how many messages that were. Nothing more is made of
     /// what the peer sends but its close frame: it may take its time to leave, and must hold no
     /// memory meanwhile.
-    pub(super) fn release(&mut self, held: &Share) -> u64 {
+    pub(crate) fn release(&mut self, held: &Share) -> u64 {
         let mut messages = 0;
         let mut input = &self.pending[self.at..];
         while !input.is_empty() {
@@ -156,7 +204,7 @@ impl FrameReader {
     }
 
     /// How many messages have come since what was read was given up.
-    pub(super) fn discarded(&self) -> u32 {
+    pub(crate) fn discarded(&self) -> u32 {
         self.decoder.discarded()
     }
 
@@ -165,19 +213,19 @@ impl FrameReader {
     }
 
     /// Lets go of the socket.
-    pub(super) fn hang_up(&mut self) {
+    pub(crate) fn hang_up(&mut self) {
         self.socket = None;
         self.forget_input();
     }
 
     /// Whether no close frame can come: there was one, or the peer has sent what is no frame.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.decoder.is_done() && !self.has_closed
     }
 
     /// Throws away whatever else the peer sends, until its close frame or the end of the stream.
     /// Returns whether it was the end of the stream.
-    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>, held: &Share) -> Poll<bool> {
+    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>, held: &Share) -> Poll<bool> {
         if mem::take(&mut self.has_closed) {
             return Poll::Ready(false);
         }
@@ -194,13 +242,13 @@ impl FrameReader {
     }
 
     /// Throws away whatever else the peer sends, until it ends the connection.
-    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>, held: &Share) -> Poll<()> {
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>, held: &Share) -> Poll<()> {
         while !ready!(self.poll_close(cx, held)) {}
         Poll::Ready(())
     }
 
     /// Books the memory of what is unfinished, and of what waits, decoded or not.
-    pub(super) fn book(&self, ahead: usize, held: &Share) {
+    pub(crate) fn book(&self, ahead: usize, held: &Share) {
         held.set(self.decoder.buffered() + self.pending.capacity() + ahead);
     }
 }

@@ -26,7 +26,6 @@ use std::{
 };
 
 use futures::FutureExt;
-use hyper::upgrade::Upgraded;
 use realtime_core::{CloseCode, DisconnectInfo, Identity};
 use realtime_websocket::{Decoder, Limits, Role};
 use tokio::time::timeout;
@@ -36,13 +35,14 @@ use self::{
     conduct::Conduct,
     connect::connect,
     disconnect::{disconnect, run_disconnect_hooks},
-    frame_reader::FrameReader,
     handling::Handling,
     open::Open,
 };
+pub(crate) use frame_reader::{FrameReader, ReadEnd};
+
 use crate::{
     ErrorStage, Session, admission::Slot, hub::Membership, limits::Held, node::Node,
-    quiet::drop_quietly, session::EndCause, tasks::Mark, transport,
+    quiet::drop_quietly, session::EndCause, tasks::Mark, transport::Connection,
 };
 
 /// How long presence may take for a session that is cut off.
@@ -53,11 +53,15 @@ const CUT_OFF: Duration = Duration::from_secs(1);
 pub(crate) fn spawn(
     node: &Arc<Node>,
     (slot, held): (Slot, Option<Box<Held>>),
-    upgraded: Upgraded,
+    connection: Connection,
     identity: Identity,
     remote_addr: Option<SocketAddr>,
 ) {
-    let (reader, writer, read) = transport::recover(upgraded);
+    let Connection {
+        reader,
+        writer,
+        read,
+    } = connection;
     let limits = Limits::default().with_message(node.config.read_limit);
     let reader = FrameReader::new(reader, &read, Decoder::new(Role::Server, limits));
     let (shard, log) = node.hub.next_shard();

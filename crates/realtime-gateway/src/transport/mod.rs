@@ -23,6 +23,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     task::unconstrained,
@@ -33,6 +34,15 @@ pub(crate) use boundary::Foreign;
 pub(crate) use recover::recover;
 #[cfg(feature = "server")]
 pub(crate) use write_timeout::WriteTimeout;
+
+/// An upgraded connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) reader: SocketReader,
+    pub(crate) writer: SocketWriter,
+    /// What has come already, and nobody has looked at.
+    pub(crate) read: Bytes,
+}
 
 /// What a session can run over.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}

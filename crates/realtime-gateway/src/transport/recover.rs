@@ -5,26 +5,30 @@ use hyper::upgrade::Upgraded;
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio::net::TcpStream;
 
-use super::{SocketReader, SocketWriter, stream, tcp};
+use super::{Connection, stream, tcp};
 
-/// The two directions of an upgraded connection, and what the peer sent right behind its request.
+/// An upgraded connection, with what the peer sent right behind its request.
 ///
 /// Where it is plain TCP, under `serve`, `axum::serve` or the host's own hyper server, the
 /// stream is taken out, and nothing of the HTTP server is kept. Anything else is used as it is.
-pub(crate) fn recover(upgraded: Upgraded) -> (SocketReader, SocketWriter, Bytes) {
+pub(crate) fn recover(upgraded: Upgraded) -> Connection {
     match taken_out(upgraded) {
         Ok(parts) => parts,
         Err(upgraded) => {
             let (reader, writer) = stream::split(Box::new(TokioIo::new(upgraded)));
-            (reader, writer, Bytes::new())
+            Connection {
+                reader,
+                writer,
+                read: Bytes::new(),
+            }
         }
     }
 }
 
-fn taken_out(upgraded: Upgraded) -> Result<(SocketReader, SocketWriter, Bytes), Upgraded> {
+fn taken_out(upgraded: Upgraded) -> Result<Connection, Upgraded> {
     #[cfg(feature = "server")]
     let upgraded = match served(upgraded) {
-        Ok(parts) => return Ok(parts),
+        Ok(connection) => return Ok(connection),
         Err(upgraded) => upgraded,
     };
     // hyper's own server.
@@ -39,7 +43,7 @@ fn taken_out(upgraded: Upgraded) -> Result<(SocketReader, SocketWriter, Bytes), 
 
 /// From `serve`, plain or secured.
 #[cfg(feature = "server")]
-fn served(upgraded: Upgraded) -> Result<(SocketReader, SocketWriter, Bytes), Upgraded> {
+fn served(upgraded: Upgraded) -> Result<Connection, Upgraded> {
     use super::{BoxStream, WriteTimeout};
 
     let upgraded = match upgraded.downcast::<TokioIo<WriteTimeout<TcpStream>>>() {
@@ -51,10 +55,18 @@ fn served(upgraded: Upgraded) -> Result<(SocketReader, SocketWriter, Bytes), Upg
     };
     let parts = upgraded.downcast::<TokioIo<WriteTimeout<BoxStream>>>()?;
     let (reader, writer) = stream::split(parts.io.into_inner().into_inner());
-    Ok((reader, writer, parts.read_buf))
+    Ok(Connection {
+        reader,
+        writer,
+        read: parts.read_buf,
+    })
 }
 
-fn plain(tcp: TcpStream, read: Bytes) -> (SocketReader, SocketWriter, Bytes) {
+fn plain(tcp: TcpStream, read: Bytes) -> Connection {
     let (reader, writer) = tcp::split(tcp);
-    (reader, writer, read)
+    Connection {
+        reader,
+        writer,
+        read,
+    }
 }

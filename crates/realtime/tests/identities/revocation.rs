@@ -156,3 +156,29 @@ async fn where_the_store_is_away_it_is_said_and_nobody_comes_in_unless_that_is_w
     })
     .await;
 }
+
+#[tokio::test]
+async fn whom_a_host_lets_in_is_looked_for_as_well() {
+    use axum::{extract::State, response::IntoResponse, routing::any};
+    use realtime::{Gateway, Identity, Upgrade};
+
+    async fn ws(State(gateway): State<Gateway>, upgrade: Upgrade) -> impl IntoResponse {
+        gateway.accept(upgrade, Identity::new("ann").with_token_id("one"))
+    }
+
+    let gateway = builder(&Tokens::default()).build().unwrap();
+    let app = axum::Router::new()
+        .route("/ws", any(ws))
+        .with_state(gateway.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(realtime::serve(listener, app, gateway.clone()).into_future());
+    let request = realtime_testkit::client::Request::new("/ws");
+    let mut client = request.connect(addr).await.unwrap();
+    client.request("who", json!(null)).await.unwrap();
+    gateway.revoke(Revocation::token("one")).await.unwrap();
+    assert_eq!(close(&mut client).await.0, 3500);
+    let mut again = request.connect(addr).await.unwrap();
+    assert_eq!(close(&mut again).await, (3500, "revoked".to_owned()));
+    assert_eq!(gateway.stats().opened, 1, "it was no session");
+}

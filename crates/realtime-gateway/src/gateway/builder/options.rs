@@ -53,6 +53,10 @@ impl<S, L> Builder<S, L> {
         shutdown_timeout: Option<Duration>,
         /// See [`Config::auth_timeout`].
         auth_timeout: Option<Duration>,
+        /// See [`Config::token_in_message`].
+        token_in_message: Option<Duration>,
+        /// See [`Config::accept_then_close`].
+        accept_then_close: bool,
         /// See [`Config::expiry_notice`].
         expiry_notice: Option<Duration>,
         /// See [`Config::expiry_grace`].

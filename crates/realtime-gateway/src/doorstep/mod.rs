@@ -1,0 +1,179 @@
+//! An upgraded connection that is no session: one whose client has yet to show who it is, and one
+//! that was refused and is told so by a close frame.
+//!
+//! ```text
+//!   101 ─► line ─┬─► first message ─► authenticator ─► answer ─► session
+//!                └─────────┴────────────────┴─► farewell
+//! ```
+
+mod farewell;
+mod first_message;
+mod line;
+
+use std::{
+    future::{Future, poll_fn},
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
+use realtime_core::{
+    BoxError, CloseCode, Identity, Message, MessageId, Text, auth::Token, codec::Frame,
+};
+use realtime_websocket::Event;
+
+pub(crate) use self::farewell::{Farewell, refuse};
+use self::{farewell::say, line::Line};
+use crate::{
+    ErrorStage,
+    admission::Refusal,
+    guarded::{Whose, caught},
+    handling::authenticate::{ROUTE, answer},
+    identities::holds,
+    node::Node,
+    patience::patient,
+    quiet::drop_quietly,
+    session_task::ReadEnd,
+    transport::Connection,
+};
+
+/// How long a peer may take nothing of what is left for it, where there is no write timeout.
+const STANDSTILL: Duration = Duration::from_secs(10);
+const IN_TIME: Farewell = Farewell::new(CloseCode::NOT_AUTHENTICATED, "not authenticated in time");
+
+/// Why a connection doesn't become a session.
+#[derive(Debug)]
+enum Outcome {
+    /// Its peer is gone, or takes nothing.
+    Lost,
+    /// Its peer has closed it, or has broken the protocol, or is turned away.
+    Closed(Farewell),
+}
+
+impl From<Refusal> for Outcome {
+    fn from(refusal: Refusal) -> Self {
+        Farewell::of(refusal).map_or(Self::Lost, Self::Closed)
+    }
+}
+
+impl From<ReadEnd> for Outcome {
+    fn from(end: ReadEnd) -> Self {
+        match end {
+            ReadEnd::Violation(violation) => Self::Closed(first_message::violated(violation)),
+            ReadEnd::Eof | ReadEnd::Io(_) => Self::Lost,
+        }
+    }
+}
+
+/// Closes a connection that was told 101, and says why.
+pub(crate) async fn turn_away(node: &Node, connection: Connection, refusal: Refusal) {
+    let Some(farewell) = Farewell::of(refusal) else {
+        return;
+    };
+    let said = say(Line::new(connection), &farewell);
+    node.abort.run_until_cancelled(said).await;
+}
+
+/// Waits for the first message of a client, for so long, which must show a token, and asks whose
+/// that is. Returns the connection, with what has come behind that message, and who it is; `None`
+/// where it was closed instead.
+pub(crate) async fn enter<A>(
+    node: &Node,
+    connection: Connection,
+    limit: Duration,
+    ask: impl FnOnce(Token) -> A,
+) -> Option<(Connection, Identity)>
+where
+    A: Future<Output = Result<Identity, Refusal>>,
+{
+    let mut line = Line::new(connection);
+    let entered = tokio::select! {
+        biased;
+        () = node.abort.cancelled() => Err(Outcome::Lost),
+        () = node.drain.cancelled() => Err(Refusal::Draining.into()),
+        entered = entering(node, &mut line, limit, ask) => entered,
+    };
+    let outcome = match entered {
+        Ok(identity) => match line.into_connection() {
+            Some(connection) => return Some((connection, identity)),
+            None => Outcome::Lost,
+        },
+        Err(Outcome::Closed(farewell)) => {
+            let said = say(line, &farewell);
+            node.abort.run_until_cancelled(said).await;
+            Outcome::Closed(farewell)
+        }
+        Err(Outcome::Lost) => Outcome::Lost,
+    };
+    node.stats().first_messages_refused.add(1);
+    tracing::debug!(target: crate::log_targets::ADMISSION, ?outcome, "no session");
+    None
+}
+
+async fn entering<A>(
+    node: &Node,
+    line: &mut Line,
+    limit: Duration,
+    ask: impl FnOnce(Token) -> A,
+) -> Result<Identity, Outcome>
+where
+    A: Future<Output = Result<Identity, Refusal>>,
+{
+    let first = patient(limit, poll_fn(|cx| line.poll_event(cx))).await;
+    let (id, token) = match first.ok_or(Outcome::Closed(IN_TIME))?? {
+        Event::Text(text) => first_message::read(node, Frame::Text(text.into()))?,
+        Event::Binary(bytes) => first_message::read(node, Frame::Binary(bytes))?,
+        Event::Close(close) => return Err(Outcome::Closed(Farewell::in_return(close))),
+        Event::Ping(_) | Event::Pong(_) => return Err(Outcome::Lost),
+    };
+    let identity = while_there(line, ask(token)).await??;
+    if let Some(id) = id {
+        let answer = answered(node, id, &identity).map_err(|error| {
+            node.report(ErrorStage::Message, error, None);
+            Refusal::AuthBroken
+        })?;
+        line.say(answer);
+    }
+    // What is half written must be written by the one who has begun it.
+    let written = poll_fn(|cx| line.poll_write(cx));
+    let limit = node.config.write_timeout.unwrap_or(STANDSTILL);
+    match patient(limit, written).await {
+        Some(Ok(())) => Ok(identity),
+        _ => Err(Outcome::Lost),
+    }
+}
+
+/// Does something for a client, for as long as it waits for that.
+async fn while_there<T>(line: &mut Line, done: impl Future<Output = T>) -> Result<T, Outcome> {
+    let mut done = Quietly(Some(Box::pin(done)));
+    poll_fn(|cx| {
+        if let Some(done) = &mut done.0
+            && let Poll::Ready(done) = done.poll_unpin(cx)
+        {
+            return Poll::Ready(Ok(done));
+        }
+        line.poll_gone(cx).map(|end| Err(end.into()))
+    })
+    .await
+}
+
+/// The answer to the first message.
+fn answered(node: &Node, id: MessageId, identity: &Identity) -> Result<Bytes, BoxError> {
+    let data = answer(holds(identity))?;
+    let message = Message::plain(Some(id), Text::from_static(ROUTE), data);
+    let mut out = BytesMut::new();
+    let encoded = caught(Whose::Codec, || {
+        node.env.encoder.frame_in(&mut out, &message)
+    });
+    Ok(encoded??)
+}
+
+/// What is somebody else's, and may panic when it is dropped before its end.
+struct Quietly<T>(Option<T>);
+
+impl<T> Drop for Quietly<T> {
+    fn drop(&mut self) {
+        drop_quietly(self.0.take());
+    }
+}

@@ -1,0 +1,112 @@
+//! Credentials as the world sends them: what isn't ours hides nothing, and a stale cookie locks
+//! nobody out.
+
+use realtime::{Identity, auth::StaticToken};
+use realtime_testkit::client::Request;
+
+use super::{Server, builder, end, start, who};
+
+/// The status, 101 for those who are let in.
+async fn status(server: &Server, path: &str, headers: &[(&str, &str)]) -> u16 {
+    let mut request = Request::new(path);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    match request.connect(server.addr).await {
+        Ok(mut client) => {
+            assert_eq!(who(&mut client).await, "t/0+a==");
+            101
+        }
+        Err(realtime_testkit::client::ClientError::Refused(answer)) => answer.status,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+type Row<'r> = (&'r str, &'r [(&'r str, &'r str)], u16);
+
+const ROWS: [Row<'static>; 14] = [
+    ("/ws", &[("Authorization", "Bearer t/0+a==")], 101),
+    (
+        "/ws?token=t/0%2Ba%3D%3D",
+        &[("Authorization", "Basic dTpw")],
+        101,
+    ),
+    ("/ws?token=t/0+a==", &[], 101),
+    ("/ws", &[("Cookie", "auth=t/0+a==")], 101),
+    ("/ws", &[("Cookie", "auth=t%2F0%2Ba%3D%3D")], 101),
+    ("/ws", &[("Cookie", "auth=wrong; auth=t/0+a==")], 101),
+    ("/ws", &[("Cookie", "auth=t/0+a==; auth=wrong")], 101),
+    (
+        "/ws",
+        &[
+            ("Cookie", "other=1; auth=wrong"),
+            ("Cookie", "auth=t/0+a=="),
+        ],
+        101,
+    ),
+    (
+        "/ws",
+        &[
+            ("Authorization", "Basic dTpw"),
+            ("Authorization", "Bearer t/0+a=="),
+        ],
+        101,
+    ),
+    ("/ws", &[("Cookie", "auth=wrong; auth=wronger")], 401),
+    (
+        "/ws",
+        &[("Cookie", "auth=1; auth=2; auth=3; auth=4; auth=t/0+a==")],
+        401,
+    ),
+    ("/ws?token=t/0+a==", &[("Authorization", "Bearer u")], 401),
+    ("/ws", &[("Authorization", "Basic dTpw")], 401),
+    ("/ws", &[], 401),
+];
+
+#[tokio::test]
+async fn of_a_static_token() {
+    let token = StaticToken::new("t/0+a==", Identity::new("t/0+a=="))
+        .unwrap()
+        .from_query("token")
+        .from_cookie("auth");
+    let server = start(builder().authenticator(token).token_in_message(None)).await;
+    for (path, headers, expected) in ROWS {
+        let got = status(&server, path, headers).await;
+        assert_eq!(got, expected, "{path} {headers:?}");
+    }
+    end(server, ()).await;
+}
+
+#[tokio::test]
+async fn an_expired_cookie_hides_no_good_one() {
+    let server = start(builder().token_in_message(None)).await;
+    for cookies in ["auth=expired; auth=ann", "auth=ann; auth=expired"] {
+        let request = Request::new("/ws").header("Cookie", cookies);
+        let mut client = request.connect(server.addr).await.unwrap();
+        assert_eq!(who(&mut client).await, "ann", "{cookies}");
+    }
+    for (cookies, expected) in [
+        ("auth=expired; auth=wrong", 401),
+        ("auth=expired; auth=away", 503),
+    ] {
+        let request = Request::new("/ws").header("Cookie", cookies);
+        assert_eq!(
+            request.refused(server.addr).await.status,
+            expected,
+            "{cookies}"
+        );
+    }
+    end(server, ()).await;
+}
+
+/// Which of two that are both refused is told: the one that says to come back with a fresh one.
+#[tokio::test]
+async fn an_expired_cookie_is_told_before_a_wrong_one() {
+    let server = start(builder().accept_then_close(true)).await;
+    for cookies in ["auth=expired; auth=wrong", "auth=wrong; auth=expired"] {
+        let request = Request::new("/ws").header("Cookie", cookies);
+        let mut client = request.connect(server.addr).await.unwrap();
+        assert_eq!(super::code(&mut client).await, 3005, "{cookies}");
+    }
+    end(server, ()).await;
+}
