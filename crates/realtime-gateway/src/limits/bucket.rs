@@ -11,7 +11,7 @@ use std::{
 use governor::{
     Quota, RateLimiter,
     clock::Clock,
-    middleware::StateInformationMiddleware,
+    middleware::{StateInformationMiddleware, StateSnapshot},
     nanos::Nanos,
     state::{InMemoryState, NotKeyed},
 };
@@ -26,7 +26,8 @@ impl Moment {
     pub(crate) fn now() -> Self {
         static START: OnceLock<Instant> = OnceLock::new();
         let since = START.get_or_init(Instant::now).elapsed();
-        Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).into())
+        let seconds = since.as_secs().wrapping_mul(1_000_000_000);
+        Self(seconds.wrapping_add(since.subsec_nanos().into()).into())
     }
 
     pub(crate) fn after(self, wait: Duration) -> Self {
@@ -48,6 +49,24 @@ impl Clock for Told {
 
     fn now(&self) -> Nanos {
         NOW.get().into()
+    }
+}
+
+/// What was left when so many were taken.
+#[derive(Debug)]
+pub(crate) struct Left {
+    left: StateSnapshot,
+    count: NonZeroU32,
+}
+
+impl Left {
+    /// How long it takes until as many could be taken again.
+    pub(crate) fn again(&self) -> Duration {
+        let left = self.left.remaining_burst_capacity();
+        let missing = self.count.get().saturating_sub(left);
+        // Of the one that comes back next, a part may be there.
+        let interval = self.left.quota().replenish_interval();
+        interval.saturating_mul(missing)
     }
 }
 
@@ -82,17 +101,14 @@ impl Bucket {
     }
 
     /// Takes so many, or all that there can be where that is less: what is larger than the bucket
-    /// costs all of it. Returns how long it takes until as many could be taken again; where there
-    /// aren't so many now, that is the error, and none are taken.
-    pub(crate) fn take(&self, count: u32, now: Moment) -> Result<Duration, Duration> {
+    /// costs all of it. Returns what is left; where there aren't so many now, none are taken, and the
+    /// error is how long it takes until there are.
+    #[inline]
+    pub(crate) fn take(&self, count: u32, now: Moment) -> Result<Left, Duration> {
         let count = at_least_one(count).min(self.burst);
         NOW.set(now.0.as_u64());
         match self.limiter.check_n(count) {
-            Ok(Ok(left)) => {
-                let missing = count.get().saturating_sub(left.remaining_burst_capacity());
-                // Of the one that comes back next, a part may be there.
-                Ok(left.quota().replenish_interval().saturating_mul(missing))
-            }
+            Ok(Ok(left)) => Ok(Left { left, count }),
             Ok(Err(not_yet)) => Err(not_yet.wait_time_from(now.0)),
             // More than there can be, which it isn't.
             Err(_) => Err(Duration::ZERO),
@@ -150,8 +166,10 @@ mod tests {
     fn what_is_larger_than_the_bucket_costs_all_of_it() {
         let now = Moment::now();
         let bucket = Bucket::new(Rate::per_second(100).with_burst(1_000), now);
-        assert_eq!(bucket.take(1_000_000, now), Ok(Duration::from_secs(10)));
-        assert_eq!(bucket.take(1_000_000, now), Err(Duration::from_secs(10)));
+        let left = bucket.take(1_000_000, now).unwrap();
+        assert_eq!(left.again(), Duration::from_secs(10));
+        let wait = bucket.take(1_000_000, now).unwrap_err();
+        assert_eq!(wait, Duration::from_secs(10));
         let later = now.after(Duration::from_secs(10));
         assert!(bucket.take(u32::MAX, later).is_ok() && !bucket.was_full(later));
         assert!(bucket.was_full(later.after(Duration::from_secs(11))));

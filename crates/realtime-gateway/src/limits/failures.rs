@@ -99,7 +99,8 @@ impl Known {
             return;
         }
         // None left for the next one.
-        self.is_suspect = self.bucket.take(1, now) != Ok(Duration::ZERO);
+        let left = self.bucket.take(1, now);
+        self.is_suspect = left.map_or(true, |left| left.again() > Duration::ZERO);
     }
 }
 

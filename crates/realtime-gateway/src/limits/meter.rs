@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bucket, Moment};
+use super::{Bucket, Moment, bucket::Left};
 use crate::config::Rate;
 
 /// How much may come.
@@ -41,19 +41,36 @@ impl Meter {
         }
     }
 
-    /// A message of so many bytes. As [`Bucket::take`], for both: where one of them refuses it, the
-    /// other one is asked all the same, so that the wait is long enough for both.
-    pub(super) fn take(&self, bytes: usize, now: Moment) -> Result<Duration, Duration> {
+    /// A message of so many bytes. Where one of the buckets refuses it, the other one is asked all
+    /// the same, so that the wait is long enough for both.
+    #[inline]
+    pub(super) fn take(&self, bytes: usize, now: Moment) -> Result<Lefts, Duration> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let (mut wait, mut is_refused) = (Duration::ZERO, false);
-        for (bucket, count) in [(&self.messages, 1), (&self.bytes, bytes)] {
-            let Some(bucket) = bucket else {
-                continue;
-            };
-            let taken = bucket.take(count, now);
-            is_refused |= taken.is_err();
-            wait = wait.max(taken.unwrap_or_else(|not_yet| not_yet));
+        let messages = self.messages.as_ref().map(|bucket| bucket.take(1, now));
+        let bytes = self.bytes.as_ref().map(|bucket| bucket.take(bytes, now));
+        match (messages, bytes) {
+            (Some(Err(wait)), other) | (other, Some(Err(wait))) => {
+                Err(wait.max(other.map_or(Duration::ZERO, |other| match other {
+                    Ok(left) => left.again(),
+                    Err(wait) => wait,
+                })))
+            }
+            (messages, bytes) => Ok(Lefts(
+                messages.and_then(Result::ok),
+                bytes.and_then(Result::ok),
+            )),
         }
-        if is_refused { Err(wait) } else { Ok(wait) }
+    }
+}
+
+/// What was left of messages and of bytes.
+#[derive(Debug)]
+pub(super) struct Lefts(Option<Left>, Option<Left>);
+
+impl Lefts {
+    /// How long it takes until the same message could be taken again.
+    pub(super) fn again(&self) -> Duration {
+        let again = |left: &Option<Left>| left.as_ref().map(Left::again);
+        again(&self.0).max(again(&self.1)).unwrap_or_default()
     }
 }

@@ -172,13 +172,22 @@ impl Allowance {
     /// A message of so many bytes has come. Where it is one too many for its session, it takes nothing
     /// of what others share with it. The error says after how long what has refused it would accept
     /// it; what was not asked may still refuse it then.
+    #[inline]
     pub(crate) fn take(&self, bytes: usize, now: Moment) -> Result<(), Duration> {
-        let shared = [&self.identity, &self.tenant].into_iter().flatten();
-        let meters = std::iter::once(&self.own).chain(shared.map(SharedMeter::meter));
+        let own = self.own.take(bytes, now)?;
+        if self.identity.is_none() && self.tenant.is_none() {
+            return Ok(());
+        }
+        self.take_shared(bytes, now)
+            .map_err(|wait| wait.max(own.again()))
+    }
+
+    /// The same of what it shares with others.
+    fn take_shared(&self, bytes: usize, now: Moment) -> Result<(), Duration> {
         let mut again = Duration::ZERO;
-        for meter in meters {
-            match meter.take(bytes, now) {
-                Ok(wait) => again = again.max(wait),
+        for shared in [&self.identity, &self.tenant].into_iter().flatten() {
+            match shared.meter().take(bytes, now) {
+                Ok(left) => again = again.max(left.again()),
                 Err(wait) => return Err(again.max(wait)),
             }
         }
