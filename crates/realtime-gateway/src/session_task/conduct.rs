@@ -26,11 +26,19 @@ const LINES: u32 = 5;
 #[derive(Debug, Default)]
 pub(super) struct Conduct {
     /// What it may send.
-    allowance: Option<Allowance>,
+    allowance: Option<Limited>,
     /// The places that its connection takes.
     held: Option<Box<Held>>,
     /// What it has done wrong, if anything.
     wrong: Option<Box<Wrong>>,
+}
+
+#[derive(Debug)]
+struct Limited {
+    allowance: Allowance,
+    /// How much had been received at the last look at the clock, and when that was: what was read
+    /// together came at the same time.
+    read: (u64, Moment),
 }
 
 #[derive(Debug)]
@@ -51,6 +59,10 @@ impl Conduct {
         held: Option<Box<Held>>,
     ) -> Option<Box<Self>> {
         let allowance = node.limits.allowance(session.identity_key());
+        let allowance = allowance.map(|allowance| Limited {
+            allowance,
+            read: (0, Moment::now()),
+        });
         let is_limited = allowance.is_some() || held.is_some();
         is_limited.then(|| {
             Box::new(Self {
@@ -61,13 +73,17 @@ impl Conduct {
         })
     }
 
-    /// A message of so many bytes has come. Where it is one too many, the error says how long it
-    /// takes until it wouldn't be.
-    pub(super) fn take(&self, bytes: usize) -> Result<(), Duration> {
-        match &self.allowance {
-            Some(allowance) => allowance.take(bytes, Moment::now()),
-            None => Ok(()),
+    /// A message of so many bytes has come, when so many had been received of all. Where it is one
+    /// too many, the error says how long it takes until it wouldn't be.
+    #[inline]
+    pub(super) fn take(&mut self, bytes: usize, received: u64) -> Result<(), Duration> {
+        let Some(Limited { allowance, read }) = &mut self.allowance else {
+            return Ok(());
+        };
+        if read.0 != received {
+            *read = (received, Moment::now());
         }
+        allowance.take(bytes, read.1)
     }
 
     /// A message was one too many. Returns whether that goes on for too long.

@@ -126,8 +126,8 @@ impl Open {
     fn on_frame(&mut self, frame: Frame, cx: &mut Context<'_>) {
         self.assembly = None;
         let bytes = frame.as_bytes().len();
-        if let Some(conduct) = &self.conduct
-            && let Err(wait) = conduct.take(bytes)
+        if let Some(conduct) = &mut self.conduct
+            && let Err(wait) = conduct.take(bytes, self.reader.received())
         {
             return self.refuse(frame, wait);
         }
