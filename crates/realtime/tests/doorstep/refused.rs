@@ -80,6 +80,11 @@ fn rows() -> Vec<(&'static str, Vec<u8>, u16)> {
             b"GET / HTTP/1.1\r\n\r\n".to_vec(),
             1002,
         ),
+        (
+            "a flood that is no frame",
+            b"GET / HTTP/1.1\r\n".repeat(20_000),
+            1002,
+        ),
         ("no UTF-8", masked(1, true, b"\xff"), 1007),
         (
             "a close frame",
