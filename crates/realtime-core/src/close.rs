@@ -58,7 +58,7 @@ impl CloseCode {
     pub const NOT_AUTHENTICATED: Self = Self(3502);
     /// 3503: closed by the application, which doesn't want the client back.
     pub const DISCONNECTED: Self = Self(3503);
-    /// 3504: more connections than this identity, or this address, may have.
+    /// 3504: more connections than this identity may have.
     pub const TOO_MANY_CONNECTIONS: Self = Self(3504);
     /// 3506: a newer connection of the same identity has taken this one's place.
     pub const REPLACED: Self = Self(3506);

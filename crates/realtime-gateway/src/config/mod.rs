@@ -99,8 +99,10 @@ pub struct Config {
     /// 101 and then a close frame in place of a status. A page sees nothing of a status but 1006,
     /// and can't know whether to come back; the close code tells it. Default: no.
     ///
-    /// 3500: the credentials are wrong or revoked; 3005: they have ended; 1013: the server is full,
-    /// or can't find out whose they are now; 1001: it shuts down; 1011: the authenticator failed.
+    /// 3500: the credentials are wrong or revoked; 3005: they have ended; 3504: the identity has as
+    /// many connections as it may; 3013: what was shown at its address was wrong too often; 1013: the
+    /// server or the address has as many connections as it may, or it can't be found out now whose
+    /// the credentials are; 1001: the server shuts down; 1011: the authenticator failed.
     /// What isn't a WebSocket handshake, and a page of an origin that may not connect, get their
     /// status as ever.
     ///

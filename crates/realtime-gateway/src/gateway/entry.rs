@@ -23,13 +23,7 @@ impl Gateway {
         {
             return Err(Refusal::TooManyUpgrades);
         }
-        let address = self.address(request);
-        let admitted = self.enter(handshake, address)?;
-        let limits = &self.node().limits;
-        match limits.may_authenticate(address) {
-            Ok(()) => Ok(admitted),
-            Err(wait) => Err(Refusal::TooManyFailures(wait)),
-        }
+        self.enter(handshake, self.address(request))
     }
 
     /// The same for one that its host has authenticated, and that waits for nothing.
@@ -61,6 +55,12 @@ impl Gateway {
         let address = self.admission().client_address(request);
         address.map(|address| address.ip())
     }
+}
+
+/// Whether what somebody at this address shows is looked at.
+pub(super) fn may_show(node: &Node, address: Option<IpAddr>) -> Result<(), Refusal> {
+    let allowed = node.limits.may_authenticate(address);
+    allowed.map_err(Refusal::TooManyFailures)
 }
 
 /// Takes note that what somebody at this address has shown was wrong.

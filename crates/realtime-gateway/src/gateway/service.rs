@@ -129,12 +129,14 @@ impl Gateway {
         {
             return Ok(Known::Within(limit));
         }
+        let address = self.address(request);
+        entry::may_show(node, address)?;
         let identity = match node.authentication.of_request(request).await {
             Ok(identity) => revocation::check(node, identity).await,
             Err(error) => Err(error),
         };
         let identity = identity.map_err(|error| {
-            entry::has_failed(node, self.address(request), error.refusal);
+            entry::has_failed(node, address, error.refusal);
             identities::refused(node, error)
         })?;
         Ok(Known::Who(identity))
@@ -281,6 +283,7 @@ async fn becomes(
         }
         Known::Within(limit) => {
             let ask = |token| async move {
+                entry::may_show(node, address)?;
                 let found = identities::of_token(node, token).await;
                 let identity = found.map_err(|error| {
                     entry::has_failed(node, address, error.refusal);

@@ -14,6 +14,7 @@ mod by_close;
 mod credentials;
 mod first;
 mod hosts;
+mod limits;
 mod refused;
 mod settings;
 mod tokens;
