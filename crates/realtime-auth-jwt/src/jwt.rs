@@ -89,7 +89,7 @@ impl Jwt {
     pub async fn fetch_keys(&self) -> Result<(), AuthError> {
         match &self.0.source {
             Source::Fixed(_) => Ok(()),
-            Source::Issuer(remote) => remote.keys().await.map(drop),
+            Source::Issuer(remote) => remote.fetch().await,
         }
     }
 

@@ -98,7 +98,7 @@ async fn keys_outlive_an_issuer_that_hangs_and_dies_and_change_with_the_next_one
     let tick = Duration::from_millis(100);
     let jwks = Jwks::from_url(format!("http://{addr}/jwks.json?secret=s3cret")).unwrap();
     let jwks = jwks
-        .refresh_after(tick)
+        .refresh_after(tick * 5)
         .unknown_kid_interval(tick)
         .timeout(tick * 3);
     let jwt = for_chat(jwks).build().unwrap();
@@ -106,7 +106,7 @@ async fn keys_outlive_an_issuer_that_hangs_and_dies_and_change_with_the_next_one
 
     issuer.signal(Signal::STOP);
     let start = Instant::now();
-    while start.elapsed() < tick * 6 {
+    while start.elapsed() < tick * 12 {
         let asked = Instant::now();
         accepted(&jwt, &old_token).await;
         assert!(
@@ -125,7 +125,7 @@ async fn keys_outlive_an_issuer_that_hangs_and_dies_and_change_with_the_next_one
 
     drop(issuer);
     let start = Instant::now();
-    while start.elapsed() < tick * 4 {
+    while start.elapsed() < tick * 8 {
         accepted(&jwt, &old_token).await;
         accepted(&jwt, &new_token).await;
         tokio::time::sleep(tick / 10).await;

@@ -12,21 +12,38 @@ use crate::keys::KeySet;
 /// The pause after a first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How many times `refresh_after` keys are used while they are fetched again. Older ones are those of
+/// a node that nobody came to, and may have been withdrawn long ago: they are waited for.
+const USED_AT_ONCE: u32 = 2;
+/// How many fetches for the sake of unknown keys there may be at once; each takes one interval to
+/// come back. Else one stranger's token, once in an interval, would keep a new key from being found.
+const UNKNOWN_AT_ONCE: u32 = 3;
+/// For how long a fetch has answered for the keys that the issuer doesn't have.
+const KNOWN_FOR: Duration = Duration::from_secs(1);
 
 /// The keys that were fetched last, and what came of all tries.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     fetched: Option<Fetched>,
-    /// The fetch that is under way, and since when.
-    flight: Option<(u64, Instant)>,
+    /// The fetch that is under way.
+    flight: Option<Flight>,
     /// How many fetches were begun, and so the number of the last one.
     begun: u64,
     /// How many have failed since one that didn't.
     failures: u32,
+    /// When the last fetch has failed, unless it didn't.
+    failed_at: Option<Instant>,
     /// Before that nothing is fetched, since the last fetch has failed.
     pause_until: Option<Instant>,
-    /// When a fetch was last begun for the sake of an unknown key.
-    asked_for_unknown: Option<Instant>,
+    /// When all fetches for the sake of unknown keys will have come back.
+    unknown_full_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Flight {
+    number: u64,
+    since: Instant,
+    for_unknown: bool,
 }
 
 #[derive(Debug)]
@@ -69,18 +86,25 @@ impl Cache {
         self.begun
     }
 
-    /// Keys for a token. Old ones are used while they are fetched again.
+    /// Keys for a token. Those that aren't too old are used while they are fetched again, and others
+    /// only where they can't be fetched.
     pub(super) fn keys(&mut self, now: Instant, timing: &Timing) -> (Have, Option<Begin>) {
         let age = self
             .fetched
             .as_ref()
             .map(|f| now.saturating_duration_since(f.at));
+        let until = match self.is_away(now, timing) {
+            true => timing.stale_for,
+            false => timing
+                .stale_for
+                .min(timing.refresh_after.saturating_mul(USED_AT_ONCE)),
+        };
         let begin = match age {
             Some(age) if age < timing.refresh_after => None,
-            _ => self.begin(now, timing),
+            _ => self.begin(now, timing, false),
         };
         let have = match &self.fetched {
-            Some(fetched) if age.is_some_and(|age| age < timing.stale_for) => {
+            Some(fetched) if age.is_some_and(|age| age < until) => {
                 Have::Keys(Arc::clone(&fetched.keys))
             }
             _ if self.flies(now, timing) => Have::Wait,
@@ -102,18 +126,20 @@ impl Cache {
         if self.flies(now, timing) {
             return (Newer::Wait, None);
         }
-        let since = |at: Instant| now.saturating_duration_since(at);
-        let asked = self.asked_for_unknown.map(since);
-        if asked.is_none_or(|ago| ago >= timing.unknown_kid_interval)
-            && let Some(begin) = self.begin(now, timing)
+        let full_at = self.unknown_full_at.map_or(now, |at| at.max(now));
+        let spent = full_at.saturating_duration_since(now);
+        let interval = timing.unknown_kid_interval;
+        if spent <= interval.saturating_mul(UNKNOWN_AT_ONCE - 1)
+            && let Some(begin) = self.begin(now, timing, true)
         {
-            self.asked_for_unknown = Some(now);
+            self.unknown_full_at = full_at.checked_add(interval);
             return (Newer::Wait, Some(begin));
         }
-        let answer = if self.failures > 0 {
-            Newer::CannotSay
-        } else {
-            Newer::No
+        let is_known = |f: &Fetched| now.saturating_duration_since(f.at) < KNOWN_FOR;
+        // Who is refused for good stays away: not one whose key may be the issuer's newest.
+        let answer = match self.failures == 0 && self.fetched.as_ref().is_some_and(is_known) {
+            true => Newer::No,
+            false => Newer::CannotSay,
         };
         (answer, None)
     }
@@ -125,16 +151,10 @@ impl Cache {
         keys: Option<Arc<KeySet>>,
         now: Instant,
         chance: f64,
+        timing: &Timing,
     ) -> Option<Turn> {
-        if self
-            .flight
-            .is_some_and(|(under_way, _)| under_way == flight)
-        {
-            self.flight = None;
-        } else {
-            // It was taken for lost, and another one is told of, or was.
-            return None;
-        }
+        // One that was taken for lost is none of them: another one is told of, or was.
+        let Flight { for_unknown, .. } = self.flight.take_if(|own| own.number == flight)?;
         let failed_before = self.failures > 0;
         match keys {
             Some(keys) => {
@@ -144,6 +164,7 @@ impl Cache {
                     flight,
                 });
                 self.failures = 0;
+                self.failed_at = None;
                 self.pause_until = None;
                 failed_before.then_some(Turn::Back)
             }
@@ -152,29 +173,52 @@ impl Cache {
                 // From a half to the whole: many nodes lose one issuer at the same time.
                 let pause = doubled.min(LONGEST_PAUSE).mul_f64(0.5 + chance / 2.0);
                 self.failures = self.failures.saturating_add(1);
+                self.failed_at = Some(now);
+                if for_unknown {
+                    // It has told nobody anything.
+                    self.unknown_full_at = self
+                        .unknown_full_at
+                        .and_then(|at| at.checked_sub(timing.unknown_kid_interval));
+                }
                 self.pause_until = now.checked_add(pause);
                 (!failed_before).then_some(Turn::Away)
             }
         }
     }
 
-    fn begin(&mut self, now: Instant, timing: &Timing) -> Option<Begin> {
+    fn begin(&mut self, now: Instant, timing: &Timing, for_unknown: bool) -> Option<Begin> {
         let pauses = self.pause_until.is_some_and(|until| now < until);
         if pauses || self.flies(now, timing) {
             return None;
         }
         self.begun += 1;
-        self.flight = Some((self.begun, now));
+        self.flight = Some(Flight {
+            number: self.begun,
+            since: now,
+            for_unknown,
+        });
         Some(Begin(self.begun))
     }
 
     /// Whether a fetch is under way. One whose runtime nobody drives any more will never say that it
     /// is not.
     fn flies(&self, now: Instant, timing: &Timing) -> bool {
-        let age = |(_, since)| now.saturating_duration_since(since);
-        self.flight
-            .map(age)
+        self.flight_age(now)
             .is_some_and(|age| age < timing.lost_after)
+    }
+
+    fn flight_age(&self, now: Instant) -> Option<Duration> {
+        let flight = self.flight.as_ref()?;
+        Some(now.saturating_duration_since(flight.since))
+    }
+
+    /// Whether the issuer was asked just now, and doesn't answer: an outage of last night says
+    /// nothing of this morning.
+    fn is_away(&self, now: Instant, timing: &Timing) -> bool {
+        let again = LONGEST_PAUSE + timing.lost_after;
+        let failed = |at| now.saturating_duration_since(at) < again;
+        let is_slow = |age| age >= timing.slow_after;
+        self.failed_at.is_some_and(failed) || self.flight_age(now).is_some_and(is_slow)
     }
 }
 
@@ -195,6 +239,7 @@ mod tests {
         refresh_after: Duration::from_secs(600),
         stale_for: Duration::from_secs(3_600),
         unknown_kid_interval: Duration::from_secs(30),
+        slow_after: Duration::from_secs(4),
         lost_after: Duration::from_secs(5),
     };
 
@@ -237,7 +282,7 @@ mod tests {
         fn landed(&mut self, flight: u64, good: bool, second: f64) -> Option<Turn> {
             let now = self.at(second);
             let keys = good.then(|| Arc::new(KeySet::new(Vec::new())));
-            self.cache.landed(flight, keys, now, 1.0)
+            self.cache.landed(flight, keys, now, 1.0, &TIMING)
         }
     }
 
@@ -278,7 +323,29 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_make_one_fetch_in_their_interval() {
+    fn keys_that_nobody_has_used_for_long_are_waited_for() {
+        let mut world = World::new();
+        world.keys(0.0);
+        world.landed(1, true, 0.0);
+        assert_eq!(world.keys(1_199.0), ("keys", Some(2)));
+        assert_eq!(world.keys(1_200.0), ("wait", None));
+        assert_eq!(world.landed(2, true, 1_200.5), None);
+        assert_eq!(world.keys(1_201.0), ("keys", None));
+        // Three times as old, and the issuer is away: once that is known, they are used.
+        assert_eq!(world.keys(3_001.0), ("wait", Some(3)));
+        assert_eq!(world.landed(3, false, 3_002.0), Some(Turn::Away));
+        assert_eq!(world.keys(3_002.1), ("keys", None));
+        assert_eq!(world.keys(3_003.0), ("keys", Some(4)));
+        world.landed(4, false, 3_004.0);
+        // That was a while ago, and whether it still is has to be asked.
+        assert_eq!(world.keys(3_500.0), ("wait", Some(5)));
+        // One that takes its time is taken for away.
+        assert_eq!(world.keys(3_503.9), ("wait", None));
+        assert_eq!(world.keys(3_504.0), ("keys", None));
+    }
+
+    #[test]
+    fn unknown_keys_make_three_fetches_at_once_and_one_in_their_interval() {
         let mut world = World::new();
         world.keys(0.0);
         // The very first fetch has answered all that waited for it.
@@ -289,12 +356,38 @@ mod tests {
         assert_eq!(world.newer(2, 1.1), (Newer::Wait, None));
         world.landed(2, true, 1.5);
         assert_eq!(world.newer(1, 1.6), (Newer::No, None));
-        for second in 2..31 {
-            assert_eq!(world.newer(2, f64::from(second)), (Newer::No, None));
+        for flight in 3..=4 {
+            assert_eq!(world.newer(flight - 1, 2.0), (Newer::Wait, Some(flight)));
+            world.landed(flight, true, 2.0);
         }
-        assert_eq!(world.newer(2, 31.0), (Newer::Wait, Some(3)));
-        world.landed(3, false, 31.5);
-        assert_eq!(world.newer(3, 32.0), (Newer::CannotSay, None));
+        // It was asked just now; and a while later nobody knows, and it isn't asked again.
+        assert_eq!(world.newer(4, 2.9), (Newer::No, None));
+        for second in 3..31 {
+            assert_eq!(world.newer(4, f64::from(second)), (Newer::CannotSay, None));
+        }
+        assert_eq!(world.newer(4, 31.0), (Newer::Wait, Some(5)));
+        world.landed(5, true, 31.0);
+        assert_eq!(world.newer(5, 33.0), (Newer::CannotSay, None));
+    }
+
+    #[test]
+    fn a_fetch_that_fails_is_not_one_of_those_for_unknown_keys() {
+        let mut world = World::new();
+        world.keys(0.0);
+        world.landed(1, true, 0.0);
+        for flight in 2..=9 {
+            let second = f64::from(u32::try_from(flight).unwrap()) * 11.0;
+            let came = flight - 1;
+            assert_eq!(world.newer(came, second), (Newer::Wait, Some(flight)));
+            world.landed(flight, false, second);
+            assert_eq!(world.newer(flight, second), (Newer::CannotSay, None));
+        }
+        // All three are there once it is back.
+        for flight in 10..=12 {
+            assert_eq!(world.newer(flight - 1, 120.0), (Newer::Wait, Some(flight)));
+            world.landed(flight, true, 120.0);
+        }
+        assert_eq!(world.newer(12, 120.5), (Newer::No, None));
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub(crate) struct Timing {
     pub(crate) refresh_after: Duration,
     pub(crate) stale_for: Duration,
     pub(crate) unknown_kid_interval: Duration,
+    /// After which a fetch that is under way is taken for one that fails.
+    pub(crate) slow_after: Duration,
     /// After which a fetch is taken for lost, though it has not said so.
     pub(crate) lost_after: Duration,
 }
@@ -91,6 +93,7 @@ impl Jwks {
                 refresh_after: Duration::from_secs(600),
                 stale_for: DAY,
                 unknown_kid_interval: Duration::from_secs(30),
+                slow_after: Duration::ZERO,
                 lost_after: Duration::ZERO,
             },
             timeout: Duration::from_secs(4),
@@ -99,30 +102,36 @@ impl Jwks {
     }
 
     /// After which age keys are fetched again, by the next token that comes: 10 minutes; from 100 ms
-    /// to a day. Nobody waits for that. A key that the issuer has withdrawn is accepted for as long.
+    /// to a day. Nobody waits for that, unless they are twice as old by then. So a key that the issuer
+    /// has withdrawn is accepted for twice as long at most, but for what
+    /// [`stale_for`](Self::stale_for) says.
     pub fn refresh_after(mut self, age: Duration) -> Self {
         self.timing.refresh_after = age;
         self
     }
 
-    /// Up to which age keys are accepted while they can't be fetched: 24 h; from
-    /// [`refresh_after`](Self::refresh_after) to 7 days. Then nobody can be authenticated until they
-    /// can.
+    /// Up to which age keys are accepted while they can't be fetched, which means that it was tried
+    /// within the last seconds: 24 h; from [`refresh_after`](Self::refresh_after) to 7 days. Then
+    /// nobody can be authenticated until they can.
     pub fn stale_for(mut self, age: Duration) -> Self {
         self.timing.stale_for = age;
         self
     }
 
-    /// How long after a fetch for the sake of an unknown `kid` there is no other for that reason:
-    /// 30 s; from 100 ms to an hour. So a flood of tokens with `kid`s at random makes one request in
-    /// that time; and a new key of the issuer's may be unknown for as long after one.
+    /// How long it takes until one more fetch may be made for the sake of an unknown `kid`: 30 s;
+    /// from 100 ms to an hour. Three may be made at once, and those that fail don't count. So a flood
+    /// of tokens with `kid`s at random makes one request in that time, and a new key of the issuer's
+    /// may be unknown for as long. Its tokens are refused for the time being
+    /// ([`Unavailable`](AuthErrorKind::Unavailable)), and not for good.
     pub fn unknown_kid_interval(mut self, interval: Duration) -> Self {
         self.timing.unknown_kid_interval = interval;
         self
     }
 
     /// How long a fetch may take, from the look-up of the name to the last byte: 4 s, from 100 ms to
-    /// 30 s. The gateway's `auth_timeout`, 5 s by default, should be longer.
+    /// 30 s. A token waits for keys for 4 s at the most, however long this is, and is then judged by
+    /// the old ones, or refused for the time being. So the gateway's `auth_timeout`, 5 s by default,
+    /// should be longer than that. [`Jwt::fetch_keys`](crate::Jwt::fetch_keys) waits to the end.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

@@ -24,6 +24,11 @@ use crate::{
 
 /// How much later than its time a fetch may say that this is over.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long a token waits for keys in all: less than the gateway waits for the authenticator.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// After which a fetch is taken for one that fails: before those who wait for it give up, so that they
+/// still get the old keys.
+const SLOW: Duration = Duration::from_millis(3_500);
 /// For how many fetches one token waits: the one that is under way, and one of its own.
 const MOST_WAITS: usize = 3;
 
@@ -50,6 +55,7 @@ impl Remote {
         let shared = Shared {
             url: jwks.shown(),
             timing: Timing {
+                slow_after: SLOW,
                 lost_after: jwks.timeout + GRACE,
                 ..jwks.timing
             },
@@ -64,11 +70,17 @@ impl Remote {
         })
     }
 
-    /// The keys, which are fetched if they aren't here.
+    /// Fetches the keys if they aren't here, for as long as it takes.
     ///
     /// # Cancel safety
     /// The fetch goes on without the future.
-    pub(crate) async fn keys(&self) -> Result<Arc<KeySet>, AuthError> {
+    pub(crate) async fn fetch(&self) -> Result<(), AuthError> {
+        let until = Instant::now() + self.shared.timing.lost_after;
+        self.keys(until).await.map(drop)
+    }
+
+    /// The keys, which are fetched if they aren't here.
+    async fn keys(&self, until: Instant) -> Result<Arc<KeySet>, AuthError> {
         for _ in 0..MOST_WAITS {
             let mut landed = self.shared.landed.subscribe();
             let (have, begin) = self
@@ -78,7 +90,7 @@ impl Remote {
             self.begin(begin)?;
             match have {
                 Have::Keys(keys) => return Ok(keys),
-                Have::Wait => self.wait(&mut landed).await,
+                Have::Wait => self.wait(&mut landed, until).await?,
                 Have::Nothing => break,
             }
         }
@@ -86,17 +98,18 @@ impl Remote {
     }
 
     /// What the keys say of a token; where they don't know its key, those that the issuer has now,
-    /// if it may be asked.
+    /// if it may be asked. Waits for 4 s at the most.
     ///
     /// # Cancel safety
-    /// That of [`keys`](Self::keys).
+    /// That of [`fetch`](Self::fetch).
     pub(crate) async fn judge(
         &self,
         judge: impl Fn(&KeySet) -> Verdict,
     ) -> Result<Verdict, AuthError> {
         let came = self.shared.cache().begun();
+        let until = Instant::now() + PATIENCE;
         for _ in 0..MOST_WAITS {
-            let keys = self.keys().await?;
+            let keys = self.keys(until).await?;
             let mut landed = self.shared.landed.subscribe();
             match judge(&keys) {
                 Verdict::Unknown => {}
@@ -106,7 +119,7 @@ impl Remote {
             let (newer, begin) = self.shared.cache().newer(came, now, &self.shared.timing);
             self.begin(begin)?;
             match newer {
-                Newer::Wait => self.wait(&mut landed).await,
+                Newer::Wait => self.wait(&mut landed, until).await?,
                 Newer::No => return Ok(Verdict::Unknown),
                 Newer::CannotSay => break,
             }
@@ -114,10 +127,19 @@ impl Remote {
         Err(unavailable())
     }
 
-    /// Until a fetch has ended, or could have.
-    async fn wait(&self, landed: &mut watch::Receiver<()>) {
+    /// Until a fetch has ended, or could have. When that time has come already, it is an error.
+    async fn wait(
+        &self,
+        landed: &mut watch::Receiver<()>,
+        until: Instant,
+    ) -> Result<(), AuthError> {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(unavailable());
+        }
         // Whether it has, the cache knows.
-        let _either = timeout(self.shared.timing.lost_after, landed.changed()).await;
+        let _either = timeout(left.min(self.shared.timing.lost_after), landed.changed()).await;
+        Ok(())
     }
 
     fn begin(&self, begin: Option<Begin>) -> Result<(), AuthError> {
@@ -204,7 +226,10 @@ impl Flight {
     fn land(&mut self, keys: Option<Arc<KeySet>>) -> Option<Turn> {
         self.landed = true;
         let (now, chance) = (Instant::now(), fastrand::f64());
-        let turn = self.shared.cache().landed(self.number, keys, now, chance);
+        let turn = self
+            .shared
+            .cache()
+            .landed(self.number, keys, now, chance, &self.shared.timing);
         self.shared.landed.send_replace(());
         turn
     }
