@@ -54,9 +54,9 @@
 //! for; while the issuer is away, they are good for 24 h. A token with an unknown `kid` makes the
 //! issuer be asked at once, three times and then once in 30 s: that is how new keys are found, and no
 //! flood of tokens becomes a flood of requests. Where it can't be asked, such a token is refused for
-//! the time being. After a failure there is a pause, from 250 ms to 10 s. No token waits for longer
-//! than 4 s. [`Jwks`] sets the times. That keys can't be
-//! fetched, and that they can again, is logged under `realtime::admission`.
+//! the time being, and so are all but 64 that wait for it at the same time. After a failure there is
+//! a pause, from 250 ms to 10 s. No token waits for longer than 4 s. [`Jwks`] sets the times. That
+//! keys can't be fetched, and that they can again, is logged under `realtime::admission`.
 //!
 //! [`Expired`]: realtime_core::auth::AuthErrorKind::Expired
 //! [`Unauthorized`]: realtime_core::auth::AuthErrorKind::Unauthorized

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
+use futures::{FutureExt, StreamExt, future::join_all, stream::FuturesUnordered};
 use realtime_auth_jwt::{Algorithm, Jwks, Jwt};
 use realtime_core::auth::{AuthError, AuthErrorKind};
 use realtime_testkit::wait::{until, within};
@@ -212,6 +212,26 @@ async fn a_flood_of_unknown_keys_is_three_requests_and_refuses_nobody_for_good()
         "{}",
         issuer.requests()
     );
+}
+
+/// Else they would have all the places that the gateway has for those who authenticate.
+#[tokio::test]
+async fn at_most_64_unknown_keys_wait_for_an_issuer_that_hangs() {
+    let signer = Signer::p256();
+    let issuer = Issuer::start(Answer::keys(&[signer.jwk("1")])).await;
+    let jwt = built(issuer.jwks());
+    accepted(&jwt, &es(&signer, "1")).await;
+    issuer.answers(Answer::Silence);
+    let unknown = es(&signer, "x");
+    let mut shown: FuturesUnordered<_> = (0..2_000).map(|_| show(&jwt, &unknown)).collect();
+    for _ in 64..2_000 {
+        let refused = within("it is refused", shown.next()).await;
+        is_unavailable(refused.unwrap());
+    }
+    assert!(shown.next().now_or_never().is_none());
+    assert_eq!((shown.len(), issuer.requests() <= 2), (64, true));
+    let good = es(&signer, "1");
+    assert!(show(&jwt, &good).now_or_never().unwrap().is_ok());
 }
 
 #[tokio::test]

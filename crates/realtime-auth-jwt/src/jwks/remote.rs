@@ -8,7 +8,12 @@ use std::{
 };
 
 use realtime_core::{auth::AuthError, log_targets};
-use tokio::{runtime::Handle, sync::watch, task::AbortHandle, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, watch},
+    task::AbortHandle,
+    time::timeout,
+};
 
 use super::{
     Jwks,
@@ -31,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const SLOW: Duration = Duration::from_millis(3_500);
 /// For how many fetches one token waits: the one that is under way, and one of its own.
 const MOST_WAITS: usize = 3;
+/// How many tokens with an unknown key wait at the same time. They may be anybody's, and each has a
+/// place with the gateway that those whose key is here need, too.
+const MOST_WAITERS: usize = 64;
 
 /// The keys that an issuer publishes.
 pub(crate) struct Remote {
@@ -47,6 +55,8 @@ struct Shared {
     cache: Mutex<Cache>,
     /// Changes with the end of each fetch.
     landed: watch::Sender<()>,
+    /// Places of those who wait for a newer key.
+    waiters: Semaphore,
 }
 
 impl Remote {
@@ -63,6 +73,7 @@ impl Remote {
             fetcher: Fetcher::new(&jwks)?,
             cache: Mutex::new(Cache::default()),
             landed: watch::Sender::new(()),
+            waiters: Semaphore::new(MOST_WAITERS),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -119,7 +130,11 @@ impl Remote {
             let (newer, begin) = self.shared.cache().newer(came, now, &self.shared.timing);
             self.begin(begin)?;
             match newer {
-                Newer::Wait => self.wait(&mut landed, until).await?,
+                Newer::Wait => {
+                    let waiters = &self.shared.waiters;
+                    let _place = waiters.try_acquire().map_err(|_| unavailable())?;
+                    self.wait(&mut landed, until).await?;
+                }
                 Newer::No => return Ok(Verdict::Unknown),
                 Newer::CannotSay => break,
             }
