@@ -24,6 +24,10 @@ impl KeySet {
         Self(keys)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a token can mean each of them: several need a name of their own.
     pub(crate) fn are_told_apart(&self) -> bool {
         let mut seen = HashSet::new();
@@ -47,6 +51,9 @@ impl KeySet {
                 // Nobody said that it is this key and not its successor.
                 (true, false) => Verdict::Unknown,
             };
+        }
+        if self.is_empty() {
+            return Verdict::Unknown;
         }
         let Some(kid) = header.kid.as_deref() else {
             return Verdict::Forged(

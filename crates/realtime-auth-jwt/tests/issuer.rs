@@ -246,7 +246,8 @@ async fn keys_outlive_an_outage_for_so_long_and_no_longer() {
         Answer::status("500 Internal Server Error"),
         Answer::Raw(Vec::new()),
         Answer::Raw(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()),
-        Answer::Body("{\"keys\":[]}".to_owned()),
+        // There are keys, and none for us.
+        Answer::keys(&[json!({ "kty": "XYZ", "kid": "1" })]),
     ];
     for answer in bad.iter().cycle() {
         issuer.answers(answer.clone());
@@ -291,6 +292,34 @@ async fn a_withdrawn_key_is_not_used_once_more_while_the_issuer_is_there() {
     sleep(TICK * 3).await;
     accepted(&jwt, &es(&new, "new")).await;
     accepted(&jwt, &es(&new, "new")).await;
+}
+
+/// That is what an issuer does in an emergency: it is no mistake that keys should outlive.
+#[tokio::test]
+async fn nobody_comes_in_once_all_keys_are_withdrawn() {
+    let signer = Signer::p256();
+    let good = Answer::keys(&[signer.jwk("1")]);
+    let issuer = Issuer::start(good.clone()).await;
+    let jwt = built(eager(&issuer));
+    let tokens = [es(&signer, "1"), signer.token("ES256", &ada())];
+    for token in &tokens {
+        accepted(&jwt, token).await;
+    }
+    issuer.answers(Answer::keys(&[]));
+    until("they are gone", async || {
+        show(&jwt, &tokens[0]).await.is_err()
+    })
+    .await;
+    for token in &tokens {
+        show(&jwt, token).await.unwrap_err();
+    }
+    issuer.answers(good);
+    for token in &tokens {
+        until("they are there again", async || {
+            show(&jwt, token).await.is_ok()
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ impl Cache {
         (answer, None)
     }
 
-    /// The end of a fetch. Says whether the issuer went away with it, or came back.
+    /// The end of a fetch. Says whether the issuer went away with it, came back, or has withdrawn all.
     pub(super) fn landed(
         &mut self,
         flight: u64,
@@ -158,6 +158,8 @@ impl Cache {
         let failed_before = self.failures > 0;
         match keys {
             Some(keys) => {
+                let had_keys = self.fetched.as_ref().is_none_or(|f| !f.keys.is_empty());
+                let is_emptied = keys.is_empty() && had_keys;
                 self.fetched = Some(Fetched {
                     keys,
                     at: now,
@@ -166,7 +168,10 @@ impl Cache {
                 self.failures = 0;
                 self.failed_at = None;
                 self.pause_until = None;
-                failed_before.then_some(Turn::Back)
+                match is_emptied {
+                    true => Some(Turn::Emptied),
+                    false => failed_before.then_some(Turn::Back),
+                }
             }
             None => {
                 let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.min(8));
@@ -222,11 +227,12 @@ impl Cache {
     }
 }
 
-/// The beginning or the end of an outage.
+/// The beginning or the end of an outage, or of all keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
     Away,
     Back,
+    Emptied,
 }
 
 #[cfg(test)]
@@ -234,6 +240,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
     use super::*;
+    use crate::Key;
 
     const TIMING: Timing = Timing {
         refresh_after: Duration::from_secs(600),
@@ -242,6 +249,10 @@ mod tests {
         slow_after: Duration::from_secs(4),
         lost_after: Duration::from_secs(5),
     };
+
+    fn key() -> Key {
+        Key::hmac([7; 32]).unwrap()
+    }
 
     /// A cache, and its time in seconds.
     struct World {
@@ -281,7 +292,7 @@ mod tests {
 
         fn landed(&mut self, flight: u64, good: bool, second: f64) -> Option<Turn> {
             let now = self.at(second);
-            let keys = good.then(|| Arc::new(KeySet::new(Vec::new())));
+            let keys = good.then(|| Arc::new(KeySet::new(vec![key()])));
             self.cache.landed(flight, keys, now, 1.0, &TIMING)
         }
     }
@@ -388,6 +399,22 @@ mod tests {
             world.landed(flight, true, 120.0);
         }
         assert_eq!(world.newer(12, 120.5), (Newer::No, None));
+    }
+
+    #[test]
+    fn that_all_keys_are_withdrawn_is_said_once() {
+        let mut world = World::new();
+        world.keys(0.0);
+        world.landed(1, true, 0.0);
+        let mut turns = Vec::new();
+        for flight in 2_u32..=3 {
+            let now = world.at(f64::from(flight) * 600.0);
+            world.cache.keys(now, &TIMING);
+            let none = Some(Arc::new(KeySet::new(Vec::new())));
+            let flight = u64::from(flight);
+            turns.push(world.cache.landed(flight, none, now, 1.0, &TIMING));
+        }
+        assert_eq!(turns, [Some(Turn::Emptied), None]);
     }
 
     #[test]

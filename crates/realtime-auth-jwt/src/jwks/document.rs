@@ -25,8 +25,9 @@ pub(super) struct Read {
     pub(super) skipped: usize,
 }
 
-/// Takes the keys that may verify by one of these algorithms. A document without any is an error: an
-/// issuer that signs has one, and keys that were good should outlive a mistake.
+/// Takes the keys that may verify by one of these algorithms. Where none of those that are there may,
+/// it is an error, since keys that were good should outlive a mistake. An empty list is none: by that
+/// an issuer withdraws all that it has had.
 pub(super) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Read, &'static str> {
     let document: Document = serde_json::from_slice(text)
         .map_err(|_| "expected a JSON Web Key Set: an object in JSON with a list of `keys`")?;
@@ -36,7 +37,7 @@ pub(super) fn read(text: &[u8], allowed: &[Algorithm]) -> Result<Read, &'static 
         .into_iter()
         .filter_map(|key| usable(key, allowed));
     let keys: Vec<Key> = usable.take(MOST_KEYS).collect();
-    if keys.is_empty() {
+    if keys.is_empty() && whole > 0 {
         return Err("expected a JSON Web Key Set with a key for one of the algorithms");
     }
     Ok(Read {

@@ -256,6 +256,10 @@ impl Flight {
                 target: log_targets::ADMISSION,
                 url, ?what, "the keys of an issuer can't be fetched"
             ),
+            Some(Turn::Emptied) => tracing::warn!(
+                target: log_targets::ADMISSION,
+                url, ?what, "an issuer has withdrawn all of its keys: nobody is let in"
+            ),
             Some(Turn::Back) => tracing::info!(
                 target: log_targets::ADMISSION,
                 url, ?what, "the keys of an issuer can be fetched again"
