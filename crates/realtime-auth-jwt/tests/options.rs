@@ -38,6 +38,20 @@ async fn secrets_are_as_long_as_their_hash() {
     }
 }
 
+/// A public key is known to everybody, and so would be the secret.
+#[test]
+fn a_key_in_pem_is_no_secret() {
+    let ed = Signer::ed().pem();
+    for pem in [
+        Signer::rsa().pem(),
+        Signer::p256().pem(),
+        format!("\n# ours\n{ed}"),
+        include_str!("support/rsa-2048.pem").to_owned(),
+    ] {
+        invalid(Key::hmac(pem), "Key::rsa_pem");
+    }
+}
+
 #[test]
 fn public_keys_are_public_large_enough_and_of_their_family() {
     let (rsa, ec, ed) = (Signer::rsa(), Signer::p256(), Signer::ed());

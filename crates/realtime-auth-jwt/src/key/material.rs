@@ -22,6 +22,8 @@ pub(crate) enum Material {
     Ed(Vec<u8>),
 }
 
+/// The beginning of what is no secret of ours, whatever it is.
+const PEM: &[u8] = b"-----BEGIN";
 /// An uncompressed point: a byte, and both coordinates.
 const P256_BYTES: usize = 1 + 2 * 32;
 const P384_BYTES: usize = 1 + 2 * 48;
@@ -29,6 +31,13 @@ const ED25519_BYTES: usize = 32;
 
 impl Material {
     pub(crate) fn hmac(secret: &[u8]) -> Result<Self, AuthError> {
+        if secret.windows(PEM.len()).any(|part| part == PEM) {
+            return Err(AuthError::new(
+                AuthErrorKind::InvalidOption,
+                "expected a secret; got a key in PEM, with which, where it is public, anybody could \
+                 sign: see `Key::rsa_pem`, `ec_pem` and `ed_pem`",
+            ));
+        }
         let sizes = [
             (Algorithm::HS256, hmac::HMAC_SHA256, 32),
             (Algorithm::HS384, hmac::HMAC_SHA384, 48),

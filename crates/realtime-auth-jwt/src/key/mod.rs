@@ -38,7 +38,8 @@ impl Key {
     /// are: decode what is written in base64.
     ///
     /// # Errors
-    /// Kind [`InvalidOption`](AuthErrorKind::InvalidOption) for one of less than 32 bytes.
+    /// Kind [`InvalidOption`](AuthErrorKind::InvalidOption) for one of less than 32 bytes, and for a
+    /// key in PEM: who verifies with a public key as the secret lets anybody sign.
     pub fn hmac(secret: impl AsRef<[u8]>) -> Result<Self, AuthError> {
         Material::hmac(secret.as_ref()).map(Self::new)
     }
