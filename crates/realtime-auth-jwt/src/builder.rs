@@ -63,6 +63,7 @@ impl From<Jwks> for Keys {
 pub struct JwtBuilder {
     keys: Keys,
     algorithms: Option<Vec<Algorithm>>,
+    any_issuer: bool,
     any_audience: bool,
     audience: Vec<String>,
     types: Vec<String>,
@@ -75,6 +76,7 @@ impl JwtBuilder {
         Self {
             keys,
             algorithms: None,
+            any_issuer: false,
             any_audience: false,
             audience: Vec::new(),
             types: vec!["jwt".to_owned(), "at+jwt".to_owned()],
@@ -99,10 +101,20 @@ impl JwtBuilder {
         self
     }
 
-    /// Accepts tokens of this issuer (`iss`). Called again, of that one as well. By default whoever
-    /// has the key may be called anything: name the issuer where its key signs for others, too.
+    /// Accepts tokens of this issuer (`iss`). Called again, of that one as well. With
+    /// [`Jwks`], either this or [`any_issuer`](Self::any_issuer) has to be called. With other keys,
+    /// whoever has one may be called anything by default: name the issuer where its key signs for
+    /// others, too.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.rules.issuers.push(issuer.into());
+        self
+    }
+
+    /// Accepts tokens of any issuer whose key is here, and of one without a name: only where the keys
+    /// sign for one issuer alone. Providers may publish the same keys for many of their realms or
+    /// customers, and any of these could come in.
+    pub fn any_issuer(mut self) -> Self {
+        self.any_issuer = true;
         self
     }
 
@@ -197,11 +209,12 @@ impl JwtBuilder {
     ///
     /// # Errors
     /// Kind [`InvalidOption`](AuthErrorKind::InvalidOption) for what can never work, or would be
-    /// ignored: no audience, an algorithm that no key has, a key that has none of the algorithms,
+    /// ignored: no audience, no issuer with [`Jwks`], an algorithm that no key has, a key that has none of the algorithms,
     /// several keys without names of their own.
     pub fn build(mut self) -> Result<Jwt, AuthError> {
         self.credentials.validate()?;
         self.check_names()?;
+        self.check_issuer()?;
         self.rules.audience = match (self.any_audience, self.audience.is_empty()) {
             (true, true) => None,
             (false, false) => Some(self.audience),
@@ -237,6 +250,19 @@ impl JwtBuilder {
             source,
             types: self.types,
         }))
+    }
+
+    fn check_issuer(&self) -> Result<(), AuthError> {
+        match (self.any_issuer, self.rules.issuers.is_empty(), &self.keys) {
+            (false, true, Keys::Issuer(_)) => Err(invalid(
+                "expected an `issuer`, or `any_issuer` where the published keys sign for no other; \
+                 got neither",
+            )),
+            (true, false, _) => Err(invalid(
+                "expected an `issuer` or `any_issuer`; got both, of which one would be ignored",
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn check_names(&self) -> Result<(), AuthError> {

@@ -98,6 +98,7 @@ fn what_would_be_ignored_or_never_work_is_refused() {
     good().build().unwrap();
     invalid(Jwt::builder(key()).build(), "audience");
     invalid(good().any_audience().build(), "both");
+    invalid(good().issuer("us").any_issuer().build(), "both");
     invalid(good().audience("").build(), "not empty");
     invalid(good().issuer("").build(), "not empty");
     invalid(good().id_claim("").build(), "not empty");
@@ -137,6 +138,10 @@ fn so_is_what_is_asked_of_an_issuer() {
     let jwks = || Jwks::from_url("https://login.example.com/jwks").unwrap();
     let build = |jwks: Jwks| for_chat(jwks).build();
     build(jwks()).unwrap();
+    let unnamed = || Jwt::builder(jwks()).audience("chat");
+    invalid(unnamed().build(), "an `issuer`, or `any_issuer`");
+    unnamed().issuer("us").build().unwrap();
+    invalid(unnamed().issuer("us").any_issuer().build(), "both");
     let (short, long) = (
         Duration::from_millis(99),
         Duration::from_secs(8 * 24 * 3_600),

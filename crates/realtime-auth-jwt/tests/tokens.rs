@@ -296,6 +296,7 @@ async fn the_tokens_of_the_standard_are_signed_as_it_says() {
     let key = json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y });
     let issuer = support::issuer::Issuer::start(support::issuer::Answer::keys(&[key])).await;
     let jwt = Jwt::builder(issuer.jwks())
+        .issuer("joe")
         .any_audience()
         .id_claim("iss")
         .build()

@@ -14,7 +14,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use rcgen::KeyPair;
-use realtime_auth_jwt::{Jwt, JwtBuilder, Key};
+use realtime_auth_jwt::{Jwt, JwtBuilder, Key, Keys};
 use realtime_core::{
     Identity,
     auth::{AuthError, AuthErrorKind, Authenticator, Token},
@@ -212,9 +212,15 @@ pub fn but(name: &str, value: Value) -> Value {
     claims
 }
 
-/// What accepts Ada's claims.
-pub fn for_chat(keys: impl Into<realtime_auth_jwt::Keys>) -> JwtBuilder {
-    Jwt::builder(keys).audience("chat")
+/// What accepts Ada's claims, whoever has issued them.
+pub fn for_chat(keys: impl Into<Keys>) -> JwtBuilder {
+    let keys = keys.into();
+    let is_issuer = matches!(keys, Keys::Issuer(_));
+    let builder = Jwt::builder(keys).audience("chat");
+    match is_issuer {
+        true => builder.any_issuer(),
+        false => builder,
+    }
 }
 
 pub async fn show(jwt: &Jwt, token: &str) -> Result<Identity, AuthError> {
