@@ -183,7 +183,7 @@ fn debug_shows_neither_secrets_nor_keys() {
     let jwt = builder.clone().build().unwrap();
     assert!(jwt.credentials().unwrap().uses_cookie() && jwt.accepts_tokens());
     let secret = std::str::from_utf8(SECRET).unwrap();
-    let issuer = Jwks::from_url("https://login.example.com/jwks?key=s3cret").unwrap();
+    let issuer = Jwks::from_url("https://login.example.com/s3cret/jwks?key=s3cret").unwrap();
     let issuer = for_chat(issuer);
     let with_issuer = issuer.clone().build().unwrap();
     for shown in [

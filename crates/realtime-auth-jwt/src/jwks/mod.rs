@@ -170,12 +170,9 @@ impl Jwks {
         Ok(())
     }
 
-    /// The URL without its query, which may hold a secret.
+    /// Scheme, host and port of the URL: a path may hold a secret as well as a query.
     fn shown(&self) -> String {
-        let mut url = self.url.clone();
-        url.set_query(None);
-        url.set_fragment(None);
-        url.into()
+        self.url.origin().ascii_serialization()
     }
 }
 
@@ -200,9 +197,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_host_is_shown_and_nothing_behind_it() {
+        for (url, shown) in [
+            ("https://a.example/s3cret?x=s3cret", "https://a.example"),
+            ("https://a.example:444/#s3cret", "https://a.example:444"),
+            ("http://[::1]:80/", "http://[::1]"),
+        ] {
+            assert_eq!(Jwks::from_url(url).unwrap().shown(), shown);
+        }
+    }
+
+    #[test]
     fn only_what_nobody_can_change_on_its_way_is_fetched() {
         for url in [
             "https://login.example.com/jwks?x=s3cret",
+            "https://login.example.com:8443/s3cret/jwks#s3cret",
             "http://127.0.0.1:8080/jwks",
             "http://[::1]/",
             "http://localhost/jwks",
