@@ -1,6 +1,6 @@
 //! What is revoked: remembered, heard of from other nodes, and asked for when somebody comes.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use realtime_core::{
     Identity,
@@ -20,6 +20,9 @@ use crate::{
 
 /// After how many sessions it lets other tasks have a turn.
 const TURN: usize = 128;
+/// For how much longer than a token lives it is remembered that it was revoked: authenticators accept
+/// it for that long after its end, since clocks differ. 10 minutes, the longest leeway of a JWT.
+const ACCEPTED_LONGER: Duration = Duration::from_secs(600);
 
 /// Whether what somebody has shown is still believed.
 pub(crate) async fn check(node: &Node, identity: Identity) -> Result<Identity, Unauthenticated> {
@@ -45,14 +48,17 @@ pub(crate) async fn check(node: &Node, identity: Identity) -> Result<Identity, U
     }
 }
 
-/// Remembers it, for all nodes, for as long as what is revoked could live.
+/// Remembers it, for all nodes, for as long as what is revoked could be accepted.
 pub(crate) async fn remember(node: &Node, revocation: &Revocation) -> Result<(), RevocationError> {
-    let now = SystemTime::now();
+    let until = accepted_until(revocation, node.config.longest_token, SystemTime::now());
+    node.revocations.revoke(revocation, until).await
+}
+
+/// When the last of the tokens to which it applies is accepted no more.
+fn accepted_until(revocation: &Revocation, longest_token: Duration, now: SystemTime) -> SystemTime {
     let last = revocation.issued_before.max(now);
-    let until = last.checked_add(node.config.longest_token);
-    node.revocations
-        .revoke(revocation, until.unwrap_or(last))
-        .await
+    let until = last.checked_add(longest_token.saturating_add(ACCEPTED_LONGER));
+    until.unwrap_or(last)
 }
 
 /// From here on nobody becomes a session with what is revoked, whatever the store has answered.
@@ -86,4 +92,26 @@ pub(crate) async fn close(node: &Node, revocations: &[Revocation]) -> u64 {
         }
     }
     closed
+}
+
+#[cfg(test)]
+mod tests {
+    use realtime_core::IdentityKey;
+
+    use super::*;
+
+    #[test]
+    fn it_is_remembered_for_longer_than_the_leeway_of_what_it_applies_to() {
+        let (now, minute) = (SystemTime::now(), Duration::from_secs(60));
+        let of = |before| Revocation::identity(IdentityKey::new("ada"), before);
+        for (revocation, last) in [
+            (of(now - minute * 60), now),
+            (of(now), now),
+            (of(now + minute), now + minute),
+        ] {
+            let until = accepted_until(&revocation, minute * 15, now);
+            assert_eq!(until, last + minute * 25);
+        }
+        assert_eq!(accepted_until(&of(now), Duration::MAX, now), now);
+    }
 }
