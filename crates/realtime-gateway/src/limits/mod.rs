@@ -70,6 +70,16 @@ impl Held {
     }
 }
 
+/// A message was one too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OverLimit {
+    /// After how long what has refused it would accept it; what was not asked may still refuse it
+    /// then.
+    pub(crate) wait: Duration,
+    /// It is too much for its session alone, and not only together with what others have sent.
+    pub(crate) is_own: bool,
+}
+
 /// There are as many as there may be.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Crowded;
@@ -123,12 +133,24 @@ impl NodeLimits {
         places.enter(identity.clone()).map(Some).ok_or(Crowded)
     }
 
-    /// Whether somebody at this address may show credentials; if not, how long it has to wait.
-    pub(crate) fn may_authenticate(&self, address: Option<IpAddr>) -> Result<(), Duration> {
+    /// Whether somebody at this address could show credentials; if not, how long it has to wait.
+    pub(crate) fn could_authenticate(&self, address: Option<IpAddr>) -> Result<(), Duration> {
         match self.failures.as_ref().zip(address) {
-            Some((failures, address)) => failures.may_try(address.into(), Moment::now()),
+            Some((failures, address)) => failures.could_try(address.into(), Moment::now()),
             None => Ok(()),
         }
+    }
+
+    /// Somebody at this address has shown credentials. What this returns is held while it is found
+    /// out whose they are; where they aren't looked at, the error is how long it has to wait.
+    pub(crate) fn authenticate(
+        &self,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Place<Network>>, Duration> {
+        let Some((failures, address)) = self.failures.as_ref().zip(address) else {
+            return Ok(None);
+        };
+        failures.begin(address.into(), Moment::now()).map(Some)
     }
 
     /// What somebody at this address has shown was wrong.
@@ -170,16 +192,20 @@ impl Traffic {
 
 impl Allowance {
     /// A message of so many bytes has come. Where it is one too many for its session, it takes nothing
-    /// of what others share with it. The error says after how long what has refused it would accept
-    /// it; what was not asked may still refuse it then.
+    /// of what others share with it.
     #[inline]
-    pub(crate) fn take(&self, bytes: usize, now: Moment) -> Result<(), Duration> {
-        let own = self.own.take(bytes, now)?;
+    pub(crate) fn take(&self, bytes: usize, now: Moment) -> Result<(), OverLimit> {
+        let own = match self.own.take(bytes, now) {
+            Ok(own) => own,
+            Err(wait) => return Err(OverLimit { wait, is_own: true }),
+        };
         if self.identity.is_none() && self.tenant.is_none() {
             return Ok(());
         }
-        self.take_shared(bytes, now)
-            .map_err(|wait| wait.max(own.again()))
+        self.take_shared(bytes, now).map_err(|wait| OverLimit {
+            wait: wait.max(own.again()),
+            is_own: false,
+        })
     }
 
     /// The same of what it shares with others.
@@ -241,6 +267,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_refused_for_its_bytes_takes_no_message_from_anybody() {
+        let node = limits(|limits| {
+            limits.messages_per_tenant = Some(Rate::per_second(1).with_burst(10));
+            limits.bytes_per_tenant = Some(Rate::per_second(1).with_burst(1_000));
+        });
+        let now = Moment::now();
+        let ann = node.allowance(&IdentityKey::new("ann")).unwrap();
+        let bob = node.allowance(&IdentityKey::new("bob")).unwrap();
+        assert_eq!(ann.take(900, now), Ok(()));
+        for _ in 0..100 {
+            assert!(!ann.take(500, now).unwrap_err().is_own);
+        }
+        assert_eq!((0..9).filter(|_| bob.take(1, now).is_ok()).count(), 9);
+        // Nor the other way round.
+        assert!((0..100).all(|_| bob.take(50, now).is_err()));
+        // The buckets are a little younger than `now`.
+        let later = now.after(Duration::from_millis(1_500));
+        assert_eq!(bob.take(90, later), Ok(()));
+    }
+
+    #[test]
     fn who_waits_as_long_as_it_is_told_is_accepted() {
         let node = limits(|limits| {
             limits.messages_per_session = Some(Rate::per_second(10).with_burst(3));
@@ -251,8 +298,8 @@ mod tests {
         let mut waits = 0;
         for n in 0..1_000 {
             let bytes = [1, 40, 2_000, 700, 5_000][n % 5];
-            if let Err(wait) = ann.take(bytes, now) {
-                assert!(wait > Duration::ZERO);
+            if let Err(OverLimit { wait, is_own }) = ann.take(bytes, now) {
+                assert!(is_own && wait > Duration::ZERO);
                 now = now.after(wait);
                 waits += 1;
                 assert_eq!(ann.take(bytes, now), Ok(()), "message {n}");
