@@ -11,7 +11,14 @@ mod places;
 mod shared;
 mod upgrades;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use realtime_core::IdentityKey;
 
@@ -37,6 +44,10 @@ pub(crate) struct NodeLimits {
     addresses: Option<Arc<Places<Network>>>,
     pub(crate) upgrades: Option<Upgrades>,
     failures: Option<Failures>,
+    /// How many sessions have got a number.
+    numbered: AtomicU64,
+    /// It was said that there are requests without an address.
+    said_unknown: AtomicBool,
 }
 
 /// How much may be sent.
@@ -94,7 +105,14 @@ impl NodeLimits {
             addresses: limits.max_connections_per_address.map(Places::new),
             upgrades: limits.max_upgrades_per_second.map(Upgrades::new),
             failures: limits.failed_authentications_per_minute.map(Failures::new),
+            numbered: AtomicU64::new(0),
+            said_unknown: AtomicBool::new(false),
         }
+    }
+
+    /// A number for a session: later ones have higher ones, whatever becomes of the system's clock.
+    pub(crate) fn number(&self) -> u64 {
+        self.numbered.fetch_add(1, SeqCst)
     }
 
     /// How much a session of this identity may send; `None` where that isn't limited.
@@ -116,10 +134,27 @@ impl NodeLimits {
         &self,
         address: Option<IpAddr>,
     ) -> Result<Option<Place<Network>>, Crowded> {
+        if address.is_none() {
+            self.is_unknown();
+        }
         let Some((places, address)) = self.addresses.as_ref().zip(address) else {
             return Ok(None);
         };
         places.enter(address.into()).map(Some).ok_or(Crowded)
+    }
+
+    /// A request whose address isn't known has come: what is limited for each address isn't for it,
+    /// which is said once.
+    fn is_unknown(&self) {
+        let limits_addresses = self.addresses.is_some() || self.failures.is_some();
+        if limits_addresses && !self.said_unknown.swap(true, SeqCst) {
+            tracing::warn!(
+                target: crate::log_targets::ADMISSION,
+                "a request came without the address of its peer, so neither \
+                 max_connections_per_address nor failed_authentications_per_minute holds for it; \
+                 give requests a `PeerAddr`, as `serve` does",
+            );
+        }
     }
 
     /// A place for a session of this identity, where the newest is refused.
