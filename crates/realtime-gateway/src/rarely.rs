@@ -39,6 +39,13 @@ impl Rarely {
         self.turn_at(Instant::now())
     }
 
+    /// The line that had its turn was not written after all, nor said how many were left out.
+    pub(crate) fn give_back(&self, left_out: u64) {
+        let mut state = self.state.lock();
+        state.written = state.written.saturating_sub(1);
+        state.left_out += left_out + 1;
+    }
+
     fn turn_at(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock();
         let is_over = |begun| now.saturating_duration_since(begun) >= MINUTE;
@@ -70,5 +77,9 @@ mod tests {
         assert_eq!(rarely.turn_at(start + MINUTE), Some(5_000));
         assert_eq!(rarely.turn_at(start + MINUTE), Some(0));
         assert_eq!(rarely.turn_at(start + MINUTE), None);
+        // One more that was not written.
+        assert_eq!(rarely.turn_at(start + 2 * MINUTE), Some(1));
+        rarely.give_back(1);
+        assert_eq!(rarely.turn_at(start + 2 * MINUTE), Some(2));
     }
 }

@@ -140,9 +140,11 @@ impl Reports {
         if self.has_hooks() {
             return self.report(Fault::Client, stage, error, Some(session));
         }
-        if let Some(left_out) = lines.turn()
-            && let Some(of_others) = self.mistake_lines.turn()
-        {
+        if let Some(left_out) = lines.turn() {
+            let Some(of_others) = self.mistake_lines.turn() else {
+                lines.give_back(left_out);
+                return;
+            };
             let (session, error) = (session.id(), Chain(&*error));
             tracing::debug!(
                 target: crate::log_targets::ERROR, ?stage, %session, %error, left_out, of_others,

@@ -1,7 +1,7 @@
 //! From an upgrade request to a decision: 101 or a refusal.
 //!
 //! ```text
-//!   handshake ─► draining? ─► origin ─► its turn ─► a place? ─► authenticate ─► one of its identity's?
+//!   handshake ─► draining? ─► origin ─► its address's? ─► its turn ─► a place? ─► authenticate ─► one of its identity's?
 //! ```
 
 mod authentication;

@@ -127,7 +127,12 @@ impl Refusal {
                 "too many connections",
             ),
             Self::TooManyFailures(_) => (S::TOO_MANY_REQUESTS, NONE, "too many failures"),
-            Self::TooManyUpgrades => (S::SERVICE_UNAVAILABLE, NONE, "try again later"),
+            // The next try is to wait where all others do.
+            Self::TooManyUpgrades => (
+                S::SERVICE_UNAVAILABLE,
+                &[(CONNECTION, "close")],
+                "try again later",
+            ),
             Self::Draining => (
                 S::SERVICE_UNAVAILABLE,
                 &[(RETRY_AFTER, "5")],

@@ -63,7 +63,8 @@ pub struct Limits {
     pub bytes_per_tenant: Option<Rate>,
     /// For how long a client may go on sending more than it may, before its session is closed with
     /// 3013. Each tenth of a second in which something was refused counts as such, and one of them
-    /// is forgotten each second. `None`: it is never closed for that. Default 2 s.
+    /// is forgotten each second. Only what is too much for the session alone counts, and not what
+    /// others have used up. `None`: it is never closed for that. Default 2 s.
     #[serde(with = "duration")]
     pub flood_patience: Option<Duration>,
     /// How many sessions an identity may have at once, on all nodes. Default `None`: any number.
@@ -71,30 +72,38 @@ pub struct Limits {
     /// On one node it is exact. Over several it is as exact as presence is: two sessions that come to
     /// two nodes at the same moment may both be let in, one that has just ended may still count,
     /// and while presence can't be asked each node counts its own sessions only.
+    ///
+    /// With the default authenticator, [`Anonymous`](realtime_core::auth::Anonymous), all clients are
+    /// one identity: then it is for all of them together, as
+    /// [`messages_per_identity`](Self::messages_per_identity) is.
     #[serde(with = "off")]
     pub max_connections_per_identity: Option<usize>,
     /// Who has to go where that is exceeded. Default: the newest.
     pub connection_policy: ConnectionPolicy,
     /// How many connections there may be from one address at once, on this node, from before they
     /// are authenticated until they are gone; past that, a request is answered with 429. An IPv6
-    /// address counts by its first 64 bits, which is what one subscriber has. Default `None`: any
-    /// number.
+    /// address counts by its first 64 bits; a subscriber often has many such networks (/56, /48), so
+    /// this holds up no one who uses all of them. Default `None`: any number.
     ///
     /// Behind a proxy all have its address, unless it is one of the
     /// [`trusted_proxies`](crate::Config::trusted_proxies). Requests whose address isn't
-    /// [known](crate::PeerAddr) aren't limited.
+    /// [known](crate::PeerAddr) aren't limited, of which the log has one line.
     #[serde(with = "off")]
     pub max_connections_per_address: Option<usize>,
     /// How many upgrades a second this node lets in, and as many at once. Those beyond wait in a
-    /// line, which is as long as what is let in in a second, or 64; past that they are answered with
-    /// 503. Under `serve` no connection is accepted while somebody waits, so that the others wait
-    /// in the kernel (those that are connected already may form a line of 1,024). Default `None`: any
-    /// number.
+    /// line, which is as long as what is let in in a second, or 64, but never longer than what is let
+    /// in in 10 s; past that they are answered with 503. Under `serve` no connection is accepted while
+    /// somebody waits, for up to a tenth of a second or one turn each, so that the others wait in the
+    /// kernel (those that are connected already may form a line of 1,024, or of 10 s). Default `None`:
+    /// any number.
     #[serde(with = "off")]
     pub max_upgrades_per_second: Option<u32>,
     /// How often a minute authentication may fail for one address. Once it has failed so often, each
     /// further try takes one of as many a minute, and is answered with 429 where there is none left,
-    /// before the authenticator is asked; a minute without a failure forgets all of it. Addresses are
+    /// before the authenticator is asked; a minute without a failure forgets all of it. Nor are more
+    /// tries of an address under way at once. What is wrong, has ended or was revoked counts, also
+    /// where it is shown on an open connection (there the answer is the error `too_many_requests`, and
+    /// the session stays). Addresses are
     /// those of [`max_connections_per_address`](Self::max_connections_per_address): behind a proxy
     /// that isn't trusted, one client that fails would lock out all. Default `None`: as often as
     /// anybody likes.
@@ -111,7 +120,8 @@ pub enum ConnectionPolicy {
     /// noticed later.
     #[default]
     RefuseNewest,
-    /// The oldest: it is closed with 3506 once the new one is there.
+    /// The oldest: it is closed with 3506 once the new one is there, and the connect hooks have let it
+    /// in.
     CloseOldest,
 }
 

@@ -15,25 +15,37 @@ use crate::{
 };
 
 impl Gateway {
-    /// Everything before authentication, its turn among the upgrades first.
+    /// Everything before authentication. Who may not be there takes nobody's turn, and who waits for
+    /// its own has a place of its address.
     pub(super) async fn admit(&self, request: &Parts) -> Result<Admitted, Refusal> {
         let handshake = self.look(request)?;
-        if let Some(upgrades) = &self.node().limits.upgrades
-            && !upgrades.turn().await
-        {
-            return Err(Refusal::TooManyUpgrades);
+        let node = self.node();
+        let address = self.address(request);
+        let held = self.hold(address)?;
+        let could = node.limits.could_authenticate(address);
+        could.map_err(Refusal::TooManyFailures)?;
+        if let Some(upgrades) = &node.limits.upgrades {
+            let has_come = tokio::select! {
+                biased;
+                () = node.drain.cancelled() => return Err(Refusal::Draining),
+                has_come = upgrades.turn() => has_come,
+            };
+            if !has_come {
+                return Err(Refusal::TooManyUpgrades);
+            }
         }
-        self.enter(handshake, self.address(request))
+        self.admission().enter(handshake, held)
     }
 
     /// The same for one that its host has authenticated, and that waits for nothing.
     pub(super) fn admit_now(&self, request: &Parts) -> Result<Admitted, Refusal> {
         let handshake = self.look(request)?;
+        let held = self.hold(self.address(request))?;
         let upgrades = self.node().limits.upgrades.as_ref();
         if upgrades.is_some_and(|upgrades| !upgrades.turn_now()) {
             return Err(Refusal::TooManyUpgrades);
         }
-        self.enter(handshake, self.address(request))
+        self.admission().enter(handshake, held)
     }
 
     fn look(&self, request: &Parts) -> Result<Handshake, Refusal> {
@@ -42,31 +54,17 @@ impl Gateway {
         self.admission().look(request, protocol, node.is_draining())
     }
 
-    fn enter(&self, handshake: Handshake, address: Option<IpAddr>) -> Result<Admitted, Refusal> {
+    fn hold(&self, address: Option<IpAddr>) -> Result<Held, Refusal> {
         let place = self.node().limits.at_address(address);
-        let held = Held {
+        Ok(Held {
             address: place.map_err(|_| Refusal::AddressFull)?,
             identity: None,
-        };
-        self.admission().enter(handshake, held)
+        })
     }
 
     pub(super) fn address(&self, request: &Parts) -> Option<IpAddr> {
         let address = self.admission().client_address(request);
         address.map(|address| address.ip())
-    }
-}
-
-/// Whether what somebody at this address shows is looked at.
-pub(super) fn may_show(node: &Node, address: Option<IpAddr>) -> Result<(), Refusal> {
-    let allowed = node.limits.may_authenticate(address);
-    allowed.map_err(Refusal::TooManyFailures)
-}
-
-/// Takes note that what somebody at this address has shown was wrong.
-pub(super) fn has_failed(node: &Node, address: Option<IpAddr>, refusal: Refusal) {
-    if matches!(refusal, Refusal::Unauthorized) {
-        node.limits.has_failed(address);
     }
 }
 

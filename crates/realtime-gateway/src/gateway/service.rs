@@ -130,13 +130,15 @@ impl Gateway {
             return Ok(Known::Within(limit));
         }
         let address = self.address(request);
-        entry::may_show(node, address)?;
+        let tries = node.limits.authenticate(address);
+        let tries = tries.map_err(Refusal::TooManyFailures)?;
         let identity = match node.authentication.of_request(request).await {
             Ok(identity) => revocation::check(node, identity).await,
             Err(error) => Err(error),
         };
+        drop(tries);
         let identity = identity.map_err(|error| {
-            entry::has_failed(node, address, error.refusal);
+            identities::has_failed(node, address, error.refusal);
             identities::refused(node, error)
         })?;
         Ok(Known::Who(identity))
@@ -283,10 +285,14 @@ async fn becomes(
         }
         Known::Within(limit) => {
             let ask = |token| async move {
-                entry::may_show(node, address)?;
+                let tries = node.limits.authenticate(address).map_err(|wait| {
+                    node.stats().authentications_limited.add(1);
+                    Refusal::TooManyFailures(wait)
+                })?;
                 let found = identities::of_token(node, token).await;
+                drop(tries);
                 let identity = found.map_err(|error| {
-                    entry::has_failed(node, address, error.refusal);
+                    identities::has_failed(node, address, error.refusal);
                     identities::refused(node, error)
                 })?;
                 entry::count(node, held, &identity).await?;

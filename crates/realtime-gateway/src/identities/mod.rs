@@ -17,7 +17,7 @@ use realtime_core::{BoxError, Identity, auth::Token};
 use crate::{Session, admission::Unauthenticated, node::Node, session::Gatekeeper};
 
 pub(crate) use change::update;
-pub(crate) use refused::refused;
+pub(crate) use refused::{has_failed, refused};
 
 /// Whose this token is, as far as it is still believed.
 pub(crate) async fn of_token(node: &Node, token: Token) -> Result<Identity, Unauthenticated> {

@@ -1,5 +1,7 @@
 //! Somebody was refused for what they have shown, before they had a session.
 
+use std::net::IpAddr;
+
 use crate::{
     ErrorStage,
     admission::{Refusal, Unauthenticated},
@@ -8,14 +10,17 @@ use crate::{
     quiet::drop_quietly,
 };
 
+/// Takes note that what somebody at this address has shown was wrong.
+pub(crate) fn has_failed(node: &Node, address: Option<IpAddr>, refusal: Refusal) {
+    if is_theirs(refusal) {
+        node.limits.has_failed(address);
+    }
+}
+
 /// Reports it.
 pub(crate) fn refused(node: &Node, unauthenticated: Unauthenticated) -> Refusal {
     let Unauthenticated { refusal, error } = unauthenticated;
-    let is_theirs = matches!(
-        refusal,
-        Refusal::Expired | Refusal::Revoked | Refusal::Unauthorized
-    );
-    if is_theirs && !node.reports.has_hooks() {
+    if is_theirs(refusal) && !node.reports.has_hooks() {
         // Anybody can cause it, and as often as they like.
         tracing::debug!(target: crate::log_targets::ADMISSION, error = %Chain(&*error), "unauthorized");
         drop_quietly(error);
@@ -23,4 +28,12 @@ pub(crate) fn refused(node: &Node, unauthenticated: Unauthenticated) -> Refusal 
         node.report(ErrorStage::Authentication, error, None);
     }
     refusal
+}
+
+/// Whether it is the fault of the one who has shown it, and not the server's.
+fn is_theirs(refusal: Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::Expired | Refusal::Revoked | Refusal::Unauthorized
+    )
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use realtime_core::{BoxError, ClientError, auth::Token};
 
-use super::{holds, of_token, rules};
+use super::{has_failed, holds, of_token, rules};
 use crate::{
     ErrorStage, Session,
     admission::{Refusal, Unauthenticated},
@@ -13,29 +13,41 @@ use crate::{
     session::EndCause,
 };
 
+/// What the client is told of a token that doesn't say who it is.
+const INVALID: &str = "the token is not valid";
+
 /// Returns for how long it holds, where it ends.
 pub(super) async fn show(
     node: &Arc<Node>,
     session: &Session,
     token: Token,
 ) -> Result<Option<Duration>, BoxError> {
-    let identity = match of_token(node, token).await {
+    let address = session.remote_addr().map(|address| address.ip());
+    let tries = node.limits.authenticate(address).map_err(|wait| {
+        node.stats().authentications_limited.add(1);
+        ClientError::new("too_many_requests", "too many failures").with_retry_after(wait)
+    })?;
+    let found = of_token(node, token).await;
+    drop(tries);
+    let identity = match found {
         Ok(identity) => identity,
         Err(Unauthenticated { refusal, error }) => {
+            has_failed(node, address, refusal);
             return Err(refused(node, session, refusal, error).into());
         }
     };
     if identity.key() != session.identity_key() {
-        let reason = "the token is somebody else's";
-        session.end(EndCause::Unauthorized(reason));
-        return Err(ClientError::new("unauthorized", reason).into());
+        // Not that it is right, though somebody else's: that would say which guesses are.
+        has_failed(node, address, Refusal::Unauthorized);
+        session.end(EndCause::Unauthorized(INVALID));
+        return Err(ClientError::new("unauthorized", INVALID).into());
     }
     let left = holds(&identity);
     session.show_identity(identity);
     // Between the question to the store and this, a revocation looked at what it had shown before.
     if node.heard.applies_to(&session.identity()) {
         session.end(EndCause::Revoked);
-        return Err(ClientError::new("unauthorized", "the token is not valid").into());
+        return Err(ClientError::new("unauthorized", INVALID).into());
     }
     node.stats().authenticated_again.add(1);
     rules::ask_again(node, session).await;
@@ -54,9 +66,9 @@ fn refused(node: &Node, session: &Session, refusal: Refusal, error: BoxError) ->
             node.report_client(ErrorStage::Authentication, error, session);
             session.end(match refusal {
                 Refusal::Revoked => EndCause::Revoked,
-                _ => EndCause::Unauthorized("the token is not valid"),
+                _ => EndCause::Unauthorized(INVALID),
             });
-            ClientError::new("unauthorized", "the token is not valid")
+            ClientError::new("unauthorized", INVALID)
         }
         _ => {
             node.report(ErrorStage::Authentication, error, Some(session.clone()));

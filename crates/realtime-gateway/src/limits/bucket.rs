@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    convert::Infallible,
     fmt,
     num::NonZeroU32,
     sync::OnceLock,
@@ -13,7 +14,7 @@ use governor::{
     clock::Clock,
     middleware::{StateInformationMiddleware, StateSnapshot},
     nanos::Nanos,
-    state::{InMemoryState, NotKeyed},
+    state::{InMemoryState, NotKeyed, StateStore},
 };
 
 use crate::config::Rate;
@@ -38,6 +39,36 @@ impl Moment {
 thread_local! {
     /// What the limiters of this thread read, for as long as one of them is asked.
     static NOW: Cell<u64> = const { Cell::new(0) };
+    /// By how much what is asked is to be emptier afterwards, in place of fuller: so many
+    /// nanoseconds, where it isn't 0.
+    static GIVEN_BACK: Cell<u64> = const { Cell::new(0) };
+}
+
+/// `governor` takes and never gives back, though its state is a number from which that can be
+/// subtracted.
+#[derive(Default)]
+struct State(InMemoryState);
+
+impl StateStore for State {
+    type Key = NotKeyed;
+
+    #[inline]
+    fn measure_and_replace<T, F, E>(&self, key: &Self::Key, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let given_back = GIVEN_BACK.get();
+        if given_back == 0 {
+            return self.0.measure_and_replace(key, measure);
+        }
+        let replaced = self.0.measure_and_replace(key, |full_at| {
+            let full_at = full_at.unwrap_or_default();
+            let sooner = full_at.saturating_sub(Nanos::new(given_back));
+            let measured = measure(Some(full_at)).map(|(measured, _)| measured);
+            Ok::<_, Infallible>((measured, sooner))
+        });
+        replaced.unwrap_or_else(|never| match never {})
+    }
 }
 
 /// The clock of the limiters.
@@ -72,7 +103,7 @@ impl Left {
 
 /// So many at once, and so many that come back with time. Full at first.
 pub(crate) struct Bucket {
-    limiter: RateLimiter<NotKeyed, InMemoryState, Told, StateInformationMiddleware>,
+    limiter: RateLimiter<NotKeyed, State, Told, StateInformationMiddleware>,
     burst: NonZeroU32,
 }
 
@@ -93,9 +124,8 @@ impl Bucket {
     fn with(quota: Quota, burst: u32, now: Moment) -> Self {
         let burst = at_least_one(burst);
         NOW.set(now.0.as_u64());
-        let limiter = RateLimiter::direct_with_clock(quota.allow_burst(burst), Told);
         Self {
-            limiter: limiter.with_middleware(),
+            limiter: RateLimiter::new(quota.allow_burst(burst), State::default(), Told),
             burst,
         }
     }
@@ -113,6 +143,24 @@ impl Bucket {
             // More than there can be, which it isn't.
             Err(_) => Err(Duration::ZERO),
         }
+    }
+
+    /// Gives back what was taken: what it was for doesn't happen.
+    #[cold]
+    pub(crate) fn give_back(&self, left: &Left, now: Moment) {
+        let interval = left.left.quota().replenish_interval();
+        let taken = interval.saturating_mul(left.count.get());
+        NOW.set(now.0.as_u64());
+        GIVEN_BACK.set(u64::try_from(taken.as_nanos()).unwrap_or(u64::MAX));
+        let _as_it_was = self.limiter.check_n(left.count);
+        GIVEN_BACK.set(0);
+    }
+
+    /// Whether so many could be taken; if not, how long it takes until they can.
+    pub(crate) fn has(&self, count: u32, now: Moment) -> Result<(), Duration> {
+        let left = self.take(count, now)?;
+        self.give_back(&left, now);
+        Ok(())
     }
 
     /// Takes all, if nothing was missing: a full bucket says no more than one that isn't there.
@@ -173,6 +221,21 @@ mod tests {
         let later = now.after(Duration::from_secs(10));
         assert!(bucket.take(u32::MAX, later).is_ok() && !bucket.was_full(later));
         assert!(bucket.was_full(later.after(Duration::from_secs(11))));
+    }
+
+    #[test]
+    fn what_is_given_back_is_there_again_and_no_more() {
+        let now = Moment::now();
+        let bucket = Bucket::new(Rate::per_second(10).with_burst(20), now);
+        assert!(bucket.take(15, now).is_ok());
+        for _ in 0..100 {
+            let left = bucket.take(5, now).unwrap();
+            assert!(bucket.take(1, now).is_err());
+            bucket.give_back(&left, now);
+        }
+        assert!(bucket.take(6, now).is_err());
+        assert!(bucket.take(5, now).is_ok());
+        assert!(bucket.take(1, now).is_err());
     }
 
     #[test]

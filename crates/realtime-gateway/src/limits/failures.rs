@@ -1,26 +1,32 @@
 //! From which addresses credentials were shown that are wrong, and how often.
 //!
 //! An address is of interest from its first failure on. Failures empty its bucket; once that has
-//! happened, every try has to take from it before anybody is asked, so that many at once don't get
-//! further than one after the other. A bucket that is full again is forgotten.
+//! happened, every try has to take from it before anybody is asked. A bucket that is full again is
+//! forgotten. What is asked at the same time is known to have failed only later, so no more are
+//! asked about at once than may fail.
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
-use super::{Bucket, Moment, Network};
+use super::{Bucket, Moment, Network, Place, Places};
 use crate::sync::Mutex;
 
 /// How many addresses are remembered; past that the oldest are forgotten.
 const ADDRESSES: usize = 100_000;
 /// How many of the oldest are looked at with each failure.
 const LOOKED_AT: usize = 2;
+/// How long one is told to wait for whom there are as many tries under way as there may be.
+const TRIES: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Failures {
     per_minute: u32,
     most: usize,
+    /// As many tries may be under way.
+    tries: Arc<Places<Network>>,
     state: Mutex<State>,
 }
 
@@ -47,12 +53,29 @@ impl Failures {
         Self {
             per_minute,
             most,
+            tries: Places::new(per_minute as usize),
             state: Mutex::default(),
         }
     }
 
-    /// Whether somebody there may try; if not, after how long.
-    pub(super) fn may_try(&self, from: Network, now: Moment) -> Result<(), Duration> {
+    /// Somebody there tries, until what this returns is dropped; where it may not, the error is after
+    /// how long it may.
+    pub(super) fn begin(&self, from: Network, now: Moment) -> Result<Place<Network>, Duration> {
+        let place = self.tries.enter(from).ok_or(TRIES)?;
+        self.may_try(from, now)?;
+        Ok(place)
+    }
+
+    /// Whether somebody there could try, which it doesn't yet.
+    pub(super) fn could_try(&self, from: Network, now: Moment) -> Result<(), Duration> {
+        let state = self.state.lock();
+        match state.known.get(&from).filter(|known| known.is_suspect) {
+            Some(known) => known.bucket.has(1, now),
+            None => Ok(()),
+        }
+    }
+
+    fn may_try(&self, from: Network, now: Moment) -> Result<(), Duration> {
         let mut state = self.state.lock();
         let Some(known) = state.known.get_mut(&from).filter(|known| known.is_suspect) else {
             return Ok(());
@@ -152,6 +175,29 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(failures.may_try(at(1), calm), Ok(()), "all is forgotten");
         }
+    }
+
+    #[test]
+    fn no_more_are_tried_at_once_than_may_fail() {
+        let (failures, now) = (Failures::new(10), Moment::now());
+        let tries: Vec<_> = (0..10)
+            .map(|_| failures.begin(at(1), now).unwrap())
+            .collect();
+        assert_eq!(failures.begin(at(1), now).unwrap_err(), TRIES);
+        assert!(failures.begin(at(2), now).is_ok());
+        for _ in &tries {
+            assert_eq!(failures.could_try(at(1), now), Ok(()));
+            failures.failed(at(1), now);
+        }
+        drop(tries);
+        let wait = Duration::from_secs(6);
+        assert_eq!(failures.begin(at(1), now).unwrap_err(), wait);
+        let later = now.after(wait);
+        for _ in 0..10 {
+            assert_eq!(failures.could_try(at(1), later), Ok(()), "that takes none");
+        }
+        assert!(failures.begin(at(1), later).is_ok());
+        assert!(failures.could_try(at(1), later).is_err());
     }
 
     #[test]

@@ -42,25 +42,33 @@ impl Meter {
     }
 
     /// A message of so many bytes. Where one of the buckets refuses it, the other one is asked all
-    /// the same, so that the wait is long enough for both.
+    /// the same, so that the wait is long enough for both, and gets back what it gave.
     #[inline]
     pub(super) fn take(&self, bytes: usize, now: Moment) -> Result<Lefts, Duration> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let messages = self.messages.as_ref().map(|bucket| bucket.take(1, now));
-        let bytes = self.bytes.as_ref().map(|bucket| bucket.take(bytes, now));
+        let messages = take(self.messages.as_ref(), 1, now);
+        let bytes = take(self.bytes.as_ref(), bytes, now);
         match (messages, bytes) {
-            (Some(Err(wait)), other) | (other, Some(Err(wait))) => {
-                Err(wait.max(other.map_or(Duration::ZERO, |other| match other {
-                    Ok(left) => left.again(),
-                    Err(wait) => wait,
-                })))
-            }
-            (messages, bytes) => Ok(Lefts(
-                messages.and_then(Result::ok),
-                bytes.and_then(Result::ok),
-            )),
+            (Ok(messages), Ok(bytes)) => Ok(Lefts(messages, bytes)),
+            (Err(wait), Err(longer)) => Err(wait.max(longer)),
+            (Err(wait), Ok(left)) => Err(refused(wait, self.bytes.as_ref(), left, now)),
+            (Ok(left), Err(wait)) => Err(refused(wait, self.messages.as_ref(), left, now)),
         }
     }
+}
+
+#[inline]
+fn take(bucket: Option<&Bucket>, count: u32, now: Moment) -> Result<Option<Left>, Duration> {
+    bucket.map(|bucket| bucket.take(count, now)).transpose()
+}
+
+/// One of the buckets has refused what the other one accepted.
+#[cold]
+fn refused(wait: Duration, other: Option<&Bucket>, left: Option<Left>, now: Moment) -> Duration {
+    if let Some((other, left)) = other.zip(left) {
+        other.give_back(&left, now);
+    }
+    wait
 }
 
 /// What was left of messages and of bytes.

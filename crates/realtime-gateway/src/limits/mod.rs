@@ -11,7 +11,14 @@ mod places;
 mod shared;
 mod upgrades;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use realtime_core::IdentityKey;
 
@@ -37,6 +44,10 @@ pub(crate) struct NodeLimits {
     addresses: Option<Arc<Places<Network>>>,
     pub(crate) upgrades: Option<Upgrades>,
     failures: Option<Failures>,
+    /// How many sessions have got a number.
+    numbered: AtomicU64,
+    /// It was said that there are requests without an address.
+    said_unknown: AtomicBool,
 }
 
 /// How much may be sent.
@@ -70,6 +81,16 @@ impl Held {
     }
 }
 
+/// A message was one too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OverLimit {
+    /// After how long what has refused it would accept it; what was not asked may still refuse it
+    /// then.
+    pub(crate) wait: Duration,
+    /// It is too much for its session alone, and not only together with what others have sent.
+    pub(crate) is_own: bool,
+}
+
 /// There are as many as there may be.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Crowded;
@@ -84,7 +105,14 @@ impl NodeLimits {
             addresses: limits.max_connections_per_address.map(Places::new),
             upgrades: limits.max_upgrades_per_second.map(Upgrades::new),
             failures: limits.failed_authentications_per_minute.map(Failures::new),
+            numbered: AtomicU64::new(0),
+            said_unknown: AtomicBool::new(false),
         }
+    }
+
+    /// A number for a session: later ones have higher ones, whatever becomes of the system's clock.
+    pub(crate) fn number(&self) -> u64 {
+        self.numbered.fetch_add(1, SeqCst)
     }
 
     /// How much a session of this identity may send; `None` where that isn't limited.
@@ -106,10 +134,27 @@ impl NodeLimits {
         &self,
         address: Option<IpAddr>,
     ) -> Result<Option<Place<Network>>, Crowded> {
+        if address.is_none() {
+            self.is_unknown();
+        }
         let Some((places, address)) = self.addresses.as_ref().zip(address) else {
             return Ok(None);
         };
         places.enter(address.into()).map(Some).ok_or(Crowded)
+    }
+
+    /// A request whose address isn't known has come: what is limited for each address isn't for it,
+    /// which is said once.
+    fn is_unknown(&self) {
+        let limits_addresses = self.addresses.is_some() || self.failures.is_some();
+        if limits_addresses && !self.said_unknown.swap(true, SeqCst) {
+            tracing::warn!(
+                target: crate::log_targets::ADMISSION,
+                "a request came without the address of its peer, so neither \
+                 max_connections_per_address nor failed_authentications_per_minute holds for it; \
+                 give requests a `PeerAddr`, as `serve` does",
+            );
+        }
     }
 
     /// A place for a session of this identity, where the newest is refused.
@@ -123,12 +168,24 @@ impl NodeLimits {
         places.enter(identity.clone()).map(Some).ok_or(Crowded)
     }
 
-    /// Whether somebody at this address may show credentials; if not, how long it has to wait.
-    pub(crate) fn may_authenticate(&self, address: Option<IpAddr>) -> Result<(), Duration> {
+    /// Whether somebody at this address could show credentials; if not, how long it has to wait.
+    pub(crate) fn could_authenticate(&self, address: Option<IpAddr>) -> Result<(), Duration> {
         match self.failures.as_ref().zip(address) {
-            Some((failures, address)) => failures.may_try(address.into(), Moment::now()),
+            Some((failures, address)) => failures.could_try(address.into(), Moment::now()),
             None => Ok(()),
         }
+    }
+
+    /// Somebody at this address has shown credentials. What this returns is held while it is found
+    /// out whose they are; where they aren't looked at, the error is how long it has to wait.
+    pub(crate) fn authenticate(
+        &self,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Place<Network>>, Duration> {
+        let Some((failures, address)) = self.failures.as_ref().zip(address) else {
+            return Ok(None);
+        };
+        failures.begin(address.into(), Moment::now()).map(Some)
     }
 
     /// What somebody at this address has shown was wrong.
@@ -170,16 +227,20 @@ impl Traffic {
 
 impl Allowance {
     /// A message of so many bytes has come. Where it is one too many for its session, it takes nothing
-    /// of what others share with it. The error says after how long what has refused it would accept
-    /// it; what was not asked may still refuse it then.
+    /// of what others share with it.
     #[inline]
-    pub(crate) fn take(&self, bytes: usize, now: Moment) -> Result<(), Duration> {
-        let own = self.own.take(bytes, now)?;
+    pub(crate) fn take(&self, bytes: usize, now: Moment) -> Result<(), OverLimit> {
+        let own = match self.own.take(bytes, now) {
+            Ok(own) => own,
+            Err(wait) => return Err(OverLimit { wait, is_own: true }),
+        };
         if self.identity.is_none() && self.tenant.is_none() {
             return Ok(());
         }
-        self.take_shared(bytes, now)
-            .map_err(|wait| wait.max(own.again()))
+        self.take_shared(bytes, now).map_err(|wait| OverLimit {
+            wait: wait.max(own.again()),
+            is_own: false,
+        })
     }
 
     /// The same of what it shares with others.
@@ -241,6 +302,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_refused_for_its_bytes_takes_no_message_from_anybody() {
+        let node = limits(|limits| {
+            limits.messages_per_tenant = Some(Rate::per_second(1).with_burst(10));
+            limits.bytes_per_tenant = Some(Rate::per_second(1).with_burst(1_000));
+        });
+        let now = Moment::now();
+        let ann = node.allowance(&IdentityKey::new("ann")).unwrap();
+        let bob = node.allowance(&IdentityKey::new("bob")).unwrap();
+        assert_eq!(ann.take(900, now), Ok(()));
+        for _ in 0..100 {
+            assert!(!ann.take(500, now).unwrap_err().is_own);
+        }
+        assert_eq!((0..9).filter(|_| bob.take(1, now).is_ok()).count(), 9);
+        // Nor the other way round.
+        assert!((0..100).all(|_| bob.take(50, now).is_err()));
+        // The buckets are a little younger than `now`.
+        let later = now.after(Duration::from_millis(1_500));
+        assert_eq!(bob.take(90, later), Ok(()));
+    }
+
+    #[test]
     fn who_waits_as_long_as_it_is_told_is_accepted() {
         let node = limits(|limits| {
             limits.messages_per_session = Some(Rate::per_second(10).with_burst(3));
@@ -251,8 +333,8 @@ mod tests {
         let mut waits = 0;
         for n in 0..1_000 {
             let bytes = [1, 40, 2_000, 700, 5_000][n % 5];
-            if let Err(wait) = ann.take(bytes, now) {
-                assert!(wait > Duration::ZERO);
+            if let Err(OverLimit { wait, is_own }) = ann.take(bytes, now) {
+                assert!(is_own && wait > Duration::ZERO);
                 now = now.after(wait);
                 waits += 1;
                 assert_eq!(ann.take(bytes, now), Ok(()), "message {n}");

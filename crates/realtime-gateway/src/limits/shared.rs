@@ -37,6 +37,8 @@ struct Known {
     sessions: usize,
     /// It is among those that have left.
     is_left: bool,
+    /// It was here again since, so others behind it are full sooner.
+    is_late: bool,
     /// Then its meter is full again, whatever was sent.
     full_at: Moment,
 }
@@ -66,6 +68,7 @@ impl SharedMeters {
                 meter: Arc::new(Meter::new(self.rates, now)),
                 sessions: 0,
                 is_left: false,
+                is_late: false,
                 full_at: now,
             }
         });
@@ -88,7 +91,11 @@ impl SharedMeters {
         };
         known.sessions = known.sessions.saturating_sub(1);
         known.full_at = now.after(self.rates.refill());
-        if known.sessions > 0 || known.is_left {
+        if known.sessions > 0 {
+            return;
+        }
+        if known.is_left {
+            known.is_late = true;
             return;
         }
         known.is_left = true;
@@ -98,31 +105,39 @@ impl SharedMeters {
         }
     }
 
-    /// Forgets those of the oldest so many that have left and don't matter any more.
+    /// Forgets those of the oldest so many that have left and don't matter any more. They are in the
+    /// order in which they are full, so where one isn't, it looks at no other.
     pub(super) fn sweep(&self, most: usize, now: Moment) {
         let mut state = self.state.lock();
         for _ in 0..most.min(state.left.len()) {
-            state.forget_oldest(|known| known.full_at <= now);
+            if !state.forget_oldest(|known| known.full_at <= now) {
+                return;
+            }
         }
     }
 }
 
 impl State {
-    /// Forgets the oldest that has left, if it may be; else it is the youngest from now on.
-    fn forget_oldest(&mut self, may_be: impl FnOnce(&Known) -> bool) {
+    /// Forgets the oldest that has left, if it may be. Returns whether there may be more that may be.
+    fn forget_oldest(&mut self, may_be: impl FnOnce(&Known) -> bool) -> bool {
         let Some(key) = self.left.pop_front() else {
-            return;
+            return false;
         };
         let Some(known) = self.known.get_mut(&key) else {
-            return;
+            return true;
         };
         if known.sessions > 0 {
-            known.is_left = false;
+            (known.is_left, known.is_late) = (false, false);
         } else if may_be(known) {
             self.known.remove(&key);
-        } else {
+        } else if known.is_late {
+            known.is_late = false;
             self.left.push_back(key);
+        } else {
+            self.left.push_front(key);
+            return false;
         }
+        true
     }
 }
 
@@ -192,6 +207,26 @@ mod tests {
         assert!(!take(&again));
         drop(again);
         assert_eq!(known(&all), (1, 1), "it is there once");
+    }
+
+    #[test]
+    fn one_that_is_not_full_yet_keeps_nobody_but_those_behind_it() {
+        let all = meters();
+        for n in 0..10 {
+            drop(all.of(key(n)));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        let before = Moment::now();
+        // The first was here again.
+        drop(all.of(key(0)));
+        let refill = Duration::from_secs(10);
+        all.sweep(1, before);
+        assert_eq!(known(&all), (10, 10));
+        all.sweep(100, before.after(refill));
+        assert_eq!(known(&all), (1, 1));
+        let later = before.after(2 * refill);
+        all.sweep(100, later);
+        assert_eq!(known(&all), (0, 0));
     }
 
     #[test]

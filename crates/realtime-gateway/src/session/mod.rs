@@ -43,6 +43,7 @@ pub(crate) use end_cause::{EndCause, REPLACED};
 pub(crate) use env::Env;
 pub use extensions::Extensions;
 pub(crate) use living::{Due, Living, TooMuch};
+pub(crate) use requests::Sorted;
 pub(crate) use rooms::{Doors, Entrance, Publish, Request, room_closed};
 pub(crate) use unread::LONGEST_ANSWER;
 pub(crate) use wake_at::WakeAt;

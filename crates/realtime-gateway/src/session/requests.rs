@@ -47,6 +47,16 @@ enum Answered {
     NotKept,
 }
 
+/// What a message is that its client says more of than it may, or that is an answer.
+pub(crate) enum Sorted {
+    /// A message, without what only the server may say of it.
+    Message(Message),
+    /// The answer to what was asked, and taken to where it is waited for.
+    Answer,
+    /// An answer that nobody waits for.
+    Unmatched,
+}
+
 /// As the session keeps them.
 #[derive(Debug, Clone, Default)]
 struct Kept(Arc<Requests>);
@@ -230,15 +240,14 @@ impl Session {
         kept.is_some_and(|Kept(requests)| !requests.0.lock().open.is_empty())
     }
 
-    /// Takes an answer to where it is waited for. Any other message is returned, without what only
-    /// the server may say of it.
+    /// Takes an answer to where it is waited for.
     #[cold]
-    pub(crate) fn sort_out(&self, mut message: Message) -> Option<Message> {
+    pub(crate) fn sort_out(&self, mut message: Message) -> Sorted {
         let (id, refusal) = match message.exchange() {
             Some(Exchange::Reply(id)) => (id, None),
             Some(Exchange::Refusal(id, error)) => (id, Some(error.clone())),
-            Some(_) => return Some(message.without_exchange().without_room()),
-            None => return Some(message.without_room()),
+            Some(_) => return Sorted::Message(message.without_exchange().without_room()),
+            None => return Sorted::Message(message.without_room()),
         };
         let number = id.parse::<u64>().ok();
         let number = number.filter(|number| number.to_string() == id.as_str());
@@ -248,7 +257,7 @@ impl Session {
             .and_then(|(Kept(requests), number)| requests.0.lock().open.remove(&number));
         let Some(waits) = waits else {
             self.env().stats.answers_unmatched.add(1);
-            return None;
+            return Sorted::Unmatched;
         };
         message = message.without_exchange().without_room();
         let said = refusal.map_or(Ok(message), Err);
@@ -265,7 +274,7 @@ impl Session {
         if waits.answer.send(answered).is_err() {
             self.env().stats.answers_unmatched.add(1);
         }
-        None
+        Sorted::Answer
     }
 }
 

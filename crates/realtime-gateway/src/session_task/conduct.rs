@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::{
     config::Rate,
-    limits::{Allowance, Bucket, Held, Moment},
+    limits::{Allowance, Bucket, Held, Moment, OverLimit},
     node::Node,
     rarely::Rarely,
     session::Session,
@@ -73,11 +73,10 @@ impl Conduct {
         })
     }
 
-    /// A message of so many bytes has come, when so many had been received of all. Where it is one
-    /// too many, the error says how long it takes until it wouldn't be.
+    /// A message of so many bytes has come, when so many had been received of all.
     // Apart from the way of those that aren't limited, which is dearer with this in it.
     #[inline(never)]
-    pub(super) fn take(&mut self, bytes: usize, received: u64) -> Result<(), Duration> {
+    pub(super) fn take(&mut self, bytes: usize, received: u64) -> Result<(), OverLimit> {
         let Some(Limited { allowance, read }) = &mut self.allowance else {
             return Ok(());
         };
@@ -87,7 +86,8 @@ impl Conduct {
         allowance.take(bytes, read.1)
     }
 
-    /// A message was one too many. Returns whether that goes on for too long.
+    /// A message was one too many, for the session by itself. Returns whether that goes on for too
+    /// long.
     pub(super) fn floods(&mut self, node: &Node) -> bool {
         let now = Moment::now();
         let wrong = self.wrong(node, now);

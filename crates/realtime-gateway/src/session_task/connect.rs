@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use super::{crowd::settle, open::Open};
 use crate::{
     ErrorStage,
+    config::ConnectionPolicy,
     escape::Chain,
     hook_call::{Failed, call_hook},
     node::Node,
@@ -26,7 +27,11 @@ pub(super) async fn connect(node: &Node, open: &mut Open) -> bool {
         // It is tried again soon.
         node.registry.register_later(session.id());
     }
-    if node.config.limits.max_connections_per_identity.is_some() {
+    let limits = &node.config.limits;
+    let is_limited = limits.max_connections_per_identity.is_some();
+    // Who isn't let in takes nobody's place.
+    let is_last = limits.connection_policy == ConnectionPolicy::CloseOldest;
+    if is_limited && !is_last {
         while_writing(open, settle(node, &session, is_registered)).await;
     }
     for (ran, hook) in node.hooks.connect.iter().enumerate() {
@@ -45,6 +50,9 @@ pub(super) async fn connect(node: &Node, open: &mut Open) -> bool {
         };
         session.end(cause);
         return false;
+    }
+    if is_limited && is_last && !session.is_closed() {
+        while_writing(open, settle(node, &session, is_registered)).await;
     }
     true
 }

@@ -68,6 +68,7 @@ pub(crate) fn spawn(
     let session = Session::new(Arc::clone(&node.env), log, identity, remote_addr, writer);
     let handling = Handling::new(node.new_stack());
     let conduct = Conduct::new(node, &session, held);
+    crowd::number(node, &session);
     // So that what handlers and hooks log says whose it is.
     let span = tracing::info_span!(
         target: crate::log_targets::SESSION, parent: None, "session", id = %session.id(),

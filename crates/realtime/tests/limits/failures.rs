@@ -1,16 +1,21 @@
 //! Failed authentications of an address slow it down, before anybody is asked.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
+use futures::future::join_all;
 use realtime::{
     Identity,
-    auth::{AuthError, Authenticator},
+    auth::{AuthError, Authenticator, Token},
     config::Limits,
 };
 use realtime_testkit::client::Request;
+use serde_json::json;
 
 use super::support::Server;
 
@@ -25,16 +30,33 @@ impl Authenticator for Guarded {
     ) -> Result<Identity, AuthError> {
         self.0.fetch_add(1, SeqCst);
         match request.uri.query() {
+            Some("old") => Err(AuthError::expired("it has ended")),
+            Some("slow") => {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                Err(AuthError::unauthorized("it is wrong"))
+            }
             Some("right") => Ok(Identity::new("ann")),
             Some("away") => Err(AuthError::unavailable("it is away")),
             _ => Err(AuthError::unauthorized("it is wrong")),
         }
     }
+
+    async fn authenticate_token(&self, token: Token) -> Result<Identity, AuthError> {
+        self.0.fetch_add(1, SeqCst);
+        match token.expose() {
+            "right" => Ok(Identity::new("ann")),
+            "old" => Err(AuthError::expired("it has ended")),
+            _ => Ok(Identity::new("bob")),
+        }
+    }
+
+    fn accepts_tokens(&self) -> bool {
+        true
+    }
 }
 
-#[tokio::test]
-async fn an_address_that_fails_too_often_has_to_wait() {
-    let asked = Guarded::default();
+/// Where authentication may fail five times a minute.
+async fn server(asked: &Guarded) -> Server {
     let mut limits = Limits::default();
     limits.failed_authentications_per_minute = Some(5);
     let gateway = realtime::builder()
@@ -43,7 +65,57 @@ async fn an_address_that_fails_too_often_has_to_wait() {
         .limits(limits)
         .build()
         .unwrap();
-    let server = Server::start(gateway).await;
+    Server::start(gateway).await
+}
+
+#[tokio::test]
+async fn many_at_once_do_not_get_further_than_one_after_the_other() {
+    let asked = Guarded::default();
+    let server = server(&asked).await;
+    let slow = Request::new("/ws?slow").header("X-Forwarded-For", "10.0.0.1");
+    let answers = join_all((0..100).map(|_| slow.refused(server.addr))).await;
+    assert!(answers.iter().all(|a| [401, 429].contains(&a.status)));
+    let asked = asked.0.load(SeqCst);
+    // As many may be under way when the last of those that may fail does.
+    assert!((5..10).contains(&asked), "{asked}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_old_token_counts_before_the_upgrade_and_on_a_connection() {
+    let asked = Guarded::default();
+    let server = server(&asked).await;
+    for _ in 0..2 {
+        let old = Request::new("/ws?old").refused(server.addr).await;
+        assert_eq!(old.status, 401);
+    }
+    let right = Request::new("/ws?right");
+    let mut client = right.connect(server.addr).await.unwrap();
+    let mut other = right.connect(server.addr).await.unwrap();
+    for _ in 0..2 {
+        let answer = client.request("authenticate", json!({"token": "old"}));
+        assert_eq!(answer.await.unwrap()["data"]["code"], "expired");
+    }
+    // Somebody else's is no better than one that isn't right.
+    let data = json!({"route": "authenticate", "data": {"token": "bobs"}});
+    other.send_text(&data.to_string()).await.unwrap();
+    let (code, reason) = other.closed().await.unwrap();
+    assert_eq!((code, &*reason), (3500, "the token is not valid"));
+    let before = asked.0.load(SeqCst);
+    let answer = client.request("authenticate", json!({"token": "right"}));
+    let answer = answer.await.unwrap();
+    assert_eq!(answer["data"]["code"], "too_many_requests");
+    assert!(answer["data"]["retry_after"].as_f64().unwrap() <= 12.);
+    assert_eq!(right.refused(server.addr).await.status, 429);
+    assert_eq!(asked.0.load(SeqCst), before, "nobody is asked");
+    assert_eq!(server.gateway.stats().authentications_limited, 2);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_fails_too_often_has_to_wait() {
+    let asked = Guarded::default();
+    let server = server(&asked).await;
     let request = |path: &str, from: &str| Request::new(path).header("X-Forwarded-For", from);
     // That the server has trouble is nobody's failure, and what is right counts for nothing.
     for _ in 0..10 {

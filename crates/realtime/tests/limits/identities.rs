@@ -1,9 +1,12 @@
 //! How many sessions an identity may have: on one node, and on several.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::{Duration, SystemTime},
+};
 
 use realtime::{
-    Identity, SessionId, Upgrade,
+    ClientError, Identity, Session, SessionId, Upgrade,
     broker::{LocalBroker, NodeInfo},
     config::ConnectionPolicy,
     node::{Incarnation, NodeId},
@@ -166,6 +169,62 @@ async fn the_oldest_is_closed_on_whatever_node_it_is() {
     for server in servers {
         server.stop().await;
     }
+}
+
+/// The clock of the other node is an hour ahead, or behind.
+#[tokio::test]
+async fn the_new_one_stays_whatever_the_clock_of_another_node_says() {
+    let hour = Duration::from_secs(3_600);
+    for at in [SystemTime::now() + hour, SystemTime::now() - hour] {
+        let presence = MemoryPresence::new();
+        let builder = builder(|limits| {
+            limits.max_connections_per_identity = Some(1);
+            limits.connection_policy = ConnectionPolicy::CloseOldest;
+        });
+        let builder = builder.broker(LocalBroker::new());
+        let gateway = builder.presence(presence.clone()).build().unwrap();
+        gateway.start().await.unwrap();
+        let server = Server::start(gateway).await;
+        let other = NodeInfo::new("other".parse().unwrap(), Incarnation::random());
+        let ann = realtime::IdentityKey::new("ann");
+        let mut session = SessionInfo::new(SessionId::random(), &ann, other);
+        session.connected_at = at;
+        let lease = Some(Duration::from_secs(600));
+        presence.register(&[session], lease).await.unwrap();
+        let mut client = named(&server, "ann").await;
+        is_there(&mut client).await;
+        // The other one is told to go.
+        let stats = || server.gateway.stats();
+        assert_eq!((stats().connections_limited, stats().open), (1, 1));
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_a_hook_refuses_replaces_nobody() {
+    let builder = builder(|limits| {
+        limits.max_connections_per_identity = Some(1);
+        limits.connection_policy = ConnectionPolicy::CloseOldest;
+    });
+    let came = AtomicUsize::new(0);
+    let builder = builder.on_connect(move |_session: Session| {
+        let is_second = came.fetch_add(1, SeqCst) == 1;
+        async move {
+            match is_second {
+                true => Err(ClientError::new("no", "not you")),
+                false => Ok(()),
+            }
+        }
+    });
+    let server = Server::start(builder.build().unwrap()).await;
+    let mut first = named(&server, "ann").await;
+    is_there(&mut first).await;
+    let mut refused = named(&server, "ann").await;
+    assert_eq!(refused.closed().await.unwrap().0, 1008);
+    is_there(&mut first).await;
+    is_there(&mut named(&server, "ann").await).await;
+    is_replaced(&mut first).await;
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use realtime::config::Rate;
-use realtime_testkit::client::Client;
+use realtime::{IdentityKey, Json, config::Rate};
+use realtime_testkit::{client::Client, wait::DEADLINE};
 use serde_json::json;
 use tokio::net::TcpStream;
 use tracing_subscriber::fmt::MakeWriter;
@@ -75,6 +75,21 @@ async fn ten_malformed_in_a_row_are_the_end_with_limits_and_without() {
         assert_eq!(client.closed().await.unwrap().0, 1008);
         server.stop().await;
     }
+}
+
+#[tokio::test]
+async fn so_is_one_that_answers_what_nobody_waits_for_while_another_answer_is_awaited() {
+    let server = server(|_| {}).await;
+    let mut client = named(&server, "ann").await;
+    let session = server.gateway.local_sessions_of(&IdentityKey::new("ann"));
+    let session = session[0].clone();
+    let asked = tokio::spawn(async move { session.request("confirm", Json(7), DEADLINE).await });
+    assert_eq!(client.recv_json().await.unwrap()["route"], "confirm");
+    let made_up = Client::<TcpStream>::text_frame(r#"{"reply":"77","data":1}"#);
+    let _may_be_cut_off = client.send_raw(&made_up.repeat(300)).await;
+    assert_eq!(client.closed().await.unwrap().0, 1008);
+    asked.await.unwrap().unwrap_err();
+    server.stop().await;
 }
 
 #[tokio::test]

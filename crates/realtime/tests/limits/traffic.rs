@@ -214,6 +214,36 @@ async fn one_who_goes_on_is_closed_with_3013() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn a_flood_ends_none_of_those_who_share_a_limit_with_it() {
+    let server = server(|limits| {
+        limits.messages_per_session = Some(Rate::per_second(50).with_burst(20));
+        limits.messages_per_tenant = Some(SLOW.with_burst(10));
+        limits.flood_patience = Some(Duration::from_millis(300));
+    })
+    .await;
+    let mut neighbour = named(&server, "t/bob").await;
+    let mut flooder = named(&server, "t/ann").await;
+    let frame = Client::<TcpStream>::text_frame(r#"{"id":1,"route":"echo"}"#);
+    let begun = Instant::now();
+    let mut refusals = 0;
+    while flooder.send_raw(&frame.repeat(10)).await.is_ok()
+        && server.gateway.stats().violations == 0
+    {
+        assert!(begun.elapsed() < DEADLINE);
+        refusals += usize::from(echo(&mut neighbour, 1).await.is_some());
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    assert_eq!(flooder.closed().await.unwrap().0, 3013);
+    assert!(refusals >= 4, "what is shared is used up");
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        echo(&mut neighbour, 1).await;
+    }
+    assert_eq!(server.gateway.stats().violations, 1);
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_whose_answers_nobody_reads_takes_little_memory_and_holds_up_nobody() {
     let server = server(|limits| {
@@ -264,11 +294,20 @@ async fn what_the_server_has_asked_for_is_taken_all_the_same() {
         let (answer, ()) = tokio::join!(asked, answers);
         assert_eq!(answer.unwrap().decode::<u32>().unwrap(), n);
     }
-    // An answer that nobody waits for is one too many, and not answered.
-    client.send_text(r#"{"reply":"7"}"#).await.unwrap();
-    until("it is refused", async || {
-        server.gateway.stats().rate_limited == 1
-    })
-    .await;
+    // An answer that nobody waits for is one too many, also while another one is awaited.
+    for refused in 1..=2 {
+        client.send_text(r#"{"reply":"77"}"#).await.unwrap();
+        until("it is refused", async || {
+            server.gateway.stats().rate_limited == refused
+        })
+        .await;
+        let session = session.clone();
+        tokio::spawn(async move { session.request("confirm", Json(7), DEADLINE).await });
+        until("it is asked", async || {
+            let said = client.recv_json().await.unwrap();
+            said["route"] == "confirm"
+        })
+        .await;
+    }
     server.stop().await;
 }

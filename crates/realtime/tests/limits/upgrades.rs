@@ -81,3 +81,55 @@ async fn elsewhere_those_beyond_the_line_are_told_to_come_back() {
     assert_eq!(plain.await.unwrap().status, 426);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn who_has_no_place_takes_nobodys_turn() {
+    let gateway = builder(|limits| {
+        limits.max_upgrades_per_second = Some(4);
+        limits.max_connections_per_address = Some(2);
+    });
+    let gateway = gateway.trusted_proxies(["127.0.0.1"]).build().unwrap();
+    let server = Server::start(gateway).await;
+    let from = |address: &str| Request::new("/ws?ann").header("X-Forwarded-For", address);
+    let (flooder, other) = (from("10.0.0.1"), from("10.0.0.2"));
+    let _two = join_all((0..2).map(|_| flooder.connect(server.addr))).await;
+    let begun = Instant::now();
+    let refused = join_all((0..50).map(|_| flooder.refused(server.addr))).await;
+    assert!(refused.iter().all(|answer| answer.status == 429));
+    drop(other.connect(server.addr).await.unwrap());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "it waits behind those"
+    );
+    assert_eq!(server.gateway.stats().upgrades_limited, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn those_in_the_line_hear_of_the_shutdown() {
+    let gateway = builder(|limits| limits.max_upgrades_per_second = Some(1));
+    let server = Server::under_axum(gateway.build().unwrap()).await;
+    let request = Request::new("/ws?ann");
+    let first = request.connect(server.addr).await.unwrap();
+    let waiting = join_all((0..9).map(|_| request.refused(server.addr)));
+    let shut_down = async {
+        // Behind those that may have come.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        drop(first);
+        server.gateway.shutdown().await;
+    };
+    let begun = Instant::now();
+    let (answers, _) = tokio::join!(waiting, shut_down);
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "one after the other"
+    );
+    for answer in answers {
+        assert_eq!(
+            (answer.status, answer.header("Retry-After")),
+            (503, Some("5"))
+        );
+    }
+    assert_eq!(server.gateway.stats().upgrades_limited, 0);
+    server.stop().await;
+}

@@ -3,7 +3,6 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use realtime_core::{
@@ -17,12 +16,15 @@ use crate::{
     ErrorStage, Inbound,
     clock::NEVER,
     handling::client_error,
-    session::EndCause,
+    limits::OverLimit,
+    session::{EndCause, Sorted},
     session_task::{conduct::Conduct, handling::Done, read_ahead::ReadAhead},
 };
 
 /// How many malformed messages in a row end a session.
 const MALFORMED: u8 = 10;
+/// Late, or made up.
+const UNMATCHED: &str = "the client has answered what nobody waits for";
 
 impl Open {
     /// One step of reading or handling. Returns whether anything happened.
@@ -127,9 +129,9 @@ impl Open {
         self.assembly = None;
         let bytes = frame.as_bytes().len();
         if let Some(conduct) = &mut self.conduct
-            && let Err(wait) = conduct.take(bytes, self.reader.received())
+            && let Err(over) = conduct.take(bytes, self.reader.received())
         {
-            return self.refuse(frame, wait);
+            return self.refuse(frame, over);
         }
         match self.node.env.encoder.decode(frame) {
             Ok(message) => {
@@ -139,8 +141,9 @@ impl Open {
                 let message = match message.is_plain() {
                     true => message,
                     false => match self.session.sort_out(message) {
-                        Some(message) => message,
-                        None => return,
+                        Sorted::Message(message) => message,
+                        Sorted::Answer => return,
+                        Sorted::Unmatched => return self.mistaken(UNMATCHED.into()),
                     },
                 };
                 if self.ahead.is_empty() && self.may_handle(cx) {
@@ -166,16 +169,13 @@ impl Open {
     /// The client sends more than it may: this message isn't handled. What the server has asked for
     /// is taken all the same.
     #[cold]
-    fn refuse(&mut self, frame: Frame, wait: Duration) {
+    fn refuse(&mut self, frame: Frame, over: OverLimit) {
         let id = match self.node.env.encoder.decode(frame) {
             Ok(message) => {
                 self.malformed = 0;
                 let id = message.message_id().cloned();
-                if !message.is_plain() {
-                    let is_awaited = self.session.awaits_answer();
-                    if self.session.sort_out(message).is_none() && is_awaited {
-                        return;
-                    }
+                if !message.is_plain() && matches!(self.session.sort_out(message), Sorted::Answer) {
+                    return;
                 }
                 id
             }
@@ -190,13 +190,14 @@ impl Open {
         };
         self.node.stats().rate_limited.add(1);
         let error = ClientError::new("too_many_requests", "you send more than you may")
-            .with_retry_after(wait);
+            .with_retry_after(over.wait);
         self.notify(&Notice::Error {
             id: id.as_ref(),
             error: &error,
         });
         let node = Arc::clone(&self.node);
-        if self.conduct().floods(&node) {
+        // What others have used up is no fault of this one.
+        if over.is_own && self.conduct().floods(&node) {
             self.session.end(EndCause::TooManyRequests);
         }
     }
