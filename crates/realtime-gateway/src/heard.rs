@@ -34,7 +34,10 @@ pub(crate) struct Heard {
 
 /// Revocations by their scope.
 #[derive(Debug, Default)]
-pub(crate) struct Table(HashMap<RevocationScope, Latest>);
+pub(crate) struct Table {
+    latest: HashMap<RevocationScope, Latest>,
+    newest: Option<Instant>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Latest {
@@ -54,9 +57,10 @@ impl Table {
     fn add(&mut self, revocation: &Revocation, at: Instant) {
         let issued_before = revocation.issued_before;
         let new = Latest { issued_before, at };
-        let latest = self.0.entry(revocation.scope.clone()).or_insert(new);
+        let latest = self.latest.entry(revocation.scope.clone()).or_insert(new);
         latest.issued_before = latest.issued_before.max(issued_before);
         latest.at = at;
+        self.newest = Some(at);
     }
 
     /// Whether what this identity has shown is revoked.
@@ -65,7 +69,7 @@ impl Table {
             let issued = identity.issued_at();
             issued.is_none_or(|issued| issued < latest.issued_before)
         };
-        let find = |scope| self.0.get(&scope).copied();
+        let find = |scope| self.latest.get(&scope).copied();
         let tenant = || RevocationScope::Tenant(identity.tenant().to_owned());
         let token = |id: &str| find(RevocationScope::Token(id.to_owned()));
         find(RevocationScope::Everybody).is_some_and(is_old)
@@ -74,25 +78,45 @@ impl Table {
             || identity.token_id().and_then(token).is_some()
     }
 
+    fn is_old(&self, now: Instant) -> bool {
+        self.newest
+            .is_none_or(|newest| now.duration_since(newest) >= JUST_NOW)
+    }
+
+    /// Makes room for so many more, the oldest first.
+    fn make_room(&mut self, for_more: usize) {
+        let most = MOST.saturating_sub(for_more);
+        if self.latest.len() > most {
+            let mut times: Vec<Instant> = self.latest.values().map(|heard| heard.at).collect();
+            let excess = times.len() - most;
+            let (_, last, _) = times.select_nth_unstable(excess - 1);
+            let mut left = excess;
+            let last = *last;
+            self.latest.retain(|_, heard| {
+                let goes = left > 0 && heard.at <= last;
+                left -= usize::from(goes);
+                !goes
+            });
+        }
+    }
+
     fn forget_old(&mut self, now: Instant) {
-        self.0
+        self.latest
             .retain(|_, latest| now.duration_since(latest.at) < JUST_NOW);
     }
 }
 
 impl Heard {
-    pub(crate) fn add(&self, revocation: &Revocation) {
+    pub(crate) fn add(&self, revocations: &[Revocation]) {
         let now = Instant::now();
-        let mut latest = self.latest.lock();
-        latest.forget_old(now);
-        if latest.0.len() >= MOST {
-            let oldest = latest.0.iter().min_by_key(|(_, heard)| heard.at);
-            if let Some(oldest) = oldest.map(|(scope, _)| scope.clone()) {
-                latest.0.remove(&oldest);
-            }
+        let mut table = self.latest.lock();
+        table.forget_old(now);
+        let revocations = &revocations[revocations.len().saturating_sub(MOST)..];
+        table.make_room(revocations.len());
+        for revocation in revocations {
+            table.add(revocation, now);
         }
-        latest.add(revocation, now);
-        self.len.store(latest.0.len(), Relaxed);
+        self.len.store(table.latest.len(), Relaxed);
     }
 
     /// Whether what this identity has shown was revoked just now.
@@ -100,14 +124,19 @@ impl Heard {
         if self.len.load(Relaxed) == 0 {
             return false;
         }
-        let mut latest = self.latest.lock();
-        if !latest.applies_to(identity) {
+        let (now, mut table) = (Instant::now(), self.latest.lock());
+        if table.is_old(now) {
+            *table = Table::default();
+            self.len.store(0, Relaxed);
+            return false;
+        }
+        if !table.applies_to(identity) {
             return false;
         }
         // It may have been a while ago.
-        latest.forget_old(Instant::now());
-        self.len.store(latest.0.len(), Relaxed);
-        latest.applies_to(identity)
+        table.forget_old(now);
+        self.len.store(table.latest.len(), Relaxed);
+        table.applies_to(identity)
     }
 }
 
@@ -124,21 +153,29 @@ mod tests {
         let old = Identity::new("ada").with_issued_at(now - second);
         assert!(!heard.applies_to(&old));
         let key = IdentityKey::new("ada");
-        heard.add(&Revocation::identity(key.clone(), now));
-        heard.add(&Revocation::identity(key, now - 10 * second));
+        heard.add(&[Revocation::identity(key.clone(), now)]);
+        heard.add(&[Revocation::identity(key, now - 10 * second)]);
         assert!(heard.applies_to(&old) && heard.applies_to(&Identity::new("ada")));
         assert!(!heard.applies_to(&Identity::new("ada").with_issued_at(now)));
         assert!(!heard.applies_to(&Identity::new("eve")));
-        heard.add(&Revocation::token("7"));
+        heard.add(&[Revocation::token("7")]);
         assert!(heard.applies_to(&Identity::new("eve").with_token_id("7")));
-        heard.add(&Revocation::tenant("acme", now));
+        heard.add(&[Revocation::tenant("acme", now)]);
         assert!(heard.applies_to(&Identity::new("bob").with_tenant("acme")));
         tokio::time::advance(JUST_NOW).await;
-        assert!(!heard.applies_to(&old));
+        assert!(!heard.applies_to(&Identity::new("eve")));
         assert_eq!(heard.len.load(Relaxed), 0, "nobody is locked any more");
         for id in 0..2 * MOST {
-            heard.add(&Revocation::token(id.to_string()));
+            heard.add(&[Revocation::token(id.to_string())]);
         }
         assert_eq!(heard.len.load(Relaxed), MOST);
+        let of = |id: usize| Identity::new("eve").with_token_id(id.to_string());
+        assert!(heard.applies_to(&of(2 * MOST - 1)));
+        let page: Vec<_> = (0..1_000)
+            .map(|id| Revocation::token(id.to_string()))
+            .collect();
+        heard.add(&page);
+        assert_eq!(heard.len.load(Relaxed), MOST);
+        assert!(heard.applies_to(&of(0)) && heard.applies_to(&of(999)));
     }
 }

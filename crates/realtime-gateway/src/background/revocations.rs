@@ -34,9 +34,11 @@ pub(super) async fn run(node: Arc<Node>) {
                     );
                 }
                 let revocations = &found.revocations;
-                revocations
-                    .iter()
-                    .for_each(|revocation| revocation::hear(&node, revocation));
+                // Who comes is asked about in the store, which had all but the last of them long
+                // before.
+                if !found.more {
+                    revocation::hear(&node, revocations);
+                }
                 if !revocations.is_empty() {
                     revocation::close(&node, revocations).await;
                 }

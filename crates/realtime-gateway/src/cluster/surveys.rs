@@ -241,15 +241,17 @@ impl Asked {
         self.number
     }
 
-    /// These are waited for, too, but for those that have answered.
-    pub(crate) fn awaits(&self, nodes: Vec<NodeInfo>) {
+    /// These are waited for, too, but for those that have answered, in this life or a later one.
+    /// Returns the new ones.
+    pub(crate) fn awaits(&self, nodes: &[NodeInfo]) -> Vec<NodeInfo> {
         let mut state = self.survey.state.lock();
-        for node in nodes {
-            let is_known = state.waiting.contains(&node) || state.left.contains(&node);
-            if !is_known && !state.nodes.iter().any(|has| has.node == node) {
-                state.waiting.push(node);
-            }
-        }
+        let is_new = |node: &&NodeInfo| {
+            let has_answered = state.nodes.iter().any(|has| has.node.id == node.id);
+            !has_answered && !state.waiting.contains(node) && !state.left.contains(node)
+        };
+        let new: Vec<NodeInfo> = nodes.iter().filter(is_new).cloned().collect();
+        state.waiting.extend(new.iter().cloned());
+        new
     }
 
     /// Waits until nobody is waited for. Cancel safe.

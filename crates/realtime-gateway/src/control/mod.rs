@@ -110,9 +110,10 @@ async fn each(sessions: &[Session], deed: impl Fn(&Session) -> bool) -> u64 {
 
 /// Whom it concerns it says itself.
 async fn revoke(node: &Node, revocation: &Revocation) -> Done {
-    revocation::hear(node, revocation);
+    let revocations = std::slice::from_ref(revocation);
+    revocation::hear(node, revocations);
     Done {
-        sessions: revocation::close(node, std::slice::from_ref(revocation)).await,
+        sessions: revocation::close(node, revocations).await,
         failed: 0,
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
     };
     // Whether there is a place for it, and time, or not.
     if let Operation::Revoke(revocation) = &command.operation {
-        revocation::hear(node, revocation);
+        revocation::hear(node, std::slice::from_ref(revocation));
     }
     let Some(place) = node.load.accept(&command.operation) else {
         return refuse(node, to, Outcome::Busy);

@@ -71,6 +71,8 @@ pub(crate) async fn turn_away(node: &Node, connection: Connection, refusal: Refu
     let Some(farewell) = Farewell::of(refusal) else {
         return;
     };
+    node.stats().refused.add(1);
+    tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
     let said = say(Line::new(connection), &farewell);
     node.abort.run_until_cancelled(said).await;
 }
@@ -137,7 +139,12 @@ where
     }
     // What is half written must be written by the one who has begun it.
     let written = poll_fn(|cx| line.poll_write(cx));
-    let limit = node.config.write_timeout.unwrap_or(STANDSTILL);
+    // Never for so long that what was revoked meanwhile is forgotten to have been heard of.
+    let limit = node
+        .config
+        .write_timeout
+        .unwrap_or(STANDSTILL)
+        .min(STANDSTILL);
     match patient(limit, written).await {
         Some(Ok(())) => Ok(identity),
         _ => Err(Outcome::Lost),

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures::future::join;
+use futures::future::{join, join_all};
 use realtime_core::{
     BoxError, CloseCode, RoomName,
     broker::{
@@ -12,7 +12,7 @@ use realtime_core::{
     },
     codec::FrameKind,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     Gateway,
@@ -24,6 +24,9 @@ use crate::{
     control::{self, Deed},
     node::INTRODUCED,
 };
+
+/// How long the broker has to take over what nobody is waited for.
+const HANDED_OVER: Duration = Duration::from_millis(100);
 
 impl Gateway {
     /// The nodes of the cluster, as far as this one knows: itself first, then those that the broker
@@ -260,12 +263,25 @@ impl Gateway {
             );
             ControlError::new(ControlErrorKind::TooMany, context)
         })?;
-        // One that has gone between the two looks was told to nobody.
+        self.forget_gone(&known);
+        Ok(Some(asked))
+    }
+
+    /// Those that have gone since these were known are waited for by nobody.
+    fn forget_gone(&self, known: &[NodeInfo]) {
+        let node = self.node();
         let there = node.peers.all();
         for gone in known.iter().filter(|node| !there.contains(node)) {
             node.surveys.has_gone(gone);
         }
-        Ok(Some(asked))
+    }
+
+    /// Waits for those, too, that have said only now that they are there, and returns them.
+    fn await_new(&self, asked: &Asked) -> Vec<NodeInfo> {
+        let known = self.node().peers.all();
+        let new = asked.awaits(&known);
+        self.forget_gone(&known);
+        new
     }
 
     /// Waits until the other nodes have had time to say that they are there, where the link to them
@@ -287,6 +303,12 @@ impl Gateway {
         by: Instant,
     ) -> Option<BrokerError> {
         let node = self.node();
+        // Clients are asked once, so all nodes have to be there before.
+        let asks_clients = matches!(operation, Operation::Request(_));
+        if asks_clients {
+            self.knows_others(by).await;
+            self.await_new(asked);
+        }
         let within = by.saturating_duration_since(Instant::now());
         let command = Command::new(operation, within).encode();
         let codec = node.env.encoder.name();
@@ -298,26 +320,41 @@ impl Gateway {
         if let Some(traceparent) = traceparent {
             envelope = envelope.with_traceparent(traceparent);
         }
-        let published = node.broker.publish(&Topic::All, envelope.encode());
-        // They do it at once, also those that aren't known yet.
+        let envelope = envelope.encode();
+        let published = node.broker.publish(&Topic::All, envelope.clone());
+        let mut published = pin!(published);
         let settled = async {
-            self.knows_others(by).await;
-            asked.awaits(node.peers.all());
+            if !asks_clients {
+                // They were told at once, as far as they could hear it. Those that have come since are
+                // told once more: it may be repeated.
+                self.knows_others(by).await;
+                let new = self.await_new(asked).into_iter();
+                let told = new.map(|new| {
+                    let (topic, envelope) = (Topic::Node(new.id), envelope.clone());
+                    async move { node.broker.publish(&topic, envelope).await }
+                });
+                // Who doesn't get it is known to be missing.
+                let _told = join_all(told).await;
+            }
             asked.settled().await;
         };
         let mut settled = pin!(timeout_at(by, settled));
         let accepted = tokio::select! {
             biased;
+            accepted = &mut published => accepted,
             // They may have been asked though the broker hasn't confirmed it.
             settled = &mut settled => match settled {
-                Ok(()) => return None,
+                Ok(()) => {
+                    // Some aren't known yet, and are to hear of it all the same.
+                    let _accepted = timeout(HANDED_OVER, published).await;
+                    return None;
+                }
                 Err(_late) => {
                     let context =
                         "the broker did not accept in time what other nodes are asked for";
                     return Some(BrokerError::new(BrokerErrorKind::Unknown, context));
                 }
             },
-            accepted = published => accepted,
         };
         match accepted {
             Err(error) if error.kind() != BrokerErrorKind::Unknown => Some(error),

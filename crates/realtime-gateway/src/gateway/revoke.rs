@@ -63,13 +63,18 @@ impl Gateway {
             ControlError::new(ControlErrorKind::InvalidTarget, context).with_source(wrong)
         })?;
         // First, so that nobody comes in whom the store let pass a moment before.
-        revocation::hear(node, &revocation);
+        let revocations = std::slice::from_ref(&revocation);
+        revocation::hear(node, revocations);
         // Who is to be out doesn't stay for as long as a store takes.
         let (remembered, told) = join(
             revocation::remember(node, &revocation),
             self.everybody().command(Deed::Revoke(revocation.clone())),
         )
         .await;
+        if told.is_err() {
+            // Nobody was told anything, this node neither.
+            revocation::close(node, revocations).await;
+        }
         remembered.map_err(|error| {
             let told = match told.as_ref() {
                 Ok(_) => "those who were closed may come back",

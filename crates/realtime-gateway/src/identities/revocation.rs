@@ -62,8 +62,8 @@ fn accepted_until(revocation: &Revocation, longest_token: Duration, now: SystemT
 }
 
 /// From here on nobody becomes a session with what is revoked, whatever the store has answered.
-pub(crate) fn hear(node: &Node, revocation: &Revocation) {
-    node.heard.add(revocation);
+pub(crate) fn hear(node: &Node, revocations: &[Revocation]) {
+    node.heard.add(revocations);
 }
 
 /// Closes the sessions of this node to which any of these applies. Returns how many.

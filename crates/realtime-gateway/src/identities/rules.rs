@@ -14,24 +14,46 @@ use crate::{
     guarded::{Whose, guarded},
     handling::{RoomTable, client_error},
     node::Node,
+    session::Living,
 };
 
-/// Asks until they have been asked about the identity as it is. Cancel safe: what was begun goes on.
+/// Asks until they have been asked about the identity as it is. Where somebody asks already, that one
+/// goes on, and this returns. Cancel safe: what was begun goes on.
 pub(super) async fn ask_again(node: &Arc<Node>, session: &Session) {
-    let asked = session.living().and_then(|living| living.to_be_asked());
-    if asked.is_none() || session.rooms().is_empty() {
-        if let (Some(living), Some(change)) = (session.living(), asked) {
-            living.has_asked(change);
-        }
+    if !session.living().is_some_and(Living::begin_asking) {
         return;
     }
-    let (stop, this, session) = (node.stop.clone(), Arc::clone(node), session.clone());
-    let asking = async move {
-        let _stopped = stop.run_until_cancelled(ask(&this, &session)).await;
+    let asking = Asking {
+        session: session.clone(),
+        is_done: false,
     };
-    let asking = node.background.spawn(asking);
+    let (stop, this) = (node.stop.clone(), Arc::clone(node));
+    let asking = async move {
+        let asked = stop.run_until_cancelled(ask(&this, &asking.session)).await;
+        asking.end(asked.is_some());
+    };
     // It panics in nobody's way: rules are called so that they can't.
-    let _ended = asking.await;
+    let _ended = node.background.spawn(asking).await;
+}
+
+/// Lets another one ask, where this one comes to no end.
+struct Asking {
+    session: Session,
+    is_done: bool,
+}
+
+impl Asking {
+    fn end(mut self, is_done: bool) {
+        self.is_done = is_done;
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if let Some(living) = self.session.living().filter(|_| !self.is_done) {
+            living.end_asking();
+        }
+    }
 }
 
 /// A session has become a member of a room while its identity changed.

@@ -42,8 +42,9 @@ pub(super) async fn show(
         session.end(EndCause::Unauthorized(INVALID));
         return Err(ClientError::new("unauthorized", INVALID).into());
     }
-    let left = holds(&identity);
     session.show_identity(identity);
+    // An end that the application has set may be an earlier one.
+    let left = holds(&session.identity());
     // Between the question to the store and this, a revocation looked at what it had shown before.
     if node.heard.applies_to(&session.identity()) {
         session.end(EndCause::Revoked);

@@ -4,7 +4,10 @@
 //! then the session becomes a member, at one place in the log and one offset of the history. Its
 //! client's answer stands before all that is sent to the room from there on.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use realtime_core::{
@@ -85,10 +88,23 @@ pub(super) async fn enter(
     };
     joined.map_err(|refused| told(refused, limits))?;
     drop(entering);
+    ask_anew(node, session, entrance.asked_about);
     if has.presence {
         presence::is_told(node, &entrance.room, session.identity_key()).await;
     }
     Ok(())
+}
+
+/// The rule has let in who its member was before: it is asked once more, whether anybody waits for
+/// this join or not.
+fn ask_anew(node: &Node, session: &Session, asked_about: Option<u64>) {
+    let gatekeeper = node.env.gatekeeper.get().and_then(Weak::upgrade);
+    if asked_about.is_some_and(|about| session.changes() != about)
+        && let Some(gatekeeper) = gatekeeper
+    {
+        let asked = gatekeeper.ask_anew(session.clone());
+        let _not_waited_for = node.background.spawn(asked);
+    }
 }
 
 /// What is answered where there is nothing to recover from.

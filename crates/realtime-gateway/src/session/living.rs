@@ -25,6 +25,8 @@ struct Now {
     changes: u64,
     /// For how many of these changes the rules of its rooms have been asked.
     asked: u64,
+    /// Somebody asks them.
+    asking: bool,
     /// What the application has changed, and when it last did: tokens that are older say nothing
     /// else.
     update: Option<(IdentityUpdate, SystemTime)>,
@@ -67,6 +69,7 @@ impl Living {
             identity,
             changes: 0,
             asked: 0,
+            asking: false,
             update: None,
         }))
     }
@@ -117,16 +120,30 @@ impl Living {
         self.0.lock().changes
     }
 
-    /// The last of the changes for which the rules of its rooms are still to be asked.
+    /// Begins to ask the rules of its rooms, where they are to be asked and nobody does so already.
+    pub(crate) fn begin_asking(&self) -> bool {
+        let mut now = self.0.lock();
+        let begins = !now.asking && now.asked < now.changes;
+        now.asking |= begins;
+        begins
+    }
+
+    /// The last of the changes for which they are still to be asked. Without one, who asks has ended.
     pub(crate) fn to_be_asked(&self) -> Option<u64> {
-        let now = self.0.lock();
-        (now.asked < now.changes).then_some(now.changes)
+        let mut now = self.0.lock();
+        now.asking = now.asked < now.changes;
+        now.asking.then_some(now.changes)
     }
 
     /// They have been asked.
     pub(crate) fn has_asked(&self, change: u64) {
         let mut now = self.0.lock();
         now.asked = now.asked.max(change);
+    }
+
+    /// Who has asked goes on no more.
+    pub(crate) fn end_asking(&self) {
+        self.0.lock().asking = false;
     }
 
     /// They are to be asked anew, all of them: one may have been asked about a former identity.
@@ -297,10 +314,13 @@ mod tests {
         );
         assert_eq!(living.identity().roles(), ["admin"]);
         assert!(living.identity().claims().is_empty());
+        assert!(living.begin_asking() && !living.begin_asking(), "one asks");
         assert_eq!((living.changes(), living.to_be_asked()), (3, Some(3)));
         living.has_asked(3);
         assert_eq!(living.to_be_asked(), None);
+        assert!(!living.begin_asking(), "nothing is to be asked");
         living.ask_anew();
+        assert!(living.begin_asking(), "the one before has ended");
         assert_eq!(living.to_be_asked(), Some(4));
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Entrance {
     pub(crate) request: Option<Request>,
     /// Behind what its client wants to go on.
     pub(crate) recover: Option<Position>,
+    /// How often the identity had changed that its rule was asked about, where one was.
+    pub(crate) asked_about: Option<u64>,
 }
 
 /// What of a request its answer needs.
@@ -124,6 +126,7 @@ impl Session {
             room,
             request: None,
             recover: None,
+            asked_about: None,
         };
         let doors = self.doors().ok_or_else(room_closed)?;
         doors.enter(self.clone(), entrance).await

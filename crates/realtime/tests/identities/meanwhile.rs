@@ -235,3 +235,52 @@ async fn a_token_in_time_is_not_too_late_behind_a_handler_that_takes_its_time() 
     assert_eq!(close(&mut client).await.0, 3005);
     assert!(begun.elapsed() < 6 * SECOND, "{:?}", begun.elapsed());
 }
+
+#[tokio::test]
+async fn a_rule_that_changes_whom_it_is_asked_about_comes_to_an_end() {
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let rule = move |session: Session, gateway: realtime::Gateway| {
+        let counted = Arc::clone(&counted);
+        async move {
+            let n = counted.fetch_add(1, SeqCst);
+            let roles = ["staff".to_owned(), format!("r{}", n.min(2))];
+            let update = IdentityUpdate::new().with_roles(roles);
+            let this = gateway.session(session.id());
+            let _receipt = this.update_identity(update).await;
+        }
+    };
+    let router = Router::new().room("any", RoomRule::allow(rule));
+    let builder = realtime::builder().authenticator(Tokens::default());
+    let server = Server::start(builder.router(router).build().unwrap()).await;
+    let request = realtime_testkit::client::Request::new(format!("/ws?{}", Token::of("ann")));
+    let mut client = request.connect(server.addr).await.unwrap();
+    let joined = client
+        .request("join", json!({"room": "any"}))
+        .await
+        .unwrap();
+    assert_eq!(joined["route"], "join");
+    let mut before = usize::MAX;
+    until("nobody is asked any more", async || {
+        let now = asked.load(SeqCst);
+        tokio::time::sleep(100 * MS).await;
+        let is_over = now == before;
+        before = now;
+        is_over
+    })
+    .await;
+    assert!(before < 10, "{before}");
+}
+
+#[tokio::test]
+async fn the_client_is_told_the_end_that_holds() {
+    let server = Server::start(builder(&Tokens::default()).build().unwrap()).await;
+    let token = Token::of("ann").issued(SECOND).ends_in(3_600 * SECOND);
+    let mut client = with(&server, &token).await;
+    let ends = SystemTime::now() + 60 * SECOND;
+    let update = IdentityUpdate::new().with_expires_at(ends);
+    let everybody = server.gateway.everybody();
+    everybody.update_identity(update).await.unwrap();
+    let answer = show(&mut client, &token.ends_in(7_200 * SECOND)).await;
+    assert!(answer["data"]["seconds"].as_u64().unwrap() < 61, "{answer}");
+}

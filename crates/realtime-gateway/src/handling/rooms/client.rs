@@ -1,7 +1,7 @@
 //! What clients ask for by themselves: to join a room, to recover what they missed, to leave, to
 //! publish, and who is there.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use futures::FutureExt;
 use realtime_core::{
@@ -134,16 +134,10 @@ async fn enter(
         room,
         request,
         recover,
+        asked_about: Some(asked_about),
     };
     let doors = session.doors().ok_or_else(gone)?;
-    doors.enter(session.clone(), entrance).await?;
-    // The rule was asked about who it was before.
-    let gatekeeper = session.env().gatekeeper.get().and_then(Weak::upgrade);
-    if session.changes() != asked_about
-        && let Some(gatekeeper) = gatekeeper
-    {
-        gatekeeper.ask_anew(session).await;
-    }
+    doors.enter(session, entrance).await?;
     // It is answered already, before anything that is sent to the room.
     Ok(Reply::none())
 }
