@@ -1,7 +1,10 @@
 //! How many sessions an identity may have: on one node, and on several.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -206,7 +209,7 @@ async fn one_that_a_hook_refuses_replaces_nobody() {
         limits.max_connections_per_identity = Some(1);
         limits.connection_policy = ConnectionPolicy::CloseOldest;
     });
-    let came = AtomicUsize::new(0);
+    let came = Arc::new(AtomicUsize::new(0));
     let builder = builder.on_connect(move |_session: Session| {
         let is_second = came.fetch_add(1, SeqCst) == 1;
         async move {
