@@ -193,7 +193,8 @@ async fn the_new_one_stays_whatever_the_clock_of_another_node_says() {
         let mut session = SessionInfo::new(SessionId::random(), &ann, other);
         session.connected_at = at;
         let lease = Some(Duration::from_secs(600));
-        presence.register(&[session], lease).await.unwrap();
+        let registered = presence.register(&[session], lease).await.unwrap();
+        assert!(registered.failed.is_empty());
         let mut client = named(&server, "ann").await;
         is_there(&mut client).await;
         // The other one is told to go.
