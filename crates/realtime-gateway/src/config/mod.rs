@@ -120,8 +120,9 @@ pub struct Config {
     #[serde(with = "duration")]
     pub expiry_grace: Option<Duration>,
     /// How long a token lives at the most: for so long a
-    /// [revocation](crate::Gateway::revoke) is remembered, and a token that lives longer is believed
-    /// again after it. Default a day.
+    /// [revocation](crate::Gateway::revoke) is remembered, and 10 minutes more, which is the longest
+    /// leeway of those who believe tokens. One that lives longer is believed again after it. Default
+    /// a day.
     #[serde(with = "duration::required")]
     pub longest_token: Duration,
     /// What becomes of those who connect, or show a fresh token, while it can't be found out whether

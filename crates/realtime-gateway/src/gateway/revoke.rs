@@ -16,7 +16,7 @@ impl Gateway {
     /// whoever shows them again is refused, on nodes that are started later, too.
     ///
     /// It is remembered in the store of [`Builder::revocations`](crate::Builder::revocations), for
-    /// [`Config::longest_token`](crate::Config::longest_token) from now on, or from
+    /// [`Config::longest_token`](crate::Config::longest_token) and 10 minutes from now on, or from
     /// [`issued_before`](Revocation::issued_before) where that is later. A node that doesn't hear of
     /// it, because it is cut off, finds it there within some seconds. Doing it again is harmless.
     ///

@@ -138,11 +138,12 @@ impl Gateway {
             Ok(identity) => revocation::check(node, identity).await,
             Err(error) => Err(error),
         };
-        drop(tries);
         let identity = identity.map_err(|error| {
             identities::has_failed(node, address, error.refusal);
             identities::refused(node, error)
         })?;
+        // Not before it is known whether it has failed.
+        drop(tries);
         Ok(Known::Who(identity))
     }
 
@@ -293,11 +294,11 @@ async fn becomes(
                     Refusal::TooManyFailures(wait)
                 })?;
                 let found = identities::of_token(node, token).await;
-                drop(tries);
                 let identity = found.map_err(|error| {
                     identities::has_failed(node, address, error.refusal);
                     identities::refused(node, error)
                 })?;
+                drop(tries);
                 entry::count(node, held, &identity).await?;
                 Ok(identity)
             };

@@ -27,9 +27,7 @@ pub(super) async fn show(
         node.stats().authentications_limited.add(1);
         ClientError::new("too_many_requests", "too many failures").with_retry_after(wait)
     })?;
-    let found = of_token(node, token).await;
-    drop(tries);
-    let identity = match found {
+    let identity = match of_token(node, token).await {
         Ok(identity) => identity,
         Err(Unauthenticated { refusal, error }) => {
             has_failed(node, address, refusal);
@@ -42,6 +40,7 @@ pub(super) async fn show(
         session.end(EndCause::Unauthorized(INVALID));
         return Err(ClientError::new("unauthorized", INVALID).into());
     }
+    drop(tries);
     session.show_identity(identity);
     // An end that the application has set may be an earlier one.
     let left = holds(&session.identity());

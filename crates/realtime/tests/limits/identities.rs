@@ -1,7 +1,10 @@
 //! How many sessions an identity may have: on one node, and on several.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -190,7 +193,8 @@ async fn the_new_one_stays_whatever_the_clock_of_another_node_says() {
         let mut session = SessionInfo::new(SessionId::random(), &ann, other);
         session.connected_at = at;
         let lease = Some(Duration::from_secs(600));
-        presence.register(&[session], lease).await.unwrap();
+        let registered = presence.register(&[session], lease).await.unwrap();
+        assert!(registered.failed.is_empty());
         let mut client = named(&server, "ann").await;
         is_there(&mut client).await;
         // The other one is told to go.
@@ -206,7 +210,7 @@ async fn one_that_a_hook_refuses_replaces_nobody() {
         limits.max_connections_per_identity = Some(1);
         limits.connection_policy = ConnectionPolicy::CloseOldest;
     });
-    let came = AtomicUsize::new(0);
+    let came = Arc::new(AtomicUsize::new(0));
     let builder = builder.on_connect(move |_session: Session| {
         let is_second = came.fetch_add(1, SeqCst) == 1;
         async move {
