@@ -33,8 +33,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .init();
 
     let redis = env::var("REDIS_URL").ok();
-    let (key, made_key) = secret("AUTH_KEY", redis.is_some())?;
-    let (password, made_password) = secret("AUTH_PASSWORD", redis.is_some())?;
+    let key = secret("AUTH_KEY", redis.is_some())?;
+    let password = secret("AUTH_PASSWORD", redis.is_some())?;
     let life = Duration::from_secs(argument("--token-life", "300").parse()?);
     let tick = Duration::from_millis(argument("--tick", "1000").parse()?);
 
@@ -54,11 +54,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = bind(argument("--listen", "127.0.0.1:8082")).await?;
     let shutdown = shutdown_signal();
     println!("listening on http://{}", listener.local_addr()?);
-    if made_password {
+    if env::var("AUTH_PASSWORD").is_err() {
         println!("sign in as {USER} with {password}");
-    }
-    if made_key {
-        tracing::info!("no AUTH_KEY: tokens end with this process");
     }
     let ticks = tokio::spawn(feed::tick(gateway.clone(), tick));
     let served = serve(listener, app, gateway).with_graceful_shutdown(shutdown);
@@ -90,12 +87,12 @@ fn build(
     Ok(builder.build()?)
 }
 
-/// What the environment says, or something that nobody can guess; and whether it was made up.
-fn secret(name: &str, is_shared: bool) -> Result<(String, bool), Box<dyn Error>> {
+/// What the environment says; on a node that is alone, else something that nobody can guess.
+fn secret(name: &str, is_shared: bool) -> Result<String, Box<dyn Error>> {
     match env::var(name) {
-        Ok(given) => Ok((given, false)),
+        Ok(given) => Ok(given),
         Err(_) if is_shared => Err(format!("with REDIS_URL all nodes need the same {name}").into()),
-        Err(_) => Ok((access::random()?, true)),
+        Err(_) => Ok(access::random()?),
     }
 }
 

@@ -3,20 +3,22 @@
 //! The page gets the access token in the answer and keeps it in memory. The refresh token is in a
 //! cookie that no script sees, and that no page of another site sends.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::post,
 };
-use cookie::{Cookie, SameSite, time};
+use cookie::Cookie;
 use realtime::{
     Gateway, Identity, IdentityKey,
-    error::ControlError,
     revocation::{AnyRevocations, Revocation, Revocations},
 };
 use serde::Deserialize;
@@ -59,20 +61,23 @@ struct SignIn {
 async fn login(
     State(door): State<Arc<Door>>,
     Json(SignIn { name, password }): Json<SignIn>,
-) -> Result<Response, Refused> {
-    if !door.accounts.know(&name, password).await? {
-        return Err(Refused::WrongPassword);
+) -> Result<Response, StatusCode> {
+    match door.accounts.know(&name, password).await {
+        Ok(true) => {
+            let (login, refresh) = door.logins.begin(name);
+            Ok(door.signed_in(&login, login.since, refresh))
+        }
+        Ok(false) => Err(StatusCode::UNAUTHORIZED),
+        Err(Busy) => Err(StatusCode::SERVICE_UNAVAILABLE),
     }
-    let (login, refresh) = door.logins.begin(name);
-    Ok(door.signed_in(&login, login.since, refresh))
 }
 
-async fn refresh(State(door): State<Arc<Door>>, headers: HeaderMap) -> Result<Response, Refused> {
+async fn refresh(
+    State(door): State<Arc<Door>>,
+    headers: HeaderMap,
+) -> Result<Response, StatusCode> {
     let rotated = door.logins.rotate(&shown(&headers)?);
-    let (login, now, refresh) = match rotated {
-        Ok(rotated) => rotated,
-        Err(wrong) => return Err(door.wrong(wrong).await),
-    };
+    let (login, now, refresh) = door.unless_wrong(rotated).await?;
     // It may have been ended on another node.
     let whose = Identity::new(login.user.clone())
         .with_issued_at(login.since)
@@ -81,76 +86,60 @@ async fn refresh(State(door): State<Arc<Door>>, headers: HeaderMap) -> Result<Re
         Ok(false) => Ok(door.signed_in(&login, now, refresh)),
         Ok(true) => {
             door.logins.end(&login);
-            Err(Refused::SignedOut)
+            Err(StatusCode::UNAUTHORIZED)
         }
-        Err(error) => {
-            tracing::warn!(%error, "can't look up what was revoked");
-            // With the next token all the same: the one that was shown is used up.
-            Ok((StatusCode::SERVICE_UNAVAILABLE, set(refresh)).into_response())
-        }
+        // With the next token all the same: the one that was shown is used up.
+        Err(error) => Ok((unavailable(error), keep(refresh)).into_response()),
     }
 }
 
 /// Ends this login: its connections, in whatever tab, and its tokens.
-async fn logout(State(door): State<Arc<Door>>, headers: HeaderMap) -> Result<Response, Refused> {
-    let login = door.whose(&headers).await?;
+async fn logout(
+    State(door): State<Arc<Door>>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, StatusCode> {
+    let login = door.logins.whose(&shown(&headers)?);
+    let login = door.unless_wrong(login).await?;
     door.end(&login).await?;
-    Ok((StatusCode::NO_CONTENT, unset()).into_response())
+    Ok((StatusCode::NO_CONTENT, cookie("", Duration::ZERO)))
 }
 
 /// Ends all logins of this user, on all nodes. What is issued later is believed again.
 async fn logout_everywhere(
     State(door): State<Arc<Door>>,
     headers: HeaderMap,
-) -> Result<Response, Refused> {
-    let login = door.whose(&headers).await?;
+) -> Result<impl IntoResponse, StatusCode> {
+    let login = door.logins.whose(&shown(&headers)?);
+    let login = door.unless_wrong(login).await?;
     // Before the moment from which on tokens are believed, so that none is renewed past it. This
     // one is left for the case that the store fails, and it has to be done again.
     door.logins.end_others(&login);
     let user = IdentityKey::new(login.user.clone());
     let everywhere = Revocation::identity(user, SystemTime::now());
-    door.gateway.revoke(everywhere).await?;
+    door.gateway.revoke(everywhere).await.map_err(unavailable)?;
     door.logins.end(&login);
-    Ok((StatusCode::NO_CONTENT, unset()).into_response())
+    Ok((StatusCode::NO_CONTENT, cookie("", Duration::ZERO)))
 }
 
 impl Door {
     fn signed_in(&self, login: &Login, now: SystemTime, refresh: String) -> Response {
         let token = self.signer.sign(login, now);
         let body = json!({ "name": login.user, "token": token });
-        (
-            set(refresh),
-            [(header::CACHE_CONTROL, "no-store")],
-            Json(body),
-        )
-            .into_response()
+        (keep(refresh), Json(body)).into_response()
     }
 
-    async fn whose(&self, headers: &HeaderMap) -> Result<Login, Refused> {
-        match self.logins.whose(&shown(headers)?) {
-            Ok(login) => Ok(login),
-            Err(wrong) => Err(self.wrong(wrong).await),
+    async fn unless_wrong<T>(&self, found: Result<T, Wrong>) -> Result<T, StatusCode> {
+        if let Err(Wrong::Reused(login)) = &found {
+            tracing::warn!(user = login.user, "a refresh token came twice");
+            self.end(login).await?;
         }
-    }
-
-    async fn wrong(&self, wrong: Wrong) -> Refused {
-        let Wrong::Reused(login) = wrong else {
-            return Refused::SignedOut;
-        };
-        tracing::warn!(
-            user = login.user,
-            "a refresh token came twice: its login is ended"
-        );
-        match self.end(&login).await {
-            Ok(()) => Refused::SignedOut,
-            Err(error) => error.into(),
-        }
+        found.map_err(|_| StatusCode::UNAUTHORIZED)
     }
 
     /// The sessions of a login are closed with 3500 on all nodes, and its tokens are refused.
-    async fn end(&self, login: &Login) -> Result<(), ControlError> {
+    async fn end(&self, login: &Login) -> Result<(), StatusCode> {
         let ended = Revocation::token(login.id.to_string());
-        self.gateway.revoke(ended).await?;
+        self.gateway.revoke(ended).await.map_err(unavailable)?;
         self.logins.end(login);
         Ok(())
     }
@@ -165,59 +154,33 @@ async fn from_our_page(request: Request, next: Next) -> Response {
     }
 }
 
-fn shown(headers: &HeaderMap) -> Result<String, Refused> {
-    let all = headers.get_all(header::COOKIE).iter();
-    let mut all = all
-        .filter_map(|value| value.to_str().ok())
+/// The refresh token.
+fn shown(headers: &HeaderMap) -> Result<String, StatusCode> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    let mut cookies = lines
+        .filter_map(|line| line.to_str().ok())
         .flat_map(Cookie::split_parse)
         .flatten();
-    let ours = all.find(|cookie| cookie.name() == COOKIE);
-    Ok(ours.ok_or(Refused::SignedOut)?.value().to_owned())
+    let ours = cookies.find(|cookie| cookie.name() == COOKIE);
+    ours.map(|cookie| cookie.value().to_owned())
+        .ok_or(StatusCode::UNAUTHORIZED)
 }
 
-fn set(refresh: String) -> [(header::HeaderName, String); 1] {
-    let life = i64::try_from(logins::LIFE.as_secs()).unwrap_or(i64::MAX);
-    let cookie = Cookie::build((COOKIE, refresh))
-        .http_only(true)
-        .secure(true)
-        .same_site(SameSite::Strict)
-        .path("/")
-        .max_age(time::Duration::seconds(life));
-    [(header::SET_COOKIE, cookie.to_string())]
+/// For as long as the login lives.
+fn keep(refresh: String) -> [(HeaderName, String); 2] {
+    let [set] = cookie(&refresh, logins::LIFE);
+    [set, (header::CACHE_CONTROL, "no-store".to_owned())]
 }
 
-fn unset() -> [(header::HeaderName, String); 1] {
-    let cookie = Cookie::build((COOKIE, "")).secure(true).path("/");
-    let cookie = cookie.max_age(time::Duration::ZERO);
-    [(header::SET_COOKIE, cookie.to_string())]
+fn cookie(value: &str, life: Duration) -> [(HeaderName, String); 1] {
+    let attributes = "Path=/; Secure; HttpOnly; SameSite=Strict";
+    let life = life.as_secs();
+    let set = format!("{COOKIE}={value}; Max-Age={life}; {attributes}");
+    [(header::SET_COOKIE, set)]
 }
 
-enum Refused {
-    WrongPassword,
-    SignedOut,
-    /// It can't be found out or done now: try again.
-    Unavailable,
-}
-
-impl From<Busy> for Refused {
-    fn from(Busy: Busy) -> Self {
-        Self::Unavailable
-    }
-}
-
-impl From<ControlError> for Refused {
-    fn from(error: ControlError) -> Self {
-        tracing::warn!(%error, "could not revoke");
-        Self::Unavailable
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        match self {
-            Self::WrongPassword => StatusCode::UNAUTHORIZED.into_response(),
-            Self::SignedOut => (StatusCode::UNAUTHORIZED, unset()).into_response(),
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        }
-    }
+/// It can't be found out or done now: the page tries again.
+fn unavailable(error: impl std::error::Error) -> StatusCode {
+    tracing::warn!(%error, "revocations are away");
+    StatusCode::SERVICE_UNAVAILABLE
 }
