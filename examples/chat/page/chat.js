@@ -59,8 +59,18 @@ document.getElementById("leave").addEventListener("click", () => {
 connection.addEventListener("message", ({ detail: message }) => {
   // The server dropped something: each room knows what it lacks.
   if (message.route === "gap") rooms.resume();
+  else if (message.route === "expiring") renew();
   else if (message.room) rooms.receive(message);
 });
+
+/** Who shows no fresh token is closed, and comes back with one: so nobody waits for the answer. */
+async function renew() {
+  try {
+    await connection.request("authenticate", { token: await login.token() });
+  } catch {
+    // As said: the connection will end, or has.
+  }
+}
 
 connection.addEventListener("state", () => {
   if (connection.state === "online") rooms.resume();

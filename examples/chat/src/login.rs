@@ -13,7 +13,7 @@ use axum::{
 };
 use realtime::{
     Identity,
-    auth::{AuthError, Authenticator, Credentials},
+    auth::{AuthError, Authenticator, Credentials, Token},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -96,7 +96,7 @@ fn proper(name: &str) -> Result<String, String> {
 }
 
 /// Lets in everybody who has a token of ours. A page can't set headers on a WebSocket, so it stands
-/// in a subprotocol.
+/// in a subprotocol; and in a message, before it ends, on a connection that goes on.
 pub(crate) struct Visitors {
     key: Key,
     credentials: Credentials,
@@ -114,10 +114,18 @@ impl Visitors {
 impl Authenticator for Visitors {
     async fn authenticate(&self, request: &Parts) -> Result<Identity, AuthError> {
         let token = self.credentials.require(request)?;
-        let person = self.key.check(token.expose());
-        let person = person
-            .ok_or_else(|| AuthError::unauthorized("expected a token that was signed here"))?;
-        Ok(person.identity())
+        self.authenticate_token(token).await
+    }
+
+    async fn authenticate_token(&self, token: Token) -> Result<Identity, AuthError> {
+        let read = self.key.read(token.expose());
+        let (person, end) =
+            read.ok_or_else(|| AuthError::unauthorized("expected a token that was signed here"))?;
+        Ok(person.identity().with_expires_at(end))
+    }
+
+    fn accepts_tokens(&self) -> bool {
+        true
     }
 
     fn credentials(&self) -> Option<&Credentials> {

@@ -63,7 +63,7 @@ impl Key {
         self.sign_until(person, now() + LIFE.as_secs())
     }
 
-    fn sign_until(&self, person: Person, until: u64) -> String {
+    pub(crate) fn sign_until(&self, person: Person, until: u64) -> String {
         let claims = serde_json::json!(Claims { person, until }).to_string();
         let body = BASE64_URL_SAFE_NO_PAD.encode(claims);
         let tag = self.mac(&body).finalize().into_bytes();
@@ -73,17 +73,24 @@ impl Key {
 
     /// Whose token it is, if it is one of ours and still good.
     pub(crate) fn check(&self, token: &str) -> Option<Person> {
+        self.read(token).map(|(person, _)| person)
+    }
+
+    /// The same, and until when.
+    pub(crate) fn read(&self, token: &str) -> Option<(Person, SystemTime)> {
         let (body, tag) = token.split_once('.')?;
         let tag = BASE64_URL_SAFE_NO_PAD.decode(tag).ok()?;
         // In constant time, and before anything is read of it.
         self.mac(body).verify_slice(&tag).ok()?;
         let claims = BASE64_URL_SAFE_NO_PAD.decode(body).ok()?;
         let Claims { person, until } = serde_json::from_slice(&claims).ok()?;
-        (now() < until).then_some(person)
+        let end = UNIX_EPOCH.checked_add(Duration::from_secs(until))?;
+        (now() < until).then_some((person, end))
     }
 }
 
-fn now() -> u64 {
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
 }

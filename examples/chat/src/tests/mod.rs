@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use realtime::{
-    Gateway, Json,
+    CloseCode, Gateway, Json,
     broker::{AnyBroker, LocalBroker},
     history::{AnyHistory, MemoryHistory},
     presence::{AnyPresence, MemoryPresence},
@@ -192,6 +192,35 @@ async fn what_is_no_line_or_not_for_somebody_is_refused_and_nobody_receives_it()
         assert_eq!(error.code(), Some(code), "{route} {data}");
     }
     ann.expect_nothing().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_shows_a_fresh_token_stays_and_who_does_not_is_closed() {
+    let [node] = nodes();
+    let key = Key::new(&KEY).unwrap();
+    let end = crate::token::now() + 100;
+    let come = async |name| {
+        with_token(&key.sign_until(called(name), end))
+            .to(&node)
+            .await
+    };
+    let (mut ann, mut bob) = (come("Ann").await.unwrap(), come("Bob").await.unwrap());
+    for client in [&mut ann, &mut bob] {
+        client.set_deadline(Duration::from_secs(200));
+        client.receive_on("expiring").await.unwrap();
+    }
+    let fresh = json!({ "token": key.sign(called("Ann")) });
+    let holds = asks(&mut ann, "authenticate", fresh).await.unwrap();
+    assert!(holds["seconds"].as_u64().unwrap() > 6 * 86_400, "{holds}");
+    assert_eq!(bob.closed().await.unwrap().code, Some(CloseCode::EXPIRED));
+    enter(&mut ann, "lobby").await;
+    // A token is one person's, whatever the name.
+    let other = json!({ "token": key.sign(Person { person: "eve".to_owned(), ..called("Ann") }) });
+    ann.send("authenticate", Json(&other)).await.unwrap();
+    assert_eq!(
+        ann.closed().await.unwrap().code,
+        Some(CloseCode::UNAUTHORIZED)
+    );
 }
 
 #[tokio::test(start_paused = true)]
