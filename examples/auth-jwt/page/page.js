@@ -67,10 +67,11 @@ at("door").addEventListener("submit", async (event) => {
   }
 });
 
-at("say").addEventListener("submit", (event) => {
+at("say").addEventListener("submit", async (event) => {
   event.preventDefault();
-  connection.request("say", at("text").value);
-  at("text").value = "";
+  const answer = await connection.request("say", at("text").value);
+  // Else it is still there, to be said again.
+  if (answer?.route === "say") at("text").value = "";
 });
 
 for (const [id, leave] of [["logout", account.signOut], ["logout-everywhere", account.signOutEverywhere]]) {

@@ -53,7 +53,7 @@ try {
   await reaches(other, "online");
 
   await page.waitForFunction(() => Number(document.getElementById("tokens").textContent) > 5, null,
-    { timeout: 10 * LIFETIMES_MS });
+    { timeout: 3 * LIFETIMES_MS });
   await page.waitForTimeout(Math.max(0, began + LIFETIMES_MS - Date.now()));
   assert.equal(sockets.length, 1, "one connection");
   const [{ counts, shown, closed }] = sockets;
