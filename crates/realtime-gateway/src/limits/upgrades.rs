@@ -1,32 +1,22 @@
 //! How many upgrades a second there may be, and the line of those that wait for their turn.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
-    time::Duration,
-};
+#[cfg(feature = "server")]
+mod calm;
 
-use tokio::{
-    sync::Semaphore,
-    time::{sleep, timeout},
-};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use tokio::{sync::Semaphore, time::sleep};
 
 use super::{Bucket, Moment};
 use crate::config::Rate;
 
 /// How many may wait where fewer than that are let in in a second.
 const LEAST_WAITING: usize = 64;
-/// The same where no more are accepted while somebody waits: then only those do that were accepted
-/// just before.
-const LEAST_ACCEPTED: usize = 1_024;
 /// No more wait than have their turn in so many seconds: who waits for longer gives up.
 const LONGEST: u32 = 10;
-/// For how long nobody is accepted since others wait, or until the next of them has its turn. Not
-/// until all have: those that are connected can come again at once, and would hold up everybody
-/// else for as long as they like.
-const CALM: Duration = Duration::from_millis(100);
-
 #[derive(Debug)]
 pub(crate) struct Upgrades {
+    #[cfg(feature = "server")]
     per_second: u32,
     bucket: Bucket,
     /// Has one permit, for the first of those that wait. They get it in the order in which they
@@ -42,6 +32,7 @@ struct Waiting<'u>(&'u AtomicUsize);
 impl Upgrades {
     pub(super) fn new(per_second: u32) -> Self {
         Self {
+            #[cfg(feature = "server")]
             per_second,
             bucket: Bucket::new(Rate::per_second(per_second), Moment::now()),
             first: Semaphore::new(1),
@@ -74,24 +65,6 @@ impl Upgrades {
     pub(crate) fn turn_now(&self) -> bool {
         self.waiting.load(SeqCst) == 0 && self.bucket.take(1, Moment::now()).is_ok()
     }
-
-    /// From now on nobody is accepted without having waited for [`calm`](Self::calm).
-    pub(crate) fn are_accepted_in_calm(&self) {
-        let most = longest(self.per_second, LEAST_ACCEPTED);
-        self.most_waiting.fetch_max(most, SeqCst);
-    }
-
-    /// Waits until those that wait now have had their turn, though for no longer than one turn, or a
-    /// tenth of a second.
-    ///
-    /// # Cancel safety
-    /// Safe.
-    pub(crate) async fn calm(&self) {
-        if self.waiting.load(SeqCst) > 0 {
-            let turn = Duration::from_secs(1) / self.per_second.max(1);
-            let _not_all_of_them = timeout(turn.max(CALM), self.first.acquire()).await;
-        }
-    }
 }
 
 /// How long the line is.
@@ -116,28 +89,11 @@ impl Drop for Waiting<'_> {
 
 #[cfg(all(test, not(realtime_loom)))]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use futures::{FutureExt, future::join_all};
 
     use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn those_that_wait_hold_up_others_for_a_moment_only() {
-        let upgrades = Upgrades::new(1);
-        assert!(upgrades.turn().await);
-        let mut waiting: Vec<_> = (0..10).map(|_| Box::pin(upgrades.turn())).collect();
-        for turn in &mut waiting {
-            assert!(turn.now_or_never().is_none());
-        }
-        assert!(!upgrades.turn().await, "more than have their turn in 10 s");
-        let begun = tokio::time::Instant::now();
-        upgrades.calm().await;
-        assert!(begun.elapsed() <= Duration::from_millis(1_010));
-        drop(waiting);
-        upgrades.calm().await;
-        assert_eq!((longest(500, 64), longest(500, 1_024)), (500, 1_024));
-    }
 
     #[tokio::test]
     async fn those_beyond_wait_and_those_beyond_the_line_are_refused() {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use realtime::{connect, error::DeliverErrorKind, revocation::Revocation};
+use realtime::{config::Limits, connect, error::DeliverErrorKind, revocation::Revocation};
 use realtime_testkit::{
     client::{Client, Request},
     wait::until,
@@ -171,6 +171,31 @@ pub(crate) async fn a_revoked_user_is_out_everywhere_though_a_node_was_killed() 
         node.join("eve").await;
     }
     for node in [a, b, later] {
+        node.stop().await;
+    }
+}
+
+pub(crate) async fn the_place_of_a_session_on_a_killed_node_is_free_with_its_lease() {
+    let cluster = Cluster::start().await;
+    let mut limits = Limits::default();
+    limits.max_connections_per_identity = Some(3);
+    let node = || cluster.node_with(|builder| builder.limits(limits.clone()));
+    let (a, b) = (node().await, node().await);
+    let (victim, _bob) = Victim::start(&cluster).await;
+    let of_bob = async || a.gateway.sessions_of(&key("bob")).await.unwrap().len();
+    until("his session there is known", async || of_bob().await == 1).await;
+    let _here = (a.connect("bob").await, b.connect("bob").await);
+    until("all three are known", async || of_bob().await == 3).await;
+    let request = Request::new("/ws?bob");
+    for node in [&a, &b] {
+        assert_eq!(request.refused(node.addr).await.status, 429);
+    }
+    drop(victim);
+    until("there is room for one", async || {
+        request.connect(b.addr).await.is_ok()
+    })
+    .await;
+    for node in [a, b] {
         node.stop().await;
     }
 }

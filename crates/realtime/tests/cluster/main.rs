@@ -61,6 +61,7 @@ fn main() {
         killed::a_killed_node_is_gone_for_a_targeted_message_at_once,
         killed::a_killed_node_is_gone_from_presence_within_its_lease,
         killed::a_revoked_user_is_out_everywhere_though_a_node_was_killed,
+        killed::the_place_of_a_session_on_a_killed_node_is_free_with_its_lease,
         killed::a_killed_node_is_missing_in_a_receipt_until_that_is_known,
         rooms::the_checker_of_rooms_finds_what_is_wrong,
         rooms::within_one_process_rooms_lose_nothing,
