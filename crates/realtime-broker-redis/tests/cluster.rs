@@ -47,14 +47,23 @@ async fn a_slot_that_moves_takes_the_channels_along() {
         let to = (from + 1) % 3;
         let nodes = cluster.nodes();
         let id = nodes[to].command(&["CLUSTER", "MYID"]).await.unwrap();
+        let before = nodes[from].command(&["CLUSTER", "MYID"]).await.unwrap();
+        // One that imports it takes a later epoch with it, which settles whose it is.
+        let importing = ["CLUSTER", "SETSLOT", &slot, "IMPORTING", before.trim()];
+        nodes[to].command(&importing).await.unwrap();
+        let migrating = ["CLUSTER", "SETSLOT", &slot, "MIGRATING", id.trim()];
+        nodes[from].command(&migrating).await.unwrap();
         for node in [to, from] {
             let words = ["CLUSTER", "SETSLOT", &slot, "NODE", id.trim()];
             nodes[node].command(&words).await.unwrap();
         }
+        // All masters have to hear of it before it is settled.
+        let up = |event: &_| *event == realtime_core::broker::BrokerEvent::Up;
+        let long = std::time::Duration::from_secs(20);
         one.until_down().await;
-        one.until_up().await;
+        one.until_event("the link to be up", long, up).await;
         other.until_down().await;
-        other.until_up().await;
+        other.until_event("the link to be up", long, up).await;
         one.talk(&mut other).await;
     }
 }

@@ -30,7 +30,26 @@ pub use update::IdentityUpdate;
 pub struct Identity(Arc<Inner>);
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 struct Inner {
+    key: IdentityKey,
+    roles: Vec<String>,
+    claims: Map<String, Value>,
+    /// Boxed, since each session has an identity, and many are of no token.
+    shown: Option<Box<Shown>>,
+}
+
+/// What is known of the token that the caller has shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Shown {
+    expires_at: Option<SystemTime>,
+    issued_at: Option<SystemTime>,
+    token_id: Option<String>,
+}
+
+/// How it is written.
+#[derive(Serialize, Deserialize)]
+struct Written {
     #[serde(flatten)]
     key: IdentityKey,
     #[serde(default)]
@@ -47,6 +66,42 @@ struct Inner {
     token_id: Option<String>,
 }
 
+impl From<Written> for Inner {
+    fn from(written: Written) -> Self {
+        let shown = Shown {
+            expires_at: written.expires_at,
+            issued_at: written.issued_at,
+            token_id: written.token_id,
+        };
+        Self {
+            key: written.key,
+            roles: written.roles,
+            claims: written.claims,
+            shown: (shown != Shown::default()).then(|| Box::new(shown)),
+        }
+    }
+}
+
+impl From<Inner> for Written {
+    fn from(inner: Inner) -> Self {
+        let shown = inner.shown.map_or_else(Shown::default, |shown| *shown);
+        Self {
+            key: inner.key,
+            roles: inner.roles,
+            claims: inner.claims,
+            expires_at: shown.expires_at,
+            issued_at: shown.issued_at,
+            token_id: shown.token_id,
+        }
+    }
+}
+
+impl Inner {
+    fn shown(&mut self) -> &mut Shown {
+        self.shown.get_or_insert_default()
+    }
+}
+
 impl Identity {
     /// An identity with this id, the empty tenant, no roles and no claims.
     ///
@@ -58,9 +113,7 @@ impl Identity {
             key,
             roles: Vec::new(),
             claims: Map::new(),
-            expires_at: None,
-            issued_at: None,
-            token_id: None,
+            shown: None,
         }))
     }
 
@@ -100,7 +153,7 @@ impl Identity {
     /// as its session.
     #[must_use]
     pub fn with_expires_at(mut self, at: SystemTime) -> Self {
-        Arc::make_mut(&mut self.0).expires_at = Some(at);
+        Arc::make_mut(&mut self.0).shown().expires_at = Some(at);
         self
     }
 
@@ -108,7 +161,7 @@ impl Identity {
     /// before some time leaves what is younger. One without this time is taken for older.
     #[must_use]
     pub fn with_issued_at(mut self, at: SystemTime) -> Self {
-        Arc::make_mut(&mut self.0).issued_at = Some(at);
+        Arc::make_mut(&mut self.0).shown().issued_at = Some(at);
         self
     }
 
@@ -116,7 +169,7 @@ impl Identity {
     /// can be revoked.
     #[must_use]
     pub fn with_token_id(mut self, id: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.0).token_id = Some(id.into());
+        Arc::make_mut(&mut self.0).shown().token_id = Some(id.into());
         self
     }
 
@@ -159,19 +212,19 @@ impl Identity {
     /// When what the caller has shown ends; `None` where it doesn't.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.0.expires_at
+        self.0.shown.as_ref()?.expires_at
     }
 
     /// When what the caller has shown was issued, where that is known.
     #[must_use]
     pub fn issued_at(&self) -> Option<SystemTime> {
-        self.0.issued_at
+        self.0.shown.as_ref()?.issued_at
     }
 
     /// The id of the token that the caller has shown, where it has one.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
-        self.0.token_id.as_deref()
+        self.0.shown.as_ref()?.token_id.as_deref()
     }
 }
 
@@ -214,5 +267,12 @@ mod tests {
         let json = r#"{"tenant_id":"acme","id":"ada","roles":["admin"],"claims":{"plan":7}}"#;
         let ada: Identity = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&ada).unwrap(), json);
+        let at = SystemTime::UNIX_EPOCH;
+        let shown = ada.clone().with_token_id("7").with_expires_at(at);
+        let written = serde_json::to_string(&shown.clone().with_issued_at(at)).unwrap();
+        assert!(written.contains(r#""token_id":"7""#), "{written}");
+        let read: Identity = serde_json::from_str(&written).unwrap();
+        assert_eq!(read, shown.with_issued_at(at));
+        assert_ne!(read, ada);
     }
 }

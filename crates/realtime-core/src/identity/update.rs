@@ -93,7 +93,9 @@ impl IdentityUpdate {
                 value => drop(changed.claims.insert(name.clone(), value.clone())),
             }
         }
-        changed.expires_at = self.expires_at.or(changed.expires_at);
+        if let Some(at) = self.expires_at {
+            changed.shown().expires_at = Some(at);
+        }
         Identity(changed.into())
     }
 }

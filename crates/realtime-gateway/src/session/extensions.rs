@@ -2,8 +2,10 @@
 
 use std::{
     fmt,
-    sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
+
+use once_cell::race::OnceBox;
 
 use crate::quiet::drop_quietly;
 
@@ -30,7 +32,7 @@ use crate::quiet::drop_quietly;
 /// }
 /// ```
 #[derive(Default)]
-pub struct Extensions(OnceLock<Box<RwLock<http::Extensions>>>);
+pub struct Extensions(OnceBox<RwLock<http::Extensions>>);
 
 /// A value, of which whoever held the session last must not pay for a panic in its drop: it may be
 /// the one who delivers everybody's broadcasts. Nor must the other values.

@@ -29,7 +29,7 @@ struct Now {
     asking: bool,
     /// What the application has changed, and when it last did: tokens that are older say nothing
     /// else.
-    update: Option<(IdentityUpdate, SystemTime)>,
+    update: Option<Box<(IdentityUpdate, SystemTime)>>,
 }
 
 /// When it ends.
@@ -81,7 +81,7 @@ impl Living {
     /// Its client has shown this one.
     pub(crate) fn show(&self, shown: Identity, clock: &Clock, notice: Duration) {
         let mut now = self.0.lock();
-        let shown = match &now.update {
+        let shown = match now.update.as_deref() {
             // It may have been issued before that.
             Some((update, at)) if shown.issued_at().is_none_or(|issued| issued < *at) => {
                 update.apply(&shown)
@@ -102,7 +102,7 @@ impl Living {
         notice: Duration,
     ) -> Result<(), TooMuch> {
         let mut now = self.0.lock();
-        let merged = match &now.update {
+        let merged = match now.update.as_deref() {
             Some((before, _)) => before.clone().then(update),
             None => update.clone(),
         };
@@ -110,7 +110,7 @@ impl Living {
             return Err(TooMuch);
         }
         let changed = update.apply(&now.identity);
-        now.update = Some((merged, SystemTime::now()));
+        now.update = Some(Box::new((merged, SystemTime::now())));
         now.turn_into(changed, clock, notice);
         Ok(())
     }
