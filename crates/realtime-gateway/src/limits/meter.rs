@@ -43,7 +43,7 @@ impl Meter {
 
     /// A message of so many bytes. Where one of the buckets refuses it, the other one is asked all
     /// the same, so that the wait is long enough for both, and gets back what it gave.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&self, bytes: usize, now: Moment) -> Result<Lefts, Duration> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let messages = take(self.messages.as_ref(), 1, now);
@@ -57,7 +57,7 @@ impl Meter {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn take(bucket: Option<&Bucket>, count: u32, now: Moment) -> Result<Option<Left>, Duration> {
     bucket.map(|bucket| bucket.take(count, now)).transpose()
 }

@@ -230,13 +230,12 @@ impl Allowance {
     /// of what others share with it.
     #[inline]
     pub(crate) fn take(&self, bytes: usize, now: Moment) -> Result<(), OverLimit> {
-        let own = match self.own.take(bytes, now) {
-            Ok(own) => own,
-            Err(wait) => return Err(OverLimit { wait, is_own: true }),
-        };
+        let is_own = |wait| OverLimit { wait, is_own: true };
         if self.identity.is_none() && self.tenant.is_none() {
-            return Ok(());
+            // What is left is of no interest, and isn't carried about.
+            return self.own.take(bytes, now).map(drop).map_err(is_own);
         }
+        let own = self.own.take(bytes, now).map_err(is_own)?;
         self.take_shared(bytes, now).map_err(|wait| OverLimit {
             wait: wait.max(own.again()),
             is_own: false,
