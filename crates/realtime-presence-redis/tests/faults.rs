@@ -1,6 +1,7 @@
 //! What happens when Redis, or what it holds, is broken in every way that can be brought about.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
 
+#[allow(dead_code, reason = "shared with the conformance suites")]
 mod support;
 
 use std::{

@@ -2,19 +2,23 @@
 //! be enough.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
 
+#[allow(dead_code, reason = "shared with the tests of faults")]
+mod support;
+
 use realtime_core::IdentityKey;
 use realtime_presence_redis::RedisPresence;
 use realtime_testkit::{
     conformance::presence_faults::{self as suite, Damage},
     servers::redis::Redis,
 };
+use support::patient;
 
 mod every_user {
     use super::*;
 
     realtime_testkit::presence_suite!({
         let redis = Redis::start().await.unwrap();
-        move || RedisPresence::from_url(redis.url()).unwrap()
+        move || patient(redis.url())
     });
 }
 
@@ -24,7 +28,7 @@ mod restricted_user {
     realtime_testkit::presence_suite!({
         let options = Redis::options().user("rt", "pw", "~rt:* +@all -@dangerous");
         let redis = options.start().await.unwrap();
-        move || RedisPresence::from_url(format!("{}?namespace=shop", redis.url())).unwrap()
+        move || patient(format!("{}?namespace=shop", redis.url()))
     });
 }
 
@@ -66,7 +70,7 @@ async fn spoiled_at(
 ) -> (impl FnMut() -> RedisPresence, impl AsyncFn(Damage)) {
     let redis = Redis::start().await.unwrap();
     let url = redis.url();
-    let handle = move || RedisPresence::from_url(url.clone()).unwrap();
+    let handle = move || patient(url.clone());
     let damage = async move |damage| match damage {
         Damage::Identity(identity) => {
             let key = key(&identity, what);

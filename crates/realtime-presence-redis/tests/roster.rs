@@ -2,12 +2,16 @@
 //! enough.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
 
+#[allow(dead_code, reason = "shared with the tests of faults")]
+mod support;
+
 use realtime_core::presence::Group;
 use realtime_presence_redis::RedisPresence;
 use realtime_testkit::{
     conformance::roster_faults::{self as suite, Damage},
     servers::redis::Redis,
 };
+use support::patient;
 
 mod every_user {
     use super::*;
@@ -18,7 +22,7 @@ mod every_user {
         Redis::start().await.unwrap(),
         |redis: &Redis| {
             let url = format!("{}?namespace=n{:x}", redis.url(), fastrand::u64(..));
-            move || RedisPresence::from_url(url.clone()).unwrap()
+            move || patient(url.clone())
         }
     );
 }
@@ -34,7 +38,7 @@ mod restricted_user {
         },
         |redis: &Redis| {
             let url = format!("{}?namespace=n{:x}", redis.url(), fastrand::u64(..));
-            move || RedisPresence::from_url(url.clone()).unwrap()
+            move || patient(url.clone())
         }
     );
 }
@@ -65,7 +69,7 @@ mod damaged {
 async fn spoiled_at(what: &str) -> (impl FnMut() -> RedisPresence, impl AsyncFn(Damage)) {
     let redis = Redis::start().await.unwrap();
     let url = redis.url();
-    let handle = move || RedisPresence::from_url(url.clone()).unwrap();
+    let handle = move || patient(url.clone());
     let damage = async move |damage| match damage {
         Damage::Group(Group::Tenant(tenant)) => {
             // In whatever shard it is.

@@ -16,7 +16,7 @@ use realtime_core::{
     presence::{AnyRoster, Change, ChangeKind, Group, Member, Presence, Roster},
 };
 use realtime_testkit::servers::redis::RedisCluster;
-use support::{LONG, SOON, presence};
+use support::{LONG, SOON, patient, presence};
 
 const NO_GRACE: Duration = Duration::from_millis(1);
 
@@ -25,7 +25,7 @@ realtime_testkit::roster_suite!(
     RedisCluster::start().await.unwrap(),
     |cluster: &RedisCluster| {
         let url = format!("{}&namespace=n{:x}", cluster.url(), fastrand::u64(..));
-        move || presence(url.clone())
+        move || patient(url.clone())
     }
 );
 
@@ -147,7 +147,7 @@ async fn until_told(roster: &AnyRoster, count: usize) -> HashSet<Member> {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_lost_while_a_cluster_is_resharded() {
     let mut cluster = RedisCluster::start().await.unwrap();
-    let presence = presence(cluster.url());
+    let presence = patient(cluster.url());
     let (roster, node) = (presence.roster().unwrap(), node());
     let ann = members(200, "ann");
     let came = enter(&roster, &node, &ann).await;

@@ -63,6 +63,12 @@ pub(crate) fn presence(url: String) -> RedisPresence {
     RedisPresence::from_url(url).unwrap()
 }
 
+/// With more time than a busy machine takes: for what fails only if it is wrong.
+pub(crate) fn patient(url: impl Into<String>) -> RedisPresence {
+    let config = RedisConfig::builder(url).command_timeout(Duration::from_secs(8));
+    RedisPresence::new(config.build().unwrap())
+}
+
 pub(crate) fn with_one_connection(url: String) -> RedisPresence {
     RedisPresence::new(RedisConfig::builder(url).pool_size(1).build().unwrap())
 }
