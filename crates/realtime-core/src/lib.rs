@@ -37,6 +37,7 @@ pub mod broker;
 mod close;
 pub mod codec;
 mod credential_provider;
+pub mod dialect;
 mod error;
 mod events;
 pub mod extract;

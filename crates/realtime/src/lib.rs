@@ -113,6 +113,12 @@ pub mod broker {
     pub use realtime_broker_redis as redis;
 }
 
+/// The dialect seam: client protocols other than envelopes.
+pub mod dialect {
+    pub use realtime_core::dialect::*;
+    pub use realtime_gateway::Speaking;
+}
+
 /// The codec seam and its implementations.
 pub mod codec {
     pub use realtime_core::codec::*;

@@ -79,7 +79,7 @@ pub(super) async fn enter(
             join_with_history(node, &mut entering, session, &stream, retention, &entrance).await?
         }
         _ => {
-            let answer = answer(node, entrance.request.as_ref(), None, lost(&entrance))?;
+            let answer = answer(session, entrance.request.as_ref(), None, lost(&entrance))?;
             entering.join(Opening {
                 answer,
                 ..Opening::default()
@@ -166,9 +166,10 @@ async fn join_with_history(
             (Some(_), None) => Some(Recovered::Lost),
             (None, _) => None,
         };
-        let answer = answer(node, entrance.request.as_ref(), Some(&at), recovered)?;
+        let answer = answer(session, entrance.request.as_ref(), Some(&at), recovered)?;
         let is_excepted = |except: &[Except]| is_excepted(session, except);
-        let joined = joining.join(&at, is_excepted, |frames, after| {
+        let dialect = session.outbox().dialect();
+        let joined = joining.join(&at, dialect, is_excepted, |frames, after| {
             // Behind what it is told that it has missed it is a member anew. For others it has
             // never gone.
             let stays = entrance.recover.as_ref().and_then(|_| {
@@ -246,7 +247,7 @@ fn is_excepted(session: &Session, except: &[Except]) -> bool {
 }
 
 fn answer(
-    node: &Node,
+    session: &Session,
     request: Option<&Request>,
     position: Option<&Position>,
     recovery: Option<Recovered<'_>>,
@@ -260,7 +261,7 @@ fn answer(
         position,
         recovery,
     };
-    node.env.encoder.notice(&notice).map_err(|error| {
+    session.encoder().notice(&notice).map_err(|error| {
         let context = "the answer to a wish to join a room could not be encoded";
         JoinError::new(JoinErrorKind::Encode, context).with_source(error)
     })

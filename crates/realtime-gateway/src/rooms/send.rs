@@ -14,10 +14,11 @@ use realtime_core::{
 use super::stored;
 use crate::{
     DeliverError, DeliverErrorKind, Delivery,
+    dialects::Whom,
     handling::RoomTable,
     hub::{Publication, Stream},
     node::Node,
-    outgoing::{envelope, prepare, publish},
+    outgoing::{envelope, prepare, prepare_for, publish},
     room_topics::RoomTopic,
 };
 
@@ -73,7 +74,7 @@ pub(super) async fn send_now(
     }
     let out = prepare(node, &message)?;
     let local = match node.hub.address(&rooms, &except) {
-        Some(addressed) => node.hub.send_to(addressed, &out.frame).await,
+        Some(addressed) => node.hub.send_to(addressed, &out.frames).await,
         None => 0,
     };
     let delivery = Delivery {
@@ -115,11 +116,11 @@ async fn send_and_keep(
     let message = message
         .with_room(RoomTable::shown(&room))
         .with_offset(offset);
-    let out = prepare(node, &message)?;
+    let out = prepare_for(node, &message, Whom::Anybody)?;
     if let Some(stream) = &stream {
         let publication = Publication {
             offset,
-            frame: out.frame.clone(),
+            frames: out.frames.clone(),
             except: except.clone(),
         };
         stream.offer(&epoch, publication);

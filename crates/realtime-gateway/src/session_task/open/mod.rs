@@ -10,6 +10,7 @@
 //! pings: only the reading of more than a few messages ahead.
 
 mod deadlines;
+mod dialect;
 mod expiry;
 mod messages;
 
