@@ -173,7 +173,9 @@ pub mod hooks {
 
 /// The parts of a message.
 pub mod message {
-    pub use realtime_core::{Exchange, IntoPayload, MessageId, MessageParts, Metadata, Text};
+    pub use realtime_core::{
+        Exchange, IntoPayload, MessageId, MessageParts, Metadata, PayloadKind, Text,
+    };
 }
 
 /// Layers around message handlers.

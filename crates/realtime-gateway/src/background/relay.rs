@@ -10,6 +10,7 @@ use realtime_core::{
         BrokerEvent, BrokerMessage, NodeInfo, Subscription,
         envelope::{Envelope, EnvelopeKind, Target},
     },
+    codec::CodecError,
 };
 use tokio::task::yield_now;
 use tracing::Instrument;
@@ -17,8 +18,8 @@ use tracing::Instrument;
 use super::{missed::Missed, rejoin::rejoin};
 use crate::{
     ErrorStage, control,
-    dialects::Whom,
-    escape::Escaped,
+    dialects::{Frames, Whom},
+    escape::{Chain, Escaped},
     guarded::{Whose, caught},
     health::Link,
     hub::Publication,
@@ -194,38 +195,24 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
         EnvelopeKind::Receipt => return control::take_receipt(node, from(), &envelope),
         _ => {}
     }
-    if let Some(lost) = lost.take_before_a_message() {
-        lost.tell(&node.hub).await;
-    }
-    let keeps = matches!(
-        (envelope.position(), envelope.target()),
-        (Some(_), Target::Rooms(_))
-    );
-    let whom = if keeps { Whom::Anybody } else { Whom::Present };
-    let encoded = (envelope.frame_kind(), envelope.body());
-    let dialects = &node.env.dialects;
-    let transcoded = caught(Whose::Codec, || {
-        dialects.transcode(envelope.codec(), encoded, whom)
-    });
-    let frames = match transcoded
-        .map_err(BoxError::from)
-        .map(|done| done.map_err(BoxError::from))
-    {
-        Ok(Ok((frames, failed))) => {
-            // Some don't get it.
-            if let Some(error) = failed {
-                lost.add(1);
-                node.report(ErrorStage::Broker, error, None);
-            }
-            frames
-        }
-        Ok(Err(error)) | Err(error) => {
+    let (frames, failed) = match in_all_dialects(node, &envelope) {
+        Ok(frames) => frames,
+        Err(error) => {
             node.stats().invalid_broker_messages.add(1);
             lost.add(1);
+            let error = Chain(&*error);
             let error = format!("a message of node {source} can't be read: {error}");
             return node.report(ErrorStage::Broker, error, None);
         }
     };
+    if let Some(lost) = lost.take_before_a_message() {
+        lost.tell(&node.hub).await;
+    }
+    // Those whose dialect has no form for it don't get it, and are told so behind it.
+    if let Some(error) = failed {
+        lost.add(1);
+        node.report(ErrorStage::Broker, error, None);
+    }
     let span = envelope.traceparent().map(|traceparent| {
         let traceparent = Escaped(traceparent);
         tracing::info_span!(target: crate::log_targets::RELAY, "relay", %source, %traceparent)
@@ -265,6 +252,22 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
         Some(span) => handed_over.instrument(span).await,
         None => handed_over.await,
     };
+}
+
+/// What its clients get of it, and why some of them don't.
+fn in_all_dialects(
+    node: &Node,
+    envelope: &Envelope,
+) -> Result<(Frames, Option<CodecError>), BoxError> {
+    // Where it is of a room with a history, those get it, too, who come in while it waits.
+    let whom = match (envelope.position(), envelope.target()) {
+        (Some(_), Target::Rooms(_)) => Whom::Anybody,
+        _ => Whom::Present,
+    };
+    let (dialects, codec) = (&node.env.dialects, envelope.codec());
+    let encoded = (envelope.frame_kind(), envelope.body());
+    let transcoded = caught(Whose::Codec, || dialects.transcode(codec, encoded, whom))?;
+    Ok(transcoded?)
 }
 
 /// What this node can hand over: a message for somebody it knows to find. What is for somebody else
