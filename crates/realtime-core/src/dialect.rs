@@ -8,8 +8,9 @@ use std::{fmt, time::Duration};
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    IdentityKey, Message, MessageId, SessionId,
+    CloseCode, IdentityKey, Message, MessageId, RoomName, SessionId,
     codec::{CodecError, CodecErrorKind, Frame, FrameKind, Notice},
+    history::Position,
 };
 
 /// A client protocol: what its frames mean, and how it is told what happens.
@@ -84,6 +85,12 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
         Heartbeat::WebSocket
     }
 
+    /// With which code the client is told that its connection is closed, where the gateway would say
+    /// it with this one: for protocols whose clients know other codes.
+    fn close_code(&self, code: CloseCode) -> CloseCode {
+        code
+    }
+
     /// Reads one whole WebSocket message.
     ///
     /// # Behavior
@@ -135,19 +142,16 @@ pub enum Heartbeat {
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Client<'a> {
-    /// The session; `None` while the client has yet to show who it is.
-    pub session: Option<SessionId>,
-    /// Whose it is, likewise.
-    pub identity: Option<&'a IdentityKey>,
+    /// Its session, as it is now; `None` while the client has yet to show who it is.
+    pub session: Option<&'a Opening<'a>>,
 }
 
 impl<'a> Client<'a> {
     /// That of a session.
     #[must_use]
-    pub const fn of(session: SessionId, identity: &'a IdentityKey) -> Self {
+    pub const fn of(session: &'a Opening<'a>) -> Self {
         Self {
             session: Some(session),
-            identity: Some(identity),
         }
     }
 }
@@ -248,6 +252,9 @@ pub enum Event<'a> {
     Message(&'a Message),
     /// The answer to the request with its [id](Message::id), on the request's route.
     Reply(&'a Message),
+    /// The session was put into a room, and its client hasn't asked for it. Where it has, it is told
+    /// by [`Notice::Joined`].
+    Entered(&'a RoomName, Option<&'a Position>),
     /// What the gateway itself has to say.
     Notice(&'a Notice<'a>),
     /// Whether the client is there, where [that is said so](Heartbeat::Messages).

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use realtime_core::{
-    Message,
+    CloseCode, Message, RoomName,
     codec::{Codec, CodecError, CodecErrorKind, FrameKind, Notice},
     dialect::{Dialect, Event, Opening},
+    history::Position,
 };
 use realtime_websocket::{Kind, frame};
 
@@ -84,6 +85,26 @@ impl Encoder {
         match self {
             Self::Codec(_) => Ok(None),
             Self::Dialect(dialect) => event(&**dialect, &Event::Opened(opening)),
+        }
+    }
+
+    /// That the session was put into a room. In a codec nobody is told.
+    pub(crate) fn entered(
+        &self,
+        room: &RoomName,
+        position: Option<&Position>,
+    ) -> Result<Option<Bytes>, CodecError> {
+        match self {
+            Self::Codec(_) => Ok(None),
+            Self::Dialect(dialect) => event(&**dialect, &Event::Entered(room, position)),
+        }
+    }
+
+    /// With which code a connection is closed.
+    pub(crate) fn close_code(&self, code: CloseCode) -> CloseCode {
+        match self {
+            Self::Codec(_) => code,
+            Self::Dialect(dialect) => dialect.close_code(code),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What opens a session, and whether its client is there.
 
-use realtime::{CloseCode, error::SendError};
+use realtime::{CloseCode, IdentityKey, error::SendError, room::RoomName};
 
 use super::*;
 
@@ -45,4 +45,41 @@ async fn it_may_ask_in_its_own_words_whether_the_client_is_there() {
         matches!(event, realtime_websocket::Event::Ping(_)),
         "{event:?}"
     );
+}
+
+/// Who is put into a room by the server is told so, where its protocol has words for it, before
+/// anything of the room.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_put_into_a_room_is_told() {
+    let server = start(builder()).await;
+    let mut ann = speaking(&server, "slang", "ann").await;
+    let mut json = speaking(&server, "realtime.json", "ann").await;
+    for room in ["open:a", "kept:a"] {
+        let to = || server.gateway.room(room.parse::<RoomName>().unwrap());
+        to().send("news", Json("before")).await.unwrap();
+        let key = IdentityKey::new("ann").with_tenant("acme");
+        server.gateway.identity(&key).join(room).await.unwrap();
+        to().send("news", Json("after")).await.unwrap();
+        let at = u64::from(room == "kept:a");
+        assert_eq!(hear(&mut ann).await, format!("you are in {room} at {at}"));
+        let heard = hear(&mut ann).await;
+        assert!(
+            heard.starts_with(room) && heard.ends_with("after\""),
+            "{heard}"
+        );
+        assert_eq!(json.recv_json().await.unwrap()["data"], "after");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_may_have_close_codes_of_its_own() {
+    let server = start(builder()).await;
+    let mut ann = speaking(&server, "slang", "ann").await;
+    let mut json = speaking(&server, "realtime.json", "ann").await;
+    let mut leaves = speaking(&server, "slang", "bob").await;
+    leaves.close(1001, "bye").await.unwrap();
+    assert_eq!(leaves.closed().await.unwrap().0, 1001);
+    server.gateway.shutdown().await;
+    assert_eq!(ann.closed().await.unwrap().0, 4200);
+    assert_eq!(json.closed().await.unwrap().0, 1001);
 }

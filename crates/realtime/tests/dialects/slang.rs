@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 use realtime::{
-    ClientError, Message, Payload,
+    ClientError, CloseCode, Message, Payload,
     codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, JsonCodec, Notice},
     dialect::{Actions, Client, Dialect, Event, Heartbeat},
     message::{MessageId, Text},
@@ -61,6 +61,13 @@ impl Dialect for Slang {
         }
     }
 
+    fn close_code(&self, code: CloseCode) -> CloseCode {
+        match code {
+            CloseCode::GOING_AWAY => CloseCode::new(4200).unwrap(),
+            other => other,
+        }
+    }
+
     fn read(
         &self,
         frame: Frame,
@@ -107,6 +114,10 @@ impl Dialect for Slang {
             }
             Event::Reply(message) => {
                 format!("{} ok {}", message.id().unwrap_or_default(), data(message))
+            }
+            Event::Entered(room, position) => {
+                let offset = position.map_or(0, |position| position.offset);
+                format!("you are in {} at {offset}", room.as_str())
             }
             Event::Ping => "are you there".to_owned(),
             Event::Notice(notice) => match notice {

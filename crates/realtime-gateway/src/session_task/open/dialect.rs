@@ -3,7 +3,7 @@
 use std::{sync::Arc, task::Context};
 
 use realtime_core::{
-    BoxError,
+    BoxError, Identity,
     codec::{CodecError, Frame},
     dialect::{Action, Actions, Client, Dialect, Opening},
 };
@@ -15,9 +15,19 @@ use crate::{
     guarded::{Whose, caught},
     identities::holds,
     limits::OverLimit,
-    session::EndCause,
+    node::Node,
+    session::{EndCause, Session},
     session_task::Early,
 };
+
+/// What is to be said of a session.
+fn opening<'i>(node: &Node, session: &Session, identity: &'i Identity) -> Opening<'i> {
+    let mut opening = Opening::new(session.id(), identity.key());
+    opening.expires_in = holds(identity);
+    opening.ping_every = node.config.heartbeat;
+    opening.pong_within = node.config.pong_timeout;
+    opening
+}
 
 impl Open {
     /// Says what opens the session, in dialects where something does, and takes what the client has
@@ -26,11 +36,8 @@ impl Open {
         if let Encoder::Codec(_) = self.session.encoder() {
             return;
         }
-        let (identity, config) = (self.session.connected_as(), &self.node.config);
-        let mut opening = Opening::new(self.session.id(), identity.key());
-        opening.expires_in = holds(identity);
-        opening.ping_every = config.heartbeat;
-        opening.pong_within = config.pong_timeout;
+        let identity = self.session.identity();
+        let mut opening = opening(&self.node, &self.session, &identity);
         opening.request = early.request.as_ref();
         let opened = caught(Whose::Codec, || self.session.encoder().opened(&opening));
         match opened.map_err(BoxError::from) {
@@ -109,9 +116,10 @@ impl Open {
     }
 
     fn actions(&self, dialect: &Arc<dyn Dialect>, frame: Frame) -> (Actions, Option<CodecError>) {
-        let client = Client::of(self.session.id(), self.session.identity_key());
+        let identity = self.session.identity();
+        let opening = opening(&self.node, &self.session, &identity);
         let mut actions = Actions::new();
-        let read = dialect.read(frame, &client, &mut actions);
+        let read = dialect.read(frame, &Client::of(&opening), &mut actions);
         (actions, read.err())
     }
 
