@@ -35,7 +35,7 @@
 //! | [`extract`], [`handler`], [`hooks`], [`middleware`] | what handlers and hooks take and return, and layers around them |
 //! | [`message`] | the parts of a message |
 //! | [`service`] | the request that becomes a session, and its response |
-//! | [`auth`], [`broker`], [`codec`], [`history`], [`presence`] | the five seams, and what is ready-made for them |
+//! | [`auth`], [`broker`], [`codec`], [`dialect`], [`history`], [`presence`], [`revocation`] | the seams, and what is ready-made for them |
 //! | [`connect`] | backends by URL |
 //! | [`config`] | the choices behind some fields of [`Config`] |
 //! | [`error`] | one error for each operation |
@@ -245,6 +245,10 @@ struct Readme;
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/rooms.md")]
 struct Rooms;
+
+#[cfg(all(doctest, feature = "codec-json"))]
+#[doc = include_str!("../../../docs/dialects.md")]
+struct Dialects;
 
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/control.md")]
