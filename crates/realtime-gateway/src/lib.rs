@@ -28,10 +28,10 @@
 //!   handling  hub  registry ─── router, layers, hooks, rules of rooms │ sessions by id, shard and room │ who is online
 //!   session ─────────────────── the handle of one client, its end, and what it needs of its node
 //!   outbound ────────────────── log, outbox, queue, writer
-//!   transport  backends  limits ─ the socket │ broker and presence, with a bound on every call │ how often
+//!   transport  backends  dialects  limits ─ the socket │ broker and presence, with a bound on every call │ what clients speak │ how often
 //!   config  guarded ─────────── settings │ panics of foreign code as errors
 //!   cluster  error  escape  heard  kept  rarely  room_topics ─ which nodes there are, and what they were asked │ errors of our operations │ log lines │ what was revoked just now │ what a restarted task finds again │ which topics carry rooms
-//!   budget  clock  delivery  dialects  health  patience  quiet  receipt  stats  sync  tasks  unreachable
+//!   budget  clock  delivery  health  patience  quiet  receipt  stats  sync  tasks  unreachable
 //! ```
 
 mod admission;

@@ -10,29 +10,16 @@ use realtime_core::{
     history::Position,
 };
 
-use crate::{
-    DeliverError, DeliverErrorKind, Delivery, Remote,
-    dialects::{Encoded, Whom},
-    node::Node,
-};
+use crate::{DeliverError, DeliverErrorKind, Delivery, Remote, dialects::Encoded, node::Node};
 
 /// Encodes and frames a message, once for all who receive it.
 pub(crate) fn prepare(node: &Node, message: &Message) -> Result<Encoded, DeliverError> {
-    prepare_for(node, message, Whom::Present)
-}
-
-/// The same for those, too, who come while it is kept.
-pub(crate) fn prepare_for(
-    node: &Node,
-    message: &Message,
-    whom: Whom,
-) -> Result<Encoded, DeliverError> {
     if node.is_draining() {
         let context = "the gateway is shutting down and sends no more messages";
         let kind = DeliverErrorKind::Closed;
         return Err(DeliverError::new(kind, context, Delivery::none()));
     }
-    Ok(node.env.dialects.encode(message, whom)?)
+    Ok(node.env.dialects.encode(message)?)
 }
 
 /// A message as it travels to other nodes, with its position where it is kept in a history.

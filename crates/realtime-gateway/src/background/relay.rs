@@ -10,7 +10,6 @@ use realtime_core::{
         BrokerEvent, BrokerMessage, NodeInfo, Subscription,
         envelope::{Envelope, EnvelopeKind, Target},
     },
-    codec::CodecError,
 };
 use tokio::task::yield_now;
 use tracing::Instrument;
@@ -258,7 +257,7 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
 fn in_all_dialects(
     node: &Node,
     envelope: &Envelope,
-) -> Result<(Frames, Option<CodecError>), BoxError> {
+) -> Result<(Frames, Option<BoxError>), BoxError> {
     // Where it is of a room with a history, those get it, too, who come in while it waits.
     let whom = match (envelope.position(), envelope.target()) {
         (Some(_), Target::Rooms(_)) => Whom::Anybody,

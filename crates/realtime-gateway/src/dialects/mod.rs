@@ -7,6 +7,7 @@ mod encoder;
 mod frames;
 
 use std::{
+    convert::Infallible,
     fmt,
     sync::{
         Arc,
@@ -16,9 +17,11 @@ use std::{
 
 use bytes::Bytes;
 use realtime_core::{
-    Message, Text,
+    BoxError, Message, Text,
     codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind},
 };
+
+use crate::guarded::{Whose, caught};
 
 pub(crate) use encoder::{Encoder, frame_of};
 pub(crate) use frames::Frames;
@@ -131,9 +134,9 @@ impl Dialects {
     }
 
     /// A message for sessions of this node and for other nodes.
-    pub(crate) fn encode(&self, message: &Message, whom: Whom) -> Result<Encoded, CodecError> {
+    pub(crate) fn encode(&self, message: &Message) -> Result<Encoded, CodecError> {
         let (first, body, kind) = encoder::encode(&*self.codec, message)?;
-        let others = self.others(whom, |encoder| encoder.frame_if_any(message))?;
+        let others = self.others(Whom::Present, |encoder| encoder.frame_if_any(message))?;
         let frames = Frames::new(first, others);
         Ok(Encoded { frames, body, kind })
     }
@@ -154,7 +157,7 @@ impl Dialects {
         codec: &str,
         (kind, body): (FrameKind, &Bytes),
         whom: Whom,
-    ) -> Result<(Frames, Option<CodecError>), CodecError> {
+    ) -> Result<(Frames, Option<BoxError>), CodecError> {
         let is_ours = codec == self.codec.name();
         let is_all = is_ours && !self.others_are_spoken(whom);
         if is_all {
@@ -165,15 +168,38 @@ impl Dialects {
             true => encoder::frame_of(kind, body),
             false => encoder::encode(&*self.codec, &message)?.0,
         };
+        Ok(self.with_others(first, &message, whom))
+    }
+
+    /// A message that is kept already, likewise, for those too who come while it waits.
+    pub(crate) fn encode_kept(
+        &self,
+        message: &Message,
+    ) -> Result<(Encoded, Option<BoxError>), CodecError> {
+        let (first, body, kind) = encoder::encode(&*self.codec, message)?;
+        let (frames, failed) = self.with_others(first, message, Whom::Anybody);
+        Ok((Encoded { frames, body, kind }, failed))
+    }
+
+    fn with_others(
+        &self,
+        first: Bytes,
+        message: &Message,
+        whom: Whom,
+    ) -> (Frames, Option<BoxError>) {
         let mut failed = None;
-        let others = self.others(whom, |encoder| match encoder.frame_if_any(&message) {
-            Ok(frame) => Ok(frame),
-            Err(error) => {
+        let others = self.others(whom, |encoder| {
+            // What one dialect fails at is no loss for those who speak another.
+            let frame = caught(Whose::Codec, || encoder.frame_if_any(message));
+            let frame = frame.map_err(BoxError::from);
+            let frame = frame.and_then(|frame| frame.map_err(BoxError::from));
+            Ok::<_, Infallible>(frame.unwrap_or_else(|error| {
                 failed.get_or_insert(error);
-                Ok(Bytes::new())
-            }
-        })?;
-        Ok((Frames::new(first, others), failed))
+                Bytes::new()
+            }))
+        });
+        let others = others.unwrap_or_else(|never| match never {});
+        (Frames::new(first, others), failed)
     }
 
     /// Reads a message that has come from another node or a history, in any of the codecs here.
@@ -212,11 +238,11 @@ impl Dialects {
     }
 
     /// A frame for each of the other dialects; an empty one where nobody gets it.
-    fn others(
+    fn others<E>(
         &self,
         whom: Whom,
-        mut frame: impl FnMut(&Encoder) -> Result<Bytes, CodecError>,
-    ) -> Result<Option<Arc<[Bytes]>>, CodecError> {
+        mut frame: impl FnMut(&Encoder) -> Result<Bytes, E>,
+    ) -> Result<Option<Arc<[Bytes]>>, E> {
         if !self.others_are_spoken(whom) {
             return Ok(None);
         }

@@ -11,14 +11,13 @@ use realtime_core::{
     history::{Append, History, HistoryError, IdempotencyKey, Position, Retention},
 };
 
-use super::stored;
+use super::stored::{self, tell_of_loss};
 use crate::{
-    DeliverError, DeliverErrorKind, Delivery,
-    dialects::Whom,
+    DeliverError, DeliverErrorKind, Delivery, ErrorStage,
     handling::RoomTable,
     hub::{Publication, Stream},
     node::Node,
-    outgoing::{envelope, prepare, prepare_for, publish},
+    outgoing::{envelope, prepare, publish},
     room_topics::RoomTopic,
 };
 
@@ -116,7 +115,14 @@ async fn send_and_keep(
     let message = message
         .with_room(RoomTable::shown(&room))
         .with_offset(offset);
-    let out = prepare_for(node, &message, Whom::Anybody)?;
+    // It is kept, so it is sent to all who can be told of it.
+    let (out, failed) = node.env.dialects.encode_kept(&message)?;
+    if let Some(error) = failed {
+        node.report(ErrorStage::Message, error, None);
+        if let Some(stream) = &stream {
+            tell_of_loss(node, stream);
+        }
+    }
     if let Some(stream) = &stream {
         let publication = Publication {
             offset,

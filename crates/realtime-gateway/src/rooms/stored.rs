@@ -13,7 +13,7 @@ use realtime_core::{
 
 use crate::{
     ErrorStage,
-    dialects::{Encoded, Whom},
+    dialects::Encoded,
     guarded::{Whose, caught},
     handling::RoomTable,
     hub::{Publication, Stream},
@@ -85,15 +85,21 @@ pub(crate) async fn latest(
     })
 }
 
-fn publication(node: &Node, room: &RoomName, entry: &Entry) -> Result<Publication, BoxError> {
+/// A message that is kept, ready to be written, and why some of the members don't get it.
+fn publication(
+    node: &Node,
+    room: &RoomName,
+    entry: &Entry,
+) -> Result<(Publication, Option<BoxError>), BoxError> {
     let (message, except) = read(node, room, entry)?;
     let dialects = &node.env.dialects;
-    let encoded = caught(Whose::Codec, || dialects.encode(&message, Whom::Anybody))??;
-    Ok(Publication {
+    let (encoded, failed) = caught(Whose::Codec, || dialects.encode_kept(&message))??;
+    let publication = Publication {
         offset: entry.offset,
         frames: encoded.frames,
         except,
-    })
+    };
+    Ok((publication, failed))
 }
 
 /// Members have lost something that can't be had any more.
@@ -115,11 +121,14 @@ pub(crate) async fn fill(node: &Node, stream: &Arc<Stream>, from: &Position) -> 
     let position = match node.history.since(room, from, MOST).await {
         Ok(Since::Complete { entries, .. }) => {
             for entry in &entries {
-                let read = publication(node, room, entry).unwrap_or_else(|error| {
+                let (read, failed) = match publication(node, room, entry) {
+                    Ok(read) => read,
+                    Err(error) => (Publication::unreadable(entry.offset), Some(error)),
+                };
+                if let Some(error) = failed {
                     node.report(ErrorStage::History, error, None);
                     tell_of_loss(node, stream);
-                    Publication::unreadable(entry.offset)
-                });
+                }
                 stream.offer(&from.epoch, read);
             }
             return true;

@@ -73,3 +73,21 @@ async fn a_frame_of_the_wrong_kind_ends_the_session_and_a_panic_that_one_alone()
     bob.send_text("1 echo 1").await.unwrap();
     assert_eq!(hear(&mut bob).await, "1 ok 1");
 }
+
+/// Whoever leaves behind its messages is owed their answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_before_a_close_frame_is_handled_and_answered() {
+    let slow = async |Json(n): Json<u64>| {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Json(n)
+    };
+    let server = start(builder().router(router().route("slow", slow))).await;
+    let mut ann = slang(&server).await;
+    ann.send_text("1 slow 1").await.unwrap();
+    ann.send_text("2 echo 2\n3 slow 3\n4 echo 4").await.unwrap();
+    ann.close(1000, "").await.unwrap();
+    for n in 1..5 {
+        assert_eq!(hear(&mut ann).await, format!("{n} ok {n}"));
+    }
+    assert_eq!(ann.closed().await.unwrap().0, 1000);
+}

@@ -1,8 +1,8 @@
 //! What came from another node in another encoding is transcoded.
 
 use realtime::{
-    Gateway, IdentityKey, broker::LocalBroker, codec::JsonCodec, history::MemoryHistory,
-    presence::MemoryPresence, room::RoomName,
+    Gateway, IdentityKey, broker::LocalBroker, codec::JsonCodec, error::DeliverErrorKind,
+    history::MemoryHistory, presence::MemoryPresence, room::RoomName,
 };
 use realtime_testkit::wait::until;
 
@@ -142,4 +142,41 @@ async fn what_nobody_here_can_read_is_told_as_a_gap() {
         hear(&mut loud).await,
         r#"!{"route":"gap","data":{"missed":1}}"#
     );
+}
+
+/// What one dialect fails at is lost for those who speak it, and for nobody else; and it is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_dialect_cannot_say_reaches_the_others() {
+    let (here, there) = two().await;
+    for room in ["open:a", "kept:a"] {
+        let mut json = speaking(&there, "realtime.json", "json").await;
+        json.request("join", json!({"room": room})).await.unwrap();
+        let mut slang = speaking(&there, "slang", "slang").await;
+        slang.send_text(&format!("1 join {room}")).await.unwrap();
+        hear(&mut slang).await;
+        // There is nobody here who speaks it.
+        for said in ["unspeakable", "unwritable"] {
+            let to = || here.gateway.room(room.parse::<RoomName>().unwrap());
+            to().send("news", Json(said)).await.unwrap();
+            to().send("news", Json("next")).await.unwrap();
+            assert!(hear(&mut slang).await.ends_with("\"next\""));
+            let (mut heard, mut gaps) = (Vec::new(), 0);
+            while heard.len() < 2 || gaps == 0 {
+                let message = json.recv_json().await.unwrap();
+                match message["route"].as_str() {
+                    Some("gap") => gaps += 1,
+                    _ => heard.push(message["data"].clone()),
+                }
+            }
+            assert_eq!(heard, [said, "next"]);
+        }
+        drop((json, slang));
+        there.until_open(0).await;
+    }
+    // Whoever says it where it can't be said to all learns that, and it goes to nobody.
+    let mut slang = speaking(&here, "slang", "slang").await;
+    let sent = here.gateway.broadcast("news", Json("unwritable")).await;
+    assert_eq!(sent.unwrap_err().kind(), DeliverErrorKind::Encode);
+    here.gateway.broadcast("news", Json("next")).await.unwrap();
+    assert!(hear(&mut slang).await.ends_with("\"next\""));
 }

@@ -108,6 +108,11 @@ impl Dialect for Slang {
                 format!("welcome {} {request}", opening.identity.id())
             }
             Event::Message(message) => {
+                let said = data(message);
+                assert_ne!(said, "\"unspeakable\"");
+                if said == "\"unwritable\"" {
+                    return Err(CodecError::new(CodecErrorKind::Encode, "unwritable"));
+                }
                 let room = message.room().map_or("-", |room| room.as_str());
                 let offset = message.offset().map_or(String::new(), |n| format!("#{n}"));
                 format!("{room}{offset} {} {}", message.route(), data(message))

@@ -11,6 +11,7 @@ use realtime_core::{
 use super::Open;
 use crate::{
     ErrorStage,
+    clock::NEVER,
     dialects::{Encoder, frame_of},
     guarded::{Whose, caught},
     identities::holds,
@@ -73,7 +74,7 @@ impl Open {
         let share = bytes / actions.len().max(1);
         let mut is_first = true;
         for action in actions {
-            if self.session.is_closed() {
+            if self.is_cut_short() {
                 return;
             }
             match action {
@@ -102,7 +103,7 @@ impl Open {
     ) {
         let (actions, failed) = self.actions(dialect, frame);
         for action in actions {
-            if self.session.is_closed() {
+            if self.is_cut_short() {
                 return;
             }
             match action {
@@ -121,6 +122,11 @@ impl Open {
         let mut actions = Actions::new();
         let read = dialect.read(frame, &Client::of(&opening), &mut actions);
         (actions, read.err())
+    }
+
+    /// Whether the rest of a frame is no longer of interest. Where the client has left, it is.
+    fn is_cut_short(&self) -> bool {
+        self.session.is_closed() && self.finish_by == NEVER
     }
 
     /// The first message of a frame was counted with it.
