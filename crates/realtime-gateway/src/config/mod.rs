@@ -91,8 +91,9 @@ pub struct Config {
     /// and nothing that it sends but pings is answered. Any other message, one of more than 16 KiB
     /// and the end of this time close it with 3502, a token that isn't right with 3500.
     ///
-    /// Anybody can hold a place among those that are authenticating for so long, and a token in a
-    /// message is one that no proxy has looked at. So it is off where nobody needs it.
+    /// Anybody can hold a place among those that are authenticating for so long, of which at most
+    /// half are for this, and a token in a message is one that no proxy has looked at. So it is off
+    /// where nobody needs it.
     #[serde(with = "duration")]
     pub token_in_message: Option<Duration>,
     /// Whether those who are refused for who they are, or for how many there are, are answered with
@@ -142,7 +143,7 @@ pub struct Config {
     #[serde(with = "off")]
     pub max_connections: Option<usize>,
     /// How many requests may be authenticating at once, those among them that are to show a token in
-    /// their [first message](Self::token_in_message). Default 1,000.
+    /// their [first message](Self::token_in_message), which are at most half of them. Default 1,000.
     pub max_authenticating: usize,
     /// How many rooms a session may be in. Default 128.
     pub max_rooms_per_session: usize,

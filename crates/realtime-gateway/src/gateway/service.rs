@@ -209,6 +209,14 @@ impl Gateway {
             mut slot,
             mut held,
         } = admitted;
+        if matches!(known, Known::Within(_)) {
+            // Before the upgrade is taken: it may be refused behind one.
+            if !slot.wait_at_the_door() {
+                return Err(Refusal::Full);
+            }
+        } else {
+            slot.open();
+        }
         let upgrade = request
             .extensions
             .remove::<OnUpgrade>()
@@ -216,9 +224,6 @@ impl Gateway {
         let response = handshake.response().ok_or(Refusal::NotUpgradable)?;
         let remote_addr = self.admission().client_address(request);
         let address = self.address(request);
-        if !matches!(known, Known::Within(_)) {
-            slot.open();
-        }
         self.background().remember_runtime();
         self.background().ensure();
         let node = Arc::clone(node);
