@@ -75,7 +75,8 @@ pub struct Config {
     /// How long [`shutdown`](crate::Gateway::shutdown) may take. `None`: for ever. Default 10 s.
     #[serde(with = "duration")]
     pub shutdown_timeout: Option<Duration>,
-    /// How long the authenticator may take. `None`: for ever. Default 5 s.
+    /// How long the authenticator may take. `None`: for ever, though for a
+    /// [first message](Self::token_in_message) no longer than 30 s. Default 5 s.
     #[serde(with = "duration")]
     pub auth_timeout: Option<Duration>,
     /// How long a client that connects without any credential has to show a token in its first
@@ -107,9 +108,10 @@ pub struct Config {
     /// What isn't a WebSocket handshake, and a page of an origin that may not connect, get their
     /// status as ever.
     ///
-    /// It has a cost: who is refused takes an upgrade, a socket and a task for up to a second, and
+    /// It has a cost: who is refused takes an upgrade, a socket and a task for 3 s at the most, and
     /// load balancers and their logs see 101 where they saw 401 or 503. At most 1,000 are closed so
-    /// at the same time; the rest get the status.
+    /// at the same time, and 16 of one address (IPv6 by its first 64 bits);
+    /// the rest get the status.
     pub accept_then_close: bool,
     /// How long before [what it has shown](realtime_core::Identity::expires_at) ends a client is
     /// told; where it shows something that holds for less than twice as long, half way. `None`: when

@@ -51,6 +51,10 @@ impl Farewell {
         Some(Self::new(code, reason))
     }
 
+    pub(super) const fn code(&self) -> Option<u16> {
+        self.code
+    }
+
     /// The same back.
     pub(super) fn in_return(close: Option<CloseFrame>) -> Self {
         let (code, reason) = close.map_or_else(Default::default, |close| {

@@ -1,6 +1,10 @@
 //! What the first message of a client must be, and what is said to one that has sent another.
 
-use realtime_core::{CloseCode, Exchange, Message, MessageId, auth::Token, codec::Frame};
+use realtime_core::{
+    CloseCode, Exchange, Message, MessageId,
+    auth::{AuthError, Token},
+    codec::Frame,
+};
 use realtime_websocket::Violation;
 
 use super::{Farewell, Outcome};
@@ -21,8 +25,14 @@ const EXPECTED: Farewell = Farewell::new(
     "expected a first message that shows a token",
 );
 
-/// The token in it, and its id where an answer is wanted.
-pub(super) fn read(node: &Node, frame: Frame) -> Result<(Option<MessageId>, Token), Outcome> {
+/// What it shows, and its id where an answer is wanted.
+pub(super) struct First {
+    pub(super) id: Option<MessageId>,
+    /// The error is for a text of a form that no token has.
+    pub(super) token: Result<Token, AuthError>,
+}
+
+pub(super) fn read(node: &Node, frame: Frame) -> Result<First, Outcome> {
     let message = match caught(Whose::Codec, || node.env.encoder.decode(frame)) {
         Ok(Ok(message)) => message,
         Ok(Err(error)) => {
@@ -39,9 +49,10 @@ pub(super) fn read(node: &Node, frame: Frame) -> Result<(Option<MessageId>, Toke
         return Err(Outcome::Closed(EXPECTED));
     }
     let token = shown(&message).map_err(|_| Outcome::Closed(EXPECTED))?;
-    // Of a form that no token has.
-    let token = Token::parse(token.as_bytes()).map_err(|_| Refusal::Unauthorized)?;
-    Ok((message.message_id().cloned(), token))
+    Ok(First {
+        id: message.message_id().cloned(),
+        token: Token::parse(token.as_bytes()),
+    })
 }
 
 /// Nobody has asked it.

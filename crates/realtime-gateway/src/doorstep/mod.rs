@@ -19,12 +19,14 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use realtime_core::{
-    BoxError, CloseCode, Identity, Message, MessageId, Text, auth::Token, codec::Frame,
+    BoxError, CloseCode, Identity, Message, MessageId, Text,
+    auth::{AuthError, Token},
+    codec::Frame,
 };
 use realtime_websocket::Event;
 
 pub(crate) use self::farewell::{Farewell, refuse};
-use self::{farewell::say, line::Line};
+use self::{farewell::say, first_message::First, line::Line};
 use crate::{
     ErrorStage,
     admission::Refusal,
@@ -49,6 +51,16 @@ enum Outcome {
     Lost,
     /// Its peer has closed it, or has broken the protocol, or is turned away.
     Closed(Farewell),
+}
+
+impl Outcome {
+    /// That of its close frame.
+    const fn code(&self) -> Option<u16> {
+        match self {
+            Self::Lost => None,
+            Self::Closed(farewell) => farewell.code(),
+        }
+    }
 }
 
 impl From<Refusal> for Outcome {
@@ -84,7 +96,7 @@ pub(crate) async fn enter<A>(
     node: &Node,
     connection: Connection,
     limit: Duration,
-    ask: impl FnOnce(Token) -> A,
+    ask: impl FnOnce(Result<Token, AuthError>) -> A,
 ) -> Option<(Connection, Identity)>
 where
     A: Future<Output = Result<Identity, Refusal>>,
@@ -109,7 +121,9 @@ where
         Err(Outcome::Lost) => Outcome::Lost,
     };
     node.stats().first_messages_refused.add(1);
-    tracing::debug!(target: crate::log_targets::ADMISSION, ?outcome, "no session");
+    // Not the reason, which may be the peer's.
+    let code = outcome.code();
+    tracing::debug!(target: crate::log_targets::ADMISSION, code, "no session");
     None
 }
 
@@ -117,13 +131,13 @@ async fn entering<A>(
     node: &Node,
     line: &mut Line,
     limit: Duration,
-    ask: impl FnOnce(Token) -> A,
+    ask: impl FnOnce(Result<Token, AuthError>) -> A,
 ) -> Result<Identity, Outcome>
 where
     A: Future<Output = Result<Identity, Refusal>>,
 {
     let first = patient(limit, poll_fn(|cx| line.poll_event(cx))).await;
-    let (id, token) = match first.ok_or(Outcome::Closed(IN_TIME))?? {
+    let First { id, token } = match first.ok_or(Outcome::Closed(IN_TIME))?? {
         Event::Text(text) => first_message::read(node, Frame::Text(text.into()))?,
         Event::Binary(bytes) => first_message::read(node, Frame::Binary(bytes))?,
         Event::Close(close) => return Err(Outcome::Closed(Farewell::in_return(close))),

@@ -131,20 +131,12 @@ impl Gateway {
         {
             return Ok(Known::Within(limit));
         }
-        let address = self.address(request);
-        let tries = node.limits.authenticate(address);
-        let tries = tries.map_err(Refusal::TooManyFailures)?;
-        let identity = match node.authentication.of_request(request).await {
-            Ok(identity) => revocation::check(node, identity).await,
-            Err(error) => Err(error),
+        let asked = async {
+            let identity = node.authentication.of_request(request).await?;
+            revocation::check(node, identity).await
         };
-        let identity = identity.map_err(|error| {
-            identities::has_failed(node, address, error.refusal);
-            identities::refused(node, error)
-        })?;
-        // Not before it is known whether it has failed.
-        drop(tries);
-        Ok(Known::Who(identity))
+        let asked = entry::authenticated(node, self.address(request), asked);
+        asked.await.map(Known::Who)
     }
 
     fn respond(
@@ -155,12 +147,8 @@ impl Gateway {
         outcome.unwrap_or_else(|refusal| {
             let stats = self.node().stats();
             stats.refused.add(1);
-            match refusal {
-                Refusal::Origin => stats.refused_origins.add(1),
-                Refusal::AddressFull | Refusal::IdentityFull => stats.connections_limited.add(1),
-                Refusal::TooManyFailures(_) => stats.authentications_limited.add(1),
-                Refusal::TooManyUpgrades => stats.upgrades_limited.add(1),
-                _ => {}
+            if let Some(counter) = refusal.counter(stats) {
+                counter.add(1);
             }
             tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
             let closed = self.refuse_by_close(request, refusal);
@@ -293,21 +281,10 @@ async fn becomes(
             }
         }
         Known::Within(limit) => {
-            let ask = |token| async move {
-                let tries = node.limits.authenticate(address).map_err(|wait| {
-                    node.stats().authentications_limited.add(1);
-                    Refusal::TooManyFailures(wait)
-                })?;
-                let found = identities::of_token(node, token).await;
-                let identity = found.map_err(|error| {
-                    identities::has_failed(node, address, error.refusal);
-                    identities::refused(node, error)
-                })?;
-                drop(tries);
-                entry::count(node, held, &identity).await?;
-                Ok(identity)
-            };
-            doorstep::enter(node, connection, limit, ask).await
+            doorstep::enter(node, connection, limit, move |token| {
+                entry::shown_first(node, held, address, token)
+            })
+            .await
         }
     }
 }

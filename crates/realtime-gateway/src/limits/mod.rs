@@ -27,9 +27,8 @@ use crate::config::{ConnectionPolicy, Limits, Rate};
 pub(crate) use bucket::{Bucket, Moment};
 use failures::Failures;
 use meter::{Meter, Rates};
-use network::Network;
-pub(crate) use places::Place;
-use places::Places;
+pub(crate) use network::Network;
+pub(crate) use places::{Place, Places};
 use shared::{SharedMeter, SharedMeters};
 pub(crate) use upgrades::Upgrades;
 
