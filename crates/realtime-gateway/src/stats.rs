@@ -37,6 +37,10 @@ macro_rules! stats {
             /// Sessions that have ended, and whose removal from presence is tried again or under way
             /// now.
             pub departures_waiting: u64,
+            /// Identities, tenants and addresses of which a [limit](crate::Limits) keeps something now:
+            /// those that are there, and those that have gone and still count. One that is limited in
+            /// two ways is two.
+            pub limits_kept: u64,
             /// Sessions that are open now.
             pub open: u64,
             /// Sessions whose connection is gone, and of which a handler or a hook still runs now.

@@ -5,10 +5,12 @@
 
 mod bucket;
 mod failures;
+mod guesses;
 mod meter;
 mod network;
 mod places;
 mod shared;
+mod shrink;
 mod upgrades;
 
 use std::{
@@ -26,6 +28,8 @@ use crate::config::{ConnectionPolicy, Limits, Rate};
 
 pub(crate) use bucket::{Bucket, Moment};
 use failures::Failures;
+use guesses::Guesses;
+pub(crate) use guesses::Try;
 use meter::{Meter, Rates};
 pub(crate) use network::Network;
 pub(crate) use places::{Place, Places};
@@ -42,7 +46,7 @@ pub(crate) struct NodeLimits {
     identities: Option<Arc<Places<IdentityKey>>>,
     addresses: Option<Arc<Places<Network>>>,
     pub(crate) upgrades: Option<Upgrades>,
-    failures: Option<Failures>,
+    failures: Option<Guesses>,
     /// How many sessions have got a number.
     numbered: AtomicU64,
     /// It was said that there are requests without an address.
@@ -103,7 +107,7 @@ impl NodeLimits {
             identities: identities.map(Places::new),
             addresses: limits.max_connections_per_address.map(Places::new),
             upgrades: limits.max_upgrades_per_second.map(Upgrades::new),
-            failures: limits.failed_authentications_per_minute.map(Failures::new),
+            failures: limits.failed_authentications_per_minute.map(Guesses::new),
             numbered: AtomicU64::new(0),
             said_unknown: AtomicBool::new(false),
         }
@@ -177,10 +181,7 @@ impl NodeLimits {
 
     /// Somebody at this address has shown credentials. What this returns is held while it is found
     /// out whose they are; where they aren't looked at, the error is how long it has to wait.
-    pub(crate) fn authenticate(
-        &self,
-        address: Option<IpAddr>,
-    ) -> Result<Option<Place<Network>>, Duration> {
+    pub(crate) fn authenticate(&self, address: Option<IpAddr>) -> Result<Option<Try>, Duration> {
         let Some((failures, address)) = self.failures.as_ref().zip(address) else {
             return Ok(None);
         };
@@ -192,6 +193,17 @@ impl NodeLimits {
         if let Some((failures, address)) = self.failures.as_ref().zip(address) {
             failures.failed(address.into(), Moment::now());
         }
+    }
+
+    /// Of how many identities, tenants and addresses something is kept.
+    pub(crate) fn kept(&self) -> usize {
+        let traffic = self.traffic.as_ref();
+        let shared = traffic.map(|traffic| [&traffic.identities, &traffic.tenants]);
+        let shared = shared.into_iter().flatten().flatten();
+        shared.map(|shared| shared.len()).sum::<usize>()
+            + self.identities.as_ref().map_or(0, |places| places.len())
+            + self.addresses.as_ref().map_or(0, |places| places.len())
+            + self.failures.as_ref().map_or(0, Guesses::len)
     }
 
     /// Forgets a few of those whom nobody needs any more.

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
+use super::shrink::shrink_map;
 use crate::sync::Mutex;
 
 /// Counts them. Only those that are there take memory.
@@ -46,11 +47,19 @@ impl<K: Hash + Eq + Clone> Places<K> {
 }
 
 impl<K: Hash + Eq> Places<K> {
+    /// How many keys have any.
+    pub(super) fn len(&self) -> usize {
+        self.taken.lock().len()
+    }
+
     fn free(&self, key: &K) {
         let mut taken = self.taken.lock();
         match taken.get_mut(key) {
             Some(count) if *count > 1 => *count -= 1,
-            _ => drop(taken.remove(key)),
+            _ => {
+                taken.remove(key);
+                shrink_map(&mut taken);
+            }
         }
     }
 }

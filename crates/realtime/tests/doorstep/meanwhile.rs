@@ -12,7 +12,7 @@ use std::{
 use realtime::{
     Gateway, Identity, Upgrade,
     hooks::{ErrorContext, ErrorStage},
-    revocation::{Revocation, RevocationError, RevocationErrorKind, Revocations, Revoked},
+    revocation::{Page, Revocation, RevocationError, RevocationErrorKind, Revocations},
 };
 use realtime_testkit::{client::Client, memory::Connect, wait::until};
 use realtime_websocket::frame;
@@ -56,8 +56,8 @@ impl Revocations for Slow {
         Ok(false)
     }
 
-    async fn since(&self, after: u64) -> Result<Revoked, RevocationError> {
-        Ok(Revoked::new(Vec::new(), after, false))
+    async fn since(&self, after: u64) -> Result<Page, RevocationError> {
+        Ok(Page::new(Vec::new(), after, false))
     }
 
     fn is_shared(&self) -> bool {

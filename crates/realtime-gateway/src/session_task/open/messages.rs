@@ -23,6 +23,9 @@ use crate::{
 
 /// How many malformed messages in a row end a session.
 const MALFORMED: u8 = 10;
+/// What is refused is looked at for its id. Where it is longer than this, no more than a few are: a
+/// flood of what is long would cost what it costs to handle it.
+const LONG: usize = 16 * 1024;
 /// Late, or made up.
 const UNMATCHED: &str = "the client has answered what nobody waits for";
 
@@ -170,23 +173,32 @@ impl Open {
     /// is taken all the same.
     #[cold]
     fn refuse(&mut self, frame: Frame, over: OverLimit) {
-        let id = match self.node.env.encoder.decode(frame) {
-            Ok(message) => {
-                self.malformed = 0;
-                let id = message.message_id().cloned();
-                if !message.is_plain() && matches!(self.session.sort_out(message), Sorted::Answer) {
+        let node = Arc::clone(&self.node);
+        let is_looked_at = frame.as_bytes().len() <= LONG
+            || self.session.awaits_answer()
+            || self.conduct().may_look(&node);
+        let id = if is_looked_at {
+            match self.node.env.encoder.decode(frame) {
+                Ok(message) => {
+                    self.malformed = 0;
+                    let id = message.message_id().cloned();
+                    let is_plain = message.is_plain();
+                    if !is_plain && matches!(self.session.sort_out(message), Sorted::Answer) {
+                        return;
+                    }
+                    id
+                }
+                Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
+                    self.session.end(EndCause::UnsupportedFrame(error.into()));
                     return;
                 }
-                id
+                Err(error) => {
+                    self.is_malformed();
+                    error.request().cloned()
+                }
             }
-            Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
-                self.session.end(EndCause::UnsupportedFrame(error.into()));
-                return;
-            }
-            Err(error) => {
-                self.is_malformed();
-                error.request().cloned()
-            }
+        } else {
+            None
         };
         self.node.stats().rate_limited.add(1);
         let error = ClientError::new("too_many_requests", "you send more than you may")
@@ -195,7 +207,6 @@ impl Open {
             id: id.as_ref(),
             error: &error,
         });
-        let node = Arc::clone(&self.node);
         // What others have used up is no fault of this one.
         if over.is_own && self.conduct().floods(&node) {
             self.session.end(EndCause::TooManyRequests);
