@@ -154,7 +154,7 @@ fn describe(options: &Options) -> Result<Gateway, BoxError> {
     if options.limited {
         let mut limits = Limits::default();
         limits.messages_per_session = Some(Rate::per_second(1_000_000));
-        limits.bytes_per_session = Some(Rate::per_second(1_000_000_000));
+        limits.bytes_per_session = Some(Rate::per_second(100_000_000));
         builder = builder.limits(limits);
     }
     if let Some(policy) = options.backpressure {

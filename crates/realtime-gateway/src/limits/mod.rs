@@ -8,6 +8,7 @@ mod failures;
 mod guesses;
 mod meter;
 mod network;
+mod own;
 mod places;
 mod shared;
 mod shrink;
@@ -32,6 +33,7 @@ use guesses::Guesses;
 pub(crate) use guesses::Try;
 use meter::{Meter, Rates};
 pub(crate) use network::Network;
+use own::OwnMeter;
 pub(crate) use places::{Place, Places};
 use shared::{SharedMeter, SharedMeters};
 pub(crate) use upgrades::Upgrades;
@@ -64,7 +66,7 @@ struct Traffic {
 /// How much a session may send.
 #[derive(Debug)]
 pub(crate) struct Allowance {
-    own: Meter,
+    own: OwnMeter,
     identity: Option<SharedMeter>,
     tenant: Option<SharedMeter>,
 }
@@ -123,7 +125,7 @@ impl NodeLimits {
         let traffic = self.traffic.as_ref()?;
         let tenant = || IdentityKey::new("").with_tenant(identity.tenant());
         Some(Allowance {
-            own: Meter::new(traffic.own, Moment::now()),
+            own: OwnMeter::new(traffic.own, Moment::now()),
             identity: traffic
                 .identities
                 .as_ref()
@@ -240,15 +242,14 @@ impl Allowance {
     /// A message of so many bytes has come. Where it is one too many for its session, it takes nothing
     /// of what others share with it.
     #[inline]
-    pub(crate) fn take(&self, bytes: usize, now: Moment) -> Result<(), OverLimit> {
+    pub(crate) fn take(&mut self, bytes: usize, now: Moment) -> Result<(), OverLimit> {
         let is_own = |wait| OverLimit { wait, is_own: true };
+        self.own.take(bytes, now).map_err(is_own)?;
         if self.identity.is_none() && self.tenant.is_none() {
-            // What is left is of no interest, and isn't carried about.
-            return self.own.take(bytes, now).map(drop).map_err(is_own);
+            return Ok(());
         }
-        let own = self.own.take(bytes, now).map_err(is_own)?;
         self.take_shared(bytes, now).map_err(|wait| OverLimit {
-            wait: wait.max(own.again()),
+            wait: wait.max(self.own.wait(bytes, now)),
             is_own: false,
         })
     }
@@ -304,11 +305,14 @@ mod tests {
             node.allowance(&IdentityKey::new(id).with_tenant("t"))
                 .unwrap()
         };
-        let (ann, bob, cid) = (of("ann"), of("bob"), of("cid"));
-        let accepted = |who: &Allowance| (0..100).filter(|_| who.take(1, now).is_ok()).count();
-        assert_eq!((accepted(&ann), accepted(&bob), accepted(&cid)), (5, 5, 0));
+        let (mut ann, mut bob, mut cid) = (of("ann"), of("bob"), of("cid"));
+        let accepted = |who: &mut Allowance| (0..100).filter(|_| who.take(1, now).is_ok()).count();
+        assert_eq!(
+            (accepted(&mut ann), accepted(&mut bob), accepted(&mut cid)),
+            (5, 5, 0)
+        );
         let elsewhere = IdentityKey::new("ann").with_tenant("u");
-        assert_eq!(accepted(&node.allowance(&elsewhere).unwrap()), 5);
+        assert_eq!(accepted(&mut node.allowance(&elsewhere).unwrap()), 5);
     }
 
     #[test]
@@ -318,8 +322,8 @@ mod tests {
             limits.bytes_per_tenant = Some(Rate::per_second(1).with_burst(1_000));
         });
         let now = Moment::now();
-        let ann = node.allowance(&IdentityKey::new("ann")).unwrap();
-        let bob = node.allowance(&IdentityKey::new("bob")).unwrap();
+        let mut ann = node.allowance(&IdentityKey::new("ann")).unwrap();
+        let mut bob = node.allowance(&IdentityKey::new("bob")).unwrap();
         assert_eq!(ann.take(900, now), Ok(()));
         for _ in 0..100 {
             assert!(!ann.take(500, now).unwrap_err().is_own);
@@ -338,7 +342,7 @@ mod tests {
             limits.messages_per_session = Some(Rate::per_second(10).with_burst(3));
             limits.bytes_per_session = Some(Rate::per_second(1_000).with_burst(2_000));
         });
-        let ann = node.allowance(&IdentityKey::new("ann")).unwrap();
+        let mut ann = node.allowance(&IdentityKey::new("ann")).unwrap();
         let mut now = Moment::now();
         let mut waits = 0;
         for n in 0..1_000 {
