@@ -1,6 +1,7 @@
 //! What one session may send by itself. Nobody else takes of that, so of what came at the same moment
-//! only the first message asks the buckets; the others take of what they had left, and that is told to
-//! the buckets later.
+//! only the first two messages ask the buckets; the others take of what those had left, and that is
+//! told to the buckets later. What they have left is a division, which a message that comes alone
+//! doesn't pay for.
 
 use std::time::Duration;
 
@@ -56,9 +57,12 @@ impl OwnMeter {
     #[inline(never)]
     fn ask(&mut self, bytes: usize, now: Moment) -> Result<(), Duration> {
         self.settle();
-        self.left = Amount::default();
+        let is_second = now == self.at;
+        (self.at, self.left) = (now, Amount::default());
         let lefts = self.meter.take(bytes, now)?;
-        (self.at, self.left) = (now, lefts.amount());
+        if is_second {
+            self.left = lefts.amount();
+        }
         Ok(())
     }
 
