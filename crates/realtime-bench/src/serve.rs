@@ -1,6 +1,9 @@
 //! Our own server, for the load generator here and for anyone's.
 
-use std::{sync::atomic::AtomicU64, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::{Duration, SystemTime},
+};
 
 use clap::{Args, ValueEnum};
 use http::request::Parts;
@@ -8,7 +11,9 @@ use realtime::{
     Backpressure, BoxError, ClientError, Gateway, Identity, IdentityKey, Json, Message, Payload,
     Router, Session,
     auth::{AuthError, Authenticator, Credentials},
-    bind, connect,
+    bind,
+    config::{Limits, Rate},
+    connect,
     error::{DeliverError, DeliverErrorKind, SendError},
     history::{InvalidIdempotencyKey, MemoryHistory, Retention},
     room::RoomRule,
@@ -59,6 +64,9 @@ pub(crate) struct Options {
     /// A token that every client must show, as `?token=` or in the header `Authorization`.
     #[arg(long)]
     token: Option<String>,
+    /// With limits on messages and bytes, which nobody reaches, and identities that end in an hour.
+    #[arg(long)]
+    limited: bool,
     /// Worker threads; by default as many as there are cores.
     #[arg(long)]
     pub(crate) workers: Option<usize>,
@@ -98,7 +106,7 @@ pub(crate) async fn serve(options: Options) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// For how long the history of a room is kept.
+/// For how long the history of a room is kept, and somebody is who they are where that ends.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 
 /// How many sessions have begun, so that the measured connect has a hook in it.
@@ -118,6 +126,7 @@ fn describe(options: &Options) -> Result<Gateway, BoxError> {
         .authenticator(FromQuery {
             credentials: Credentials::bearer().from_query("token"),
             token: options.token.clone(),
+            ends_in: options.limited.then_some(KEPT),
         })
         .on_connect(|| async {
             SESSIONS.fetch_add(1, Relaxed);
@@ -141,6 +150,12 @@ fn describe(options: &Options) -> Result<Gateway, BoxError> {
             Some(url) => builder.history(connect::history(&with_namespace(url, namespace))?),
             None => builder.history(MemoryHistory::new()),
         };
+    }
+    if options.limited {
+        let mut limits = Limits::default();
+        limits.messages_per_session = Some(Rate::per_second(1_000_000));
+        limits.bytes_per_session = Some(Rate::per_second(100_000_000));
+        builder = builder.limits(limits);
     }
     if let Some(policy) = options.backpressure {
         builder = builder.backpressure(policy.into());
@@ -186,6 +201,7 @@ fn with_namespace(url: &str, namespace: Option<&str>) -> String {
 struct FromQuery {
     credentials: Credentials,
     token: Option<String>,
+    ends_in: Option<Duration>,
 }
 
 impl Authenticator for FromQuery {
@@ -204,7 +220,10 @@ impl Authenticator for FromQuery {
                 _ => {}
             }
         }
-        let identity = id.map_or_else(Identity::anonymous, Identity::new);
+        let mut identity = id.map_or_else(Identity::anonymous, Identity::new);
+        if let Some(left) = self.ends_in {
+            identity = identity.with_expires_at(SystemTime::now() + left);
+        }
         Ok(match tenant {
             Some(tenant) => identity.with_tenant(tenant),
             None => identity,

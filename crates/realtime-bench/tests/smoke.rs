@@ -18,7 +18,12 @@ fn everything_is_measured_and_reported() {
     let works = "fan-out:20x128,fan-out:20x1024w16,echo:5x128w4,request:5x128w4,latency:20x128,\
                  stalled:20x1024,connect:50,storm:50";
     let run = Command::new(PROGRAM)
-        .args(["run", "--rounds=1", "--seconds=0.1", "--peers=realtime"])
+        .args([
+            "run",
+            "--rounds=1",
+            "--seconds=0.1",
+            "--peers=realtime,realtime-limited",
+        ])
         .args(["--only", works, "--out"])
         .arg(&out)
         .output()
@@ -41,6 +46,8 @@ fn everything_is_measured_and_reported() {
     // Only a machine that is too busy for the rate may leave a figure out.
     assert!(figures.count() >= works.split(',').count() - 1, "{report}");
     assert!(!report.contains("failed"), "{report}{stderr}");
+    let beside = report.matches("realtime-limited takes ").count();
+    assert!(beside >= works.split(',').count() - 1, "{report}");
     assert_eq!(report.matches("\n## ").count(), works.split(',').count());
     assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));
     assert!(picture.matches("class=\"best\"").count() >= 6, "{picture}");

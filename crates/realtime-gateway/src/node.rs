@@ -73,6 +73,8 @@ pub(crate) struct Node {
     /// Turns at asking the history for those who join. What is sent meanwhile waits behind no more
     /// questions than there are turns, however many come back at once.
     pub(crate) asking: Semaphore,
+    /// Turns at the authenticator for those who have a session and show a token.
+    pub(crate) showing: Semaphore,
     pub(crate) authentication: Authentication,
     /// What is no longer to be believed, for all nodes.
     pub(crate) revocations: AnyRevocations,
@@ -198,6 +200,7 @@ impl Node {
             joined: Kept::default(),
             room_topics: RoomTopics::new(),
             asking: Semaphore::new(ASKING),
+            showing: Semaphore::new(config.max_authenticating.min(Semaphore::MAX_PERMITS)),
             room_table: rooms,
             history: bounded_history(history),
             history_link: Watched::new(),

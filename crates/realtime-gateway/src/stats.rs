@@ -37,6 +37,10 @@ macro_rules! stats {
             /// Sessions that have ended, and whose removal from presence is tried again or under way
             /// now.
             pub departures_waiting: u64,
+            /// Identities, tenants and addresses of which a [limit](crate::Limits) keeps something now:
+            /// those that are there, and those that have gone and still count. One that is limited in
+            /// two ways is two.
+            pub limits_kept: u64,
             /// Sessions that are open now.
             pub open: u64,
             /// Sessions whose connection is gone, and of which a handler or a hook still runs now.
@@ -72,8 +76,8 @@ stats! {
     answers_unmatched,
     /// How often a client has shown a fresh token, and it was right.
     authenticated_again,
-    /// Requests that were refused before anybody was asked who they are, since that has failed too
-    /// often for their address:
+    /// Requests that were refused, and tokens in messages that weren't looked at, before anybody was
+    /// asked whose they are, since that has failed too often for their address:
     /// [`Limits::failed_authentications_per_minute`](crate::Limits::failed_authentications_per_minute).
     authentications_limited,
     /// How often a background task died and was started again.
@@ -82,8 +86,8 @@ stats! {
     broker_outages,
     /// Sessions that have ended, but for those in `aborted`.
     closed,
-    /// Connections that were one too many of their identity or address: requests that were refused,
-    /// and sessions that were closed for it.
+    /// Connections that were one too many of their identity or address: requests and first messages
+    /// that were refused, and sessions that were closed for it.
     connections_limited,
     /// Connections of `serve` that failed before a session: no valid HTTP, a timeout, or no TLS.
     connections_failed,

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use fred::types::Value;
-use realtime_core::revocation::{PAGE, Revocation, Revoked};
+use realtime_core::revocation::{PAGE, Page, Revocation};
 
 use crate::{keys, moment};
 
@@ -62,7 +62,7 @@ pub(crate) fn revoked(answer: Value) -> Option<(Option<Known>, Known)> {
 }
 
 /// Lines of the log, one more than a page where there are more. Those that can't be read are left out.
-pub(crate) fn since(answer: Value, after: u64) -> Option<Revoked> {
+pub(crate) fn since(answer: Value, after: u64) -> Option<Page> {
     let Value::Array(answer) = answer else {
         return None;
     };
@@ -74,7 +74,7 @@ pub(crate) fn since(answer: Value, after: u64) -> Option<Revoked> {
         next = next.max(number.parse().ok()?);
         revocations.extend(revocation(line));
     }
-    Some(Revoked::new(revocations, next, more))
+    Some(Page::new(revocations, next, more))
 }
 
 fn revocation(line: Value) -> Option<Revocation> {
@@ -133,6 +133,6 @@ mod tests {
         ]);
         let told = since(answer, 3).unwrap();
         let revocations = vec![Revocation::tenant("a b ", at)];
-        assert_eq!(told, Revoked::new(revocations, 9, false));
+        assert_eq!(told, Page::new(revocations, 9, false));
     }
 }

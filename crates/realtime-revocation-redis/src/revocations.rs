@@ -8,9 +8,7 @@ use std::{
 use futures::{FutureExt, future::OptionFuture};
 use realtime_core::{
     Identity, log_targets,
-    revocation::{
-        MAX_NAMES, Revocation, RevocationError, RevocationErrorKind, Revocations, Revoked,
-    },
+    revocation::{MAX_NAMES, Page, Revocation, RevocationError, RevocationErrorKind, Revocations},
 };
 use realtime_redis::pool::{Change, Pool};
 use tokio::time::timeout;
@@ -164,7 +162,7 @@ impl Revocations for RedisRevocations {
         failed.next().map_or(Ok(false), Err)
     }
 
-    async fn since(&self, after: u64) -> Result<Revoked, RevocationError> {
+    async fn since(&self, after: u64) -> Result<Page, RevocationError> {
         let log = self.keys.log();
         let answer = self.pool.run(&"log", commands::since(&log, after)).await;
         answer::since(answer.map_err(revocation_error)?, after).ok_or_else(unreadable)

@@ -28,7 +28,7 @@ pub(crate) struct Peer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     /// This program, `serve`.
-    Own,
+    Own { limited: bool },
     /// `peers/floor.c`.
     Floor { batching: bool },
     /// This program, `peer`.
@@ -48,7 +48,7 @@ const fn peer(name: &'static str, dialect: Dialect, source: Source) -> Peer {
     }
 }
 
-pub(crate) const OURS: Peer = peer("realtime", Dialect::Json, Source::Own);
+pub(crate) const OURS: Peer = peer("realtime", Dialect::Json, Source::Own { limited: false });
 pub(crate) const FLOOR: Peer = peer("floor", Dialect::Plain, Source::Floor { batching: false });
 pub(crate) const BATCHING_FLOOR: Peer = peer(
     "batching-floor",
@@ -59,6 +59,11 @@ pub(crate) const BATCHING_FLOOR: Peer = peer(
 /// All that are measured against a floor.
 pub(crate) const ALL: &[Peer] = &[
     OURS,
+    peer(
+        "realtime-limited",
+        Dialect::Json,
+        Source::Own { limited: true },
+    ),
     Peer {
         name: "realtime-two-workers",
         cores: 2,
@@ -100,14 +105,19 @@ impl Peer {
 
     /// Whether it is one of ours.
     pub(crate) fn is_ours(&self) -> bool {
-        self.source == Source::Own
+        matches!(self.source, Source::Own { .. })
+    }
+
+    /// What it is set against beside the floor: the same without what it has more.
+    pub(crate) fn plain(&self) -> Option<Self> {
+        (self.source == Source::Own { limited: true }).then_some(OURS)
     }
 
     /// The program and its arguments, once it is built.
     fn command(&self, built: &Path) -> Vec<String> {
         let program = built.display().to_string();
         let words: &[&str] = match self.source {
-            Source::Own => &[
+            Source::Own { .. } => &[
                 "serve",
                 "--listen",
                 "127.0.0.1:0",
@@ -122,7 +132,8 @@ impl Peer {
         };
         let words = words.iter().map(|word| (*word).to_owned());
         let mut command: Vec<_> = [program].into_iter().chain(words).collect();
-        if self.source == Source::Own {
+        if let Source::Own { limited } = self.source {
+            command.extend(limited.then(|| "--limited".to_owned()));
             command.extend(["--workers".to_owned(), self.cores.to_string()]);
         }
         command

@@ -114,6 +114,20 @@ impl Results {
             .map(|(_, samples)| samples)
     }
 
+    /// The CPU time of each message as a multiple of another server's in the same round: the least,
+    /// the median and the most.
+    pub(super) fn beside(&self, peer: &Peer, other: &Peer, work: Work) -> Option<[f64; 3]> {
+        let each = |peer| {
+            let runs = self.one(peer, work).filter(|runs| runs.failed.is_none())?;
+            let each = runs.good.iter().map(|run| run.outcome.cpu_each());
+            each.collect::<Option<Vec<f64>>>()
+        };
+        let (own, others) = (each(peer)?, each(other)?);
+        let ratios = || own.iter().zip(&others).map(|(own, other)| own / other);
+        let (least, most) = (ratios().reduce(f64::min)?, ratios().reduce(f64::max)?);
+        Some([least, median(ratios().collect())?, most])
+    }
+
     /// The median of what each of the floor's runs says.
     pub(super) fn floor(&self, work: Work, of: impl Fn(&Outcome) -> Option<f64>) -> Option<f64> {
         let floor = self.floors.iter().find(|floor| floor.0 == work)?;

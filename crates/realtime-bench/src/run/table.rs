@@ -95,6 +95,17 @@ fn details(out: &mut String, work: Work, results: &Results) -> std::fmt::Result 
         writeln!(out)?;
     }
     writeln!(out)?;
+    for (peer, _) in results.of(work) {
+        if let Some(plain) = peer.plain()
+            && let Some([least, middle, most]) = results.beside(peer, &plain, work)
+        {
+            writeln!(
+                out,
+                "{peer} takes {middle:.3} times the CPU time of {plain} ({least:.3} to {most:.3} in \
+                 the same round).\n"
+            )?;
+        }
+    }
     for (peer, samples) in results.of(work) {
         if let Some(error) = &samples.failed {
             let error = error.lines().last().unwrap_or_default();

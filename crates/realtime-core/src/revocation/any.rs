@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use futures::future::BoxFuture;
 
-use super::{Revocation, RevocationError, Revocations, Revoked};
+use super::{Page, Revocation, RevocationError, Revocations};
 use crate::Identity;
 
 /// Any store of revocations behind one type, cheap to clone.
@@ -32,7 +32,7 @@ impl Revocations for AnyRevocations {
         self.0.is_revoked(identity).await
     }
 
-    async fn since(&self, after: u64) -> Result<Revoked, RevocationError> {
+    async fn since(&self, after: u64) -> Result<Page, RevocationError> {
         self.0.since(after).await
     }
 
@@ -58,7 +58,7 @@ trait DynRevocations: Send + Sync {
         &'a self,
         identity: &'a Identity,
     ) -> BoxFuture<'a, Result<bool, RevocationError>>;
-    fn since(&self, after: u64) -> BoxFuture<'_, Result<Revoked, RevocationError>>;
+    fn since(&self, after: u64) -> BoxFuture<'_, Result<Page, RevocationError>>;
     fn is_shared(&self) -> bool;
 }
 
@@ -78,7 +78,7 @@ impl<T: Revocations> DynRevocations for T {
         Box::pin(Revocations::is_revoked(self, identity))
     }
 
-    fn since(&self, after: u64) -> BoxFuture<'_, Result<Revoked, RevocationError>> {
+    fn since(&self, after: u64) -> BoxFuture<'_, Result<Page, RevocationError>> {
         Box::pin(Revocations::since(self, after))
     }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use store::{Now, Store};
 
-use super::{Revocation, RevocationError, RevocationErrorKind, Revocations, Revoked};
+use super::{Page, Revocation, RevocationError, RevocationErrorKind, Revocations};
 use crate::Identity;
 
 /// Remembers in this process what was revoked, up to a number of revocations.
@@ -142,7 +142,7 @@ impl Revocations for MemoryRevocations {
         Ok(self.lock().is_revoked(identity, now()))
     }
 
-    async fn since(&self, after: u64) -> Result<Revoked, RevocationError> {
+    async fn since(&self, after: u64) -> Result<Page, RevocationError> {
         Ok(self.lock().since(after, now()))
     }
 

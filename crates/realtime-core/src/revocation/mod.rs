@@ -2,7 +2,7 @@
 
 mod any;
 mod memory;
-mod revoked;
+mod page;
 
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use crate::{Identity, IdentityKey, error::operation_error, timestamp};
 
 pub use any::AnyRevocations;
 pub use memory::MemoryRevocations;
-pub use revoked::Revoked;
+pub use page::Page;
 
 /// What is no longer to be believed: tokens of somebody, of a tenant, of everybody, or a single one.
 ///
@@ -155,11 +155,11 @@ pub trait Revocations: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - In any order, each at least once; what is forgotten by now may be missing.
-    /// - At most [`PAGE`] at once; where more are known, [`Revoked::more`] says so.
+    /// - At most [`PAGE`] at once; where more are known, [`Page::more`] says so.
     ///
     /// # Errors
     /// Kind [`Unavailable`](RevocationErrorKind::Unavailable).
-    fn since(&self, after: u64) -> impl Future<Output = Result<Revoked, RevocationError>> + Send;
+    fn since(&self, after: u64) -> impl Future<Output = Result<Page, RevocationError>> + Send;
 
     /// Whether other nodes see what this one remembers. A gateway with a broker isn't built with
     /// one of which they don't.

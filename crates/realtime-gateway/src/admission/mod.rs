@@ -20,7 +20,10 @@ use std::{net::SocketAddr, sync::Arc};
 use http::request::Parts;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{dialects::DialectId, limits::Held};
+use crate::{
+    dialects::DialectId,
+    limits::{Held, Network, Place, Places},
+};
 
 pub(crate) use authentication::{Authentication, Unauthenticated, check};
 pub use body::Body;
@@ -35,6 +38,9 @@ pub use upgrade::Upgrade;
 
 /// How many that were refused may be closed at the same time.
 const FAREWELLS: usize = 1_000;
+/// Of these, how many of one address: who is refused there because of what it does would otherwise have
+/// as many connections by it, and take the code from everybody else.
+const FAREWELLS_OF_ONE: usize = 16;
 
 /// Who may connect, and how many at once.
 #[derive(Debug)]
@@ -44,6 +50,15 @@ pub(crate) struct Admission {
     proxies: TrustedProxies,
     slots: Slots,
     farewells: Arc<Semaphore>,
+    farewells_of_one: Arc<Places<Network>>,
+}
+
+/// A place among those that were refused and are closed.
+#[derive(Debug)]
+pub(crate) struct Farewelled {
+    _of_all: OwnedSemaphorePermit,
+    /// Where its address is known.
+    _of_one: Option<Place<Network>>,
 }
 
 /// A request that may be authenticated.
@@ -64,6 +79,7 @@ impl Admission {
             proxies,
             slots,
             farewells: Arc::new(Semaphore::new(FAREWELLS)),
+            farewells_of_one: Places::new(FAREWELLS_OF_ONE),
         }
     }
 
@@ -101,12 +117,19 @@ impl Admission {
         &self,
         request: &Parts,
         named: impl Fn(&[u8]) -> Option<DialectId>,
-    ) -> Option<(Handshake, OwnedSemaphorePermit)> {
+    ) -> Option<(Handshake, Farewelled)> {
         let handshake = Handshake::check(request, named).ok()?;
         if !self.origin.allows(&handshake.host, &request.headers) {
             return None;
         }
-        let place = Arc::clone(&self.farewells).try_acquire_owned().ok()?;
+        let of_one = match self.client_address(request) {
+            Some(address) => Some(self.farewells_of_one.enter(address.ip().into())?),
+            None => None,
+        };
+        let place = Farewelled {
+            _of_all: Arc::clone(&self.farewells).try_acquire_owned().ok()?,
+            _of_one: of_one,
+        };
         Some((handshake, place))
     }
 
@@ -147,13 +170,17 @@ mod tests {
         parts
     }
 
-    #[test]
-    fn so_many_are_refused_behind_a_101_and_only_those_who_asked_properly() {
-        let admission = Admission::new(
+    fn admission() -> Admission {
+        Admission::new(
             OriginPolicy::new(&[], false).unwrap(),
             TrustedProxies::new(&[]).unwrap(),
             Slots::new(None, 1),
-        );
+        )
+    }
+
+    #[test]
+    fn so_many_are_refused_behind_a_101_and_only_those_who_asked_properly() {
+        let admission = admission();
         let refuse = |request: &Parts| admission.refuse_later(request, |_| None);
         let (proper, foreign) = (request(None), request(Some("https://evil.example")));
         assert!(refuse(&foreign).is_none());
@@ -164,5 +191,22 @@ mod tests {
         assert!(refuse(&proper).is_none(), "there are {FAREWELLS}");
         refused.pop();
         assert!(refuse(&proper).is_some());
+    }
+
+    #[test]
+    fn one_address_takes_them_from_nobody_else() {
+        let admission = admission();
+        let from = |address: [u8; 4]| {
+            let mut request = request(None);
+            let address = SocketAddr::from((address, 5_000));
+            request.extensions.insert(PeerAddr(address));
+            admission.refuse_later(&request, |_| None)
+        };
+        let one = [10, 0, 0, 1];
+        let mut refused: Vec<_> = (0..FAREWELLS_OF_ONE).map(|_| from(one).unwrap()).collect();
+        assert!(from(one).is_none());
+        assert!(from([10, 0, 0, 2]).is_some());
+        refused.pop();
+        assert!(from(one).is_some());
     }
 }

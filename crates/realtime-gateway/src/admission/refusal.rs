@@ -10,6 +10,7 @@ use http::{
 use realtime_core::CloseCode;
 
 use super::Body;
+use crate::stats::{Counter, Counters};
 
 /// Why a request is refused. The texts say to the caller what was expected, and nothing of how the
 /// server is set up.
@@ -65,6 +66,17 @@ impl Refusal {
             | Self::NotUpgradable
             | Self::Origin
             | Self::Version => return None,
+        })
+    }
+
+    /// What counts it, beside all refusals, where something does.
+    pub(crate) const fn counter(self, stats: &Counters) -> Option<&Counter> {
+        Some(match self {
+            Self::Origin => &stats.refused_origins,
+            Self::AddressFull | Self::IdentityFull => &stats.connections_limited,
+            Self::TooManyFailures(_) => &stats.authentications_limited,
+            Self::TooManyUpgrades => &stats.upgrades_limited,
+            _ => return None,
         })
     }
 

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use crate::sync::Mutex;
 
-/// Counts requests that are authenticating, connections that have not shown yet who they are among
-/// them, sessions from their 101 to the end of their
-/// connection, and what of a session outlives that.
+/// Counts requests that are authenticating, among them connections that have not shown yet who they
+/// are, sessions from their 101 to the end of their connection, and what of a session outlives that.
 #[derive(Debug)]
 pub(crate) struct Slots {
     max_authenticating: usize,
@@ -16,12 +15,16 @@ pub(crate) struct Slots {
 #[derive(Debug)]
 struct Counts {
     max_open: usize,
+    /// Of those that are authenticating: who shows nothing keeps nobody out who does.
+    max_at_the_door: usize,
     now: Mutex<Now>,
 }
 
 #[derive(Debug, Default)]
 struct Now {
     authenticating: usize,
+    /// Connections whose first message is waited for, or that are asked about since it has come.
+    at_the_door: usize,
     open: usize,
     /// Sessions without a connection, of which a handler or a hook still runs.
     outlived: usize,
@@ -38,6 +41,7 @@ pub(crate) struct Slot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Held {
     Authenticating,
+    AtTheDoor,
     Open,
     Outlived,
 }
@@ -46,27 +50,35 @@ impl Now {
     fn of(&mut self, held: Held) -> &mut usize {
         match held {
             Held::Authenticating => &mut self.authenticating,
+            Held::AtTheDoor => &mut self.at_the_door,
             Held::Open => &mut self.open,
             Held::Outlived => &mut self.outlived,
         }
+    }
+
+    fn have_yet_to_come_in(&self) -> usize {
+        self.authenticating + self.at_the_door
     }
 }
 
 impl Slots {
     pub(crate) fn new(max_open: Option<usize>, max_authenticating: usize) -> Self {
-        let max_open = max_open.filter(|max| *max > 0).unwrap_or(usize::MAX);
-        let now = Mutex::default();
+        let counts = Counts {
+            max_open: max_open.filter(|max| *max > 0).unwrap_or(usize::MAX),
+            max_at_the_door: max_authenticating.div_ceil(2),
+            now: Mutex::default(),
+        };
         Self {
             max_authenticating,
-            counts: Arc::new(Counts { max_open, now }),
+            counts: Arc::new(counts),
         }
     }
 
     /// A place for a request that is about to authenticate, while there is one.
     pub(crate) fn enter(&self) -> Option<Slot> {
         let mut now = self.counts.now.lock();
-        let all = now.open + now.authenticating;
-        if all >= self.counts.max_open || now.authenticating >= self.max_authenticating {
+        let coming = now.have_yet_to_come_in();
+        if now.open + coming >= self.counts.max_open || coming >= self.max_authenticating {
             return None;
         }
         now.authenticating += 1;
@@ -76,9 +88,9 @@ impl Slots {
         })
     }
 
-    /// How many are authenticating.
+    /// How many are authenticating, or have not shown yet who they are.
     pub(crate) fn authenticating(&self) -> usize {
-        self.counts.now.lock().authenticating
+        self.counts.now.lock().have_yet_to_come_in()
     }
 
     /// How many sessions have no connection any more, though a handler or a hook of theirs runs.
@@ -88,10 +100,16 @@ impl Slots {
 }
 
 impl Slot {
-    /// The request is authenticated: its place is now that of a session.
+    /// The client is to show who it is behind its 101. Returns whether one more may wait with that.
+    #[must_use]
+    pub(crate) fn wait_at_the_door(&mut self) -> bool {
+        self.held == Held::Authenticating && self.become_one(Held::AtTheDoor)
+    }
+
+    /// It is known who it is: its place is now that of a session.
     pub(crate) fn open(&mut self) {
-        if self.held == Held::Authenticating {
-            self.become_one(Held::Open);
+        if matches!(self.held, Held::Authenticating | Held::AtTheDoor) {
+            let _there_is_one = self.become_one(Held::Open);
         }
     }
 
@@ -100,18 +118,26 @@ impl Slot {
     /// can make more and more of them by leaving and coming again.
     pub(crate) fn outlive(&mut self) {
         if self.held == Held::Open {
-            self.become_one(Held::Outlived);
+            let _keeps_its_place_otherwise = self.become_one(Held::Outlived);
         }
     }
 
-    fn become_one(&mut self, held: Held) {
+    /// Returns whether there was room for one more of these.
+    fn become_one(&mut self, held: Held) -> bool {
+        let most = match held {
+            Held::AtTheDoor => self.counts.max_at_the_door,
+            Held::Outlived => self.counts.max_open,
+            // There is, since it was counted among those before it had come so far.
+            Held::Authenticating | Held::Open => usize::MAX,
+        };
         let mut now = self.counts.now.lock();
-        if held == Held::Outlived && now.outlived >= self.counts.max_open {
-            return;
+        if *now.of(held) >= most {
+            return false;
         }
         *now.of(self.held) -= 1;
         *now.of(held) += 1;
         self.held = held;
+        true
     }
 }
 
@@ -139,6 +165,30 @@ mod tests {
         assert!(slots.enter().is_some());
         assert!(Slots::new(Some(0), 1).enter().is_some(), "0 is no limit");
     }
+
+    #[test]
+    fn those_who_show_nothing_leave_half_to_the_others() {
+        let slots = Slots::new(None, 5);
+        let mut waiting = Vec::new();
+        for _ in 0..3 {
+            let mut slot = slots.enter().unwrap();
+            assert!(slot.wait_at_the_door());
+            waiting.push(slot);
+        }
+        let mut one_more = slots.enter().unwrap();
+        assert!(!one_more.wait_at_the_door(), "three wait");
+        let other = slots.enter().unwrap();
+        assert!(slots.enter().is_none(), "five in all");
+        assert_eq!(slots.authenticating(), 5);
+        waiting[0].open();
+        assert!(one_more.wait_at_the_door());
+        assert_eq!(slots.authenticating(), 4);
+        drop((waiting, one_more, other));
+        assert_eq!(slots.authenticating(), 0);
+        let mut alone = Slots::new(None, 1).enter().unwrap();
+        assert!(alone.wait_at_the_door());
+    }
+
     fn opened(slots: &Slots) -> Option<Slot> {
         let mut slot = slots.enter()?;
         slot.open();

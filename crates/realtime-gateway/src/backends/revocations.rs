@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use realtime_core::{
     Identity,
     revocation::{
-        AnyRevocations, Revocation, RevocationError, RevocationErrorKind, Revocations, Revoked,
+        AnyRevocations, Page, Revocation, RevocationError, RevocationErrorKind, Revocations,
     },
 };
 
@@ -47,7 +47,7 @@ impl Revocations for BoundedRevocations {
         bounded(async { self.0.is_revoked(identity).await }).await
     }
 
-    async fn since(&self, after: u64) -> Result<Revoked, RevocationError> {
+    async fn since(&self, after: u64) -> Result<Page, RevocationError> {
         bounded(async { self.0.since(after).await }).await
     }
 

@@ -103,10 +103,10 @@ pub struct Limits {
     /// before the authenticator is asked; a minute without a failure forgets all of it. Nor are more
     /// tries of an address under way at once. What is wrong, has ended or was revoked counts, also
     /// where it is shown on an open connection (there the answer is the error `too_many_requests`, and
-    /// the session stays). Addresses are
-    /// those of [`max_connections_per_address`](Self::max_connections_per_address): behind a proxy
-    /// that isn't trusted, one client that fails would lock out all. Default `None`: as often as
-    /// anybody likes.
+    /// the session stays). Addresses are those of
+    /// [`max_connections_per_address`](Self::max_connections_per_address): behind a proxy that isn't
+    /// trusted, one client that fails would lock out all. All IPv6 addresses with the same first 48
+    /// bits may together fail 16 times as often. Default `None`: as often as anybody likes.
     #[serde(with = "off")]
     pub failed_authentications_per_minute: Option<u32>,
 }

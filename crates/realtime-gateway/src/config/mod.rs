@@ -75,7 +75,8 @@ pub struct Config {
     /// How long [`shutdown`](crate::Gateway::shutdown) may take. `None`: for ever. Default 10 s.
     #[serde(with = "duration")]
     pub shutdown_timeout: Option<Duration>,
-    /// How long the authenticator may take. `None`: for ever. Default 5 s.
+    /// How long the authenticator may take. `None`: for ever, though for a
+    /// [first message](Self::token_in_message) no longer than 30 s. Default 5 s.
     #[serde(with = "duration")]
     pub auth_timeout: Option<Duration>,
     /// How long a client that connects without any credential has to show a token in its first
@@ -91,8 +92,9 @@ pub struct Config {
     /// and nothing that it sends but pings is answered. Any other message, one of more than 16 KiB
     /// and the end of this time close it with 3502, a token that isn't right with 3500.
     ///
-    /// Anybody can hold a place among those that are authenticating for so long, and a token in a
-    /// message is one that no proxy has looked at. So it is off where nobody needs it.
+    /// Anybody can hold a place among those that are authenticating for so long, of which at most
+    /// half are for this, and a token in a message is one that no proxy has looked at. So it is off
+    /// where nobody needs it.
     #[serde(with = "duration")]
     pub token_in_message: Option<Duration>,
     /// Whether those who are refused for who they are, or for how many there are, are answered with
@@ -106,9 +108,10 @@ pub struct Config {
     /// What isn't a WebSocket handshake, and a page of an origin that may not connect, get their
     /// status as ever.
     ///
-    /// It has a cost: who is refused takes an upgrade, a socket and a task for up to a second, and
+    /// It has a cost: who is refused takes an upgrade, a socket and a task for 3 s at the most, and
     /// load balancers and their logs see 101 where they saw 401 or 503. At most 1,000 are closed so
-    /// at the same time; the rest get the status.
+    /// at the same time, and 16 of one address (IPv6 by its first 64 bits);
+    /// the rest get the status.
     pub accept_then_close: bool,
     /// How long before [what it has shown](realtime_core::Identity::expires_at) ends a client is
     /// told; where it shows something that holds for less than twice as long, half way. `None`: when
@@ -142,7 +145,7 @@ pub struct Config {
     #[serde(with = "off")]
     pub max_connections: Option<usize>,
     /// How many requests may be authenticating at once, those among them that are to show a token in
-    /// their [first message](Self::token_in_message). Default 1,000.
+    /// their [first message](Self::token_in_message), which are at most half of them. Default 1,000.
     pub max_authenticating: usize,
     /// How many rooms a session may be in. Default 128.
     pub max_rooms_per_session: usize,

@@ -8,7 +8,14 @@ use realtime_websocket::{CloseFrame, frame};
 use tokio::time::sleep;
 
 use super::line::Line;
-use crate::{admission::Refusal, node::Node, patience::patient, transport::recover};
+use crate::{
+    admission::Refusal,
+    dialects::{DialectId, Encoder},
+    guarded::{Whose, caught},
+    node::Node,
+    patience::patient,
+    transport::recover,
+};
 
 /// How long a refused connection may take to become a WebSocket after the 101.
 const UPGRADE: Duration = Duration::from_secs(2);
@@ -51,6 +58,20 @@ impl Farewell {
         Some(Self::new(code, reason))
     }
 
+    pub(super) const fn code(&self) -> Option<u16> {
+        self.code
+    }
+
+    /// Its code, as the client's protocol has it.
+    fn code_in(&self, encoder: &Encoder) -> Option<u16> {
+        let ours = self.code.filter(|_| !self.in_return);
+        let Some(code) = ours.and_then(|code| CloseCode::new(code).ok()) else {
+            return self.code;
+        };
+        let said = caught(Whose::Codec, || encoder.close_code(code));
+        Some(said.unwrap_or(code).as_u16())
+    }
+
     /// The same back.
     pub(super) fn in_return(close: Option<CloseFrame>) -> Self {
         let (code, reason) = close.map_or_else(Default::default, |close| {
@@ -65,9 +86,9 @@ impl Farewell {
 }
 
 /// Closes a connection, within a moment.
-pub(super) async fn say(line: Line, farewell: &Farewell) {
+pub(super) async fn say(line: Line, farewell: &Farewell, encoder: &Encoder) {
     let frame = farewell
-        .code
+        .code_in(encoder)
         .map_or_else(frame::close_without_code, |code| {
             frame::close(code, &farewell.reason)
         });
@@ -75,10 +96,18 @@ pub(super) async fn say(line: Line, farewell: &Farewell) {
 }
 
 /// Closes a connection that was told 101 and is refused, once that has become a WebSocket.
-pub(crate) async fn refuse(node: Arc<Node>, upgrade: OnUpgrade, farewell: Farewell) {
+pub(crate) async fn refuse(
+    node: Arc<Node>,
+    upgrade: OnUpgrade,
+    dialect: DialectId,
+    farewell: Farewell,
+) {
     let refused = async {
         match patient(UPGRADE, upgrade).await {
-            Some(Ok(upgraded)) => say(Line::new(recover(upgraded)), &farewell).await,
+            Some(Ok(upgraded)) => {
+                let encoder = node.env.dialects.of(dialect);
+                say(Line::new(recover(upgraded)), &farewell, encoder).await;
+            }
             Some(Err(_)) | None => node.stats().upgrades_failed.add(1),
         }
     };

@@ -2,7 +2,7 @@
 
 use realtime_core::{
     CloseCode, Exchange, Message, MessageId,
-    auth::Token,
+    auth::{AuthError, Token},
     codec::{CodecError, Frame},
     dialect::{Action, Actions, Client},
 };
@@ -28,11 +28,11 @@ const EXPECTED: Farewell = Farewell::new(
 );
 
 /// What it must have.
-#[derive(Debug)]
 pub(super) struct FirstMessage {
     /// Its id, where an answer is wanted.
     pub(super) request: Option<MessageId>,
-    pub(super) token: Token,
+    /// The error is for a text of a form that no token has.
+    pub(super) token: Result<Token, AuthError>,
     /// What else is in the same frame.
     pub(super) behind: Vec<Message>,
 }
@@ -55,11 +55,9 @@ pub(super) fn read(node: &Node, encoder: &Encoder, frame: Frame) -> Result<First
         return Err(Outcome::Closed(EXPECTED));
     }
     let token = shown(&message).map_err(|_| Outcome::Closed(EXPECTED))?;
-    // Of a form that no token has.
-    let token = Token::parse(token.as_bytes()).map_err(|_| Refusal::Unauthorized)?;
     Ok(FirstMessage {
         request: message.message_id().cloned(),
-        token,
+        token: Token::parse(token.as_bytes()),
         behind,
     })
 }

@@ -19,7 +19,9 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use realtime_core::{
-    BoxError, CloseCode, Identity, Message, MessageId, Text, auth::Token, codec::Frame,
+    BoxError, CloseCode, Identity, Message, MessageId, Text,
+    auth::{AuthError, Token},
+    codec::Frame,
 };
 use realtime_websocket::Event;
 
@@ -58,6 +60,16 @@ enum Outcome {
     Closed(Farewell),
 }
 
+impl Outcome {
+    /// That of its close frame.
+    const fn code(&self) -> Option<u16> {
+        match self {
+            Self::Lost => None,
+            Self::Closed(farewell) => farewell.code(),
+        }
+    }
+}
+
 impl From<Refusal> for Outcome {
     fn from(refusal: Refusal) -> Self {
         Farewell::of(refusal).map_or(Self::Lost, Self::Closed)
@@ -74,13 +86,14 @@ impl From<ReadEnd> for Outcome {
 }
 
 /// Closes a connection that was told 101, and says why.
-pub(crate) async fn turn_away(node: &Node, connection: Connection, refusal: Refusal) {
+pub(crate) async fn turn_away(node: &Node, arrived: Arrived, refusal: Refusal) {
     let Some(farewell) = Farewell::of(refusal) else {
         return;
     };
     node.stats().refused.add(1);
     tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
-    let said = say(Line::new(connection), &farewell);
+    let encoder = node.env.dialects.of(arrived.dialect);
+    let said = say(Line::new(arrived.connection), &farewell, encoder);
     node.abort.run_until_cancelled(said).await;
 }
 
@@ -91,7 +104,7 @@ pub(crate) async fn enter<A>(
     node: &Node,
     arrived: Arrived,
     limit: Duration,
-    ask: impl FnOnce(Token) -> A,
+    ask: impl FnOnce(Result<Token, AuthError>) -> A,
 ) -> Option<Newcomer>
 where
     A: Future<Output = Result<Identity, Refusal>>,
@@ -113,14 +126,16 @@ where
             None => Outcome::Lost,
         },
         Err(Outcome::Closed(farewell)) => {
-            let said = say(line, &farewell);
+            let said = say(line, &farewell, encoder);
             node.abort.run_until_cancelled(said).await;
             Outcome::Closed(farewell)
         }
         Err(Outcome::Lost) => Outcome::Lost,
     };
     node.stats().first_messages_refused.add(1);
-    tracing::debug!(target: crate::log_targets::ADMISSION, ?outcome, "no session");
+    // Not the reason, which may be the peer's.
+    let code = outcome.code();
+    tracing::debug!(target: crate::log_targets::ADMISSION, code, "no session");
     None
 }
 
@@ -128,7 +143,7 @@ async fn entering<A>(
     (node, encoder): (&Node, &Encoder),
     line: &mut Line,
     limit: Duration,
-    ask: impl FnOnce(Token) -> A,
+    ask: impl FnOnce(Result<Token, AuthError>) -> A,
 ) -> Result<(Identity, Early), Outcome>
 where
     A: Future<Output = Result<Identity, Refusal>>,

@@ -1,19 +1,30 @@
 //! Who is let in, and when: what stands before the authenticator, and what behind it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use http::request::Parts;
-use realtime_core::{Identity, presence::Presence};
+use realtime_core::{
+    Identity,
+    auth::{AuthError, Token},
+    presence::Presence,
+};
+use tokio::time::timeout;
 
 use super::{Gateway, speaking::Only};
 use crate::{
     ErrorStage,
-    admission::{Admitted, Handshake, Refusal},
+    admission::{Admitted, Handshake, Refusal, Unauthenticated},
     dialects::DialectId,
     health::Link,
+    identities,
     limits::Held,
     node::Node,
 };
+
+/// How long the authenticator may take for a first message where it may take for ever: nothing else
+/// frees the place of a peer that has gone, since the end of its connection may stand behind what it
+/// has sent.
+const FOR_EVER: Duration = Duration::from_secs(30);
 
 impl Gateway {
     /// Everything before authentication. Who may not be there takes nobody's turn, and who waits for
@@ -75,6 +86,61 @@ impl Gateway {
         let address = self.admission().client_address(request);
         address.map(|address| address.ip())
     }
+}
+
+/// Who it is that has shown something at this address, as the one who is asked says; or why it is
+/// refused, which counts there.
+pub(super) async fn authenticated(
+    node: &Node,
+    address: Option<IpAddr>,
+    asked: impl Future<Output = Result<Identity, Unauthenticated>>,
+) -> Result<Identity, Refusal> {
+    let tries = node.limits.authenticate(address);
+    let tries = tries.map_err(Refusal::TooManyFailures)?;
+    let identity = asked.await.map_err(|error| {
+        identities::has_failed(node, address, error.refusal);
+        identities::refused(node, error)
+    })?;
+    // Not before it is known whether it has failed.
+    drop(tries);
+    Ok(identity)
+}
+
+/// Who it is that has shown this in its first message, with a place among the sessions of its
+/// identity. The error is for a text that is no token.
+pub(super) async fn shown_first(
+    node: &Node,
+    held: &mut Held,
+    address: Option<IpAddr>,
+    token: Result<Token, AuthError>,
+) -> Result<Identity, Refusal> {
+    let asked = async {
+        let token = token.map_err(|error| Unauthenticated {
+            refusal: Refusal::Unauthorized,
+            error: error.into(),
+        })?;
+        let found = identities::of_token(node, token);
+        if node.config.auth_timeout.is_some() {
+            return found.await;
+        }
+        let in_time = timeout(FOR_EVER, found).await;
+        in_time.unwrap_or_else(|_| {
+            Err(Unauthenticated {
+                refusal: Refusal::AuthUnavailable,
+                error: "the authenticator took too long for a first message".into(),
+            })
+        })
+    };
+    let entered = async {
+        let identity = authenticated(node, address, asked).await?;
+        count(node, held, &identity).await?;
+        Ok(identity)
+    };
+    entered.await.inspect_err(|refusal: &Refusal| {
+        if let Some(counter) = refusal.counter(node.stats()) {
+            counter.add(1);
+        }
+    })
 }
 
 /// A place among the sessions of its identity, on all nodes.

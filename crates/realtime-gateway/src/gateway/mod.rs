@@ -406,6 +406,7 @@ impl Gateway {
         stats.open = node.hub.len() as u64;
         stats.outlived = self.admission().outlived() as u64;
         stats.authenticating = self.admission().authenticating() as u64;
+        stats.limits_kept = node.limits.kept() as u64;
         stats.queued_bytes = node.env.queued.used() as u64;
         stats.departures_waiting = node.registry.departures.len() as u64;
         stats.presence_unsettled = node.registry.retries.len() as u64;

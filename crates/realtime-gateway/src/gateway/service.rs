@@ -19,7 +19,8 @@ use tower_service::Service;
 use super::{Gateway, entry, speaking::Only};
 use crate::{
     Body, ErrorStage, Upgrade,
-    admission::{Admitted, Refusal, check},
+    admission::{Admitted, Handshake, Refusal, check},
+    dialects::DialectId,
     doorstep::{self, Arrived},
     guarded::{Whose, panicked},
     identities::{self, revocation},
@@ -131,20 +132,12 @@ impl Gateway {
         {
             return Ok(Known::Within(limit));
         }
-        let address = self.address(request);
-        let tries = node.limits.authenticate(address);
-        let tries = tries.map_err(Refusal::TooManyFailures)?;
-        let identity = match node.authentication.of_request(request).await {
-            Ok(identity) => revocation::check(node, identity).await,
-            Err(error) => Err(error),
+        let asked = async {
+            let identity = node.authentication.of_request(request).await?;
+            revocation::check(node, identity).await
         };
-        let identity = identity.map_err(|error| {
-            identities::has_failed(node, address, error.refusal);
-            identities::refused(node, error)
-        })?;
-        // Not before it is known whether it has failed.
-        drop(tries);
-        Ok(Known::Who(identity))
+        let asked = entry::authenticated(node, self.address(request), asked);
+        asked.await.map(Known::Who)
     }
 
     fn respond(
@@ -155,12 +148,8 @@ impl Gateway {
         outcome.unwrap_or_else(|refusal| {
             let stats = self.node().stats();
             stats.refused.add(1);
-            match refusal {
-                Refusal::Origin => stats.refused_origins.add(1),
-                Refusal::AddressFull | Refusal::IdentityFull => stats.connections_limited.add(1),
-                Refusal::TooManyFailures(_) => stats.authentications_limited.add(1),
-                Refusal::TooManyUpgrades => stats.upgrades_limited.add(1),
-                _ => {}
+            if let Some(counter) = refusal.counter(stats) {
+                counter.add(1);
             }
             tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
             let closed = self.refuse_by_close(request, refusal);
@@ -182,9 +171,10 @@ impl Gateway {
             return None;
         }
         let upgrade = request.extensions.remove::<OnUpgrade>()?;
+        let dialect = spoken(request, &handshake);
         let response = handshake.response()?;
         node.stats().refused_by_close.add(1);
-        let refused = doorstep::refuse(Arc::clone(node), upgrade, farewell);
+        let refused = doorstep::refuse(Arc::clone(node), upgrade, dialect, farewell);
         runtime.spawn(async move {
             let _until_its_end = (counted, place);
             refused.await;
@@ -209,19 +199,22 @@ impl Gateway {
             mut slot,
             mut held,
         } = admitted;
+        if matches!(known, Known::Within(_)) {
+            // Before the upgrade is taken: it may be refused behind one.
+            if !slot.wait_at_the_door() {
+                return Err(Refusal::Full);
+            }
+        } else {
+            slot.open();
+        }
         let upgrade = request
             .extensions
             .remove::<OnUpgrade>()
             .ok_or(Refusal::NotUpgradable)?;
-        let only = request.extensions.get::<Only>();
-        let only = only.map(|Only(dialect)| *dialect);
-        let dialect = handshake.dialect.or(only).unwrap_or_default();
+        let dialect = spoken(request, &handshake);
         let response = handshake.response().ok_or(Refusal::NotUpgradable)?;
         let remote_addr = self.admission().client_address(request);
         let address = self.address(request);
-        if !matches!(known, Known::Within(_)) {
-            slot.open();
-        }
         self.background().remember_runtime();
         self.background().ensure();
         let node = Arc::clone(node);
@@ -274,6 +267,13 @@ impl Gateway {
     }
 }
 
+/// What a client speaks: what it has chosen, or where it has connected, or the codec.
+fn spoken(request: &Parts, handshake: &Handshake) -> DialectId {
+    let only = request.extensions.get::<Only>();
+    let only = only.map(|Only(dialect)| *dialect);
+    handshake.dialect.or(only).unwrap_or_default()
+}
+
 /// Who a connection belongs to; `None` where it is closed instead.
 async fn becomes(
     node: &Node,
@@ -293,31 +293,24 @@ async fn becomes(
             match checked.map_err(|error| identities::refused(node, error)) {
                 Ok(identity) => Some(Newcomer::new(connection, identity)),
                 Err(refusal) => {
-                    doorstep::turn_away(node, connection, refusal).await;
+                    let arrived = Arrived {
+                        connection,
+                        dialect,
+                    };
+                    doorstep::turn_away(node, arrived, refusal).await;
                     None
                 }
             }
         }
         Known::Within(limit) => {
-            let ask = |token| async move {
-                let tries = node.limits.authenticate(address).map_err(|wait| {
-                    node.stats().authentications_limited.add(1);
-                    Refusal::TooManyFailures(wait)
-                })?;
-                let found = identities::of_token(node, token).await;
-                let identity = found.map_err(|error| {
-                    identities::has_failed(node, address, error.refusal);
-                    identities::refused(node, error)
-                })?;
-                drop(tries);
-                entry::count(node, held, &identity).await?;
-                Ok(identity)
-            };
             let arrived = Arrived {
                 connection,
                 dialect,
             };
-            doorstep::enter(node, arrived, limit, ask).await
+            doorstep::enter(node, arrived, limit, move |token| {
+                entry::shown_first(node, held, address, token)
+            })
+            .await
         }
     }
 }

@@ -12,6 +12,11 @@ use crate::{
     RequestError, SendError, SendErrorKind,
 };
 
+/// What the client is told of a message that the gateway itself couldn't handle for what it is.
+#[derive(Debug, thiserror::Error)]
+#[error("the client has made a mistake")]
+pub(crate) struct Mistake(#[source] pub(crate) ClientError);
+
 /// Finds what may be said. Everything that isn't meant for clients becomes a general text.
 pub(crate) fn for_client(error: &BoxError) -> ClientError {
     match meant(error) {
@@ -94,6 +99,9 @@ fn is_out_of_reach(error: &BoxError) -> bool {
 
 /// Whether a message could not be handled for what it is, whatever the application does.
 pub(crate) fn is_mistake(error: &BoxError) -> bool {
+    if find::<Mistake>(error).is_some() {
+        return true;
+    }
     if meant(error).is_some() {
         return false;
     }
@@ -177,6 +185,11 @@ mod tests {
             .into();
         assert_eq!(for_client(&refused).code(), "not_answered");
         assert!(!is_mistake(&refused) && is_clients(&refused));
+
+        let again = ClientError::new("too_many_requests", "not so often");
+        let again: BoxError = Mistake(again).into();
+        assert_eq!(for_client(&again).code(), "too_many_requests");
+        assert!(is_mistake(&again) && is_clients(&again));
 
         let missing: BoxError = HandlerError::new(HandlerErrorKind::Rejected, "outer")
             .with_source(std::fmt::Error)

@@ -4,17 +4,36 @@ use std::{sync::Arc, time::Duration};
 
 use realtime_core::{BoxError, ClientError, auth::Token};
 
+use tokio::time::timeout;
+
 use super::{has_failed, holds, of_token, rules};
 use crate::{
     ErrorStage, Session,
     admission::{Refusal, Unauthenticated},
+    config::Rate,
+    handling::client_error::Mistake,
+    limits::{Bucket, Moment},
     node::Node,
     quiet::drop_quietly,
     session::EndCause,
 };
 
+/// How often a client may show one. Each costs a signature, and where it says something else than the
+/// one before, the rules of all rooms.
+const SHOWS: Rate = Rate::per_second(1).with_burst(20);
+
 /// What the client is told of a token that doesn't say who it is.
 const INVALID: &str = "the token is not valid";
+
+/// How often the client of a session has shown one: only those who do have it.
+#[derive(Clone)]
+struct Shows(Arc<Bucket>);
+
+impl Default for Shows {
+    fn default() -> Self {
+        Self(Arc::new(Bucket::new(SHOWS, Moment::now())))
+    }
+}
 
 /// Returns for how long it holds, where it ends.
 pub(super) async fn show(
@@ -22,12 +41,20 @@ pub(super) async fn show(
     session: &Session,
     token: Token,
 ) -> Result<Option<Duration>, BoxError> {
+    let Shows(shows) = session.extensions().get_or_default();
+    if let Err(wait) = shows.take(1, Moment::now()) {
+        let error = ClientError::new("too_many_requests", "you show tokens too often");
+        return Err(Mistake(error.with_retry_after(wait)).into());
+    }
     let address = session.remote_addr().map(|address| address.ip());
     let tries = node.limits.authenticate(address).map_err(|wait| {
         node.stats().authentications_limited.add(1);
         ClientError::new("too_many_requests", "too many failures").with_retry_after(wait)
     })?;
-    let identity = match of_token(node, token).await {
+    let Some(shown) = in_turn(node, of_token(node, token)).await else {
+        return Err(unavailable().into());
+    };
+    let identity = match shown {
         Ok(identity) => identity,
         Err(Unauthenticated { refusal, error }) => {
             has_failed(node, address, refusal);
@@ -54,6 +81,22 @@ pub(super) async fn show(
     Ok(left)
 }
 
+/// Asks who it is together with no more others than may be asked about at once when they connect: all
+/// tokens may end at the same time. `None` where it isn't its turn for as long as an answer may take.
+async fn in_turn<T>(node: &Node, asked: impl Future<Output = T>) -> Option<T> {
+    let turn = node.showing.acquire();
+    let _turn = match node.config.auth_timeout {
+        Some(limit) => timeout(limit, turn).await.ok()?,
+        None => turn.await,
+    };
+    Some(asked.await)
+}
+
+fn unavailable() -> ClientError {
+    let text = "whose the token is can't be found out now; try again";
+    ClientError::new("unavailable", text).temporary()
+}
+
 /// What follows, and what the client is told.
 fn refused(node: &Node, session: &Session, refusal: Refusal, error: BoxError) -> ClientError {
     match refusal {
@@ -72,8 +115,7 @@ fn refused(node: &Node, session: &Session, refusal: Refusal, error: BoxError) ->
         }
         _ => {
             node.report(ErrorStage::Authentication, error, Some(session.clone()));
-            let text = "whose the token is can't be found out now; try again";
-            ClientError::new("unavailable", text).temporary()
+            unavailable()
         }
     }
 }

@@ -91,6 +91,11 @@ pub(crate) struct Left {
 }
 
 impl Left {
+    /// How many could be taken at the same moment.
+    pub(crate) fn amount(&self) -> u32 {
+        self.left.remaining_burst_capacity()
+    }
+
     /// How long it takes until as many could be taken again.
     pub(crate) fn again(&self) -> Duration {
         let left = self.left.remaining_burst_capacity();

@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Bucket, Moment, Network, Place, Places};
+use super::{
+    Bucket, Moment, Network, Place, Places,
+    shrink::{shrink_map, shrink_queue},
+};
 use crate::sync::Mutex;
 
 /// How many addresses are remembered; past that the oldest are forgotten.
@@ -107,6 +110,11 @@ impl Failures {
         state.order.push_back(from);
     }
 
+    /// How many are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.state.lock().known.len()
+    }
+
     fn known(&self, now: Moment) -> Known {
         Known {
             bucket: Bucket::per_minute(self.per_minute, now),
@@ -137,6 +145,8 @@ impl State {
             self.order.push_back(oldest);
         } else {
             self.known.remove(&oldest);
+            shrink_map(&mut self.known);
+            shrink_queue(&mut self.order);
         }
     }
 }

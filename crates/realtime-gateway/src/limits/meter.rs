@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bucket, Moment, bucket::Left};
+use super::{Bucket, Moment, bucket::Left, own::Amount};
 use crate::config::Rate;
 
 /// How much may come.
@@ -45,7 +45,7 @@ impl Meter {
     /// the same, so that the wait is long enough for both, and gets back what it gave.
     #[inline(always)]
     pub(super) fn take(&self, bytes: usize, now: Moment) -> Result<Lefts, Duration> {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let bytes = counted(bytes);
         let messages = take(self.messages.as_ref(), 1, now);
         let bytes = take(self.bytes.as_ref(), bytes, now);
         match (messages, bytes) {
@@ -55,6 +55,28 @@ impl Meter {
             (Ok(left), Err(wait)) => Err(refused(wait, self.messages.as_ref(), left, now)),
         }
     }
+
+    /// How long it takes until a message of so many bytes would be accepted.
+    pub(super) fn wait(&self, bytes: usize, now: Moment) -> Duration {
+        let wait = |bucket: &Option<Bucket>, count| {
+            let bucket = bucket.as_ref()?;
+            bucket.has(count, now).err()
+        };
+        let (messages, bytes) = (wait(&self.messages, 1), wait(&self.bytes, counted(bytes)));
+        messages.max(bytes).unwrap_or_default()
+    }
+
+    /// So many have come, of which it is known that they were there.
+    pub(super) fn book(&self, taken: Amount, at: Moment) {
+        let buckets = [(&self.messages, taken.messages), (&self.bytes, taken.bytes)];
+        for (bucket, count) in buckets {
+            let _were_there = bucket.as_ref().map(|bucket| bucket.take(count, at));
+        }
+    }
+}
+
+fn counted(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 #[inline(always)]
@@ -76,6 +98,15 @@ fn refused(wait: Duration, other: Option<&Bucket>, left: Option<Left>, now: Mome
 pub(super) struct Lefts(Option<Left>, Option<Left>);
 
 impl Lefts {
+    /// How much can be taken now.
+    pub(super) fn amount(&self) -> Amount {
+        let amount = |left: &Option<Left>| left.as_ref().map_or(u32::MAX, Left::amount);
+        Amount {
+            messages: amount(&self.0),
+            bytes: amount(&self.1),
+        }
+    }
+
     /// How long it takes until the same message could be taken again.
     pub(super) fn again(&self) -> Duration {
         let again = |left: &Option<Left>| left.as_ref().map(Left::again);

@@ -5,10 +5,13 @@
 
 mod bucket;
 mod failures;
+mod guesses;
 mod meter;
 mod network;
+mod own;
 mod places;
 mod shared;
+mod shrink;
 mod upgrades;
 
 use std::{
@@ -26,10 +29,12 @@ use crate::config::{ConnectionPolicy, Limits, Rate};
 
 pub(crate) use bucket::{Bucket, Moment};
 use failures::Failures;
+use guesses::Guesses;
+pub(crate) use guesses::Try;
 use meter::{Meter, Rates};
-use network::Network;
-pub(crate) use places::Place;
-use places::Places;
+pub(crate) use network::Network;
+use own::OwnMeter;
+pub(crate) use places::{Place, Places};
 use shared::{SharedMeter, SharedMeters};
 pub(crate) use upgrades::Upgrades;
 
@@ -43,7 +48,7 @@ pub(crate) struct NodeLimits {
     identities: Option<Arc<Places<IdentityKey>>>,
     addresses: Option<Arc<Places<Network>>>,
     pub(crate) upgrades: Option<Upgrades>,
-    failures: Option<Failures>,
+    failures: Option<Guesses>,
     /// How many sessions have got a number.
     numbered: AtomicU64,
     /// It was said that there are requests without an address.
@@ -61,7 +66,7 @@ struct Traffic {
 /// How much a session may send.
 #[derive(Debug)]
 pub(crate) struct Allowance {
-    own: Meter,
+    own: OwnMeter,
     identity: Option<SharedMeter>,
     tenant: Option<SharedMeter>,
 }
@@ -104,7 +109,7 @@ impl NodeLimits {
             identities: identities.map(Places::new),
             addresses: limits.max_connections_per_address.map(Places::new),
             upgrades: limits.max_upgrades_per_second.map(Upgrades::new),
-            failures: limits.failed_authentications_per_minute.map(Failures::new),
+            failures: limits.failed_authentications_per_minute.map(Guesses::new),
             numbered: AtomicU64::new(0),
             said_unknown: AtomicBool::new(false),
         }
@@ -120,7 +125,7 @@ impl NodeLimits {
         let traffic = self.traffic.as_ref()?;
         let tenant = || IdentityKey::new("").with_tenant(identity.tenant());
         Some(Allowance {
-            own: Meter::new(traffic.own, Moment::now()),
+            own: OwnMeter::new(traffic.own, Moment::now()),
             identity: traffic
                 .identities
                 .as_ref()
@@ -178,10 +183,7 @@ impl NodeLimits {
 
     /// Somebody at this address has shown credentials. What this returns is held while it is found
     /// out whose they are; where they aren't looked at, the error is how long it has to wait.
-    pub(crate) fn authenticate(
-        &self,
-        address: Option<IpAddr>,
-    ) -> Result<Option<Place<Network>>, Duration> {
+    pub(crate) fn authenticate(&self, address: Option<IpAddr>) -> Result<Option<Try>, Duration> {
         let Some((failures, address)) = self.failures.as_ref().zip(address) else {
             return Ok(None);
         };
@@ -193,6 +195,17 @@ impl NodeLimits {
         if let Some((failures, address)) = self.failures.as_ref().zip(address) {
             failures.failed(address.into(), Moment::now());
         }
+    }
+
+    /// Of how many identities, tenants and addresses something is kept.
+    pub(crate) fn kept(&self) -> usize {
+        let traffic = self.traffic.as_ref();
+        let shared = traffic.map(|traffic| [&traffic.identities, &traffic.tenants]);
+        let shared = shared.into_iter().flatten().flatten();
+        shared.map(|shared| shared.len()).sum::<usize>()
+            + self.identities.as_ref().map_or(0, |places| places.len())
+            + self.addresses.as_ref().map_or(0, |places| places.len())
+            + self.failures.as_ref().map_or(0, Guesses::len)
     }
 
     /// Forgets a few of those whom nobody needs any more.
@@ -229,15 +242,14 @@ impl Allowance {
     /// A message of so many bytes has come. Where it is one too many for its session, it takes nothing
     /// of what others share with it.
     #[inline]
-    pub(crate) fn take(&self, bytes: usize, now: Moment) -> Result<(), OverLimit> {
+    pub(crate) fn take(&mut self, bytes: usize, now: Moment) -> Result<(), OverLimit> {
         let is_own = |wait| OverLimit { wait, is_own: true };
+        self.own.take(bytes, now).map_err(is_own)?;
         if self.identity.is_none() && self.tenant.is_none() {
-            // What is left is of no interest, and isn't carried about.
-            return self.own.take(bytes, now).map(drop).map_err(is_own);
+            return Ok(());
         }
-        let own = self.own.take(bytes, now).map_err(is_own)?;
         self.take_shared(bytes, now).map_err(|wait| OverLimit {
-            wait: wait.max(own.again()),
+            wait: wait.max(self.own.wait(bytes, now)),
             is_own: false,
         })
     }
@@ -293,11 +305,14 @@ mod tests {
             node.allowance(&IdentityKey::new(id).with_tenant("t"))
                 .unwrap()
         };
-        let (ann, bob, cid) = (of("ann"), of("bob"), of("cid"));
-        let accepted = |who: &Allowance| (0..100).filter(|_| who.take(1, now).is_ok()).count();
-        assert_eq!((accepted(&ann), accepted(&bob), accepted(&cid)), (5, 5, 0));
+        let (mut ann, mut bob, mut cid) = (of("ann"), of("bob"), of("cid"));
+        let accepted = |who: &mut Allowance| (0..100).filter(|_| who.take(1, now).is_ok()).count();
+        assert_eq!(
+            (accepted(&mut ann), accepted(&mut bob), accepted(&mut cid)),
+            (5, 5, 0)
+        );
         let elsewhere = IdentityKey::new("ann").with_tenant("u");
-        assert_eq!(accepted(&node.allowance(&elsewhere).unwrap()), 5);
+        assert_eq!(accepted(&mut node.allowance(&elsewhere).unwrap()), 5);
     }
 
     #[test]
@@ -307,8 +322,8 @@ mod tests {
             limits.bytes_per_tenant = Some(Rate::per_second(1).with_burst(1_000));
         });
         let now = Moment::now();
-        let ann = node.allowance(&IdentityKey::new("ann")).unwrap();
-        let bob = node.allowance(&IdentityKey::new("bob")).unwrap();
+        let mut ann = node.allowance(&IdentityKey::new("ann")).unwrap();
+        let mut bob = node.allowance(&IdentityKey::new("bob")).unwrap();
         assert_eq!(ann.take(900, now), Ok(()));
         for _ in 0..100 {
             assert!(!ann.take(500, now).unwrap_err().is_own);
@@ -327,7 +342,7 @@ mod tests {
             limits.messages_per_session = Some(Rate::per_second(10).with_burst(3));
             limits.bytes_per_session = Some(Rate::per_second(1_000).with_burst(2_000));
         });
-        let ann = node.allowance(&IdentityKey::new("ann")).unwrap();
+        let mut ann = node.allowance(&IdentityKey::new("ann")).unwrap();
         let mut now = Moment::now();
         let mut waits = 0;
         for n in 0..1_000 {

@@ -11,6 +11,18 @@ const TRANSLATED: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
 pub(crate) enum Network {
     V4(Ipv4Addr),
     V6([u16; 4]),
+    /// The first 48 bits of one of IPv6: the most that one subscriber is given.
+    Site([u16; 3]),
+}
+
+impl Network {
+    /// What one subscriber may have of which this is a part, where that may be more than this.
+    pub(super) const fn site(self) -> Option<Self> {
+        match self {
+            Self::V6([a, b, c, _]) => Some(Self::Site([a, b, c])),
+            Self::V4(_) | Self::Site(_) => None,
+        }
+    }
 }
 
 impl From<IpAddr> for Network {

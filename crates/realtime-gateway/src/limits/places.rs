@@ -2,11 +2,12 @@
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
+use super::shrink::shrink_map;
 use crate::sync::Mutex;
 
 /// Counts them. Only those that are there take memory.
 #[derive(Debug)]
-pub(super) struct Places<K> {
+pub(crate) struct Places<K> {
     most: usize,
     taken: Mutex<HashMap<K, usize>>,
 }
@@ -21,7 +22,7 @@ pub(crate) struct Place<K: Hash + Eq> {
 }
 
 impl<K: Hash + Eq + Clone> Places<K> {
-    pub(super) fn new(most: usize) -> Arc<Self> {
+    pub(crate) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
             taken: Mutex::new(HashMap::new()),
@@ -29,7 +30,7 @@ impl<K: Hash + Eq + Clone> Places<K> {
     }
 
     /// A place, where there is one.
-    pub(super) fn enter(self: &Arc<Self>, key: K) -> Option<Place<K>> {
+    pub(crate) fn enter(self: &Arc<Self>, key: K) -> Option<Place<K>> {
         let mut taken = self.taken.lock();
         let count = taken.get(&key).copied().unwrap_or_default() + 1;
         if count > self.most {
@@ -46,11 +47,19 @@ impl<K: Hash + Eq + Clone> Places<K> {
 }
 
 impl<K: Hash + Eq> Places<K> {
+    /// How many keys have any.
+    pub(super) fn len(&self) -> usize {
+        self.taken.lock().len()
+    }
+
     fn free(&self, key: &K) {
         let mut taken = self.taken.lock();
         match taken.get_mut(key) {
             Some(count) if *count > 1 => *count -= 1,
-            _ => drop(taken.remove(key)),
+            _ => {
+                taken.remove(key);
+                shrink_map(&mut taken);
+            }
         }
     }
 }

@@ -11,7 +11,10 @@ use std::{
 
 use realtime_core::IdentityKey;
 
-use super::{Meter, Moment, Rates};
+use super::{
+    Meter, Moment, Rates,
+    shrink::{shrink_map, shrink_queue},
+};
 use crate::sync::Mutex;
 
 /// How many without a session are remembered.
@@ -82,6 +85,11 @@ impl SharedMeters {
         }
     }
 
+    /// How many are known.
+    pub(super) fn len(&self) -> usize {
+        self.state.lock().known.len()
+    }
+
     /// A session ends.
     fn ended(&self, key: &IdentityKey, now: Moment) {
         let mut guard = self.state.lock();
@@ -130,6 +138,8 @@ impl State {
             (known.is_left, known.is_late) = (false, false);
         } else if may_be(known) {
             self.known.remove(&key);
+            shrink_map(&mut self.known);
+            shrink_queue(&mut self.left);
         } else if known.is_late {
             known.is_late = false;
             self.left.push_back(key);

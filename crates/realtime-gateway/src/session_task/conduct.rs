@@ -19,6 +19,8 @@ const MISTAKES: Rate = Rate::per_second(1).with_burst(99);
 const STRIKE: Duration = Duration::from_millis(100);
 /// How many of them are forgotten.
 const FORGOTTEN: Rate = Rate::per_second(1);
+/// How many long messages that are too much are looked at for their ids.
+const LOOKS: Rate = Rate::per_second(10);
 /// How many lines a minute the log has of the mistakes of one client.
 const LINES: u32 = 5;
 
@@ -46,6 +48,7 @@ struct Wrong {
     mistakes: Bucket,
     /// Lets one strike pass in its time.
     pace: Bucket,
+    looks: Bucket,
     /// So many of them.
     strikes: Option<Bucket>,
     lines: Rarely,
@@ -97,6 +100,12 @@ impl Conduct {
         wrong.pace.take(1, now).is_ok() && strikes.take(1, now).is_err()
     }
 
+    /// A long message was one too many. Returns whether it is looked at all the same.
+    pub(super) fn may_look(&mut self, node: &Node) -> bool {
+        let now = Moment::now();
+        self.wrong(node, now).looks.take(1, now).is_ok()
+    }
+
     /// A message was one that nobody can handle. Returns whether there are too many of them.
     pub(super) fn is_mistaken(&mut self, node: &Node) -> bool {
         let now = Moment::now();
@@ -123,6 +132,7 @@ impl Conduct {
             });
             Box::new(Wrong {
                 mistakes: Bucket::new(MISTAKES, now),
+                looks: Bucket::new(LOOKS, now),
                 pace: Bucket::new(Rate::per_second(10).with_burst(1), now),
                 strikes,
                 lines: Rarely::new(LINES),

@@ -26,7 +26,7 @@ const WAIT: Duration = Duration::from_secs(1);
 const NODE: &str = "REALTIME_TEST_NODE";
 const WITH_ROOMS: &str = "rooms";
 /// The lease of its sessions.
-const LEASE: Duration = Duration::from_secs(3);
+pub(crate) const LEASE: Duration = Duration::from_secs(3);
 
 pub(crate) fn asked_to_be_a_node() -> Option<String> {
     std::env::var(NODE).ok()
@@ -55,6 +55,11 @@ impl Victim {
         let (victim, address) = Self::spawn(urls);
         let client = Request::new("/ws?bob").connect(address).await.unwrap();
         (victim, client)
+    }
+
+    /// One over these, and where it listens.
+    pub(crate) fn plain(broker: &str, presence: &str) -> (Self, SocketAddr) {
+        Self::spawn(format!("{broker} {presence}"))
     }
 
     /// One with rooms, and where it listens.

@@ -14,6 +14,7 @@ mod books;
 mod cluster;
 mod faults;
 mod killed;
+mod limits;
 mod nodes;
 mod rooms;
 
@@ -63,6 +64,10 @@ fn main() {
         killed::a_revoked_user_is_out_everywhere_though_a_node_was_killed,
         killed::the_place_of_a_session_on_a_killed_node_is_free_with_its_lease,
         killed::a_killed_node_is_missing_in_a_receipt_until_that_is_known,
+        limits::the_newest_is_refused_and_comes_in_for_one_of_a_killed_node,
+        limits::the_oldest_is_closed_wherever_it_is_and_those_of_a_killed_node_count_first,
+        limits::while_presence_is_away_each_node_counts_its_own_and_afterwards_all_are_counted,
+        limits::messages_of_an_identity_count_on_each_node,
         rooms::the_checker_of_rooms_finds_what_is_wrong,
         rooms::within_one_process_rooms_lose_nothing,
         rooms::over_redis_rooms_lose_nothing,

@@ -72,3 +72,12 @@ async fn whatever_else_comes_first_is_no_token() {
         assert_eq!(client.closed().await.unwrap().0, code, "{first:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_turned_away_is_so_with_a_code_of_its_protocol() {
+    let server = server().await;
+    let (mut slang, mut json) = (nobody(&server).await, server.connect().await);
+    server.gateway.shutdown().await;
+    assert_eq!(slang.closed().await.unwrap().0, 4200);
+    assert_eq!(json.closed().await.unwrap().0, 1001);
+}

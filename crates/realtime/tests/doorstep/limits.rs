@@ -31,7 +31,9 @@ async fn of_connections_of_an_identity() {
     second.send_text(&first_message("ann")).await.unwrap();
     let closed = second.closed().await;
     assert_eq!(closed, Some((3504, "too many connections".into())));
+    assert_eq!(server.gateway.stats().connections_limited, 1);
     assert_eq!(refused(&server, "/ws?token=ann").await, 3504);
+    assert_eq!(server.gateway.stats().connections_limited, 2);
     // Each who waits has yet to be somebody.
     let mut bob = nobody(&server).await;
     show(&mut bob, "bob").await;
@@ -85,5 +87,6 @@ async fn of_authentications_that_fail() {
         assert_eq!(code(guess).await, 3013, "{token}");
     }
     assert_eq!(refused(&server, "/ws?token=ann").await, 3013);
+    assert_eq!(server.gateway.stats().authentications_limited, 3);
     end(server, early).await;
 }

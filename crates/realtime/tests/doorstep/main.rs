@@ -15,6 +15,7 @@ mod credentials;
 mod first;
 mod hosts;
 mod limits;
+mod meanwhile;
 mod refused;
 mod settings;
 mod tokens;
@@ -70,16 +71,18 @@ fn text_frame(text: &str) -> Bytes {
     Client::<TcpStream>::text_frame(text)
 }
 
-/// Many who show nothing, and who come as fast as they can. Each that is refused is so with this
-/// status.
+/// Many who show nothing, and who come as fast as they can, each from an address of its own where a
+/// proxy is believed. Each that is refused is so with this status.
 fn crowd(server: SocketAddr, count: usize, status: u16) -> JoinSet<Option<Client>> {
     let at_once = Arc::new(Semaphore::new(200));
     let mut crowd = JoinSet::new();
-    for _ in 0..count {
+    for n in 0..count {
+        let from = format!("10.0.{}.{}", n / 256, n % 256);
+        let request = Request::new("/ws").header("X-Forwarded-For", &from);
         let at_once = Arc::clone(&at_once);
         crowd.spawn(async move {
             let _turn = at_once.acquire().await.unwrap();
-            match Client::connect(server).await {
+            match request.connect(server).await {
                 Ok(client) => Some(client),
                 Err(ClientError::Refused(answer)) => {
                     assert_eq!(answer.status, status);

@@ -107,6 +107,61 @@ async fn a_token_that_is_not_right_ends_the_session_and_one_too_late_does_not() 
     .await;
 }
 
+/// Whether they are right, ended, or say something else each time.
+#[tokio::test]
+async fn a_flood_of_tokens_is_looked_at_a_few_times_and_then_ends() {
+    let tokens = Tokens::default();
+    let server = server(&tokens).await;
+    let mut client = with(&server, &Token::of("ann")).await;
+    let late = Token::of("ann").ends_in(MS);
+    tokio::time::sleep(150 * MS).await;
+    let shown = [
+        late,
+        Token::of("ann").roles("a"),
+        Token::of("ann").roles("b"),
+    ];
+    let mut looked_at = 0;
+    loop {
+        let mut ended = false;
+        for token in &shown {
+            let data = json!({"token": token.to_string()});
+            let Ok(answer) = client.request("authenticate", data).await else {
+                ended = true;
+                break;
+            };
+            if answer["data"]["code"] != "too_many_requests" {
+                looked_at += 1;
+            } else {
+                assert!(answer["data"]["retry_after"].as_f64().unwrap() <= 1.);
+            }
+        }
+        if ended {
+            break;
+        }
+    }
+    assert!((20..30).contains(&looked_at), "{looked_at}");
+    let violations = async || server.gateway.stats().violations == 1;
+    until("it is closed for its mistakes", violations).await;
+}
+
+#[tokio::test]
+async fn many_whose_tokens_end_together_are_asked_about_in_turn() {
+    let tokens = Tokens::default();
+    let builder = builder(&tokens).max_authenticating(2);
+    let server = Server::start(builder.build().unwrap()).await;
+    let mut clients = Vec::new();
+    for n in 0..20 {
+        clients.push(with(&server, &Token::of(&format!("n{n}"))).await);
+    }
+    tokens.slow.store(true, SeqCst);
+    let shown = clients.iter_mut().enumerate().map(async |(n, client)| {
+        let answer = show(client, &Token::of(&format!("n{n}"))).await;
+        assert_eq!(answer["data"], json!({}));
+    });
+    futures::future::join_all(shown).await;
+    assert_eq!(tokens.most.load(SeqCst), 2);
+}
+
 #[tokio::test]
 async fn a_host_s_own_login_ends_as_well_and_who_takes_no_tokens_keeps_the_route() {
     let who = async || realtime::Json("mine");

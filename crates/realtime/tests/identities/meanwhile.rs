@@ -8,7 +8,7 @@ use std::{
 use realtime::{
     ClientError, Identity, IdentityUpdate, Router, Session,
     error::ControlErrorKind,
-    revocation::{Revocation, RevocationError, Revocations, Revoked},
+    revocation::{Page, Revocation, RevocationError, Revocations},
     room::RoomRule,
 };
 use realtime_testkit::{client::Client, wait::until};
@@ -54,8 +54,8 @@ impl Revocations for Slow {
         Ok(false)
     }
 
-    async fn since(&self, after: u64) -> Result<Revoked, RevocationError> {
-        Ok(Revoked::new(Vec::new(), after, false))
+    async fn since(&self, after: u64) -> Result<Page, RevocationError> {
+        Ok(Page::new(Vec::new(), after, false))
     }
 
     fn is_shared(&self) -> bool {

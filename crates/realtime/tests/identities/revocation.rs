@@ -7,7 +7,7 @@ use realtime::{
     config::RevocationsDown,
     error::{BuildErrorKind, ControlErrorKind},
     revocation::{
-        MemoryRevocations, Revocation, RevocationError, RevocationErrorKind, Revocations, Revoked,
+        MemoryRevocations, Page, Revocation, RevocationError, RevocationErrorKind, Revocations,
     },
 };
 use realtime_testkit::wait::until;
@@ -119,7 +119,7 @@ impl Revocations for Away {
         Err(away())
     }
 
-    async fn since(&self, _: u64) -> Result<Revoked, RevocationError> {
+    async fn since(&self, _: u64) -> Result<Page, RevocationError> {
         panic!("on purpose");
     }
 

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -75,6 +75,11 @@ impl fmt::Display for Token {
 #[derive(Clone, Default)]
 pub(crate) struct Tokens {
     pub(crate) away: Arc<AtomicBool>,
+    /// It takes its time for a token in a message.
+    pub(crate) slow: Arc<AtomicBool>,
+    asking: Arc<AtomicUsize>,
+    /// About how many it was asked at once, while it was slow.
+    pub(crate) most: Arc<AtomicUsize>,
 }
 
 impl Tokens {
@@ -120,6 +125,12 @@ impl Authenticator for Tokens {
     }
 
     async fn authenticate_token(&self, token: Shown) -> Result<Identity, AuthError> {
+        if self.slow.load(SeqCst) {
+            let asking = self.asking.fetch_add(1, SeqCst) + 1;
+            self.most.fetch_max(asking, SeqCst);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            self.asking.fetch_sub(1, SeqCst);
+        }
         self.read(token.expose())
     }
 

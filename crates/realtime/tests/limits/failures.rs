@@ -112,6 +112,29 @@ async fn an_old_token_counts_before_the_upgrade_and_on_a_connection() {
     server.stop().await;
 }
 
+/// A subscriber of IPv6 may have 65,536 networks.
+#[tokio::test]
+async fn changing_the_network_helps_only_so_often() {
+    let asked = Guarded::default();
+    let server = server(&asked).await;
+    let from = |n: u32| Request::new("/ws?wrong").header("X-Forwarded-For", &n_th(n));
+    let mut statuses = Vec::new();
+    for n in 0..100 {
+        statuses.push(from(n).refused(server.addr).await.status);
+    }
+    let looked_at = statuses.iter().filter(|status| **status == 401).count();
+    // 16 times five, and what has come back meanwhile.
+    assert!((80..90).contains(&looked_at), "{looked_at}");
+    assert_eq!(asked.0.load(SeqCst) as usize, looked_at);
+    let elsewhere = Request::new("/ws?right").header("X-Forwarded-For", "2001:db8:2::1");
+    drop(elsewhere.connect(server.addr).await.unwrap());
+    server.stop().await;
+}
+
+fn n_th(n: u32) -> String {
+    format!("2001:db8:1:{n:x}::1")
+}
+
 #[tokio::test]
 async fn an_address_that_fails_too_often_has_to_wait() {
     let asked = Guarded::default();

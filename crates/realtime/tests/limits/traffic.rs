@@ -122,6 +122,13 @@ async fn those_who_share_a_limit_share_it_and_no_others() {
                 "{found} {expected}"
             );
         }
+        // The session's own, those of three identities, or of two tenants.
+        let kept = match expected {
+            [_, 20, ..] => 0,
+            [_, _, 20, _] => 3,
+            _ => 2,
+        };
+        assert_eq!(server.gateway.stats().limits_kept, kept);
         // Nobody gets more by leaving and coming again.
         drop(clients);
         server.until_open(0).await;
@@ -149,6 +156,49 @@ async fn a_message_that_is_larger_than_the_burst_costs_all_of_it() {
     assert!(wait <= Duration::from_secs(2), "{wait:?}");
     tokio::time::sleep(wait).await;
     assert_eq!(echo(&mut client, large).await, None);
+    server.stop().await;
+}
+
+/// A flood of what is long costs no more than one of what is short: it isn't decoded, but where it may be
+/// an answer.
+#[tokio::test]
+async fn of_a_flood_of_what_is_long_a_few_are_refused_by_their_ids() {
+    let server = server(|limits| {
+        limits.messages_per_session = Some(SLOW.with_burst(1));
+    })
+    .await;
+    let mut client = named(&server, "ann").await;
+    assert_eq!(echo(&mut client, 1).await, None);
+    for (length, most) in [(10_000, 50), (20_000, 20)] {
+        let begun = Instant::now();
+        let long = json!({"id": "7", "route": "echo", "data": "x".repeat(length)}).to_string();
+        let flood = Client::<TcpStream>::text_frame(&long).repeat(50);
+        let mut named = 0;
+        let mut answers = async |client: &mut Client| {
+            for _ in 0..50 {
+                let answer = client.recv_json().await.unwrap();
+                named += usize::from(refused(&answer).is_none() || answer["id"] == "7");
+            }
+        };
+        client.send_raw(&flood).await.unwrap();
+        answers(&mut client).await;
+        assert!(named >= most.min(10), "{named}");
+        if begun.elapsed() < Duration::from_millis(900) {
+            assert!(named <= most, "{named}");
+        }
+    }
+    let session = server
+        .gateway
+        .local_sessions_of(&IdentityKey::new("ann"))
+        .remove(0);
+    let asked = session.request("confirm", Json(1), DEADLINE);
+    let answers = async {
+        let asked = client.recv_json().await.unwrap();
+        let reply = json!({"reply": asked["request"], "data": "x".repeat(20_000)});
+        client.send_text(&reply.to_string()).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(asked, answers);
+    assert_eq!(answer.unwrap().decode::<String>().unwrap().len(), 20_000);
     server.stop().await;
 }
 

@@ -47,6 +47,22 @@ async fn ask(connection: &mut TcpStream) {
     assert!(answer[..read].starts_with(b"HTTP/1.1 404"));
 }
 
+/// Those who are connected and ask a round trip later, or once their TLS is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_ask_late_wait_in_a_line_of_ten_seconds() {
+    let gateway = builder(|limits| limits.max_upgrades_per_second = Some(50));
+    let server = Server::start(gateway.build().unwrap()).await;
+    let request = Request::new("/ws?ann");
+    let late = join_all((0..100).map(async |_| {
+        let tcp = TcpStream::connect(server.addr).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        request.over(tcp).await.is_ok()
+    }));
+    assert!(late.await.into_iter().all(|is_in| is_in));
+    assert_eq!(server.gateway.stats().upgrades_limited, 0);
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn elsewhere_those_beyond_the_line_are_told_to_come_back() {
     let gateway = builder(|limits| limits.max_upgrades_per_second = Some(100));

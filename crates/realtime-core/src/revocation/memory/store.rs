@@ -12,9 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     Identity, IdentityKey,
-    revocation::{
-        PAGE, Revocation, RevocationError, RevocationErrorKind, RevocationScope, Revoked,
-    },
+    revocation::{PAGE, Page, Revocation, RevocationError, RevocationErrorKind, RevocationScope},
 };
 
 /// How many that have ended are freed with each that comes: more than come.
@@ -136,7 +134,7 @@ impl Store {
             || holds(self.everybody.as_ref())
     }
 
-    pub(super) fn since(&self, after: u64, now: Now) -> Revoked {
+    pub(super) fn since(&self, after: u64, now: Now) -> Page {
         let mut all = self
             .order
             .range((Bound::Excluded(after), Bound::Unbounded))
@@ -150,7 +148,7 @@ impl Store {
             revocations.push(revocation);
         }
         let more = all.next().is_some();
-        Revoked::new(revocations, next, more)
+        Page::new(revocations, next, more)
     }
 
     /// Frees what has ended, some of it.
@@ -308,7 +306,7 @@ mod tests {
         assert_eq!(store.since(0, clocks.at(3_601, 59)).revocations.len(), 1);
         let end = clocks.at(3_600 + 86_400 + 60, 60);
         assert!(!store.is_revoked(&ada("a"), end));
-        assert_eq!(store.since(0, end), Revoked::default());
+        assert_eq!(store.since(0, end), Page::default());
         store.sweep(1, end);
         assert_eq!((store.len(), store.due.len()), (0, 0));
     }

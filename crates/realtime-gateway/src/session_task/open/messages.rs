@@ -24,6 +24,9 @@ use crate::{
 
 /// How many malformed messages in a row end a session.
 const MALFORMED: u8 = 10;
+/// What is refused is looked at for its id. Where it is longer than this, no more than a few are: a
+/// flood of what is long would cost what it costs to handle it.
+const LONG: usize = 16 * 1024;
 /// Late, or made up.
 const UNMATCHED: &str = "the client has answered what nobody waits for";
 
@@ -185,6 +188,9 @@ impl Open {
     /// is taken all the same.
     #[cold]
     fn refuse(&mut self, frame: Frame, over: OverLimit) {
+        if !self.is_looked_at(&frame) {
+            return self.refuse_request(None, over);
+        }
         let decoded = match self.session.encoder() {
             Encoder::Codec(codec) => codec.decode(frame),
             Encoder::Dialect(dialect) => {
@@ -204,6 +210,15 @@ impl Open {
             }
         };
         self.refuse_request(id, over);
+    }
+
+    /// Whether one that is refused is read all the same: for its id, and where the server waits for
+    /// an answer. Reading what is long costs more than refusing it.
+    fn is_looked_at(&mut self, frame: &Frame) -> bool {
+        let node = Arc::clone(&self.node);
+        frame.as_bytes().len() <= LONG
+            || self.session.awaits_answer()
+            || self.conduct().may_look(&node)
     }
 
     pub(super) fn refuse_message(&mut self, message: Message, over: OverLimit) {

@@ -1,11 +1,11 @@
-//! What a store answers.
+//! What a store answers who asks what was revoked since.
 
 use super::Revocation;
 
-/// What was revoked since some position.
+/// What was revoked since some position, or the beginning of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Revoked {
+pub struct Page {
     /// What was revoked.
     pub revocations: Vec<Revocation>,
     /// From where to go on.
@@ -14,7 +14,7 @@ pub struct Revoked {
     pub more: bool,
 }
 
-impl Revoked {
+impl Page {
     /// These, and from where to go on.
     #[must_use]
     pub const fn new(revocations: Vec<Revocation>, next: u64, more: bool) -> Self {
