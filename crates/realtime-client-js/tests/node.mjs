@@ -1,0 +1,25 @@
+// All scenarios in Node.js, over `ws`. The argument, or REALTIME_SERVER, is where the server is.
+
+import { describe, test } from "node:test";
+import WebSocket from "ws";
+import * as lib from "../bundle/realtime-client.js";
+import { run } from "./harness.mjs";
+import connection from "./scenarios/connection.mjs";
+import requests from "./scenarios/requests.mjs";
+import rooms from "./scenarios/rooms.mjs";
+import tokens from "./scenarios/tokens.mjs";
+
+const origin = process.env.REALTIME_SERVER;
+if (!origin) throw new Error("no server: run `cargo nextest run -p realtime-client-js`");
+
+const all = { connection, requests, rooms, tokens };
+for (const [name, { alone = {}, ...others }] of Object.entries(all)) {
+  // What plays with the clock or with chance would disturb the others.
+  for (const [concurrency, scenarios] of [[16, others], [1, alone]]) {
+    describe(name, { concurrency }, () => {
+      for (const [what, scenario] of Object.entries(scenarios)) {
+        test(what, () => run(scenario, { lib, origin, WebSocket }));
+      }
+    });
+  }
+}
