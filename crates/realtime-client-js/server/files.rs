@@ -4,8 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use axum::{
-    Router,
-    extract,
+    Router, extract,
     http::{StatusCode, header},
     response::{Html, IntoResponse, Response},
     routing::get,
@@ -13,7 +12,10 @@ use axum::{
 
 pub(crate) fn router() -> Router {
     Router::new()
-        .route("/", get(async || Html("<!doctype html><title>client</title><div id=root></div>")))
+        .route(
+            "/",
+            get(async || Html("<!doctype html><title>client</title><div id=root></div>")),
+        )
         .route("/file/{*path}", get(file))
 }
 

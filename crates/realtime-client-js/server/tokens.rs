@@ -29,9 +29,7 @@ impl Authenticator for Tokens {
         let identity = read(token.expose());
         let identity = identity.ok_or_else(|| AuthError::unauthorized("this is no token"))?;
         match identity.expires_at() {
-            Some(end) if end <= SystemTime::now() => {
-                Err(AuthError::expired("the token has ended"))
-            }
+            Some(end) if end <= SystemTime::now() => Err(AuthError::expired("the token has ended")),
             _ => Ok(identity),
         }
     }

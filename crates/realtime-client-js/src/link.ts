@@ -6,7 +6,7 @@ import { after, type Timer } from "./timer.js";
 
 /** A clock that has jumped by more than this was asleep, and the machine with it. */
 const ASLEEP_MS = 10_000;
-const TICK_MS = 5_000;
+const TICK_MS = 2_000;
 
 /** The id of pings, which no request has. */
 export const PING_ID = 0;

@@ -143,7 +143,10 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     });
   }
 
-  /** Joins with the first user, and leaves with the last: for parts of a page that share a room. */
+  /**
+   * Joins with the first user, and leaves a moment after the last: for parts of a page that share a
+   * room.
+   */
   use(): () => void {
     this.#users += 1;
     // Why it isn't a member is in `state`.
@@ -153,7 +156,8 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
       if (!isUsed) return;
       isUsed = false;
       this.#users -= 1;
-      if (this.#users === 0) this.leave().catch(() => {});
+      // A component that is replaced by another one of its kind gives it up and takes it at once.
+      after(0, () => this.#users === 0 && this.leave().catch(() => {}));
     };
   }
 

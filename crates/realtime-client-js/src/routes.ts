@@ -16,7 +16,7 @@ export interface Route {
 
 /** Routes by name: an interface of your own, or this one, in which everything goes. */
 // biome-ignore lint/suspicious/noExplicitAny: what isn't declared isn't checked
-export type AnyRoutes = Record<string, { [K in keyof Route]: any }>;
+export type AnyRoutes = Record<string, { [K in keyof Route]-?: any }>;
 
 /** What an interface of routes has to be. */
 export type RoutesOf<R> = { [K in keyof R]: Route };

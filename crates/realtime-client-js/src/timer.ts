@@ -4,6 +4,6 @@ export type Timer = ReturnType<typeof setTimeout>;
 
 const LONGEST_MS = 2 ** 31 - 1;
 
-export function after(ms: number, call: () => void): Timer {
+export function after(ms: number, call: () => unknown): Timer {
   return setTimeout(call, Math.min(ms, LONGEST_MS));
 }

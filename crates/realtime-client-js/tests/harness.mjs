@@ -46,9 +46,17 @@ export async function rejects(promise) {
   return fail(`expected an error; got ${JSON.stringify(value)}`);
 }
 
+/** The state, as soon as it is one of these: some are over in a moment. */
 export async function isState(client, ...wanted) {
-  const is = () => wanted.includes(client.state.get().status) && client.state.get();
-  return until(`${wanted} (now ${JSON.stringify(client.state.get())})`, is);
+  let seen;
+  const end = client.state.subscribe((state) => {
+    if (wanted.includes(state.status)) seen ??= state;
+  });
+  try {
+    return await until(`the state ${wanted}`, () => seen);
+  } finally {
+    end();
+  }
 }
 
 let names = 0;

@@ -1,4 +1,4 @@
-// All scenarios in Node.js, over `ws`. The argument, or REALTIME_SERVER, is where the server is.
+// All scenarios in Node.js, over `ws`. REALTIME_SERVER is where the server is.
 
 import { describe, test } from "node:test";
 import WebSocket from "ws";

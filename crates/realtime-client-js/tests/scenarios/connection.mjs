@@ -90,21 +90,6 @@ export default {
     equal(await client.request("echo", 1), 1);
   },
 
-  async "the server says when to come back, and nothing but a person comes sooner"({ online }) {
-    const client = await online();
-    const announced = waits(client);
-    const reason = JSON.stringify({ reason: "a new version", retry_after: 0.6 });
-    client.send("close", { code: 1001, reason });
-    equal((await isState(client, "waiting")).reason, "a new version");
-    about(announced[0], 600, "the server's");
-    // As a page that is looked at.
-    globalThis.dispatchEvent?.(new Event("online"));
-    await pause(50);
-    equal(status(client), "waiting");
-    client.retry();
-    await isState(client, "online");
-  },
-
   async "a reason that only looks as if it said when is a reason"({ online }) {
     const client = await online();
     client.send("close", { code: 4500, reason: "{see the manual}" });
@@ -112,6 +97,21 @@ export default {
   },
 
   alone: {
+    async "the server says when to come back, and nothing but a person comes sooner"({ online }) {
+      const client = await online();
+      const announced = waits(client);
+      const reason = JSON.stringify({ reason: "a new version", retry_after: 0.6 });
+      client.send("close", { code: 1001, reason });
+      equal((await isState(client, "waiting")).reason, "a new version");
+      about(announced[0], 600, "the server's");
+      // As a page that is looked at.
+      globalThis.dispatchEvent?.(new Event("online"));
+      await pause(50);
+      equal(status(client), "waiting");
+      client.retry();
+      await isState(client, "online");
+    },
+
     async "the wait doubles until the first message, however often it opens"({ client, replace }) {
       replace(Math, "random", () => 0.999999);
       let isCut = true;
@@ -160,6 +160,7 @@ export default {
       // It would ask by itself in an hour.
       const ping = { every: 3_600_000, timeout: 150 };
       const [dead, alive] = [await online({ network: net, ping }), await online({ ping })];
+      const blind = await online({ ping: false });
       await net("blackhole");
       await pause(100);
       const now = Date.now.bind(Date);
@@ -170,17 +171,11 @@ export default {
       await net("heal");
       await isState(dead, "online");
       equal(dead.sockets.length, 2, "connections");
+      await until("that it asks", () => alive.sockets[0].sent.length === 2);
       equal([alive.sockets.length, status(alive)], [1, "online"], "the one that lives");
-    },
-
-    async "without a ping, who slept begins anew"({ online, replace }) {
-      const client = await online({ ping: false });
-      const now = Date.now.bind(Date);
-      let slept = 0;
-      replace(Date, "now", () => now() + slept);
-      slept = 15_000;
-      await until("another connection", () => client.sockets.length === 2);
-      await isState(client, "online");
+      // It can't ask, and begins anew.
+      await until("another connection", () => blind.sockets.length === 2);
+      await isState(blind, "online");
     },
 
     async "what a listener throws is reported, and holds up nothing"({ online, replace }) {
@@ -223,8 +218,8 @@ export default {
   },
 
   async "what is said is a sign of life, and nobody is asked for one meanwhile"({ online }) {
-    const client = await online({ ping: { every: 200, timeout: 100 } });
-    for (let n = 0; n < 12; n += 1) {
+    const client = await online({ ping: { every: 400, timeout: 100 } });
+    for (let n = 0; n < 20; n += 1) {
       await client.request("echo", n);
       await pause(40);
     }

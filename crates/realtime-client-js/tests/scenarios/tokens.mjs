@@ -103,7 +103,7 @@ export default {
   },
 
   async "one session outlives its tokens"({ client }) {
-    const get = getter(() => token("ann", { life: 500 }));
+    const get = getter(() => token("ann", { life: 1_200 }));
     const one = client({ path: "/ws", token: get }).connect();
     const expiring = [];
     one.on("expiring", (data) => expiring.push(data));
@@ -119,8 +119,8 @@ export default {
     const get = ({ reason }) => {
       reasons.push(reason);
       // Whoever has the tokens is away as long as the old one lives.
-      if (reason === "expiring") return new Promise((_, reject) => setTimeout(reject, 900, "away"));
-      return token("ann", { life: reason === "expired" ? 3_600_000 : 300 });
+      if (reason === "expiring") return new Promise((_, reject) => setTimeout(reject, 1_800, "away"));
+      return token("ann", { life: reason === "expired" ? 3_600_000 : 1_200 });
     };
     const one = client({ path: "/ws", token: get }).connect();
     await until("another connection", () => one.sockets.length === 2);
@@ -131,7 +131,7 @@ export default {
 
   async "an ended token that was shown for renewal is replaced on the same connection"({ client }) {
     const ended = () => token("ann", { issued: Date.now() - 900, life: 100 });
-    const get = getter(() => token("ann", { life: 900 }), ended, () => token("ann"));
+    const get = getter(() => token("ann", { life: 1_600 }), ended, () => token("ann"));
     const one = client({ path: "/ws", token: get }).connect();
     await until("a third token", () => get.reasons.length === 3);
     await until("its answer", () => one.sockets[0].received.some(({ data }) => data?.seconds > 100));
