@@ -54,6 +54,6 @@ fn build(with: impl FnOnce(Builder) -> Builder) -> Result<Gateway, Box<dyn Error
         .router(router)
         // The page comes from another port than the network in front of the gateway.
         .insecure_origins()
-        .expiry_grace(Some(Duration::from_millis(400)));
+        .expiry_grace(Some(Duration::from_millis(1500)));
     Ok(with(gateway).build()?)
 }

@@ -72,7 +72,7 @@ try {
     const next = async () => {
       while (together.length > 0) await one(together.shift());
     };
-    await Promise.all(Array.from({ length: 16 }, next));
+    await Promise.all(Array.from({ length: 12 }, next));
     for (const scenario of alone) await one(scenario);
     return results;
   }, await react());

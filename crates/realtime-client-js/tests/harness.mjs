@@ -1,7 +1,7 @@
 // What every scenario has, in Node and in a page alike: clients whose sockets are watched, networks
 // that can be cut, tokens, and waiting for what is to come.
 
-const DEADLINE_MS = 8_000;
+const DEADLINE_MS = 15_000;
 
 export function fail(message) {
   throw new Error(message);

@@ -12,14 +12,17 @@ import tokens from "./scenarios/tokens.mjs";
 const origin = process.env.REALTIME_SERVER;
 if (!origin) throw new Error("no server: run `cargo nextest run -p realtime-client-js`");
 
-const all = { connection, requests, rooms, tokens };
-for (const [name, { alone = {}, ...others }] of Object.entries(all)) {
-  // What plays with the clock or with chance would disturb the others.
-  for (const [concurrency, scenarios] of [[16, others], [1, alone]]) {
-    describe(name, { concurrency }, () => {
-      for (const [what, scenario] of Object.entries(scenarios)) {
-        test(what, () => run(scenario, { lib, origin, WebSocket }));
-      }
-    });
-  }
+const all = [connection, requests, rooms, tokens];
+const [alone, together] = [{}, {}];
+for (const { alone: some = {}, ...others } of all) {
+  Object.assign(alone, some);
+  Object.assign(together, others);
+}
+// What plays with the clock or with chance would disturb the others.
+for (const [name, concurrency, scenarios] of [["together", 32, together], ["alone", 1, alone]]) {
+  describe(name, { concurrency }, () => {
+    for (const [what, scenario] of Object.entries(scenarios)) {
+      test(what, () => run(scenario, { lib, origin, WebSocket }));
+    }
+  });
 }

@@ -158,7 +158,7 @@ export default {
     async "a machine that slept finds out at once whether its connection lives"({ online, network, replace }) {
       const net = await network();
       // It would ask by itself in an hour.
-      const ping = { every: 3_600_000, timeout: 150 };
+      const ping = { every: 3_600_000, timeout: 1_000 };
       const [dead, alive] = [await online({ network: net, ping }), await online({ ping })];
       const blind = await online({ ping: false });
       await net("blackhole");
@@ -205,7 +205,7 @@ export default {
 
   async "a connection that is dead without saying so is found out by a ping"({ online, network }) {
     const net = await network();
-    const client = await online({ network: net, ping: { every: 100, timeout: 100 } });
+    const client = await online({ network: net, ping: { every: 150, timeout: 400 } });
     await until("an answered ping", () => client.sockets[0].received.some(({ id }) => id === 0));
     await net("blackhole");
     const { code, reason } = await isState(client, "waiting");
@@ -218,8 +218,8 @@ export default {
   },
 
   async "what is said is a sign of life, and nobody is asked for one meanwhile"({ online }) {
-    const client = await online({ ping: { every: 400, timeout: 100 } });
-    for (let n = 0; n < 20; n += 1) {
+    const client = await online({ ping: { every: 1_000, timeout: 500 } });
+    for (let n = 0; n < 30; n += 1) {
       await client.request("echo", n);
       await pause(40);
     }
