@@ -188,9 +188,8 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
     try {
       found = await this.#tokens?.ask(this.#reason);
     } catch (error) {
-      if (attempt !== this.#attempt) return;
-      report(error);
-      return this.#wait({ reason: "there is no token now" });
+      if (attempt === this.#attempt) this.#wait({ reason: `there is no token now: ${error}` });
+      return;
     }
     if (attempt !== this.#attempt) return;
     if (found?.kind === "nobody") {
@@ -305,8 +304,7 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
     let found: Found | undefined;
     try {
       found = await this.#tokens?.ask(reason);
-    } catch (error) {
-      report(error);
+    } catch {
       return again(reason);
     }
     // Who has nothing to show is closed in a while, and asked once more then.

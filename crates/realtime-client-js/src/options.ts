@@ -13,7 +13,7 @@ export type TokenReason = "connect" | "unreachable" | "expiring" | "expired" | "
 
 /**
  * Gets a token. `null` says that nobody is signed in any more, and ends the client. One that throws
- * is asked again after a while. `signal` is aborted after `connectTimeout`.
+ * is asked again after a while; why is in the state meanwhile. `signal` is aborted after `connectTimeout`.
  */
 export type TokenGetter = (ask: {
   reason: TokenReason;

@@ -92,14 +92,15 @@ export default {
     equal(await name(one.connect()), "ann");
   },
 
-  async "a getter that fails, or takes too long, is asked again"({ client, replace }) {
-    const reported = [];
-    const report = "reportError" in globalThis ? [globalThis, "reportError"] : [console, "error"];
-    replace(...report, (error) => reported.push(error.message));
+  async "a getter that fails, or takes too long, is asked again"({ client }) {
     const fails = () => Promise.reject(new Error("no network"));
     const get = getter(fails, () => new Promise(() => {}), () => token("ann"));
-    await isState(client({ path: "/ws", token: get, connectTimeout: 100 }).connect(), "online");
-    equal(reported, ["no network", "there was no token in time"]);
+    const one = client({ path: "/ws", token: get, connectTimeout: 100 }).connect();
+    const why = [];
+    one.state.subscribe(({ reason }) => reason && why.push(reason));
+    await until("the last answer", () => get.reasons.length >= 3);
+    const [no, late] = ["Error: no network", "Error: there was no token in time"];
+    equal(why.slice(0, 2), [no, late].map((error) => `there is no token now: ${error}`));
   },
 
   async "one session outlives its tokens"({ client }) {
