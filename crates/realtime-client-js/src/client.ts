@@ -334,8 +334,8 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
     } catch (error) {
       const isMeant = error instanceof RequestError;
       if (!isMeant) report(error);
-      const { code, message, temporary } = isMeant ? error : new RequestError({ code: "internal" });
-      answer = { error: { code, message, temporary } };
+      const { code, message, temporary, data } = isMeant ? error : new RequestError({ code: "internal" });
+      answer = { error: { code, message, temporary, data } };
     }
     if (link === this.#link) link?.send(JSON.stringify({ reply: request, ...answer }));
   }
