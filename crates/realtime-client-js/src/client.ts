@@ -202,9 +202,10 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
     }
     try {
       this.#open(found?.token);
-    } catch (error) {
-      // No URL, or a token that can stand in no subprotocol: it would be so the next time, too.
-      this.#finish({ status: "ended", reason: String(error) });
+    } catch {
+      // It would be so the next time, too. What was thrown may have the token in it.
+      const reason = "there can be no WebSocket with this URL, or with a token of these characters";
+      this.#finish({ status: "ended", reason });
     }
   }
 
@@ -265,7 +266,7 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
     if (this.#isOpen && !this.#isOnline()) this.#online();
     let message: Envelope;
     try {
-      message = JSON.parse(frame as string);
+      message = Object(JSON.parse(frame as string));
     } catch (error) {
       return report(error);
     }

@@ -49,8 +49,13 @@ export class Link {
       this.#forget();
       onEnd(code, reason);
     };
-    // Each is followed by a close; but where nobody listens, `ws` throws it.
-    socket.onerror = () => {};
+    // A close follows at once, but not where Node.js couldn't open its own WebSocket. (And where
+    // nobody listens, `ws` throws it.)
+    socket.onerror = () => {
+      if (this.#isOpen) return;
+      clearTimeout(this.#opening);
+      this.#opening = after(0, () => this.#fail("the connection can't be opened"));
+    };
   }
 
   /** It may be given to a socket that is closing: then it is lost, and the end comes soon. */
@@ -113,5 +118,6 @@ export class Link {
     clearInterval(this.#ticking);
     const socket = this.#socket;
     socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onerror = () => {};
   }
 }

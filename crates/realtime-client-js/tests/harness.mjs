@@ -85,9 +85,10 @@ export async function run(scenario, { lib, origin, WebSocket }) {
     },
     /**
      * A client that isn't connected yet. `sockets` has all that it opens: {url, protocols, sent,
-     * received}. `drop` is asked of each message that comes: what it says yes to is lost.
+     * received}. `drop` and `twice` are asked of each message that comes: what they say yes to is lost,
+     * or comes twice.
      */
-    client({ path = "/open", network, drop = () => false, onOpen = () => {}, ...options } = {}) {
+    client({ path = "/open", network, drop = () => false, twice = () => false, onOpen = () => {}, ...options } = {}) {
       const sockets = [];
       class Watched extends WebSocket {
         constructor(url, protocols) {
@@ -111,6 +112,7 @@ export async function run(scenario, { lib, origin, WebSocket }) {
             if (drop(message)) return;
             this.watched.received.push(message);
             call(event);
+            if (twice(message)) call(event);
           });
         }
       }

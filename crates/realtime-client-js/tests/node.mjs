@@ -1,7 +1,7 @@
-// All scenarios in Node.js, over `ws`. REALTIME_SERVER is where the server is.
+// All scenarios in Node.js. REALTIME_SERVER is where the server is.
 
 import { describe, test } from "node:test";
-import WebSocket from "ws";
+import ws from "ws";
 import * as lib from "../bundle/realtime-client.js";
 import { run } from "./harness.mjs";
 import connection from "./scenarios/connection.mjs";
@@ -9,6 +9,8 @@ import requests from "./scenarios/requests.mjs";
 import rooms from "./scenarios/rooms.mjs";
 import tokens from "./scenarios/tokens.mjs";
 
+// With `--experimental-websocket` and from Node.js 22 on it is the global one.
+const WebSocket = globalThis.WebSocket ?? ws;
 const origin = process.env.REALTIME_SERVER;
 if (!origin) throw new Error("no server: run `cargo nextest run -p realtime-client-js`");
 

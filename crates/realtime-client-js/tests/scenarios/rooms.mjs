@@ -139,6 +139,16 @@ export default {
     equal(one.events, ["joined", "recovered 3"]);
   },
 
+  async "what comes twice is heard once"({ online }) {
+    const name = unique("kept:1");
+    const twice = ({ room }) => room === name;
+    const one = await member(await online({ twice }), name);
+    await say(one.client, name, 1);
+    await say(one.client, name, 2);
+    await one.client.request("echo");
+    await heard(one, 1, 2);
+  },
+
   async "a hole where something was for all but this client costs one question"({ online }) {
     const name = unique("kept:1");
     const one = await member(await online(), name);

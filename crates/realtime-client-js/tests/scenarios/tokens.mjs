@@ -78,6 +78,12 @@ export default {
     equal(one.sockets.length, 2, "attempts");
   },
 
+  async "a token that can't be shown is the end, and is in no message"({ client }) {
+    const one = client({ path: "/ws", token: () => "s3cret with spaces" }).connect();
+    const { reason } = await isState(one, "ended");
+    ok(!reason.includes("s3cret") && reason.includes("characters"), "why, without the token");
+  },
+
   async "without a getter a refusal is the end"({ client }) {
     equal((await isState(client({ path: "/spoken" }).connect(), "ended")).code, 3500);
   },
@@ -114,6 +120,22 @@ export default {
     equal((await one.request("who_am_i")).session, session);
     equal(get.reasons.slice(before), ["expiring", "expiring", "expiring"]);
     ok(expiring.length >= 3, "that the page is told, too");
+  },
+
+  async "a getter that fails while a token ends is asked again, and nothing is interrupted"({ client }) {
+    let fails = 2;
+    const reasons = [];
+    const get = ({ reason }) => {
+      reasons.push(reason);
+      if (reason !== "expiring") return token("ann", { life: 2_000 });
+      if ((fails -= 1) >= 0) throw new Error("away for a moment");
+      return token("ann");
+    };
+    const one = client({ path: "/ws", token: get }).connect();
+    await isState(one, "online");
+    const [before, socket] = [one.sockets.length, one.sockets.at(-1)];
+    await until("a fresh one is accepted", () => socket.received.some(({ data }) => data?.seconds > 100));
+    equal([one.sockets.length, reasons.slice(-3)], [before, ["expiring", "expiring", "expiring"]]);
   },
 
   async "where no fresh token comes in time, it comes back with one"({ client }) {
