@@ -8,7 +8,7 @@ use realtime::{
     room::RoomRule,
 };
 
-/// `kept:` has a history, `short:` one of two messages, and `plain:` none; `staff:` is for a role,
+/// `chat:` is that of the README. `kept:` has a history, `short:` one of two messages, and `plain:` none; `staff:` is for a role,
 /// and `busy:` lets nobody in for a session's first two tries.
 pub(crate) fn router() -> Result<Router, InvalidRetention> {
     let hour = Duration::from_secs(3600);
@@ -16,6 +16,7 @@ pub(crate) fn router() -> Result<Router, InvalidRetention> {
     let short = Retention::new(2, hour)?;
     let said = || RoomRule::open().publish("line").announce("who");
     Ok(Router::new()
+        .room("chat:{id}", said().history(kept))
         .room("kept:{id}", said().history(kept))
         .room("short:{id}", said().history(short))
         .room("plain:{id}", said())
@@ -40,7 +41,7 @@ async fn is_patient(session: Session) -> Result<(), ClientError> {
     match tries {
         0 | 1 => {
             let busy = ClientError::new("busy", "ask again in a moment").temporary();
-            Err(busy.with_retry_after(Duration::from_millis(150)))
+            Err(busy.with_retry_after(Duration::from_millis(500)))
         }
         _ => Ok(()),
     }

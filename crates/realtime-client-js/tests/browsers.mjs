@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { chromium, firefox } from "playwright-core";
+import { token } from "./harness.mjs";
 
 const name = process.argv[2];
 const origin = process.env.REALTIME_SERVER;
@@ -33,6 +34,24 @@ async function react() {
     write: false,
   });
   return outputFiles[0].text;
+}
+
+/** The page of the README, with two people. */
+async function readme(browser) {
+  const open = async (name) => {
+    const page = await (await browser.newContext()).newPage();
+    page.on("dialog", (dialog) => dialog.accept(token(name)));
+    await page.goto(`${origin}/readme`);
+    await page.locator("#state", { hasText: "online" }).waitFor();
+    return page;
+  };
+  const [ann, bob] = [await open("ann"), await open("bob")];
+  await ann.locator("#tea").getByText("bob joined").waitFor();
+  for (const [room, text] of [["tea", "Assam"], ["music", "Satie"]]) {
+    await ann.locator(`#${room} input`).fill(text);
+    await ann.locator(`#${room} input`).press("Enter");
+    await bob.locator(`#${room}`).getByText(text).waitFor();
+  }
 }
 
 const home = mkdtempSync(join(tmpdir(), "browser-"));
@@ -76,6 +95,7 @@ try {
     for (const scenario of alone) await one(scenario);
     return results;
   }, await react());
+  await readme(browser);
   for (const { what, error, ms } of results) {
     if (error) failed += 1;
     console.log(`${error ? "FAILED" : "ok    "} ${what} (${Math.round(ms)} ms) ${error}`);

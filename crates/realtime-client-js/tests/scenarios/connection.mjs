@@ -218,8 +218,8 @@ export default {
   },
 
   async "what is said is a sign of life, and nobody is asked for one meanwhile"({ online }) {
-    const client = await online({ ping: { every: 1_000, timeout: 500 } });
-    for (let n = 0; n < 30; n += 1) {
+    const client = await online({ ping: { every: 2_500, timeout: 2_000 } });
+    for (let n = 0; n < 80; n += 1) {
       await client.request("echo", n);
       await pause(40);
     }

@@ -23,11 +23,11 @@ export default {
 
   async "a request gives up in its time, and its late answer is nobody's"({ lib, online }) {
     const client = await online();
-    const late = rejects(client.request("slow", 150, { timeout: 50 }));
+    const late = rejects(client.request("slow", 800, { timeout: 50 }));
     const error = await late;
     ok(error instanceof lib.Timeout && error.sent, "a Timeout of what was sent");
     equal(await client.request("echo", 1), 1);
-    await until("the late answer", () => client.sockets[0].received.some(({ data }) => data === 150));
+    await until("the late answer", () => client.sockets[0].received.some(({ data }) => data === 800));
     equal(client.sockets.length, 1, "a slow answer is no dead connection");
   },
 
