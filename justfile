@@ -3,6 +3,7 @@
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
 browser := "examples/chat/tests/browser"
+client := "crates/realtime-client-js"
 
 _default:
     @just --list --unsorted
@@ -14,6 +15,7 @@ setup:
     missing=()
     command -v node >/dev/null && command -v npm >/dev/null || missing+=(nodejs npm)
     [ -n "${CHROMIUM:-}" ] || [ -x /usr/bin/chromium ] || missing+=(chromium fonts-dejavu-core)
+    [ -n "${FIREFOX:-}" ] || [ -x /usr/bin/firefox-esr ] || missing+=(firefox-esr)
     command -v redis-server >/dev/null && command -v redis-cli >/dev/null || missing+=(redis-server redis-tools)
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=(rabbitmq-server)
     command -v nats-server >/dev/null || missing+=(nats-server)
@@ -22,14 +24,21 @@ setup:
             apt-get update -q
             DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
         else
-            echo "please install: ${missing[*]} (CHROMIUM=/path/to/chromium names another browser)" >&2
+            echo "please install: ${missing[*]} (CHROMIUM=/path and FIREFOX=/path name other browsers)" >&2
             exit 1
         fi
     fi
     command -v cargo-nextest >/dev/null || cargo install cargo-nextest --locked
-    [ -d {{browser}}/node_modules/playwright-core ] || npm ci --prefix {{browser}} --no-audit --no-fund
+    for folder in {{browser}} {{client}}; do
+        [ -d "$folder/node_modules/playwright-core" ] || npm ci --prefix "$folder" --no-audit --no-fund
+    done
 
-# All tests, the browser included.
+# The browser client: its modules, its types, and the file that the examples serve.
+client:
+    [ -d {{client}}/node_modules/typescript ] || npm ci --prefix {{client}} --no-audit --no-fund
+    npm run build --prefix {{client}}
+
+# All tests, the browsers included.
 test: setup
     cargo nextest run --workspace --all-features
     cargo test --workspace --all-features --doc

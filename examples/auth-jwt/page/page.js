@@ -1,51 +1,70 @@
 // The page: a door, and what comes over the connection.
 
 import * as account from "./account.js";
-import { Connection } from "./connection.js";
+import { Client } from "./realtime-client.js";
 
 const SHOWN = 5;
 
 const at = (id) => document.getElementById(id);
 const count = (id, to = Number(at(id).textContent) + 1) => (at(id).textContent = to);
 
-let connection = null;
+let client = null;
 
 function enter({ name, token }) {
   for (const id of ["connections", "tokens", "messages", "wrong"]) count(id, 0);
   at("said").replaceChildren();
-  connection = new Connection();
+  // The one that signing in has given is for the first connection; from then on it asks for another.
+  const first = [token];
+  client = new Client("ws", {
+    token: async () => {
+      const token = first.pop() ?? (await fresh());
+      count("tokens");
+      return token;
+    },
+  });
   let counters = new Map();
-  connection.addEventListener("state", () => {
-    show(name, connection);
-    if (connection.state !== "online") return;
+  client.state.subscribe(({ status, reason }) => {
+    show(name, status, reason);
+    if (status !== "online") return;
     count("connections");
-    count("tokens", 0);
+    count("tokens", 1);
     counters = new Map();
   });
-  connection.addEventListener("shown", () => count("tokens"));
-  connection.addEventListener("message", ({ detail: { route, data } }) => {
-    if (route === "said") say(data);
-    if (route !== "tick") return;
+  client.on("said", say);
+  client.on("tick", (data) => {
     count("messages");
     // Each node counts for itself, and on from one to the next message.
     const last = counters.get(data.node);
     if (last !== undefined && data.count !== last + 1) count("wrong");
     counters.set(data.node, data.count);
   });
-  connection.open(token);
+  client.connect();
 }
 
-function show(name, { state, why }) {
+/** Where nobody is signed in any more there is none, and the client ends. */
+async function fresh() {
+  try {
+    return (await account.refresh()).token;
+  } catch (error) {
+    if (error instanceof account.SignedOut) return null;
+    throw error;
+  }
+}
+
+function show(name, state, why) {
   const texts = {
     connecting: `Connecting as ${name} …`,
     online: `Signed in as ${name}`,
     waiting: "The connection is lost. Trying again …",
+    offline: "This device is offline. Trying again …",
+    idle: "Signed out: you have left.",
     ended: `Signed out: ${why}.`,
   };
   at("state").textContent = texts[state];
   at("state").dataset.state = state;
-  at("door").hidden = state !== "ended";
-  at("room").hidden = state === "ended";
+  const isOut = state === "ended" || state === "idle";
+  at("door").hidden = !isOut;
+  at("room").hidden = isOut;
 }
 
 function say({ from, text }) {
@@ -69,18 +88,21 @@ at("door").addEventListener("submit", async (event) => {
 
 at("say").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const answer = await connection.request("say", at("text").value);
-  // Else it is still there, to be said again.
-  if (answer?.route === "say") at("text").value = "";
+  try {
+    await client.request("say", at("text").value);
+    at("text").value = "";
+  } catch {
+    // It is still there, to be said again.
+  }
 });
 
 for (const [id, leave] of [["logout", account.signOut], ["logout-everywhere", account.signOutEverywhere]]) {
   at(id).addEventListener("click", async () => {
     try {
       await leave();
-      connection.end("you have left");
+      client.close();
     } catch (error) {
-      if (error instanceof account.SignedOut) connection.end("you were signed out already");
+      if (error instanceof account.SignedOut) client.close();
       else at("state").textContent = "That didn't work. Please try again.";
     }
   });
@@ -91,5 +113,5 @@ try {
   enter(await account.refresh());
 } catch (error) {
   const isNobody = error instanceof account.SignedOut;
-  show("", { state: "ended", why: isNobody ? "please sign in" : "the server can't be reached" });
+  show("", "ended", isNobody ? "please sign in" : "the server can't be reached");
 }

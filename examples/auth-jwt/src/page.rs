@@ -11,12 +11,15 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
+/// The package of `crates/realtime-client-js`, as its build makes it.
+const CLIENT: &str = include_str!("../../../crates/realtime-client-js/bundle/realtime-client.js");
+
 const PARTS: [(&str, &str, &str); 5] = [
     ("/", HTML, include_str!("../page/index.html")),
     ("/account.js", JS, include_str!("../page/account.js")),
-    ("/connection.js", JS, include_str!("../page/connection.js")),
     ("/page.css", CSS, include_str!("../page/page.css")),
     ("/page.js", JS, include_str!("../page/page.js")),
+    ("/realtime-client.js", JS, CLIENT),
 ];
 
 pub(crate) fn router() -> Router {

@@ -4,21 +4,18 @@
 // page comes from the server.
 
 import { Composer } from "./composer.js";
-import { Connection } from "./connection.js";
 import { setUpDoor } from "./door.js";
 import { setUpDrawer } from "./drawer.js";
 import * as login from "./login.js";
 import { People } from "./people.js";
+import { Client } from "./realtime-client.js";
 import { setUpRemoval } from "./removal.js";
 import { Rooms } from "./rooms.js";
 import { showConnection } from "./status.js";
 
-const connection = new Connection(async () => {
-  const url = new URL("ws", location.href);
-  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  return { url, protocols: ["realtime.json", `token.${await login.token()}`] };
-});
-const rooms = new Rooms(connection);
+// Nothing waits in the client: what is said waits in its room's outbox, where it can be seen.
+const client = new Client("ws", { token: login.token, queue: 0 });
+const rooms = new Rooms(client);
 const people = new People({ onRemove: (somebody) => askToRemove(somebody, rooms.shown) });
 const askToRemove = setUpRemoval({
   remove: (somebody, room) => room.remove(somebody),
@@ -29,12 +26,12 @@ const composer = new Composer({
   onTyping: () => rooms.shown.sayTyping(),
 });
 const drawer = setUpDrawer();
-showConnection(connection);
+showConnection(client);
 
 const door = setUpDoor((person) => {
   document.getElementById("house").hidden = false;
   rooms.begin(person.rooms);
-  connection.open();
+  client.connect();
   composer.focus();
 });
 
@@ -50,32 +47,17 @@ rooms.addEventListener("people", () => people.show(rooms.shown.people()));
 rooms.addEventListener("refusal", () => composer.setRefusal(rooms.shown.refusal));
 
 document.getElementById("leave").addEventListener("click", () => {
-  connection.close();
+  client.close();
   login.leave();
   // Nothing of this visit stays in the page.
   location.reload();
 });
 
-connection.addEventListener("message", ({ detail: message }) => {
-  // The server dropped something: each room knows what it lacks.
-  if (message.route === "gap") rooms.resume();
-  else if (message.route === "expiring") renew();
-  else if (message.room) rooms.receive(message);
+client.state.subscribe(({ status, reason }) => {
+  if (status === "ended") rooms.fail(reason || "The server ended the session.");
 });
-
-/** Who shows no fresh token is closed, and comes back with one: so nobody waits for the answer. */
-async function renew() {
-  try {
-    await connection.request("authenticate", { token: await login.token() });
-  } catch {
-    // As said: the connection will end, or has.
-  }
-}
-
-connection.addEventListener("state", () => {
-  if (connection.state === "online") rooms.resume();
-  if (connection.state === "ended") rooms.fail(connection.endReason || "The server ended the session.");
-});
+// Lines that were dropped come by themselves; who came and went meanwhile is asked for.
+client.on("gap", () => rooms.askWho());
 
 const returning = login.current();
 if (returning) door.pass(returning);

@@ -4,7 +4,7 @@
 // A line carries a `ref` of its own through every attempt. If an attempt did arrive and only its
 // answer was lost, the room's history knows the ref, and the line is said once.
 
-import { Lost } from "./connection.js";
+import { RequestError } from "./realtime-client.js";
 
 // After so many attempts without an answer a person decides, not the page.
 const ATTEMPTS = 3;
@@ -89,9 +89,10 @@ export class Outbox {
       entry.view.delivered();
     } catch (error) {
       if (entry.state !== "sent") return;
-      if (!(error instanceof Lost)) this.#failed(entry, error.message);
+      if (error instanceof RequestError) this.#failed(entry, error.message);
       else if (entry.attempts >= ATTEMPTS) this.#failed(entry, "No answer from the server.");
       else this.#queue(entry);
+      this.flush();
     }
   }
 

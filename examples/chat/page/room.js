@@ -1,16 +1,14 @@
-// One room: its conversation, and where this page is in its history. It joins, recovers what it has
-// missed, or loads the newest lines where that can't be had, so each line is shown once.
+// One room: its conversation, who is there, and what this page says in it. The client has it in
+// order, each message once; where something can't be had any more, the newest lines are loaded.
 
-import { Lost } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import * as login from "./login.js";
 import { Outbox } from "./outbox.js";
 import { Presence, somebody } from "./presence.js";
+import { RequestError } from "./realtime-client.js";
 import { Typing } from "./typing.js";
 
 const AGAIN_MS = 2_000;
-// Who was removed may come back in some minutes: no need to hurry.
-const REMOVED_AGAIN_MS = 15_000;
 
 /**
  * Events: "unread" (of `unread`, how many lines of others nobody has looked at), "people" (who is
@@ -22,42 +20,54 @@ export class Room extends EventTarget {
   title;
   about;
   #name;
-  #connection;
+  #client;
+  /** What is said, and who is there: kept. */
+  #said;
+  /** Who is writing: not kept. */
+  #writing;
   #conversation;
   #outbox;
   #typing = new Typing();
   #presence;
-  /** {epoch, offset}: the last message that came. None before the room was joined. */
-  #position = null;
-  /** Live messages that wait until what was before them is shown; null when none have to. */
+  /** What came while lines are loaded, and goes behind them; null when none are. */
   #held = null;
-  #isMember = false;
-  #resuming = false;
-  #again = false;
-  #timer = 0;
+  #isLoaded = false;
   #before = null;
   #isShown = false;
 
-  constructor(connection, { name, title, about }) {
+  constructor(client, { name, title, about }) {
     super();
     Object.assign(this, { title, about });
     this.#name = name;
-    this.#connection = connection;
+    this.#client = client;
+    this.#said = client.room(`room:${name}`);
+    this.#writing = client.room(`typing:${name}`);
     this.#conversation = new Conversation({ title, about, onEarlier: () => this.#showEarlier() });
     this.#outbox = new Outbox({
       conversation: this.#conversation,
-      send: (line) => connection.request("say", { room: name, ...line }),
-      isReady: () => this.#isMember,
+      send: (line) => client.request("say", { room: name, ...line }),
+      isReady: () => this.#isReady(),
     });
     this.#presence = new Presence({
-      ask: (data) => connection.request("members", { room: `room:${name}`, ...data }),
+      ask: (page) => this.#said.members(page),
       onChange: () => this.dispatchEvent(new Event("people")),
       onCome: (who) => this.#tell(who, "joined"),
       onGo: (who) => this.#tell(who, "left"),
     });
-    connection.addEventListener("state", () => {
-      if (connection.state !== "online") this.#isMember = false;
-    });
+    this.#listen();
+  }
+
+  #listen() {
+    const [said, writing] = [this.#said, this.#writing];
+    for (const route of ["line", "removed"]) said.on(route, (data, message) => this.#receive(message));
+    said.on("people", (data) => this.#presence.receive(data));
+    writing.on("typing", (data) => this.#typing.add(data));
+    said.when("joined", () => this.#load());
+    said.when("lost", () => this.#load());
+    said.when("recovered", () => (this.#isLoaded ? this.#isBack() : this.#load()));
+    said.state.subscribe((state) => this.#show(state));
+    // Why one may not come in is in the state.
+    for (const room of [said, writing]) room.join().catch(() => {});
   }
 
   show() {
@@ -81,7 +91,7 @@ export class Room extends EventTarget {
   }
 
   sayTyping() {
-    this.#connection.send("typing", { room: this.#name });
+    this.#client.send("typing", { room: this.#name });
   }
 
   /** Who is here: {id, person, name}. */
@@ -89,121 +99,85 @@ export class Room extends EventTarget {
     return this.#presence.people();
   }
 
-  /** Asks the server who is here. An answer of any kind shows that the connection lives. */
+  /** Asks the server who is here. */
   async askWho() {
+    if (!this.#isReady()) return;
     try {
       await this.#presence.refresh();
     } catch (error) {
       // Presence may be away for a while, as the connection may: the next question finds out.
-      if (!(error instanceof Lost)) console.debug(`Who is in ${this.#name} stays unknown: ${error.message}`);
+      if (error instanceof RequestError) console.debug(`Who is in ${this.#name} stays unknown: ${error.message}`);
     }
   }
 
   /** For moderators. */
   remove({ id }) {
-    return this.#connection.request("remove", { room: this.#name, id });
+    return this.#client.request("remove", { room: this.#name, id });
   }
 
   fail(why) {
     this.#outbox.fail(why);
   }
 
-  /** A message of the room, or of who is writing in it. */
-  receive(message) {
-    if (message.route === "typing") this.#typing.add(message.data);
-    else if (message.route === "people") this.#presence.receive(message.data);
-    else if (this.#held) this.#held.push(message);
-    else if (!this.#position) return; // It is loaded afresh.
-    else if (message.offset > this.#position.offset + 1) this.resume();
-    else this.#take(message);
+  #isReady() {
+    return this.#isLoaded && this.#isIn();
   }
 
-  /** Catches up, and is a member afterwards. One at a time; what is asked for meanwhile is next. */
-  async resume() {
-    this.#again = true;
-    if (this.#resuming) return;
-    this.#resuming = true;
+  #show({ status, error }) {
+    if (status === "joined") return this.#setRefusal("");
+    // Who was removed is let in again some time, which the client finds out.
+    if (status !== "refused" && error?.code !== "removed") return;
+    this.#outbox.fail(error.message);
+    this.#presence.clear();
+    this.#setRefusal(error.message);
+  }
+
+  /** Shows the newest lines, and behind them what has come since they were asked for. */
+  async #load() {
+    this.#isLoaded = false;
+    const held = (this.#held = []);
     try {
-      while (this.#again && this.#connection.state === "online") {
-        this.#again = false;
-        await this.#catchUp();
-        this.#isMember = true;
-        this.#setRefusal("");
-      }
-      this.#outbox.flush();
-      this.askWho();
-    } catch (error) {
-      this.#refused(error);
-    } finally {
+      const { lines, before } = await this.#client.request("lines", { room: this.#name });
+      if (held !== this.#held) return;
+      this.#conversation.begin();
+      this.#outbox.begin();
+      this.#conversation.addEarlier(lines.map(fromServer));
+      for (const { ref } of lines) this.#outbox.isShown(ref);
+      this.#setBefore(before);
       this.#held = null;
-      this.#resuming = false;
+      this.#isLoaded = true;
+      const last = Math.max(0, ...lines.map(({ offset }) => offset));
+      for (const message of held) if (message.offset > last) this.#take(message);
+      this.#isBack();
+    } catch {
+      // Without a connection it is loaded with the next one.
+      if (held === this.#held) setTimeout(() => held === this.#held && this.#isIn() && this.#load(), AGAIN_MS);
     }
   }
 
-  async #catchUp() {
-    const ask = (route, data) => this.#connection.request(route, data);
-    const room = `room:${this.#name}`;
-    this.#held = [];
-    if (this.#position) {
-      const answer = await ask("recover", { room, ...this.#position });
-      if (answer.recovered) {
-        for (const message of answer.missed) this.#take(message);
-        this.#position = answer.position;
-      } else {
-        await this.#loadAfresh(answer.position);
-      }
-    } else {
-      await this.#loadAfresh((await ask("join", { room })).position);
-    }
-    const held = this.#held;
-    this.#held = null;
-    for (const message of held) this.receive(message);
-    await ask("join", { room: `typing:${this.#name}` });
+  #isIn() {
+    return this.#said.state.get().status === "joined";
   }
 
-  /** It is a member from this position on: shows the newest lines up to there, and beyond. */
-  async #loadAfresh(position) {
-    const { lines, before } = await this.#connection.request("lines", { room: this.#name });
-    this.#conversation.begin();
-    this.#outbox.begin();
-    this.#position = position;
-    this.#conversation.addEarlier(lines.map(fromServer));
-    for (const { offset, ref } of lines) {
-      this.#position.offset = Math.max(this.#position.offset, offset);
-      this.#outbox.isShown(ref);
-    }
-    this.#setBefore(before);
+  #isBack() {
+    this.#outbox.flush();
+    this.askWho();
   }
 
   async #showEarlier() {
     const asked = { room: this.#name, before: this.#before };
     try {
-      const { lines, before } = await this.#connection.request("lines", asked);
+      const { lines, before } = await this.#client.request("lines", asked);
       this.#conversation.addEarlier(lines.map(fromServer));
       this.#setBefore(before);
     } catch (error) {
-      if (!(error instanceof Lost)) console.warn(`Earlier lines stay unknown: ${error.message}`);
+      if (error instanceof RequestError) console.warn(`Earlier lines stay unknown: ${error.message}`);
     }
   }
 
   #setBefore(before) {
     this.#before = before;
     this.#conversation.setEarlier(before !== null);
-  }
-
-  #refused(error) {
-    // A lost connection comes back, and this is called again.
-    if (error instanceof Lost) return;
-    const wasRemoved = error.code === "removed";
-    if (error.temporary) {
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.resume(), wasRemoved ? REMOVED_AGAIN_MS : AGAIN_MS);
-      if (!wasRemoved) return;
-    }
-    this.#isMember = false;
-    this.#outbox.fail(error.message);
-    this.#presence.clear();
-    this.#setRefusal(error.message);
   }
 
   #setRefusal(why) {
@@ -218,10 +192,12 @@ export class Room extends EventTarget {
     if (person !== login.current().person) this.#conversation.addEvent("", name, ` ${what}`);
   }
 
-  /** A message that hasn't been here yet. */
-  #take({ route, offset, data }) {
-    if (offset <= this.#position.offset) return;
-    this.#position.offset = offset;
+  #receive(message) {
+    if (this.#held) this.#held.push(message);
+    else this.#take(message);
+  }
+
+  #take({ route, data }) {
     if (route === "removed") {
       this.#presence.remove(data.id);
       this.#tell(somebody(data.id), "was removed by a moderator");

@@ -3,21 +3,21 @@
 
 import { Room } from "./room.js";
 
-/** Events: "shown" (another room was chosen), and "people" and "refusal" of the one that is shown. */
 // How often it is asked who is there: what was told can be missed, and a connection can be dead
 // without knowing it.
 const ASK_EVERY_MS = 20_000;
 
+/** Events: "shown" (another room was chosen), and "people" and "refusal" of the one that is shown. */
 export class Rooms extends EventTarget {
-  #connection;
+  #client;
   #rooms = new Map();
   #shown = null;
   #list = document.getElementById("room-list");
   #title = document.title;
 
-  constructor(connection) {
+  constructor(client) {
     super();
-    this.#connection = connection;
+    this.#client = client;
     window.addEventListener("hashchange", () => {
       if (this.#rooms.has(chosen())) this.#show(chosen());
     });
@@ -32,7 +32,7 @@ export class Rooms extends EventTarget {
   /** The rooms that there are, from the server: {name, title, about}. */
   begin(rooms) {
     for (const about of rooms) {
-      const room = new Room(this.#connection, about);
+      const room = new Room(this.#client, about);
       room.addEventListener("unread", () => this.#read());
       for (const kind of ["people", "refusal"]) {
         room.addEventListener(kind, () => {
@@ -49,14 +49,9 @@ export class Rooms extends EventTarget {
     return this.#shown;
   }
 
-  /** Catches up in every room. Call it whenever the connection is up again. */
-  resume() {
-    for (const room of this.#rooms.values()) room.resume();
-  }
-
-  /** A message of a room: of "room:NAME" or "typing:NAME". */
-  receive(message) {
-    this.#rooms.get(message.room.split(":")[1])?.receive(message);
+  /** Asks in every room who is there. */
+  askWho() {
+    for (const room of this.#rooms.values()) room.askWho();
   }
 
   /** The connection won't come back by itself. */

@@ -11,15 +11,15 @@ const retry = document.getElementById("retry");
 // A short interruption isn't worth a notice: it would only make the page jump.
 const NOTICE_AFTER_MS = 1_500;
 
-export function showConnection(connection) {
+export function showConnection(client) {
   let ticking = 0;
   let brokenSince = 0;
   let said = "";
 
   function show() {
     clearTimeout(ticking);
-    const { state } = connection;
-    const seconds = Math.ceil((connection.retryAt - Date.now()) / 1000);
+    const { status: state, retryAt = 0, reason } = client.state.get();
+    const seconds = Math.ceil((retryAt - Date.now()) / 1000);
     const broken = state === "waiting" || state === "offline" || (state === "connecting" && brokenSince);
 
     if (!broken) brokenSince = 0;
@@ -28,10 +28,10 @@ export function showConnection(connection) {
 
     pill.dataset.state = state;
     pillText.textContent = label(state, seconds, broken);
-    say(announcement(connection, broken));
+    say(announcement(state, reason, broken));
 
     notice.hidden = !(long || state === "ended");
-    noticeText.textContent = explanation(state, connection.endReason);
+    noticeText.textContent = explanation(state, reason);
     retry.textContent = state === "ended" ? "Join again" : "Try now";
     retry.hidden = state === "connecting";
 
@@ -45,12 +45,11 @@ export function showConnection(connection) {
   }
 
   retry.addEventListener("click", () => {
-    if (connection.state === "ended") connection.open();
-    else connection.retry();
+    client.connect();
+    client.retry();
     document.getElementById("text").focus();
   });
-  connection.addEventListener("state", show);
-  show();
+  client.state.subscribe(show);
 }
 
 function label(state, seconds, broken) {
@@ -68,9 +67,9 @@ function label(state, seconds, broken) {
   }
 }
 
-function announcement({ state, endReason }, broken) {
+function announcement(state, reason, broken) {
   if (state === "online") return "Online";
-  if (state === "ended") return explanation(state, endReason);
+  if (state === "ended") return explanation(state, reason);
   if (broken) return "Connection lost. Reconnecting.";
   return "";
 }

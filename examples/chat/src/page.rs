@@ -17,6 +17,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
+/// The package of `crates/realtime-client-js`, as its build makes it.
+const CLIENT: &str = include_str!("../../../crates/realtime-client-js/bundle/realtime-client.js");
+
 macro_rules! part {
     ($name:literal, $kind:expr) => {
         (
@@ -39,7 +42,6 @@ const PARTS: &[(&str, &str, &str)] = &[
     part!("rooms.css", CSS),
     part!("chat.js", JS),
     part!("composer.js", JS),
-    part!("connection.js", JS),
     part!("conversation.js", JS),
     part!("door.js", JS),
     part!("drawer.js", JS),
@@ -55,6 +57,7 @@ const PARTS: &[(&str, &str, &str)] = &[
     part!("status.js", JS),
     part!("typing.js", JS),
     part!("icon.svg", SVG),
+    ("/realtime-client.js", JS, CLIENT),
     ("/", HTML, include_str!("../page/index.html")),
 ];
 

@@ -1,0 +1,34 @@
+// How long to wait before the next try: a random part of a delay that doubles up to a limit, so
+// that a crowd that was cut off at once comes back spread, from the first try on.
+
+/** Doublings after which it certainly can't grow any more. */
+const MOST_DOUBLINGS = 30;
+/** Where one starts who was asked not to come back at once. */
+const SLOW = 3;
+
+export class Backoff {
+  #tries = 0;
+  readonly #first: number;
+  readonly #most: number;
+
+  /** In milliseconds. */
+  constructor(first: number, most: number) {
+    this.#first = first;
+    this.#most = most;
+  }
+
+  next(): number {
+    const ceiling = Math.min(this.#most, this.#first * 2 ** this.#tries);
+    this.#tries = Math.min(this.#tries + 1, MOST_DOUBLINGS);
+    return Math.random() * ceiling;
+  }
+
+  /** From now on at least as if it had failed a few times. */
+  slow(): void {
+    this.#tries = Math.max(this.#tries, SLOW);
+  }
+
+  reset(): void {
+    this.#tries = 0;
+  }
+}

@@ -1,0 +1,23 @@
+// What a browser tells a page, or a worker, of the network and of itself. Elsewhere nothing of it
+// exists, and nothing happens.
+
+interface Told {
+  /** The network is back, the page is looked at again, or it comes out of the back-forward cache. */
+  onHope: () => void;
+  onOffline: () => void;
+}
+
+/** Until `signal` is aborted. */
+export function watchEnvironment({ onHope, onOffline }: Told, signal: AbortSignal): void {
+  const page = globalThis.document as Document | undefined;
+  globalThis.addEventListener?.("online", onHope, { signal });
+  globalThis.addEventListener?.("offline", onOffline, { signal });
+  globalThis.addEventListener?.("pageshow", (event) => event.persisted && onHope(), { signal });
+  const onLook = () => page?.visibilityState === "visible" && onHope();
+  page?.addEventListener("visibilitychange", onLook, { signal });
+}
+
+/** Only an opinion: a server on this machine can be reached all the same. */
+export function isOffline(): boolean {
+  return globalThis.navigator?.onLine === false;
+}

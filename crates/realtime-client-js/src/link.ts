@@ -1,0 +1,123 @@
+// One WebSocket, from the attempt to its end, and whether it is still alive: a page sees no ping
+// frames, and is told nothing of a network that is gone.
+
+import type { Settings, Socket } from "./options.js";
+import { after, type Timer } from "./timer.js";
+
+/** A clock that has jumped by more than this was asleep, and the machine with it. */
+const ASLEEP_MS = 10_000;
+const TICK_MS = 2_000;
+
+/** The id of pings, which no request has. */
+export const PING_ID = 0;
+/** The code of an end that no close frame has told of. */
+const ABNORMAL = 1006;
+
+interface Events {
+  onOpen: () => void;
+  onFrame: (frame: unknown) => void;
+  /** Once, and nothing after it. Not after `end`. */
+  onEnd: (code: number, reason: string) => void;
+}
+
+export class Link {
+  readonly #socket: Socket;
+  readonly #ping: Settings["ping"];
+  readonly #onEnd: Events["onEnd"];
+  #opening: Timer;
+  #ticking: ReturnType<typeof setInterval> | undefined;
+  #probing: Timer | undefined;
+  #heardAt = 0;
+  #isOpen = false;
+
+  constructor(socket: Socket, { ping, connectTimeout }: Settings, { onOpen, onFrame, onEnd }: Events) {
+    this.#socket = socket;
+    this.#ping = ping;
+    this.#onEnd = onEnd;
+    this.#opening = after(connectTimeout, () => this.#fail("the connection didn't open in time"));
+    socket.onopen = () => {
+      clearTimeout(this.#opening);
+      this.#isOpen = true;
+      this.#watch();
+      onOpen();
+    };
+    socket.onmessage = ({ data }: { data: unknown }) => {
+      this.#heard();
+      onFrame(data);
+    };
+    socket.onclose = ({ code, reason }: { code: number; reason: string }) => {
+      this.#forget();
+      onEnd(code, reason);
+    };
+    // A close follows at once, but not where Node.js couldn't open its own WebSocket. (And where
+    // nobody listens, `ws` throws it.)
+    socket.onerror = () => {
+      if (this.#isOpen) return;
+      clearTimeout(this.#opening);
+      this.#opening = after(0, () => this.#fail("the connection can't be opened"));
+    };
+  }
+
+  /** It may be given to a socket that is closing: then it is lost, and the end comes soon. */
+  send(frame: string): void {
+    if (this.#isOpen) this.#socket.send(frame);
+  }
+
+  /** Ends it. Nothing is heard of it any more. */
+  end(code?: number): void {
+    this.#forget();
+    if (code === undefined && this.#socket.terminate) this.#socket.terminate();
+    else this.#socket.close(code);
+  }
+
+  /** Asks whether the server is there, and ends it without an answer in time. */
+  probe(): void {
+    // Without a ping it can't be found out.
+    if (!this.#isOpen || this.#probing !== undefined || !this.#ping) return;
+    const { route, timeout } = this.#ping;
+    this.send(JSON.stringify({ id: PING_ID, route }));
+    const askedAt = Date.now();
+    this.#probing = after(timeout, () => {
+      this.#probing = undefined;
+      // The answer may have come while this machine slept, and wait behind this.
+      if (Date.now() - askedAt - timeout > ASLEEP_MS) this.probe();
+      else this.#fail("the server doesn't answer");
+    });
+  }
+
+  #watch(): void {
+    const every = this.#ping ? this.#ping.every : Number.POSITIVE_INFINITY;
+    const tick = Math.min(TICK_MS, every);
+    this.#heardAt = Date.now();
+    let tickedAt = this.#heardAt;
+    this.#ticking = setInterval(() => {
+      const now = Date.now();
+      // A hidden page's timers are late as well, while its connection is fine: so it asks first.
+      const hasSlept = now - tickedAt - tick > ASLEEP_MS;
+      if (hasSlept && !this.#ping) return this.#fail("this machine was asleep");
+      tickedAt = now;
+      if (hasSlept || now - this.#heardAt >= every) this.probe();
+    }, tick);
+  }
+
+  #heard(): void {
+    this.#heardAt = Date.now();
+    clearTimeout(this.#probing);
+    this.#probing = undefined;
+  }
+
+  #fail(reason: string): void {
+    this.end();
+    this.#onEnd(ABNORMAL, reason);
+  }
+
+  #forget(): void {
+    this.#isOpen = false;
+    clearTimeout(this.#opening);
+    clearTimeout(this.#probing);
+    clearInterval(this.#ticking);
+    const socket = this.#socket;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onerror = () => {};
+  }
+}

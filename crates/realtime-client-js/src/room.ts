@@ -1,0 +1,320 @@
+// One room: joining it, being in it again after each connection, and its messages in order, each
+// once. What was missed is asked for by the position in the room's history; where it can't be had,
+// that is said.
+
+import { Backoff } from "./backoff.js";
+import { ConnectionLost, RequestError } from "./errors.js";
+import { Listeners } from "./listeners.js";
+import type { AskOptions, Done } from "./outbox.js";
+import type { AnyRoutes, Message, Name, Of, RoutesOf } from "./routes.js";
+import { type Readable, Store } from "./store.js";
+import { after, type Timer } from "./timer.js";
+
+/** A place in the history of a room. */
+export interface Position {
+  readonly epoch: string;
+  readonly offset: number;
+}
+
+/**
+ * - `left`: nobody wants to be in it;
+ * - `joining`: it will be joined as soon as that can be; `error` says why it wasn't yet;
+ * - `joined`: a member;
+ * - `refused`: the server doesn't let this client in; `error` says why;
+ * - `removed`: the server has removed this client from it.
+ */
+export interface RoomState {
+  readonly status: "left" | "joining" | "joined" | "refused" | "removed";
+  readonly error?: Error;
+}
+
+/** What happens to a room, and what is known of it then. */
+export interface RoomEvents {
+  /** A member for the first time: there is nothing to compare with. */
+  joined: undefined;
+  /** Back again, and all that was missed has come: so many messages. */
+  recovered: { missed: number };
+  /** Back again, but what was missed can't be had: load afresh what you show. */
+  lost: undefined;
+  /** No longer a member, by the server's will. */
+  removed: undefined;
+}
+
+/** Somebody in a room. */
+export interface Member {
+  id: string;
+  tenant?: string;
+  version: number;
+}
+
+/** @internal What a room needs of its client. */
+export interface Host {
+  /** Whether the server can be asked at once. */
+  isOpen(): boolean;
+  /** Asks at once. */
+  ask(route: string, data: unknown, done: Done): void;
+  /** Asks as soon as there is a connection. */
+  request(route: string, data: unknown, options?: AskOptions): Promise<unknown>;
+  /** A message that is new to its room. */
+  deliver(message: Message): void;
+  /** From now on this object is the room of its name. */
+  keep(room: Room<never>): void;
+  backoff(): Backoff;
+}
+
+interface Entered {
+  position?: Position;
+  recovered?: boolean;
+  missed?: Message[];
+}
+
+interface Waiter {
+  resolve: () => void;
+  reject: (error: Error) => void;
+}
+
+/** From {@link Client.room}. */
+export class Room<R extends RoutesOf<R> = AnyRoutes> {
+  readonly name: string;
+  readonly #host: Host;
+  readonly #state = new Store<RoomState>({ status: "left" });
+  readonly #routes = new Listeners();
+  readonly #events = new Listeners();
+  readonly #backoff: Backoff;
+  #position: Position | undefined;
+  #isWanted = false;
+  /** It was a member once: who comes back without a position has lost something. */
+  #wasMember = false;
+  #isAsking = false;
+  /** It has to be asked once more: something was missed while it was asked. */
+  #again = false;
+  /** The highest offset that was dropped since something before it is missing. */
+  #ahead = 0;
+  #users = 0;
+  #waiters: Waiter[] = [];
+  #timer: Timer | undefined;
+
+  /** @internal */
+  constructor(name: string, host: Host) {
+    this.name = name;
+    this.#host = host;
+    this.#backoff = host.backoff();
+  }
+
+  /** Whether this client is in the room: a store. */
+  get state(): Readable<RoomState> {
+    return this.#state;
+  }
+
+  /** The last message that has come, for `join({ position })` after a reload. */
+  get position(): Position | undefined {
+    return this.#position;
+  }
+
+  /**
+   * Joins the room, and joins it again after each connection, until `leave()`. With a `position`
+   * from before it recovers what was missed since. Resolves when it is a member; that may wait for a
+   * connection. Rejects with a `RequestError` where the server doesn't let it in, and with
+   * `ConnectionLost` where the client is closed or ends.
+   */
+  join({ position }: { position?: Position | undefined } = {}): Promise<void> {
+    this.#position ??= position;
+    if (this.#state.get().status === "joined") return Promise.resolve();
+    const joined = new Promise<void>((resolve, reject) => this.#waiters.push({ resolve, reject }));
+    if (!this.#isWanted) {
+      this.#isWanted = true;
+      this.#host.keep(this);
+      this.#state.set({ status: "joining" });
+      this.enter();
+    }
+    return joined;
+  }
+
+  /** Leaves the room, and forgets its position. Resolves when the server knows, or needn't. */
+  async leave(): Promise<void> {
+    if (!this.#isWanted) return;
+    this.#out({ status: "left" }, new ConnectionLost("the room was left"));
+    // A session that has ended has left all its rooms.
+    if (!this.#host.isOpen()) return;
+    await new Promise<void>((resolve, reject) => {
+      this.#host.ask("leave", { room: this.name }, (error) =>
+        error instanceof RequestError ? reject(error) : resolve(),
+      );
+    });
+  }
+
+  /**
+   * Joins with the first user, and leaves a moment after the last: for parts of a page that share a
+   * room.
+   */
+  use(): () => void {
+    this.#users += 1;
+    // Why it isn't a member is in `state`.
+    if (this.#users === 1) this.join().catch(() => {});
+    let isUsed = true;
+    return () => {
+      if (!isUsed) return;
+      isUsed = false;
+      this.#users -= 1;
+      // A component that is replaced by another one of its kind gives it up and takes it at once.
+      after(0, () => this.#users === 0 && this.leave().catch(() => {}));
+    };
+  }
+
+  /** Hears the messages that were sent to this room, in order and each once. Returns what ends it. */
+  on<K extends Name<R>>(
+    route: K,
+    listener: (data: Of<R, K, "event">, message: Message<Of<R, K, "event">>) => unknown,
+  ): () => void {
+    this.#host.keep(this);
+    return this.#routes.add(route, listener);
+  }
+
+  /** Hears what happens to this room. Returns what ends it. */
+  when<E extends keyof RoomEvents>(
+    event: E,
+    listener: (data: RoomEvents[E]) => unknown,
+  ): () => void {
+    this.#host.keep(this);
+    return this.#events.add(event, listener);
+  }
+
+  /**
+   * Sends to all members, where the room's rule lets members publish. With a `key` it may be repeated
+   * in a room with a history: the same key of the same identity is taken once.
+   */
+  async publish(data: unknown, { key, ...options }: AskOptions & { key?: string } = {}): Promise<void> {
+    await this.#host.request("publish", { room: this.name, data, key }, options);
+  }
+
+  /** Who is there, where the room's rule says so: a page of up to `limit`, after a version. */
+  async members({
+    after,
+    limit,
+    ...options
+  }: AskOptions & { after?: number; limit?: number } = {}): Promise<{
+    members: Member[];
+    count: number;
+    after?: number;
+  }> {
+    const data = { room: this.name, after, limit };
+    return (await this.#host.request("members", data, options)) as Awaited<
+      ReturnType<Room["members"]>
+    >;
+  }
+
+  /** @internal Asks to be let in, or for what was missed, if that makes sense now. */
+  enter(): void {
+    if (!this.#isWanted || !this.#host.isOpen()) return;
+    this.#again = this.#isAsking;
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    clearTimeout(this.#timer);
+    const from = this.#position;
+    this.#host.ask(from ? "recover" : "join", { room: this.name, ...from }, (error, data) => {
+      this.#isAsking = false;
+      if (!this.#isWanted) return;
+      if (error) this.#failed(error);
+      else this.#entered(from, (data ?? {}) as Entered);
+    });
+  }
+
+  /** @internal A message that says that it is for this room. */
+  receive(message: Message): void {
+    const { offset } = message;
+    if (offset !== undefined && this.#position) {
+      const { epoch, offset: last } = this.#position;
+      if (offset <= last) return;
+      if (offset > last + 1) {
+        this.#ahead = Math.max(this.#ahead, offset);
+        if (!this.#isAsking) this.enter();
+        return;
+      }
+      this.#position = { epoch, offset };
+    }
+    this.#deliver(message);
+  }
+
+  /** @internal The server has dropped messages: where it is in this room by now. */
+  gap(at: Position | undefined): void {
+    if (!this.#isWanted) return;
+    const last = this.#position;
+    if (!last) {
+      if (this.#state.get().status === "joined") this.#events.emit("lost");
+    } else if (!at || at.epoch !== last.epoch || at.offset > last.offset) {
+      this.enter();
+    }
+  }
+
+  /** @internal */
+  removed(): void {
+    this.#out({ status: "removed" }, new RequestError({ code: "removed" }));
+    this.#events.emit("removed");
+  }
+
+  /** @internal */
+  disconnected(): void {
+    clearTimeout(this.#timer);
+    if (this.#isWanted) this.#state.set({ status: "joining" });
+  }
+
+  /** @internal There will be no connection. What is wanted stays so, for the next one. */
+  over(error: Error): void {
+    this.disconnected();
+    this.#settle(error);
+  }
+
+  /** @internal Nobody would notice if it were another object. */
+  isUnused(): boolean {
+    return !this.#isWanted && this.#routes.size + this.#events.size === 0;
+  }
+
+  #entered(from: Position | undefined, { position, recovered, missed = [] }: Entered): void {
+    const before = this.#position;
+    const isNew = (offset = Number.POSITIVE_INFINITY) => !recovered || offset > (before?.offset ?? 0);
+    const news = missed.filter(({ offset }) => isNew(offset));
+    const isFirst = !this.#wasMember && !from;
+    this.#wasMember = true;
+    this.#position = position;
+    this.#backoff.reset();
+    this.#state.set({ status: "joined" });
+    for (const message of news) this.#deliver(message);
+    if (recovered) this.#events.emit("recovered", { missed: news.length });
+    else this.#events.emit(isFirst ? "joined" : "lost");
+    this.#settle();
+    const isBehind = position !== undefined && this.#ahead > position.offset;
+    this.#ahead = 0;
+    if (this.#again || isBehind) this.enter();
+  }
+
+  #failed(error: Error): void {
+    // The next connection brings it here again.
+    if (error instanceof ConnectionLost) return;
+    if (error instanceof RequestError && !error.temporary) {
+      this.#out({ status: "refused", error }, error);
+      return;
+    }
+    this.#state.set({ status: "joining", error });
+    const least = error instanceof RequestError ? (error.retryAfter ?? 0) : 0;
+    this.#timer = after(Math.max(least, this.#backoff.next()), () => this.enter());
+  }
+
+  #out(state: RoomState, error: Error): void {
+    clearTimeout(this.#timer);
+    this.#isWanted = this.#wasMember = this.#again = false;
+    this.#position = undefined;
+    this.#ahead = 0;
+    this.#state.set(state);
+    this.#settle(error);
+  }
+
+  #settle(error?: Error): void {
+    const waiters = this.#waiters.splice(0);
+    for (const { resolve, reject } of waiters) error ? reject(error) : resolve();
+  }
+
+  #deliver(message: Message): void {
+    this.#routes.emit(message.route, message.data, message);
+    this.#host.deliver(message);
+  }
+}

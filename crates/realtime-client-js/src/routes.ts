@@ -1,0 +1,41 @@
+// The types of an application's routes, so that each call is checked against them.
+
+/** What goes over one route. Every field may be left out. */
+export interface Route {
+  /** The data of a request, or of a message without an answer, to the server. */
+  request?: unknown;
+  /** The data of the server's reply. */
+  reply?: unknown;
+  /** The data of a message from the server, in a room or not. */
+  event?: unknown;
+  /** The data of a request of the server. */
+  question?: unknown;
+  /** What this client answers to it. */
+  answer?: unknown;
+}
+
+/** Routes by name: an interface of your own, or this one, in which everything goes. */
+// biome-ignore lint/suspicious/noExplicitAny: what isn't declared isn't checked
+export type AnyRoutes = Record<string, { [K in keyof Route]-?: any }>;
+
+/** What an interface of routes has to be. */
+export type RoutesOf<R> = { [K in keyof R]: Route };
+
+/** One field of a route; `undefined` where the route doesn't have it. */
+export type Of<R, K extends keyof R, F extends keyof Route> = R[K] extends { [P in F]: infer T }
+  ? T
+  : undefined;
+
+/** The names of routes. */
+export type Name<R> = keyof R & string;
+
+/** A message as it came. */
+export interface Message<T = unknown> {
+  route: string;
+  data: T;
+  /** The room that it was sent to. */
+  room?: string;
+  /** Its place in the history of that room. */
+  offset?: number;
+  metadata?: Record<string, string>;
+}

@@ -1,0 +1,41 @@
+// A value that can be watched. Its `subscribe` is the contract of Svelte's stores, and what React's
+// `useSyncExternalStore` and Vue's `shallowRef` need is here, too.
+
+import { guarded } from "./listeners.js";
+
+/** A value that changes. Both functions may be passed on without their object. */
+export interface Readable<T> {
+  /** The value as it is now: the same object until it changes. */
+  readonly get: () => T;
+  /** Calls `listener` with the value at once, and each time that it changes. Returns what ends it. */
+  readonly subscribe: (listener: (value: T) => void) => () => void;
+}
+
+export class Store<T> implements Readable<T> {
+  #value: T;
+  readonly #listeners = new Set<{ call: (value: T) => void }>();
+
+  constructor(value: T) {
+    this.#value = value;
+  }
+
+  readonly get = (): T => this.#value;
+
+  readonly subscribe = (call: (value: T) => void): (() => void) => {
+    // An object of its own, since the same function may be there twice.
+    const entry = { call };
+    this.#listeners.add(entry);
+    guarded(call, this.#value);
+    return () => {
+      this.#listeners.delete(entry);
+    };
+  };
+
+  set(value: T): void {
+    this.#value = value;
+    for (const { call } of [...this.#listeners]) {
+      // One that has set another value has told everybody of that one already.
+      if (this.#value === value) guarded(call, value);
+    }
+  }
+}

@@ -1,0 +1,96 @@
+//! The browser client against a real gateway, in Node.js and in real browsers; and its package.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+const NODE_IS_MISSING: &str = "node is missing: run `just setup`, or install Node.js 20 or later";
+
+/// The server on a port of its own, ended when the test ends, however it ends.
+struct Server {
+    process: Child,
+    url: String,
+}
+
+impl Server {
+    fn start() -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_client-js-server"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .unwrap_or_default();
+        let url = url.to_owned();
+        Self { process, url }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _already_gone = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+/// Runs a program in the package's folder.
+fn run(program: &str, arguments: &[&str], server: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(
+        folder.join("node_modules/playwright-core").exists(),
+        "the package's tools are missing: run `just setup`, or `npm ci --prefix {}`",
+        folder.display()
+    );
+    let status = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env("REALTIME_SERVER", server)
+        .status()
+        .expect(NODE_IS_MISSING);
+    assert!(
+        status.success(),
+        "{program} {arguments:?} failed; see above"
+    );
+}
+
+#[test]
+fn scenarios_in_node() {
+    let server = Server::start();
+    let arguments = ["--test", "--test-reporter=spec", "tests/node.mjs"];
+    run("node", &arguments, &server.url);
+}
+
+#[test]
+fn scenarios_in_chromium() {
+    let server = Server::start();
+    run("node", &["tests/browsers.mjs", "chromium"], &server.url);
+}
+
+#[test]
+fn scenarios_in_firefox() {
+    let server = Server::start();
+    run("node", &["tests/browsers.mjs", "firefox"], &server.url);
+}
+
+/// The types hold, the bundle that the examples serve is that of the sources and small enough, and
+/// what would be published can be imported.
+#[test]
+fn the_package_is_whole() {
+    let bundle = ["scripts/bundle.mjs", "--check"];
+    run("node", &bundle, "");
+    run("npm", &["pack", "--dry-run", "--silent"], "");
+    run("npx", &["--no-install", "tsc", "-p", "tests/types"], "");
+    run("node", &["tests/package.mjs"], "");
+}

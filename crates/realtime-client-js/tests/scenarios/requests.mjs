@@ -1,0 +1,112 @@
+// Requests, messages without an answer, and the server's own requests.
+
+import { equal, isState, ok, pause, rejects, routes, until } from "../harness.mjs";
+
+export default {
+  async "a request is answered, and many at once each with its own"({ online }) {
+    const client = await online();
+    equal(await client.request("echo", { said: "hello" }), { said: "hello" });
+    const many = [3, 1, 2].map((number) => client.request("echo", number));
+    equal(await Promise.all(many), [3, 1, 2]);
+  },
+
+  async "an error of the server has all that it says"({ lib, online }) {
+    const client = await online();
+    const failure = { code: "busy", message: "not now", retry_after: 1.5 };
+    const error = await rejects(client.request("fail", failure));
+    ok(error instanceof lib.RequestError, "a RequestError");
+    const { name, code, message, temporary, retryAfter } = error;
+    equal([name, code, message, temporary, retryAfter], ["RequestError", "busy", "not now", true, 1500]);
+    const unknown = await rejects(client.request("nowhere"));
+    equal([unknown.code, unknown.temporary], ["unknown_route", false]);
+  },
+
+  async "a request gives up in its time, and its late answer is nobody's"({ lib, online }) {
+    const client = await online();
+    const late = rejects(client.request("slow", 800, { timeout: 50 }));
+    const error = await late;
+    ok(error instanceof lib.Timeout && error.sent, "a Timeout of what was sent");
+    equal(await client.request("echo", 1), 1);
+    await until("the late answer", () => client.sockets[0].received.some(({ data }) => data === 800));
+    equal(client.sockets.length, 1, "a slow answer is no dead connection");
+  },
+
+  async "a request is given up by its signal"({ online }) {
+    const client = await online();
+    const giveUp = new AbortController();
+    const asked = rejects(client.request("slow", 3_000, { signal: giveUp.signal }));
+    giveUp.abort(new Error("changed my mind"));
+    equal((await asked).message, "changed my mind");
+    equal((await rejects(client.request("echo", 1, { signal: giveUp.signal }))).message, "changed my mind");
+  },
+
+  async "a message without an answer is heard, and metadata goes along"({ online }) {
+    const client = await online();
+    const heard = [];
+    const end = client.on("told", (data, { route }) => heard.push([data, route]));
+    ok(client.send("told", 1), "that it was sent");
+    await until("it", () => heard.length === 1);
+    end();
+    client.send("told", 2);
+    await client.request("echo", 0, { metadata: { lang: "en" } });
+    equal(heard, [[1, "told"]]);
+    equal(client.sockets[0].sent.at(-1).metadata, { lang: "en" });
+  },
+
+  async "what is asked before there is a connection waits for it, in order"({ client }) {
+    const waiting = client();
+    const early = await rejects(waiting.request("echo", 0));
+    equal([early.name, early.sent], ["ConnectionLost", false], "nobody wants a connection");
+    equal(waiting.send("told", 0), false);
+    waiting.connect();
+    const heard = [];
+    waiting.on("told", (data) => heard.push(data));
+    waiting.send("told", "a");
+    waiting.send("told", "b");
+    equal(await waiting.request("echo", 1), 1);
+    equal(heard, ["a", "b"]);
+  },
+
+  async "as much waits as may, and for as long as it may"({ client, network, lib }) {
+    const net = await network();
+    await net("refuse");
+    const waiting = client({ network: net, queue: 2, timeout: 100 }).connect();
+    const asked = [1, 2, 3].map((number) => rejects(waiting.request("echo", number)));
+    equal(waiting.send("told"), false, "it is full");
+    const errors = await Promise.all(asked);
+    equal(errors.map(({ name, sent }) => [name, sent]), [["Timeout", false], ["Timeout", false], ["ConnectionLost", false]]);
+    ok(errors[2] instanceof lib.ConnectionLost, "a ConnectionLost");
+    // There is room again.
+    const after = waiting.request("echo", 4, { timeout: 5_000 });
+    await net("heal");
+    equal(await after, 4);
+    equal(routes(waiting.sockets.at(-1)), ["echo"], "what was given up isn't sent");
+  },
+
+  async "nothing waits where nothing may"({ client }) {
+    const strict = client({ queue: 0 }).connect();
+    equal((await rejects(strict.request("echo"))).name, "ConnectionLost");
+    await isState(strict, "online");
+    equal(await strict.request("echo", 1), 1);
+  },
+
+  async "the server asks, and is answered in every way"({ lib, online }) {
+    const client = await online();
+    const questions = [];
+    const end = client.handle("confirm", async (question) => {
+      questions.push(question);
+      await pause(5);
+      return question === "sure?";
+    });
+    client.handle("refuse", () => {
+      throw new lib.RequestError({ code: "busy", message: "ask me later", temporary: true });
+    });
+    const ask = (route, data = null) => client.request("ask", { route, data });
+    equal(await ask("confirm", "sure?"), { answer: true });
+    equal(await ask("refuse"), { kind: "Refused", code: "busy" });
+    equal((await ask("nobody_handles_it")).code, "unknown_route");
+    end();
+    equal((await ask("confirm", "again?")).code, "unknown_route");
+    equal(questions, ["sure?"]);
+  },
+};

@@ -1,0 +1,199 @@
+// Tokens: where they are shown, when they are asked for, and what becomes of one that is no good.
+
+import { equal, isState, ok, rejects, token, unique, until } from "../harness.mjs";
+
+/** A getter that notes why it was asked, and answers with these, the last one for ever. */
+function getter(...answers) {
+  const reasons = [];
+  const get = ({ reason }) => {
+    reasons.push(reason);
+    const answer = answers.length > 1 ? answers.shift() : answers[0];
+    return typeof answer === "function" ? answer() : answer;
+  };
+  return Object.assign(get, { reasons });
+}
+
+const shown = ({ sockets }) => sockets.map(({ protocols }) => protocols.slice(1).join());
+const name = async (client) => (await client.request("who_am_i")).name;
+
+export default {
+  async "it is shown as a subprotocol, in the query, or in the first message"({ client }) {
+    for (const tokenIn of [undefined, "query", "message"]) {
+      const who = unique("ann");
+      const one = client({ path: "/ws", token: async () => token(who), ...(tokenIn && { tokenIn }) });
+      equal(await name(one.connect()), who, tokenIn);
+      const [{ url, protocols, sent }] = one.sockets;
+      equal(protocols.length, tokenIn ? 1 : 2, "subprotocols");
+      equal(url.includes("token="), tokenIn === "query");
+      const routes = sent.map(({ route }) => route);
+      equal(routes, [tokenIn === "message" ? "authenticate" : "ping", "who_am_i"]);
+    }
+  },
+
+  async "it is asked for before each attempt, and told when the last one didn't open"({ client, network }) {
+    const net = await network();
+    const get = getter(() => token("ann"));
+    const one = client({ path: "/ws", network: net, token: get }).connect();
+    await isState(one, "online");
+    await net("cut");
+    await until("three more attempts", () => get.reasons.length >= 4);
+    await net("heal");
+    await isState(one, "online");
+    equal(get.reasons.slice(0, 4), ["connect", "connect", "unreachable", "unreachable"]);
+  },
+
+  async "a refusal that a page can't see asks for another token"({ client }) {
+    const get = getter("no-token", () => token("ann"));
+    await isState(client({ path: "/ws", token: get }).connect(), "online");
+    equal(get.reasons, ["connect", "unreachable"]);
+  },
+
+  async "a refused token is replaced once, and then it ends"({ client }) {
+    const get = getter("bad-1", "bad-2", "bad-3");
+    const one = client({ path: "/spoken", token: get }).connect();
+    const { code } = await isState(one, "ended");
+    equal([code, get.reasons, shown(one)], [3500, ["connect", "refused"], ["token.bad-1", "token.bad-2"]]);
+  },
+
+  async "a fresh token after a refusal is welcome"({ client }) {
+    const get = getter("bad-1", () => token("ann"));
+    const one = client({ path: "/spoken", token: get }).connect();
+    equal(await name(one), "ann");
+    equal(get.reasons, ["connect", "refused"]);
+  },
+
+  async "a refused token isn't shown twice"({ client }) {
+    const get = getter("bad-1");
+    const one = client({ path: "/spoken", token: get }).connect();
+    await isState(one, "ended");
+    equal([get.reasons, shown(one)], [["connect", "refused"], ["token.bad-1"]]);
+  },
+
+  async "a token that has ended isn't shown twice, and it waits for a fresh one"({ client }) {
+    const old = token("ann", { issued: Date.now() - 2_000, life: 1_000 });
+    const get = getter(old, old, old, () => token("ann"));
+    const one = client({ path: "/spoken", token: get }).connect();
+    await isState(one, "online");
+    equal(get.reasons, ["connect", "expired", "expired", "expired"]);
+    equal(one.sockets.length, 2, "attempts");
+  },
+
+  async "a token that can't be shown is the end, and is in no message"({ client }) {
+    const one = client({ path: "/ws", token: () => "s3cret with spaces" }).connect();
+    const { reason } = await isState(one, "ended");
+    ok(!reason.includes("s3cret") && reason.includes("characters"), "why, without the token");
+  },
+
+  async "without a getter a refusal is the end"({ client }) {
+    equal((await isState(client({ path: "/spoken" }).connect(), "ended")).code, 3500);
+  },
+
+  async "where nobody is signed in it ends, and begins anew with somebody"({ client }) {
+    const get = getter(null, () => token("ann"));
+    const one = client({ path: "/ws", token: get }).connect();
+    const asked = rejects(one.request("echo"));
+    equal((await isState(one, "ended")).reason, "nobody is signed in");
+    equal((await asked).name, "ConnectionLost");
+    equal(one.sockets.length, 0);
+    equal(await name(one.connect()), "ann");
+  },
+
+  async "a getter that fails, or takes too long, is asked again"({ client }) {
+    const fails = () => Promise.reject(new Error("no network"));
+    const get = getter(fails, () => new Promise(() => {}), () => token("ann"));
+    const one = client({ path: "/ws", token: get, connectTimeout: 100 }).connect();
+    const why = [];
+    one.state.subscribe(({ reason }) => reason && why.push(reason));
+    await until("the last answer", () => get.reasons.length >= 3);
+    const [no, late] = ["Error: no network", "Error: there was no token in time"];
+    equal(why.slice(0, 2), [no, late].map((error) => `there is no token now: ${error}`));
+  },
+
+  async "one session outlives its tokens"({ client }) {
+    const get = getter(() => token("ann", { life: 1_600 }));
+    const one = client({ path: "/ws", token: get }).connect();
+    const expiring = [];
+    one.on("expiring", (data) => expiring.push(data));
+    const { session } = await one.request("who_am_i");
+    const before = get.reasons.length;
+    await until("three more tokens", () => get.reasons.length === before + 3);
+    equal((await one.request("who_am_i")).session, session);
+    equal(get.reasons.slice(before), ["expiring", "expiring", "expiring"]);
+    ok(expiring.length >= 3, "that the page is told, too");
+  },
+
+  async "a getter that fails while a token ends is asked again, and nothing is interrupted"({ client }) {
+    let fails = 2;
+    const reasons = [];
+    const get = ({ reason }) => {
+      reasons.push(reason);
+      if (reason !== "expiring") return token("ann", { life: 2_000 });
+      if ((fails -= 1) >= 0) throw new Error("away for a moment");
+      return token("ann");
+    };
+    const one = client({ path: "/ws", token: get }).connect();
+    await isState(one, "online");
+    const [before, socket] = [one.sockets.length, one.sockets.at(-1)];
+    await until("a fresh one is accepted", () => socket.received.some(({ data }) => data?.seconds > 100));
+    equal([one.sockets.length, reasons.slice(-3)], [before, ["expiring", "expiring", "expiring"]]);
+  },
+
+  async "where no fresh token comes in time, it comes back with one"({ client }) {
+    const reasons = [];
+    const get = ({ reason }) => {
+      reasons.push(reason);
+      // Whoever has the tokens is away as long as the old one lives, and longer.
+      if (reason === "expiring") return new Promise((_, reject) => setTimeout(reject, 4_000, "away"));
+      return token("ann", { life: reason === "expired" ? 3_600_000 : 1_600 });
+    };
+    const one = client({ path: "/ws", token: get }).connect();
+    await isState(one, "online");
+    const before = one.sockets.length;
+    await until("another connection", () => one.sockets.length > before);
+    await isState(one, "online");
+    equal(reasons.filter((reason) => reason.startsWith("exp")), ["expiring", "expired"]);
+  },
+
+  async "an ended token that was shown for renewal is replaced on the same connection"({ client }) {
+    const reasons = [];
+    const get = ({ reason }) => {
+      reasons.push(reason);
+      const ended = { issued: Date.now() - 900, life: 100 };
+      return token("ann", reason === "expiring" ? ended : { life: reason === "expired" ? 3_600_000 : 1_600 });
+    };
+    const one = client({ path: "/ws", token: get }).connect();
+    await isState(one, "online");
+    const [before, socket] = [one.sockets.length, one.sockets.at(-1)];
+    await until("that one is accepted", () => socket.received.some(({ data }) => data?.seconds > 100));
+    equal(reasons.filter((reason) => reason.startsWith("exp")), ["expiring", "expired"]);
+    equal(one.sockets.length, before);
+  },
+
+  async "a token that was revoked is asked about once, and who is signed out stays away"({ client }) {
+    const get = getter(() => token("eve"), null);
+    const one = client({ path: "/ws", token: get }).connect();
+    await one.request("echo");
+    one.send("sign_out");
+    await isState(one, "ended");
+    equal([get.reasons, one.sockets.length], [["connect", "refused"], 1]);
+  },
+
+  async "two who need a token at once ask for one"({ client, lib }) {
+    // A refresh token is good once: the second question would sign everybody out.
+    let [open, most] = [0, 0];
+    const get = async () => {
+      most = Math.max(most, (open += 1));
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      open -= 1;
+      return token("ann");
+    };
+    const one = client({ path: "/ws", token: get }).connect();
+    await isState(one, "online");
+    one.send("tell", { route: "expiring", data: { seconds: 1 } });
+    one.send("tell", { route: "expiring", data: { seconds: 1 } });
+    one.send("close", { code: 4000 });
+    await until("another connection", () => one.sockets.length === 2);
+    await isState(one, "online");
+    equal(most, 1);
+  },
+};
