@@ -157,7 +157,9 @@ pub mod history {
 
 /// What is a handler, and what is a router that is complete.
 pub mod handler {
-    pub use realtime_gateway::{CompleteRouter, Handler, check_argument, check_result};
+    pub use realtime_gateway::{
+        AtOnce, CompleteRouter, Handler, NoReply, check_argument, check_no_reply, check_result,
+    };
 }
 
 /// What is a hook, and what an error hook receives.

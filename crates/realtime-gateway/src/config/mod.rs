@@ -148,6 +148,10 @@ pub struct Config {
     pub max_rooms_per_session: usize,
     /// How many rooms may have members on this node. Default 1,000,000.
     pub max_rooms: usize,
+    /// How many requests of a session may wait for answers that come later than their handlers
+    /// return: by a [`Replier`](crate::extract::Replier). Past it they are refused with
+    /// `too_many_requests`. Default 64.
+    pub max_repliers_per_session: usize,
     /// The lease of a session in presence. Default 90 s.
     ///
     /// `None`: no lease. In a store that outlives the node, such as Redis, sessions of a node that
@@ -272,6 +276,7 @@ impl Default for Config {
             max_authenticating: 1_000,
             max_rooms_per_session: 128,
             max_rooms: 1_000_000,
+            max_repliers_per_session: 64,
             presence_ttl: Some(Duration::from_secs(90)),
             presence_grace: Some(Duration::from_secs(5)),
             tenant_presence: false,
@@ -332,6 +337,7 @@ impl Config {
             ("max_authenticating", self.max_authenticating),
             ("max_rooms_per_session", self.max_rooms_per_session),
             ("max_rooms", self.max_rooms),
+            ("max_repliers_per_session", self.max_repliers_per_session),
         ];
         let budgets = [
             ("queue_budget", self.queue_budget),

@@ -64,6 +64,10 @@ pub(crate) fn for_client(error: &BoxError) -> ClientError {
         Some(HandlerErrorKind::TimedOut) => {
             ClientError::new("timeout", "the request took too long").temporary()
         }
+        Some(HandlerErrorKind::Unanswered) => ClientError::new(
+            "unanswered",
+            "the server has left the request without an answer",
+        ),
         _ => ClientError::new("internal", "the server could not handle the message"),
     }
 }

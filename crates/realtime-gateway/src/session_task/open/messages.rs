@@ -17,7 +17,7 @@ use crate::{
     clock::NEVER,
     handling::client_error,
     limits::OverLimit,
-    session::{EndCause, Sorted},
+    session::{EndCause, Sorted, unanswered},
     session_task::{conduct::Conduct, handling::Done, read_ahead::ReadAhead},
 };
 
@@ -241,7 +241,10 @@ impl Open {
             }
             Err(error) => {
                 self.node.stats().failed.add(1);
-                if let Some(request) = request {
+                // A replier may have been faster than the failure.
+                if let Some(request) = request
+                    && !self.session.has_answered(&request.id)
+                {
                     self.answer_error(Some(&request.id), &error);
                 }
                 if panicked {
@@ -281,11 +284,22 @@ impl Open {
         self.conduct.get_or_insert_default()
     }
 
-    /// The handler's answer has no form in the codec: the client learns that there is none.
+    /// There is no answer of the handler's, or none that has a form in the codec: the client learns
+    /// that.
     fn unanswerable(&mut self, id: Option<&MessageId>, error: BoxError) {
         self.node.stats().failed.add(1);
         self.answer_error(id, &error);
         self.report(ErrorStage::Message, error);
+    }
+
+    /// A request whose handler took a replier, which was dropped later. Returns whether there was
+    /// one.
+    pub(super) fn answer_for_repliers(&mut self) -> bool {
+        let dropped = self.session.take_unanswered();
+        for id in &dropped {
+            self.unanswerable(Some(id), unanswered().into());
+        }
+        !dropped.is_empty()
     }
 
     fn answer_error(&mut self, id: Option<&MessageId>, error: &BoxError) {

@@ -143,7 +143,7 @@ impl Open {
             return true;
         }
         let is_read = self.ahead.is_empty() && !self.reader.has_input();
-        let finished = is_read && self.handling.is_idle();
+        let finished = is_read && self.handling.is_idle() && !self.session.has_open_repliers();
         let given_up = self.gone || self.session.held().is_forfeited() || self.node.is_cut_off();
         finished || given_up || self.finish_by <= self.node.env.clock.now()
     }
