@@ -72,6 +72,11 @@ pub struct Config {
     pub queue_bytes: usize,
     /// What happens when more would have to wait. Default: close.
     pub backpressure: Backpressure,
+    /// Whether a client whose data doesn't fit its route learns from `bad_data` why, in the words of
+    /// serde: "missing field `name` at line 1 column 2". For development: the words name the server's
+    /// types and fields, and may quote the data, so that logs of clients have it, too. Default: no.
+    /// The error hooks hear them in any case.
+    pub decode_details: bool,
     /// How long [`shutdown`](crate::Gateway::shutdown) may take. `None`: for ever. Default 10 s.
     #[serde(with = "duration")]
     pub shutdown_timeout: Option<Duration>,
@@ -263,6 +268,7 @@ impl Default for Config {
             queue_messages: 256,
             queue_bytes: 1 << 20,
             backpressure: Backpressure::default(),
+            decode_details: false,
             shutdown_timeout: Some(Duration::from_secs(10)),
             auth_timeout: Some(Duration::from_secs(5)),
             token_in_message: None,

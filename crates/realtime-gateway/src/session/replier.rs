@@ -98,6 +98,8 @@ struct Open {
     repliers: Arc<Repliers>,
     /// To be woken when it is done.
     session: Session,
+    /// Its place is free again, though its answer isn't on its way yet.
+    is_answering: bool,
 }
 
 /// What was asked. Without its session, by which it may be kept.
@@ -129,6 +131,8 @@ struct Repliers(Mutex<Table>);
 #[derive(Default)]
 struct Table {
     open: usize,
+    /// Of these no more, and their answers are just being made.
+    answering: usize,
     /// The last that a handler has taken.
     current: Option<Arc<Asked>>,
     /// Dropped without an answer, and not answered for yet.
@@ -173,6 +177,7 @@ impl Replier {
             asked,
             repliers,
             session: session.clone(),
+            is_answering: false,
         });
         Ok((Self { session, open }, underway))
     }
@@ -213,13 +218,13 @@ impl Replier {
     /// [`Answered`](SendErrorKind::Answered) where the handler has failed or was given up, so that
     /// the client has its answer already, and [`Encode`](SendErrorKind::Encode) when the data can't
     /// be encoded: the client is answered with `internal` then.
-    pub fn reply(self, data: impl IntoPayload) -> Result<(), SendError> {
-        let Some(open) = &self.open else {
+    pub fn reply(mut self, data: impl IntoPayload) -> Result<(), SendError> {
+        let Some(mut open) = self.open.take() else {
             return Ok(());
         };
         // While it is open, since this is foreign code: should it panic, the drop is the answer.
         let data = data.into_payload();
-        open.asked.claim(Stage::Answered)?;
+        open.claim()?;
         let asked = &open.asked;
         let (id, route) = (asked.id.clone(), asked.route.clone());
         let sent = data.and_then(|data| {
@@ -243,12 +248,13 @@ impl Replier {
     /// Answers with an error. For a message without an id it does nothing.
     ///
     /// # Errors
-    /// Those of [`reply`](Self::reply).
-    pub fn refuse(self, error: ClientError) -> Result<(), SendError> {
-        let Some(open) = &self.open else {
+    /// Those of [`reply`](Self::reply); where its [data](ClientError::with_data) can't be encoded,
+    /// the client is answered with the error without.
+    pub fn refuse(mut self, error: ClientError) -> Result<(), SendError> {
+        let Some(mut open) = self.open.take() else {
             return Ok(());
         };
-        open.asked.claim(Stage::Answered)?;
+        open.claim()?;
         self.session.env().stats.failed.add(1);
         self.answer_error(&open.asked.id, &error)
     }
@@ -256,37 +262,48 @@ impl Replier {
     fn answer_error(&self, id: &MessageId, error: &ClientError) -> Result<(), SendError> {
         let id = Some(id);
         let notice = Notice::Error { id, error };
-        match self.session.notice_from_outside(&notice)? {
-            Some(frame) => self.session.push_late(frame),
-            None => Ok(()),
+        let (frame, wrong) = match self.session.notice_from_outside(&notice) {
+            Ok(frame) => (frame, None),
+            Err(wrong) => {
+                let error = &error.clone().without_data();
+                let bare = Notice::Error { id, error };
+                (self.session.notice_from_outside(&bare)?, Some(wrong))
+            }
+        };
+        if let Some(frame) = frame {
+            self.session.push_late(frame)?;
         }
+        wrong.map_or(Ok(()), |wrong| Err(wrong.into()))
     }
 }
 
 impl Table {
     /// Whether there is something to wait for before the session ends.
     fn is_busy(&self) -> bool {
-        self.open > 0 || !self.dropped.is_empty()
+        self.open + self.answering > 0 || !self.dropped.is_empty()
+    }
+}
+
+impl Open {
+    /// Takes the request for its one answer. Its place is free before the client can know.
+    fn claim(&mut self) -> Result<(), SendError> {
+        let mut stage = self.asked.stage.lock();
+        if matches!(*stage, Stage::Answered | Stage::Failed) {
+            let context = "the request has its answer already: its handler has failed, or was given \
+                           up";
+            return Err(SendError::new(SendErrorKind::Answered, context));
+        }
+        *stage = Stage::Answered;
+        drop(stage);
+        let mut table = self.repliers.0.lock();
+        table.open = table.open.saturating_sub(1);
+        table.answering += 1;
+        self.is_answering = true;
+        Ok(())
     }
 }
 
 impl Asked {
-    /// Takes the request for its one answer.
-    fn claim(&self, by: Stage) -> Result<(), SendError> {
-        let mut stage = self.stage.lock();
-        match *stage {
-            Stage::Handling | Stage::LetGo | Stage::Deferred => {
-                *stage = by;
-                Ok(())
-            }
-            Stage::Answered | Stage::Failed => {
-                let context = "the request has its answer already: its handler has failed, or was \
-                               given up";
-                Err(SendError::new(SendErrorKind::Answered, context))
-            }
-        }
-    }
-
     /// Its replier is gone. Returns whether nobody else answers.
     fn let_go(&self) -> bool {
         let mut stage = self.stage.lock();
@@ -310,7 +327,10 @@ impl Drop for Open {
         let nobody_answers = self.asked.let_go() && !self.session.is_closed();
         {
             let mut table = self.repliers.0.lock();
-            table.open = table.open.saturating_sub(1);
+            match self.is_answering {
+                true => table.answering = table.answering.saturating_sub(1),
+                false => table.open = table.open.saturating_sub(1),
+            }
             if nobody_answers {
                 table.dropped.push(self.asked.id.clone());
             }

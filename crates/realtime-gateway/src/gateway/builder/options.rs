@@ -49,6 +49,8 @@ impl<S, L> Builder<S, L> {
         queue_bytes: usize,
         /// See [`Config::backpressure`].
         backpressure: Backpressure,
+        /// See [`Config::decode_details`].
+        decode_details: bool,
         /// See [`Config::shutdown_timeout`].
         shutdown_timeout: Option<Duration>,
         /// See [`Config::auth_timeout`].

@@ -303,8 +303,23 @@ impl Open {
     }
 
     fn answer_error(&mut self, id: Option<&MessageId>, error: &BoxError) {
-        let error = &client_error::for_client(error);
-        self.notify(&Notice::Error { id, error });
+        let error = &match self.node.config.decode_details {
+            true => client_error::for_client_in_detail(error),
+            false => client_error::for_client(error),
+        };
+        let notice = Notice::Error { id, error };
+        if !error.__has_data() {
+            return self.notify(&notice);
+        }
+        // The application's data is foreign: where it has no form, the error goes without.
+        match self.session.reply_notice(&notice) {
+            Ok(full) => self.full_of_replies = full,
+            Err(wrong) => {
+                self.report(ErrorStage::Message, wrong);
+                let error = &error.clone().without_data();
+                self.notify(&Notice::Error { id, error });
+            }
+        }
     }
 
     fn notify(&mut self, notice: &Notice<'_>) {
