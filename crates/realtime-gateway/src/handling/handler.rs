@@ -30,8 +30,9 @@ use crate::{
             and there are no more than eight arguments",
     note = "a `Replier` is the first argument, and with one the function returns `()` or \
             `Result<(), E>`",
-    note = "`realtime::handler::check_argument::<T, AppState>()` and `check_result::<T>()` say what \
-            is wrong with one of them",
+    note = "`#[realtime::debug_handler]` above the function (feature `macros`) says which of these it \
+            is, and so do `realtime::handler::check_argument::<T, AppState>()` and \
+            `check_result::<T>()` of one of them",
     note = "see the documentation of `realtime::Router`: \"My function is not a handler\""
 )]
 pub trait Handler<Args, S>: Clone + Send + Sync + 'static {
