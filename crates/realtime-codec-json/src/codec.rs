@@ -1,5 +1,6 @@
 //! The envelope as a JSON object in a text frame.
 
+use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use bytes::{BufMut, BytesMut};
 use realtime_core::{
     ClientError, Exchange, Message, MessageId, Payload, RoomName, Text,
@@ -23,8 +24,9 @@ use crate::{
 /// are ignored, so that later versions may add some.
 ///
 /// Written as strictly: what it would refuse to read is an error. `data` must be one JSON value:
-/// what [`Json`](crate::Json) makes is one, and a raw [`Payload`](realtime_core::Payload) is
-/// checked.
+/// what [`Json`](crate::Json) makes is one, and the text of a raw
+/// [`Payload`](realtime_core::Payload) is checked. Binary data is written, and read, as base64, with
+/// `"encoding":"base64"` beside it: a third more bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct JsonCodec;
 
@@ -50,10 +52,13 @@ impl Codec for JsonCodec {
             put_room(out, message)?;
             put_exchange(out, message)?;
         }
-        if !message.data().is_empty() {
-            message.data().check_json()?;
+        let data = message.data();
+        if data.is_binary() {
+            put_binary(out, data.as_bytes());
+        } else if !data.is_empty() {
+            data.check_json()?;
             out.put_slice(b",\"data\":");
-            out.put_slice(message.data().as_bytes());
+            out.put_slice(data.as_bytes());
         }
         if let Some(metadata) = message.metadata() {
             out.put_slice(b",\"metadata\":");
@@ -114,10 +119,14 @@ impl Codec for JsonCodec {
                 position,
                 recovery,
             } => {
-                let mut data = BytesMut::new();
-                self.put_joined(&mut data, position, recovery)?;
-                let data = Payload::from(data.freeze());
-                Message::new(route.clone(), data)?.with_id(id.clone())
+                // It is written by hand, since messages stand in it as envelopes.
+                let message = Message::plain(Some(id.clone()), route.clone(), Payload::empty());
+                self.encode(&message, out)?;
+                out.truncate(out.len().saturating_sub(1));
+                out.put_slice(b",\"data\":");
+                self.put_joined(out, position, recovery)?;
+                out.put_u8(b'}');
+                return Ok(Some(FrameKind::Text));
             }
             Notice::Request { id, message } => {
                 let message = message.clone();
@@ -220,6 +229,7 @@ impl<'e> Failure<'e> {
 
 /// Data as the JSON value that it has to be.
 fn as_json(data: &Payload) -> Result<&RawValue, CodecError> {
+    data.check_json()?;
     serde_json::from_slice(data.as_bytes()).map_err(|e| {
         let context = "expected the data of an error to be one JSON value, as Json(&value) makes it; \
                        got other bytes";
@@ -301,6 +311,14 @@ const ESCAPED: [bool; 256] = {
     escaped[b'\\' as usize] = true;
     escaped
 };
+
+/// Bytes, which JSON has no form for.
+#[cold]
+fn put_binary(out: &mut BytesMut, data: &[u8]) {
+    out.put_slice(b",\"data\":\"");
+    out.put_slice(BASE64.encode(data).as_bytes());
+    out.put_slice(b"\",\"encoding\":\"base64\"");
+}
 
 /// Which room, and which place in its history.
 #[cold]

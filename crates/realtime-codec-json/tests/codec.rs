@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use realtime_codec_json::{Json, JsonCodec};
 use realtime_core::{
-    ClientError, Message, MessageId, Payload, Text,
+    ClientError, Message, MessageId, Payload, PayloadKind, Text,
     codec::{Codec, CodecErrorKind, Frame, FrameKind, Notice, routes},
     history::Position,
 };
@@ -169,7 +169,10 @@ fn data_is_one_json_value_or_not_sent() {
     for data in ["1", " [1 , 2] ", "\"text\"", "null", "1e400", &deep] {
         let data = data.to_owned();
         assert!(encodes(&message(Payload::from(data.clone()))));
-        assert!(Payload::from(data).into_json().unwrap().is_json());
+        assert_eq!(
+            Payload::from(data).into_json().unwrap().kind(),
+            PayloadKind::Json
+        );
     }
     let rows = [
         "hello",
@@ -185,8 +188,51 @@ fn data_is_one_json_value_or_not_sent() {
         assert!(!encodes(&message(Payload::from(data))), "{data}");
         assert!(Payload::from(data).into_json().is_err(), "{data}");
     }
-    assert!(!encodes(&message(Payload::from(vec![b'"', 0xff, b'"']))));
-    assert!(decode(r#"{"data":[1]}"#).unwrap().data().is_json());
+    let data = decode(r#"{"data":[1]}"#).unwrap().data().clone();
+    assert_eq!(data.kind(), PayloadKind::Json);
+    assert!(Payload::binary(&b"[1]"[..]).into_json().is_err());
+}
+
+#[test]
+fn binary_data_is_base64_in_both_directions() {
+    for (bytes, text) in [
+        (&b""[..], r#"{"route":"r","data":"","encoding":"base64"}"#),
+        (
+            b"\xff\x00\"",
+            r#"{"route":"r","data":"/wAi","encoding":"base64"}"#,
+        ),
+        (b"{}", r#"{"route":"r","data":"e30=","encoding":"base64"}"#),
+    ] {
+        let message = Message::new("r", Payload::binary(bytes)).unwrap();
+        assert_eq!(encode(&message), text);
+        assert_eq!(decode(text), Ok(message));
+    }
+    let escaped = decode(r#"{"encoding":"base\u00364","data":"\u002fwAi"}"#).unwrap();
+    assert_eq!(escaped.data(), &Payload::binary(&b"\xff\x00\""[..]));
+    let json = decode(r#"{"encoding":null,"data":"e30="}"#).unwrap();
+    assert_eq!(json.data().as_bytes(), br#""e30=""#);
+    for (text, reason) in [
+        (
+            r#"{"data":"e30=","encoding":"hex"}"#,
+            "expected \"encoding\" to be \"base64\"; got another string",
+        ),
+        (
+            r#"{"data":[1],"encoding":"base64"}"#,
+            "expected \"data\" to be a string of standard base64, since \"encoding\" says so; got an array",
+        ),
+        (
+            r#"{"data":"e3","encoding":"base64"}"#,
+            "expected \"data\" to be a string of standard base64, since \"encoding\" says so; got another string",
+        ),
+        (
+            r#"{"encoding":"base64"}"#,
+            "expected \"data\" to be a string of standard base64, since \"encoding\" says so; there is none",
+        ),
+    ] {
+        let error = JsonCodec.decode(Frame::Text(text.into())).unwrap_err();
+        let told = std::error::Error::source(&error).unwrap().to_string();
+        assert!(told.contains(reason), "{told}");
+    }
 }
 
 #[test]

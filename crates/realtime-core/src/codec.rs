@@ -39,7 +39,7 @@ use crate::{
 ///
 ///     fn decode(&self, frame: Frame) -> Result<Message, CodecError> {
 ///         let mut parts = MessageParts::default();
-///         parts.data = Payload::from(frame.into_bytes());
+///         parts.data = Payload::binary(frame.into_bytes());
 ///         Ok(Message::from_parts(parts))
 ///     }
 ///

@@ -2,7 +2,12 @@
 
 use std::convert::Infallible;
 
-use crate::{BoxError, Message, Payload};
+use bytes::Bytes;
+
+use crate::{
+    BoxError, Message, Payload, PayloadKind,
+    codec::{CodecError, CodecErrorKind},
+};
 
 /// A value that a handler or a hook takes as an argument.
 ///
@@ -68,6 +73,22 @@ impl<Cx: HasMessage> FromContext<Cx> for Payload {
 
     fn from_context(cx: &Cx) -> Result<Self, Infallible> {
         Ok(cx.message().data().clone())
+    }
+}
+
+/// The data of a message that has [binary](Payload::binary) data.
+impl<Cx: HasMessage> FromContext<Cx> for Bytes {
+    type Rejection = CodecError;
+
+    fn from_context(cx: &Cx) -> Result<Self, CodecError> {
+        let data = cx.message().data();
+        match data.kind() {
+            PayloadKind::Binary => Ok(data.clone().into_bytes()),
+            _ => {
+                let context = "expected binary data; the message has none, or JSON";
+                Err(CodecError::new(CodecErrorKind::Decode, context))
+            }
+        }
     }
 }
 
@@ -140,7 +161,7 @@ impl Reply {
 /// `None`. Only [`Reply::none`] isn't an answer.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not something a handler can return",
-    label = "expected `()`, `Json<T>`, `Payload`, `Reply`, `Option` of these, or a `Result` of them",
+    label = "expected `()`, `Json<T>`, `Bytes`, `Payload`, `Reply`, `Option` of these, or a `Result` of them",
     note = "wrap a value that implements `serde::Serialize` as `realtime::Json(value)`, which is \
             not `axum::Json`; the error of a `Result` must be `Into<BoxError>`"
 )]
@@ -167,6 +188,13 @@ impl IntoReply for Reply {
 impl IntoReply for Payload {
     fn into_reply(self) -> Result<Reply, BoxError> {
         Ok(Reply::data(self))
+    }
+}
+
+/// Binary data.
+impl IntoReply for Bytes {
+    fn into_reply(self) -> Result<Reply, BoxError> {
+        Ok(Reply::data(self.into()))
     }
 }
 

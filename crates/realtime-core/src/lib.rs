@@ -37,6 +37,7 @@ pub mod broker;
 mod close;
 pub mod codec;
 mod credential_provider;
+pub mod dialect;
 mod error;
 mod events;
 pub mod extract;
@@ -67,7 +68,7 @@ pub use identity::{Identity, IdentityKey, IdentityUpdate};
 pub use message::{Exchange, Message, MessageParts, Metadata};
 pub use message_id::MessageId;
 pub use namespace::{InvalidNamespace, Namespace};
-pub use payload::{IntoPayload, Payload};
+pub use payload::{IntoPayload, Payload, PayloadKind};
 pub use room::{InvalidRoomName, RoomName};
 #[cfg(feature = "server-url")]
 #[cfg_attr(docsrs, doc(cfg(feature = "server-url")))]

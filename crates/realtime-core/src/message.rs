@@ -241,9 +241,14 @@ impl Message {
     /// Reads the data as JSON. Empty data reads as `null`.
     ///
     /// # Errors
-    /// Kind [`Decode`](CodecErrorKind::Decode) when the data is not JSON or doesn't fit `T`.
+    /// Kind [`Decode`](CodecErrorKind::Decode) when the data is not JSON, or is binary, or doesn't fit
+    /// `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, CodecError> {
-        let data = if self.data.is_empty() {
+        let data = if self.data.is_binary() {
+            let context = "expected data that is JSON; the message has binary data, which a handler \
+                           takes as `Bytes`";
+            return Err(CodecError::new(CodecErrorKind::Decode, context));
+        } else if self.data.is_empty() {
             b"null"
         } else {
             self.data.as_bytes()

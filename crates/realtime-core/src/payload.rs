@@ -1,4 +1,4 @@
-//! What an application sends: opaque bytes, and everything that turns into them.
+//! What an application sends: bytes, what they are, and everything that turns into them.
 
 use std::{
     fmt,
@@ -14,40 +14,87 @@ use crate::{
     codec::{CodecError, CodecErrorKind},
 };
 
-/// The data of a message: bytes that the gateway carries and never looks into.
+/// The data of a message: bytes that the gateway carries, and what they are.
 ///
-/// The JSON codec puts them into the envelope as they are, so there they must be one JSON value.
-/// What `Json(&value)` and [`Payload::json`] make is one, and so is what the codec has received;
-/// other bytes are checked each time they are encoded, and are an error if they aren't. Clones
-/// share the bytes.
+/// - **JSON**: what `Json(&value)` and [`Payload::json`] make, and what clients send as such. Codecs
+///   write it into their envelopes as it is, or in their own form.
+/// - **Binary**: any bytes, from [`Payload::binary`] or `Bytes`. In JSON they travel as base64, in
+///   codecs with a form for bytes as they are.
+/// - **Text**: a string that may be JSON, such as `Payload::from("[1,2]")`. A codec whose envelopes
+///   are JSON checks it each time that it is encoded, and refuses what isn't one JSON value.
+///
+/// Clones share the bytes.
 ///
 /// ```
-/// use realtime::Payload;
+/// use realtime::{Payload, message::PayloadKind};
 ///
-/// assert!(Payload::json(&["hello"])?.is_json());
+/// assert_eq!(Payload::json(&["hello"])?.kind(), PayloadKind::Json);
+/// assert_eq!(Payload::binary(&b"\xff\x00"[..]).kind(), PayloadKind::Binary);
 /// let checked = Payload::from(r#"{"said":"hello"}"#).into_json()?;
-/// assert!(checked.is_json());
+/// assert_eq!(checked.kind(), PayloadKind::Json);
 /// assert!(Payload::from("1},\"route\":\"other\"").into_json().is_err());
 /// # Ok::<(), realtime::codec::CodecError>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct Payload {
     bytes: Bytes,
-    /// They are known to be one JSON value.
-    is_json: bool,
+    kind: PayloadKind,
+}
+
+/// What a [`Payload`] is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PayloadKind {
+    /// Any bytes.
+    Binary,
+    /// One JSON value.
+    Json,
+    /// UTF-8, which may be JSON or not. No data at all is of this kind.
+    #[default]
+    Text,
 }
 
 impl Payload {
     /// No data.
     #[must_use]
     pub const fn empty() -> Self {
-        Self::opaque(Bytes::new())
+        Self {
+            bytes: Bytes::new(),
+            kind: PayloadKind::Text,
+        }
     }
 
-    const fn opaque(bytes: Bytes) -> Self {
+    /// Any bytes.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use realtime::{Json, Payload, Router};
+    ///
+    /// // `Bytes` are sent and received as they are.
+    /// let thumbnail = async |image: Bytes| -> Bytes { image.slice(..image.len().min(100)) };
+    /// let router = Router::new().route("thumbnail", thumbnail);
+    /// # let _: Router = router;
+    /// # assert!(Payload::binary(vec![0xff]).is_binary());
+    /// ```
+    #[must_use]
+    pub fn binary(bytes: impl Into<Bytes>) -> Self {
+        Self {
+            bytes: bytes.into(),
+            kind: PayloadKind::Binary,
+        }
+    }
+
+    fn text(bytes: impl Into<Bytes>) -> Self {
+        Self {
+            bytes: bytes.into(),
+            kind: PayloadKind::Text,
+        }
+    }
+
+    const fn known_json(bytes: Bytes) -> Self {
         Self {
             bytes,
-            is_json: false,
+            kind: PayloadKind::Json,
         }
     }
 
@@ -61,10 +108,7 @@ impl Payload {
             let context = format!("{} can't be written as JSON", std::any::type_name::<T>());
             CodecError::new(CodecErrorKind::Encode, context).with_source(e)
         })?;
-        Ok(Self {
-            bytes: bytes.into(),
-            is_json: true,
-        })
+        Ok(Self::known_json(bytes.into()))
     }
 
     /// A JSON value out of a text that was received, for codecs: the part of the text's buffer, or
@@ -72,51 +116,59 @@ impl Payload {
     #[must_use]
     #[inline]
     pub fn received(value: &RawValue, within: &Text) -> Self {
-        Self {
-            bytes: within.slice_ref(value.get()).into(),
-            is_json: true,
-        }
+        Self::known_json(within.slice_ref(value.get()).into())
     }
 
-    /// Whether the bytes are known to be one JSON value. Bytes that aren't known to be one may
-    /// still be one.
+    /// What it is.
     #[must_use]
-    pub const fn is_json(&self) -> bool {
-        self.is_json
+    #[inline]
+    pub const fn kind(&self) -> PayloadKind {
+        self.kind
     }
 
-    /// Checks once that the bytes are one JSON value, so that they aren't checked again.
+    /// Whether it is any bytes, and not JSON or text.
+    #[must_use]
+    #[inline]
+    pub const fn is_binary(&self) -> bool {
+        matches!(self.kind, PayloadKind::Binary)
+    }
+
+    /// Checks once that it is one JSON value, so that it isn't checked again.
     ///
     /// # Errors
-    /// Kind [`Encode`](CodecErrorKind::Encode) when they aren't; the source says where.
+    /// Kind [`Encode`](CodecErrorKind::Encode) when it isn't; the source says where.
     pub fn into_json(mut self) -> Result<Self, CodecError> {
         self.check_json()?;
-        self.is_json = true;
+        self.kind = PayloadKind::Json;
         Ok(self)
     }
 
-    /// Whether the bytes are one JSON value, for codecs that put them into JSON.
+    /// Whether it is one JSON value, for codecs that put it into JSON.
     ///
-    /// It costs nothing where that [is known](Self::is_json).
+    /// It costs nothing where that is known.
     ///
     /// # Errors
     /// Those of [`into_json`](Self::into_json).
     #[inline]
     pub fn check_json(&self) -> Result<(), CodecError> {
-        if self.is_json {
-            Ok(())
-        } else {
-            self.read_as_json()
+        match self.kind {
+            PayloadKind::Json => Ok(()),
+            _ => self.read_as_json(),
         }
     }
 
     #[cold]
     fn read_as_json(&self) -> Result<(), CodecError> {
+        if self.is_binary() {
+            let context = "expected a payload that is one JSON value, as Json(&value) makes it; \
+                           got binary data";
+            return Err(CodecError::new(CodecErrorKind::Encode, context));
+        }
         // It reads any depth without a stack, as the codec does what it receives.
         let checked = serde_json::from_slice::<&RawValue>(&self.bytes);
         checked.map(drop).map_err(|e| {
             let context = "expected a payload that is one JSON value, as Json(&value) makes it; \
-                           got other bytes";
+                           got other text";
             CodecError::new(CodecErrorKind::Encode, context).with_source(e)
         })
     }
@@ -153,10 +205,10 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// Of the bytes.
+/// Of the bytes, and of whether they are binary.
 impl PartialEq for Payload {
     fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
+        self.bytes == other.bytes && self.is_binary() == other.is_binary()
     }
 }
 
@@ -168,27 +220,38 @@ impl Hash for Payload {
     }
 }
 
+/// Binary.
 impl From<Bytes> for Payload {
     fn from(bytes: Bytes) -> Self {
-        Self::opaque(bytes)
+        Self::binary(bytes)
     }
 }
 
+/// Binary.
 impl From<Vec<u8>> for Payload {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::opaque(bytes.into())
+        Self::binary(bytes)
     }
 }
 
+/// Text.
+impl From<Text> for Payload {
+    fn from(text: Text) -> Self {
+        Self::text(text)
+    }
+}
+
+/// Text.
 impl From<String> for Payload {
     fn from(text: String) -> Self {
-        Self::opaque(text.into())
+        Self::text(text)
     }
 }
 
+/// Text.
 impl From<&'static str> for Payload {
     fn from(text: &'static str) -> Self {
-        Self::opaque(Bytes::from_static(text.as_bytes()))
+        Self::text(Bytes::from_static(text.as_bytes()))
     }
 }
 
@@ -197,7 +260,7 @@ impl From<&'static str> for Payload {
 /// A codec crate implements it for its own wrapper, as `realtime-codec-json` does for `Json<T>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent as the data of a message",
-    label = "expected `Json(&value)`, a `Payload`, a `&RawValue` or `()`",
+    label = "expected `Json(&value)`, `Bytes`, a `Payload`, a `&RawValue` or `()`",
     note = "wrap a value that implements `serde::Serialize` as `realtime::Json(&value)`, which is \
             not `axum::Json`"
 )]
@@ -221,21 +284,30 @@ impl IntoPayload for &Payload {
     }
 }
 
+/// Binary.
+impl IntoPayload for Bytes {
+    fn into_payload(self) -> Result<Payload, CodecError> {
+        Ok(self.into())
+    }
+}
+
+/// Binary.
+impl IntoPayload for Vec<u8> {
+    fn into_payload(self) -> Result<Payload, CodecError> {
+        Ok(self.into())
+    }
+}
+
 impl IntoPayload for &RawValue {
     fn into_payload(self) -> Result<Payload, CodecError> {
-        Ok(Payload {
-            bytes: self.get().to_owned().into(),
-            is_json: true,
-        })
+        Ok(Payload::known_json(self.get().to_owned().into()))
     }
 }
 
 impl IntoPayload for Box<RawValue> {
     fn into_payload(self) -> Result<Payload, CodecError> {
-        Ok(Payload {
-            bytes: String::from(Box::<str>::from(self)).into(),
-            is_json: true,
-        })
+        let text = String::from(Box::<str>::from(self));
+        Ok(Payload::known_json(text.into()))
     }
 }
 

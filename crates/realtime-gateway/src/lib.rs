@@ -28,10 +28,10 @@
 //!   handling  hub  registry ─── router, layers, hooks, rules of rooms │ sessions by id, shard and room │ who is online
 //!   session ─────────────────── the handle of one client, its end, and what it needs of its node
 //!   outbound ────────────────── log, outbox, queue, writer
-//!   transport  backends  limits ─ the socket │ broker and presence, with a bound on every call │ how often
+//!   transport  backends  dialects  limits ─ the socket │ broker and presence, with a bound on every call │ what clients speak │ how often
 //!   config  guarded ─────────── settings │ panics of foreign code as errors
 //!   cluster  error  escape  heard  kept  rarely  room_topics ─ which nodes there are, and what they were asked │ errors of our operations │ log lines │ what was revoked just now │ what a restarted task finds again │ which topics carry rooms
-//!   budget  clock  delivery  encoder  health  patience  quiet  receipt  stats  sync  tasks  unreachable
+//!   budget  clock  delivery  health  patience  quiet  receipt  stats  sync  tasks  unreachable
 //! ```
 
 mod admission;
@@ -43,8 +43,8 @@ mod cluster;
 mod config;
 mod control;
 mod delivery;
+mod dialects;
 mod doorstep;
-mod encoder;
 mod error;
 mod escape;
 mod gateway;
@@ -88,7 +88,7 @@ pub use error::{
     HandlerError, HandlerErrorKind, JoinError, JoinErrorKind, RequestError, RequestErrorKind,
     SendError, SendErrorKind, StartError, StartErrorKind,
 };
-pub use gateway::{Answer, Answers, Audience, Builder, Gateway, ShutdownReport};
+pub use gateway::{Answer, Answers, Audience, Builder, Gateway, ShutdownReport, Speaking};
 pub use handling::{
     AtOnce, CompleteRouter, ErrorContext, ErrorStage, Handler, Hook, HookResult, Inbound, Later,
     NoReply, RoomRule, Router, check_argument, check_no_reply, check_result, extract, middleware,

@@ -9,12 +9,10 @@ use std::{
 use realtime_core::{
     BoxError,
     broker::{AnyBroker, BrokerEvents, Join, NodeInfo, Subscription},
-    codec::Codec,
     history::AnyHistory,
     presence::{AnyPresence, Presence, PresenceEvents},
     revocation::{AnyRevocations, MemoryRevocations},
 };
-use realtime_websocket::frame;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -25,7 +23,7 @@ use crate::{
     budget::Budget,
     clock::Clock,
     cluster::{Load, Order, Peers, Refusals, Surveys},
-    encoder::Encoder,
+    dialects::Dialects,
     handling::{
         Hooks, Host, RoomTable, RouteTable, RouterService,
         middleware::{MessageService, StackFactory},
@@ -134,7 +132,7 @@ pub(crate) type Traceparent = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) info: NodeInfo,
-    pub(crate) codec: Arc<dyn Codec>,
+    pub(crate) dialects: Dialects,
     pub(crate) broker: AnyBroker,
     pub(crate) joins: bool,
     pub(crate) presence: AnyPresence,
@@ -153,7 +151,7 @@ impl Node {
         let Parts {
             config,
             info,
-            codec,
+            dialects,
             broker,
             joins,
             presence,
@@ -166,8 +164,9 @@ impl Node {
             history,
             stack,
         } = parts;
-        let (hub, stats) = (Arc::new(Hub::new()), Arc::new(Counters::default()));
-        let env = Arc::new(env(&config, &info, codec, &hub, Arc::clone(&stats)));
+        let hub = Arc::new(Hub::new(dialects.ids()));
+        let stats = Arc::new(Counters::default());
+        let env = Arc::new(env(&config, &info, dialects, &hub, Arc::clone(&stats)));
         let presence = bounded_presence(presence);
         let has_roster = config.tenant_presence || rooms.has_presence();
         let registry = Registry::new(
@@ -356,7 +355,7 @@ impl Node {
 fn env(
     config: &Config,
     info: &NodeInfo,
-    codec: Arc<dyn Codec>,
+    dialects: Dialects,
     hub: &Arc<Hub>,
     stats: Arc<Counters>,
 ) -> Env {
@@ -364,7 +363,7 @@ fn env(
     let (weak, budget) = (Arc::downgrade(hub), Arc::clone(&queued));
     Env {
         node: info.clone(),
-        encoder: Encoder::new(codec),
+        dialects,
         queue_limits: Arc::new(QueueLimits {
             messages: config.queue_messages,
             bytes: config.queue_bytes,
@@ -376,7 +375,6 @@ fn env(
         clock: Arc::new(Clock::new(tick(config))),
         expiry_notice: config.expiry_notice.unwrap_or_default(),
         max_repliers: config.max_repliers_per_session,
-        ping: frame::ping(&[]),
         relieve: Box::new(move || {
             if let Some(hub) = weak.upgrade() {
                 hub.relieve_queues(&budget);

@@ -10,7 +10,7 @@ use realtime_core::{
     history::Position,
 };
 
-use crate::{DeliverError, DeliverErrorKind, Delivery, Remote, encoder::Encoded, node::Node};
+use crate::{DeliverError, DeliverErrorKind, Delivery, Remote, dialects::Encoded, node::Node};
 
 /// Encodes and frames a message, once for all who receive it.
 pub(crate) fn prepare(node: &Node, message: &Message) -> Result<Encoded, DeliverError> {
@@ -19,7 +19,7 @@ pub(crate) fn prepare(node: &Node, message: &Message) -> Result<Encoded, Deliver
         let kind = DeliverErrorKind::Closed;
         return Err(DeliverError::new(kind, context, Delivery::none()));
     }
-    Ok(node.env.encoder.encode(message)?)
+    Ok(node.env.dialects.encode(message)?)
 }
 
 /// A message as it travels to other nodes, with its position where it is kept in a history.
@@ -30,7 +30,7 @@ pub(crate) fn envelope(
     except: &[Except],
     position: Option<&Position>,
 ) -> Bytes {
-    let (codec, body) = (node.env.encoder.name(), message.body.clone());
+    let (codec, body) = (node.env.dialects.codec().name(), message.body.clone());
     let mut envelope = Envelope::new(target, codec, message.kind, body);
     if !except.is_empty() {
         envelope = envelope.with_except(except.to_vec());

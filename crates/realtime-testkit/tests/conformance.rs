@@ -79,7 +79,9 @@ mod codec {
         let data = Json(serde_json::json!({ "text": "\u{1F600} \\ \" \n", "n": [1, null] }));
         let full = Message::new("room.1", data).map(|m| m.with_id("7").with_metadata("k", "v"));
         let empty = Message::new("", ());
-        [full, empty, Ok(Message::default())]
+        let binary = Message::new("", realtime_core::Payload::binary(&b"\xff\x00"[..]));
+        let nothing = Message::new("", realtime_core::Payload::binary(&b""[..]));
+        [full, empty, binary, nothing, Ok(Message::default())]
             .into_iter()
             .flatten()
             .collect()

@@ -35,7 +35,7 @@
 //! | [`extract`], [`handler`], [`hooks`], [`middleware`] | what handlers and hooks take and return, and layers around them |
 //! | [`message`] | the parts of a message |
 //! | [`service`] | the request that becomes a session, and its response |
-//! | [`auth`], [`broker`], [`codec`], [`history`], [`presence`] | the five seams, and what is ready-made for them |
+//! | [`auth`], [`broker`], [`codec`], [`dialect`], [`history`], [`presence`], [`revocation`] | the seams, and what is ready-made for them |
 //! | [`connect`] | backends by URL |
 //! | [`config`] | the choices behind some fields of [`Config`] |
 //! | [`error`] | one error for each operation |
@@ -118,6 +118,12 @@ pub mod broker {
     pub use realtime_broker_redis as redis;
 }
 
+/// The dialect seam: client protocols other than envelopes.
+pub mod dialect {
+    pub use realtime_core::dialect::*;
+    pub use realtime_gateway::Speaking;
+}
+
 /// The codec seam and its implementations.
 pub mod codec {
     pub use realtime_core::codec::*;
@@ -174,7 +180,9 @@ pub mod hooks {
 
 /// The parts of a message.
 pub mod message {
-    pub use realtime_core::{Exchange, IntoPayload, MessageId, MessageParts, Metadata, Text};
+    pub use realtime_core::{
+        Exchange, IntoPayload, MessageId, MessageParts, Metadata, PayloadKind, Text,
+    };
 }
 
 /// Layers around message handlers.
@@ -248,6 +256,10 @@ struct Handlers;
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/rooms.md")]
 struct Rooms;
+
+#[cfg(all(doctest, feature = "codec-json"))]
+#[doc = include_str!("../../../docs/dialects.md")]
+struct Dialects;
 
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/control.md")]

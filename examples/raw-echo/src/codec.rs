@@ -4,11 +4,8 @@ use bytes::{BufMut, BytesMut};
 use realtime::{
     Message, Payload,
     codec::{Codec, CodecError, Frame, FrameKind, Notice},
-    message::{MessageParts, Metadata},
+    message::Text,
 };
-
-/// Where the kind of frame that a message came in is noted, so that it goes back the same way.
-const BINARY: &str = "binary";
 
 /// The data is the whole frame.
 #[derive(Debug)]
@@ -21,23 +18,18 @@ impl Codec for RawCodec {
 
     fn encode(&self, message: &Message, out: &mut BytesMut) -> Result<FrameKind, CodecError> {
         out.put_slice(message.data().as_bytes());
-        let binary = message
-            .metadata()
-            .is_some_and(|metadata| metadata.contains_key(BINARY));
-        Ok(if binary {
-            FrameKind::Binary
-        } else {
-            FrameKind::Text
+        Ok(match message.data().is_binary() {
+            true => FrameKind::Binary,
+            false => FrameKind::Text,
         })
     }
 
     fn decode(&self, frame: Frame) -> Result<Message, CodecError> {
-        let mut parts = MessageParts::default();
-        if frame.kind() == FrameKind::Binary {
-            parts.metadata = Some(Metadata::from([(BINARY.to_owned(), String::new())]));
-        }
-        parts.data = Payload::from(frame.into_bytes());
-        Ok(Message::from_parts(parts))
+        let data = match frame {
+            Frame::Binary(bytes) => Payload::binary(bytes),
+            Frame::Text(text) => Payload::from(text),
+        };
+        Ok(Message::plain(None, Text::new(), data))
     }
 
     /// Nothing but what came goes back: the clients know no other message.

@@ -218,7 +218,7 @@ impl ClientAnswer {
                         if length > said.len() {
                             return Err(cut_off());
                         }
-                        Some(Payload::from(said.split_to(length)))
+                        Some(json_or_bytes(said.split_to(length)))
                     }
                 };
                 let code = text(take(&mut said)?)?;
@@ -393,6 +393,13 @@ impl Outcome {
     }
 }
 
+/// Data of an error, which is JSON where it can be: its kind doesn't travel.
+fn json_or_bytes(data: Bytes) -> Payload {
+    let text = std::str::from_utf8(&data).map(|text| Payload::from(text.to_owned()));
+    let json = text.ok().and_then(|text| text.into_json().ok());
+    json.unwrap_or_else(|| Payload::from(data))
+}
+
 fn milliseconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
@@ -448,7 +455,7 @@ mod tests {
                 |(code, message, temporary, has_data)| {
                     let refusal = ClientError::new(code, message);
                     let refusal = match has_data {
-                        true => refusal.with_data(Payload::from("[1]")),
+                        true => refusal.with_data(json_or_bytes(Bytes::from_static(b"[1]"))),
                         false => refusal,
                     };
                     Err(match temporary {

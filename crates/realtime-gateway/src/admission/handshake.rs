@@ -11,6 +11,7 @@ use http::{
 use realtime_websocket::handshake::{accept_key, is_valid_key};
 
 use super::{Body, Refusal, host::HostAndPort};
+use crate::dialects::DialectId;
 
 /// A request that is a proper WebSocket handshake.
 #[derive(Debug)]
@@ -18,12 +19,18 @@ pub(crate) struct Handshake {
     accept: String,
     /// Whom the client wants to reach.
     pub(super) host: HostAndPort,
-    /// Our subprotocol, if the client offered it.
+    /// What the client has offered first of what is spoken here, if anything.
     protocol: Option<HeaderValue>,
+    /// Which dialect that is.
+    pub(crate) dialect: Option<DialectId>,
 }
 
 impl Handshake {
-    pub(crate) fn check(request: &Parts, protocol: &str) -> Result<Self, Refusal> {
+    /// `named` knows the dialects by their names.
+    pub(crate) fn check(
+        request: &Parts,
+        named: impl Fn(&[u8]) -> Option<DialectId>,
+    ) -> Result<Self, Refusal> {
         let headers = &request.headers;
         if request.method != Method::GET {
             return Err(Refusal::Method);
@@ -50,15 +57,13 @@ impl Handshake {
         }
         let host = HostAndPort::of_request(headers).ok_or(Refusal::BadHost)?;
         // A name in another case is another name: clients refuse one that they haven't offered.
-        let offered =
-            items(headers, &SEC_WEBSOCKET_PROTOCOL).any(|item| item == protocol.as_bytes());
-        let protocol = offered
-            .then(|| HeaderValue::from_str(protocol).ok())
-            .flatten();
+        let mut offered = items(headers, &SEC_WEBSOCKET_PROTOCOL);
+        let chosen = offered.find_map(|item| Some((item, named(item)?)));
         Ok(Self {
             accept: accept_key(key.as_bytes()),
             host,
-            protocol,
+            protocol: chosen.and_then(|(name, _)| HeaderValue::from_bytes(name).ok()),
+            dialect: chosen.map(|(_, dialect)| dialect),
         })
     }
 
@@ -119,7 +124,9 @@ mod tests {
             parts.headers.append(name, HeaderValue::from_static(value));
         }
         change(&mut parts);
-        Handshake::check(&parts, "realtime.json")
+        Handshake::check(&parts, |name| {
+            (name == b"realtime.json").then_some(DialectId::CODEC)
+        })
     }
 
     fn set(name: &'static str, value: &'static str) -> impl FnOnce(&mut Parts) {

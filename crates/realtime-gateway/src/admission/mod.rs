@@ -20,7 +20,7 @@ use std::{net::SocketAddr, sync::Arc};
 use http::request::Parts;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::limits::Held;
+use crate::{dialects::DialectId, limits::Held};
 
 pub(crate) use authentication::{Authentication, Unauthenticated, check};
 pub use body::Body;
@@ -71,10 +71,10 @@ impl Admission {
     pub(crate) fn look(
         &self,
         request: &Parts,
-        protocol: &str,
+        named: impl Fn(&[u8]) -> Option<DialectId>,
         draining: bool,
     ) -> Result<Handshake, Refusal> {
-        let handshake = Handshake::check(request, protocol)?;
+        let handshake = Handshake::check(request, named)?;
         if draining {
             return Err(Refusal::Draining);
         }
@@ -100,9 +100,9 @@ impl Admission {
     pub(crate) fn refuse_later(
         &self,
         request: &Parts,
-        protocol: &str,
+        named: impl Fn(&[u8]) -> Option<DialectId>,
     ) -> Option<(Handshake, OwnedSemaphorePermit)> {
-        let handshake = Handshake::check(request, protocol).ok()?;
+        let handshake = Handshake::check(request, named).ok()?;
         if !self.origin.allows(&handshake.host, &request.headers) {
             return None;
         }
@@ -154,7 +154,7 @@ mod tests {
             TrustedProxies::new(&[]).unwrap(),
             Slots::new(None, 1),
         );
-        let refuse = |request: &Parts| admission.refuse_later(request, "realtime.json");
+        let refuse = |request: &Parts| admission.refuse_later(request, |_| None);
         let (proper, foreign) = (request(None), request(Some("https://evil.example")));
         assert!(refuse(&foreign).is_none());
         let mut keyless = request(None);

@@ -25,7 +25,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{
     runtime::{Handle, Id},
@@ -35,6 +34,7 @@ use tokio::{
 
 use crate::{
     ErrorStage,
+    dialects::Frames,
     guarded::{Whose, panicked},
     node::Node,
     sync::Mutex,
@@ -179,9 +179,9 @@ impl Background {
         Handle::try_current().into_iter().chain(seen).collect()
     }
 
-    /// Delivers a frame to every session of this node, and returns how many there are.
-    pub(crate) async fn fan_out(self: &Arc<Self>, frame: &Bytes) -> usize {
-        self.carry(self.node.hub.broadcast(frame)).await
+    /// Delivers a message to every session of this node, and returns how many there are.
+    pub(crate) async fn fan_out(self: &Arc<Self>, frames: &Frames) -> usize {
+        self.carry(self.node.hub.broadcast(frames)).await
     }
 
     /// Appends to the logs, and sees to it that somebody carries what is in them to the sessions.

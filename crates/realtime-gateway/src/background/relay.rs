@@ -17,8 +17,9 @@ use tracing::Instrument;
 use super::{missed::Missed, rejoin::rejoin};
 use crate::{
     ErrorStage, control,
-    encoder::frame_of,
-    escape::Escaped,
+    dialects::{Frames, Whom},
+    escape::{Chain, Escaped},
+    guarded::{Whose, caught},
     health::Link,
     hub::Publication,
     node::{Joined, Node},
@@ -176,7 +177,7 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
     node.unreachable.has_sent(&source, message.incarnation);
     let from = || NodeInfo::new(source.clone(), message.incarnation);
     let asks = Envelope::number_of_control(&message.data);
-    let envelope = match readable(node, &source, message.data) {
+    let envelope = match readable(&source, message.data) {
         Ok(envelope) => envelope,
         Err(error) => {
             if let Some(number) = asks {
@@ -193,10 +194,24 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
         EnvelopeKind::Receipt => return control::take_receipt(node, from(), &envelope),
         _ => {}
     }
+    let (frames, failed) = match in_all_dialects(node, &envelope) {
+        Ok(frames) => frames,
+        Err(error) => {
+            node.stats().invalid_broker_messages.add(1);
+            lost.add(1);
+            let error = Chain(&*error);
+            let error = format!("a message of node {source} can't be read: {error}");
+            return node.report(ErrorStage::Broker, error, None);
+        }
+    };
     if let Some(lost) = lost.take_before_a_message() {
         lost.tell(&node.hub).await;
     }
-    let frame = frame_of(envelope.frame_kind(), envelope.body());
+    // Those whose dialect has no form for it don't get it, and are told so behind it.
+    if let Some(error) = failed {
+        lost.add(1);
+        node.report(ErrorStage::Broker, error, None);
+    }
     let span = envelope.traceparent().map(|traceparent| {
         let traceparent = Escaped(traceparent);
         tracing::info_span!(target: crate::log_targets::RELAY, "relay", %source, %traceparent)
@@ -210,7 +225,7 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
         if let Some(stream) = node.hub.rooms().stream(room) {
             let publication = Publication {
                 offset: position.offset,
-                frame,
+                frames,
                 except: except.to_vec(),
             };
             stream.offer(&position.epoch, publication);
@@ -219,15 +234,15 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
     }
     let handed_over = async {
         match envelope.target() {
-            Target::All if except.is_empty() => node.hub.broadcast(&frame).await,
-            to @ Target::All => node.hub.hand_to_those(&frame, to, except).await,
-            Target::Identity(key) => node.hub.hand_to_one(&frame, key, except).await,
+            Target::All if except.is_empty() => node.hub.broadcast(&frames).await,
+            to @ Target::All => node.hub.hand_to_those(&frames, to, except).await,
+            Target::Identity(key) => node.hub.hand_to_one(&frames, key, except).await,
             Target::Rooms(rooms) => match node.hub.address(rooms, except) {
-                Some(addressed) => node.hub.send_to(addressed, &frame).await,
+                Some(addressed) => node.hub.send_to(addressed, &frames).await,
                 None => 0,
             },
-            Target::Session(id) => node.hub.hand_to_session(&frame, *id, except).await,
-            to @ Target::Tenant(_) => node.hub.hand_to_those(&frame, to, except).await,
+            Target::Session(id) => node.hub.hand_to_session(&frames, *id, except).await,
+            to @ Target::Tenant(_) => node.hub.hand_to_those(&frames, to, except).await,
             // Refused above.
             _ => 0,
         }
@@ -238,11 +253,26 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
     };
 }
 
-/// What this node can hand over: a message, in its own codec, for somebody it knows to find. What
-/// is for somebody else must not go to everybody.
-fn readable(node: &Node, source: &NodeId, bytes: Bytes) -> Result<Envelope, BoxError> {
+/// What its clients get of it, and why some of them don't.
+fn in_all_dialects(
+    node: &Node,
+    envelope: &Envelope,
+) -> Result<(Frames, Option<BoxError>), BoxError> {
+    // Where it is of a room with a history, those get it, too, who come in while it waits.
+    let whom = match (envelope.position(), envelope.target()) {
+        (Some(_), Target::Rooms(_)) => Whom::Anybody,
+        _ => Whom::Present,
+    };
+    let (dialects, codec) = (&node.env.dialects, envelope.codec());
+    let encoded = (envelope.frame_kind(), envelope.body());
+    let transcoded = caught(Whose::Codec, || dialects.transcode(codec, encoded, whom))?;
+    Ok(transcoded?)
+}
+
+/// What this node can hand over: a message for somebody it knows to find. What is for somebody else
+/// must not go to everybody.
+fn readable(source: &NodeId, bytes: Bytes) -> Result<Envelope, BoxError> {
     let envelope = Envelope::decode(bytes)?;
-    let (theirs, ours) = (envelope.codec(), node.env.encoder.name());
     let is_known = matches!(
         envelope.target(),
         Target::All
@@ -252,10 +282,8 @@ fn readable(node: &Node, source: &NodeId, bytes: Bytes) -> Result<Envelope, BoxE
             | Target::Tenant(_)
     );
     match (envelope.kind(), is_known) {
-        (EnvelopeKind::Control | EnvelopeKind::Receipt, true) => Ok(envelope),
-        (EnvelopeKind::Message, true) if theirs == ours => Ok(envelope),
-        (EnvelopeKind::Message, true) => {
-            Err(format!("node {source} speaks the codec {theirs:?}; this one {ours:?}").into())
+        (EnvelopeKind::Control | EnvelopeKind::Receipt | EnvelopeKind::Message, true) => {
+            Ok(envelope)
         }
         (kind, _) => Err(format!(
             "expected a message for somebody that this version knows; got a {kind:?} of node \

@@ -30,7 +30,7 @@ pub(crate) async fn disconnect_there(
     }
     let reason = reason.into();
     let command = Command::new(Operation::Disconnect { code, reason }, WITHIN).encode();
-    let codec = node.env.encoder.name();
+    let codec = node.env.dialects.codec().name();
     // Without a number nobody answers.
     let envelope = Envelope::new(
         Target::Session(session.session_id),

@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{
     RequestError, Session,
-    encoder::Encoded,
     guarded::{Whose, caught},
     node::Node,
 };
@@ -75,8 +74,9 @@ fn answer_of(
 ) -> Option<ClientAnswer> {
     let result = match result {
         Ok(message) => {
-            let encoded = caught(Whose::Codec, || node.env.encoder.encode(&message));
-            let Encoded { body, kind, .. } = encoded.ok()?.ok()?;
+            let dialects = &node.env.dialects;
+            let encoded = caught(Whose::Codec, || dialects.encode_for_nodes(&message));
+            let (body, kind) = encoded.ok()?.ok()?;
             Ok(match kind {
                 FrameKind::Text => Frame::Text(Text::try_from(body).ok()?),
                 FrameKind::Binary => Frame::Binary(body),

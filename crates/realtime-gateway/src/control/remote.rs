@@ -10,13 +10,13 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::future::join_all;
 use realtime_core::{
-    Message, NodeId, Text,
+    Message, NodeId,
     broker::{
         Broker, NodeInfo, Topic,
         control::{Command, Operation, Outcome},
         envelope::{Envelope, EnvelopeKind, Target},
     },
-    codec::{Frame, FrameKind},
+    codec::FrameKind,
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -157,17 +157,13 @@ async fn request(
     gather(node, to, heard).await
 }
 
-/// What clients are asked, in this node's own codec.
+/// What clients are asked.
 fn readable(node: &Node, envelope: &Envelope, body: Bytes) -> Option<Message> {
-    let encoder = &node.env.encoder;
-    if envelope.codec() != encoder.name() {
-        return None;
-    }
-    let frame = match envelope.frame_kind() {
-        FrameKind::Text => Frame::Text(Text::try_from(body).ok()?),
-        FrameKind::Binary => Frame::Binary(body),
-    };
-    caught(Whose::Codec, || encoder.decode(frame)).ok()?.ok()
+    let (dialects, kind) = (&node.env.dialects, envelope.frame_kind());
+    let decoded = caught(Whose::Codec, || {
+        dialects.decode(envelope.codec(), kind, body)
+    });
+    decoded.ok()?.ok()
 }
 
 /// How much earlier clients are no longer waited for by who is waited for so long: what they say has
@@ -224,7 +220,7 @@ pub(super) async fn answer(node: &Node, to: &Asker, outcome: &Outcome) -> bool {
     let Some(correlation) = to.correlation else {
         return true;
     };
-    let codec = node.env.encoder.name();
+    let codec = node.env.dialects.codec().name();
     let envelope = Envelope::new(Target::All, codec, FrameKind::Binary, outcome.encode());
     let envelope = envelope
         .with_kind(EnvelopeKind::Receipt)

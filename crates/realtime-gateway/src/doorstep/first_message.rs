@@ -1,12 +1,18 @@
 //! What the first message of a client must be, and what is said to one that has sent another.
 
-use realtime_core::{CloseCode, Exchange, Message, MessageId, auth::Token, codec::Frame};
+use realtime_core::{
+    CloseCode, Exchange, Message, MessageId,
+    auth::Token,
+    codec::{CodecError, Frame},
+    dialect::{Action, Actions, Client},
+};
 use realtime_websocket::Violation;
 
 use super::{Farewell, Outcome};
 use crate::{
     ErrorStage,
     admission::Refusal,
+    dialects::Encoder,
     guarded::{Whose, caught},
     handling::authenticate::{ROUTE, shown},
     node::Node,
@@ -21,10 +27,20 @@ const EXPECTED: Farewell = Farewell::new(
     "expected a first message that shows a token",
 );
 
-/// The token in it, and its id where an answer is wanted.
-pub(super) fn read(node: &Node, frame: Frame) -> Result<(Option<MessageId>, Token), Outcome> {
-    let message = match caught(Whose::Codec, || node.env.encoder.decode(frame)) {
-        Ok(Ok(message)) => message,
+/// What it must have.
+#[derive(Debug)]
+pub(super) struct FirstMessage {
+    /// Its id, where an answer is wanted.
+    pub(super) request: Option<MessageId>,
+    pub(super) token: Token,
+    /// What else is in the same frame.
+    pub(super) behind: Vec<Message>,
+}
+
+pub(super) fn read(node: &Node, encoder: &Encoder, frame: Frame) -> Result<FirstMessage, Outcome> {
+    let (message, behind) = match caught(Whose::Codec, || decode(encoder, frame)) {
+        Ok(Ok(Some(messages))) => messages,
+        Ok(Ok(None)) => return Err(Outcome::Closed(EXPECTED)),
         Ok(Err(error)) => {
             // Somebody else's source may be in it.
             drop_quietly(error);
@@ -41,7 +57,32 @@ pub(super) fn read(node: &Node, frame: Frame) -> Result<(Option<MessageId>, Toke
     let token = shown(&message).map_err(|_| Outcome::Closed(EXPECTED))?;
     // Of a form that no token has.
     let token = Token::parse(token.as_bytes()).map_err(|_| Refusal::Unauthorized)?;
-    Ok((message.message_id().cloned(), token))
+    Ok(FirstMessage {
+        request: message.message_id().cloned(),
+        token,
+        behind,
+    })
+}
+
+/// The first message of a frame, and those behind it.
+fn decode(encoder: &Encoder, frame: Frame) -> Result<Option<(Message, Vec<Message>)>, CodecError> {
+    let dialect = match encoder {
+        Encoder::Codec(codec) => return Ok(Some((codec.decode(frame)?, Vec::new()))),
+        Encoder::Dialect(dialect) => dialect,
+    };
+    let mut actions = Actions::new();
+    dialect.read(frame, &Client::default(), &mut actions)?;
+    let mut messages = Vec::with_capacity(actions.len());
+    for action in actions {
+        match action {
+            Action::Handle(message) => messages.push(message),
+            Action::Malformed(error) => return Err(error),
+            // Nobody is there yet who could be answered.
+            _ => {}
+        }
+    }
+    let mut messages = messages.into_iter();
+    Ok(messages.next().map(|first| (first, messages.collect())))
 }
 
 /// Nobody has asked it.

@@ -24,23 +24,30 @@ use realtime_core::{
 use realtime_websocket::Event;
 
 pub(crate) use self::farewell::{Farewell, refuse};
-use self::{farewell::say, line::Line};
+use self::{farewell::say, first_message::FirstMessage, line::Line};
 use crate::{
     ErrorStage,
     admission::Refusal,
+    dialects::{DialectId, Encoder},
     guarded::{Whose, caught},
     handling::authenticate::{ROUTE, answer},
     identities::holds,
     node::Node,
     patience::patient,
     quiet::drop_quietly,
-    session_task::ReadEnd,
+    session_task::{Early, Newcomer, ReadEnd},
     transport::Connection,
 };
 
 /// How long a peer may take nothing of what is left for it, where there is no write timeout.
 const STANDSTILL: Duration = Duration::from_secs(10);
 const IN_TIME: Farewell = Farewell::new(CloseCode::NOT_AUTHENTICATED, "not authenticated in time");
+
+/// A connection that was upgraded, and what its client speaks.
+pub(crate) struct Arrived {
+    pub(crate) connection: Connection,
+    pub(crate) dialect: DialectId,
+}
 
 /// Why a connection doesn't become a session.
 #[derive(Debug)]
@@ -82,23 +89,27 @@ pub(crate) async fn turn_away(node: &Node, connection: Connection, refusal: Refu
 /// where it was closed instead.
 pub(crate) async fn enter<A>(
     node: &Node,
-    connection: Connection,
+    arrived: Arrived,
     limit: Duration,
     ask: impl FnOnce(Token) -> A,
-) -> Option<(Connection, Identity)>
+) -> Option<Newcomer>
 where
     A: Future<Output = Result<Identity, Refusal>>,
 {
-    let mut line = Line::new(connection);
+    let mut line = Line::new(arrived.connection);
+    let encoder = node.env.dialects.of(arrived.dialect);
     let entered = tokio::select! {
         biased;
         () = node.abort.cancelled() => Err(Outcome::Lost),
         () = node.drain.cancelled() => Err(Refusal::Draining.into()),
-        entered = entering(node, &mut line, limit, ask) => entered,
+        entered = entering((node, encoder), &mut line, limit, ask) => entered,
     };
     let outcome = match entered {
-        Ok(identity) => match line.into_connection() {
-            Some(connection) => return Some((connection, identity)),
+        Ok((identity, early)) => match line.into_connection() {
+            Some(connection) => {
+                let newcomer = Newcomer::new(connection, identity);
+                return Some(newcomer.having_said(early));
+            }
             None => Outcome::Lost,
         },
         Err(Outcome::Closed(farewell)) => {
@@ -114,24 +125,36 @@ where
 }
 
 async fn entering<A>(
-    node: &Node,
+    (node, encoder): (&Node, &Encoder),
     line: &mut Line,
     limit: Duration,
     ask: impl FnOnce(Token) -> A,
-) -> Result<Identity, Outcome>
+) -> Result<(Identity, Early), Outcome>
 where
     A: Future<Output = Result<Identity, Refusal>>,
 {
     let first = patient(limit, poll_fn(|cx| line.poll_event(cx))).await;
-    let (id, token) = match first.ok_or(Outcome::Closed(IN_TIME))?? {
-        Event::Text(text) => first_message::read(node, Frame::Text(text.into()))?,
-        Event::Binary(bytes) => first_message::read(node, Frame::Binary(bytes))?,
+    let frame = match first.ok_or(Outcome::Closed(IN_TIME))?? {
+        Event::Text(text) => Frame::Text(text.into()),
+        Event::Binary(bytes) => Frame::Binary(bytes),
         Event::Close(close) => return Err(Outcome::Closed(Farewell::in_return(close))),
         Event::Ping(_) | Event::Pong(_) => return Err(Outcome::Lost),
     };
+    let FirstMessage {
+        request,
+        token,
+        behind,
+    } = first_message::read(node, encoder, frame)?;
     let identity = while_there(line, ask(token)).await??;
-    if let Some(id) = id {
-        let answer = answered(node, id, &identity).map_err(|error| {
+    let mut early = Early {
+        request: None,
+        messages: behind,
+    };
+    if let Encoder::Dialect(_) = encoder {
+        // It says that together with what opens the session.
+        early.request = request;
+    } else if let Some(id) = request {
+        let answer = answered(encoder, id, &identity).map_err(|error| {
             node.report(ErrorStage::Message, error, None);
             Refusal::AuthBroken
         })?;
@@ -146,7 +169,7 @@ where
         .unwrap_or(STANDSTILL)
         .min(STANDSTILL);
     match patient(limit, written).await {
-        Some(Ok(())) => Ok(identity),
+        Some(Ok(())) => Ok((identity, early)),
         _ => Err(Outcome::Lost),
     }
 }
@@ -166,13 +189,11 @@ async fn while_there<T>(line: &mut Line, done: impl Future<Output = T>) -> Resul
 }
 
 /// The answer to the first message.
-fn answered(node: &Node, id: MessageId, identity: &Identity) -> Result<Bytes, BoxError> {
+fn answered(encoder: &Encoder, id: MessageId, identity: &Identity) -> Result<Bytes, BoxError> {
     let data = answer(holds(identity))?;
     let message = Message::plain(Some(id), Text::from_static(ROUTE), data);
     let mut out = BytesMut::new();
-    let encoded = caught(Whose::Codec, || {
-        node.env.encoder.frame_in(&mut out, &message)
-    });
+    let encoded = caught(Whose::Codec, || encoder.frame_in(&mut out, &message));
     Ok(encoded??)
 }
 

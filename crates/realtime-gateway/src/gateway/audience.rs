@@ -451,10 +451,10 @@ impl Gateway {
     ) -> Result<Delivery, DeliverError> {
         let node = self.node();
         let out = prepare(node, message)?;
-        let (hub, frame) = (&node.hub, &out.frame);
+        let (hub, frames) = (&node.hub, &out.frames);
         let local = match to {
-            Target::Session(id) => hub.hand_to_session(frame, id, &except).await,
-            _ => hub.hand_to_those(frame, &to, &except).await,
+            Target::Session(id) => hub.hand_to_session(frames, id, &except).await,
+            _ => hub.hand_to_those(frames, &to, &except).await,
         };
         let mut delivery = Delivery {
             local,

@@ -54,7 +54,7 @@ impl Gateway {
     pub(super) async fn send_to_all(&self, message: &Message) -> Result<Delivery, DeliverError> {
         let node = self.node();
         let out = prepare(node, message)?;
-        let local = self.background().fan_out(&out.frame).await;
+        let local = self.background().fan_out(&out.frames).await;
         let delivery = Delivery {
             local,
             ..Delivery::none()

@@ -311,7 +311,7 @@ impl Gateway {
         }
         let within = by.saturating_duration_since(Instant::now());
         let command = Command::new(operation, within).encode();
-        let codec = node.env.encoder.name();
+        let codec = node.env.dialects.codec().name();
         let mut envelope = Envelope::new(to, codec, kind, command)
             .with_kind(EnvelopeKind::Control)
             .with_correlation(asked.number())

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use http::request::Parts;
 use realtime_core::{Identity, presence::Presence};
 
-use super::Gateway;
+use super::{Gateway, speaking::Only};
 use crate::{
     ErrorStage,
     admission::{Admitted, Handshake, Refusal},
+    dialects::DialectId,
     health::Link,
     limits::Held,
     node::Node,
@@ -49,9 +50,17 @@ impl Gateway {
     }
 
     fn look(&self, request: &Parts) -> Result<Handshake, Refusal> {
-        let node = self.node();
-        let protocol = node.env.encoder.name();
-        self.admission().look(request, protocol, node.is_draining())
+        let draining = self.node().is_draining();
+        let named = |name: &[u8]| self.named(request, name);
+        self.admission().look(request, named, draining)
+    }
+
+    /// The dialect of this name, where a client that has sent this may speak it.
+    pub(super) fn named(&self, request: &Parts, name: &[u8]) -> Option<DialectId> {
+        let named = self.node().env.dialects.named(name)?;
+        let only = request.extensions.get::<Only>();
+        only.is_none_or(|Only(dialect)| *dialect == named)
+            .then_some(named)
     }
 
     fn hold(&self, address: Option<IpAddr>) -> Result<Held, Refusal> {

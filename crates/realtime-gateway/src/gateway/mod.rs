@@ -11,6 +11,7 @@ mod revoke;
 mod service;
 mod settings;
 mod shutdown;
+mod speaking;
 mod targeted;
 
 use std::{
@@ -39,6 +40,7 @@ pub use builder::Builder;
 pub use request::{Answer, Answers};
 use shutdown::Shutdown;
 pub use shutdown::ShutdownReport;
+pub use speaking::Speaking;
 
 /// A WebSocket gateway: a tower service that turns upgrade requests into sessions, and the handle
 /// by which the application reaches them.
@@ -351,7 +353,7 @@ impl Gateway {
     /// The codec that this gateway speaks.
     #[must_use]
     pub fn codec(&self) -> &Arc<dyn Codec> {
-        self.node().env.encoder.codec()
+        self.node().env.dialects.codec()
     }
 
     /// How the links to the broker, to presence and to the history of rooms are.

@@ -20,7 +20,7 @@ use realtime_core::{
         control::{ClientAnswer, Operation},
         envelope::{Except, Target},
     },
-    codec::{FrameKind, Notice},
+    codec::{CodecError, FrameKind, Notice},
 };
 use tokio::time::Instant;
 
@@ -33,7 +33,6 @@ use crate::{
     ControlError, ControlErrorKind, NodeReceipt, Receipt,
     cluster::Asked,
     control::{self, Heard},
-    encoder::Encoded,
     guarded::{Whose, caught},
     session::LONGEST_ANSWER,
 };
@@ -161,22 +160,30 @@ impl Audience<'_> {
         let mut parts = message.without_room().without_exchange().into_parts();
         parts.id = None;
         let message = Message::from_parts(parts);
-        let encoder = &gateway.node().env.encoder;
+        let dialects = &gateway.node().env.dialects;
         let notice = Notice::Request {
             id: &MessageId::from("0"),
             message: &message,
         };
-        let has_form = caught(Whose::Codec, || encoder.notice(&notice)).map_err(not_encoded)?;
-        if has_form.map_err(not_encoded)?.is_none() {
+        let has_form = || {
+            for dialect in dialects.ids() {
+                if dialects.of(dialect).notice(&notice)?.is_some() {
+                    return Ok::<_, CodecError>(true);
+                }
+            }
+            Ok(false)
+        };
+        let has_form = caught(Whose::Codec, has_form).map_err(not_encoded)?;
+        if !has_form.map_err(not_encoded)? {
             let context = "the codec has no form for requests of the server";
             return Err(ControlError::new(ControlErrorKind::Encode, context));
         }
         let survey = gateway.survey(&to)?.map(Arc::new);
         let encoded = match &survey {
             Some(_) => {
-                let encoded = caught(Whose::Codec, || encoder.encode(&message));
+                let encoded = caught(Whose::Codec, || dialects.encode_for_nodes(&message));
                 let encoded = encoded.map_err(not_encoded)?;
-                let Encoded { body, kind, .. } = encoded.map_err(not_encoded)?;
+                let (body, kind) = encoded.map_err(not_encoded)?;
                 Some((Operation::Request(body), kind))
             }
             None => None,
@@ -266,16 +273,18 @@ impl Answers {
             let shared = self.gateway.node();
             let result = match result {
                 Err(refusal) => Err(refusal),
-                Ok(frame) => match caught(Whose::Codec, || shared.env.encoder.decode(frame)) {
-                    Ok(Ok(message)) => Ok(message),
-                    Ok(Err(_)) | Err(_) => {
-                        shared.stats().invalid_broker_messages.add(1);
-                        if let Some(asked) = &self.survey {
-                            asked.is_unreadable(&node);
+                Ok(frame) => {
+                    match caught(Whose::Codec, || shared.env.dialects.codec().decode(frame)) {
+                        Ok(Ok(message)) => Ok(message),
+                        Ok(Err(_)) | Err(_) => {
+                            shared.stats().invalid_broker_messages.add(1);
+                            if let Some(asked) = &self.survey {
+                                asked.is_unreadable(&node);
+                            }
+                            continue;
                         }
-                        continue;
                     }
-                },
+                }
             };
             return Some(Answer {
                 session,

@@ -16,18 +16,18 @@ use realtime_core::Identity;
 use tokio::{runtime::Handle, time::sleep};
 use tower_service::Service;
 
-use super::{Gateway, entry};
+use super::{Gateway, entry, speaking::Only};
 use crate::{
     Body, ErrorStage, Upgrade,
     admission::{Admitted, Refusal, check},
-    doorstep,
+    doorstep::{self, Arrived},
     guarded::{Whose, panicked},
     identities::{self, revocation},
     limits::Held,
     node::Node,
     patience::patient,
-    session_task,
-    transport::{Connection, recover},
+    session_task::{self, Newcomer},
+    transport::recover,
 };
 
 /// How long the connection may take to become a WebSocket after the 101.
@@ -174,8 +174,8 @@ impl Gateway {
         let node = self.node();
         let farewell = doorstep::Farewell::of(refusal).filter(|_| node.config.accept_then_close)?;
         let runtime = Handle::try_current().ok()?;
-        let protocol = node.env.encoder.name();
-        let (handshake, place) = self.admission().refuse_later(request, protocol)?;
+        let named = |name: &[u8]| self.named(request, name);
+        let (handshake, place) = self.admission().refuse_later(request, named)?;
         // Not among the sessions' tasks: a shutdown waits for those, and refuses meanwhile.
         let counted = node.background.token();
         if node.is_cut_off() {
@@ -213,6 +213,9 @@ impl Gateway {
             .extensions
             .remove::<OnUpgrade>()
             .ok_or(Refusal::NotUpgradable)?;
+        let only = request.extensions.get::<Only>();
+        let only = only.map(|Only(dialect)| *dialect);
+        let dialect = handshake.dialect.or(only).unwrap_or_default();
         let response = handshake.response().ok_or(Refusal::NotUpgradable)?;
         let remote_addr = self.admission().client_address(request);
         let address = self.address(request);
@@ -237,14 +240,18 @@ impl Gateway {
             match upgraded {
                 Some(Ok(stream)) => {
                     let connection = recover(stream);
-                    let who = becomes(&node, connection, known, (&mut held, address));
-                    let Some((connection, identity)) = mark.around(Box::pin(who)).await else {
+                    let arrived = Arrived {
+                        connection,
+                        dialect,
+                    };
+                    let who = becomes(&node, arrived, known, (&mut held, address));
+                    let Some(newcomer) = mark.around(Box::pin(who)).await else {
                         return;
                     };
                     slot.open();
                     let place = (slot, held.boxed());
                     let spawn =
-                        || session_task::spawn(&node, place, connection, identity, remote_addr);
+                        || session_task::spawn(&node, place, newcomer, dialect, remote_addr);
                     // A layer makes its service for each session, and may panic.
                     if let Err(panic) = catch_unwind(AssertUnwindSafe(spawn)) {
                         node.stats().upgrades_failed.add(1);
@@ -270,17 +277,21 @@ impl Gateway {
 /// Who a connection belongs to; `None` where it is closed instead.
 async fn becomes(
     node: &Node,
-    connection: Connection,
+    arrived: Arrived,
     known: Known,
     (held, address): (&mut Held, Option<IpAddr>),
-) -> Option<(Connection, Identity)> {
+) -> Option<Newcomer> {
+    let Arrived {
+        connection,
+        dialect,
+    } = arrived;
     match known {
-        Known::Who(identity) => Some((connection, identity)),
+        Known::Who(identity) => Some(Newcomer::new(connection, identity)),
         Known::Told(identity) => {
             let checked = revocation::check(node, identity);
             let checked = node.abort.run_until_cancelled(checked).await?;
             match checked.map_err(|error| identities::refused(node, error)) {
-                Ok(identity) => Some((connection, identity)),
+                Ok(identity) => Some(Newcomer::new(connection, identity)),
                 Err(refusal) => {
                     doorstep::turn_away(node, connection, refusal).await;
                     None
@@ -302,7 +313,11 @@ async fn becomes(
                 entry::count(node, held, &identity).await?;
                 Ok(identity)
             };
-            doorstep::enter(node, connection, limit, ask).await
+            let arrived = Arrived {
+                connection,
+                dialect,
+            };
+            doorstep::enter(node, arrived, limit, ask).await
         }
     }
 }

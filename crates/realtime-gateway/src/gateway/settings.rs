@@ -1,13 +1,11 @@
 //! The settings, parsed once: what is made of them can't be wrong any more.
 
-use realtime_core::{
-    auth::{AnyAuthenticator, Authenticator, Credentials},
-    codec::Codec,
-};
+use realtime_core::auth::{AnyAuthenticator, Authenticator, Credentials};
 
 use crate::{
     BuildError, BuildErrorKind, Config,
     admission::{OriginPolicy, TrustedProxies},
+    dialects::Dialects,
 };
 
 /// What is parsed out of a [`Config`].
@@ -28,25 +26,11 @@ impl Settings {
         })
     }
 
-    /// Whether a codec can be asked for by its name.
-    pub(super) fn check_codec(codec: &dyn Codec) -> Result<(), BuildError> {
-        let name = codec.name();
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.is_empty() || !name.bytes().all(fits) {
-            let got = format!(
-                "the codec's name is its subprotocol: expected letters, digits and \
-                 !#$%&'*+-.^_`|~; got {name:?}"
-            );
-            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
-        }
-        Ok(())
-    }
-
     /// Whether an authenticator goes together with them.
     pub(super) fn check(
         &self,
         authenticator: &AnyAuthenticator,
-        subprotocol: &str,
+        dialects: &Dialects,
     ) -> Result<(), BuildError> {
         authenticator.validate().map_err(|error| {
             let context = format!("the authenticator is misconfigured: {error}");
@@ -61,10 +45,13 @@ impl Settings {
             return Err(BuildError::new(BuildErrorKind::InvalidOption, context));
         }
         let prefix = credentials.and_then(Credentials::subprotocol_prefix);
-        if let Some(prefix) = prefix.filter(|prefix| subprotocol.starts_with(prefix)) {
+        let mut names = dialects.ids().map(|id| dialects.of(id).name());
+        if let Some(prefix) = prefix
+            && let Some(subprotocol) = names.find(|name| name.starts_with(prefix))
+        {
             let context = format!(
-                "from_subprotocol: expected a prefix with which the codec's own subprotocol, \
-                 {subprotocol:?}, doesn't begin; got {prefix:?}, and it would be taken for a token"
+                "from_subprotocol: expected a prefix with which no subprotocol of the gateway's \
+                 own begins; got {prefix:?}, and {subprotocol:?} would be taken for a token"
             );
             return Err(BuildError::new(BuildErrorKind::InvalidOption, context));
         }

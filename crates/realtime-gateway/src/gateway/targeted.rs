@@ -94,7 +94,7 @@ impl Gateway {
             }
             asked => asked,
         };
-        let local = node.hub.hand_to_one(&out.frame, identity, except).await;
+        let local = node.hub.hand_to_one(&out.frames, identity, except).await;
         let mut delivery = Delivery {
             local,
             ..Delivery::none()

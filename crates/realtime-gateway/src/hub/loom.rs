@@ -107,7 +107,11 @@ impl Sink for Peer {
 }
 
 fn outbox(peer: &Peer, messages: usize) -> LoomArc<Outbox<Peer>> {
-    LoomArc::new(outbox_on(peer, messages, Arc::new(Log::new(0))))
+    LoomArc::new(outbox_on(
+        peer,
+        messages,
+        Arc::new(Log::new(0, DialectId::CODEC)),
+    ))
 }
 
 fn outbox_on(peer: &Peer, messages: usize, log: Arc<Log>) -> Outbox<Peer> {
@@ -293,7 +297,7 @@ fn append(log: &Log, frame: &'static [u8]) -> usize {
 #[test]
 fn loom_what_one_task_broadcasts_and_sends_arrives_in_that_order() {
     model(|| {
-        let shard = LoomArc::new(Shard::new(0));
+        let shard = LoomArc::new(Shard::new(0, DialectId::CODEC));
         let peer = Peer::with_room(1);
         let (outbox, _member) = join(&shard, &peer);
         let sender = {
@@ -318,7 +322,7 @@ fn loom_what_one_task_broadcasts_and_sends_arrives_in_that_order() {
 #[test]
 fn loom_a_session_that_joins_gets_all_that_counts_it_and_nothing_else() {
     model(|| {
-        let shard = LoomArc::new(Shard::new(0));
+        let shard = LoomArc::new(Shard::new(0, DialectId::CODEC));
         let early = Peer::with_room(8);
         let (first, _member) = join(&shard, &early);
         let broadcaster = {
@@ -348,7 +352,7 @@ fn loom_a_session_that_joins_gets_all_that_counts_it_and_nothing_else() {
 #[test]
 fn loom_a_member_gets_what_a_room_has_counted_it_for_and_nothing_else() {
     model(|| {
-        let shard = LoomArc::new(Shard::new(0));
+        let shard = LoomArc::new(Shard::new(0, DialectId::CODEC));
         let peer = Peer::with_room(8);
         let (outbox, _number) = join(&shard, &peer);
         let name: RoomName = "a".parse().unwrap();
@@ -379,7 +383,7 @@ fn loom_a_member_gets_what_a_room_has_counted_it_for_and_nothing_else() {
 #[test]
 fn loom_what_is_counted_before_the_end_arrives_before_the_close_and_nothing_after() {
     model(|| {
-        let shard = LoomArc::new(Shard::new(0));
+        let shard = LoomArc::new(Shard::new(0, DialectId::CODEC));
         let (peer, end) = (Peer::with_room(8), LoomArc::new(End::default()));
         let (outbox, _number) = join(&shard, &peer);
         let broadcaster = {
@@ -409,7 +413,7 @@ fn loom_what_is_counted_before_the_end_arrives_before_the_close_and_nothing_afte
 #[test]
 fn loom_a_session_that_ends_before_it_follows_the_log_is_never_counted() {
     model(|| {
-        let shard = LoomArc::new(Shard::new(0));
+        let shard = LoomArc::new(Shard::new(0, DialectId::CODEC));
         let peer = Peer::with_room(8);
         let outbox = Arc::new(outbox_on(&peer, 8, Arc::clone(shard.log())));
         let closer = {
@@ -430,7 +434,7 @@ fn loom_a_session_that_ends_before_it_follows_the_log_is_never_counted() {
 #[test]
 fn loom_a_broadcast_that_waits_for_room_goes_on_when_the_last_reader_leaves() {
     model(|| {
-        let shard = LoomArc::new(Shard::new(0));
+        let shard = LoomArc::new(Shard::new(0, DialectId::CODEC));
         let peer = Peer::default();
         let (outbox, _number) = join(&shard, &peer);
         let large = Bytes::from(vec![0; 1024 * 1024]);
@@ -449,7 +453,7 @@ fn loom_a_broadcast_that_waits_for_room_goes_on_when_the_last_reader_leaves() {
 #[test]
 fn loom_a_session_that_begins_during_the_shutdown_is_ended_by_one_or_the_other() {
     model(|| {
-        let shard = LoomArc::new(Shard::new(0));
+        let shard = LoomArc::new(Shard::new(0, DialectId::CODEC));
         let drains = LoomArc::new(AtomicBool::new(false));
         let beginning = {
             let (shard, drains) = (shard.clone(), drains.clone());

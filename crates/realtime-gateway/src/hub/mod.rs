@@ -27,7 +27,6 @@ use std::{
     thread::available_parallelism,
 };
 
-use bytes::Bytes;
 use realtime_core::{
     IdentityKey, RoomName, SessionId,
     broker::envelope::{Except, Target},
@@ -35,6 +34,7 @@ use realtime_core::{
 };
 
 use crate::{
+    dialects::{DialectId, Frames},
     outbound::{Audience, Log, Offset, Room},
     room_topics::RoomTopic,
     session::Session,
@@ -61,7 +61,9 @@ pub(crate) struct Hub {
     index: Index,
     rooms: Rooms,
     attendance: Arc<Attendance>,
+    /// As many for each dialect: those of the first, those of the second…
     shards: Vec<Shard<Session>>,
+    shards_of_each: usize,
     next_shard: AtomicUsize,
     /// A task looks for the sessions that hold most memory.
     relieving: AtomicBool,
@@ -114,6 +116,7 @@ impl Membership {
             return;
         };
         let (hub, session) = (&self.hub, &self.session);
+        session.env().dialects.came(session.outbox().dialect());
         hub.index.insert(session.clone());
         if let Some(members) = hub.shards.get(shard as usize) {
             let number = members.insert(session.clone());
@@ -152,6 +155,8 @@ impl Membership {
                 members.remove(number);
             }
             self.hub.index.remove(&self.session);
+            let session = &self.session;
+            session.env().dialects.went(session.outbox().dialect());
             self.hub.rooms.forget(&self.session);
         }
     }
@@ -171,15 +176,19 @@ impl Drop for Membership {
 }
 
 impl Hub {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(dialects: impl Iterator<Item = DialectId>) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
-        let shards = cores.min(MAX_SHARDS) as u32;
+        let shards_of_each = cores.min(MAX_SHARDS);
+        let of_each = dialects.flat_map(|dialect| std::iter::repeat_n(dialect, shards_of_each));
+        let shards = (0..).zip(of_each);
+        let shards: Vec<_> = shards.map(|(n, dialect)| Shard::new(n, dialect)).collect();
         let attendance = Arc::<Attendance>::default();
         Self {
             index: Index::default(),
-            rooms: Rooms::new(shards as usize, Arc::clone(&attendance)),
+            rooms: Rooms::new(shards.len(), Arc::clone(&attendance)),
             attendance,
-            shards: (0..shards).map(Shard::new).collect(),
+            shards,
+            shards_of_each,
             next_shard: AtomicUsize::new(0),
             relieving: AtomicBool::new(false),
         }
@@ -189,29 +198,35 @@ impl Hub {
         &self.shards
     }
 
-    /// The shard of the next session, and its log.
-    pub(crate) fn next_shard(&self) -> (u32, Arc<Log>) {
-        let next = self.next_shard.fetch_add(1, Relaxed) % self.shards.len();
+    /// The shard of the next session that speaks this, and its log.
+    pub(crate) fn next_shard(&self, dialect: DialectId) -> (u32, Arc<Log>) {
+        let next = self.next_shard.fetch_add(1, Relaxed) % self.shards_of_each;
+        let mut its = self.shards.iter().enumerate();
+        let first = its.position(|(_, shard)| shard.log().dialect() == dialect);
+        let next = first.unwrap_or_default() + next;
         (next as u32, Arc::clone(self.shards[next].log()))
     }
 
-    /// Hands a frame to every session, in the log of its shard, and returns how many there are.
+    /// Hands a message to every session, in the log of its shard, and returns how many there are.
     /// It waits while a log is full.
-    pub(crate) async fn broadcast(&self, frame: &Bytes) -> usize {
-        self.append(frame, None).await
+    pub(crate) async fn broadcast(&self, frames: &Frames) -> usize {
+        self.append(frames, None).await
     }
 
     /// The same for the members of rooms.
-    pub(crate) async fn send_to(&self, addressed: Addressed, frame: &Bytes) -> usize {
+    pub(crate) async fn send_to(&self, addressed: Addressed, frames: &Frames) -> usize {
         let Addressed { audience, members } = addressed;
-        let counted = self.append(frame, Some(&audience)).await;
+        let counted = self.append(frames, Some(&audience)).await;
         members.unwrap_or(counted)
     }
 
-    async fn append(&self, frame: &Bytes, to: Option<&Arc<Audience>>) -> usize {
+    async fn append(&self, frames: &Frames, to: Option<&Arc<Audience>>) -> usize {
         let mut readers = 0;
         for shard in &self.shards {
-            readers += shard.log().append(frame, to).await;
+            let frame = frames.of(shard.log().dialect());
+            if !frame.is_empty() {
+                readers += shard.log().append(frame, to).await;
+            }
         }
         readers
     }
@@ -241,12 +256,9 @@ impl Hub {
     pub(crate) async fn send_in(&self, room: &Arc<Room>, life: u64, publication: &Publication) {
         let Publication {
             offset,
-            frame,
+            frames,
             except,
         } = publication;
-        if frame.is_empty() {
-            return;
-        }
         let except = except.iter().flat_map(|who| self.index.those(who));
         let except = except.map(|session| session.outbox().address());
         let offset = Offset {
@@ -254,15 +266,15 @@ impl Hub {
             offset: *offset,
         };
         let audience = Audience::new(vec![Arc::clone(room)], except.collect());
-        self.append(frame, Some(&Arc::new(audience.at(offset))))
+        self.append(frames, Some(&Arc::new(audience.at(offset))))
             .await;
     }
 
-    /// Hands a frame to the sessions of an identity, but for some, and counts those that accepted
+    /// Hands a message to the sessions of an identity, but for some, and counts those that accepted
     /// it.
     pub(crate) async fn hand_to_one(
         &self,
-        frame: &Bytes,
+        frames: &Frames,
         key: &IdentityKey,
         except: &[Except],
     ) -> usize {
@@ -270,40 +282,40 @@ impl Hub {
         if !except.is_empty() {
             sessions.retain(|session| !is_excepted(session, except));
         }
-        hand_over(&sessions, frame).await
+        hand_over(&sessions, frames).await
     }
 
     /// The same for one session: at most one accepts it.
     pub(crate) async fn hand_to_session(
         &self,
-        frame: &Bytes,
+        frames: &Frames,
         id: SessionId,
         except: &[Except],
     ) -> usize {
         let session = self.get(id).filter(|session| !is_excepted(session, except));
-        hand_over(session.as_slice(), frame).await
+        hand_over(session.as_slice(), frames).await
     }
 
     /// The same for everybody or a tenant.
     pub(crate) async fn hand_to_those(
         &self,
-        frame: &Bytes,
+        frames: &Frames,
         to: &Target,
         except: &[Except],
     ) -> usize {
         let pick =
             |session: &Session| select::is_meant(session, to) && !is_excepted(session, except);
-        self.hand_to(frame, pick).await
+        self.hand_to(frames, pick).await
     }
 
-    async fn hand_to(&self, frame: &Bytes, pick: impl Fn(&Session) -> bool) -> usize {
+    async fn hand_to(&self, frames: &Frames, pick: impl Fn(&Session) -> bool) -> usize {
         let mut accepted = 0;
         let mut sessions = Vec::with_capacity(TURN);
         for shard in &self.shards {
             let mut from = Some(0);
             while let Some(next) = from {
                 from = shard.pick_from(next, TURN, &pick, &mut sessions);
-                accepted += hand_over(&sessions, frame).await;
+                accepted += hand_over(&sessions, frames).await;
                 sessions.clear();
                 tokio::task::yield_now().await;
             }
@@ -380,16 +392,19 @@ pub(crate) fn is_excepted(session: &Session, except: &[Except]) -> bool {
     })
 }
 
-/// Hands a frame to sessions, and counts those that accepted it.
-pub(crate) async fn hand_over(sessions: &[Session], frame: &Bytes) -> usize {
-    let turn = (TURN_BYTES / frame.len().max(1)).clamp(1, TURN);
+/// Hands a message to sessions, and counts those that accepted it.
+pub(crate) async fn hand_over(sessions: &[Session], frames: &Frames) -> usize {
+    let turn = (TURN_BYTES / frames.bytes().max(1)).clamp(1, TURN);
     let mut accepted = 0;
     for (at, sessions) in sessions.chunks(turn).enumerate() {
         if at > 0 {
             tokio::task::yield_now().await;
         }
-        let handed_over = sessions.iter().filter(|s| s.deliver(frame.clone()).is_ok());
-        accepted += handed_over.count();
+        let accepts = |session: &&Session| {
+            let frame = frames.of(session.outbox().dialect());
+            !frame.is_empty() && session.deliver(frame.clone()).is_ok()
+        };
+        accepted += sessions.iter().filter(accepts).count();
     }
     accepted
 }

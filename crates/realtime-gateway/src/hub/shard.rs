@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
-use crate::{outbound::Log, sync::Mutex};
+use crate::{dialects::DialectId, outbound::Log, sync::Mutex};
 
 /// Some of the sessions, and what is broadcast to them.
 #[derive(Debug)]
@@ -20,9 +20,9 @@ struct Members<M> {
 }
 
 impl<M: Clone> Shard<M> {
-    pub(crate) fn new(number: u32) -> Self {
+    pub(crate) fn new(number: u32, dialect: DialectId) -> Self {
         Self {
-            log: Arc::new(Log::new(number)),
+            log: Arc::new(Log::new(number, dialect)),
             members: Mutex::new(Members {
                 next: 0,
                 by_number: BTreeMap::new(),
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_walk_sees_everybody_once_in_as_many_turns_as_there_are_members() {
-        let shard = Shard::new(0);
+        let shard = Shard::new(0, DialectId::CODEC);
         let numbers: Vec<u64> = "abcde".chars().map(|c| shard.insert(c)).collect();
         assert_eq!(walk(&shard, 2), ("abcde".to_owned(), 3));
         shard.remove(numbers[1]);
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_member_that_leaves_on_the_way_hides_no_other() {
-        let shard = Shard::new(0);
+        let shard = Shard::new(0, DialectId::CODEC);
         let numbers: Vec<u64> = "abcd".chars().map(|c| shard.insert(c)).collect();
         let mut seen = Vec::new();
         let next = shard.members_from(0, 2, &mut seen);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_peak_is_not_walked_again() {
-        let shard = Shard::new(0);
+        let shard = Shard::new(0, DialectId::CODEC);
         let numbers: Vec<u64> = (0..8_000)
             .map(|n| shard.insert(if n == 4_000 { 'x' } else { 'y' }))
             .collect();

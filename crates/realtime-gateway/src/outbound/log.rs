@@ -20,9 +20,12 @@ use super::{
     batch::Batch,
     room::{Audience, Memberships, Room},
 };
-use crate::sync::{
-    AtomicU64, Mutex, Ordering, Semaphore,
-    TryAcquireError::{Closed, NoPermits},
+use crate::{
+    dialects::DialectId,
+    sync::{
+        AtomicU64, Mutex, Ordering, Semaphore,
+        TryAcquireError::{Closed, NoPermits},
+    },
 };
 
 /// How many messages it holds. No more than a session's queue holds by default, so that a burst
@@ -65,6 +68,8 @@ impl Reader<'_> {
 #[derive(Debug)]
 pub(crate) struct Log {
     shard: u32,
+    /// What its readers speak.
+    dialect: DialectId,
     state: Mutex<State>,
     /// The position behind the last message, for a look without the lock.
     head: AtomicU64,
@@ -100,9 +105,10 @@ impl State {
 }
 
 impl Log {
-    pub(crate) fn new(shard: u32) -> Self {
+    pub(crate) fn new(shard: u32, dialect: DialectId) -> Self {
         Self {
             shard,
+            dialect,
             state: Mutex::new(State {
                 entries: VecDeque::new(),
                 first: 0,
@@ -117,6 +123,10 @@ impl Log {
 
     pub(super) const fn shard(&self) -> u32 {
         self.shard
+    }
+
+    pub(crate) const fn dialect(&self) -> DialectId {
+        self.dialect
     }
 
     /// One more reader, for whom the log begins here.
@@ -285,7 +295,7 @@ mod tests {
 
     #[test]
     fn readers_get_what_came_after_them() {
-        let log = Log::new(0);
+        let log = Log::new(0, DialectId::CODEC);
         assert_eq!(log.append(&frame("nobody"), None).now_or_never(), Some(0));
         let early = log.join();
         assert_eq!(log.append(&frame("a"), None).now_or_never(), Some(1));
@@ -307,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_full_log_lets_broadcasts_wait_until_a_batch_is_released() {
-        let log = Log::new(0);
+        let log = Log::new(0, DialectId::CODEC);
         log.join();
         for _ in 0..MESSAGES {
             assert_eq!(log.append(&frame("a"), None).now_or_never(), Some(1));
@@ -329,7 +339,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded_in_bytes_though_an_empty_one_accepts_anything() {
-        let log = Log::new(0);
+        let log = Log::new(0, DialectId::CODEC);
         log.join();
         let large = Bytes::from(vec![0; BYTES as usize + 1]);
         assert_eq!(log.append(&large, None).now_or_never(), Some(1));
@@ -340,7 +350,7 @@ mod tests {
 
     #[test]
     fn the_first_to_come_is_served_first_whatever_the_size() {
-        let log = Log::new(0);
+        let log = Log::new(0, DialectId::CODEC);
         log.join();
         assert_eq!(log.append(&frame("a"), None).now_or_never(), Some(1));
         let (large, small) = (Bytes::from(vec![0; BYTES as usize]), frame("b"));
@@ -361,7 +371,7 @@ mod tests {
 
     #[test]
     fn one_that_gives_up_waiting_holds_up_no_other() {
-        let log = Log::new(0);
+        let log = Log::new(0, DialectId::CODEC);
         log.join();
         let large = Bytes::from(vec![0; BYTES as usize]);
         assert_eq!(log.append(&large, None).now_or_never(), Some(1));
@@ -378,7 +388,7 @@ mod tests {
 
     #[test]
     fn without_readers_or_once_it_is_closed_nobody_waits() {
-        let log = Log::new(0);
+        let log = Log::new(0, DialectId::CODEC);
         let (one, two) = (log.join(), log.join());
         let large = Bytes::from(vec![0; BYTES as usize]);
         assert_eq!(log.append(&large, None).now_or_never(), Some(2));

@@ -21,6 +21,7 @@ use tokio::sync::SemaphorePermit;
 use super::{presence, stored};
 use crate::{
     JoinError, JoinErrorKind, Session,
+    handling::RoomTable,
     hub::{Entering, JoinRefused, RoomHas, RoomLimits, Stream},
     node::Node,
     outbound::Opening,
@@ -79,7 +80,12 @@ pub(super) async fn enter(
             join_with_history(node, &mut entering, session, &stream, retention, &entrance).await?
         }
         _ => {
-            let answer = answer(node, entrance.request.as_ref(), None, lost(&entrance))?;
+            let answer = answer(
+                (session, &entrance.room),
+                entrance.request.as_ref(),
+                None,
+                lost(&entrance),
+            )?;
             entering.join(Opening {
                 answer,
                 ..Opening::default()
@@ -166,9 +172,15 @@ async fn join_with_history(
             (Some(_), None) => Some(Recovered::Lost),
             (None, _) => None,
         };
-        let answer = answer(node, entrance.request.as_ref(), Some(&at), recovered)?;
+        let answer = answer(
+            (session, room),
+            entrance.request.as_ref(),
+            Some(&at),
+            recovered,
+        )?;
         let is_excepted = |except: &[Except]| is_excepted(session, except);
-        let joined = joining.join(&at, is_excepted, |frames, after| {
+        let dialect = session.outbox().dialect();
+        let joined = joining.join(&at, dialect, is_excepted, |frames, after| {
             // Behind what it is told that it has missed it is a member anew. For others it has
             // never gone.
             let stays = entrance.recover.as_ref().and_then(|_| {
@@ -246,21 +258,21 @@ fn is_excepted(session: &Session, except: &[Except]) -> bool {
 }
 
 fn answer(
-    node: &Node,
+    (session, room): (&Session, &RoomName),
     request: Option<&Request>,
     position: Option<&Position>,
     recovery: Option<Recovered<'_>>,
 ) -> Result<Option<Bytes>, JoinError> {
-    let Some(Request { id, route }) = request else {
-        return Ok(None);
+    let encoded = match request {
+        Some(Request { id, route }) => session.encoder().notice(&Notice::Joined {
+            id,
+            route,
+            position,
+            recovery,
+        }),
+        None => session.encoder().entered(&RoomTable::shown(room), position),
     };
-    let notice = Notice::Joined {
-        id,
-        route,
-        position,
-        recovery,
-    };
-    node.env.encoder.notice(&notice).map_err(|error| {
+    encoded.map_err(|error| {
         let context = "the answer to a wish to join a room could not be encoded";
         JoinError::new(JoinErrorKind::Encode, context).with_source(error)
     })

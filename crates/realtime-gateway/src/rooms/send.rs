@@ -11,9 +11,9 @@ use realtime_core::{
     history::{Append, History, HistoryError, IdempotencyKey, Position, Retention},
 };
 
-use super::stored;
+use super::stored::{self, tell_of_loss};
 use crate::{
-    DeliverError, DeliverErrorKind, Delivery,
+    DeliverError, DeliverErrorKind, Delivery, ErrorStage,
     handling::RoomTable,
     hub::{Publication, Stream},
     node::Node,
@@ -73,7 +73,7 @@ pub(super) async fn send_now(
     }
     let out = prepare(node, &message)?;
     let local = match node.hub.address(&rooms, &except) {
-        Some(addressed) => node.hub.send_to(addressed, &out.frame).await,
+        Some(addressed) => node.hub.send_to(addressed, &out.frames).await,
         None => 0,
     };
     let delivery = Delivery {
@@ -115,11 +115,18 @@ async fn send_and_keep(
     let message = message
         .with_room(RoomTable::shown(&room))
         .with_offset(offset);
-    let out = prepare(node, &message)?;
+    // It is kept, so it is sent to all who can be told of it.
+    let (out, failed) = node.env.dialects.encode_kept(&message)?;
+    if let Some(error) = failed {
+        node.report(ErrorStage::Message, error, None);
+        if let Some(stream) = &stream {
+            tell_of_loss(node, stream);
+        }
+    }
     if let Some(stream) = &stream {
         let publication = Publication {
             offset,
-            frame: out.frame.clone(),
+            frames: out.frames.clone(),
             except: except.clone(),
         };
         stream.offer(&epoch, publication);

@@ -8,13 +8,12 @@ use bytes::Bytes;
 use realtime_core::{
     BoxError, Message, RoomName,
     broker::envelope::{Envelope, Except, Target},
-    codec::{Frame, FrameKind},
     history::{Entry, History, HistoryError, HistoryErrorKind, Position, Since},
 };
 
 use crate::{
     ErrorStage,
-    encoder::Encoded,
+    dialects::Encoded,
     guarded::{Whose, caught},
     handling::RoomTable,
     hub::{Publication, Stream},
@@ -24,7 +23,7 @@ use crate::{
 /// The bytes that are kept of a message.
 pub(super) fn write(node: &Node, room: &RoomName, out: &Encoded, except: &[Except]) -> Bytes {
     let target = Target::Rooms(vec![room.clone()]);
-    let codec = node.env.encoder.name();
+    let codec = node.env.dialects.codec().name();
     let envelope = Envelope::new(target, codec, out.kind, out.body.clone());
     envelope.with_except(except.to_vec()).encode()
 }
@@ -36,19 +35,11 @@ pub(super) fn read(
     entry: &Entry,
 ) -> Result<(Message, Vec<Except>), BoxError> {
     let envelope = Envelope::decode(entry.data.clone())?;
-    let (theirs, ours) = (envelope.codec(), node.env.encoder.name());
-    if theirs != ours {
-        let error = format!(
-            "expected a message of the codec {ours:?} in the history of a room; got one of {theirs:?}"
-        );
-        return Err(error.into());
-    }
-    let body = envelope.body().clone();
-    let frame = match envelope.frame_kind() {
-        FrameKind::Text => Frame::Text(body.try_into()?),
-        FrameKind::Binary => Frame::Binary(body),
-    };
-    let message = caught(Whose::Codec, || node.env.encoder.decode(frame))??;
+    let dialects = &node.env.dialects;
+    let (kind, body) = (envelope.frame_kind(), envelope.body().clone());
+    let message = caught(Whose::Codec, || {
+        dialects.decode(envelope.codec(), kind, body)
+    })??;
     let message = message
         .with_room(RoomTable::shown(room))
         .with_offset(entry.offset);
@@ -94,14 +85,21 @@ pub(crate) async fn latest(
     })
 }
 
-fn publication(node: &Node, room: &RoomName, entry: &Entry) -> Result<Publication, BoxError> {
+/// A message that is kept, ready to be written, and why some of the members don't get it.
+fn publication(
+    node: &Node,
+    room: &RoomName,
+    entry: &Entry,
+) -> Result<(Publication, Option<BoxError>), BoxError> {
     let (message, except) = read(node, room, entry)?;
-    let encoded = caught(Whose::Codec, || node.env.encoder.encode(&message))??;
-    Ok(Publication {
+    let dialects = &node.env.dialects;
+    let (encoded, failed) = caught(Whose::Codec, || dialects.encode_kept(&message))??;
+    let publication = Publication {
         offset: entry.offset,
-        frame: encoded.frame,
+        frames: encoded.frames,
         except,
-    })
+    };
+    Ok((publication, failed))
 }
 
 /// Members have lost something that can't be had any more.
@@ -123,11 +121,14 @@ pub(crate) async fn fill(node: &Node, stream: &Arc<Stream>, from: &Position) -> 
     let position = match node.history.since(room, from, MOST).await {
         Ok(Since::Complete { entries, .. }) => {
             for entry in &entries {
-                let read = publication(node, room, entry).unwrap_or_else(|error| {
+                let (read, failed) = match publication(node, room, entry) {
+                    Ok(read) => read,
+                    Err(error) => (Publication::unreadable(entry.offset), Some(error)),
+                };
+                if let Some(error) = failed {
                     node.report(ErrorStage::History, error, None);
                     tell_of_loss(node, stream);
-                    Publication::unreadable(entry.offset)
-                });
+                }
                 stream.offer(&from.epoch, read);
             }
             return true;

@@ -6,18 +6,18 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use realtime_core::broker::NodeInfo;
 
 use super::{Doors, Gatekeeper};
 use crate::{
-    budget::Budget, clock::Clock, encoder::Encoder, outbound::QueueLimits, stats::Counters,
+    budget::Budget, clock::Clock, dialects::Dialects, outbound::QueueLimits, stats::Counters,
 };
 
 /// Shared by all sessions of a node.
 pub(crate) struct Env {
     pub(crate) node: NodeInfo,
-    pub(crate) encoder: Encoder,
+    /// What clients speak, and nodes among each other.
+    pub(crate) dialects: Dialects,
     pub(crate) queue_limits: Arc<QueueLimits>,
     /// What waits in the queues of all sessions.
     pub(crate) queued: Arc<Budget>,
@@ -29,8 +29,6 @@ pub(crate) struct Env {
     pub(crate) expiry_notice: Duration,
     /// How many requests of a session handlers may have taken along unanswered.
     pub(crate) max_repliers: usize,
-    /// A ping that is ready to be written.
-    pub(crate) ping: Bytes,
     /// Ends sessions until what is queued fits its budget again.
     pub(crate) relieve: Box<dyn Fn() + Send + Sync>,
     /// By which sessions show who they are anew.

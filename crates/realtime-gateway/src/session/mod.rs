@@ -608,7 +608,7 @@ impl Session {
         let doors = self.doors();
         let rooms = doors.map_or_else(Vec::new, |doors| doors.positions(self));
         let rooms = rooms.as_slice();
-        self.0.env.encoder.notice(&Notice::Gap { missed, rooms })
+        self.encoder().notice(&Notice::Gap { missed, rooms })
     }
 
     /// Notifies the client that it may have missed so many messages of other nodes.

@@ -394,6 +394,7 @@ impl Session {
     }
 
     /// Whether requests wait for answers that come later.
+    #[cold]
     pub(crate) fn has_open_repliers(&self) -> bool {
         self.repliers()
             .is_some_and(|repliers| repliers.0.lock().is_busy())

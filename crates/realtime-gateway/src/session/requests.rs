@@ -224,10 +224,7 @@ impl Session {
     }
 
     fn notice_of(&self, id: &MessageId, message: &Message) -> Result<bytes::Bytes, RequestError> {
-        let notice = self
-            .env()
-            .encoder
-            .notice(&Notice::Request { id, message })?;
+        let notice = self.encoder().notice(&Notice::Request { id, message })?;
         notice.ok_or_else(|| {
             let context = "the codec has no form for requests of the server";
             RequestError::new(RequestErrorKind::Unsupported, context)

@@ -11,6 +11,7 @@ use realtime_core::{
 use super::{Inner, Session};
 use crate::{
     SendError, SendErrorKind,
+    dialects::Encoder,
     guarded::{Whose, caught},
     outbound::{Batch, Refused},
 };
@@ -21,8 +22,15 @@ const SENDS_PER_TURN: u8 = 128;
 impl Session {
     /// Makes a frame for this session alone.
     pub(super) fn encode(&self, message: &Message) -> Result<Bytes, CodecError> {
+        let outbox = &self.0.outbox;
+        outbox.make(|out| self.encoder().frame_in(out, message))
+    }
+
+    /// What speaks to its client.
+    #[inline]
+    pub(crate) fn encoder(&self) -> &Encoder {
         let Inner { outbox, env, .. } = &*self.0;
-        outbox.make(|out| env.encoder.frame_in(out, message))
+        env.dialects.of(outbox.dialect())
     }
 
     /// Hands over a frame that is ready to be written, and waits for room.
@@ -103,7 +111,7 @@ impl Session {
         &self,
         notice: &Notice<'_>,
     ) -> Result<Option<Bytes>, CodecError> {
-        let encoder = &self.0.env.encoder;
+        let encoder = self.encoder();
         let frame = caught(Whose::Codec, || encoder.notice(notice));
         frame.unwrap_or_else(|broken| {
             let context = "what the gateway has to say could not be encoded";
@@ -113,11 +121,11 @@ impl Session {
 
     /// The same for what the gateway itself has to say.
     pub(crate) fn reply_notice(&self, notice: &Notice<'_>) -> Result<bool, CodecError> {
-        let frame = self.0.env.encoder.notice(notice)?;
+        let frame = self.encoder().notice(notice)?;
         Ok(frame.is_some_and(|frame| self.push_reply(frame)))
     }
 
-    fn push_reply(&self, frame: Bytes) -> bool {
+    pub(crate) fn push_reply(&self, frame: Bytes) -> bool {
         let (accepted, full) = self.0.outbox.push_reply(frame);
         self.count(accepted);
         full

@@ -17,7 +17,7 @@ use crate::{
     ErrorStage, Session,
     budget::Share,
     escape::Chain,
-    guarded::{Whose, guarded},
+    guarded::{Whose, caught, guarded},
     hook_call::{Failed, call_hook},
     node::Node,
     patience::patient,
@@ -42,7 +42,9 @@ pub(super) async fn disconnect(
 ) {
     let slow = info.initiator == Initiator::Backpressure;
     let session = open.session.clone();
-    let lost = session.outbox().seal(close_frame(info), slow);
+    let lost = session
+        .outbox()
+        .seal(close_frame(node, &session, info), slow);
     if slow {
         node.stats().dropped.add(lost as u64);
     }
@@ -110,8 +112,19 @@ fn finish(node: &Node, handling: &mut Handling, cx: &mut Context<'_>) -> Poll<()
     })
 }
 
-fn close_frame(info: &DisconnectInfo) -> Bytes {
-    match info.code {
+fn close_frame(node: &Node, session: &Session, info: &DisconnectInfo) -> Bytes {
+    let code = match info.initiator {
+        // Its own back.
+        Initiator::Client => info.code,
+        _ => info.code.map(|code| {
+            let said = caught(Whose::Codec, || session.encoder().close_code(code));
+            said.unwrap_or_else(|broken| {
+                node.report(ErrorStage::Message, broken, Some(session.clone()));
+                code
+            })
+        }),
+    };
+    match code {
         Some(code) => frame::close(code.as_u16(), &info.reason),
         None => frame::close_without_code(),
     }

@@ -12,6 +12,7 @@ mod disconnect;
 mod frame_reader;
 mod handling;
 mod heartbeat;
+mod newcomer;
 mod open;
 mod read_ahead;
 
@@ -26,7 +27,7 @@ use std::{
 };
 
 use futures::FutureExt;
-use realtime_core::{CloseCode, DisconnectInfo, Identity};
+use realtime_core::{CloseCode, DisconnectInfo};
 use realtime_websocket::{Decoder, Limits, Role};
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -39,10 +40,11 @@ use self::{
     open::Open,
 };
 pub(crate) use frame_reader::{FrameReader, ReadEnd};
+pub(crate) use newcomer::{Early, Newcomer};
 
 use crate::{
-    ErrorStage, Session, admission::Slot, hub::Membership, limits::Held, node::Node,
-    quiet::drop_quietly, session::EndCause, tasks::Mark, transport::Connection,
+    ErrorStage, Session, admission::Slot, dialects::DialectId, hub::Membership, limits::Held,
+    node::Node, quiet::drop_quietly, session::EndCause, tasks::Mark, transport::Connection,
 };
 
 /// How long presence may take for a session that is cut off.
@@ -53,10 +55,15 @@ const CUT_OFF: Duration = Duration::from_secs(1);
 pub(crate) fn spawn(
     node: &Arc<Node>,
     (slot, held): (Slot, Option<Box<Held>>),
-    connection: Connection,
-    identity: Identity,
+    newcomer: Newcomer,
+    dialect: DialectId,
     remote_addr: Option<SocketAddr>,
 ) {
+    let Newcomer {
+        connection,
+        identity,
+        early,
+    } = newcomer;
     let Connection {
         reader,
         writer,
@@ -64,7 +71,7 @@ pub(crate) fn spawn(
     } = connection;
     let limits = Limits::default().with_message(node.config.read_limit);
     let reader = FrameReader::new(reader, &read, Decoder::new(Role::Server, limits));
-    let (shard, log) = node.hub.next_shard();
+    let (shard, log) = node.hub.next_shard(dialect);
     let session = Session::new(Arc::clone(&node.env), log, identity, remote_addr, writer);
     let handling = Handling::new(node.new_stack());
     let conduct = Conduct::new(node, &session, held);
@@ -80,6 +87,7 @@ pub(crate) fn spawn(
         Arc::clone(node),
         conduct,
     ));
+    open.greet(early);
     // It is one of the few things that the task itself holds: with a little more, its memory is
     // half as much again.
     let mut life = Life {

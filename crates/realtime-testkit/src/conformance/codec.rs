@@ -130,7 +130,8 @@ pub async fn a_kind_of_frame_that_is_not_spoken_is_refused(
             continue;
         };
         match codec.decode(other) {
-            Ok(decoded) => assert_eq!(decoded, *message),
+            // A codec may tell text from bytes by the frame alone.
+            Ok(decoded) => assert_eq!(decoded.data().as_bytes(), message.data().as_bytes()),
             Err(error) => assert_eq!(error.kind(), CodecErrorKind::UnsupportedFrame),
         }
     }

@@ -213,7 +213,12 @@ async fn any_codec_will_do() {
                 String::from_utf8(text.to_vec()).unwrap()
             };
             let (id, route) = (text(), text());
-            let message = Message::new(route, Payload::from(bytes.to_vec()))?;
+            // What is text may be JSON.
+            let data = match String::from_utf8(bytes.to_vec()) {
+                Ok(text) => Payload::from(text),
+                Err(_) => Payload::binary(bytes.to_vec()),
+            };
+            let message = Message::new(route, data)?;
             Ok(if id.is_empty() {
                 message
             } else {

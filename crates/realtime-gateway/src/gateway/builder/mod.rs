@@ -1,6 +1,7 @@
 //! How a gateway is described.
 
 mod options;
+mod spoken;
 
 use std::sync::Arc;
 
@@ -17,10 +18,12 @@ use realtime_core::{
 use tower_layer::{Identity as NoLayer, Layer, Stack};
 use tower_service::Service;
 
+use self::spoken::dialects;
 use super::{Gateway, settings::Settings};
 use crate::{
     BuildError, BuildErrorKind, Config, Inbound, Router,
     admission::{Admission, Authentication, Slots},
+    dialects::Encoder,
     handling::{
         CompleteRouter, Hook, Hooks, RouterService,
         extract::{ConnectContext, DisconnectContext, ErrorHookContext, PresenceContext},
@@ -57,6 +60,7 @@ use crate::{
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder<S = (), L = NoLayer> {
     codec: Arc<dyn Codec>,
+    others: Vec<Encoder>,
     config: Config,
     authenticator: AnyAuthenticator,
     broker: AnyBroker,
@@ -76,6 +80,7 @@ impl Builder {
     pub(crate) fn new(codec: impl Codec) -> Self {
         Self {
             codec: Arc::new(codec),
+            others: Vec::new(),
             config: Config::default(),
             authenticator: AnyAuthenticator::new(Anonymous),
             broker: AnyBroker::new(LocalBroker::new()),
@@ -205,6 +210,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     pub fn layer<N>(self, layer: N) -> Builder<S, Stack<N, L>> {
         Builder {
             codec: self.codec,
+            others: self.others,
             config: self.config,
             authenticator: self.authenticator,
             broker: self.broker,
@@ -238,6 +244,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
     pub fn hook_state<S2>(self, state: S2) -> Builder<S2, L> {
         Builder {
             codec: self.codec,
+            others: self.others,
             config: self.config,
             authenticator: self.authenticator,
             broker: self.broker,
@@ -396,8 +403,8 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         <L::Service as Service<Inbound>>::Future: Send + 'static,
     {
         let settings = Settings::parse(self.config)?;
-        settings.check(&self.authenticator, self.codec.name())?;
-        Settings::check_codec(&*self.codec)?;
+        let dialects = dialects(self.codec, self.others)?;
+        settings.check(&self.authenticator, &dialects)?;
         let Settings {
             config,
             origin,
@@ -442,7 +449,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         let parts = Parts {
             info: NodeInfo::new(id, Incarnation::random()),
             config,
-            codec: self.codec,
+            dialects,
             broker: self.broker,
             joins: self.joins,
             presence: self.presence,

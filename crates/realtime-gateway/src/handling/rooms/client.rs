@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use futures::FutureExt;
 use realtime_core::{
-    BoxError, ClientError, Message, Payload,
+    BoxError, ClientError, IntoPayload, Message, Payload,
     extract::Reply,
     history::{Epoch, IdempotencyKey, Position},
 };
@@ -46,6 +47,8 @@ struct Recover {
 struct Publication {
     room: String,
     data: Option<Box<RawValue>>,
+    /// Of the data, where it stands for bytes.
+    encoding: Option<String>,
     key: Option<String>,
 }
 
@@ -150,7 +153,12 @@ async fn leave(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxEr
 }
 
 async fn publish(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
-    let Publication { room, data, key } = cx.inbound.message.decode()?;
+    let Publication {
+        room,
+        data,
+        encoding,
+        key,
+    } = cx.inbound.message.decode()?;
     let session = &cx.inbound.session;
     let room = table.meant(room, session.identity_key())?;
     let options = table.publish(&room).ok_or_else(unknown_room)?;
@@ -167,9 +175,20 @@ async fn publish(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
     let key = key.map(|key| format!("{}:{}{}:{key}", of.tenant().len(), of.tenant(), of.id()));
     let key = key.map(|key| key.parse::<IdempotencyKey>());
     let key = key.transpose().map_err(|wrong| bad_data(&wrong))?;
-    let data = data.map_or_else(Payload::empty, |data| {
-        Payload::from(String::from(Box::<str>::from(data)))
-    });
+    let data = match encoding.as_deref() {
+        None => data.map_or_else(|| Ok(Payload::empty()), IntoPayload::into_payload)?,
+        Some("base64") => {
+            let text: Option<String> = data.and_then(|data| serde_json::from_str(data.get()).ok());
+            let bytes = text.and_then(|text| BASE64.decode(text).ok());
+            let wrong =
+                "expected `data` to be a string of standard base64, since `encoding` says so";
+            Payload::binary(bytes.ok_or_else(|| ClientError::new("bad_data", wrong))?)
+        }
+        Some(_) => {
+            let wrong = "expected `encoding` to be \"base64\", or none";
+            return Err(ClientError::new("bad_data", wrong).into());
+        }
+    };
     let message = Message::new(options.publish.clone().unwrap_or_default(), data)?;
     let doors = session.doors().ok_or_else(gone)?;
     doors.publish(Publish { room, message, key }).await?;

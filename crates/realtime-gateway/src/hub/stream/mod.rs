@@ -19,6 +19,7 @@ use realtime_core::{
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    dialects::{DialectId, Frames},
     outbound::{Offset, Room},
     sync::Mutex,
 };
@@ -38,7 +39,7 @@ const HOLE: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone)]
 pub(crate) struct Publication {
     pub(crate) offset: u64,
-    pub(crate) frame: Bytes,
+    pub(crate) frames: Frames,
     pub(crate) except: Vec<Except>,
 }
 
@@ -47,7 +48,7 @@ impl Publication {
     pub(crate) const fn unreadable(offset: u64) -> Self {
         Self {
             offset,
-            frame: Bytes::new(),
+            frames: Frames::none(),
             except: Vec::new(),
         }
     }
@@ -149,29 +150,29 @@ impl State {
         if publication.offset <= self.last {
             return;
         }
-        self.held_bytes += publication.frame.len();
+        self.held_bytes += publication.frames.bytes();
         if let Some(twice) = self.held.insert(publication.offset, publication) {
-            self.held_bytes -= twice.frame.len();
+            self.held_bytes -= twice.frames.bytes();
         }
         // The next one stays, however large it is.
         while self.held.len() > HELD || (self.held.len() > 1 && self.held_bytes > HELD_BYTES) {
             let Some((_, last)) = self.held.pop_last() else {
                 break;
             };
-            self.held_bytes -= last.frame.len();
+            self.held_bytes -= last.frames.bytes();
             self.doubtful = true;
         }
     }
 
     /// Keeps it for those who are about to join.
     fn remember(&mut self, publication: Publication) {
-        self.recent_bytes += publication.frame.len();
+        self.recent_bytes += publication.frames.bytes();
         self.recent.push_back(publication);
         while self.recent.len() > RECENT || self.recent_bytes > HELD_BYTES {
             let Some(oldest) = self.recent.pop_front() else {
                 break;
             };
-            self.recent_bytes -= oldest.frame.len();
+            self.recent_bytes -= oldest.frames.bytes();
         }
     }
 
@@ -257,7 +258,11 @@ impl Stream {
         if state.epoch.as_ref() == Some(epoch) {
             state.hold(publication);
         } else {
-            let bytes: usize = state.early.iter().map(|(_, early)| early.frame.len()).sum();
+            let bytes: usize = state
+                .early
+                .iter()
+                .map(|(_, early)| early.frames.bytes())
+                .sum();
             // What is left out is read from the history.
             if state.early.len() < HELD && bytes < HELD_BYTES {
                 state.early.push((epoch.clone(), publication));
@@ -310,7 +315,7 @@ impl Stream {
         };
         let next = state.last + 1;
         if let Some(publication) = state.held.remove(&next) {
-            state.held_bytes -= publication.frame.len();
+            state.held_bytes -= publication.frames.bytes();
             state.hole_since = None;
             state.last = next;
             state.handing = true;
@@ -366,7 +371,7 @@ impl Stream {
                 state.last = to.offset;
                 state.forget_recent();
                 let held = state.held.split_off(&(to.offset + 1));
-                state.held_bytes = held.values().map(|held| held.frame.len()).sum();
+                state.held_bytes = held.values().map(|held| held.frames.bytes()).sum();
                 state.held = held;
             }
             skipped
@@ -407,12 +412,13 @@ impl Stream {
 }
 
 impl Joining {
-    /// Joins at this moment, where everything behind `after` is known: `join` gets the frames that
+    /// Joins at this moment, where everything behind `after` is known: `join` gets the frames, in its dialect, that
     /// came since, and the offset that the member is at with them. Nothing is handed over
     /// meanwhile. `None` where that isn't known, or the position is of another life of the history.
     pub(crate) fn join<R>(
         &self,
         at: &Position,
+        dialect: DialectId,
         excepted: impl Fn(&[Except]) -> bool,
         join: impl FnOnce(Vec<Bytes>, Offset) -> R,
     ) -> Option<R> {
@@ -431,7 +437,8 @@ impl Joining {
             return None;
         }
         let meant = since.into_iter().filter(|p| !excepted(&p.except));
-        let frames = meant.map(|publication| publication.frame.clone()).collect();
+        let frames = meant.map(|publication| publication.frames.of(dialect).clone());
+        let frames = frames.filter(|frame| !frame.is_empty()).collect();
         let after = Offset {
             life: state.life,
             offset: state.last.max(at.offset),

@@ -13,7 +13,7 @@ fn stream() -> (Arc<Stream>, Epoch) {
 fn message(offset: u64) -> Publication {
     Publication {
         offset,
-        frame: Bytes::from(offset.to_string()),
+        frames: Frames::of_codec(Bytes::from(offset.to_string())),
         except: Vec::new(),
     }
 }
@@ -107,7 +107,7 @@ fn whether_another_life_of_the_history_has_begun_is_for_the_history_to_say() {
 fn one_that_is_larger_than_what_is_held_is_handed_over() {
     let (stream, epoch) = stream();
     let mut large = message(11);
-    large.frame = Bytes::from(vec![0; HELD_BYTES + 1]);
+    large.frames = Frames::of_codec(Bytes::from(vec![0; HELD_BYTES + 1]));
     stream.offer(&epoch, large);
     assert_eq!(handed(&stream, Instant::now()).0, [11]);
 }
@@ -131,7 +131,7 @@ fn who_joins_gets_what_came_since_the_answer_was_made() {
     let at = Position::new(epoch.clone(), 10);
     let join = |at: &Position| {
         let frames = |frames: Vec<Bytes>, after: Offset| (frames.concat(), after.offset);
-        joining.join(at, |_| false, frames)
+        joining.join(at, DialectId::CODEC, |_| false, frames)
     };
     assert_eq!(join(&at), Some((vec![], 10)));
     for offset in 11..14 {
@@ -146,6 +146,11 @@ fn who_joins_gets_what_came_since_the_answer_was_made() {
     assert_eq!(join(&Position::new(Epoch::random(), 10)), None);
     drop(joining);
     let late = stream.joining();
-    let known = late.join(&at, |_| false, |frames: Vec<Bytes>, _| frames.len());
+    let known = late.join(
+        &at,
+        DialectId::CODEC,
+        |_| false,
+        |frames: Vec<Bytes>, _| frames.len(),
+    );
     assert_eq!(known, None, "it isn't known what came in between");
 }

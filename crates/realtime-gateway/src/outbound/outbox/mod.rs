@@ -37,6 +37,7 @@ use super::{
 };
 use crate::{
     budget::Share,
+    dialects::DialectId,
     sync::{Mutex, MutexGuard},
     transport::{Sink, SocketWriter},
 };
@@ -402,6 +403,12 @@ impl<W: Sink> Outbox<W> {
     /// The shard whose log it follows.
     pub(crate) fn shard(&self) -> u32 {
         self.log.shard()
+    }
+
+    /// What the client speaks.
+    #[inline]
+    pub(crate) fn dialect(&self) -> DialectId {
+        self.log.dialect()
     }
 
     /// Its place in memory, by which it is known as long as it lives.

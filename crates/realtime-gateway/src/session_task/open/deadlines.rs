@@ -60,7 +60,9 @@ impl Open {
         match self.heartbeat.poll(times(&self.node), &env.clock, peer) {
             Beat::Nothing => {}
             Beat::Ping => {
-                self.session.outbox().set_ping(env.ping.clone());
+                self.session
+                    .outbox()
+                    .set_ping(env.dialects.ping(self.session.outbox().dialect()));
                 self.pump(cx);
             }
             Beat::Dead => {

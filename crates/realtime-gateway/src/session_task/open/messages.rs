@@ -7,7 +7,7 @@ use std::{
 
 use realtime_core::{
     BoxError, ClientError, Message, MessageId,
-    codec::{CodecErrorKind, Frame, Notice},
+    codec::{CodecError, CodecErrorKind, Frame, Notice},
 };
 use realtime_websocket::{Event, frame};
 
@@ -15,6 +15,7 @@ use super::Open;
 use crate::{
     ErrorStage, Inbound,
     clock::NEVER,
+    dialects::Encoder,
     handling::client_error,
     limits::OverLimit,
     session::{EndCause, Sorted, unanswered},
@@ -133,52 +134,66 @@ impl Open {
         {
             return self.refuse(frame, over);
         }
-        match self.node.env.encoder.decode(frame) {
-            Ok(message) => {
-                self.malformed = 0;
-                // What the server was waiting for, or a message of which more is said than its
-                // client may say.
-                let message = match message.is_plain() {
-                    true => message,
-                    false => match self.session.sort_out(message) {
-                        Sorted::Message(message) => message,
-                        Sorted::Answer => return,
-                        Sorted::Unmatched => return self.mistaken(UNMATCHED.into()),
-                    },
-                };
-                if self.ahead.is_empty() && self.may_handle(cx) {
-                    self.handle(message, cx);
-                } else {
-                    self.ahead.push(message, bytes);
-                    self.book_ahead();
-                }
+        let decoded = match self.session.encoder() {
+            Encoder::Codec(codec) => codec.decode(frame),
+            Encoder::Dialect(dialect) => {
+                let dialect = Arc::clone(dialect);
+                return self.on_dialect(&dialect, frame, cx);
             }
-            Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
-                self.session.end(EndCause::UnsupportedFrame(error.into()));
-            }
-            Err(error) => {
-                self.is_malformed();
-                let request = error.request().cloned();
-                let error: BoxError = error.into();
-                self.answer_error(request.as_ref(), &error);
-                self.mistaken(error);
-            }
+        };
+        match decoded {
+            Ok(message) => self.on_message(message, bytes, cx),
+            Err(error) => self.on_unreadable(error),
         }
+    }
+
+    #[inline]
+    pub(super) fn on_message(&mut self, message: Message, bytes: usize, cx: &mut Context<'_>) {
+        self.malformed = 0;
+        // What the server was waiting for, or a message of which more is said than its client may
+        // say.
+        let message = match message.is_plain() {
+            true => message,
+            false => match self.session.sort_out(message) {
+                Sorted::Message(message) => message,
+                Sorted::Answer => return,
+                Sorted::Unmatched => return self.mistaken(UNMATCHED.into()),
+            },
+        };
+        if self.ahead.is_empty() && self.may_handle(cx) {
+            self.handle(message, cx);
+        } else {
+            self.ahead.push(message, bytes);
+            self.book_ahead();
+        }
+    }
+
+    #[cold]
+    pub(super) fn on_unreadable(&mut self, error: CodecError) {
+        if error.kind() == CodecErrorKind::UnsupportedFrame {
+            self.session.end(EndCause::UnsupportedFrame(error.into()));
+            return;
+        }
+        self.is_malformed();
+        let request = error.request().cloned();
+        let error: BoxError = error.into();
+        self.answer_error(request.as_ref(), &error);
+        self.mistaken(error);
     }
 
     /// The client sends more than it may: this message isn't handled. What the server has asked for
     /// is taken all the same.
     #[cold]
     fn refuse(&mut self, frame: Frame, over: OverLimit) {
-        let id = match self.node.env.encoder.decode(frame) {
-            Ok(message) => {
-                self.malformed = 0;
-                let id = message.message_id().cloned();
-                if !message.is_plain() && matches!(self.session.sort_out(message), Sorted::Answer) {
-                    return;
-                }
-                id
+        let decoded = match self.session.encoder() {
+            Encoder::Codec(codec) => codec.decode(frame),
+            Encoder::Dialect(dialect) => {
+                let dialect = Arc::clone(dialect);
+                return self.refuse_dialect(&dialect, frame, over);
             }
+        };
+        let id = match decoded {
+            Ok(message) => return self.refuse_message(message, over),
             Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
                 self.session.end(EndCause::UnsupportedFrame(error.into()));
                 return;
@@ -188,6 +203,20 @@ impl Open {
                 error.request().cloned()
             }
         };
+        self.refuse_request(id, over);
+    }
+
+    pub(super) fn refuse_message(&mut self, message: Message, over: OverLimit) {
+        self.malformed = 0;
+        let id = message.message_id().cloned();
+        let is_answer =
+            !message.is_plain() && matches!(self.session.sort_out(message), Sorted::Answer);
+        if !is_answer {
+            self.refuse_request(id, over);
+        }
+    }
+
+    fn refuse_request(&mut self, id: Option<MessageId>, over: OverLimit) {
         self.node.stats().rate_limited.add(1);
         let error = ClientError::new("too_many_requests", "you send more than you may")
             .with_retry_after(over.wait);
@@ -210,7 +239,7 @@ impl Open {
         }
     }
 
-    fn book_ahead(&mut self) {
+    pub(super) fn book_ahead(&mut self) {
         let held = self.session.held();
         self.reader.book(self.ahead.bytes(), held);
     }
@@ -302,6 +331,7 @@ impl Open {
         !dropped.is_empty()
     }
 
+    #[cold]
     fn answer_error(&mut self, id: Option<&MessageId>, error: &BoxError) {
         let error = &match self.node.config.decode_details {
             true => client_error::for_client_in_detail(error),

@@ -10,6 +10,7 @@
 //! pings: only the reading of more than a few messages ahead.
 
 mod deadlines;
+mod dialect;
 mod expiry;
 mod messages;
 
@@ -142,6 +143,12 @@ impl Open {
         if self.finish_by == NEVER {
             return true;
         }
+        self.is_finished()
+    }
+
+    /// Whether what a client sent before it left is handled, as far as it will be.
+    #[cold]
+    fn is_finished(&self) -> bool {
         let is_read = self.ahead.is_empty() && !self.reader.has_input();
         let finished = is_read && self.handling.is_idle() && !self.session.has_open_repliers();
         let given_up = self.gone || self.session.held().is_forfeited() || self.node.is_cut_off();

@@ -1,0 +1,160 @@
+//! From messages to frames that are ready to be written, in one dialect.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use realtime_core::{
+    CloseCode, Message, RoomName,
+    codec::{Codec, CodecError, CodecErrorKind, FrameKind, Notice},
+    dialect::{Dialect, Event, Opening},
+    history::Position,
+};
+use realtime_websocket::{Kind, frame};
+
+/// Speaks for all sessions of one dialect.
+#[derive(Debug, Clone)]
+pub(crate) enum Encoder {
+    /// Envelopes in an encoding of their own: by far the most, so they go the short way.
+    Codec(Arc<dyn Codec>),
+    Dialect(Arc<dyn Dialect>),
+}
+
+impl Encoder {
+    /// Its name, which is its subprotocol.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Codec(codec) => codec.name(),
+            Self::Dialect(dialect) => dialect.name(),
+        }
+    }
+
+    pub(super) fn codec(&self) -> Option<&dyn Codec> {
+        match self {
+            Self::Codec(codec) => Some(&**codec),
+            Self::Dialect(_) => None,
+        }
+    }
+
+    /// A frame, split off a buffer.
+    #[inline]
+    pub(crate) fn frame_in(
+        &self,
+        out: &mut BytesMut,
+        message: &Message,
+    ) -> Result<Bytes, CodecError> {
+        match self {
+            Self::Codec(codec) => {
+                frame::server_frame_in(out, |out| Ok(opcode(codec.encode(message, out)?)))
+            }
+            Self::Dialect(dialect) => {
+                let frame = event(&**dialect, &event_of(message))?;
+                frame.ok_or_else(|| {
+                    let name = dialect.name();
+                    let context = format!("the message has no form in the dialect {name:?}");
+                    CodecError::new(CodecErrorKind::Encode, context)
+                })
+            }
+        }
+    }
+
+    /// A frame for those of many who speak it; empty where the message has no form in it.
+    pub(super) fn frame_if_any(&self, message: &Message) -> Result<Bytes, CodecError> {
+        match self {
+            Self::Codec(codec) => encode(&**codec, message).map(|(frame, ..)| frame),
+            Self::Dialect(dialect) => {
+                let frame = event(&**dialect, &event_of(message))?;
+                Ok(frame.unwrap_or_default())
+            }
+        }
+    }
+
+    /// What the gateway itself has to say; `None` where there is no form for it.
+    pub(crate) fn notice(&self, notice: &Notice<'_>) -> Result<Option<Bytes>, CodecError> {
+        match self {
+            Self::Codec(codec) => {
+                let mut body = BytesMut::with_capacity(128);
+                let kind = codec.encode_notice(notice, &mut body)?;
+                Ok(kind.map(|kind| frame_of(kind, &body)))
+            }
+            Self::Dialect(dialect) => event(&**dialect, &Event::Notice(notice)),
+        }
+    }
+
+    /// What opens a session. In a codec nothing does.
+    pub(crate) fn opened(&self, opening: &Opening<'_>) -> Result<Option<Bytes>, CodecError> {
+        match self {
+            Self::Codec(_) => Ok(None),
+            Self::Dialect(dialect) => event(&**dialect, &Event::Opened(opening)),
+        }
+    }
+
+    /// That the session was put into a room. In a codec nobody is told.
+    pub(crate) fn entered(
+        &self,
+        room: &RoomName,
+        position: Option<&Position>,
+    ) -> Result<Option<Bytes>, CodecError> {
+        match self {
+            Self::Codec(_) => Ok(None),
+            Self::Dialect(dialect) => event(&**dialect, &Event::Entered(room, position)),
+        }
+    }
+
+    /// With which code a connection is closed.
+    pub(crate) fn close_code(&self, code: CloseCode) -> CloseCode {
+        match self {
+            Self::Codec(_) => code,
+            Self::Dialect(dialect) => dialect.close_code(code),
+        }
+    }
+
+    /// What asks whether the client is there, where that isn't asked by WebSocket pings.
+    pub(crate) fn ping(&self) -> Result<Option<Bytes>, CodecError> {
+        match self {
+            Self::Codec(_) => Ok(None),
+            Self::Dialect(dialect) => event(&**dialect, &Event::Ping),
+        }
+    }
+}
+
+/// A message with an id answers the request of that id.
+fn event_of(message: &Message) -> Event<'_> {
+    match message.message_id() {
+        Some(_) => Event::Reply(message),
+        None => Event::Message(message),
+    }
+}
+
+fn event(dialect: &dyn Dialect, event: &Event<'_>) -> Result<Option<Bytes>, CodecError> {
+    let mut body = BytesMut::with_capacity(128);
+    let kind = dialect.write(event, &mut body)?;
+    Ok(kind.map(|kind| frame_of(kind, &body)))
+}
+
+/// A frame, its body, and which kind it is.
+pub(super) fn encode(
+    codec: &dyn Codec,
+    message: &Message,
+) -> Result<(Bytes, Bytes, FrameKind), CodecError> {
+    let (mut kind, mut length) = (FrameKind::Text, 0);
+    let frame = frame::server_frame_with(|out| {
+        let start = out.len();
+        kind = codec.encode(message, out)?;
+        length = out.len().saturating_sub(start);
+        Ok::<_, CodecError>(opcode(kind))
+    })?;
+    let body = frame.slice(frame.len() - length..);
+    Ok((frame, body, kind))
+}
+
+/// Frames a body that is encoded already.
+pub(crate) fn frame_of(kind: FrameKind, body: &[u8]) -> Bytes {
+    frame::server_frame(opcode(kind), body)
+}
+
+const fn opcode(kind: FrameKind) -> Kind {
+    match kind {
+        FrameKind::Binary => Kind::Binary,
+        FrameKind::Text => Kind::Text,
+    }
+}

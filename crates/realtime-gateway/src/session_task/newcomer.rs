@@ -1,0 +1,36 @@
+//! Whom a connection belongs to when it becomes a session, and what its client has said before.
+
+use realtime_core::{Identity, Message, MessageId};
+
+use crate::transport::Connection;
+
+/// A connection that is about to become a session.
+pub(crate) struct Newcomer {
+    pub(super) connection: Connection,
+    pub(super) identity: Identity,
+    pub(super) early: Early,
+}
+
+/// What its client has said on the doorstep.
+#[derive(Debug, Default)]
+pub(crate) struct Early {
+    /// The id of the message in which it has shown who it is, where that has yet to be answered.
+    pub(crate) request: Option<MessageId>,
+    /// What was in the same frame behind it.
+    pub(crate) messages: Vec<Message>,
+}
+
+impl Newcomer {
+    pub(crate) fn new(connection: Connection, identity: Identity) -> Self {
+        Self {
+            connection,
+            identity,
+            early: Early::default(),
+        }
+    }
+
+    pub(crate) fn having_said(mut self, early: Early) -> Self {
+        self.early = early;
+        self
+    }
+}

@@ -1,0 +1,74 @@
+//! A token in the first message of a dialect, and what stands behind it in the same frame.
+
+use std::sync::LazyLock;
+
+use realtime::auth::{Credentials, Token};
+
+use super::*;
+
+struct Tokens;
+
+impl Authenticator for Tokens {
+    async fn authenticate(&self, _: &axum::http::request::Parts) -> Result<Identity, AuthError> {
+        Err(AuthError::unauthorized("no token"))
+    }
+
+    async fn authenticate_token(&self, token: Token) -> Result<Identity, AuthError> {
+        match token.expose() {
+            "wrong" => Err(AuthError::unauthorized("wrong")),
+            name => Ok(Identity::new(name)),
+        }
+    }
+
+    fn accepts_tokens(&self) -> bool {
+        true
+    }
+
+    fn credentials(&self) -> Option<&Credentials> {
+        static BEARER: LazyLock<Credentials> = LazyLock::new(Credentials::bearer);
+        Some(&BEARER)
+    }
+}
+
+async fn server() -> Server {
+    let builder = builder()
+        .authenticator(Tokens)
+        .token_in_message(Some(Duration::from_secs(60)));
+    start(builder).await
+}
+
+async fn nobody(server: &Server) -> Client {
+    let request = Request::new("/ws").header("Sec-WebSocket-Protocol", "slang");
+    request.connect(server.addr).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_opens_the_session_answers_it_and_the_rest_is_handled() {
+    let server = server().await;
+    let mut ann = nobody(&server).await;
+    ann.send_text("7 authenticate ann\n8 who\n9 join kept:a\n10 echo 1")
+        .await
+        .unwrap();
+    assert_eq!(hear(&mut ann).await, "welcome ann 7");
+    assert_eq!(hear(&mut ann).await, "8 ok \"ann\"");
+    assert!(hear(&mut ann).await.starts_with("9 in at 0"));
+    assert_eq!(hear(&mut ann).await, "10 ok 1");
+    ann.send_text("11 echo 2").await.unwrap();
+    assert_eq!(hear(&mut ann).await, "11 ok 2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_else_comes_first_is_no_token() {
+    let server = server().await;
+    for (first, code) in [
+        ("8 who\n7 authenticate ann", 3502),
+        ("7 authenticate ann\nnonsense", 3502),
+        ("", 3502),
+        ("?", 3502),
+        ("7 authenticate wrong", 3500),
+    ] {
+        let mut client = nobody(&server).await;
+        client.send_text(first).await.unwrap();
+        assert_eq!(client.closed().await.unwrap().0, code, "{first:?}");
+    }
+}
