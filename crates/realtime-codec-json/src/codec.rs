@@ -8,6 +8,7 @@ use realtime_core::{
     history::Position,
 };
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::{
     Json,
@@ -92,7 +93,7 @@ impl Codec for JsonCodec {
     ) -> Result<Option<FrameKind>, CodecError> {
         let message = match *notice {
             Notice::Error { id, error } => {
-                let message = Message::new(routes::ERROR, Json(Failure::of(error)))?;
+                let message = Message::new(routes::ERROR, Json(Failure::of(error)?))?;
                 match id {
                     Some(id) => message.with_id(id.clone()),
                     None => message,
@@ -193,6 +194,9 @@ struct Failure<'e> {
     /// In seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<f64>,
+    /// The application's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'e RawValue>,
 }
 
 /// The data of the route `expiring`.
@@ -208,8 +212,10 @@ struct RemovedFrom<'r> {
 }
 
 impl<'e> Failure<'e> {
-    fn of(error: &'e ClientError) -> Self {
-        Self {
+    fn of(error: &'e ClientError) -> Result<Self, CodecError> {
+        let data = error.data_to_send()?.map(as_json).transpose()?;
+        Ok(Self {
+            data,
             code: error.code(),
             message: error.message(),
             temporary: error.is_temporary(),
@@ -217,8 +223,18 @@ impl<'e> Failure<'e> {
             retry_after: error
                 .retry_after()
                 .map(|wait| wait.as_nanos().div_ceil(1_000_000) as f64 / 1_000.0),
-        }
+        })
     }
+}
+
+/// Data as the JSON value that it has to be.
+fn as_json(data: &Payload) -> Result<&RawValue, CodecError> {
+    data.check_json()?;
+    serde_json::from_slice(data.as_bytes()).map_err(|e| {
+        let context = "expected the data of an error to be one JSON value, as Json(&value) makes it; \
+                       got other bytes";
+        CodecError::new(CodecErrorKind::Encode, context).with_source(e)
+    })
 }
 
 /// The data of the route `gap`.
@@ -348,7 +364,7 @@ fn put_exchange(out: &mut BytesMut, message: &Message) -> Result<(), CodecError>
     put_id(out, id)?;
     if let Some(error) = refusal {
         out.put_slice(b",\"error\":");
-        put_json(out, &Failure::of(error))?;
+        put_json(out, &Failure::of(error)?)?;
     }
     Ok(())
 }

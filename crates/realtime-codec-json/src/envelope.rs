@@ -173,11 +173,20 @@ fn exchange<'f>(fields: &Fields<'f>) -> Result<Option<Asked<'f>>, String> {
 }
 
 fn refusal(value: &RawValue) -> Result<ClientError, String> {
-    let expected = "an object with the string \"code\" of at most 256 bytes";
-    let refusal: Option<Refusal> = serde_json::from_str(value.get()).ok();
-    let refusal = refusal.filter(|refusal| refusal.code.len() <= Message::MAX_NAME_BYTES);
+    let expected = "an object with the string \"code\" of at most 256 bytes, and at most 16 KiB of \
+                    \"data\"";
+    let refusal: Option<Refusal<'_>> = serde_json::from_str(value.get()).ok();
+    let fits = |refusal: &Refusal<'_>| {
+        let data = refusal.data.map_or(0, |data| data.get().len());
+        refusal.code.len() <= Message::MAX_NAME_BYTES && data <= ClientError::MAX_DATA
+    };
+    let refusal = refusal.filter(fits);
     let refusal = refusal.ok_or_else(|| wrong("error", expected, value))?;
     let error = ClientError::new(refusal.code, refusal.message);
+    let error = match refusal.data {
+        Some(data) => error.with_data(data),
+        None => error,
+    };
     Ok(match refusal.temporary {
         true => error.temporary(),
         false => error,
@@ -186,12 +195,14 @@ fn refusal(value: &RawValue) -> Result<ClientError, String> {
 
 /// Why a client doesn't do what the server asks.
 #[derive(Deserialize)]
-struct Refusal {
+struct Refusal<'f> {
     code: String,
     #[serde(default)]
     message: String,
     #[serde(default)]
     temporary: bool,
+    #[serde(borrow, default)]
+    data: Option<&'f RawValue>,
 }
 
 /// An id that is `null` is none.

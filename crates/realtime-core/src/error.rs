@@ -8,6 +8,13 @@ use std::{
     time::Duration,
 };
 
+use serde::de::DeserializeOwned;
+
+use crate::{
+    IntoPayload, Message, Payload, Text,
+    codec::{CodecError, CodecErrorKind},
+};
+
 /// How many errors of a chain are looked at: one that names itself as its cause has no end.
 const LINKS: usize = 64;
 
@@ -32,10 +39,42 @@ pub struct ClientError {
     code: Cow<'static, str>,
     message: Cow<'static, str>,
     temporary: bool,
-    retry_after: Option<Duration>,
+    /// What few errors have.
+    rare: Option<Box<Rare>>,
 }
 
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Rare {
+    retry_after: Option<Duration>,
+    data: Option<Data>,
+}
+
+/// What the application adds.
+#[derive(Debug, Clone)]
+enum Data {
+    Made(Payload),
+    /// It couldn't be serialised.
+    Failed(CodecError),
+}
+
+impl PartialEq for Data {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Made(one), Self::Made(other)) => one == other,
+            (Self::Failed(one), Self::Failed(other)) => {
+                (one.kind(), one.to_string()) == (other.kind(), other.to_string())
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Data {}
+
 impl ClientError {
+    /// How many bytes of data an error may have.
+    pub const MAX_DATA: usize = 16 * 1024;
+
     /// An error with a code for programs and a message for people. Both are sent to the client.
     #[must_use]
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
@@ -43,7 +82,7 @@ impl ClientError {
             code: code.into(),
             message: message.into(),
             temporary: false,
-            retry_after: None,
+            rare: None,
         }
     }
 
@@ -68,7 +107,44 @@ impl ClientError {
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.temporary = true;
-        self.retry_after = Some(wait);
+        self.rare.get_or_insert_default().retry_after = Some(wait);
+        self
+    }
+
+    /// Adds data of the application's own, for a program at the client: which field is wrong, say.
+    ///
+    /// It has at most [`MAX_DATA`](Self::MAX_DATA) bytes. Data that is longer, or can't be
+    /// serialised, keeps nobody from the error: the client gets it without, and the error hooks hear
+    /// why.
+    ///
+    /// ```
+    /// use realtime::{ClientError, Json, Router};
+    ///
+    /// async fn sign_up(Json(name): Json<String>) -> Result<(), ClientError> {
+    ///     let wrong = serde_json::json!({"field": "name", "longest": 20});
+    ///     match name.len() {
+    ///         ..=20 => Ok(()),
+    ///         _ => Err(ClientError::new("invalid", "the name is too long").with_data(Json(wrong))),
+    ///     }
+    /// }
+    /// # let _router = Router::<()>::new().route("sign_up", sign_up);
+    /// ```
+    #[must_use]
+    pub fn with_data(mut self, data: impl IntoPayload) -> Self {
+        self.rare.get_or_insert_default().data = Some(match data.into_payload() {
+            Ok(data) => Data::Made(data),
+            Err(error) => Data::Failed(error),
+        });
+        self
+    }
+
+    /// The same error without data.
+    #[must_use]
+    pub fn without_data(mut self) -> Self {
+        self.rare = self.rare.and_then(|mut rare| {
+            rare.data = None;
+            rare.retry_after.is_some().then_some(rare)
+        });
         self
     }
 
@@ -93,7 +169,64 @@ impl ClientError {
     /// After how long the same request may succeed, where that is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.rare.as_ref()?.retry_after
+    }
+
+    /// The data of the application's own, where there is some.
+    #[must_use]
+    pub fn data(&self) -> Option<&Payload> {
+        match self.rare.as_ref()?.data.as_ref()? {
+            Data::Made(data) => Some(data),
+            Data::Failed(_) => None,
+        }
+    }
+
+    /// Reads the data as JSON; where there is none, as `null`.
+    ///
+    /// # Errors
+    /// Kind [`Decode`](crate::codec::CodecErrorKind::Decode) when it doesn't fit.
+    ///
+    /// ```
+    /// use realtime::{ClientError, Json};
+    ///
+    /// let error = ClientError::new("taken", "somebody has this name").with_data(Json("ann2"));
+    /// assert_eq!(error.decode_data::<String>()?, "ann2");
+    /// # Ok::<(), realtime::codec::CodecError>(())
+    /// ```
+    pub fn decode_data<T: DeserializeOwned>(&self) -> Result<T, CodecError> {
+        let data = self.data().cloned().unwrap_or_default();
+        Message::plain(None, Text::new(), data).decode()
+    }
+
+    /// The data as it is to be sent, for codecs.
+    ///
+    /// # Errors
+    /// Kind [`Encode`](crate::codec::CodecErrorKind::Encode) when it could not be serialised, or is
+    /// longer than [`MAX_DATA`](Self::MAX_DATA).
+    pub fn data_to_send(&self) -> Result<Option<&Payload>, CodecError> {
+        let data = self.rare.as_ref().and_then(|rare| rare.data.as_ref());
+        match data {
+            None => Ok(None),
+            Some(Data::Failed(error)) => Err(error.clone()),
+            Some(Data::Made(data)) if data.len() > Self::MAX_DATA => {
+                let context = format!(
+                    "expected at most {} bytes of data in an error for a client; got {}",
+                    Self::MAX_DATA,
+                    data.len()
+                );
+                Err(CodecError::new(CodecErrorKind::Encode, context))
+            }
+            Some(Data::Made(data)) => Ok((!data.is_empty()).then_some(data)),
+        }
+    }
+
+    /// Whether it was given data, of whatever sort.
+    ///
+    /// Shared by the crates of this workspace; not part of the public API.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn __has_data(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.data.is_some())
     }
 
     /// Finds the first `ClientError` in an error's source chain, the error itself included.
@@ -205,6 +338,44 @@ mod tests {
             Some("full")
         );
         assert!(ClientError::find_in(&fmt::Error).is_none());
+    }
+
+    #[test]
+    fn data_is_bounded_where_it_is_sent_and_costs_nothing_where_there_is_none() {
+        assert!(
+            size_of::<ClientError>() <= 64,
+            "{}",
+            size_of::<ClientError>()
+        );
+        let error = ClientError::new("no", "no");
+        let text = |length: usize| Payload::json(&"x".repeat(length - 2)).unwrap();
+        let longest = error.clone().with_data(text(ClientError::MAX_DATA));
+        assert!(longest.data_to_send().unwrap().is_some());
+        let longer = error.clone().with_data(text(ClientError::MAX_DATA + 1));
+        assert_eq!(
+            longer.data_to_send().unwrap_err().kind(),
+            CodecErrorKind::Encode
+        );
+        assert_eq!(longer.clone().without_data(), error);
+        // An object whose key is no string.
+        let failed = std::collections::BTreeMap::from([(vec![1], 1)]);
+        struct Failing<T>(T);
+        impl<T: serde::Serialize> IntoPayload for Failing<T> {
+            fn into_payload(self) -> Result<Payload, CodecError> {
+                Payload::json(&self.0)
+            }
+        }
+        let failed = error.clone().with_data(Failing(failed));
+        assert!(failed.data().is_none() && failed.__has_data());
+        assert!(failed.data_to_send().is_err());
+        assert_eq!(failed.clone(), failed);
+        let empty = error.with_data(());
+        assert!(empty.data_to_send().unwrap().is_none());
+        let waits = longest.with_retry_after(Duration::from_secs(1));
+        assert_eq!(
+            waits.without_data().retry_after(),
+            Some(Duration::from_secs(1))
+        );
     }
 
     /// Is its own cause, or panics where it is asked for one.

@@ -131,8 +131,8 @@ impl Reply {
     }
 
     /// No answer by the gateway: for a handler that sees to it in another way, such as
-    /// `Session::send_message` with the request's id, later. A client that waits for one goes on
-    /// to wait.
+    /// `Session::send_message` with the request's id. A client that waits for one goes on to wait. A
+    /// handler that answers later takes a `Replier`, which can't forget it.
     pub const fn none() -> Self {
         Self(None)
     }

@@ -47,6 +47,8 @@ operation_error! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendErrorKind {
+    /// The request has its answer already: its handler has failed, or was given up.
+    Answered,
     /// The session's queue is full and its policy didn't accept the message.
     Backpressure,
     /// The message could not be encoded.
@@ -175,6 +177,9 @@ pub enum HandlerErrorKind {
     Rejected,
     /// The handler ran longer than its timeout.
     TimedOut,
+    /// The handler has taken a [`Replier`](crate::extract::Replier), which was dropped without an
+    /// answer.
+    Unanswered,
     /// No handler is registered for the route.
     UnknownRoute,
 }

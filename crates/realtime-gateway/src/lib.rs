@@ -90,8 +90,8 @@ pub use error::{
 };
 pub use gateway::{Answer, Answers, Audience, Builder, Gateway, ShutdownReport, Speaking};
 pub use handling::{
-    CompleteRouter, ErrorContext, ErrorStage, Handler, Hook, HookResult, Inbound, RoomRule, Router,
-    check_argument, check_result, extract, middleware,
+    AtOnce, CompleteRouter, ErrorContext, ErrorStage, Handler, Hook, HookResult, Inbound, Later,
+    NoReply, RoomRule, Router, check_argument, check_no_reply, check_result, extract, middleware,
 };
 pub use health::{Health, Link};
 pub use realtime_core::log_targets;

@@ -377,6 +377,7 @@ fn env(
         stats,
         clock: Arc::new(Clock::new(tick(config))),
         expiry_notice: config.expiry_notice.unwrap_or_default(),
+        max_repliers: config.max_repliers_per_session,
         relieve: Box::new(move || {
             if let Some(hub) = weak.upgrade() {
                 hub.relieve_queues(&budget);

@@ -52,6 +52,8 @@
 //! - `codec-json` (default): [`Json`], [`codec::JsonCodec`] and [`builder()`].
 //! - `axum` (default): [`Upgrade`] as an axum extractor, and the peer's address from
 //!   `ConnectInfo`.
+//! - `macros`: `#[debug_handler]`, by which the compiler names the argument of a handler that doesn't
+//!   fit.
 //! - `server` (default): [`bind`], [`serve`] and [`shutdown_signal`].
 //! - `auth-jwt`: sessions for those who show a JWT, [`auth::jwt`].
 //! - `broker-amqp`: nodes joined over RabbitMQ, [`broker::amqp`].
@@ -82,6 +84,9 @@ pub use service::Upgrade;
 
 #[cfg(feature = "codec-json")]
 pub use realtime_codec_json::Json;
+
+#[cfg(feature = "macros")]
+pub use realtime_macros::debug_handler;
 
 /// Begins to describe a gateway that speaks JSON. For another codec there is
 /// [`Gateway::builder`].
@@ -163,7 +168,9 @@ pub mod history {
 
 /// What is a handler, and what is a router that is complete.
 pub mod handler {
-    pub use realtime_gateway::{CompleteRouter, Handler, check_argument, check_result};
+    pub use realtime_gateway::{
+        AtOnce, CompleteRouter, Handler, NoReply, check_argument, check_no_reply, check_result,
+    };
 }
 
 /// What is a hook, and what an error hook receives.
@@ -241,6 +248,10 @@ pub mod service {
 #[cfg(all(doctest, feature = "codec-json", feature = "server"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "codec-json", feature = "macros"))]
+#[doc = include_str!("../../../docs/handlers.md")]
+struct Handlers;
 
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/rooms.md")]

@@ -2,5 +2,9 @@
 
 #[test]
 fn a_function_that_does_not_fit_is_explained() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/ui/*.rs");
+    if cfg!(feature = "macros") {
+        cases.compile_fail("tests/ui/debug_handler/*.rs");
+    }
 }

@@ -21,7 +21,7 @@ use super::{
     envelope::{cut, cut_off, invalid, put_name, short, take, text},
 };
 use crate::{
-    ClientError, CloseCode, IdentityKey, IdentityUpdate, RoomName, SessionId, Text,
+    ClientError, CloseCode, IdentityKey, IdentityUpdate, Payload, RoomName, SessionId, Text,
     codec::{Frame, FrameKind},
     revocation::{Revocation, RevocationError},
 };
@@ -44,6 +44,9 @@ const REFUSED: u8 = 2;
 
 /// In place of 1 for a temporary refusal: it says after how long.
 const RETRY_AFTER: u8 = 2;
+
+/// Beside what it is otherwise: a refusal has data.
+const WITH_DATA: u8 = 4;
 
 /// The longest reason of a close frame, in bytes.
 const REASON: usize = 123;
@@ -138,7 +141,8 @@ impl ClientAnswer {
             Ok(message) => message.as_bytes().len(),
             Err(refusal) => {
                 let wait = refusal.retry_after().map_or(0, |_| 4);
-                3 + wait + short(refusal.code()).len() + refusal.message().len()
+                let data = refusal.data().map_or(0, |data| 4 + data.len());
+                3 + wait + data + short(refusal.code()).len() + refusal.message().len()
             }
         };
         names + 1 + 4 + said
@@ -163,13 +167,21 @@ impl ClientAnswer {
                 out.put_u8(REFUSED);
                 let retry_after = refusal.retry_after().map(milliseconds);
                 let wait = retry_after.map_or(0, |_| 4);
-                out.put_u32((3 + wait + code.len() + refusal.message().len()) as u32);
-                out.put_u8(match retry_after {
+                let data = refusal.data().map(Payload::as_bytes);
+                let with_data = data.map_or(0, |data| 4 + data.len());
+                let length = 3 + wait + with_data + code.len() + refusal.message().len();
+                out.put_u32(length as u32);
+                let temporary = match retry_after {
                     Some(_) => RETRY_AFTER,
                     None => u8::from(refusal.is_temporary()),
-                });
+                };
+                out.put_u8(temporary | data.map_or(0, |_| WITH_DATA));
                 if let Some(ms) = retry_after {
                     out.put_u32(ms);
+                }
+                if let Some(data) = data {
+                    out.put_u32(data.len() as u32);
+                    out.put_slice(data);
                 }
                 put_name(out, code);
                 out.put_slice(refusal.message().as_bytes());
@@ -193,13 +205,28 @@ impl ClientAnswer {
             TEXT => Ok(Frame::Text(text(said)?)),
             BINARY => Ok(Frame::Binary(said)),
             REFUSED => {
-                let temporary = said.try_get_u8().map_err(|_| cut_off())?;
+                let flags = said.try_get_u8().map_err(|_| cut_off())?;
+                let temporary = flags & !WITH_DATA;
                 let retry_after = match temporary {
                     RETRY_AFTER => Some(said.try_get_u32().map_err(|_| cut_off())?),
                     _ => None,
                 };
+                let data = match flags & WITH_DATA {
+                    0 => None,
+                    _ => {
+                        let length = said.try_get_u32().map_err(|_| cut_off())? as usize;
+                        if length > said.len() {
+                            return Err(cut_off());
+                        }
+                        Some(json_or_bytes(said.split_to(length)))
+                    }
+                };
                 let code = text(take(&mut said)?)?;
                 let refusal = ClientError::new(code.to_string(), text(said)?.to_string());
+                let refusal = match data {
+                    Some(data) => refusal.with_data(data),
+                    None => refusal,
+                };
                 Err(match (temporary, retry_after) {
                     (0, _) => refusal,
                     (_, None) => refusal.temporary(),
@@ -366,6 +393,13 @@ impl Outcome {
     }
 }
 
+/// Data of an error, which is JSON where it can be: its kind doesn't travel.
+fn json_or_bytes(data: Bytes) -> Payload {
+    let text = std::str::from_utf8(&data).map(|text| Payload::from(text.to_owned()));
+    let json = text.ok().and_then(|text| text.into_json().ok());
+    json.unwrap_or_else(|| Payload::from(data))
+}
+
 fn milliseconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
@@ -417,14 +451,20 @@ mod tests {
         let result = prop_oneof![
             any::<Vec<u8>>().prop_map(|message| Ok(Frame::Binary(message.into()))),
             ".{0,9}".prop_map(|message| Ok(Frame::Text(message.into()))),
-            (".{0,9}", ".{0,9}", 0..3_u32).prop_map(|(code, message, temporary)| {
-                let refusal = ClientError::new(code, message);
-                Err(match temporary {
-                    0 => refusal,
-                    1 => refusal.temporary(),
-                    ms => refusal.with_retry_after(Duration::from_millis(ms.into())),
-                })
-            }),
+            (".{0,9}", ".{0,9}", 0..3_u32, any::<bool>()).prop_map(
+                |(code, message, temporary, has_data)| {
+                    let refusal = ClientError::new(code, message);
+                    let refusal = match has_data {
+                        true => refusal.with_data(json_or_bytes(Bytes::from_static(b"[1]"))),
+                        false => refusal,
+                    };
+                    Err(match temporary {
+                        0 => refusal,
+                        1 => refusal.temporary(),
+                        ms => refusal.with_retry_after(Duration::from_millis(ms.into())),
+                    })
+                }
+            ),
         ];
         let answer = (any::<[u8; 16]>(), ".{0,9}", ".{0,9}", result);
         let answer = answer.prop_map(|(session, tenant, id, result)| {

@@ -72,6 +72,11 @@ pub struct Config {
     pub queue_bytes: usize,
     /// What happens when more would have to wait. Default: close.
     pub backpressure: Backpressure,
+    /// Whether a client whose data doesn't fit its route learns from `bad_data` why, in the words of
+    /// serde: "missing field `name` at line 1 column 2". For development: the words name the server's
+    /// types and fields, and may quote the data, so that logs of clients have it, too. Default: no.
+    /// The error hooks hear them in any case.
+    pub decode_details: bool,
     /// How long [`shutdown`](crate::Gateway::shutdown) may take. `None`: for ever. Default 10 s.
     #[serde(with = "duration")]
     pub shutdown_timeout: Option<Duration>,
@@ -151,6 +156,10 @@ pub struct Config {
     pub max_rooms_per_session: usize,
     /// How many rooms may have members on this node. Default 1,000,000.
     pub max_rooms: usize,
+    /// How many requests of a session may wait for answers that come later than their handlers
+    /// return: by a [`Replier`](crate::extract::Replier). Past it they are refused with
+    /// `too_many_requests`. Default 64.
+    pub max_repliers_per_session: usize,
     /// The lease of a session in presence. Default 90 s.
     ///
     /// `None`: no lease. In a store that outlives the node, such as Redis, sessions of a node that
@@ -262,6 +271,7 @@ impl Default for Config {
             queue_messages: 256,
             queue_bytes: 1 << 20,
             backpressure: Backpressure::default(),
+            decode_details: false,
             shutdown_timeout: Some(Duration::from_secs(10)),
             auth_timeout: Some(Duration::from_secs(5)),
             token_in_message: None,
@@ -275,6 +285,7 @@ impl Default for Config {
             max_authenticating: 1_000,
             max_rooms_per_session: 128,
             max_rooms: 1_000_000,
+            max_repliers_per_session: 64,
             presence_ttl: Some(Duration::from_secs(90)),
             presence_grace: Some(Duration::from_secs(5)),
             tenant_presence: false,
@@ -335,6 +346,7 @@ impl Config {
             ("max_authenticating", self.max_authenticating),
             ("max_rooms_per_session", self.max_rooms_per_session),
             ("max_rooms", self.max_rooms),
+            ("max_repliers_per_session", self.max_repliers_per_session),
         ];
         let budgets = [
             ("queue_budget", self.queue_budget),

@@ -10,7 +10,11 @@ use realtime_core::{
 use crate::{
     DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind, JoinError, JoinErrorKind,
     RequestError, SendError, SendErrorKind,
+    guarded::{Whose, caught},
 };
+
+/// How many bytes of serde's words a client is told.
+const LONGEST_DETAIL: usize = 512;
 
 /// What the client is told of a message that the gateway itself couldn't handle for what it is.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +73,35 @@ pub(crate) fn for_client(error: &BoxError) -> ClientError {
         Some(HandlerErrorKind::TimedOut) => {
             ClientError::new("timeout", "the request took too long").temporary()
         }
+        Some(HandlerErrorKind::Unanswered) => ClientError::new(
+            "unanswered",
+            "the server has left the request without an answer",
+        ),
         _ => ClientError::new("internal", "the server could not handle the message"),
+    }
+}
+
+/// The same, with serde's own words of data that doesn't fit: which field is missing, say. They may
+/// quote the data, which is this client's.
+pub(crate) fn for_client_in_detail(error: &BoxError) -> ClientError {
+    let told = for_client(error);
+    let is_decoding = |codec: &&CodecError| codec.kind() == CodecErrorKind::Decode;
+    let unread = find::<CodecError>(error).filter(is_decoding);
+    let reason = unread
+        .filter(|_| meant(error).is_none())
+        .and_then(Error::source);
+    let words = reason.and_then(|reason| caught(Whose::Codec, || reason.to_string()).ok());
+    match words {
+        Some(mut words) => {
+            let mut fits = (0..=LONGEST_DETAIL.min(words.len())).rev();
+            let end = fits.find(|end| words.is_char_boundary(*end));
+            words.truncate(end.unwrap_or_default());
+            ClientError::new(
+                told.code().to_owned(),
+                format!("{}: {words}", told.message()),
+            )
+        }
+        None => told,
     }
 }
 

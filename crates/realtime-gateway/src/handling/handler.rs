@@ -1,15 +1,21 @@
 //! Async functions as message handlers.
 
+use std::marker::PhantomData;
+
 use futures::{FutureExt, future::BoxFuture};
 use realtime_core::{
     BoxError,
     extract::{FromContext, IntoReply, Reply},
 };
 
-use crate::{HandlerError, HandlerErrorKind, extract::MessageContext};
+use crate::{
+    HandlerError, HandlerErrorKind, Inbound,
+    extract::{MessageContext, Replier},
+};
 
 /// An async function or closure of up to eight [extractors](crate::extract) that returns what
-/// [`IntoReply`] accepts.
+/// [`IntoReply`] accepts; or one whose first argument is a [`Replier`], and which returns `()` or
+/// `Result<(), E>`.
 ///
 /// It is implemented for all that fit; never implement it yourself. When yours doesn't fit, read
 /// "My function is not a handler" in the documentation of the router.
@@ -22,8 +28,11 @@ use crate::{HandlerError, HandlerErrorKind, extract::MessageContext};
     note = "`Json` and `State` are `realtime::Json` and `realtime::State`: those of `axum` are for \
             HTTP and don't fit here; `State<T>` must be the state that is given to `with_state`, \
             and there are no more than eight arguments",
-    note = "`realtime::handler::check_argument::<T, AppState>()` and `check_result::<T>()` say what \
-            is wrong with one of them",
+    note = "a `Replier` is the first argument, and with one the function returns `()` or \
+            `Result<(), E>`",
+    note = "`#[realtime::debug_handler]` above the function (feature `macros`) says which of these it \
+            is, and so do `realtime::handler::check_argument::<T, AppState>()` and \
+            `check_result::<T>()` of one of them",
     note = "see the documentation of `realtime::Router`: \"My function is not a handler\""
 )]
 pub trait Handler<Args, S>: Clone + Send + Sync + 'static {
@@ -47,6 +56,16 @@ pub trait Handler<Args, S>: Clone + Send + Sync + 'static {
 /// ```
 pub const fn check_argument<T: FromContext<MessageContext<S>>, S>() {}
 
+/// Compiles only where a handler that has taken a [`Replier`] can return a `T`, and else makes the
+/// compiler say why not.
+///
+/// ```
+/// use realtime::{ClientError, handler::check_no_reply};
+///
+/// const _: () = check_no_reply::<Result<(), ClientError>>();
+/// ```
+pub const fn check_no_reply<T: NoReply>() {}
+
 /// Compiles only where a handler can return a `T`, and else makes the compiler say why not.
 ///
 /// ```
@@ -65,6 +84,8 @@ fn rejected(error: impl Into<BoxError>) -> BoxError {
 
 macro_rules! handler {
     ($($arg:ident),*) => {
+        impl<$($arg,)*> AtOnce for ($($arg,)*) {}
+
         impl<F, Fut, S, $($arg,)*> Handler<($($arg,)*), S> for F
         where
             F: Fn($($arg),*) -> Fut + Clone + Send + Sync + 'static,
@@ -85,6 +106,85 @@ macro_rules! handler {
         }
     };
 }
+
+/// The arguments of a handler that has taken a [`Replier`] before them.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Later<Args>(PhantomData<Args>);
+
+/// Arguments of handlers none of which is a [`Replier`]: what is wanted where the answer is needed at
+/// once.
+#[diagnostic::on_unimplemented(
+    message = "a rule of rooms can't take a `Replier`",
+    note = "whether a client may come in is needed at once: an async function that waits, and returns \
+            `()` or a `Result`, is enough"
+)]
+pub trait AtOnce {}
+
+/// What a handler that has taken a [`Replier`] may return: `()`, or a `Result` of it, whose error is
+/// the answer where there is none yet.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not something that a handler with a `Replier` can return",
+    label = "expected `()` or `Result<(), E>` with `E: Into<BoxError>`",
+    note = "the answer is given by `replier.reply(…)`, and there is but one: data that is returned \
+            would be another"
+)]
+pub trait NoReply {
+    #[doc(hidden)]
+    fn into_result(self) -> Result<(), BoxError>;
+}
+
+impl NoReply for () {
+    fn into_result(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl<E: Into<BoxError>> NoReply for Result<(), E> {
+    fn into_result(self) -> Result<(), BoxError> {
+        self.map_err(E::into)
+    }
+}
+
+macro_rules! later {
+    ($($arg:ident),*) => {
+        impl<F, Fut, S, $($arg,)*> Handler<Later<($($arg,)*)>, S> for F
+        where
+            F: Fn(Replier, $($arg),*) -> Fut + Clone + Send + Sync + 'static,
+            Fut: Future<Output: NoReply> + Send + 'static,
+            $($arg: FromContext<MessageContext<S>>,)*
+        {
+            #[allow(non_snake_case, unused_variables, reason = "one macro for every arity")]
+            fn call(&self, cx: MessageContext<S>) -> BoxFuture<'static, Result<Reply, BoxError>> {
+                $(
+                    let $arg = match $arg::from_context(&cx) {
+                        Ok(value) => value,
+                        Err(error) => return Box::pin(std::future::ready(Err(rejected(error)))),
+                    };
+                )*
+                let Inbound { session, message } = &cx.inbound;
+                let (replier, underway) = match Replier::open(session, message) {
+                    Ok(opened) => opened,
+                    Err(refusal) => return Box::pin(std::future::ready(Err(refusal.into()))),
+                };
+                let running = self(replier, $($arg),*);
+                Box::pin(async move {
+                    let ended = underway.ended(running.await.into_result());
+                    ended.map(|()| Reply::none())
+                })
+            }
+        }
+    };
+}
+later!();
+later!(A);
+later!(A, B);
+later!(A, B, C);
+later!(A, B, C, D);
+later!(A, B, C, D, E);
+later!(A, B, C, D, E, G);
+later!(A, B, C, D, E, G, H);
+
 handler!();
 handler!(A);
 handler!(A, B);

@@ -11,7 +11,7 @@ pub mod middleware;
 mod rooms;
 mod router;
 
-pub use handler::{Handler, check_argument, check_result};
+pub use handler::{AtOnce, Handler, Later, NoReply, check_argument, check_no_reply, check_result};
 pub(crate) use hooks::Hooks;
 pub use hooks::{ErrorContext, ErrorStage, Hook, HookResult};
 pub(crate) use host::Host;

@@ -27,6 +27,8 @@ pub(crate) struct Env {
     pub(crate) clock: Arc<Clock>,
     /// How long before an identity ends its client is told.
     pub(crate) expiry_notice: Duration,
+    /// How many requests of a session handlers may have taken along unanswered.
+    pub(crate) max_repliers: usize,
     /// Ends sessions until what is queued fits its budget again.
     pub(crate) relieve: Box<dyn Fn() + Send + Sync>,
     /// By which sessions show who they are anew.

@@ -99,17 +99,24 @@ impl Session {
 
     /// Says something to the client that it hasn't asked for, outside the policy.
     pub(crate) fn tell(&self, notice: &Notice<'_>) -> Result<(), CodecError> {
-        let encoder = self.encoder();
-        let frame = caught(Whose::Codec, || encoder.notice(notice));
-        let frame = frame.unwrap_or_else(|broken| {
-            let context = "what the gateway has to say could not be encoded";
-            Err(CodecError::new(CodecErrorKind::Encode, context).with_source(broken))
-        })?;
-        if let Some(frame) = frame {
+        if let Some(frame) = self.notice_from_outside(notice)? {
             self.push_reply(frame);
             self.wake();
         }
         Ok(())
+    }
+
+    /// Makes a notice where a panic of the codec would be somebody else's.
+    pub(super) fn notice_from_outside(
+        &self,
+        notice: &Notice<'_>,
+    ) -> Result<Option<Bytes>, CodecError> {
+        let encoder = self.encoder();
+        let frame = caught(Whose::Codec, || encoder.notice(notice));
+        frame.unwrap_or_else(|broken| {
+            let context = "what the gateway has to say could not be encoded";
+            Err(CodecError::new(CodecErrorKind::Encode, context).with_source(broken))
+        })
     }
 
     /// The same for what the gateway itself has to say.
@@ -122,6 +129,17 @@ impl Session {
         let (accepted, full) = self.0.outbox.push_reply(frame);
         self.count(accepted);
         full
+    }
+
+    /// Answers from whatever task, outside the policy.
+    pub(super) fn push_late(&self, frame: Bytes) -> Result<(), SendError> {
+        let (accepted, _full) = self.0.outbox.push_reply(frame);
+        self.count(accepted);
+        if accepted.sent == 0 {
+            return Err(closed());
+        }
+        self.wake();
+        Ok(())
     }
 }
 

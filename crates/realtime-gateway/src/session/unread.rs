@@ -22,7 +22,10 @@ impl Unread {
     pub(crate) fn book(budget: &Arc<Budget>, said: &Result<Message, ClientError>) -> Option<Self> {
         let bytes = match said {
             Ok(message) => size(message),
-            Err(refusal) => refusal.code().len() + refusal.message().len(),
+            Err(refusal) => {
+                let data = refusal.data().map_or(0, |data| data.len());
+                refusal.code().len() + refusal.message().len() + data
+            }
         };
         if bytes > LONGEST_ANSWER {
             return None;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use realtime_core::{
-    ClientError, Exchange, Message, MessageId, MessageParts, RoomName, Text,
+    ClientError, Exchange, Message, MessageId, MessageParts, Payload, RoomName, Text,
     codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, Notice, Recovered},
     history::{Epoch, Position},
 };
@@ -143,7 +143,10 @@ fn each_notice(mut check: impl FnMut(&Notice<'_>)) {
     let plain = ClientError::new("full", "no room is left");
     let odd = ClientError::new("", "\"\\\n\u{0}\u{2028}ä").temporary();
     let later = plain.clone().with_retry_after(Duration::MAX);
-    for error in [&plain, &odd, &later] {
+    let with_data = plain
+        .clone()
+        .with_data(Payload::json("\"\u{0}ä").unwrap_or_default());
+    for error in [&plain, &odd, &later, &with_data] {
         for id in [None, Some(&ids[0]), Some(&ids[1])] {
             check(&Notice::Error { id, error });
         }
@@ -259,10 +262,12 @@ pub async fn a_request_of_the_server_is_read_and_answered(
         let asked = message.clone().with_exchange(Exchange::Request(id.clone()));
         assert_eq!(ok(&asked, codec.decode(frame)), asked);
         let odd = ClientError::new("", "\"\\\n\u{0}\u{2028}ä").temporary();
+        let data = Payload::json("\"\u{0}ä").unwrap_or_default();
         for exchange in [
             Exchange::Reply(id.clone()),
             Exchange::Refusal(id.clone(), ClientError::new("busy", "later")),
-            Exchange::Refusal(id.clone(), odd),
+            Exchange::Refusal(id.clone(), odd.clone()),
+            Exchange::Refusal(id.clone(), odd.with_data(data.clone())),
         ] {
             let answer = message.clone().with_exchange(exchange);
             let read = codec.decode(encoded(codec, &answer));

@@ -10,6 +10,7 @@ use realtime_core::{
 use realtime_gateway::{Gateway, Session};
 use realtime_websocket::{Kind, frame};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::{io::DuplexStream, time::timeout};
 
 use super::{
@@ -441,6 +442,8 @@ struct ErrorData {
     message: String,
     #[serde(default)]
     temporary: bool,
+    retry_after: Option<f64>,
+    data: Option<Box<RawValue>>,
 }
 
 fn client_error(answer: &Message) -> Result<ClientError, TestError> {
@@ -448,7 +451,18 @@ fn client_error(answer: &Message) -> Result<ClientError, TestError> {
         code,
         message,
         temporary,
+        retry_after,
+        data,
     } = answer.decode()?;
-    let error = ClientError::new(code, message);
-    Ok(if temporary { error.temporary() } else { error })
+    let mut error = ClientError::new(code, message);
+    if temporary {
+        error = error.temporary();
+    }
+    if let Some(wait) = retry_after.and_then(|s| Duration::try_from_secs_f64(s).ok()) {
+        error = error.with_retry_after(wait);
+    }
+    if let Some(data) = data {
+        error = error.with_data(data);
+    }
+    Ok(error)
 }

@@ -49,6 +49,8 @@ impl<S, L> Builder<S, L> {
         queue_bytes: usize,
         /// See [`Config::backpressure`].
         backpressure: Backpressure,
+        /// See [`Config::decode_details`].
+        decode_details: bool,
         /// See [`Config::shutdown_timeout`].
         shutdown_timeout: Option<Duration>,
         /// See [`Config::auth_timeout`].
@@ -75,6 +77,8 @@ impl<S, L> Builder<S, L> {
         max_rooms_per_session: usize,
         /// See [`Config::max_rooms`].
         max_rooms: usize,
+        /// See [`Config::max_repliers_per_session`].
+        max_repliers_per_session: usize,
         /// See [`Config::presence_ttl`].
         presence_ttl: Option<Duration>,
         /// See [`Config::presence_grace`].

@@ -6,6 +6,7 @@
 //! | [`Extension<T>`](Extension) | what the session keeps of this type | the same |
 //! | [`State<T>`](State) | the router's state | the state given to `hook_state` |
 //! | `Message`, `Payload`, `Json<T>`, [`RouteTail`] | yes | no |
+//! | [`Replier`] | as the first argument | no |
 //! | [`RoomParam<T>`](RoomParam), [`RoomParams<T>`](RoomParams), `RoomName` | rules of rooms | no |
 //! | [`DisconnectInfo`] | no | `on_disconnect` |
 //! | [`ErrorContext`] | no | `on_error` |
@@ -45,6 +46,8 @@ use std::{convert::Infallible, ops::Deref};
 use realtime_core::{DisconnectInfo, Identity, Text, extract::FromContext, presence::Change};
 
 use crate::{ErrorContext, Session};
+
+pub use crate::session::Replier;
 
 pub use super::rooms::{FromRoomParams, RoomParam, RoomParams};
 pub use context::{

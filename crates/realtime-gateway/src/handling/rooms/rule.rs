@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use realtime_core::{Text, history::Retention};
 
-use crate::{Handler, extract::MessageContext, handling::router::Erased};
+use crate::{AtOnce, Handler, extract::MessageContext, handling::router::Erased};
 
 /// What is so of the rooms whose names fit a pattern: who may come in, and what they have.
 ///
@@ -63,7 +63,7 @@ impl<S: Clone + Send + Sync + 'static> RoomRule<S> {
     /// otherwise isn't looked at.
     ///
     /// It is asked each time that a client joins, and each time that it comes back and recovers.
-    pub fn allow<Args>(rule: impl Handler<Args, S>) -> Self {
+    pub fn allow<Args: AtOnce>(rule: impl Handler<Args, S>) -> Self {
         Self {
             allow: Some(Arc::new(move |cx: MessageContext<S>| rule.call(cx))),
             options: RoomOptions::default(),

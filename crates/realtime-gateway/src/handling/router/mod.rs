@@ -1,17 +1,23 @@
 //! Routes of messages to handlers.
 
+mod layered;
 mod table;
 
 use std::{fmt, sync::Arc};
 
 use futures::future::BoxFuture;
 use realtime_core::{BoxError, Message, codec::routes, extract::Reply};
+use tower_layer::Layer;
+use tower_service::Service;
 
+use self::layered::{RouteService, erased, layered};
 use super::{
     authenticate,
     rooms::{RoomRule, RoomTable},
 };
-use crate::{BuildError, BuildErrorKind, Handler, escape::Escaped, extract::MessageContext};
+use crate::{
+    BuildError, BuildErrorKind, Handler, Inbound, escape::Escaped, extract::MessageContext,
+};
 
 pub(crate) use table::{RouteTable, RouterService};
 
@@ -286,6 +292,108 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         self
     }
 
+    /// Adds the routes of another router behind a prefix, which is a part of the names of its routes
+    /// and nothing else: put the dot into it.
+    ///
+    /// The other router's fallback becomes the handler of all that begins with the prefix and has no
+    /// route there. Handlers see the whole route; a [`RouteTail`](crate::extract::RouteTail) is what
+    /// follows prefix and pattern. Rules of rooms, whose names are no routes, stay as they are.
+    ///
+    /// ```
+    /// use realtime::{Json, Message, Router};
+    ///
+    /// fn chat() -> Router {
+    ///     Router::new()
+    ///         .route("say", async |Json(line): Json<String>| Json(line))
+    ///         .fallback(async |message: Message| Json(format!("no {}", message.route())))
+    /// }
+    ///
+    /// // The routes are `chat.say` and all else that begins with `chat.`.
+    /// let router = Router::new().nest("chat.", chat());
+    /// # use realtime::{Gateway, Identity};
+    /// # use realtime_testkit::memory::{TestError, connect};
+    /// # let gateway = realtime::builder().router(router).build().unwrap();
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn check(gateway: Gateway) -> Result<(), TestError> {
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # assert_eq!(ann.request("chat.say", Json("hi")).await?.decode::<String>()?, "hi");
+    /// # assert_eq!(ann.request("chat.x", ()).await?.decode::<String>()?, "no chat.x");
+    /// # assert_eq!(ann.request("say", Json("hi")).await.unwrap_err().code(), Some("unknown_route"));
+    /// # Ok(())
+    /// # }
+    /// # check(gateway).unwrap();
+    /// ```
+    #[must_use]
+    pub fn nest(mut self, prefix: impl Into<String>, other: Self) -> Self {
+        let prefix = prefix.into();
+        let behind = |pattern: Pattern| match pattern {
+            Pattern::Exact(route) => Pattern::Exact(format!("{prefix}{route}")),
+            Pattern::Prefix(other) => Pattern::Prefix(format!("{prefix}{other}")),
+            Pattern::Fallback if prefix.is_empty() => Pattern::Fallback,
+            Pattern::Fallback => Pattern::Prefix(prefix.clone()),
+        };
+        let routes = other.routes.into_iter();
+        let nested = routes.map(|(pattern, handler)| (behind(pattern), handler));
+        self.routes.extend(nested);
+        self.rooms.extend(other.rooms);
+        self.inboxes.extend(other.inboxes);
+        self
+    }
+
+    /// Puts a [message layer](crate::middleware) around the handlers of all routes, prefixes and
+    /// fallbacks that the router has so far, and around none that are added later.
+    ///
+    /// Of several, the last one that was added is the outermost; all are inside those of
+    /// [`Builder::layer`](crate::Builder::layer). Rules of rooms and the gateway's own routes, such as
+    /// `join`, see only the latter.
+    ///
+    /// Each session has a service of its own for each of these routes, made when its first message
+    /// comes by it and kept for as long as the session. So a layer that counts, such as tower's
+    /// `RateLimitLayer`, counts the messages of one session on one route, unless what it counts in is
+    /// shared by the layer itself.
+    ///
+    /// ```
+    /// use realtime::{
+    ///     BoxError, ClientError, Json, Router,
+    ///     extract::Reply,
+    ///     middleware::{Inbound, Next, from_fn},
+    /// };
+    ///
+    /// async fn admins_only(inbound: Inbound, next: Next) -> Result<Reply, BoxError> {
+    ///     if !inbound.session.identity().has_role("admin") {
+    ///         return Err(ClientError::new("forbidden", "only admins may do that").into());
+    ///     }
+    ///     next.run(inbound).await
+    /// }
+    ///
+    /// let admin = Router::new().route("ban", async || ()).layer(from_fn(admins_only));
+    /// let router = Router::new().route("hello", async || Json("hello")).nest("admin.", admin);
+    /// # use realtime::{Gateway, Identity};
+    /// # use realtime_testkit::memory::{TestError, connect};
+    /// # let gateway = realtime::builder().router(router).build().unwrap();
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn check(gateway: Gateway) -> Result<(), TestError> {
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// # ann.request("hello", ()).await?;
+    /// # assert_eq!(ann.request("admin.ban", ()).await.unwrap_err().code(), Some("forbidden"));
+    /// # Ok(())
+    /// # }
+    /// # check(gateway).unwrap();
+    /// ```
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<RouteService> + Send + Sync + 'static,
+        L::Service: Service<Inbound, Response = Reply, Error: Into<BoxError>> + Send + 'static,
+        <L::Service as Service<Inbound>>::Future: Send + 'static,
+    {
+        let around = erased(layer);
+        let routes = self.routes.into_iter();
+        let routes = routes.map(|(pattern, handler)| (pattern, layered(&around, handler)));
+        self.routes = routes.collect();
+        self
+    }
+
     /// Gives the handlers their state. The result needs none, or that of a router it is merged
     /// into.
     ///
@@ -347,8 +455,9 @@ where
 ///
 /// [`Builder::router`]: crate::Builder::router
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` has handlers that need a state, which it doesn't have yet",
-    label = "expected a `Router` that needs no state",
+    message = "`{Self}` is no router of messages whose handlers have all the state that they need",
+    label = "expected a `realtime::Router` that needs no state",
+    note = "`axum::Router` is for HTTP requests; the gateway itself is a route of it, as a service",
     note = "give the handlers their state before the router goes into the builder: \
             `.router(router.with_state(state))`"
 )]

@@ -34,6 +34,9 @@ impl Open {
     ///
     /// What the peer has sent until now was read before this.
     pub(super) fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.answer_for_repliers() {
+            self.pump(cx);
+        }
         if self.finish_by != NEVER {
             self.session.wake_at().set(self.finish_by);
             return self.is_over();

@@ -18,7 +18,7 @@ use crate::{
     dialects::Encoder,
     handling::client_error,
     limits::OverLimit,
-    session::{EndCause, Sorted},
+    session::{EndCause, Sorted, unanswered},
     session_task::{conduct::Conduct, handling::Done, read_ahead::ReadAhead},
 };
 
@@ -285,7 +285,10 @@ impl Open {
             }
             Err(error) => {
                 self.node.stats().failed.add(1);
-                if let Some(request) = request {
+                // A replier may have been faster than the failure.
+                if let Some(request) = request
+                    && !self.session.has_answered(&request.id)
+                {
                     self.answer_error(Some(&request.id), &error);
                 }
                 if panicked {
@@ -325,16 +328,43 @@ impl Open {
         self.conduct.get_or_insert_default()
     }
 
-    /// The handler's answer has no form in the codec: the client learns that there is none.
+    /// There is no answer of the handler's, or none that has a form in the codec: the client learns
+    /// that.
     fn unanswerable(&mut self, id: Option<&MessageId>, error: BoxError) {
         self.node.stats().failed.add(1);
         self.answer_error(id, &error);
         self.report(ErrorStage::Message, error);
     }
 
+    /// A request whose handler took a replier, which was dropped later. Returns whether there was
+    /// one.
+    pub(super) fn answer_for_repliers(&mut self) -> bool {
+        let dropped = self.session.take_unanswered();
+        for id in &dropped {
+            self.unanswerable(Some(id), unanswered().into());
+        }
+        !dropped.is_empty()
+    }
+
+    #[cold]
     fn answer_error(&mut self, id: Option<&MessageId>, error: &BoxError) {
-        let error = &client_error::for_client(error);
-        self.notify(&Notice::Error { id, error });
+        let error = &match self.node.config.decode_details {
+            true => client_error::for_client_in_detail(error),
+            false => client_error::for_client(error),
+        };
+        let notice = Notice::Error { id, error };
+        if !error.__has_data() {
+            return self.notify(&notice);
+        }
+        // The application's data is foreign: where it has no form, the error goes without.
+        match self.session.reply_notice(&notice) {
+            Ok(full) => self.full_of_replies = full,
+            Err(wrong) => {
+                self.report(ErrorStage::Message, wrong);
+                let error = &error.clone().without_data();
+                self.notify(&Notice::Error { id, error });
+            }
+        }
     }
 
     fn notify(&mut self, notice: &Notice<'_>) {

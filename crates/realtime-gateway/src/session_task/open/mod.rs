@@ -143,8 +143,14 @@ impl Open {
         if self.finish_by == NEVER {
             return true;
         }
+        self.is_finished()
+    }
+
+    /// Whether what a client sent before it left is handled, as far as it will be.
+    #[cold]
+    fn is_finished(&self) -> bool {
         let is_read = self.ahead.is_empty() && !self.reader.has_input();
-        let finished = is_read && self.handling.is_idle();
+        let finished = is_read && self.handling.is_idle() && !self.session.has_open_repliers();
         let given_up = self.gone || self.session.held().is_forfeited() || self.node.is_cut_off();
         finished || given_up || self.finish_by <= self.node.env.clock.now()
     }

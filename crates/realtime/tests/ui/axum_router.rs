@@ -1,0 +1,3 @@
+fn main() {
+    let _builder = realtime::builder().router(axum::Router::<()>::new());
+}

@@ -1,0 +1,6 @@
+use realtime::debug_handler;
+
+#[debug_handler]
+fn handler() {}
+
+fn main() {}
