@@ -22,10 +22,7 @@ pub(crate) fn router() -> Router {
         .route("who_am_i", who_am_i)
         .route("close", close)
         .route("sign_out", sign_out)
-        .route("ping", ping)
 }
-
-async fn ping() {}
 
 async fn echo(Json(data): Json<Value>) -> Json<Value> {
     Json(data)

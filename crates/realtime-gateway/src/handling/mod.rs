@@ -8,6 +8,7 @@ mod hooks;
 mod host;
 mod inbound;
 pub mod middleware;
+mod ping;
 mod rooms;
 mod router;
 

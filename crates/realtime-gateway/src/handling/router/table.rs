@@ -43,6 +43,13 @@ impl RouteTable {
         }
     }
 
+    /// A handler for a route that has none by any pattern.
+    pub(super) fn insert_if_unhandled(&mut self, route: &str, handler: Erased<()>) {
+        if self.find(route).is_none() {
+            self.exact.insert(route.to_owned(), handler);
+        }
+    }
+
     /// Whether no route can come as far as the fallback.
     pub(super) fn hides_its_fallback(&self) -> bool {
         self.fallback.is_some() && self.prefixes.contains_key(&0)
