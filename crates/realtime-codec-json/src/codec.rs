@@ -54,7 +54,7 @@ impl Codec for JsonCodec {
         }
         let data = message.data();
         if data.is_binary() {
-            put_binary(out, data.as_bytes());
+            put_binary(out, data.as_bytes())?;
         } else if !data.is_empty() {
             data.check_json()?;
             out.put_slice(b",\"data\":");
@@ -314,10 +314,18 @@ const ESCAPED: [bool; 256] = {
 
 /// Bytes, which JSON has no form for.
 #[cold]
-fn put_binary(out: &mut BytesMut, data: &[u8]) {
+fn put_binary(out: &mut BytesMut, data: &[u8]) -> Result<(), CodecError> {
     out.put_slice(b",\"data\":\"");
-    out.put_slice(BASE64.encode(data).as_bytes());
+    let start = out.len();
+    out.resize(start + data.len().div_ceil(3) * 4, 0);
+    let written = BASE64.encode_slice(data, out.get_mut(start..).unwrap_or_default());
+    let written = written.map_err(|error| {
+        let context = "binary data could not be written as base64";
+        CodecError::new(CodecErrorKind::Encode, context).with_source(error)
+    })?;
+    out.truncate(start + written);
     out.put_slice(b"\",\"encoding\":\"base64\"");
+    Ok(())
 }
 
 /// Which room, and which place in its history.

@@ -115,6 +115,11 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     ///
     /// Events may be added, so a `match` ends with `_ => Ok(None)`.
     ///
+    /// A message without a form counts as sent: its client's protocol has no words for it. One that
+    /// has a form and can't be written is an error for whoever sends it to this session alone; where
+    /// it was for many, it is lost to those who speak this dialect, who are told by
+    /// [`Notice::Gap`], and the error hooks hear of it.
+    ///
     /// # Behavior
     /// - It only appends: what `out` held before stays as it was.
     /// - Where there is no form, nothing is appended.
@@ -185,8 +190,20 @@ impl Actions {
     /// A message goes to its handler: a request where it has an id.
     ///
     /// # Errors
-    /// Kind [`Malformed`](CodecErrorKind::Malformed) when there are [too many](Self::MAX) already.
+    /// Kind [`Malformed`](CodecErrorKind::Malformed) when there are [too many](Self::MAX) already, or
+    /// its id, its route or its metadata is [longer](Message::MAX_NAME_BYTES) than it may be.
     pub fn handle(&mut self, message: Message) -> Result<(), CodecError> {
+        let longest = message.route().len().max(message.id().map_or(0, str::len));
+        let entries = message.metadata().map_or(0, |metadata| metadata.len());
+        if longest > Message::MAX_NAME_BYTES || entries > Message::MAX_METADATA {
+            let context = format!(
+                "expected a route and an id of at most {} bytes, and at most {} entries of metadata; \
+                 got more",
+                Message::MAX_NAME_BYTES,
+                Message::MAX_METADATA
+            );
+            return Err(CodecError::new(CodecErrorKind::Malformed, context));
+        }
         self.push(Action::Handle(message))
     }
 
@@ -246,7 +263,7 @@ impl IntoIterator for Actions {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The session is open. Nothing but the answers to earlier frames comes before it.
+    /// The session is open. Nothing comes before it.
     Opened(&'a Opening<'a>),
     /// A message of the server's, or of a [room](Message::room).
     Message(&'a Message),
@@ -271,9 +288,9 @@ pub struct Opening<'a> {
     pub identity: &'a IdentityKey,
     /// How long what the client has shown still holds; `None` where that has no end.
     pub expires_in: Option<Duration>,
-    /// How often the client hears a ping while nothing else happens; `None` where it hears none.
+    /// How long it takes at most from one [`Event::Ping`] to the next; `None` where there are none.
     pub ping_every: Option<Duration>,
-    /// How long it may then be silent.
+    /// How long the client may be silent after one; `None` where that isn't looked at.
     pub pong_within: Option<Duration>,
     /// The id of the first message, where it was that in which the client has shown who it is.
     /// Nothing else answers it.

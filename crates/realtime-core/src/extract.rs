@@ -198,6 +198,13 @@ impl IntoReply for Bytes {
     }
 }
 
+/// Binary data.
+impl IntoReply for Vec<u8> {
+    fn into_reply(self) -> Result<Reply, BoxError> {
+        Ok(Reply::data(self.into()))
+    }
+}
+
 /// `None` is an answer without data.
 impl<R: IntoReply> IntoReply for Option<R> {
     fn into_reply(self) -> Result<Reply, BoxError> {

@@ -10,16 +10,42 @@ use realtime_core::{
     history::Position,
 };
 
-use crate::{DeliverError, DeliverErrorKind, Delivery, Remote, dialects::Encoded, node::Node};
+use crate::{
+    DeliverError, DeliverErrorKind, Delivery, ErrorStage, Remote,
+    dialects::{Encoded, Unsaid},
+    node::Node,
+};
 
 /// Encodes and frames a message, once for all who receive it.
 pub(crate) fn prepare(node: &Node, message: &Message) -> Result<Encoded, DeliverError> {
+    check_open(node)?;
+    Ok(node.env.dialects.encode(message)?)
+}
+
+/// Whether messages are still sent.
+pub(crate) fn check_open(node: &Node) -> Result<(), DeliverError> {
     if node.is_draining() {
         let context = "the gateway is shutting down and sends no more messages";
         let kind = DeliverErrorKind::Closed;
         return Err(DeliverError::new(kind, context, Delivery::none()));
     }
-    Ok(node.env.dialects.encode(message)?)
+    Ok(())
+}
+
+/// Says that it was lost to those of these sessions whose dialect had failed at a message.
+pub(crate) async fn tell_unsaid(
+    node: &Node,
+    unsaid: Option<Unsaid>,
+    stage: ErrorStage,
+    (to, except): (&Target, &[Except]),
+) {
+    let Some(unsaid) = unsaid else { return };
+    for session in node.hub.select(to, except).await {
+        if unsaid.concerns(session.outbox().dialect()) {
+            session.note_missed(1);
+        }
+    }
+    node.report(stage, unsaid.error, None);
 }
 
 /// A message as it travels to other nodes, with its position where it is kept in a history.

@@ -17,12 +17,13 @@ use tracing::Instrument;
 use super::{missed::Missed, rejoin::rejoin};
 use crate::{
     ErrorStage, control,
-    dialects::{Frames, Whom},
+    dialects::{Frames, Unsaid, Whom},
     escape::{Chain, Escaped},
     guarded::{Whose, caught},
     health::Link,
     hub::Publication,
     node::{Joined, Node},
+    outgoing::tell_unsaid,
     room_topics::RoomTopic,
 };
 
@@ -194,7 +195,7 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
         EnvelopeKind::Receipt => return control::take_receipt(node, from(), &envelope),
         _ => {}
     }
-    let (frames, failed) = match in_all_dialects(node, &envelope) {
+    let (frames, unsaid) = match in_all_dialects(node, &envelope) {
         Ok(frames) => frames,
         Err(error) => {
             node.stats().invalid_broker_messages.add(1);
@@ -207,16 +208,18 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
     if let Some(lost) = lost.take_before_a_message() {
         lost.tell(&node.hub).await;
     }
-    // Those whose dialect has no form for it don't get it, and are told so behind it.
-    if let Some(error) = failed {
-        lost.add(1);
-        node.report(ErrorStage::Broker, error, None);
-    }
     let span = envelope.traceparent().map(|traceparent| {
         let traceparent = Escaped(traceparent);
         tracing::info_span!(target: crate::log_targets::RELAY, "relay", %source, %traceparent)
     });
     let except = envelope.except();
+    tell_unsaid(
+        node,
+        unsaid,
+        ErrorStage::Broker,
+        (envelope.target(), except),
+    )
+    .await;
     if let (Some(position), Target::Rooms(rooms)) = (envelope.position(), envelope.target())
         && let Some(room) = rooms.first()
         && node.room_table.history(room).is_some()
@@ -254,10 +257,7 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
 }
 
 /// What its clients get of it, and why some of them don't.
-fn in_all_dialects(
-    node: &Node,
-    envelope: &Envelope,
-) -> Result<(Frames, Option<BoxError>), BoxError> {
+fn in_all_dialects(node: &Node, envelope: &Envelope) -> Result<(Frames, Option<Unsaid>), BoxError> {
     // Where it is of a room with a history, those get it, too, who come in while it waits.
     let whom = match (envelope.position(), envelope.target()) {
         (Some(_), Target::Rooms(_)) => Whom::Anybody,

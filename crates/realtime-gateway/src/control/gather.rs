@@ -26,9 +26,9 @@ const BATCH: usize = 64;
 const BATCH_BYTES: usize = 64 * 1024;
 const GATHERED: Duration = Duration::from_millis(20);
 
-/// Passes on what clients answer, in batches.
+/// Passes on what clients answer, in batches, in the codec of who has asked.
 pub(super) async fn gather(
-    node: &Node,
+    (node, codec): (&Node, &str),
     to: &Asker,
     mut heard: impl Stream<Item = Heard> + Unpin,
 ) -> Outcome {
@@ -50,7 +50,7 @@ pub(super) async fn gather(
             return Outcome::done(sessions, failed);
         };
         sessions += 1;
-        match answer_of(node, &session, result) {
+        match answer_of((node, codec), &session, result) {
             Some(answer) => {
                 // A long one is no fault of those before it.
                 if !batch.has_room_for(&answer) {
@@ -68,14 +68,14 @@ pub(super) async fn gather(
 
 /// What a client has said, as it travels.
 fn answer_of(
-    node: &Node,
+    (node, codec): (&Node, &str),
     session: &Session,
     result: Result<Message, RequestError>,
 ) -> Option<ClientAnswer> {
     let result = match result {
         Ok(message) => {
             let dialects = &node.env.dialects;
-            let encoded = caught(Whose::Codec, || dialects.encode_for_nodes(&message));
+            let encoded = caught(Whose::Codec, || dialects.encode_for_nodes(codec, &message));
             let (body, kind) = encoded.ok()?.ok()?;
             Ok(match kind {
                 FrameKind::Text => Frame::Text(Text::try_from(body).ok()?),

@@ -154,7 +154,7 @@ async fn request(
     let heard = ask(node, target, except, &message, clients_by).await;
     // Clients take their time, and others have something to do meanwhile.
     drop(turn);
-    gather(node, to, heard).await
+    gather((node, envelope.codec()), to, heard).await
 }
 
 /// What clients are asked.

@@ -6,10 +6,12 @@ use bytes::{Bytes, BytesMut};
 use realtime_core::{
     CloseCode, Message, RoomName,
     codec::{Codec, CodecError, CodecErrorKind, FrameKind, Notice},
-    dialect::{Dialect, Event, Opening},
+    dialect::{Dialect, Event, Heartbeat, Opening},
     history::Position,
 };
 use realtime_websocket::{Kind, frame};
+
+use crate::guarded::{Whose, caught};
 
 /// Speaks for all sessions of one dialect.
 #[derive(Debug, Clone)]
@@ -35,7 +37,8 @@ impl Encoder {
         }
     }
 
-    /// A frame, split off a buffer.
+    /// A frame, split off a buffer; empty where the message has no form, so that its client is told
+    /// nothing.
     #[inline]
     pub(crate) fn frame_in(
         &self,
@@ -48,11 +51,7 @@ impl Encoder {
             }
             Self::Dialect(dialect) => {
                 let frame = event(&**dialect, &event_of(message))?;
-                frame.ok_or_else(|| {
-                    let name = dialect.name();
-                    let context = format!("the message has no form in the dialect {name:?}");
-                    CodecError::new(CodecErrorKind::Encode, context)
-                })
+                Ok(frame.unwrap_or_default())
             }
         }
     }
@@ -60,7 +59,7 @@ impl Encoder {
     /// A frame for those of many who speak it; empty where the message has no form in it.
     pub(super) fn frame_if_any(&self, message: &Message) -> Result<Bytes, CodecError> {
         match self {
-            Self::Codec(codec) => encode(&**codec, message).map(|(frame, ..)| frame),
+            Self::Codec(codec) => unbroken(|| encode(&**codec, message)).map(|(frame, ..)| frame),
             Self::Dialect(dialect) => {
                 let frame = event(&**dialect, &event_of(message))?;
                 Ok(frame.unwrap_or_default())
@@ -104,7 +103,15 @@ impl Encoder {
     pub(crate) fn close_code(&self, code: CloseCode) -> CloseCode {
         match self {
             Self::Codec(_) => code,
-            Self::Dialect(dialect) => dialect.close_code(code),
+            Self::Dialect(dialect) => unbroken(|| Ok(dialect.close_code(code))).unwrap_or(code),
+        }
+    }
+
+    /// How it is found out whether a client is there.
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
+        match self {
+            Self::Codec(_) => Heartbeat::WebSocket,
+            Self::Dialect(dialect) => dialect.heartbeat(),
         }
     }
 
@@ -127,8 +134,20 @@ fn event_of(message: &Message) -> Event<'_> {
 
 fn event(dialect: &dyn Dialect, event: &Event<'_>) -> Result<Option<Bytes>, CodecError> {
     let mut body = BytesMut::with_capacity(128);
-    let kind = dialect.write(event, &mut body)?;
+    let kind = unbroken(|| dialect.write(event, &mut body))?;
+    if kind == Some(FrameKind::Text) && std::str::from_utf8(&body).is_err() {
+        let context = "expected text frames of a dialect to be UTF-8; got other bytes";
+        return Err(CodecError::new(CodecErrorKind::Encode, context));
+    }
     Ok(kind.map(|kind| frame_of(kind, &body)))
+}
+
+/// A panic as an error.
+pub(super) fn unbroken<T>(call: impl FnOnce() -> Result<T, CodecError>) -> Result<T, CodecError> {
+    caught(Whose::Codec, call).unwrap_or_else(|broken| {
+        let context = "what was to be said could not be encoded";
+        Err(CodecError::new(CodecErrorKind::Encode, context).with_source(broken))
+    })
 }
 
 /// A frame, its body, and which kind it is.

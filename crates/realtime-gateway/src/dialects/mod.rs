@@ -7,7 +7,6 @@ mod encoder;
 mod frames;
 
 use std::{
-    convert::Infallible,
     fmt,
     sync::{
         Arc,
@@ -17,11 +16,9 @@ use std::{
 
 use bytes::Bytes;
 use realtime_core::{
-    BoxError, Message, Text,
+    Message, Text,
     codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind},
 };
-
-use crate::guarded::{Whose, caught};
 
 pub(crate) use encoder::{Encoder, frame_of};
 pub(crate) use frames::Frames;
@@ -58,6 +55,8 @@ pub(crate) struct Encoded {
     /// In the codec and without a frame's header, for other nodes.
     pub(crate) body: Bytes,
     pub(crate) kind: FrameKind,
+    /// Why some of those sessions don't get it.
+    pub(crate) unsaid: Option<Unsaid>,
 }
 
 /// For whom a message is encoded.
@@ -133,73 +132,63 @@ impl Dialects {
         }
     }
 
-    /// A message for sessions of this node and for other nodes.
+    /// A message for sessions of this node and for other nodes. Only where the codec has no form for
+    /// it is it an error.
     pub(crate) fn encode(&self, message: &Message) -> Result<Encoded, CodecError> {
-        let (first, body, kind) = encoder::encode(&*self.codec, message)?;
-        let others = self.others(Whom::Present, |encoder| encoder.frame_if_any(message))?;
-        let frames = Frames::new(first, others);
-        Ok(Encoded { frames, body, kind })
+        self.encode_for(message, Whom::Present)
     }
 
-    /// The same for other nodes alone.
+    /// A message that is kept, for those too who come while it waits.
+    pub(crate) fn encode_kept(&self, message: &Message) -> Result<Encoded, CodecError> {
+        self.encode_for(message, Whom::Anybody)
+    }
+
+    fn encode_for(&self, message: &Message, whom: Whom) -> Result<Encoded, CodecError> {
+        let (first, body, kind) = encoder::encode(&*self.codec, message)?;
+        let (others, unsaid) = self.others(whom, |encoder| encoder.frame_if_any(message));
+        let frames = Frames::new(first, others);
+        Ok(Encoded {
+            frames,
+            body,
+            kind,
+            unsaid,
+        })
+    }
+
+    /// A message for another node alone, in the codec of this name, where it is spoken here.
     pub(crate) fn encode_for_nodes(
         &self,
+        codec: &str,
         message: &Message,
     ) -> Result<(Bytes, FrameKind), CodecError> {
-        let (_, body, kind) = encoder::encode(&*self.codec, message)?;
+        let (_, body, kind) = encoder::encode(self.codec_named(codec)?, message)?;
         Ok((body, kind))
     }
 
-    /// The frames of a message that has come encoded, from another node or a history. What a
-    /// dialect can't say is beside them, as an error, and its sessions don't get it.
+    /// The frames of a message that has come encoded, from another node, and why some don't get it.
     pub(crate) fn transcode(
         &self,
         codec: &str,
         (kind, body): (FrameKind, &Bytes),
         whom: Whom,
-    ) -> Result<(Frames, Option<BoxError>), CodecError> {
+    ) -> Result<(Frames, Option<Unsaid>), CodecError> {
         let is_ours = codec == self.codec.name();
-        let is_all = is_ours && !self.others_are_spoken(whom);
-        if is_all {
+        if is_ours && !self.others_are_spoken(whom) {
             return Ok((Frames::of_codec(encoder::frame_of(kind, body)), None));
         }
-        let message = self.decode(codec, kind, body.clone())?;
-        let first = match is_ours {
-            true => encoder::frame_of(kind, body),
-            false => encoder::encode(&*self.codec, &message)?.0,
+        self.codec_named(codec)?;
+        // Who speaks what it came in needs nobody to read it.
+        let decoded = encoder::unbroken(|| self.decode(codec, kind, body.clone()));
+        let frame = |encoder: &Encoder| match encoder.codec() {
+            Some(spoken) if spoken.name() == codec => Ok(encoder::frame_of(kind, body)),
+            _ => encoder.frame_if_any(decoded.as_ref().map_err(Clone::clone)?),
         };
-        Ok(self.with_others(first, &message, whom))
-    }
-
-    /// A message that is kept already, likewise, for those too who come while it waits.
-    pub(crate) fn encode_kept(
-        &self,
-        message: &Message,
-    ) -> Result<(Encoded, Option<BoxError>), CodecError> {
-        let (first, body, kind) = encoder::encode(&*self.codec, message)?;
-        let (frames, failed) = self.with_others(first, message, Whom::Anybody);
-        Ok((Encoded { frames, body, kind }, failed))
-    }
-
-    fn with_others(
-        &self,
-        first: Bytes,
-        message: &Message,
-        whom: Whom,
-    ) -> (Frames, Option<BoxError>) {
-        let mut failed = None;
-        let others = self.others(whom, |encoder| {
-            // What one dialect fails at is no loss for those who speak another.
-            let frame = caught(Whose::Codec, || encoder.frame_if_any(message));
-            let frame = frame.map_err(BoxError::from);
-            let frame = frame.and_then(|frame| frame.map_err(BoxError::from));
-            Ok::<_, Infallible>(frame.unwrap_or_else(|error| {
-                failed.get_or_insert(error);
-                Bytes::new()
-            }))
+        let (others, mut unsaid) = self.others(whom, frame);
+        let first = frame(&self.own.encoder).unwrap_or_else(|error| {
+            Unsaid::add(&mut unsaid, DialectId::CODEC, error);
+            Bytes::new()
         });
-        let others = others.unwrap_or_else(|never| match never {});
-        (Frames::new(first, others), failed)
+        Ok((Frames::new(first, others), unsaid))
     }
 
     /// Reads a message that has come from another node or a history, in any of the codecs here.
@@ -209,11 +198,6 @@ impl Dialects {
         kind: FrameKind,
         body: Bytes,
     ) -> Result<Message, CodecError> {
-        let known = self.codec_named(codec).ok_or_else(|| {
-            let ours = self.codec.name();
-            let context = format!("expected a message of the codec {ours:?}; got one of {codec:?}");
-            CodecError::new(CodecErrorKind::Malformed, context)
-        })?;
         let frame = match kind {
             FrameKind::Text => Frame::Text(Text::try_from(body).map_err(|error| {
                 let context = "expected text of another node; got bytes that are no UTF-8";
@@ -221,39 +205,73 @@ impl Dialects {
             })?),
             FrameKind::Binary => Frame::Binary(body),
         };
-        known.decode(frame)
+        self.codec_named(codec)?.decode(frame)
     }
 
     fn all(&self) -> impl Iterator<Item = &Spoken> {
         std::iter::once(&self.own).chain(&self.others)
     }
 
-    fn codec_named(&self, name: &str) -> Option<&dyn Codec> {
+    fn codec_named(&self, name: &str) -> Result<&dyn Codec, CodecError> {
         let mut codecs = self.all().filter_map(|spoken| spoken.encoder.codec());
-        codecs.find(|codec| codec.name() == name)
+        let named = codecs.find(|codec| codec.name() == name);
+        named.ok_or_else(|| {
+            let ours = self.codec.name();
+            let context = format!("expected a message of the codec {ours:?}; got one of {name:?}");
+            CodecError::new(CodecErrorKind::Malformed, context)
+        })
     }
 
     fn others_are_spoken(&self, whom: Whom) -> bool {
         self.others.iter().any(|other| other.is_wanted_by(whom))
     }
 
-    /// A frame for each of the other dialects; an empty one where nobody gets it.
-    fn others<E>(
+    /// A frame for each of the other dialects; an empty one where nobody gets it. What one of them
+    /// fails at is no loss for those who speak another.
+    fn others(
         &self,
         whom: Whom,
-        mut frame: impl FnMut(&Encoder) -> Result<Bytes, E>,
-    ) -> Result<Option<Arc<[Bytes]>>, E> {
+        frame: impl Fn(&Encoder) -> Result<Bytes, CodecError>,
+    ) -> (Option<Arc<[Bytes]>>, Option<Unsaid>) {
         if !self.others_are_spoken(whom) {
-            return Ok(None);
+            return (None, None);
         }
-        let frames = self.others.iter().map(|other| {
+        let mut unsaid = None;
+        let numbered = self.ids().skip(1).zip(&self.others);
+        let frames = numbered.map(|(id, other)| {
             // Who comes just now comes after this message.
-            match other.is_wanted_by(whom) {
-                true => frame(&other.encoder),
-                false => Ok(Bytes::new()),
+            if !other.is_wanted_by(whom) {
+                return Bytes::new();
             }
+            frame(&other.encoder).unwrap_or_else(|error| {
+                if other.is_wanted_by(Whom::Present) {
+                    Unsaid::add(&mut unsaid, id, error);
+                }
+                Bytes::new()
+            })
         });
-        frames.collect::<Result<_, _>>().map(Some)
+        (Some(frames.collect()), unsaid)
+    }
+}
+
+/// What some dialects could not say, though somebody here speaks them.
+#[derive(Debug)]
+pub(crate) struct Unsaid {
+    /// The first failure.
+    pub(crate) error: CodecError,
+    /// A bit for each.
+    dialects: u32,
+}
+
+impl Unsaid {
+    fn add(this: &mut Option<Self>, DialectId(number): DialectId, error: CodecError) {
+        let this = this.get_or_insert(Self { error, dialects: 0 });
+        this.dialects |= 1 << number;
+    }
+
+    /// Whether it is lost to those who speak this.
+    pub(crate) const fn concerns(&self, DialectId(number): DialectId) -> bool {
+        self.dialects & (1 << number) != 0
     }
 }
 

@@ -33,12 +33,12 @@ pub(super) struct FirstMessage {
     pub(super) request: Option<MessageId>,
     /// The error is for a text of a form that no token has.
     pub(super) token: Result<Token, AuthError>,
-    /// What else is in the same frame.
-    pub(super) behind: Vec<Message>,
+    /// What else the same frame asks for.
+    pub(super) rest: Vec<Action>,
 }
 
 pub(super) fn read(node: &Node, encoder: &Encoder, frame: Frame) -> Result<FirstMessage, Outcome> {
-    let (message, behind) = match caught(Whose::Codec, || decode(encoder, frame)) {
+    let (message, rest) = match caught(Whose::Codec, || decode(encoder, frame)) {
         Ok(Ok(Some(messages))) => messages,
         Ok(Ok(None)) => return Err(Outcome::Closed(EXPECTED)),
         Ok(Err(error)) => {
@@ -58,29 +58,34 @@ pub(super) fn read(node: &Node, encoder: &Encoder, frame: Frame) -> Result<First
     Ok(FirstMessage {
         request: message.message_id().cloned(),
         token: Token::parse(token.as_bytes()),
-        behind,
+        rest,
     })
 }
 
-/// The first message of a frame, and those behind it.
-fn decode(encoder: &Encoder, frame: Frame) -> Result<Option<(Message, Vec<Message>)>, CodecError> {
+/// The first message of a frame, and what else the frame asks for, which is done once there is a
+/// session.
+fn decode(encoder: &Encoder, frame: Frame) -> Result<Option<(Message, Vec<Action>)>, CodecError> {
     let dialect = match encoder {
         Encoder::Codec(codec) => return Ok(Some((codec.decode(frame)?, Vec::new()))),
         Encoder::Dialect(dialect) => dialect,
     };
     let mut actions = Actions::new();
-    dialect.read(frame, &Client::default(), &mut actions)?;
-    let mut messages = Vec::with_capacity(actions.len());
+    let read = dialect.read(frame, &Client::default(), &mut actions);
+    let (mut first, mut rest) = (None, Vec::with_capacity(actions.len()));
     for action in actions {
         match action {
-            Action::Handle(message) => messages.push(message),
-            Action::Malformed(error) => return Err(error),
-            // Nobody is there yet who could be answered.
-            _ => {}
+            Action::Handle(message) if first.is_none() => first = Some(message),
+            Action::Malformed(error) if first.is_none() => return Err(error),
+            other => rest.push(other),
         }
     }
-    let mut messages = messages.into_iter();
-    Ok(messages.next().map(|first| (first, messages.collect())))
+    if let Err(error) = read {
+        match first {
+            Some(_) => rest.push(Action::Malformed(error)),
+            None => return Err(error),
+        }
+    }
+    Ok(first.map(|first| (first, rest)))
 }
 
 /// Nobody has asked it.

@@ -158,12 +158,12 @@ where
     let FirstMessage {
         request,
         token,
-        behind,
+        rest,
     } = first_message::read(node, encoder, frame)?;
     let identity = while_there(line, ask(token)).await??;
     let mut early = Early {
         request: None,
-        messages: behind,
+        rest,
     };
     if let Encoder::Dialect(_) = encoder {
         // It says that together with what opens the session.

@@ -15,8 +15,8 @@ use realtime_core::{
 
 use super::Gateway;
 use crate::{
-    DeliverError, DeliverErrorKind, Delivery, Remote, Session,
-    outgoing::{envelope, prepare, publish},
+    DeliverError, DeliverErrorKind, Delivery, ErrorStage, Remote, Session,
+    outgoing::{envelope, prepare, publish, tell_unsaid},
     rooms::{self, RoomHistory, ToRooms},
 };
 
@@ -450,12 +450,14 @@ impl Gateway {
         message: &Message,
     ) -> Result<Delivery, DeliverError> {
         let node = self.node();
-        let out = prepare(node, message)?;
+        let mut out = prepare(node, message)?;
+        let unsaid = out.unsaid.take();
         let (hub, frames) = (&node.hub, &out.frames);
         let local = match to {
             Target::Session(id) => hub.hand_to_session(frames, id, &except).await,
             _ => hub.hand_to_those(frames, &to, &except).await,
         };
+        tell_unsaid(node, unsaid, ErrorStage::Message, (&to, &except)).await;
         let mut delivery = Delivery {
             local,
             ..Delivery::none()

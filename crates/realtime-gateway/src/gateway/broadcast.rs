@@ -7,8 +7,8 @@ use realtime_core::{
 
 use super::Gateway;
 use crate::{
-    DeliverError, Delivery,
-    outgoing::{envelope, prepare, publish},
+    DeliverError, Delivery, ErrorStage,
+    outgoing::{envelope, prepare, publish, tell_unsaid},
 };
 
 impl Gateway {
@@ -53,12 +53,14 @@ impl Gateway {
 
     pub(super) async fn send_to_all(&self, message: &Message) -> Result<Delivery, DeliverError> {
         let node = self.node();
-        let out = prepare(node, message)?;
+        let mut out = prepare(node, message)?;
         let local = self.background().fan_out(&out.frames).await;
         let delivery = Delivery {
             local,
             ..Delivery::none()
         };
+        let unsaid = out.unsaid.take();
+        tell_unsaid(node, unsaid, ErrorStage::Message, (&Target::All, &[])).await;
         let envelope = || envelope(node, &out, Target::All, &[], None);
         publish(node, Topic::All, envelope, delivery).await
     }

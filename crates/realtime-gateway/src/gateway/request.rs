@@ -181,7 +181,9 @@ impl Audience<'_> {
         let survey = gateway.survey(&to)?.map(Arc::new);
         let encoded = match &survey {
             Some(_) => {
-                let encoded = caught(Whose::Codec, || dialects.encode_for_nodes(&message));
+                let encoded = caught(Whose::Codec, || {
+                    dialects.encode_for_nodes(dialects.codec().name(), &message)
+                });
                 let encoded = encoded.map_err(not_encoded)?;
                 let (body, kind) = encoded.map_err(not_encoded)?;
                 Some((Operation::Request(body), kind))

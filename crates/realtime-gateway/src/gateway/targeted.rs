@@ -15,10 +15,10 @@ use realtime_core::{
 
 use super::Gateway;
 use crate::{
-    DeliverError, DeliverErrorKind, Delivery, PresenceDown, Remote,
+    DeliverError, DeliverErrorKind, Delivery, ErrorStage, PresenceDown, Remote,
     config::RECONNECTING,
     escape::Chain,
-    outgoing::{envelope, not_accepted, prepare},
+    outgoing::{envelope, not_accepted, prepare, tell_unsaid},
 };
 
 /// To how many nodes a message is published at the same time.
@@ -81,7 +81,7 @@ impl Gateway {
         except: &[Except],
         message: &Message,
     ) -> Result<Delivery, DeliverError> {
-        let out = prepare(self.node(), message)?;
+        let mut out = prepare(self.node(), message)?;
         if identity.is_too_long() {
             return Err(not_online(Delivery::none()));
         }
@@ -95,12 +95,14 @@ impl Gateway {
             asked => asked,
         };
         let local = node.hub.hand_to_one(&out.frames, identity, except).await;
+        let target = Target::Identity(identity.clone());
+        let unsaid = out.unsaid.take();
+        tell_unsaid(node, unsaid, ErrorStage::Message, (&target, except)).await;
         let mut delivery = Delivery {
             local,
             ..Delivery::none()
         };
         if node.reaches_others() {
-            let target = Target::Identity(identity.clone());
             let envelope = envelope(node, &out, target, except, None);
             match asked {
                 Ok(nodes) => self.reach(identity, nodes, envelope, &mut delivery).await?,

@@ -37,7 +37,7 @@ pub(crate) fn shown(message: &Message) -> Result<String, CodecError> {
 /// What a client is answered of which the token is right, and holds for so long where it ends.
 pub(crate) fn answer(holds: Option<Duration>) -> Result<Payload, BoxError> {
     let seconds = holds.map(|holds| holds.as_secs());
-    Ok(Payload::from(serde_json::to_string(&Holds { seconds })?))
+    Ok(Payload::json(&Holds { seconds })?)
 }
 
 pub(super) fn route() -> (&'static str, Erased<()>) {

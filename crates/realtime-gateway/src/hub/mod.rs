@@ -64,7 +64,8 @@ pub(crate) struct Hub {
     /// As many for each dialect: those of the first, those of the second…
     shards: Vec<Shard<Session>>,
     shards_of_each: usize,
-    next_shard: AtomicUsize,
+    /// For each dialect.
+    next_shard: Vec<AtomicUsize>,
     /// A task looks for the sessions that hold most memory.
     relieving: AtomicBool,
 }
@@ -187,9 +188,11 @@ impl Hub {
             index: Index::default(),
             rooms: Rooms::new(shards.len(), Arc::clone(&attendance)),
             attendance,
+            next_shard: (0..shards.len().div_ceil(shards_of_each))
+                .map(|_| AtomicUsize::new(0))
+                .collect(),
             shards,
             shards_of_each,
-            next_shard: AtomicUsize::new(0),
             relieving: AtomicBool::new(false),
         }
     }
@@ -200,10 +203,15 @@ impl Hub {
 
     /// The shard of the next session that speaks this, and its log.
     pub(crate) fn next_shard(&self, dialect: DialectId) -> (u32, Arc<Log>) {
-        let next = self.next_shard.fetch_add(1, Relaxed) % self.shards_of_each;
-        let mut its = self.shards.iter().enumerate();
-        let first = its.position(|(_, shard)| shard.log().dialect() == dialect);
-        let next = first.unwrap_or_default() + next;
+        let its = |(_, shard): &(usize, &Shard<_>)| shard.log().dialect() == dialect;
+        let (first, _) = self
+            .shards
+            .iter()
+            .enumerate()
+            .find(its)
+            .unwrap_or((0, &self.shards[0]));
+        let next = self.next_shard[first / self.shards_of_each].fetch_add(1, Relaxed);
+        let next = first + next % self.shards_of_each;
         (next as u32, Arc::clone(self.shards[next].log()))
     }
 
@@ -223,10 +231,13 @@ impl Hub {
     async fn append(&self, frames: &Frames, to: Option<&Arc<Audience>>) -> usize {
         let mut readers = 0;
         for shard in &self.shards {
-            let frame = frames.of(shard.log().dialect());
-            if !frame.is_empty() {
-                readers += shard.log().append(frame, to).await;
-            }
+            let log = shard.log();
+            let frame = frames.of(log.dialect());
+            readers += match frame.is_empty() {
+                // Who speaks what has no form for it is told nothing, and counts all the same.
+                true => log.readers(to),
+                false => log.append(frame, to).await,
+            };
         }
         readers
     }
@@ -402,7 +413,7 @@ pub(crate) async fn hand_over(sessions: &[Session], frames: &Frames) -> usize {
         }
         let accepts = |session: &&Session| {
             let frame = frames.of(session.outbox().dialect());
-            !frame.is_empty() && session.deliver(frame.clone()).is_ok()
+            session.deliver(frame.clone()).is_ok()
         };
         accepted += sessions.iter().filter(accepts).count();
     }

@@ -89,7 +89,9 @@ async fn may_stay(node: &Node, session: &Session, room: &RoomName) -> bool {
         return true;
     };
     let named = serde_json::json!({"room": RoomTable::shown(room).as_str()});
-    let data = Payload::from(named.to_string());
+    let Ok(data) = Payload::json(&named) else {
+        return false;
+    };
     let message = Message::plain(None, Text::from_static("join"), data);
     let cx = MessageContext {
         inbound: Inbound::new(session.clone(), message),

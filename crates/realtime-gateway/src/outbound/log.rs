@@ -192,6 +192,15 @@ impl Log {
         (state.since(cursor, reader), state.head())
     }
 
+    /// How many readers a message has that nobody here is told.
+    pub(crate) fn readers(&self, to: Option<&Arc<Audience>>) -> usize {
+        let state = self.state.lock();
+        match to {
+            Some(to) => to.followers(self.shard).min(state.readers),
+            None => state.readers,
+        }
+    }
+
     /// Appends a message, for everybody or for some, as soon as there is room and those who came
     /// before have had theirs. Returns how many readers will receive it.
     ///

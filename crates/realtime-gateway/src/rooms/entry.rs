@@ -81,6 +81,7 @@ pub(super) async fn enter(
         }
         _ => {
             let answer = answer(
+                node,
                 (session, &entrance.room),
                 entrance.request.as_ref(),
                 None,
@@ -173,6 +174,7 @@ async fn join_with_history(
             (None, _) => None,
         };
         let answer = answer(
+            node,
             (session, room),
             entrance.request.as_ref(),
             Some(&at),
@@ -258,19 +260,33 @@ fn is_excepted(session: &Session, except: &[Except]) -> bool {
 }
 
 fn answer(
+    node: &Node,
     (session, room): (&Session, &RoomName),
     request: Option<&Request>,
     position: Option<&Position>,
     recovery: Option<Recovered<'_>>,
 ) -> Result<Option<Bytes>, JoinError> {
-    let encoded = match request {
-        Some(Request { id, route }) => session.encoder().notice(&Notice::Joined {
-            id,
-            route,
-            position,
-            recovery,
-        }),
-        None => session.encoder().entered(&RoomTable::shown(room), position),
+    let encoder = session.encoder();
+    let joined = |recovery| {
+        request.map(|Request { id, route }| {
+            encoder.notice(&Notice::Joined {
+                id,
+                route,
+                position,
+                recovery,
+            })
+        })
+    };
+    let encoded = match joined(recovery) {
+        // A message that can't be said spoils no answer: then what was missed can't be had.
+        Some(Err(error)) if matches!(recovery, Some(Recovered::Complete(_))) => {
+            node.report(crate::ErrorStage::History, error, Some(session.clone()));
+            joined(Some(Recovered::Lost)).unwrap_or(Ok(None))
+        }
+        Some(encoded) => encoded,
+        // Who is a member already isn't told so again.
+        None if session.rooms().contains(room) => Ok(None),
+        None => encoder.entered(&RoomTable::shown(room), position),
     };
     encoded.map_err(|error| {
         let context = "the answer to a wish to join a room could not be encoded";

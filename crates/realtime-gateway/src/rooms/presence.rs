@@ -59,7 +59,7 @@ async fn send(node: &Node, room: &RoomName, told: Told<'_>) -> Result<(), BoxErr
     let Some(route) = node.room_table.announces(room) else {
         return Ok(());
     };
-    let data = Payload::from(serde_json::to_string(&told)?);
+    let data = Payload::json(&told)?;
     let message = Message::new(Text::clone(route), data)?;
     // It isn't kept: who comes later asks who is there.
     send_now(node, vec![room.clone()], Vec::new(), message).await?;

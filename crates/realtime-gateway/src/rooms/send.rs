@@ -11,13 +11,13 @@ use realtime_core::{
     history::{Append, History, HistoryError, IdempotencyKey, Position, Retention},
 };
 
-use super::stored::{self, tell_of_loss};
+use super::stored;
 use crate::{
     DeliverError, DeliverErrorKind, Delivery, ErrorStage,
     handling::RoomTable,
     hub::{Publication, Stream},
     node::Node,
-    outgoing::{envelope, prepare, publish},
+    outgoing::{check_open, envelope, prepare, publish, tell_unsaid},
     room_topics::RoomTopic,
 };
 
@@ -71,7 +71,7 @@ pub(super) async fn send_now(
     if let Some(first) = rooms.first() {
         message = message.with_room(RoomTable::shown(first));
     }
-    let out = prepare(node, &message)?;
+    let mut out = prepare(node, &message)?;
     let local = match node.hub.address(&rooms, &except) {
         Some(addressed) => node.hub.send_to(addressed, &out.frames).await,
         None => 0,
@@ -81,7 +81,10 @@ pub(super) async fn send_now(
         ..Delivery::none()
     };
     let topic = topic_of(&rooms);
-    let envelope = || envelope(node, &out, Target::Rooms(rooms), &except, None);
+    let target = Target::Rooms(rooms);
+    let unsaid = out.unsaid.take();
+    tell_unsaid(node, unsaid, ErrorStage::Message, (&target, &except)).await;
+    let envelope = || envelope(node, &out, target, &except, None);
     publish(node, topic, envelope, delivery).await
 }
 
@@ -97,8 +100,8 @@ async fn send_and_keep(
         key,
         ..
     } = to;
-    let out = prepare(node, &message)?;
-    let mut append = Append::new(stored::write(node, &room, &out, &except), retention);
+    check_open(node)?;
+    let mut append = Append::new(stored::write(node, &room, &message, &except)?, retention);
     append.key = key;
     let appended = node.history.append(&room, append).await.map_err(not_kept)?;
     let Position { epoch, offset, .. } = appended.position.clone();
@@ -115,14 +118,7 @@ async fn send_and_keep(
     let message = message
         .with_room(RoomTable::shown(&room))
         .with_offset(offset);
-    // It is kept, so it is sent to all who can be told of it.
-    let (out, failed) = node.env.dialects.encode_kept(&message)?;
-    if let Some(error) = failed {
-        node.report(ErrorStage::Message, error, None);
-        if let Some(stream) = &stream {
-            tell_of_loss(node, stream);
-        }
-    }
+    let mut out = node.env.dialects.encode_kept(&message)?;
     if let Some(stream) = &stream {
         let publication = Publication {
             offset,
@@ -133,8 +129,10 @@ async fn send_and_keep(
         delivery.local = node.hub.followers(&room, &except);
     }
     let topic = topic_of(std::slice::from_ref(&room));
-    let position = Some(&appended.position);
-    let envelope = || envelope(node, &out, Target::Rooms(vec![room]), &except, position);
+    let (position, target) = (Some(&appended.position), Target::Rooms(vec![room]));
+    let unsaid = out.unsaid.take();
+    tell_unsaid(node, unsaid, ErrorStage::Message, (&target, &except)).await;
+    let envelope = || envelope(node, &out, target, &except, position);
     // Others put it into order themselves, so they needn't wait for what this node waits for.
     let published = publish(node, topic, envelope, delivery).await;
     if let Some(stream) = &stream {

@@ -8,24 +8,32 @@ use bytes::Bytes;
 use realtime_core::{
     BoxError, Message, RoomName,
     broker::envelope::{Envelope, Except, Target},
+    codec::CodecError,
     history::{Entry, History, HistoryError, HistoryErrorKind, Position, Since},
 };
 
 use crate::{
     ErrorStage,
-    dialects::Encoded,
+    dialects::Unsaid,
     guarded::{Whose, caught},
     handling::RoomTable,
     hub::{Publication, Stream},
     node::Node,
+    outgoing::tell_unsaid,
 };
 
 /// The bytes that are kept of a message.
-pub(super) fn write(node: &Node, room: &RoomName, out: &Encoded, except: &[Except]) -> Bytes {
+pub(super) fn write(
+    node: &Node,
+    room: &RoomName,
+    message: &Message,
+    except: &[Except],
+) -> Result<Bytes, CodecError> {
     let target = Target::Rooms(vec![room.clone()]);
     let codec = node.env.dialects.codec().name();
-    let envelope = Envelope::new(target, codec, out.kind, out.body.clone());
-    envelope.with_except(except.to_vec()).encode()
+    let (body, kind) = node.env.dialects.encode_for_nodes(codec, message)?;
+    let envelope = Envelope::new(target, codec, kind, body);
+    Ok(envelope.with_except(except.to_vec()).encode())
 }
 
 /// The message that is kept, with its room and its offset, and who doesn't get it.
@@ -90,16 +98,16 @@ fn publication(
     node: &Node,
     room: &RoomName,
     entry: &Entry,
-) -> Result<(Publication, Option<BoxError>), BoxError> {
+) -> Result<(Publication, Option<Unsaid>), BoxError> {
     let (message, except) = read(node, room, entry)?;
     let dialects = &node.env.dialects;
-    let (encoded, failed) = caught(Whose::Codec, || dialects.encode_kept(&message))??;
+    let encoded = caught(Whose::Codec, || dialects.encode_kept(&message))??;
     let publication = Publication {
         offset: entry.offset,
         frames: encoded.frames,
         except,
     };
-    Ok((publication, failed))
+    Ok((publication, encoded.unsaid))
 }
 
 /// Members have lost something that can't be had any more.
@@ -121,14 +129,13 @@ pub(crate) async fn fill(node: &Node, stream: &Arc<Stream>, from: &Position) -> 
     let position = match node.history.since(room, from, MOST).await {
         Ok(Since::Complete { entries, .. }) => {
             for entry in &entries {
-                let (read, failed) = match publication(node, room, entry) {
-                    Ok(read) => read,
-                    Err(error) => (Publication::unreadable(entry.offset), Some(error)),
-                };
-                if let Some(error) = failed {
+                let (read, unsaid) = publication(node, room, entry).unwrap_or_else(|error| {
                     node.report(ErrorStage::History, error, None);
                     tell_of_loss(node, stream);
-                }
+                    (Publication::unreadable(entry.offset), None)
+                });
+                let of_room = (&Target::Rooms(vec![room.clone()]), &*read.except);
+                tell_unsaid(node, unsaid, ErrorStage::History, of_room).await;
                 stream.offer(&from.epoch, read);
             }
             return true;

@@ -60,6 +60,8 @@ pub(crate) enum EndCause {
     /// A connect hook panicked or took too long.
     ConnectFailed(Broken),
     PresenceUnavailable(BoxError),
+    /// The client could not be told that there is a session.
+    NotOpened(BoxError),
     /// A handler panicked, and no layer recovered it.
     HandlerPanicked,
     /// A codec's panic, say.
@@ -86,9 +88,10 @@ impl EndCause {
             | Self::MessageTooSlow
             | Self::TooMuchHeld => &stats.violations,
             Self::TooManyConnections | Self::Replaced => &stats.connections_limited,
-            Self::Refused(_) | Self::ConnectFailed(_) | Self::PresenceUnavailable(_) => {
-                &stats.connects_refused
-            }
+            Self::Refused(_)
+            | Self::ConnectFailed(_)
+            | Self::PresenceUnavailable(_)
+            | Self::NotOpened(_) => &stats.connects_refused,
             Self::HandlerPanicked | Self::TaskPanicked(_) => &stats.panics,
         })
     }
@@ -171,6 +174,10 @@ impl EndCause {
             Self::PresenceUnavailable(error) => {
                 let code = Some(Code::TRY_AGAIN_LATER);
                 because(By::Error, code, "presence is unavailable").with_error(error)
+            }
+            Self::NotOpened(error) => {
+                let code = Some(Code::INTERNAL_ERROR);
+                because(By::Error, code, "the session could not be opened").with_error(error)
             }
             Self::HandlerPanicked => because(
                 By::Error,

@@ -33,7 +33,8 @@ impl Session {
         env.dialects.of(outbox.dialect())
     }
 
-    /// Hands over a frame that is ready to be written, and waits for room.
+    /// Hands over a frame that is ready to be written, and waits for room. An empty one is nothing
+    /// to be said.
     pub(super) async fn deliver_wait(&self, mut frame: Bytes) -> Result<(), SendError> {
         // Who sends in a loop to a client that reads fast lets others have a turn.
         if is_nth_send() {
@@ -41,6 +42,9 @@ impl Session {
         }
         if self.is_closed() {
             return Err(closed());
+        }
+        if frame.is_empty() {
+            return Ok(());
         }
         let (accepted, offered) = self.0.outbox.push_if_room(&mut frame);
         self.count(accepted);
@@ -59,10 +63,13 @@ impl Session {
         pushed.map_err(|_| closed())
     }
 
-    /// Hands over a frame that is ready to be written.
+    /// Hands over a frame that is ready to be written. An empty one is nothing to be said.
     pub(crate) fn deliver(&self, frame: Bytes) -> Result<(), SendError> {
         if self.is_closed() {
             return Err(closed());
+        }
+        if frame.is_empty() {
+            return Ok(());
         }
         let (accepted, offered) = self.0.outbox.push(frame);
         self.count(accepted);
@@ -94,7 +101,7 @@ impl Session {
     /// Returns whether so many replies wait that no more should be made for now.
     pub(crate) fn reply(&self, message: &Message) -> Result<bool, CodecError> {
         let frame = self.encode(message)?;
-        Ok(self.push_reply(frame))
+        Ok(!frame.is_empty() && self.push_reply(frame))
     }
 
     /// Says something to the client that it hasn't asked for, outside the policy.

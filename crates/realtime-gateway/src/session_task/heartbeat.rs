@@ -31,6 +31,11 @@ pub(super) struct Times {
     pub(super) pong_timeout: Option<Duration>,
 }
 
+/// The longest time from one ping to the next, which is never exactly the interval.
+pub(super) fn longest(interval: Duration) -> Duration {
+    interval.saturating_add(interval / 10)
+}
+
 /// What is known of the peer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer {

@@ -1,6 +1,6 @@
 //! Whom a connection belongs to when it becomes a session, and what its client has said before.
 
-use realtime_core::{Identity, Message, MessageId};
+use realtime_core::{Identity, MessageId, dialect::Action};
 
 use crate::transport::Connection;
 
@@ -16,8 +16,8 @@ pub(crate) struct Newcomer {
 pub(crate) struct Early {
     /// The id of the message in which it has shown who it is, where that has yet to be answered.
     pub(crate) request: Option<MessageId>,
-    /// What was in the same frame behind it.
-    pub(crate) messages: Vec<Message>,
+    /// What else the same frame asks for.
+    pub(crate) rest: Vec<Action>,
 }
 
 impl Newcomer {

@@ -219,7 +219,7 @@ async fn members(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
         count: page.count,
         after: page.after,
     };
-    Ok(Reply::data(Payload::from(serde_json::to_string(&answer)?)))
+    Ok(Reply::data(Payload::json(&answer)?))
 }
 
 fn bad_data(wrong: &impl std::fmt::Display) -> ClientError {

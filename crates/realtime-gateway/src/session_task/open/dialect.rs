@@ -3,30 +3,30 @@
 use std::{sync::Arc, task::Context};
 
 use realtime_core::{
-    BoxError, Identity,
+    Identity,
     codec::{CodecError, Frame},
-    dialect::{Action, Actions, Client, Dialect, Opening},
+    dialect::{Action, Actions, Client, Dialect, Heartbeat, Opening},
 };
 
 use super::Open;
 use crate::{
-    ErrorStage,
     clock::NEVER,
     dialects::{Encoder, frame_of},
-    guarded::{Whose, caught},
     identities::holds,
     limits::OverLimit,
     node::Node,
     session::{EndCause, Session},
-    session_task::Early,
+    session_task::{Early, heartbeat},
 };
 
 /// What is to be said of a session.
 fn opening<'i>(node: &Node, session: &Session, identity: &'i Identity) -> Opening<'i> {
     let mut opening = Opening::new(session.id(), identity.key());
     opening.expires_in = holds(identity);
-    opening.ping_every = node.config.heartbeat;
-    opening.pong_within = node.config.pong_timeout;
+    if session.encoder().heartbeat() == Heartbeat::Messages {
+        opening.ping_every = node.config.heartbeat.map(heartbeat::longest);
+        opening.pong_within = node.config.pong_timeout;
+    }
     opening
 }
 
@@ -40,29 +40,25 @@ impl Open {
         let identity = self.session.identity();
         let mut opening = opening(&self.node, &self.session, &identity);
         opening.request = early.request.as_ref();
-        let opened = caught(Whose::Codec, || self.session.encoder().opened(&opening));
-        match opened.map_err(BoxError::from) {
-            Ok(Ok(frame)) => {
-                if let Some(frame) = frame {
-                    self.session.push_reply(frame);
-                }
+        match self.session.encoder().opened(&opening) {
+            Ok(Some(frame)) => {
+                self.session.push_reply(frame);
             }
-            Ok(Err(error)) => self.not_opened(error.into()),
-            Err(error) => self.not_opened(error),
+            Ok(None) => {}
+            // Its client doesn't learn that there is a session.
+            Err(error) => {
+                self.session.end(EndCause::NotOpened(error.into()));
+                return;
+            }
         }
-        for message in early.messages {
-            self.ahead.push(message, 0);
+        let mut rest = Batch::default();
+        for action in early.rest {
+            self.act(action, 0, &mut rest, None);
         }
-        self.book_ahead();
     }
 
-    /// Its client doesn't learn that there is a session.
-    fn not_opened(&self, error: BoxError) {
-        self.report(ErrorStage::Message, error);
-        self.session.end(EndCause::Shutdown);
-    }
-
-    /// Does all that a frame asks for, in order.
+    /// Does all that a frame asks for, in order. The first message may be handled at once; each of
+    /// the others has a turn of its own.
     pub(super) fn on_dialect(
         &mut self,
         dialect: &Arc<dyn Dialect>,
@@ -72,28 +68,20 @@ impl Open {
         let bytes = frame.as_bytes().len();
         let (actions, failed) = self.actions(dialect, frame);
         let share = bytes / actions.len().max(1);
-        let mut is_first = true;
+        let mut batch = Batch {
+            is_counted: true,
+            ..Batch::default()
+        };
+        let mut cx = Some(cx);
         for action in actions {
-            if self.is_cut_short() {
-                return;
-            }
-            match action {
-                Action::Handle(message) => {
-                    match self.take_another(is_first) {
-                        Ok(()) => self.on_message(message, share, cx),
-                        Err(over) => self.refuse_message(message, over),
-                    }
-                    is_first = false;
-                }
-                other => self.do_other(other),
-            }
+            self.act(action, share, &mut batch, cx.take());
         }
         if let Some(error) = failed {
-            self.on_unreadable(error);
+            self.act(Action::Malformed(error), 0, &mut batch, None);
         }
     }
 
-    /// The same where it is more than the client may send: nothing of it is handled.
+    /// The same where it is more than the client may send: nothing of it is done.
     #[cold]
     pub(super) fn refuse_dialect(
         &mut self,
@@ -102,17 +90,74 @@ impl Open {
         over: OverLimit,
     ) {
         let (actions, failed) = self.actions(dialect, frame);
+        let mut batch = Batch::default();
+        let mut is_told = false;
         for action in actions {
-            if self.is_cut_short() {
-                return;
-            }
             match action {
-                Action::Handle(message) => self.refuse_message(message, over),
-                other => self.do_other(other),
+                _ if self.is_cut_short() => {}
+                Action::Handle(message) => {
+                    self.refuse_message(message, over);
+                    is_told = true;
+                }
+                Action::Malformed(error) => self.on_malformed(error, &mut batch),
+                _ => {}
             }
         }
-        if let Some(error) = failed {
-            self.on_unreadable(error);
+        match failed {
+            Some(error) => self.on_malformed(error, &mut batch),
+            // It was answers of the dialect alone.
+            None if !is_told && !self.is_cut_short() => self.refuse_request(None, over),
+            None => {}
+        }
+    }
+
+    fn act(
+        &mut self,
+        action: Action,
+        bytes: usize,
+        batch: &mut Batch,
+        cx: Option<&mut Context<'_>>,
+    ) {
+        if self.is_cut_short() {
+            if let Action::Handle(_) = action {
+                self.node.stats().unhandled.add(1);
+            }
+            return;
+        }
+        if let Action::Malformed(error) = action {
+            return self.on_malformed(error, batch);
+        }
+        // The first was counted with its frame.
+        let counted = std::mem::take(&mut batch.is_counted);
+        let taken = match &mut self.conduct {
+            Some(conduct) if !counted => conduct.take(0, self.reader.received()),
+            _ => Ok(()),
+        };
+        match (action, taken) {
+            (Action::Handle(message), Ok(())) => match cx {
+                Some(cx) => self.on_message(message, bytes, cx),
+                None => self.put_behind(message, bytes),
+            },
+            (Action::Handle(message), Err(over)) => self.refuse_message(message, over),
+            (Action::Answer(kind, answer), Ok(())) => {
+                self.malformed = 0;
+                let full = self.session.push_reply(frame_of(kind, &answer));
+                self.full_of_replies = full;
+            }
+            (_, Err(over)) => self.refuse_request(None, over),
+            (_, Ok(())) => {}
+        }
+    }
+
+    /// However many of a frame are wrong, they are one malformed frame.
+    fn on_malformed(&mut self, error: CodecError, batch: &mut Batch) {
+        if self.is_cut_short() {
+            return;
+        }
+        let before = self.malformed;
+        self.on_unreadable(error);
+        if std::mem::replace(&mut batch.is_malformed, true) {
+            self.malformed = before;
         }
     }
 
@@ -128,22 +173,13 @@ impl Open {
     fn is_cut_short(&self) -> bool {
         self.session.is_closed() && self.finish_by == NEVER
     }
+}
 
-    /// The first message of a frame was counted with it.
-    fn take_another(&mut self, is_first: bool) -> Result<(), OverLimit> {
-        match &mut self.conduct {
-            Some(conduct) if !is_first => conduct.take(0, self.reader.received()),
-            _ => Ok(()),
-        }
-    }
-
-    fn do_other(&mut self, action: Action) {
-        match action {
-            Action::Malformed(error) => self.on_unreadable(error),
-            Action::Answer(kind, answer) => {
-                self.full_of_replies = self.session.push_reply(frame_of(kind, &answer));
-            }
-            _ => {}
-        }
-    }
+/// What is known of a frame while its actions are done.
+#[derive(Debug, Default)]
+struct Batch {
+    /// Its first message has been counted already.
+    is_counted: bool,
+    /// A part of it was malformed.
+    is_malformed: bool,
 }

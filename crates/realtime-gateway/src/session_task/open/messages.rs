@@ -76,9 +76,15 @@ impl Open {
     /// handler waits for: then it is more. What is refused is answered as it is read, so where its
     /// answers wait, nothing is.
     pub(super) fn is_full(&self) -> bool {
-        let waits_for_reader = self.full_of_replies && self.conduct.is_some();
+        let waits_for_reader = self.full_of_replies && self.may_answer_unheard();
         waits_for_reader
             || (self.ahead.is_full() && (self.ahead.is_overfull() || !self.session.awaits_answer()))
+    }
+
+    /// Whether it may answer what it reads without a handler: what is refused, and what a dialect
+    /// answers itself.
+    pub(super) fn may_answer_unheard(&self) -> bool {
+        self.conduct.is_some() || matches!(self.session.encoder(), Encoder::Dialect(_))
     }
 
     /// Control frames don't wait behind messages that were read with them.
@@ -152,22 +158,41 @@ impl Open {
 
     #[inline]
     pub(super) fn on_message(&mut self, message: Message, bytes: usize, cx: &mut Context<'_>) {
-        self.malformed = 0;
-        // What the server was waiting for, or a message of which more is said than its client may
-        // say.
-        let message = match message.is_plain() {
-            true => message,
-            false => match self.session.sort_out(message) {
-                Sorted::Message(message) => message,
-                Sorted::Answer => return,
-                Sorted::Unmatched => return self.mistaken(UNMATCHED.into()),
-            },
+        let Some(message) = self.sorted_out(message) else {
+            return;
         };
         if self.ahead.is_empty() && self.may_handle(cx) {
             self.handle(message, cx);
         } else {
             self.ahead.push(message, bytes);
             self.book_ahead();
+        }
+    }
+
+    /// The same where it is not its turn yet.
+    pub(super) fn put_behind(&mut self, message: Message, bytes: usize) {
+        if let Some(message) = self.sorted_out(message) {
+            self.ahead.push(message, bytes);
+            self.book_ahead();
+        }
+    }
+
+    /// A message for a handler.
+    #[inline]
+    fn sorted_out(&mut self, message: Message) -> Option<Message> {
+        self.malformed = 0;
+        // What the server was waiting for, or a message of which more is said than its client may
+        // say.
+        if message.is_plain() {
+            return Some(message);
+        }
+        match self.session.sort_out(message) {
+            Sorted::Message(message) => Some(message),
+            Sorted::Answer => None,
+            Sorted::Unmatched => {
+                self.mistaken(UNMATCHED.into());
+                None
+            }
         }
     }
 
@@ -231,7 +256,7 @@ impl Open {
         }
     }
 
-    fn refuse_request(&mut self, id: Option<MessageId>, over: OverLimit) {
+    pub(super) fn refuse_request(&mut self, id: Option<MessageId>, over: OverLimit) {
         self.node.stats().rate_limited.add(1);
         let error = ClientError::new("too_many_requests", "you send more than you may")
             .with_retry_after(over.wait);

@@ -207,7 +207,7 @@ impl Open {
 
     /// Whether something was held back while too many replies waited.
     fn has_work(&self) -> bool {
-        !self.ahead.is_empty() || self.conduct.is_some()
+        !self.ahead.is_empty() || self.may_answer_unheard()
     }
 
     /// Whether something depends on the time that passes, or on what all sessions hold.
