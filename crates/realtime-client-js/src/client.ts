@@ -1,9 +1,10 @@
 // The client: one connection that comes back, and what is said over it.
 
 import { adviceOf, readReason } from "./advice.js";
+import { Answers } from "./answers.js";
 import { Backoff } from "./backoff.js";
 import { isOffline, watchEnvironment } from "./environment.js";
-import { ConnectionLost, type Failure, RequestError } from "./errors.js";
+import { ConnectionLost, RequestError } from "./errors.js";
 import { Link, PING_ID } from "./link.js";
 import { Listeners, report } from "./listeners.js";
 import { type Options, type Settings, settingsOf, type TokenReason } from "./options.js";
@@ -24,8 +25,6 @@ interface Envelope extends Message {
 /** When there are more rooms than this, those that nobody uses are forgotten. */
 const ROOMS_KEPT = 100;
 
-type Handler = (data: never, message: Message<never>) => unknown;
-
 /** A connection to a gateway. Nothing happens before {@link connect}. */
 export class Client<R extends RoutesOf<R> = AnyRoutes> {
   readonly #url: string | URL;
@@ -35,7 +34,7 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
   readonly #backoff: Backoff;
   readonly #outbox: Outbox;
   readonly #routes = new Listeners();
-  readonly #handlers = new Map<string, Handler>();
+  readonly #answers = new Answers();
   // biome-ignore lint/suspicious/noExplicitAny: a room of whatever routes
   readonly #rooms = new Map<string, Room<any>>();
   readonly #host: Host;
@@ -116,6 +115,10 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
   /**
    * Asks the server. Rejects with a `RequestError` where it answers with one, with `ConnectionLost`
    * or `Timeout` where there is no answer, and with the reason of `signal` where that is aborted.
+   *
+   * ```ts
+   * const price = await client.request("price", { of: "tea" }, { timeout: 5_000 });
+   * ```
    */
   request<K extends Name<R>>(
     route: K,
@@ -153,6 +156,10 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
   /**
    * Answers the server's own requests on a route: with what the handler returns, or with the
    * `RequestError` that it throws. The last handler counts. Returns what removes it.
+   *
+   * ```ts
+   * client.handle("confirm", async (question) => window.confirm(question));
+   * ```
    */
   handle<K extends Name<R>>(
     route: K,
@@ -161,10 +168,7 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
       message: Message<Of<R, K, "question">>,
     ) => Of<R, K, "answer"> | Promise<Of<R, K, "answer">>,
   ): () => void {
-    this.#handlers.set(route, handler);
-    return () => {
-      if (this.#handlers.get(route) === handler) this.#handlers.delete(route);
-    };
+    return this.#answers.add(route, handler);
   }
 
   /** A room: the same object for the same name. */
@@ -327,18 +331,8 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
   /** Answers a request of the server, on the connection on which it came. */
   async #answer(request: string, message: Envelope): Promise<void> {
     const link = this.#link;
-    const handler = this.#handlers.get(message.route);
-    let answer: { data?: unknown; error?: Failure };
-    try {
-      if (!handler) throw new RequestError({ code: "unknown_route" });
-      answer = { data: await handler(message.data as never, message as Message<never>) };
-    } catch (error) {
-      const isMeant = error instanceof RequestError;
-      if (!isMeant) report(error);
-      const { code, message, temporary, data } = isMeant ? error : new RequestError({ code: "internal" });
-      answer = { error: { code, message, temporary, data } };
-    }
-    if (link === this.#link) link?.send(JSON.stringify({ reply: request, ...answer }));
+    const frame = await this.#answers.to(request, message);
+    if (link === this.#link) link?.send(frame);
   }
 
   #ended(code: number, text: string, hasOpened: boolean): void {
@@ -421,7 +415,16 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
   }
 }
 
-/** A {@link Client} that connects at once. */
+/**
+ * A {@link Client} that connects at once.
+ *
+ * ```ts
+ * const client = connect("/ws", { token: async () => (await fetch("/token")).text() });
+ * const order = client.room("order:42");
+ * order.on("status", (status) => console.log(status));
+ * await order.join();
+ * ```
+ */
 export function connect<R extends RoutesOf<R> = AnyRoutes>(
   url: string | URL,
   options?: Options,

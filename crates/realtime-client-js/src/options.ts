@@ -53,9 +53,8 @@ export interface Options {
   backoff?: { first?: number; most?: number };
   /**
    * How long the server may be silent before it is asked whether it is there (25,000), and how long
-   * its answer may take (5,000), on which route. An answer of any kind will do, an error too, but a
-   * server without such a route counts it as a mistake: give it one that does nothing. `false`: the
-   * client doesn't notice a connection that is dead without saying so.
+   * its answer may take (5,000), on which route: `ping`, which the gateway answers by itself. `false`:
+   * the client doesn't notice a connection that is dead without saying so.
    */
   ping?: false | { every?: number; timeout?: number; route?: string };
   /**
