@@ -62,7 +62,6 @@ async fn whatever_else_comes_first_is_no_token() {
     let server = server().await;
     for (first, code) in [
         ("8 who\n7 authenticate ann", 3502),
-        ("7 authenticate ann\nnonsense", 3502),
         ("", 3502),
         ("?", 3502),
         ("7 authenticate wrong", 3500),
@@ -71,6 +70,36 @@ async fn whatever_else_comes_first_is_no_token() {
         client.send_text(first).await.unwrap();
         assert_eq!(client.closed().await.unwrap().0, code, "{first:?}");
     }
+}
+
+/// What is wrong behind the token spoils neither the token nor what is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_behind_the_token_is_as_if_it_came_later() {
+    let mut limits = realtime::config::Limits::default();
+    limits.messages_per_session = Some(realtime::config::Rate::per_second(1).with_burst(2));
+    let limited = builder()
+        .authenticator(Tokens)
+        .token_in_message(Some(Duration::from_secs(60)))
+        .limits(limits);
+    let server = start(limited).await;
+    let mut ann = nobody(&server).await;
+    ann.send_text("7 authenticate ann\nnonsense\n8 echo 1\n?\n9 echo 2\n10 echo 3")
+        .await
+        .unwrap();
+    assert_eq!(hear(&mut ann).await, "welcome ann 7");
+    let mut answers = Vec::new();
+    for _ in 0..5 {
+        answers.push(hear(&mut ann).await);
+    }
+    answers.sort();
+    let expected = [
+        "- sorry malformed",
+        "10 sorry too_many_requests",
+        "8 ok 1",
+        "9 sorry too_many_requests",
+        "yes somebody",
+    ];
+    assert_eq!(answers, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -139,6 +139,9 @@ impl Dialect for Slang {
                     let at = position.map_or(0, |position| position.offset);
                     let missed = match recovery {
                         Some(realtime::codec::Recovered::Complete(missed)) => {
+                            if missed.iter().map(data).any(|said| said == "\"unwritable\"") {
+                                return Err(CodecError::new(CodecErrorKind::Encode, "unwritable"));
+                            }
                             let missed = missed.iter().map(data);
                             format!(" missed {}", missed.collect::<Vec<_>>().join(","))
                         }
