@@ -79,9 +79,18 @@ impl Codec for MsgPackCodec {
 pub(crate) fn put_message(out: &mut BytesMut, message: &Message) -> Result<(), CodecError> {
     check_bounds(message)?;
     out.reserve(message.data().len() + message.route().len() + 48);
-    let rare = if message.is_plain() { 0 } else { rare_fields(message) };
+    let rare = if message.is_plain() {
+        0
+    } else {
+        rare_fields(message)
+    };
     let has_data = has_form(message.data());
-    put_head(out, message.message_id(), message.route(), rare + usize::from(has_data))?;
+    put_head(
+        out,
+        message.message_id(),
+        message.route(),
+        rare + usize::from(has_data),
+    )?;
     if rare > 0 {
         put_rare(out, message)?;
     }
@@ -213,7 +222,12 @@ fn check_bounds(message: &Message) -> Result<(), CodecError> {
     let entries = message.metadata().map_or(0, |metadata| metadata.len());
     let (bytes, most) = (route.max(id), Message::MAX_NAME_BYTES);
     if bytes > most {
-        return Err(too_much("a route and an id of at most", most, "bytes", bytes));
+        return Err(too_much(
+            "a route and an id of at most",
+            most,
+            "bytes",
+            bytes,
+        ));
     }
     if entries > Message::MAX_METADATA {
         let most = Message::MAX_METADATA;

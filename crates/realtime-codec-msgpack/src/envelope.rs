@@ -68,7 +68,9 @@ impl<'f> Fields<'f> {
         let at = frame.len() - reader.rest().len();
         match fields {
             Ok(fields) if reader.rest().is_empty() => Ok(fields),
-            Ok(_) => Err(format!("expected one map; got more behind it, at byte {at}")),
+            Ok(_) => Err(format!(
+                "expected one map; got more behind it, at byte {at}"
+            )),
             Err(NoFields::NoMap(what)) => Err(format!("expected a map; got {what}")),
             Err(NoFields::NoName(what)) => Err(format!(
                 "expected a map whose keys are strings; got {what} as one, before byte {at}"
@@ -131,7 +133,9 @@ impl<'f> Fields<'f> {
     /// A request or an answer that is nil is none; without an answer, an error is an unknown field.
     fn exchange(&self, frame: &Bytes) -> Result<Option<Exchange>, String> {
         // The server alone asks. Anything but an id is a field of the client's own.
-        let request = self.request.and_then(|value| id(frame, "request", value).ok());
+        let request = self
+            .request
+            .and_then(|value| id(frame, "request", value).ok());
         let request = request.flatten();
         let reply = self.reply.map(|value| id(frame, "reply", value));
         let Some(reply) = reply.transpose()?.flatten() else {

@@ -10,9 +10,7 @@ use realtime_core::codec::{CodecError, CodecErrorKind};
 
 use crate::{
     MAX_DEPTH,
-    write::{
-        Header, Holds, put_bool, put_float, put_nil, put_signed, put_text, put_unsigned,
-    },
+    write::{Header, Holds, put_bool, put_float, put_nil, put_signed, put_text, put_unsigned},
 };
 
 /// Appends one JSON value as MessagePack.
