@@ -5,7 +5,7 @@ use realtime::{
     Gateway, Payload,
     broker::LocalBroker,
     codec::{JsonCodec, MsgPackCodec},
-    error::RequestErrorKind,
+    error::{DeliverErrorKind, RequestErrorKind},
     history::MemoryHistory,
     room::RoomName,
 };
@@ -158,14 +158,14 @@ async fn everybody_hears_the_same(servers: &[Server; 2], room: &str, is_kept: bo
         is_kept.then_some(offset)
     };
     for from in servers {
-        let to = from.gateway.room(room.parse::<RoomName>().unwrap());
-        to.send("news", Json(&json)).await.unwrap();
+        let to = || from.gateway.room(room.parse::<RoomName>().unwrap());
+        to().send("news", Json(&json)).await.unwrap();
         let at = next();
         for pair in &mut pairs {
             pair.hear(room, at, json!({ "data": &json }), &packed).await;
         }
         let data = Payload::binary(&b"\xff\x00\""[..]);
-        to.send("news", data).await.unwrap();
+        to().send("news", data).await.unwrap();
         let at = next();
         for pair in &mut pairs {
             pair.hear(room, at, binary.clone(), &bytes()).await;
@@ -212,9 +212,9 @@ async fn both_recover_the_same(servers: &[Server; 2], room: &str) {
         drop(packed);
         let data = Payload::binary(&b"\xff\x00\""[..]);
         for from in servers {
-            let to = from.gateway.room(room.parse::<RoomName>().unwrap());
-            to.send("news", Json("text")).await.unwrap();
-            to.send("news", &data).await.unwrap();
+            let to = || from.gateway.room(room.parse::<RoomName>().unwrap());
+            to().send("news", Json("text")).await.unwrap();
+            to().send("news", &data).await.unwrap();
         }
         let mut packed = Packer::connect(server, "packed").await;
         let from = map! { "room" => room.as_str(), "epoch" => epoch.as_str(), "offset" => 0 };
@@ -338,36 +338,37 @@ async fn the_server_asks_and_is_answered() {
     assert_eq!(error.kind(), RequestErrorKind::Refused);
 }
 
-/// What is too deep for the one is told to nobody, unless it is kept: then the other gets it, and the
-/// one can't recover what has been since, but goes on.
+/// What is too deep for the one is sent to nobody while the one is there. What is kept before can't
+/// be recovered by the one, who goes on from there.
 #[tokio::test(flavor = "multi_thread")]
 async fn data_that_has_no_form_in_one_of_them_keeps_nobody_from_the_room() {
     let server = one().await;
+    let room = || server.gateway.room("kept:a".parse::<RoomName>().unwrap());
     let deep = || Payload::from(format!("{}{}", "[".repeat(200), "]".repeat(200)));
+    room().send("news", deep()).await.unwrap();
+    room().send("news", Json("flat")).await.unwrap();
     let mut pair = Pair::join(&server, "kept:a").await;
-    assert!(server.gateway.broadcast("news", deep()).await.is_err());
-    let to = server.gateway.room("kept:a".parse::<RoomName>().unwrap());
-    to.send("news", deep()).await.unwrap();
-    to.send("news", Json("flat")).await.unwrap();
-    assert_eq!(pair.json.recv_json().await.unwrap()["offset"], 1);
-    let flat = (json!({"data": "flat"}), "flat".into());
-    pair.hear("kept:a", Some(2), flat.0, &flat.1).await;
     let joined = pair
         .packed
         .request("join", map! { "room" => "kept:a" })
         .await;
     let epoch = joined["data"]["position"]["epoch"].clone();
-    let recover = |offset: u64| {
-        map! { "room" => "kept:a", "epoch" => epoch.clone(), "offset" => offset }
-    };
-    let recovered = pair.packed.request("recover", recover(0)).await;
-    assert_eq!(recovered["data"]["recovered"], false.into(), "{recovered}");
-    assert_eq!(recovered["data"]["position"]["offset"], 2.into());
-    let recovered = pair.packed.request("recover", recover(1)).await;
-    assert_eq!(recovered["data"]["recovered"], true.into(), "{recovered}");
-    to.send("news", Json("flat")).await.unwrap();
-    let flat = (json!({"data": "flat"}), "flat".into());
-    pair.hear("kept:a", Some(3), flat.0, &flat.1).await;
+    for (offset, is_recovered) in [(0, false), (1, true)] {
+        let from = map! { "room" => "kept:a", "epoch" => epoch.clone(), "offset" => offset };
+        let recovered = pair.packed.request("recover", from).await;
+        let data = &recovered["data"];
+        assert_eq!(data["recovered"], is_recovered.into(), "{recovered}");
+        assert_eq!(data["position"]["offset"], 2.into());
+    }
+    for sent in [
+        room().send("news", deep()).await,
+        server.gateway.broadcast("news", deep()).await,
+    ] {
+        assert_eq!(sent.unwrap_err().kind(), DeliverErrorKind::Encode);
+    }
+    room().send("news", Json("flat")).await.unwrap();
+    let json = json!({"data": "flat"});
+    pair.hear("kept:a", Some(3), json, &"flat".into()).await;
 }
 
 /// A client over memory is given the codec, and offers it.
