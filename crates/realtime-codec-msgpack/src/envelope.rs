@@ -287,7 +287,8 @@ fn string(reader: &mut Reader<'_>) -> Option<String> {
 
 /// Why a client doesn't do what the server asks; nil is no reason.
 fn refusal(value: &[u8]) -> Result<Option<ClientError>, String> {
-    let expected = "a map with the string \"code\" of at most 256 bytes";
+    let expected = "a map with the string \"code\" of at most 256 bytes, and at most 16 KiB of \
+                    \"data\" as JSON";
     let mut reader = Reader::new(value);
     let pairs = match reader.item() {
         Ok(Item::Nil) => return Ok(None),
@@ -303,6 +304,10 @@ fn refusal(value: &[u8]) -> Result<Option<ClientError>, String> {
         return Err(wrong("error", expected, item(value)));
     };
     let error = ClientError::new(code, refusal.message.unwrap_or_default());
+    let error = match refusal.data.flatten() {
+        Some(data) => error.with_data(data),
+        None => error,
+    };
     Ok(Some(match refusal.temporary {
         Some(true) => error.temporary(),
         _ => error,
@@ -315,6 +320,7 @@ struct Refusal {
     code: Option<String>,
     message: Option<String>,
     temporary: Option<bool>,
+    data: Option<Option<Payload>>,
 }
 
 impl Refusal {
@@ -331,6 +337,7 @@ impl Refusal {
                     };
                     refusal.temporary.replace(temporary).is_some()
                 }
+                Item::Text(b"data") => refusal.data.replace(told(reader)?).is_some(),
                 _ => {
                     reader.value().ok()?;
                     false
@@ -342,6 +349,16 @@ impl Refusal {
         }
         Some(refusal)
     }
+}
+
+/// Data of a refusal: any JSON, of so many bytes. Nil is none.
+fn told(reader: &mut Reader<'_>) -> Option<Option<Payload>> {
+    let value = reader.value().ok()?;
+    if let Item::Nil = item(value) {
+        return Some(None);
+    }
+    let data = to_json::payload(value).ok()?;
+    (data.len() <= ClientError::MAX_DATA).then_some(Some(data))
 }
 
 fn wrong(field: &str, expected: &str, got: Item<'_>) -> String {

@@ -9,6 +9,7 @@ use realtime_core::{
 
 use crate::{
     codec::{put_head, put_message},
+    from_json,
     write::{put_array, put_bool, put_float, put_map, put_text, put_unsigned},
 };
 
@@ -71,8 +72,9 @@ fn put_told(out: &mut BytesMut, id: Option<&MessageId>, route: &str) -> Result<(
 
 /// The data of the route `error`, and the reason of a refusal.
 pub(crate) fn put_failure(out: &mut BytesMut, error: &ClientError) -> Result<(), CodecError> {
-    let retry_after = error.retry_after();
-    put_map(out, 3 + usize::from(retry_after.is_some()))?;
+    let (retry_after, data) = (error.retry_after(), error.data_to_send()?);
+    let more = usize::from(retry_after.is_some()) + usize::from(data.is_some());
+    put_map(out, 3 + more)?;
     put_text(out, "code")?;
     put_text(out, error.code())?;
     put_text(out, "message")?;
@@ -83,6 +85,12 @@ pub(crate) fn put_failure(out: &mut BytesMut, error: &ClientError) -> Result<(),
         put_text(out, "retry_after")?;
         // In seconds, up to a millisecond, and never less.
         put_float(out, wait.as_nanos().div_ceil(1_000_000) as f64 / 1_000.0)?;
+    }
+    if let Some(data) = data {
+        put_text(out, "data")?;
+        // As in JSON, where bytes are no data of an error.
+        data.check_json()?;
+        from_json::put(out, data.as_bytes())?;
     }
     Ok(())
 }

@@ -188,6 +188,28 @@ fn every_field_is_read_and_written() {
     let refused = read(&refused);
     assert_eq!(refused.exchange(), Some(&Exchange::Refusal(3.into(), busy)));
     assert_eq!(decode(encode(&refused).unwrap()).unwrap(), refused);
+    let with =
+        |data: Value| map! { "reply" => 3, "error" => map! { "code" => "x", "data" => data } };
+    for (data, text) in [
+        (map! { "a" => 1 }, r#"{"a":1}"#),
+        (Value::Binary(vec![0]), r#""AA==""#),
+    ] {
+        let told = read(&with(data));
+        let error = ClientError::new("x", "").with_data(Payload::from(text).into_json().unwrap());
+        assert_eq!(told.exchange(), Some(&Exchange::Refusal(3.into(), error)));
+        assert_eq!(decode(encode(&told).unwrap()).unwrap(), told);
+    }
+    let plain = Exchange::Refusal(3.into(), ClientError::new("x", ""));
+    assert_eq!(read(&with(Value::Nil)).exchange(), Some(&plain));
+    for data in [
+        "x".repeat(ClientError::MAX_DATA).into(),
+        Value::Ext(1, vec![]),
+    ] {
+        assert!(reason(packed(&with(data))).contains("16 KiB of \"data\""));
+    }
+    let bytes = ClientError::new("x", "").with_data(Payload::binary(vec![0]));
+    let bytes = Message::default().with_exchange(Exchange::Refusal(3.into(), bytes));
+    assert!(encode(&bytes).is_err());
     let reply = read(&map! { "reply" => "3", "error" => Value::Nil });
     assert_eq!(reply.exchange(), Some(&Exchange::Reply("3".into())));
     // The server alone asks.

@@ -43,6 +43,10 @@ fn what_the_gateway_says_itself_has_these_forms() {
         }),
         map! { "id" => 7, "route" => "error", "data" => data }
     );
+    let data = Payload::from(r#"{"field":"name"}"#);
+    let error = &ClientError::new("x", "").with_data(data);
+    let told = notice(&Notice::Error { id: None, error });
+    assert_eq!(told["data"]["data"], map! { "field" => "name" });
     let within = Duration::from_millis(2_999);
     assert_eq!(
         notice(&Notice::Expiring { within }),
