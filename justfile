@@ -106,7 +106,8 @@ fuzz seconds="60":
 asan:
     RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan cargo +nightly test \
         --target x86_64-unknown-linux-gnu --tests \
-        -p realtime-websocket -p realtime-core -p realtime-codec-json -p realtime-gateway
+        -p realtime-websocket -p realtime-core -p realtime-codec-json -p realtime-codec-msgpack \
+        -p realtime-gateway
     RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan cargo +nightly test \
         --target x86_64-unknown-linux-gnu -p realtime --test admission --test messages \
         --test delivery --test lifecycle --test hosts --test hostile --test cancel

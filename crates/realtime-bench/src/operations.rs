@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use realtime::{
     BoxError, IdentityKey,
     broker::envelope::{Envelope, Target},
-    codec::{Codec, Frame, FrameKind, JsonCodec},
+    codec::{Codec, Frame, FrameKind, JsonCodec, MsgPackCodec},
     message::Text,
 };
 use realtime_websocket::{Decoder, Kind, Limits, Role, frame};
@@ -33,6 +33,8 @@ impl std::fmt::Debug for Operation {
 pub const NAMES: &[&str] = &[
     "json-decode",
     "json-encode",
+    "msgpack-decode",
+    "msgpack-encode",
     "frame-decode",
     "frame-encode",
     "frame-mask",
@@ -72,6 +74,19 @@ pub fn prepare(name: &str, size: usize) -> Option<Operation> {
         "json-encode" => Box::new(move || {
             let mut out = BytesMut::new();
             let _ = JsonCodec.encode(black_box(&message), &mut out);
+            black_box(out);
+        }),
+        "msgpack-decode" => {
+            let mut out = BytesMut::new();
+            MsgPackCodec.encode(&message, &mut out).ok()?;
+            let sent = out.freeze();
+            Box::new(move || {
+                let _ = black_box(MsgPackCodec.decode(Frame::Binary(black_box(&sent).clone())));
+            })
+        }
+        "msgpack-encode" => Box::new(move || {
+            let mut out = BytesMut::new();
+            let _ = MsgPackCodec.encode(black_box(&message), &mut out);
             black_box(out);
         }),
         "frame-decode" => {

@@ -321,7 +321,7 @@ fn put_binary(out: &mut BytesMut, data: &[u8]) -> Result<(), CodecError> {
     let written = BASE64.encode_slice(data, out.get_mut(start..).unwrap_or_default());
     let written = written.map_err(|error| {
         let context = "binary data could not be written as base64";
-        CodecError::new(CodecErrorKind::Encode, context).with_source(error)
+        CodecError::new(CodecErrorKind::Encode, context).with_source(error.to_string())
     })?;
     out.truncate(start + written);
     out.put_slice(b"\",\"encoding\":\"base64\"");

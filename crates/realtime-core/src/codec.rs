@@ -11,9 +11,9 @@ use crate::{
 
 /// Encodes and decodes envelopes.
 ///
-/// A codec sees one whole WebSocket message at a time and never looks into a payload. It is
-/// synchronous, is called from many threads at once, and is named in the handshake: a client may
-/// ask for it as a subprotocol.
+/// A codec sees one whole WebSocket message at a time, and looks into a payload only where JSON has
+/// to become something else. It is synchronous, is called from many threads at once, and is named in
+/// the handshake: a client may ask for it as a subprotocol.
 ///
 /// ```
 /// use bytes::{BufMut, Bytes, BytesMut};

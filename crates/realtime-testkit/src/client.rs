@@ -95,6 +95,18 @@ impl Request {
         self
     }
 
+    /// Offers a subprotocol before any other, unless it is offered already.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn offering(mut self, protocol: &str) -> Self {
+        let is_offer = |name: &str| name.eq_ignore_ascii_case("sec-websocket-protocol");
+        let mut offers = self.headers.iter().filter(|(name, _)| is_offer(name));
+        if !offers.any(|(_, offered)| offered.split(',').any(|one| one.trim() == protocol)) {
+            let offer = ("Sec-WebSocket-Protocol".to_owned(), protocol.to_owned());
+            self.headers.insert(0, offer);
+        }
+        self
+    }
+
     fn bytes(&self) -> String {
         let mut text = format!("GET {} HTTP/1.1\r\n", self.path);
         for (name, value) in &self.headers {

@@ -88,6 +88,27 @@ mod codec {
     }
 
     realtime_testkit::codec_suite!(JsonCodec, messages());
+
+    mod msgpack {
+        use realtime_codec_msgpack::MsgPackCodec;
+        use realtime_core::{ClientError, Exchange, Message};
+
+        /// Of every kind, on top of those of JSON.
+        fn messages() -> Vec<Message> {
+            let room = "room:1".try_into().ok();
+            let rare = Message::new("rare", realtime_core::Payload::binary(vec![0; 300]))
+                .map(|m| m.with_id(u64::MAX).with_offset(u64::MAX))
+                .map(|m| room.into_iter().fold(m, Message::with_room));
+            let refusal = Exchange::Refusal((-1_i64).into(), ClientError::new("busy", ""));
+            let refusal = Message::default().with_id(i64::MIN).with_exchange(refusal);
+            let mut messages = super::messages();
+            messages.extend(rare);
+            messages.push(refusal);
+            messages
+        }
+
+        realtime_testkit::codec_suite!(MsgPackCodec, messages());
+    }
 }
 
 mod auth {

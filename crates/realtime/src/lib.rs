@@ -50,6 +50,7 @@
 //!
 //! # Features
 //! - `codec-json` (default): [`Json`], [`codec::JsonCodec`] and [`builder()`].
+//! - `codec-msgpack`: envelopes in binary frames, where bytes are bytes, [`codec::MsgPackCodec`].
 //! - `axum` (default): [`Upgrade`] as an axum extractor, and the peer's address from
 //!   `ConnectInfo`.
 //! - `macros`: `#[debug_handler]`, by which the compiler names the argument of a handler that doesn't
@@ -130,6 +131,8 @@ pub mod codec {
 
     #[cfg(feature = "codec-json")]
     pub use realtime_codec_json::JsonCodec;
+    #[cfg(feature = "codec-msgpack")]
+    pub use realtime_codec_msgpack::MsgPackCodec;
 }
 
 /// The choices behind some fields of [`Config`].

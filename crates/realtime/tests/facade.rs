@@ -34,7 +34,12 @@ fn everything_public_is_reachable() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |name: &str| fs::read_to_string(crates.join(name).join("src/lib.rs")).unwrap();
     let facade: BTreeSet<String> = words(&read("realtime")).collect();
-    for name in ["realtime-core", "realtime-gateway", "realtime-codec-json"] {
+    for name in [
+        "realtime-core",
+        "realtime-gateway",
+        "realtime-codec-json",
+        "realtime-codec-msgpack",
+    ] {
         let public = public(&read(name));
         assert!(!public.is_empty(), "{name} has nothing public");
         let missing: Vec<_> = public

@@ -169,11 +169,13 @@ impl Connect {
     }
 
     /// Connects through a whole application, such as an `axum::Router` whose route accepts the
-    /// upgrade. The codec is that of the gateway behind it.
+    /// upgrade. The codec is one that the gateway behind it speaks: it is offered as the
+    /// subprotocol, in front of those that the [request](Self::request) offers itself, unless that
+    /// has it already.
     ///
     /// # Errors
     /// When the application or the gateway refuses, or the session doesn't begin in time.
-    pub async fn to_app<A, B>(self, app: A, codec: impl Codec) -> Result<TestClient, TestError>
+    pub async fn to_app<A, B>(mut self, app: A, codec: impl Codec) -> Result<TestClient, TestError>
     where
         A: Service<http::Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         A::Error: Into<BoxError>,
@@ -182,6 +184,7 @@ impl Connect {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
+        self.request = self.request.offering(codec.name());
         let call = move |request| {
             let mut app = app.clone();
             async move {

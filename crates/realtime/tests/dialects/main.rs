@@ -15,6 +15,8 @@ mod doorstep;
 mod limits;
 mod nodes;
 mod openings;
+#[cfg(feature = "codec-msgpack")]
+mod packed;
 mod slang;
 mod together;
 
