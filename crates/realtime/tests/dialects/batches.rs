@@ -147,7 +147,7 @@ async fn a_flood_of_pings_of_its_own_waits_in_the_socket() {
             queued < 1024 * 1024,
             "{queued} bytes wait after {sent} pings"
         );
-        if sent > 2_000_000 {
+        if sent > 50_000_000 {
             panic!("it took {sent} pings");
         }
     }
