@@ -6,7 +6,7 @@ use syn::{
 };
 
 /// The options of `debug_handler`.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Options {
     /// The router's state, where it is named.
     pub(crate) state: Option<Type>,

@@ -1,11 +1,11 @@
 //! Clients that speak a dialect: what opens their sessions, and frames that hold more than a message.
 
-use std::{sync::Arc, task::Context};
+use std::task::Context;
 
 use realtime_core::{
     Identity,
     codec::{CodecError, Frame},
-    dialect::{Action, Actions, Client, Dialect, Heartbeat, Opening},
+    dialect::{Action, Actions, Client, Heartbeat, Opening},
 };
 
 use super::Open;
@@ -59,14 +59,10 @@ impl Open {
 
     /// Does all that a frame asks for, in order. The first message may be handled at once; each of
     /// the others has a turn of its own.
-    pub(super) fn on_dialect(
-        &mut self,
-        dialect: &Arc<dyn Dialect>,
-        frame: Frame,
-        cx: &mut Context<'_>,
-    ) {
+    #[inline(never)]
+    pub(super) fn on_dialect(&mut self, frame: Frame, cx: &mut Context<'_>) {
         let bytes = frame.as_bytes().len();
-        let (actions, failed) = self.actions(dialect, frame);
+        let (actions, failed) = self.actions(frame);
         let share = bytes / actions.len().max(1);
         let mut batch = Batch {
             is_counted: true,
@@ -83,13 +79,8 @@ impl Open {
 
     /// The same where it is more than the client may send: nothing of it is done.
     #[cold]
-    pub(super) fn refuse_dialect(
-        &mut self,
-        dialect: &Arc<dyn Dialect>,
-        frame: Frame,
-        over: OverLimit,
-    ) {
-        let (actions, failed) = self.actions(dialect, frame);
+    pub(super) fn refuse_dialect(&mut self, frame: Frame, over: OverLimit) {
+        let (actions, failed) = self.actions(frame);
         let mut batch = Batch::default();
         let mut is_told = false;
         for action in actions {
@@ -161,7 +152,10 @@ impl Open {
         }
     }
 
-    fn actions(&self, dialect: &Arc<dyn Dialect>, frame: Frame) -> (Actions, Option<CodecError>) {
+    fn actions(&self, frame: Frame) -> (Actions, Option<CodecError>) {
+        let Encoder::Dialect(dialect) = self.session.encoder() else {
+            return (Actions::new(), None);
+        };
         let identity = self.session.identity();
         let opening = opening(&self.node, &self.session, &identity);
         let mut actions = Actions::new();

@@ -143,23 +143,25 @@ impl Open {
         {
             return self.refuse(frame, over);
         }
-        let decoded = match self.session.encoder() {
-            Encoder::Codec(codec) => codec.decode(frame),
-            Encoder::Dialect(dialect) => {
-                let dialect = Arc::clone(dialect);
-                return self.on_dialect(&dialect, frame, cx);
-            }
+        let Encoder::Codec(codec) = self.session.encoder() else {
+            return self.on_dialect(frame, cx);
         };
-        match decoded {
+        match codec.decode(frame) {
             Ok(message) => self.on_message(message, bytes, cx),
             Err(error) => self.on_unreadable(error),
         }
     }
 
-    #[inline]
+    // Messages are large to be handed on by value, so this is no call.
+    #[inline(always)]
     pub(super) fn on_message(&mut self, message: Message, bytes: usize, cx: &mut Context<'_>) {
-        let Some(message) = self.sorted_out(message) else {
-            return;
+        self.malformed = 0;
+        let message = match message.is_plain() {
+            true => message,
+            false => match self.sorted_out(message) {
+                Some(message) => message,
+                None => return,
+            },
         };
         if self.ahead.is_empty() && self.may_handle(cx) {
             self.handle(message, cx);
@@ -171,21 +173,16 @@ impl Open {
 
     /// The same where it is not its turn yet.
     pub(super) fn put_behind(&mut self, message: Message, bytes: usize) {
+        self.malformed = 0;
         if let Some(message) = self.sorted_out(message) {
             self.ahead.push(message, bytes);
             self.book_ahead();
         }
     }
 
-    /// A message for a handler.
-    #[inline]
+    /// What the server was waiting for, or a message of which more is said than its client may say.
+    #[cold]
     fn sorted_out(&mut self, message: Message) -> Option<Message> {
-        self.malformed = 0;
-        // What the server was waiting for, or a message of which more is said than its client may
-        // say.
-        if message.is_plain() {
-            return Some(message);
-        }
         match self.session.sort_out(message) {
             Sorted::Message(message) => Some(message),
             Sorted::Answer => None,
@@ -216,14 +213,10 @@ impl Open {
         if !self.is_looked_at(&frame) {
             return self.refuse_request(None, over);
         }
-        let decoded = match self.session.encoder() {
-            Encoder::Codec(codec) => codec.decode(frame),
-            Encoder::Dialect(dialect) => {
-                let dialect = Arc::clone(dialect);
-                return self.refuse_dialect(&dialect, frame, over);
-            }
+        let Encoder::Codec(codec) = self.session.encoder() else {
+            return self.refuse_dialect(frame, over);
         };
-        let id = match decoded {
+        let id = match codec.decode(frame) {
             Ok(message) => return self.refuse_message(message, over),
             Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
                 self.session.end(EndCause::UnsupportedFrame(error.into()));
