@@ -67,7 +67,7 @@ pub use error::{BuildError, Refusal, RequestError};
 pub use question::{Question, Questions};
 pub use realtime_codec_json::Json;
 pub use realtime_core::{
-    ClientError, IntoPayload, Message, Payload, RoomName, Text,
+    ClientError, Exchange, IntoPayload, Message, MessageId, Payload, RoomName, Text,
     codec::Codec,
     history::{Epoch, Position},
 };

@@ -77,9 +77,13 @@ impl Question {
         self.answer(answer).await
     }
 
-    /// It was answered without anybody: nothing is said when it is dropped.
-    pub(crate) fn dismiss(mut self) {
+    /// Takes what is asked out of it. Nothing is answered then, unless by
+    /// [`Client::send_message`](crate::Client::send_message) with a message whose
+    /// [`Exchange`] names the request.
+    #[must_use]
+    pub fn into_message(mut self) -> Message {
         self.is_answered = true;
+        self.message.clone()
     }
 
     async fn answer(mut self, message: Message) -> Result<(), RequestError> {

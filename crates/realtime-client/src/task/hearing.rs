@@ -99,7 +99,8 @@ impl Task {
         let outlet = self.outlet_of_questions();
         let is_read = outlet.is_open();
         if let Err(question) = outlet.offer(question) {
-            question.dismiss();
+            // It is answered right here.
+            drop(question.into_message());
             let error = match is_read {
                 true => ClientError::new("busy", "as many requests wait as may").temporary(),
                 false => ClientError::new("unknown_route", "this client answers no requests"),
