@@ -171,7 +171,7 @@ impl ClientBuilder {
     }
 
     /// How many messages wait in each stream for their reader; then the oldest is dropped, and the
-    /// reader told. Default: 1,024.
+    /// reader told. Default: 1,024. However many there may be, they have no more than 64 MiB of data.
     pub fn inbox(mut self, messages: usize) -> Self {
         self.inbox = messages;
         self

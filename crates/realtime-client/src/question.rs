@@ -13,7 +13,7 @@ use tokio::sync::{mpsc::WeakSender, oneshot};
 use crate::{
     RequestError,
     command::Command,
-    inbox::{Got, Inbox},
+    inbox::{Got, Inbox, Weighed},
 };
 
 /// A request of the server. One that is dropped without an answer is refused with the code
@@ -32,6 +32,12 @@ impl fmt::Debug for Question {
         f.debug_struct("Question")
             .field("message", &self.message)
             .finish_non_exhaustive()
+    }
+}
+
+impl Weighed for Question {
+    fn weight(&self) -> usize {
+        self.message.weight()
     }
 }
 

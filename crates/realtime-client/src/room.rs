@@ -20,7 +20,7 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     Client, Refusal, RequestError,
     command::Command,
-    inbox::{Got, Inbox},
+    inbox::{Got, Inbox, Weighed},
     rooms::RoomItem,
 };
 
@@ -45,6 +45,15 @@ pub enum RoomEvent {
     Refused(Refusal),
     /// So many events were dropped here, since this stream wasn't read in time.
     Dropped(u64),
+}
+
+impl Weighed for RoomItem {
+    fn weight(&self) -> usize {
+        match &self.0 {
+            RoomEvent::Message(message) => message.weight(),
+            _ => 0,
+        }
+    }
 }
 
 /// A room that may be joined: from [`Client::room`]. It costs nothing until then.

@@ -6,6 +6,7 @@
     reason = "a test fails by a panic"
 )]
 
+mod codec;
 mod connection;
 mod ends;
 mod questions;

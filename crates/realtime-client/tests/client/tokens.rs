@@ -91,8 +91,14 @@ async fn a_token_is_shown_in_a_header_a_message_or_a_subprotocol() {
 
 #[tokio::test]
 async fn a_refused_token_is_replaced_once_and_never_shown_again() {
-    for closes in [false, true] {
-        let server = Server::start(builder().accept_then_close(closes)).await;
+    for (closes, place) in [
+        (false, TokenIn::Header),
+        (true, TokenIn::Header),
+        (false, TokenIn::Message),
+    ] {
+        let builder = builder().accept_then_close(closes);
+        let server = Server::start(builder.token_in_message(Some(5 * SECOND))).await;
+        let quick = |port| quick(port).token_in(place);
         let (client, reasons) = showing(quick(server.port()), &["wrong", "ann"]);
         assert_eq!(who(client).await, "ann");
         assert_eq!(

@@ -1,6 +1,8 @@
 //! What stands on the command line, and the client that it means.
 
-use std::{path::PathBuf, time::Duration};
+#[cfg(feature = "rustls")]
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use realtime_client::{Client, ClientBuilder, TokenIn};
