@@ -81,3 +81,7 @@ pub(crate) const LOG: &str = "realtime::client";
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/clients.md")]
+struct Clients;
