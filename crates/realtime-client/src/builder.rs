@@ -228,6 +228,11 @@ impl ClientBuilder {
                 "expected an inbox, requests and messages that are not zero",
             ));
         }
+        if !is_token(self.codec.name()) {
+            return Err(BuildError::Setting(
+                "expected a codec whose name is a token of HTTP",
+            ));
+        }
         let tls = match address.is_tls {
             true => Some(tls(&self.roots)?),
             false => None,
@@ -250,6 +255,12 @@ impl ClientBuilder {
             max_attempts: self.max_attempts,
         })
     }
+}
+
+/// Whether it can be one of several subprotocols.
+pub(crate) fn is_token(text: &str) -> bool {
+    let in_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_|~`".contains(&b);
+    !text.is_empty() && text.bytes().all(in_token)
 }
 
 #[cfg(feature = "rustls")]

@@ -44,6 +44,12 @@ struct Handle {
     settings: Arc<Settings>,
 }
 
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.closing.notify_one();
+    }
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
@@ -256,8 +262,7 @@ impl Client {
     /// Ends the connection with a close frame, and what waits for it, and waits for that: two seconds at
     /// most. Dropping the future doesn't stop it once it has begun.
     pub async fn close(&self) {
-        // Who can't be told has ended.
-        let _heard_or_not = self.0.commands.send(Command::Close).await;
+        self.0.shared.closing.notify_one();
         let mut state = self.state();
         while state.changed().await.is_ok() {}
     }

@@ -37,5 +37,4 @@ pub(crate) enum Command {
         answer: Answer,
     },
     Retry,
-    Close,
 }

@@ -7,6 +7,7 @@ use realtime_core::auth::Token;
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
+    builder::is_token,
     link::{Link, Stream},
     settings::Settings,
     token::{Found, TokenIn, TokenReason},
@@ -73,6 +74,9 @@ async fn open(settings: &Settings, token: Option<&Token>) -> Result<Link, Unopen
                 let mut value = value.map_err(|_| Unopened::Other("the token is no header"))?;
                 value.set_sensitive(true);
                 authorization = Some(value);
+            }
+            TokenIn::Subprotocol if !is_token(token.expose()) => {
+                return Err(Unopened::Other("the token can't stand in a subprotocol"));
             }
             TokenIn::Subprotocol => protocols.push(format!("token.{}", token.expose())),
             TokenIn::Message => {}

@@ -65,7 +65,7 @@ impl Outbox {
     pub(crate) fn add(&mut self, done: Done, deadline: Instant) -> Result<u64, Done> {
         // What this client itself asks is bounded by its rooms.
         let is_own = matches!(done, Done::Room(..) | Done::Shown { .. });
-        if self.entries.len() >= self.most && !is_own {
+        if !is_own && self.is_full() {
             return Err(done);
         }
         Ok(self.insert(None, done, deadline))
@@ -78,12 +78,34 @@ impl Outbox {
         done: Done,
         deadline: Instant,
     ) -> Result<(), Done> {
-        if self.waiting.len() >= self.queue || self.entries.len() >= self.most {
+        if self.waiting.len() >= self.queue {
+            self.forget_given_up();
+        }
+        if self.waiting.len() >= self.queue || self.is_full() {
             return Err(done);
         }
         let id = self.insert(Some(message), done, deadline);
         self.waiting.push_back(id);
         Ok(())
+    }
+
+    /// Whether there are as many as may be that somebody waits for.
+    fn is_full(&mut self) -> bool {
+        if self.entries.len() >= self.most {
+            self.forget_given_up();
+        }
+        self.entries.len() >= self.most
+    }
+
+    fn forget_given_up(&mut self) {
+        let given_up = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.done.is_given_up());
+        let given_up: Vec<u64> = given_up.map(|(id, _)| *id).collect();
+        for id in given_up {
+            self.take(id);
+        }
     }
 
     fn insert(&mut self, message: Option<Message>, done: Done, deadline: Instant) -> u64 {

@@ -216,6 +216,8 @@ impl Room {
         let recovered = entered.recovered.unwrap_or(false);
         let before = self.position.as_ref().map_or(0, |position| position.offset);
         let is_first = !self.was_member && from.is_none();
+        // Where the streams of those who wait for it begin: what was missed stands in them.
+        let begin = self.position.clone();
         (self.was_member, self.is_member) = (true, true);
         self.backoff.reset();
         let position = entered.position.and_then(At::read);
@@ -247,7 +249,8 @@ impl Room {
         }
         for joined in self.waiting.drain(..) {
             // Who has given up meanwhile is no longer among the readers.
-            let _heard_or_not = joined.send(Ok(self.position.clone()));
+            let begin = begin.as_ref().or(self.position.as_ref());
+            let _heard_or_not = joined.send(Ok(begin.cloned()));
         }
         let place = self.position.as_ref().map(|position| position.offset);
         let is_behind = place.is_some_and(|place| self.ahead > place);

@@ -15,6 +15,8 @@ pub(crate) struct Shared {
     questions: Mutex<Outlet<Question>>,
     /// Somebody has stopped to read a room.
     pub(crate) gone: Arc<Notify>,
+    /// The client is to end.
+    pub(crate) closing: Notify,
 }
 
 impl Shared {
@@ -23,6 +25,7 @@ impl Shared {
             readers: Mutex::default(),
             questions: Mutex::new(Outlet::none()),
             gone: Arc::default(),
+            closing: Notify::new(),
         }
     }
 

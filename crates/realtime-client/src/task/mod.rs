@@ -98,13 +98,14 @@ pub(crate) async fn run(
     weak: mpsc::WeakSender<Command>,
     state: watch::Sender<State>,
 ) {
-    let gone = Arc::clone(&shared.gone);
+    // However the task ends.
+    let _last = Last(Arc::clone(&shared));
     let mut task = Task {
         outbox: Outbox::new(settings.queue, settings.max_requests),
         backoff: Backoff::new(settings.backoff),
         renewals: Backoff::new(settings.backoff),
         settings,
-        shared,
+        shared: Arc::clone(&shared),
         weak,
         state,
         phase: Phase::Ended,
@@ -127,12 +128,14 @@ pub(crate) async fn run(
         let at = task.next_time();
         tokio::select! {
             command = commands.recv(), if hears => match command {
-                Some(Command::Close) | None => task.close().await,
                 Some(command) => task.command(command),
+                None => task.close().await,
             },
+            // Beside the commands, which aren't heard while the server doesn't read.
+            () = shared.closing.notified() => task.close().await,
             brought = task.phase.next() => task.brought(brought),
             found = task.renewal.next() => task.renew_with(found),
-            () = gone.notified() => task.leave_unread(),
+            () = shared.gone.notified() => task.leave_unread(),
             () = until(at) => task.timers(),
         }
     }
@@ -141,7 +144,15 @@ pub(crate) async fn run(
     while let Some(command) = commands.recv().await {
         task.decline(command);
     }
-    task.shared.close();
+}
+
+/// Nothing is heard any more once it is dropped.
+struct Last(Arc<Shared>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Task {

@@ -98,7 +98,6 @@ impl Task {
                     self.attempt();
                 }
             }
-            Command::Close => {}
         }
     }
 
@@ -118,7 +117,7 @@ impl Task {
             Command::Join { joined, .. } => {
                 let _heard_or_not = joined.send(Err(RequestError::Ended));
             }
-            Command::Reply { sent: None, .. } | Command::Retry | Command::Close => {}
+            Command::Reply { sent: None, .. } | Command::Retry => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use realtime_client::{BuildError, Client, Incoming, Json, State};
+use realtime_client::{BuildError, Client, Incoming, Json, Message, RequestError, State};
 use realtime_testkit::{
     proxy::{Fault, Proxy},
     wait::{until, within},
@@ -53,6 +53,34 @@ async fn close_says_goodbye_and_what_comes_later_fails_at_once() {
     let error = client.request("echo", Json(1)).await.unwrap_err();
     assert_eq!(error.to_string(), "the client has ended");
     client.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_read_holds_up_no_end() {
+    let server = Scripted::start().await;
+    let client = quick(server.port()).connect().unwrap();
+    let mut peer = server.accept().await;
+    peer.send(serde_json::json!({"route": "welcome"})).await;
+    within("a connection", client.online()).await.unwrap();
+    let flood = client.clone();
+    let flood = tokio::spawn(async move {
+        let big = "x".repeat(100_000);
+        while flood.send("flood", Json(&big)).await.is_ok() {}
+    });
+    // As much is unsent as may be once nothing is taken any more.
+    let taken = async || {
+        let message = Message::new("echo", ()).unwrap();
+        !matches!(
+            client.request_message(message, 50 * MS).await,
+            Err(RequestError::TimedOut { sent: false, .. })
+        )
+    };
+    until("nothing is taken", async || !taken().await).await;
+    let begun = std::time::Instant::now();
+    within("the end", client.close()).await;
+    assert!(begun.elapsed() < 4 * SECOND, "{:?}", begun.elapsed());
+    flood.await.unwrap();
+    drop(peer);
 }
 
 #[tokio::test]

@@ -120,12 +120,15 @@ async fn what_waits_for_a_connection_is_bounded_and_goes_out_in_order() {
         .await
         .unwrap_err();
     assert!(matches!(full, RequestError::Full), "{full:?}");
-    // One that is given up makes no work.
+    // One that is given up makes no work, and makes room.
     drop(waiting.remove(1));
+    let mut asked = Box::pin(client.ask::<u8>("echo", &3));
+    assert!(futures::poll!(&mut asked).is_pending());
     proxy.set(Fault::None);
     let answers = within("the answers", join_all(waiting)).await;
     let answers: Vec<u8> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers, [0, 2]);
+    assert_eq!(within("the answer", asked).await.unwrap(), 3);
     // What waits too long was not sent.
     proxy.set(Fault::Refuse);
     proxy.reset();

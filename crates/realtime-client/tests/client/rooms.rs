@@ -110,7 +110,13 @@ async fn a_position_that_was_kept_is_gone_on_from() {
     client.close().await;
     send(&server, "kept:a", 0..3).await;
     let client = quick(server.port()).connect().unwrap();
-    let mut room = client.room("kept:a").from(position).join().await.unwrap();
+    let mut room = client
+        .room("kept:a")
+        .from(position.clone())
+        .join()
+        .await
+        .unwrap();
+    assert_eq!(room.position(), position.as_ref(), "nothing was read yet");
     for n in 0..3 {
         assert_eq!(number(&mut room).await, n);
     }
