@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     ClientBuilder, End, Questions, RequestError, Room, State,
-    command::Command,
+    command::{Command, Limit},
     inbox::{Got, Inbox},
     room::publishing,
     settings::Settings,
@@ -165,18 +165,18 @@ impl Client {
         message: Message,
         timeout: Duration,
     ) -> Result<Message, RequestError> {
-        let deadline = deadline(timeout);
+        let limit = Limit::new(timeout);
         let (answer, answered) = oneshot::channel();
         self.command_until(
             Command::Ask {
                 message,
-                deadline,
+                limit: limit.clone(),
                 answer,
             },
-            deadline,
+            limit.deadline,
         )
         .await?;
-        answered.await.unwrap_or(Err(RequestError::Ended))
+        limit.wait(answered).await
     }
 
     /// The same with values: the question as JSON, and the answer out of it.
@@ -221,18 +221,18 @@ impl Client {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub async fn send_message(&self, message: Message) -> Result<(), RequestError> {
-        let deadline = deadline(self.0.settings.timeout);
+        let limit = Limit::new(self.0.settings.timeout);
         let (sent, result) = oneshot::channel();
         self.command_until(
             Command::Post {
                 message,
-                deadline,
+                limit: limit.clone(),
                 sent,
             },
-            deadline,
+            limit.deadline,
         )
         .await?;
-        result.await.unwrap_or(Err(RequestError::Ended))
+        limit.wait(result).await
     }
 
     /// All messages from now on that aren't answers: those of rooms as well, and the server's own
@@ -289,18 +289,16 @@ impl Client {
             .map_err(|_| RequestError::Ended)
     }
 
-    async fn command_until(&self, command: Command, until: Instant) -> Result<(), RequestError> {
+    pub(crate) async fn command_until(
+        &self,
+        command: Command,
+        until: Instant,
+    ) -> Result<(), RequestError> {
         match timeout_at(until, self.command(command)).await {
             Ok(result) => result,
             Err(_) => Err(RequestError::TimedOut { sent: false }),
         }
     }
-}
-
-/// A timeout that is longer than the clock knows is as none.
-fn deadline(timeout: Duration) -> Instant {
-    const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
-    Instant::now() + timeout.min(LONGEST)
 }
 
 /// What comes from the server: from [`Client::messages`]. It ends with the client, and doesn't hold

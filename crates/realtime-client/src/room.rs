@@ -15,11 +15,11 @@ use realtime_core::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::sync::oneshot;
 
 use crate::{
     Client, Refusal, RequestError,
-    command::Command,
+    command::{Command, Limit},
     inbox::{Got, Inbox, Weighed},
     rooms::RoomItem,
 };
@@ -226,16 +226,15 @@ impl Membership {
             ..
         } = self;
         inbox.close();
-        let deadline = Instant::now() + client.settings().timeout;
+        let limit = Limit::new(client.settings().timeout);
         let (answer, result) = oneshot::channel();
-        client
-            .command(Command::Leave {
-                room: name,
-                deadline,
-                answer,
-            })
-            .await?;
-        result.await.unwrap_or(Err(RequestError::Ended)).map(drop)
+        let command = Command::Leave {
+            room: name,
+            limit: limit.clone(),
+            answer,
+        };
+        client.command_until(command, limit.deadline).await?;
+        limit.wait(result).await.map(drop)
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Phase, Task};
 use crate::{
     RequestError,
     backoff::Backoff,
-    command::Command,
+    command::{Command, Limit},
     outbox::Done,
     rooms::{Next, Room, leaving},
 };
@@ -26,21 +26,21 @@ impl Task {
         match command {
             Command::Ask {
                 message,
-                deadline,
+                limit,
                 answer,
             } => {
                 // Nobody waits for it any more: it needn't be done.
                 if !answer.is_closed() {
-                    self.say(message, Done::Answer(answer), deadline);
+                    self.say(message, Done::Answer(answer), &limit);
                 }
             }
             Command::Post {
                 message,
-                deadline,
+                limit,
                 sent,
             } => {
                 if !sent.is_closed() {
-                    self.say(message, Done::Sent(sent), deadline);
+                    self.say(message, Done::Sent(sent), &limit);
                 }
             }
             Command::Reply {
@@ -77,7 +77,7 @@ impl Task {
             }
             Command::Leave {
                 room,
-                deadline,
+                limit,
                 answer,
             } => {
                 let is_read = self.rooms.get_mut(&room).is_none_or(Room::is_read);
@@ -90,8 +90,10 @@ impl Task {
                     return;
                 }
                 self.rooms.remove(&room);
+                // It has to be said, however late it is.
+                let _in_time = limit.take();
                 let message = Message::plain(None, "leave".into(), leaving(&room));
-                self.say_now(message, Done::Answer(answer), deadline);
+                self.say_now(message, Done::Answer(answer), limit.deadline);
             }
             Command::Retry => {
                 if matches!(self.phase, Phase::Waiting(_)) {
@@ -122,8 +124,11 @@ impl Task {
     }
 
     /// Says it now, or keeps it until there is a connection.
-    fn say(&mut self, message: Message, done: Done, deadline: Instant) {
-        if self.is_online {
+    fn say(&mut self, message: Message, done: Done, limit: &Limit) {
+        let deadline = limit.deadline;
+        if !limit.take() {
+            self.settle(done, Err(RequestError::TimedOut { sent: false }));
+        } else if self.is_online {
             self.say_now(message, done, deadline);
         } else if let Err(done) = self.outbox.keep(message, done, deadline) {
             self.settle(done, Err(RequestError::Full));

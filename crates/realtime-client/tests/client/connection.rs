@@ -70,12 +70,11 @@ async fn a_server_that_does_not_read_holds_up_no_end() {
     // As much is unsent as may be once nothing is taken any more.
     let taken = async || {
         let message = Message::new("echo", ()).unwrap();
-        !matches!(
-            client.request_message(message, 50 * MS).await,
-            Err(RequestError::TimedOut { sent: false, .. })
-        )
+        let asked = client.request_message(message, 50 * MS).await;
+        !matches!(asked, Err(RequestError::TimedOut { sent: false, .. }))
     };
     until("nothing is taken", async || !taken().await).await;
+    assert!(client.state().borrow().is_online());
     let begun = std::time::Instant::now();
     within("the end", client.close()).await;
     assert!(begun.elapsed() < 4 * SECOND, "{:?}", begun.elapsed());
