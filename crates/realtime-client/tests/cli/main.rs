@@ -219,7 +219,16 @@ async fn bench_asks_and_counts() {
         result["latency_ms"]["p99"].as_f64().unwrap() > 0.0,
         "{result}"
     );
-    let args = ["bench", "URL", "--connections", "2", "--seconds", "5"];
+    let args = [
+        "bench",
+        "URL",
+        "--connections",
+        "2",
+        "--seconds",
+        "5",
+        "--route",
+        "nowhere",
+    ];
     let done = run(&args, &server, "").await;
     assert_eq!(done.status.code(), Some(1));
     assert!(

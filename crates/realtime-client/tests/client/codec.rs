@@ -1,15 +1,17 @@
 //! Another codec than JSON, whose name is the subprotocol.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use realtime::{
     Gateway, Json, Message,
-    codec::{Codec, CodecError, Frame, FrameKind, JsonCodec, Notice},
+    codec::{Codec, CodecError, Frame, FrameKind, JsonCodec, MsgPackCodec, Notice},
     history::Retention,
+    message::PayloadKind,
     room::RoomRule,
 };
 use realtime_client::RoomEvent;
 use realtime_testkit::{proxy::Proxy, wait::within};
+use serde_json::json;
 
 use super::{
     SECOND, quick,
@@ -80,6 +82,55 @@ async fn another_codec_does_all_of_it() {
         }
     }
     assert_eq!(said, [1, 2]);
+}
+
+#[tokio::test]
+async fn bytes_are_bytes_in_messagepack_also_those_that_were_missed() {
+    let kept = RoomRule::open().history(Retention::new(10, 60 * SECOND).unwrap());
+    let image = async |image: Bytes| image;
+    let router = router()
+        .route("image", image)
+        .room("{name}", kept.publish("said"));
+    let server = Gateway::builder(JsonCodec)
+        .codec(MsgPackCodec)
+        .router(router);
+    let server = Server::start(server).await;
+    let client = || quick(server.port()).codec(MsgPackCodec).connect().unwrap();
+    let (ann, bob) = (client(), client());
+    let bytes = || Bytes::from_static(&[0xff, 0, 1]);
+    let answer = within("an answer", ann.request("image", bytes()))
+        .await
+        .unwrap();
+    assert_eq!(answer.data().kind(), PayloadKind::Binary);
+
+    let room = ann.room("a").join().await.unwrap();
+    let position = room.position().cloned();
+    ann.close().await;
+    bob.room("a")
+        .join()
+        .await
+        .unwrap()
+        .publish(bytes())
+        .await
+        .unwrap();
+    server
+        .gateway
+        .room("a")
+        .send("said", Json(json!({"data": "/w=="})))
+        .await
+        .unwrap();
+    let mut room = client().room("a").from(position).join().await.unwrap();
+    let mut next = async || match within("an event", room.next()).await.unwrap() {
+        RoomEvent::Message(message) => message,
+        event => panic!("{event:?}"),
+    };
+    let missed = next().await;
+    assert_eq!(
+        (missed.data().kind(), missed.data().as_bytes()),
+        (PayloadKind::Binary, &bytes()[..])
+    );
+    let missed: serde_json::Value = next().await.decode().unwrap();
+    assert_eq!(missed, json!({"data": "/w=="}));
 }
 
 #[tokio::test]

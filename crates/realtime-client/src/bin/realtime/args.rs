@@ -67,7 +67,7 @@ pub(crate) struct BenchArgs {
     /// For how many seconds they ask, once all are open.
     #[arg(long, default_value_t = 5.0, value_parser = seconds)]
     pub(crate) seconds: f64,
-    /// What is asked.
+    /// What is asked. `ping` is answered by every gateway.
     #[arg(long, default_value = "ping")]
     pub(crate) route: String,
     /// The data of each question: one JSON value.
