@@ -201,7 +201,7 @@ impl Client {
     }
 
     /// Sends without an answer. It returns when the message is with the connection, which may take
-    /// until there is one.
+    /// until there is one. Where the future is dropped before, the message may be sent or not.
     ///
     /// # Errors
     /// Those of [`request`](Self::request) but `Refused`: what the server says to it comes as a message

@@ -218,7 +218,9 @@ impl Task {
                 self.rooms.remove(name);
             }
         }
-        self.rooms_at = self.rooms.values().filter_map(|room| room.retry_at).min();
+        // A time that isn't right any more is looked at once, and for nothing.
+        let retry_at = self.rooms.get(name).and_then(|room| room.retry_at);
+        self.rooms_at = self.rooms_at.into_iter().chain(retry_at).min();
     }
 
     /// Leaves the rooms that nobody reads any more.

@@ -10,7 +10,11 @@ use realtime_testkit::{
 };
 use realtime_websocket::Event;
 
-use super::{MS, SECOND, quick, scripted::Scripted, server::Server};
+use super::{
+    MS, SECOND, quick,
+    scripted::{Peer, Scripted},
+    server::Server,
+};
 
 #[tokio::test]
 async fn it_connects_and_ends_with_its_last_handle() {
@@ -55,9 +59,8 @@ async fn close_says_goodbye_and_what_comes_later_fails_at_once() {
     client.close().await;
 }
 
-#[tokio::test]
-async fn a_server_that_does_not_read_holds_up_no_end() {
-    let server = Scripted::start().await;
+/// A client, and its server, which reads nothing until nothing more is taken.
+async fn stuck(server: &Scripted) -> (Client, Peer) {
     let client = quick(server.port()).connect().unwrap();
     let mut peer = server.accept().await;
     peer.send(serde_json::json!({"route": "welcome"})).await;
@@ -67,7 +70,6 @@ async fn a_server_that_does_not_read_holds_up_no_end() {
         let big = "x".repeat(100_000);
         while flood.send("flood", Json(&big)).await.is_ok() {}
     });
-    // As much is unsent as may be once nothing is taken any more.
     let taken = async || {
         let message = Message::new("echo", ()).unwrap();
         let asked = client.request_message(message, 50 * MS).await;
@@ -75,11 +77,21 @@ async fn a_server_that_does_not_read_holds_up_no_end() {
     };
     until("nothing is taken", async || !taken().await).await;
     assert!(client.state().borrow().is_online());
+    flood.abort();
+    let _aborted = flood.await;
+    (client, peer)
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_read_holds_up_no_end() {
+    let (one, other) = (Scripted::start().await, Scripted::start().await);
+    let ((closed, _peer), (dropped, _other)) = tokio::join!(stuck(&one), stuck(&other));
     let begun = std::time::Instant::now();
-    within("the end", client.close()).await;
+    let mut state = dropped.state();
+    drop(dropped);
+    let ended = async { while state.changed().await.is_ok() {} };
+    within("both ends", async { tokio::join!(closed.close(), ended) }).await;
     assert!(begun.elapsed() < 4 * SECOND, "{:?}", begun.elapsed());
-    flood.await.unwrap();
-    drop(peer);
 }
 
 #[tokio::test]
