@@ -95,6 +95,19 @@ impl Client {
     }
 
     /// How it is with the connection, now and with each change.
+    ///
+    /// ```no_run
+    /// # async fn f(client: realtime_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use realtime_client::State;
+    ///
+    /// let mut state = client.state();
+    /// while state.changed().await.is_ok() {
+    ///     if let State::Waiting { why, .. } = &*state.borrow_and_update() {
+    ///         eprintln!("away: {why}");
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn state(&self) -> watch::Receiver<State> {
         self.0.state.clone()
@@ -237,6 +250,22 @@ impl Client {
 
     /// All messages from now on that aren't answers: those of rooms as well, and the server's own
     /// (`error`, `gap`, `expiring`, `removed`). Each call makes a stream of its own.
+    ///
+    /// ```no_run
+    /// # async fn f(client: realtime_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use futures::StreamExt;
+    /// use realtime_client::Incoming;
+    ///
+    /// let mut messages = client.messages();
+    /// while let Some(incoming) = messages.next().await {
+    ///     match incoming {
+    ///         Incoming::Message(message) => println!("{}", message.route()),
+    ///         Incoming::Dropped(count) => eprintln!("{count} came too fast"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn messages(&self) -> Messages {
         Messages(self.0.shared.read(self.0.settings.inbox))
     }
@@ -244,6 +273,21 @@ impl Client {
     /// The server's own requests, from now on. There is one such stream: a second call ends the first.
     /// Where nobody reads it, they are refused with `unknown_route`; where too many wait in it, with
     /// `busy`.
+    ///
+    /// ```no_run
+    /// # async fn f(client: realtime_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use futures::StreamExt;
+    /// use realtime_client::{ClientError, Json};
+    ///
+    /// let mut questions = client.on_request();
+    /// while let Some(question) = questions.next().await {
+    ///     match question.message().route() {
+    ///         "version" => question.reply(Json("1.2")).await?,
+    ///         _ => question.refuse(ClientError::new("unknown_route", "no idea")).await?,
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn on_request(&self) -> Questions {
         Questions(self.0.shared.read_questions(self.0.settings.inbox))
     }

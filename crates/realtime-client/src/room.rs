@@ -136,6 +136,22 @@ fn wrong(context: &'static str) -> RequestError {
 ///
 /// The stream ends with the client, and where the server doesn't want it in the room any more.
 /// Waiting for the next event is cancel-safe.
+///
+/// ```no_run
+/// # async fn f(client: realtime_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use futures::StreamExt;
+/// use realtime_client::RoomEvent;
+///
+/// let mut order = client.room("order:42").join().await?;
+/// while let Some(event) = order.next().await {
+///     match event {
+///         RoomEvent::Message(message) => println!("{}", message.decode::<String>()?),
+///         RoomEvent::Lost => println!("load it afresh"),
+///         _ => {}
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[must_use = "a membership ends when it is dropped"]
 pub struct Membership {
     client: Client,
