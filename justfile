@@ -64,7 +64,7 @@ features:
     cargo hack clippy --each-feature --no-dev-deps -p realtime -p realtime-gateway \
         -p realtime-broker-amqp -p realtime-broker-redis -p realtime-redis \
         -p realtime-presence-redis -p realtime-history-redis \
-        -p realtime-revocation-redis -p realtime-auth-jwt -- -D warnings
+        -p realtime-revocation-redis -p realtime-auth-jwt -p realtime-client -- -D warnings
 
 # Licences, bans and sources of all dependencies.
 deny:

@@ -211,6 +211,7 @@ fn data(frame: &Bytes, value: &[u8], route: &str) -> Result<Payload, String> {
         Item::Map(pairs) if route == "publish" && publishes_bytes(value, pairs) => {
             to_json::payload_with(value, ("encoding", "base64"))
         }
+        Item::Map(_) if route == "recover" => to_json::payload_of_recover(value),
         _ => to_json::payload(value),
     }
 }

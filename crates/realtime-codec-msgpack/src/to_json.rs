@@ -15,20 +15,30 @@ use crate::{
     read::{Item, Reader},
 };
 
+/// How deep in the answer to `recover` the envelopes of the messages that were missed stand: the data
+/// is a map with an array of them.
+const MISSED_AT: usize = 2;
+
 /// One whole value as JSON; or what is wrong with it, without a word of what is in it.
 pub(crate) fn payload(value: &[u8]) -> Result<Payload, String> {
-    transcode(value, None)
+    transcode(value, None, false)
 }
 
 /// The same of a map, with one more entry.
 pub(crate) fn payload_with(value: &[u8], more: (&str, &str)) -> Result<Payload, String> {
-    transcode(value, Some(more))
+    transcode(value, Some(more), false)
 }
 
-fn transcode(value: &[u8], more: Option<(&str, &str)>) -> Result<Payload, String> {
+/// The same of the data of `recover`: an envelope in it whose data is bytes says so, as it does in JSON.
+pub(crate) fn payload_of_recover(value: &[u8]) -> Result<Payload, String> {
+    transcode(value, None, true)
+}
+
+fn transcode(value: &[u8], more: Option<(&str, &str)>, marks: bool) -> Result<Payload, String> {
     let source = Source {
         reader: Cell::new(Reader::new(value)),
         wrong: Cell::new(None),
+        marks,
     };
     let value = Value {
         source: &source,
@@ -47,6 +57,8 @@ struct Source<'f> {
     reader: Cell<Reader<'f>>,
     /// The reason why there is no JSON. serde's own errors can't carry it.
     wrong: Cell<Option<&'static str>>,
+    /// Whether envelopes stand in it that say it where their data is bytes.
+    marks: bool,
 }
 
 /// The next value of a source.
@@ -64,6 +76,12 @@ impl<'f> Source<'f> {
         let item = reader.item().map_err(|broken| self.fail(broken.what()));
         self.reader.set(reader);
         item
+    }
+
+    /// Whether the next value is bytes.
+    fn has_bytes(&self) -> bool {
+        let mut reader = self.reader.get();
+        matches!(reader.item(), Ok(Item::Binary(_)))
     }
 
     fn text<E: Error>(&self, text: &'f [u8]) -> Result<&'f str, E> {
@@ -110,10 +128,15 @@ impl Serialize for Value<'_, '_> {
             }
             Item::Map(pairs) => {
                 let inner = self.inner()?;
+                let is_envelope = self.source.marks && self.depth + MISSED_AT == MAX_DEPTH;
+                let mut has_bytes = false;
                 let mut map = serializer.serialize_map(None)?;
                 for _ in 0..pairs {
                     match self.source.item()? {
-                        Item::Text(name) => map.serialize_key(self.source.text(name)?)?,
+                        Item::Text(name) => {
+                            has_bytes |= is_envelope && name == b"data" && self.source.has_bytes();
+                            map.serialize_key(self.source.text(name)?)?;
+                        }
                         Item::Unsigned(number) => map.serialize_key(&number)?,
                         Item::Negative(number) => map.serialize_key(&number)?,
                         _ => {
@@ -122,6 +145,9 @@ impl Serialize for Value<'_, '_> {
                         }
                     }
                     map.serialize_value(&inner)?;
+                }
+                if has_bytes {
+                    map.serialize_entry("encoding", "base64")?;
                 }
                 if let Some((name, value)) = self.more {
                     map.serialize_entry(name, value)?;

@@ -1,0 +1,102 @@
+//! Where a gateway is, out of its URL.
+
+use url::{Host, Url};
+
+use crate::BuildError;
+
+#[derive(Clone)]
+pub(crate) struct Address {
+    /// A name, or an address without brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) is_tls: bool,
+    /// For the header `Host`.
+    pub(crate) authority: String,
+    /// The path and the query.
+    pub(crate) target: String,
+}
+
+impl Address {
+    pub(crate) fn parse(text: &str) -> Result<Self, BuildError> {
+        let url = Url::parse(text).map_err(|_| BuildError::Url("it can't be read"))?;
+        let is_tls = match url.scheme() {
+            "ws" | "http" => false,
+            "wss" | "https" => true,
+            _ => return Err(BuildError::Url("its scheme is another one")),
+        };
+        if url.fragment().is_some() {
+            return Err(BuildError::Url("it has a fragment"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(BuildError::Url("it has a user"));
+        }
+        let default = if is_tls { 443 } else { 80 };
+        let port = url.port().unwrap_or(default);
+        let (host, shown) = match url.host() {
+            Some(Host::Domain(name)) if !name.is_empty() => (name.to_owned(), name.to_owned()),
+            Some(Host::Ipv4(ip)) => (ip.to_string(), ip.to_string()),
+            Some(Host::Ipv6(ip)) => (ip.to_string(), format!("[{ip}]")),
+            _ => return Err(BuildError::Url("it has no host")),
+        };
+        let authority = match port == default {
+            true => shown,
+            false => format!("{shown}:{port}"),
+        };
+        let target = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        Ok(Self {
+            host,
+            port,
+            is_tls,
+            authority,
+            target,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+    use super::*;
+
+    #[test]
+    fn a_url_is_an_address() {
+        let read = |url| {
+            let Address {
+                host,
+                port,
+                is_tls,
+                authority,
+                target,
+            } = Address::parse(url).unwrap();
+            (host, port, is_tls, authority, target)
+        };
+        let of = |host: &str, port, tls, authority: &str, target: &str| {
+            (
+                host.to_owned(),
+                port,
+                tls,
+                authority.to_owned(),
+                target.to_owned(),
+            )
+        };
+        assert_eq!(read("ws://a.test"), of("a.test", 80, false, "a.test", "/"));
+        assert_eq!(
+            read("https://a.test:8443/ws?x=1"),
+            of("a.test", 8443, true, "a.test:8443", "/ws?x=1")
+        );
+        assert_eq!(read("ws://[::1]:9/"), of("::1", 9, false, "[::1]:9", "/"));
+        for bad in [
+            "",
+            "a.test/ws",
+            "ftp://a.test",
+            "ws://u:p@a.test",
+            "ws://a.test#x",
+        ] {
+            assert!(Address::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `realtime listen`: what is said in rooms, or to everybody.
+
+use futures::{StreamExt, stream::SelectAll};
+use realtime_client::{Incoming, RequestError, RoomEvent, State};
+
+use crate::{args::ListenArgs, failure::Failure, output};
+
+pub(crate) async fn run(args: ListenArgs) -> Result<(), Failure> {
+    let client = args.server.client()?.connect()?;
+    let mut messages = client.messages();
+    let mut state = client.state();
+    let mut rooms = SelectAll::new();
+    for name in args.rooms {
+        let room = match client.room(name.clone()).join().await {
+            Ok(room) => room,
+            Err(RequestError::Ended) => return Err(client.ended().await.into()),
+            Err(error) => return Err(format!("{name}: {}", Failure::from(error)).into()),
+        };
+        eprintln!("realtime: joined {name}");
+        rooms.push(room.map(move |event| (name.clone(), event)));
+    }
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        tokio::select! {
+            // What has come is printed before the end is told.
+            biased;
+            Some(incoming) = messages.next() => match incoming {
+                Incoming::Message(message) => output::print(&message)?,
+                Incoming::Dropped(count) => eprintln!("realtime: {count} messages came too fast"),
+                _ => {}
+            },
+            Some((name, event)) = rooms.next() => match event {
+                RoomEvent::Recovered { missed, .. } => {
+                    eprintln!("realtime: back in {name}, with {missed} messages that were missed");
+                }
+                RoomEvent::Lost => eprintln!("realtime: back in {name}; something was missed"),
+                RoomEvent::Removed => return Err(format!("{name}: removed").into()),
+                RoomEvent::Refused(refusal) => return Err(format!("{name}: {refusal}").into()),
+                // It is among the messages.
+                _ => {}
+            },
+            changed = state.changed() => {
+                if changed.is_err() {
+                    return Err(client.ended().await.into());
+                }
+                match &*state.borrow_and_update() {
+                    State::Waiting { why, .. } => eprintln!("realtime: closed: {why}; coming back"),
+                    State::Online => eprintln!("realtime: online"),
+                    State::Ended(end) => return Err(end.clone().into()),
+                    _ => {}
+                }
+            }
+            _ = &mut interrupted => break,
+        }
+    }
+    client.close().await;
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! What can be said of a connection.
+
+use std::fmt;
+
+use tokio::time::Instant;
+
+/// How it is with the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum State {
+    /// An attempt runs. It has succeeded with the first word from the server, not when it opens.
+    Connecting,
+    /// There is a connection.
+    Online,
+    /// There is none until the next attempt.
+    #[non_exhaustive]
+    Waiting {
+        /// When that is.
+        until: Instant,
+        /// Why the last one ended.
+        why: End,
+    },
+    /// There will be none: the server asked to stay away, nobody is signed in, or it was closed.
+    Ended(End),
+}
+
+impl State {
+    /// Whether there is a connection.
+    #[must_use]
+    pub const fn is_online(&self) -> bool {
+        matches!(self, Self::Online)
+    }
+}
+
+/// Why a connection ended, or never was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct End {
+    /// The close code; 1006 where the connection ended without a word, and none where none opened.
+    pub code: Option<u16>,
+    /// The HTTP status with which the server refused the upgrade.
+    pub status: Option<u16>,
+    /// What the server, or this client, says of it, for people.
+    pub reason: String,
+}
+
+impl End {
+    pub(crate) fn closed(code: u16, reason: impl Into<String>) -> Self {
+        Self {
+            code: Some(code),
+            status: None,
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn unopened(reason: impl Into<String>) -> Self {
+        Self {
+            code: None,
+            status: None,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code, self.status) {
+            (Some(code), _) => write!(f, "{code}")?,
+            (None, Some(status)) => write!(f, "HTTP status {status}")?,
+            (None, None) => return f.write_str(&self.reason),
+        }
+        match &*self.reason {
+            "" => Ok(()),
+            reason => write!(f, ": {reason}"),
+        }
+    }
+}

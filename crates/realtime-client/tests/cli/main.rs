@@ -1,0 +1,239 @@
+//! The command line, run as it is, against a gateway.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    dead_code,
+    reason = "a test fails by a panic, and uses a part of what it shares"
+)]
+
+#[path = "../client/server.rs"]
+mod server;
+
+use std::process::{Output, Stdio};
+
+use realtime::{Json, Router, auth::StaticToken, room::RoomRule};
+use realtime_testkit::wait::within;
+use serde_json::{Value, json};
+use server::{Server, router};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::{Child, Command},
+};
+
+fn command(args: &[&str], server: &Server) -> Command {
+    let url = format!("ws://{}/ws", server.addr);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_realtime"));
+    command.args(
+        args.iter()
+            .map(|arg| if *arg == "URL" { &url } else { *arg }),
+    );
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.kill_on_drop(true);
+    command
+}
+
+async fn run(args: &[&str], server: &Server, input: &str) -> Output {
+    let mut child = command(args, server).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).await.unwrap();
+    drop(stdin);
+    within("the end of the command", child.wait_with_output())
+        .await
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A line of what it prints.
+async fn line(child: &mut BufReader<impl tokio::io::AsyncRead + Unpin>) -> String {
+    let mut line = String::new();
+    within("a line", child.read_line(&mut line)).await.unwrap();
+    line.trim_end().to_owned()
+}
+
+fn reading(
+    child: &mut Child,
+) -> (
+    BufReader<tokio::process::ChildStdout>,
+    BufReader<tokio::process::ChildStderr>,
+) {
+    (
+        BufReader::new(child.stdout.take().unwrap()),
+        BufReader::new(child.stderr.take().unwrap()),
+    )
+}
+
+#[tokio::test]
+async fn request_prints_the_answer_or_fails_with_the_error() {
+    let server = Server::plain().await;
+    let done = run(&["request", "URL", "echo", r#"{"a":[1,2]}"#], &server, "").await;
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(text(&done.stdout), "{\"a\":[1,2]}\n");
+    let done = run(&["request", "URL", "echo", "-"], &server, "[3]").await;
+    assert_eq!(text(&done.stdout), "[3]\n");
+    let done = run(&["request", "URL", "nowhere"], &server, "").await;
+    assert_eq!((done.status.code(), &*done.stdout), (Some(1), &b""[..]));
+    assert!(
+        text(&done.stderr).contains("unknown_route"),
+        "{}",
+        text(&done.stderr)
+    );
+    let done = run(&["request", "URL", "echo", "{no"], &server, "").await;
+    assert_eq!(done.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_token_is_taken_from_a_variable_and_a_refusal_is_told() {
+    let tokens = StaticToken::new("s3cret", realtime::Identity::new("ann")).unwrap();
+    let builder = realtime::builder().authenticator(tokens).router(router());
+    let server = Server::start(builder).await;
+    let mut asking = command(
+        &["request", "URL", "who", "--token-env", "RT_TOKEN"],
+        &server,
+    );
+    let asked = asking.env("RT_TOKEN", "s3cret").output();
+    let done = within("the end", asked).await.unwrap();
+    assert_eq!(text(&done.stdout), "\"ann\"\n", "{}", text(&done.stderr));
+    let done = run(&["request", "URL", "who", "--token", "wr0ng"], &server, "").await;
+    assert_eq!(done.status.code(), Some(1));
+    let said = text(&done.stderr);
+    assert!(said.contains("401") && !said.contains("wr0ng"), "{said}");
+}
+
+#[tokio::test]
+async fn connect_sends_lines_and_prints_lines() {
+    let server = Server::plain().await;
+    let input = concat!(
+        r#"{"id": "a", "route": "echo", "data": 1}"#,
+        "\n\n",
+        "no envelope\n",
+        r#"{"id": 2, "route": "nowhere"}"#,
+        "\n",
+        r#"{"route": "echo", "data": 3}"#,
+        "\n",
+    );
+    let done = run(&["connect", "URL"], &server, input).await;
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let lines: Vec<Value> = text(&done.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines[0], json!({"id": "a", "route": "echo", "data": 1}));
+    assert_eq!(
+        (&lines[1]["id"], &lines[1]["route"]),
+        (&json!(2), &json!("error"))
+    );
+    assert_eq!(lines.len(), 2);
+    assert!(text(&done.stderr).contains("is no envelope"));
+}
+
+#[tokio::test]
+async fn connect_answers_the_server_and_ends_with_the_close_code() {
+    let server = Server::plain().await;
+    let mut child = command(&["connect", "URL"], &server).spawn().unwrap();
+    let (mut out, mut err) = reading(&mut child);
+    let mut stdin = child.stdin.take().unwrap();
+    realtime_testkit::wait::until("it is there", async || server.gateway.stats().open == 1).await;
+    let session = server.gateway.local_sessions().pop().unwrap();
+    let asking = session.request("confirm", Json("Sure?"), std::time::Duration::from_secs(5));
+    let answering = async {
+        let asked: Value = serde_json::from_str(&line(&mut out).await).unwrap();
+        let answer = json!({"reply": asked["request"], "data": true});
+        stdin
+            .write_all(format!("{answer}\n").as_bytes())
+            .await
+            .unwrap();
+    };
+    let (answer, ()) = tokio::join!(asking, answering);
+    assert!(answer.unwrap().decode::<bool>().unwrap());
+    server.stop().await;
+    let status = within("the end", child.wait()).await.unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert!(line(&mut err).await.contains("closed: 1001"));
+}
+
+#[tokio::test]
+async fn listen_joins_rooms_and_prints_what_is_said() {
+    let rooms = Router::new().room("open:{name}", RoomRule::open());
+    let server = Server::start(realtime::builder().router(rooms)).await;
+    let mut child = command(&["listen", "URL", "open:a", "open:b"], &server)
+        .spawn()
+        .unwrap();
+    let (mut out, mut err) = reading(&mut child);
+    for room in ["open:a", "open:b"] {
+        let mut said = line(&mut err).await;
+        while !said.contains("joined") {
+            said = line(&mut err).await;
+        }
+        assert!(said.ends_with(room), "{said}");
+    }
+    server
+        .gateway
+        .room("open:b")
+        .send("news", Json("hello"))
+        .await
+        .unwrap();
+    let said: Value = serde_json::from_str(&line(&mut out).await).unwrap();
+    assert_eq!(
+        said,
+        json!({"route": "news", "room": "open:b", "data": "hello"})
+    );
+    child.kill().await.unwrap();
+    let done = run(&["listen", "URL", "closed:a"], &server, "").await;
+    assert_eq!(done.status.code(), Some(1));
+    assert!(
+        text(&done.stderr).contains("closed:a: unknown_room"),
+        "{}",
+        text(&done.stderr)
+    );
+}
+
+#[tokio::test]
+async fn bench_asks_and_counts() {
+    let server = Server::plain().await;
+    let args = [
+        "bench",
+        "URL",
+        "--connections",
+        "3",
+        "--seconds",
+        "0.3",
+        "--route",
+        "nothing",
+    ];
+    let done = run(&args, &server, "").await;
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let result: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(
+        (&result["connections"], &result["failed"]),
+        (&json!(3), &json!(0))
+    );
+    assert!(result["answers"].as_u64().unwrap() >= 3, "{result}");
+    assert!(
+        result["latency_ms"]["p99"].as_f64().unwrap() > 0.0,
+        "{result}"
+    );
+    let args = [
+        "bench",
+        "URL",
+        "--connections",
+        "2",
+        "--seconds",
+        "5",
+        "--route",
+        "nowhere",
+    ];
+    let done = run(&args, &server, "").await;
+    assert_eq!(done.status.code(), Some(1));
+    assert!(
+        text(&done.stderr).contains("unknown_route"),
+        "{}",
+        text(&done.stderr)
+    );
+}
