@@ -13,7 +13,9 @@ use tower_service::Service;
 
 use super::{Erased, Pattern, Running};
 use crate::{
-    HandlerError, HandlerErrorKind, Inbound, escape::Escaped, extract::MessageContext,
+    HandlerError, HandlerErrorKind, Inbound,
+    escape::Escaped,
+    extract::MessageContext,
     handling::{Host, ping},
 };
 
