@@ -227,6 +227,18 @@ export default {
       await isState(blind, "online");
     },
 
+    async "where each timer is late, a dead connection is found out all the same"({ online, network, replace }) {
+      const net = await network();
+      const client = await online({ network: net, ping: { every: 3_600_000, timeout: 100 } });
+      await net("blackhole");
+      // As in a page that was hidden for long.
+      const now = Date.now.bind(Date);
+      const begun = now();
+      replace(Date, "now", () => begun + (now() - begun) * 200);
+      equal((await rejects(client.request("echo", 1, { timeout: 50 }))).name, "Timeout");
+      await isState(client, "waiting");
+    },
+
     async "what a listener throws is reported, and holds up nothing"({ online, replace }) {
       const reported = [];
       const report = "reportError" in globalThis ? [globalThis, "reportError"] : [console, "error"];

@@ -225,6 +225,22 @@ export default {
     equal([(await one.request("who_am_i")).name, reasons], ["ann", ["connect", "expiring", "refused"]]);
   },
 
+  async "who closes a client on its first message is asked for nothing more"({ client }) {
+    const reasons = [];
+    const get = ({ reason }) => {
+      reasons.push(reason);
+      if (reason === "expiring") throw new Error("away");
+      return token("ann", { life: 1_000 });
+    };
+    const drop = ({ route }) => route === "ping";
+    const one = client({ path: "/ws", token: get, drop }).connect();
+    one.state.subscribe(({ status }) => status === "online" && one.close());
+    await until("its first message", () => one.sockets[0]?.received.length === 1);
+    equal(one.sockets[0].received[0].route, "expiring");
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    equal([reasons, one.state.get().status], [["connect"], "idle"]);
+  },
+
   async "where the token is in a cookie it is kept fresh, and shown nowhere"({ client }) {
     const get = getter(() => token("ann"));
     const one = client({ token: get, tokenIn: "none" }).connect();
