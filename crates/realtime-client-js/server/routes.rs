@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use realtime::{
     BoxError, ClientError, CloseCode, Gateway, Json, Router, Session, error::RequestError,
     revocation::Revocation,
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 pub(crate) fn router() -> Router {
     Router::new()
         .route("echo", echo)
+        .route("bytes", bytes)
         .route("slow", slow)
         .route("fail", fail)
         .route("ask", ask)
@@ -26,6 +28,10 @@ pub(crate) fn router() -> Router {
 
 async fn echo(Json(data): Json<Value>) -> Json<Value> {
     Json(data)
+}
+
+async fn bytes(data: Bytes) -> Bytes {
+    data
 }
 
 async fn slow(Json(ms): Json<u64>) -> Json<u64> {

@@ -21,15 +21,16 @@ export function adviceOf(code: number): Advice {
 }
 
 /**
- * A reason for people, and after how many milliseconds to come back, where the server says so: then
+ * A reason for people, and after how many milliseconds, at the least, to come back, where the server says so: then
  * the reason is JSON, `{"reason": "…", "retry_after": 2.5}`, in seconds.
  */
 export function readReason(reason: string): { reason: string; slot?: number } {
   if (reason.startsWith("{")) {
     try {
       const said = JSON.parse(reason);
-      const slot = Number(said.retry_after) * 1000;
-      return { reason: String(said.reason ?? ""), ...(slot >= 0 && { slot }) };
+      const slot = said.retry_after;
+      const isSlot = typeof slot === "number" && slot >= 0;
+      return { reason: String(said.reason ?? ""), ...(isSlot && { slot: slot * 1000 }) };
     } catch {
       // A text that begins with a brace.
     }

@@ -1,5 +1,6 @@
 // What this client answers to the server's own requests.
 
+import { packed } from "./bytes.js";
 import { RequestError } from "./errors.js";
 import { report } from "./listeners.js";
 import type { Message } from "./routes.js";
@@ -23,13 +24,21 @@ export class Answers {
       const handler = this.#handlers.get(message.route);
       if (!handler) throw new RequestError({ code: "unknown_route" });
       const data = await handler(message.data as never, message as Message<never>);
-      return JSON.stringify({ reply: request, data });
+      return JSON.stringify({ reply: request, ...packed(data) });
     } catch (error) {
-      const isMeant = error instanceof RequestError;
-      if (!isMeant) report(error);
-      const failure = isMeant ? error : new RequestError({ code: "internal" });
-      const { code, message, temporary, data } = failure;
-      return JSON.stringify({ reply: request, error: { code, message, temporary, data } });
+      return refusal(request, error);
     }
+  }
+}
+
+function refusal(request: string, error: unknown): string {
+  try {
+    if (!(error instanceof RequestError)) throw error;
+    const { code, message, temporary, data } = error;
+    return JSON.stringify({ reply: request, error: { code, message, temporary, data } });
+  } catch (mistake) {
+    // Of the handler's, or data that has no form in JSON.
+    report(mistake);
+    return refusal(request, new RequestError({ code: "internal" }));
   }
 }

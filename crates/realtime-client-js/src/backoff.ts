@@ -8,6 +8,7 @@ const SLOW = 3;
 
 export class Backoff {
   #tries = 0;
+  #isSlow = false;
   readonly #first: number;
   readonly #most: number;
 
@@ -20,12 +21,15 @@ export class Backoff {
   next(): number {
     const ceiling = Math.min(this.#most, this.#first * 2 ** this.#tries);
     this.#tries = Math.min(this.#tries + 1, MOST_DOUBLINGS);
-    return Math.random() * ceiling;
+    const least = this.#isSlow ? ceiling / 2 : 0;
+    this.#isSlow = false;
+    return least + Math.random() * (ceiling - least);
   }
 
-  /** From now on at least as if it had failed a few times. */
+  /** From now on at least as if it had failed a few times, and the next wait is no short one. */
   slow(): void {
     this.#tries = Math.max(this.#tries, SLOW);
+    this.#isSlow = true;
   }
 
   reset(): void {

@@ -3,6 +3,7 @@
 import { adviceOf, readReason } from "./advice.js";
 import { Answers } from "./answers.js";
 import { Backoff } from "./backoff.js";
+import { opened, type Packed } from "./bytes.js";
 import { isOffline, watchEnvironment } from "./environment.js";
 import { ConnectionLost, RequestError } from "./errors.js";
 import { Link, PING_ID } from "./link.js";
@@ -17,7 +18,7 @@ import { after, type Timer } from "./timer.js";
 import { type Found, Tokens } from "./tokens.js";
 
 /** What comes over the connection. */
-interface Envelope extends Message {
+interface Envelope extends Message, Omit<Packed, "data"> {
   id?: number;
   request?: string;
 }
@@ -37,6 +38,9 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
   readonly #answers = new Answers();
   // biome-ignore lint/suspicious/noExplicitAny: a room of whatever routes
   readonly #rooms = new Map<string, Room<any>>();
+  /** Those that nobody uses, as long as somebody has them. */
+  // biome-ignore lint/suspicious/noExplicitAny: a room of whatever routes
+  readonly #unused = new Map<string, WeakRef<Room<any>>>();
   readonly #host: Host;
   #link: Link | undefined;
   /** It may be used for what does no harm if it is done twice; the rest waits for `online`. */
@@ -45,6 +49,8 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
   /** Raised with each attempt, and with its end: what belongs to an older one is void. */
   #attempt = 0;
   #timer: Timer | undefined;
+  /** Until a token is shown anew on this connection. */
+  #renewing: Timer | undefined;
   /** Why the next token is asked for. */
   #reason: TokenReason = "connect";
   /** The server has asked to stay away until then. */
@@ -65,7 +71,10 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
       ask: (route, data, done) => this.#ask(route, data, {}, done, true),
       request: (route, data, options) => this.#request(route, data, options),
       deliver: (message) => this.#routes.emit(message.route, message.data, message),
-      keep: (room) => this.#rooms.set(room.name, room),
+      keep: (room) => {
+        this.#rooms.set(room.name, room);
+        this.#unused.delete(room.name);
+      },
       backoff: () => this.#newBackoff(),
     };
   }
@@ -84,7 +93,11 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
       {
         onHope: () => {
           this.#link?.probe();
+          const state = this.#state.get();
           if (Date.now() >= this.#notBefore) this.retry();
+          else if (state.status === "offline" && !isOffline()) {
+            this.#state.set({ ...state, status: "waiting" });
+          }
         },
         onOffline: () => {
           this.#link?.probe();
@@ -109,7 +122,7 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
 
   /** Ends the connection, and what waits for it. Rooms are joined again after the next `connect()`. */
   close(): void {
-    this.#finish({ status: "idle" }, 1000);
+    if (this.#isWanted()) this.#finish({ status: "idle" }, 1000);
   }
 
   /**
@@ -173,15 +186,23 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
 
   /** A room: the same object for the same name. */
   room(name: string): Room<R> {
-    const known = this.#rooms.get(name);
+    const known = this.#rooms.get(name) ?? this.#unused.get(name)?.deref();
     if (known) return known;
-    for (const [name, room] of this.#rooms) {
-      if (this.#rooms.size < ROOMS_KEPT) break;
-      if (room.isUnused()) this.#rooms.delete(name);
-    }
+    if (this.#rooms.size >= ROOMS_KEPT) this.#forget();
     const room = new Room<R>(name, this.#host);
     this.#rooms.set(name, room);
     return room;
+  }
+
+  /** Makes room for others. Who has one of these rooms, and uses it later, has the right one. */
+  #forget(): void {
+    for (const [name, room] of this.#unused) if (!room.deref()) this.#unused.delete(name);
+    for (const [name, room] of this.#rooms) {
+      if (this.#rooms.size < ROOMS_KEPT) break;
+      if (!room.isUnused()) continue;
+      this.#rooms.delete(name);
+      this.#unused.set(name, new WeakRef(room));
+    }
   }
 
   async #start(): Promise<void> {
@@ -200,9 +221,9 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
       return this.#finish({ status: "ended", reason: "nobody is signed in" });
     }
     if (found?.kind === "stale") {
-      const stale = { code: this.#wasRefused ? 3500 : 3005, reason: "the token was refused" };
-      if (this.#wasRefused) return this.#finish({ status: "ended", ...stale });
-      return this.#wait(stale);
+      const reason = "the token was refused";
+      if (this.#wasRefused) return this.#finish({ status: "ended", code: 3500, reason });
+      return this.#wait({ reason });
     }
     try {
       this.#open(found?.token);
@@ -258,8 +279,9 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
   }
 
   #online(): void {
-    this.#state.set({ status: "online" });
+    // Before anybody hears of it, and sends more: what has waited longer is first.
     this.#outbox.flush((frame) => this.#link?.send(frame));
+    this.#state.set({ status: "online" });
   }
 
   #receive(frame: unknown): void {
@@ -267,10 +289,13 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
     this.#backoff.reset();
     this.#reason = "connect";
     this.#wasRefused = false;
+    const link = this.#link;
     if (this.#isOpen && !this.#isOnline()) this.#online();
+    // Somebody who heard of that has closed it.
+    if (link !== this.#link) return;
     let message: Envelope;
     try {
-      message = Object(JSON.parse(frame as string));
+      message = opened(Object(JSON.parse(frame as string)));
     } catch (error) {
       return report(error);
     }
@@ -292,19 +317,22 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
   /** What the server says of this session. */
   #heed(route: string, data: unknown): void {
     if (route === "expiring") this.#renew("expiring");
-    if (route === "removed") this.#rooms.get((data as { room: string }).room)?.removed();
+    if (route === "removed") this.#rooms.get(Object(data).room)?.removed();
     if (route === "gap") {
-      const { rooms = {} } = data as { rooms?: Record<string, Position> };
+      const rooms = Object(Object(data).rooms) as Record<string, Position>;
       for (const room of [...this.#rooms.values()]) room.gap(rooms[room.name]);
     }
   }
 
   /** Shows a fresh token on this connection, until that has worked or the server closes it. */
-  async #renew(reason: TokenReason): Promise<void> {
+  async #renew(reason: TokenReason, backoff = this.#newBackoff()): Promise<void> {
     const link = this.#link;
-    const backoff = this.#newBackoff();
-    const again = (reason: TokenReason, wait = backoff.next()) => {
-      after(wait, () => link === this.#link && this.#renew(reason));
+    clearTimeout(this.#renewing);
+    const again = (reason: TokenReason, least = 0) => {
+      // What is lost with its connection isn't tried again on another one.
+      if (link !== this.#link) return;
+      clearTimeout(this.#renewing);
+      this.#renewing = after(least + backoff.next(), () => this.#renew(reason, backoff));
     };
     let found: Found | undefined;
     try {
@@ -314,13 +342,14 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
     }
     // Who has nothing to show is closed in a while, and asked once more then.
     if (found?.kind !== "token" || link !== this.#link || !this.#isOnline()) return;
-    this.#tokens?.show(found.token);
-    this.#ask("authenticate", { token: found.token }, {}, (error) => {
-      if (!(error instanceof RequestError)) {
-        // What is lost with its connection isn't tried again on another one.
-        if (error) again(reason);
+    const { token } = found;
+    this.#ask("authenticate", { token }, {}, (error) => {
+      if (!error) {
+        this.#tokens?.show(token);
+      } else if (!(error instanceof RequestError)) {
+        again(reason);
       } else if (error.code === "expired") {
-        this.#tokens?.refuse();
+        this.#tokens?.refuse(token);
         again("expired");
       } else if (error.temporary) {
         again(reason, error.retryAfter);
@@ -347,19 +376,21 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
       this.#reason = advice;
       this.#wasRefused = advice === "refused";
     }
-    this.#wait({ code, reason }, slot);
+    this.#wait({ code, reason }, slot, advice === "later" || slot !== undefined);
   }
 
-  #wait(why: { code?: number; reason: string }, slot?: number): void {
-    const wait = slot ?? this.#backoff.next();
+  /** With a slot no sooner than that; and where it is asked to, no sooner for whatever hope. */
+  #wait(why: { code?: number; reason: string }, slot = 0, isAsked = false): void {
+    const wait = Math.max(slot, this.#backoff.next());
     const retryAt = Date.now() + wait;
-    this.#notBefore = slot === undefined ? 0 : retryAt;
+    this.#notBefore = isAsked ? retryAt : 0;
     const status = isOffline() ? "offline" : "waiting";
     this.#lose({ status, retryAt, ...why }, after(wait, () => this.#start()));
   }
 
   #finish(state: State, code?: number): void {
     this.#environment?.abort();
+    this.#tokens?.drop();
     const link = this.#link;
     this.#lose(state);
     if (code !== undefined) link?.end(code);
@@ -367,14 +398,17 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
 
   /** There is no connection any more. Without a timer there won't be another. */
   #lose(state: State, timer?: Timer): void {
-    const isOver = timer === undefined;
     this.#attempt += 1;
+    const attempt = this.#attempt;
     clearTimeout(this.#timer);
+    clearTimeout(this.#renewing);
     this.#timer = timer;
     this.#link = undefined;
     this.#isOpen = false;
     // First the state, so that nobody who hears of a loss takes this for a connection.
     this.#state.set(state);
+    // Who hears that it has ended may have connected anew: then what waits goes on waiting.
+    const isOver = timer === undefined && attempt === this.#attempt;
     this.#outbox.lose(isOver);
     for (const room of [...this.#rooms.values()]) {
       if (isOver) room.over(new ConnectionLost("the client is closed"));
@@ -385,12 +419,16 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
   #request(route: string, data: unknown, options: AskOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (!this.#isWanted()) throw new ConnectionLost("the client isn't connected");
-      this.#ask(route, data, options, (error, reply) => (error ? reject(error) : resolve(reply)));
+      this.#ask(route, data, options, (error, reply) => {
+        // The reason of a signal may be anything.
+        if (error === undefined) resolve(reply);
+        else reject(error);
+      });
     });
   }
 
   #ask(route: string, data: unknown, options: AskOptions, done: Done, isDirect = false): void {
-    const bounded = { timeout: this.#settings.timeout, ...options };
+    const bounded = { ...options, timeout: options.timeout ?? this.#settings.timeout };
     this.#outbox.ask(route, data, bounded, this.#sender(isDirect), () => this.#link?.probe(), done);
   }
 

@@ -17,6 +17,11 @@ export function watchEnvironment({ onHope, onOffline }: Told, signal: AbortSigna
   page?.addEventListener("visibilitychange", onLook, { signal });
 }
 
+/** Of a page that nobody looks at, the timers are late. */
+export function isHidden(): boolean {
+  return (globalThis.document as Document | undefined)?.visibilityState === "hidden";
+}
+
 /** Only an opinion: a server on this machine can be reached all the same. */
 export function isOffline(): boolean {
   return globalThis.navigator?.onLine === false;

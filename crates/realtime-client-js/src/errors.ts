@@ -29,7 +29,7 @@ export class RequestError extends Error {
     super(message);
     this.code = code;
     this.temporary = temporary;
-    this.retryAfter = retry_after === undefined ? undefined : retry_after * 1000;
+    this.retryAfter = typeof retry_after === "number" ? retry_after * 1000 : undefined;
     this.data = data;
   }
 }

@@ -1,6 +1,7 @@
 // One WebSocket, from the attempt to its end, and whether it is still alive: a page sees no ping
 // frames, and is told nothing of a network that is gone.
 
+import { isHidden } from "./environment.js";
 import type { Settings, Socket } from "./options.js";
 import { after, type Timer } from "./timer.js";
 
@@ -60,7 +61,11 @@ export class Link {
 
   /** It may be given to a socket that is closing: then it is lost, and the end comes soon. */
   send(frame: string): void {
-    if (this.#isOpen) this.#socket.send(frame);
+    try {
+      if (this.#isOpen) this.#socket.send(frame);
+    } catch {
+      // Outside of browsers one that is closing may throw: the same.
+    }
   }
 
   /** Ends it. Nothing is heard of it any more. */
@@ -71,7 +76,7 @@ export class Link {
   }
 
   /** Asks whether the server is there, and ends it without an answer in time. */
-  probe(): void {
+  probe(isAgain = false): void {
     // Without a ping it can't be found out.
     if (!this.#isOpen || this.#probing !== undefined || !this.#ping) return;
     const { route, timeout } = this.#ping;
@@ -79,8 +84,9 @@ export class Link {
     const askedAt = Date.now();
     this.#probing = after(timeout, () => {
       this.#probing = undefined;
-      // The answer may have come while this machine slept, and wait behind this.
-      if (Date.now() - askedAt - timeout > ASLEEP_MS) this.probe();
+      // The answer may have come while this machine slept, and wait behind this. Once: a hidden
+      // page's timers are late each time.
+      if (!isAgain && Date.now() - askedAt - timeout > ASLEEP_MS) this.probe(true);
       else this.#fail("the server doesn't answer");
     });
   }
@@ -93,8 +99,9 @@ export class Link {
     this.#ticking = setInterval(() => {
       const now = Date.now();
       // A hidden page's timers are late as well, while its connection is fine: so it asks first.
-      const hasSlept = now - tickedAt - tick > ASLEEP_MS;
-      if (hasSlept && !this.#ping) return this.#fail("this machine was asleep");
+      // Who sets the clock back has jumped as well.
+      const hasSlept = now < tickedAt || now - tickedAt - tick > ASLEEP_MS;
+      if (hasSlept && !this.#ping && !isHidden()) return this.#fail("this machine was asleep");
       tickedAt = now;
       if (hasSlept || now - this.#heardAt >= every) this.probe();
     }, tick);

@@ -13,7 +13,9 @@ export type TokenReason = "connect" | "unreachable" | "expiring" | "expired" | "
 
 /**
  * Gets a token. `null` says that nobody is signed in any more, and ends the client. One that throws
- * is asked again after a while; why is in the state meanwhile. `signal` is aborted after `connectTimeout`.
+ * is asked again after a while; why is in the state meanwhile. `signal` is aborted after
+ * `connectTimeout`, and when the client is closed: hand it to `fetch`, since the getter may be asked
+ * anew from then on.
  */
 export type TokenGetter = (ask: {
   reason: TokenReason;
@@ -39,8 +41,9 @@ export interface Options {
   /**
    * Where the token is shown: in the subprotocol `token.TOKEN` (`protocol`, the default), in the
    * first message (`message`), or in the query of the URL (`query`), where it may stand in logs.
+   * `none`: nowhere, since it is in a cookie, which the getter keeps fresh.
    */
-  tokenIn?: "protocol" | "message" | "query";
+  tokenIn?: "protocol" | "message" | "query" | "none";
   /** The name of the token in the query: `token` by default. */
   tokenParameter?: string;
   /** Further subprotocols to offer. */
@@ -49,12 +52,13 @@ export interface Options {
   timeout?: number;
   /** How long a token, and an attempt to connect, may take each: 10,000 by default. */
   connectTimeout?: number;
-  /** The longest first wait before it comes back, and the longest of all: 500 and 20,000. */
+  /** The longest first wait before it comes back, and the longest of all: 500 and 20,000; from 10 on. */
   backoff?: { first?: number; most?: number };
   /**
    * How long the server may be silent before it is asked whether it is there (25,000), and how long
-   * its answer may take (5,000), on which route: `ping`, which the gateway answers by itself. `false`:
-   * the client doesn't notice a connection that is dead without saying so.
+   * its answer may take (5,000), on which route: `ping`, which the gateway answers by itself, and
+   * while its handlers run. `every` is 100 at the least. `false`: the client doesn't notice a
+   * connection that is dead without saying so, and takes one that has opened for one that was let in.
    */
   ping?: false | { every?: number; timeout?: number; route?: string };
   /**
@@ -68,7 +72,7 @@ export interface Options {
 
 export interface Settings {
   token: TokenGetter | undefined;
-  tokenIn: "protocol" | "message" | "query";
+  tokenIn: NonNullable<Options["tokenIn"]>;
   tokenParameter: string;
   protocols: string[];
   timeout: number;
@@ -79,6 +83,10 @@ export interface Settings {
   WebSocket: new (url: string, protocols: string[]) => Socket;
 }
 
+/** With less it would come back, or ask, without a pause. */
+const LEAST_BACKOFF_MS = 10;
+const LEAST_PING_MS = 100;
+
 export function settingsOf(options: Options): Settings {
   const WebSocket = options.WebSocket ?? globalThis.WebSocket;
   if (!WebSocket) throw new TypeError("expected a global WebSocket, or one in the options");
@@ -87,11 +95,24 @@ export function settingsOf(options: Options): Settings {
     tokenIn: options.tokenIn ?? "protocol",
     tokenParameter: options.tokenParameter ?? "token",
     protocols: ["realtime.json", ...(options.protocols ?? [])],
-    timeout: options.timeout ?? 10_000,
-    connectTimeout: options.connectTimeout ?? 10_000,
-    backoff: { first: 500, most: 20_000, ...options.backoff },
-    ping: options.ping !== false && { every: 25_000, timeout: 5_000, route: "ping", ...options.ping },
-    queue: options.queue ?? 100,
+    timeout: number(options.timeout, 10_000),
+    connectTimeout: number(options.connectTimeout, 10_000),
+    backoff: {
+      first: number(options.backoff?.first, 500, LEAST_BACKOFF_MS),
+      most: number(options.backoff?.most, 20_000, LEAST_BACKOFF_MS),
+    },
+    ping: options.ping !== false && {
+      every: number(options.ping?.every, 25_000, LEAST_PING_MS),
+      timeout: number(options.ping?.timeout, 5_000),
+      route: options.ping?.route ?? "ping",
+    },
+    queue: number(options.queue, 100),
     WebSocket,
   };
+}
+
+/** What was asked for, but not less than may be; where that is no number, the usual. */
+function number(asked: number | undefined, usual: number, least = 0): number {
+  const number = Math.max(least, asked ?? usual);
+  return Number.isNaN(number) ? usual : number;
 }

@@ -1,6 +1,7 @@
 // What was said to the server and isn't done with: requests that wait for their answers, and, while
 // there is no connection, what waits to be sent, in order.
 
+import { packed } from "./bytes.js";
 import { ConnectionLost, type Failure, RequestError, Timeout } from "./errors.js";
 import { after, type Timer } from "./timer.js";
 
@@ -47,7 +48,7 @@ export class Outbox {
   ): void {
     if (signal?.aborted) return answered(signal.reason);
     const id = ++this.#lastId;
-    const frame = JSON.stringify({ id, route, data, metadata });
+    const frame = JSON.stringify({ id, route, ...packed(data), metadata });
     const onAbort = () => this.#settle(id, signal?.reason);
     const done: Done = (error, reply) => {
       signal?.removeEventListener("abort", onAbort);
@@ -65,7 +66,7 @@ export class Outbox {
   /** A message without an answer. False if it can't be sent and can't wait. */
   post(route: string, data: unknown, timeout: number, send: Send | undefined): boolean {
     const id = ++this.#lastId;
-    const frame = JSON.stringify({ route, data });
+    const frame = JSON.stringify({ route, ...packed(data) });
     if (send) {
       send(frame);
       return true;

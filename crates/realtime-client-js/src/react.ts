@@ -62,6 +62,7 @@ export interface Asked<T> {
   data: T | undefined;
   /** Of the last try. */
   error: Error | undefined;
+  /** Until the next answer: also while there is no connection, but not where there is to be none. */
   isLoading: boolean;
   /** Asks anew. */
   again: () => void;
@@ -71,11 +72,13 @@ export interface Asked<T> {
 export function useRequest<R extends RoutesOf<R>, K extends Name<R>>(
   client: Client<R>,
   route: K,
-  data: Of<R, K, "request">,
-  options?: AskOptions,
+  ...[data, options]: undefined extends Of<R, K, "request">
+    ? [data?: Of<R, K, "request">, options?: Omit<AskOptions, "signal">]
+    : [data: Of<R, K, "request">, options?: Omit<AskOptions, "signal">]
 ): Asked<Of<R, K, "reply">> {
   type Answer = Omit<Asked<Of<R, K, "reply">>, "again">;
-  const [answer, setAnswer] = useState<Answer>({ data: undefined, error: undefined, isLoading: true });
+  const none = { route, data: undefined, error: undefined, isLoading: true };
+  const [last, setAnswer] = useState<Answer & { route: K }>(none);
   const [turn, setTurn] = useState(0);
   const latest = useRef({ data, options });
   useEffect(() => {
@@ -88,12 +91,12 @@ export function useRequest<R extends RoutesOf<R>, K extends Name<R>>(
       asking.abort();
       asking = new AbortController();
       const { signal } = asking;
-      setAnswer((last) => ({ ...last, isLoading: true }));
+      setAnswer((last) => (last.route === route ? { ...last, isLoading: true } : none));
       const { data, options } = latest.current;
       const ask = client.request as (...args: unknown[]) => Promise<Of<R, K, "reply">>;
       try {
         const reply = await ask.call(client, route, data, { ...options, signal });
-        if (!signal.aborted) setAnswer({ data: reply, error: undefined, isLoading: false });
+        if (!signal.aborted) setAnswer({ route, data: reply, error: undefined, isLoading: false });
       } catch (caught) {
         const error = caught as Error;
         if (!signal.aborted) setAnswer((last) => ({ ...last, error, isLoading: false }));
@@ -101,11 +104,16 @@ export function useRequest<R extends RoutesOf<R>, K extends Name<R>>(
     };
     const end = client.state.subscribe(({ status }) => {
       if (status === "online") ask();
+      // There will be no answer before somebody connects.
+      const isOver = status === "ended" || status === "idle";
+      if (isOver || status === "connecting") setAnswer((last) => ({ ...last, isLoading: !isOver }));
     });
     return () => {
       end();
       asking.abort();
     };
   }, [client, route, JSON.stringify(data), turn]);
+  // What another route has answered is of another type.
+  const { route: _, ...answer } = last.route === route ? last : none;
   return { ...answer, again: useCallback(() => setTurn((turn) => turn + 1), []) };
 }

@@ -3,7 +3,8 @@
 // that is said.
 
 import { Backoff } from "./backoff.js";
-import { ConnectionLost, RequestError } from "./errors.js";
+import { opened, packed } from "./bytes.js";
+import { ConnectionLost, RequestError, Timeout } from "./errors.js";
 import { Listeners } from "./listeners.js";
 import type { AskOptions, Done } from "./outbox.js";
 import type { AnyRoutes, Message, Name, Of, RoutesOf } from "./routes.js";
@@ -73,6 +74,10 @@ interface Waiter {
   reject: (error: Error) => void;
 }
 
+/** Whether the same may go well in a while. */
+const isPassing = (error: Error) =>
+  error instanceof Timeout || (error instanceof RequestError && error.temporary);
+
 /** From {@link Client.room}. */
 export class Room<R extends RoutesOf<R> = AnyRoutes> {
   readonly name: string;
@@ -92,7 +97,12 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
   #ahead = 0;
   #users = 0;
   #waiters: Waiter[] = [];
+  /** Until it asks anew for what has failed. */
   #timer: Timer | undefined;
+  /** Raised when it is out: an answer that was asked for before is void. */
+  #stay = 0;
+  /** It has left, and the server has yet to say that it knows. */
+  #isLeaving = false;
 
   /** @internal */
   constructor(name: string, host: Host) {
@@ -114,15 +124,20 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
   /**
    * Joins the room, and joins it again after each connection, until `leave()`. With a `position`
    * from before it recovers what was missed since. Resolves when it is a member; that may wait for a
-   * connection. Rejects with a `RequestError` where the server doesn't let it in, and with
-   * `ConnectionLost` where the client is closed or ends.
+   * connection. Rejects with a `RequestError` where the server doesn't let it in, with
+   * `ConnectionLost` where the client is closed or ends, and with a `TypeError` where there is a
+   * `position` and the room is wanted already, from where it is.
    */
   join({ position }: { position?: Position | undefined } = {}): Promise<void> {
+    if (position && this.#isWanted) {
+      return Promise.reject(new TypeError("expected a position before the room is joined"));
+    }
     this.#position ??= position;
     if (this.#state.get().status === "joined") return Promise.resolve();
     const joined = new Promise<void>((resolve, reject) => this.#waiters.push({ resolve, reject }));
     if (!this.#isWanted) {
       this.#isWanted = true;
+      this.#isLeaving = false;
       this.#host.keep(this);
       this.#state.set({ status: "joining" });
       this.enter();
@@ -130,16 +145,30 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     return joined;
   }
 
-  /** Leaves the room, and forgets its position. Resolves when the server knows, or needn't. */
+  /**
+   * Leaves the room, and forgets its position. Resolves when the server knows, or needn't; and when
+   * it is too busy, and is told again until it does.
+   */
   async leave(): Promise<void> {
     if (!this.#isWanted) return;
     this.#out({ status: "left" }, new ConnectionLost("the room was left"));
     // A session that has ended has left all its rooms.
     if (!this.#host.isOpen()) return;
-    await new Promise<void>((resolve, reject) => {
-      this.#host.ask("leave", { room: this.name }, (error) =>
-        error instanceof RequestError ? reject(error) : resolve(),
-      );
+    this.#isLeaving = true;
+    await new Promise<void>((resolve, reject) => this.#goOut(resolve, reject));
+  }
+
+  #goOut(resolve = () => {}, reject: Waiter["reject"] = () => {}): void {
+    this.#host.ask("leave", { room: this.name }, (error) => {
+      if (!this.#isLeaving || !error) {
+        this.#isLeaving = false;
+      } else if (isPassing(error)) {
+        this.#timer = after(this.#wait(error), () => this.#goOut());
+      } else if (error instanceof RequestError) {
+        this.#isLeaving = false;
+        return reject(error);
+      }
+      resolve();
     });
   }
 
@@ -184,7 +213,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
    * in a room with a history: the same key of the same identity is taken once.
    */
   async publish(data: unknown, { key, ...options }: AskOptions & { key?: string } = {}): Promise<void> {
-    await this.#host.request("publish", { room: this.name, data, key }, options);
+    await this.#host.request("publish", { room: this.name, ...packed(data), key }, options);
   }
 
   /** Who is there, where the room's rule says so: a page of up to `limit`, after a version. */
@@ -209,25 +238,29 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     this.#again = this.#isAsking;
     if (this.#isAsking) return;
     this.#isAsking = true;
-    clearTimeout(this.#timer);
-    const from = this.#position;
+    this.#halt();
+    const [from, stay] = [this.#position, this.#stay];
     this.#host.ask(from ? "recover" : "join", { room: this.name, ...from }, (error, data) => {
       this.#isAsking = false;
       if (!this.#isWanted) return;
-      if (error) this.#failed(error);
+      if (stay !== this.#stay) this.enter();
+      else if (error) this.#failed(error);
       else this.#entered(from, (data ?? {}) as Entered);
     });
   }
 
   /** @internal A message that says that it is for this room. */
   receive(message: Message): void {
+    // On its way when it left.
+    if (this.#isLeaving) return;
     const { offset } = message;
     if (offset !== undefined && this.#position) {
       const { epoch, offset: last } = this.#position;
       if (offset <= last) return;
       if (offset > last + 1) {
         this.#ahead = Math.max(this.#ahead, offset);
-        if (!this.#isAsking) this.enter();
+        // Where that has failed just now, it has its time.
+        if (!this.#isAsking && !this.#timer) this.enter();
         return;
       }
       this.#position = { epoch, offset };
@@ -242,7 +275,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     if (!last) {
       if (this.#state.get().status === "joined") this.#events.emit("lost");
     } else if (!at || at.epoch !== last.epoch || at.offset > last.offset) {
-      this.enter();
+      if (!this.#timer) this.enter();
     }
   }
 
@@ -254,7 +287,8 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
 
   /** @internal */
   disconnected(): void {
-    clearTimeout(this.#timer);
+    this.#halt();
+    this.#isLeaving = false;
     if (this.#isWanted) this.#state.set({ status: "joining" });
   }
 
@@ -266,23 +300,26 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
 
   /** @internal Nobody would notice if it were another object. */
   isUnused(): boolean {
-    return !this.#isWanted && this.#routes.size + this.#events.size === 0;
+    const isHeard = this.#routes.size + this.#events.size > 0 || this.#state.isWatched();
+    return !this.#isWanted && !this.#isLeaving && this.#users === 0 && !isHeard;
   }
 
   #entered(from: Position | undefined, { position, recovered, missed = [] }: Entered): void {
     const before = this.#position;
     const isNew = (offset = Number.POSITIVE_INFINITY) => !recovered || offset > (before?.offset ?? 0);
-    const news = missed.filter(({ offset }) => isNew(offset));
+    const news = missed.filter(({ offset }) => isNew(offset)).map(opened);
     const isFirst = !this.#wasMember && !from;
     this.#wasMember = true;
-    this.#position = position;
+    // What has come meanwhile comes again behind the answer.
+    const isAhead = recovered && before && position && before.offset > position.offset;
+    this.#position = isAhead ? before : position;
     this.#backoff.reset();
     this.#state.set({ status: "joined" });
     for (const message of news) this.#deliver(message);
     if (recovered) this.#events.emit("recovered", { missed: news.length });
     else this.#events.emit(isFirst ? "joined" : "lost");
     this.#settle();
-    const isBehind = position !== undefined && this.#ahead > position.offset;
+    const isBehind = this.#position !== undefined && this.#ahead > this.#position.offset;
     this.#ahead = 0;
     if (this.#again || isBehind) this.enter();
   }
@@ -290,17 +327,27 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
   #failed(error: Error): void {
     // The next connection brings it here again.
     if (error instanceof ConnectionLost) return;
-    if (error instanceof RequestError && !error.temporary) {
+    if (!isPassing(error)) {
       this.#out({ status: "refused", error }, error);
       return;
     }
     this.#state.set({ status: "joining", error });
-    const least = error instanceof RequestError ? (error.retryAfter ?? 0) : 0;
-    this.#timer = after(Math.max(least, this.#backoff.next()), () => this.enter());
+    this.#timer = after(this.#wait(error), () => this.enter());
+  }
+
+  /** How long, before the same is tried again: not all at once who were refused at once. */
+  #wait(error: Error): number {
+    return ((error as Partial<RequestError>).retryAfter ?? 0) + this.#backoff.next();
+  }
+
+  #halt(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   #out(state: RoomState, error: Error): void {
-    clearTimeout(this.#timer);
+    this.#halt();
+    this.#stay += 1;
     this.#isWanted = this.#wasMember = this.#again = false;
     this.#position = undefined;
     this.#ahead = 0;

@@ -32,6 +32,7 @@ export type Name<R> = keyof R & string;
 /** A message as it came. */
 export interface Message<T = unknown> {
   route: string;
+  /** Binary data is a `Uint8Array`. */
   data: T;
   /** The room that it was sent to. */
   room?: string;

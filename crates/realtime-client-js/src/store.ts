@@ -31,6 +31,11 @@ export class Store<T> implements Readable<T> {
     };
   };
 
+  /** Whether somebody listens. */
+  isWatched(): boolean {
+    return this.#listeners.size > 0;
+  }
+
   set(value: T): void {
     this.#value = value;
     for (const { call } of [...this.#listeners]) {

@@ -2,15 +2,21 @@
 // shown a second time.
 
 import type { Settings, TokenReason } from "./options.js";
-import { after, type Timer } from "./timer.js";
+import { after } from "./timer.js";
 
 /** What the getter has: nobody is signed in; only what was refused already; or a token. */
 export type Found = { kind: "nobody" } | { kind: "stale" } | { kind: "token"; token: string };
 
+interface Question {
+  readonly reason: TokenReason;
+  readonly end: AbortController;
+  readonly found: Promise<Found>;
+}
+
 export class Tokens {
   readonly #get: NonNullable<Settings["token"]>;
   readonly #timeout: number;
-  #asking: Promise<Found> | undefined;
+  #asking: Question | undefined;
   #shown: string | undefined;
   #stale: string | undefined;
 
@@ -19,36 +25,50 @@ export class Tokens {
     this.#timeout = timeout;
   }
 
-  /** Rejects where the getter does, and where it takes too long. */
-  ask(reason: TokenReason): Promise<Found> {
+  /** Rejects where the getter does, where it takes too long, and where it is dropped. */
+  async ask(reason: TokenReason): Promise<Found> {
     // Whoever asks meanwhile gets the same: many refresh tokens are good once.
-    this.#asking ??= this.#ask(reason).finally(() => {
-      this.#asking = undefined;
-    });
-    return this.#asking;
+    const joined = this.#asking ?? this.#begin(reason);
+    const found = await joined.found;
+    // But for one that was asked for something else, and didn't know that its token is refused.
+    if (found.kind !== "stale" || joined.reason === reason || joined.end.signal.aborted) return found;
+    return (this.#asking ?? this.#begin(reason)).found;
   }
 
-  /** This one is on its way to the server. */
+  /** The server knows this one: it is that of the connection. */
   show(token: string): void {
     this.#shown = token;
   }
 
-  /** The server doesn't accept the one that was shown. */
-  refuse(): void {
-    this.#stale = this.#shown;
+  /** The server doesn't accept it. */
+  refuse(token = this.#shown): void {
+    this.#stale = token;
   }
 
-  async #ask(reason: TokenReason): Promise<Found> {
-    const late = new AbortController();
-    let timer: Timer | undefined;
-    const tooLate = new Promise<never>((_, reject) => {
-      timer = after(this.#timeout, () => {
-        late.abort();
-        reject(new Error("there was no token in time"));
-      });
+  /** The client is closed. What is asked meanwhile belongs to nobody, and the next one begins anew. */
+  drop(): void {
+    this.#asking?.end.abort();
+    this.#asking = this.#shown = this.#stale = undefined;
+  }
+
+  #begin(reason: TokenReason): Question {
+    const end = new AbortController();
+    const found = this.#ask(reason, end).finally(() => {
+      if (this.#asking === question) this.#asking = undefined;
+    });
+    const question: Question = { reason, end, found };
+    this.#asking = question;
+    return question;
+  }
+
+  async #ask(reason: TokenReason, end: AbortController): Promise<Found> {
+    const { signal } = end;
+    const timer = after(this.#timeout, () => end.abort());
+    const over = new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => reject(new Error("there was no token in time")));
     });
     try {
-      const token = await Promise.race([this.#get({ reason, signal: late.signal }), tooLate]);
+      const token = await Promise.race([this.#get({ reason, signal }), over]);
       if (token == null) return { kind: "nobody" };
       return token === this.#stale ? { kind: "stale" } : { kind: "token", token };
     } finally {

@@ -85,10 +85,10 @@ export async function run(scenario, { lib, origin, WebSocket }) {
     },
     /**
      * A client that isn't connected yet. `sockets` has all that it opens: {url, protocols, sent,
-     * received}. `drop` and `twice` are asked of each message that comes: what they say yes to is lost,
-     * or comes twice.
+     * received}. `drop`, `late` and `twice` are asked of each message that comes: what they say yes to
+     * is lost, comes behind the next one, or comes twice.
      */
-    client({ path = "/open", network, drop = () => false, twice = () => false, onOpen = () => {}, ...options } = {}) {
+    client({ path = "/open", network, drop = () => false, late = () => false, twice = () => false, onOpen = () => {}, ...options } = {}) {
       const sockets = [];
       class Watched extends WebSocket {
         constructor(url, protocols) {
@@ -106,12 +106,15 @@ export async function run(scenario, { lib, origin, WebSocket }) {
             onOpen(this);
           });
         }
+        held = [];
         set onmessage(call) {
           super.onmessage = call && ((event) => {
             const message = JSON.parse(event.data);
             if (drop(message)) return;
             this.watched.received.push(message);
+            if (late(message)) return this.held.push(event);
             call(event);
+            for (const one of this.held.splice(0)) call(one);
             if (twice(message)) call(event);
           });
         }

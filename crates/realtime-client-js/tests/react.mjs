@@ -72,7 +72,19 @@ export default {
     await network("reset");
     await until("one after the connection", () => echoes() > before);
     await shows(page, "2  false");
-    root.render(h(Answer, { key: "wrong", route: "nowhere", value: 3 }));
+    root.render(h(StrictMode, null, h(Answer, { route: "nowhere", value: 2 })));
     await shows(page, " unknown_route false");
+  },
+
+  async "react: useRequest waits for a connection, but not where nobody wants one"(context) {
+    const client = context.client();
+    const Answer = () => {
+      const { data, isLoading } = useRequest(client, "echo", 1);
+      return `${data ?? "nothing"} ${isLoading}`;
+    };
+    const page = render(context, h(Answer));
+    await shows(page, "nothing false");
+    client.connect();
+    await shows(page, "1 false");
   },
 };

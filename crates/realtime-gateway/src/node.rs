@@ -326,6 +326,11 @@ impl Node {
         self.hub.close_logs();
     }
 
+    /// Whether a message on this route is a ping that the gateway answers itself.
+    pub(crate) fn is_own_ping(&self, route: &str) -> bool {
+        self.table.is_own_ping(route)
+    }
+
     /// The layers and the router, for one session.
     pub(crate) fn new_stack(&self) -> Box<dyn MessageService> {
         (self.stack)(RouterService {

@@ -15,6 +15,7 @@ function enter({ name, token }) {
   at("said").replaceChildren();
   // The one that signing in has given is for the first connection; from then on it asks for another.
   const first = [token];
+  client?.close();
   client = new Client("ws", {
     token: async () => {
       const token = first.pop() ?? (await fresh());

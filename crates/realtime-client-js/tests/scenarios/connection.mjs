@@ -79,6 +79,28 @@ export default {
     }
   },
 
+  async "who hears that it has ended may connect anew, and what is wanted then is"({ online }) {
+    const client = await online();
+    const asked = [];
+    const end = client.state.subscribe(({ status }) => {
+      if (status !== "ended") return;
+      client.connect();
+      asked.push(client.request("echo", 1), client.room("plain:anew").join());
+    });
+    client.send("close", { code: 4500 });
+    await until("it has ended", () => asked.length === 2);
+    equal(await Promise.all(asked), [1, null]);
+    end();
+  },
+
+  async "who closes what has ended already doesn't take away why"({ online }) {
+    const client = await online();
+    client.send("close", { code: 4500, reason: "enough" });
+    await isState(client, "ended");
+    client.close();
+    equal([status(client), client.state.get().reason], ["ended", "enough"]);
+  },
+
   async "what is sent while it is ended fails, and connect begins anew"({ online }) {
     const client = await online();
     client.send("close", { code: 4500 });
@@ -110,6 +132,19 @@ export default {
       equal(status(client), "waiting");
       client.retry();
       await isState(client, "online");
+    },
+
+    async "a server that says no time, or no time at all, is no reason to hurry"({ online, replace }) {
+      replace(Math, "random", () => 0.999999);
+      for (const [retry_after, wanted] of [[null, 40], ["", 40], [0, 40], [0.01, 40]]) {
+        const client = await online();
+        const announced = waits(client);
+        await client.request("echo");
+        client.send("close", { code: 4000, reason: JSON.stringify({ reason: "so it is", retry_after }) });
+        await until("a wait", () => announced.length === 1);
+        about(announced[0], wanted, `after ${retry_after}`);
+        client.close();
+      }
     },
 
     async "the wait doubles until the first message, however often it opens"({ client, replace }) {
@@ -155,6 +190,17 @@ export default {
       }
     },
 
+    async "later is not soon, whatever chance says"({ online, replace }) {
+      replace(Math, "random", () => 0);
+      const client = await online({ backoff: { first: 20, most: 1_000 } });
+      const announced = waits(client);
+      client.send("close", { code: 1013 });
+      await until("a wait", () => announced.length === 1);
+      about(announced[0], 80, "half of it");
+      globalThis.dispatchEvent?.(new Event("online"));
+      equal(status(client), "waiting", "as long as it was asked to");
+    },
+
     async "a machine that slept finds out at once whether its connection lives"({ online, network, replace }) {
       const net = await network();
       // It would ask by itself in an hour.
@@ -173,9 +219,24 @@ export default {
       equal(dead.sockets.length, 2, "connections");
       await until("that it asks", () => alive.sockets[0].sent.length === 2);
       equal([alive.sockets.length, status(alive)], [1, "online"], "the one that lives");
+      // Its clock is set back.
+      slept = -86_400_000;
+      await until("that it asks again", () => alive.sockets[0].sent.length === 3);
       // It can't ask, and begins anew.
       await until("another connection", () => blind.sockets.length === 2);
       await isState(blind, "online");
+    },
+
+    async "where each timer is late, a dead connection is found out all the same"({ online, network, replace }) {
+      const net = await network();
+      const client = await online({ network: net, ping: { every: 3_600_000, timeout: 100 } });
+      await net("blackhole");
+      // As in a page that was hidden for long.
+      const now = Date.now.bind(Date);
+      const begun = now();
+      replace(Date, "now", () => begun + (now() - begun) * 200);
+      equal((await rejects(client.request("echo", 1, { timeout: 50 }))).name, "Timeout");
+      await isState(client, "waiting");
     },
 
     async "what a listener throws is reported, and holds up nothing"({ online, replace }) {
@@ -197,6 +258,9 @@ export default {
       client.handle("confirm", () => {
         throw new Error("a secret");
       });
+      client.handle("count", () => 1n);
+      equal((await client.request("ask", { route: "count", data: 1 })).code, "internal");
+      ok(/bigint/i.test(reported.pop()), "what has no form in JSON");
       client.send("told", 1);
       equal(await client.request("ask", { route: "confirm", data: 1 }), { kind: "Refused", code: "internal" });
       equal([heard, reported.sort()], [[1], ["a late slip", "a secret", "a slip", "a slip of state"]]);

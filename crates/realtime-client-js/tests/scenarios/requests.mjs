@@ -1,6 +1,6 @@
 // Requests, messages without an answer, and the server's own requests.
 
-import { equal, isState, ok, pause, rejects, routes, until } from "../harness.mjs";
+import { equal, isState, ok, pause, rejects, routes, unique, until } from "../harness.mjs";
 
 export default {
   async "a request is answered, and many at once each with its own"({ online }) {
@@ -29,6 +29,65 @@ export default {
     equal(await client.request("echo", 1), 1);
     await until("the late answer", () => client.sockets[0].received.some(({ data }) => data === 800));
     equal(client.sockets.length, 1, "a slow answer is no dead connection");
+  },
+
+  async "a slow handler is no dead connection"({ online }) {
+    const client = await online({ ping: { every: 100, timeout: 200 } });
+    equal(await client.request("slow", 1_000), 1_000);
+    equal(client.sockets.length, 1);
+    ok(client.sockets[0].sent.filter(({ id }) => id === 0).length > 2, "that it has asked meanwhile");
+  },
+
+  async "bytes are bytes, in both directions and in rooms"({ online }) {
+    const client = await online();
+    const bytes = Uint8Array.from({ length: 256 }, (_, at) => at);
+    const same = (got) => ok(got instanceof Uint8Array && `${got}` === `${bytes}`, "the same bytes");
+    same(await client.request("bytes", bytes));
+    const room = client.room(unique("kept:1"));
+    const heard = [];
+    room.on("line", (data) => heard.push(data));
+    await room.join();
+    const { position } = room;
+    await room.publish(bytes);
+    await until("them", () => heard.length === 1);
+    await room.leave();
+    await room.join({ position });
+    await until("them again", () => heard.length === 2);
+    for (const data of heard) same(data);
+  },
+
+  async "what is left undefined is as usual, and nothing is without a pause"({ client }) {
+    const usual = client({ backoff: { first: undefined }, ping: { every: undefined }, timeout: undefined, queue: NaN });
+    usual.connect();
+    equal(await usual.request("slow", 200, { timeout: undefined }), 200);
+    equal(usual.sockets[0].sent.filter(({ id }) => id === 0).length, 1, "pings");
+    usual.send("close", { code: 4000 });
+    ok((await isState(usual, "waiting")).retryAt > 0, "a time");
+    const hasty = client({ ping: { every: 0 } }).connect();
+    equal(await hasty.request("slow", 300), 300);
+    ok(hasty.sockets[0].sent.length < 8, "few pings");
+  },
+
+  async "what has waited is sent before what is said when it is online"({ client }) {
+    const waiting = client();
+    const heard = [];
+    waiting.on("told", (data) => heard.push(data));
+    waiting.state.subscribe(({ status }) => status === "online" && waiting.send("told", "late"));
+    waiting.connect();
+    waiting.send("told", "early");
+    await until("both", () => heard.length === 2);
+    equal(heard, ["early", "late"]);
+  },
+
+  async "a request is given up by its signal, for whatever reason"({ online }) {
+    const one = await online();
+    for (const reason of [null, "", 0, false]) {
+      const giveUp = new AbortController();
+      const asked = rejects(one.request("slow", 50, { signal: giveUp.signal }));
+      giveUp.abort(reason);
+      equal(await asked, reason);
+      equal(await rejects(one.request("echo", 1, { signal: giveUp.signal })), reason);
+    }
   },
 
   async "a request is given up by its signal"({ online }) {

@@ -281,6 +281,83 @@ export default {
     equal((await joined).name, "ConnectionLost");
   },
 
+  async "who joins, leaves and joins at once is told of it once"({ online }) {
+    for (const name of [unique("kept:1"), unique("plain:1")]) {
+      const client = await online();
+      const room = client.room(name);
+      const events = [];
+      for (const event of ["joined", "recovered", "lost"]) room.when(event, () => events.push(event));
+      const first = rejects(room.join());
+      const left = room.leave();
+      await room.join();
+      await Promise.all([first, left, client.request("echo")]);
+      equal([events, room.state.get().status], [["joined"], "joined"]);
+      equal(routes(client.sockets[0]), ["join", "leave", "join", "echo"]);
+    }
+  },
+
+  async "leaving is said again where there was no answer, and nothing is heard meanwhile"({ online }) {
+    let isLost = true;
+    const drop = ({ route }) => route === "leave" && isLost && !(isLost = false);
+    const [client, home] = [await online({ drop, timeout: 150 }), await online()];
+    const one = await member(client, unique("plain:1"));
+    const left = one.room.leave();
+    await say(home, one.room.name, "too late");
+    await left;
+    const leaves = () => routes(client.sockets[0]).filter((route) => route === "leave").length;
+    await until("a second time", () => leaves() === 2);
+    equal(one.lines, []);
+  },
+
+  async "a room is the same as long as somebody has it"({ client }) {
+    const one = client();
+    const room = one.room("plain:mine");
+    for (let n = 0; n < 150; n += 1) one.room(`plain:${n}`);
+    ok(one.room("plain:mine") === room, "the same");
+    room.on("line", () => {});
+    ok(one.room("plain:mine") === room, "the same, when it is used");
+  },
+
+  async "a position that would be ignored is refused"({ online }) {
+    const one = await member(await online(), unique("kept:1"));
+    equal((await rejects(one.room.join({ position: one.room.position }))).name, "TypeError");
+    await one.room.join();
+  },
+
+  async "what came while it recovered isn't heard again"({ online }) {
+    const name = unique("kept:1");
+    // The server tells it before its answer, and again behind it.
+    const one = await member(await online({ late: ({ route }) => route === "recover", twice: ({ data }) => data === 2 }), name);
+    await say(one.client, name, 1);
+    await heard(one, 1);
+    one.client.send("tell", { route: "gap", data: { missed: 1, rooms: {} } });
+    await until("it asks", () => routes(one.client.sockets[0]).includes("recover"));
+    await say(one.client, name, 2);
+    await say(one.client, name, 3);
+    await heard(one, 1, 2, 3);
+    equal([one.events, one.room.position.offset], [["joined", "recovered 0"], 3]);
+  },
+
+  alone: {
+    async "what has failed is asked again in its time, however much is said"({ online, replace }) {
+      replace(Math, "random", () => 0.999);
+      const name = unique("kept:1");
+      let isLost = true;
+      const drop = ({ route, data, room }) =>
+        (room === name && data === "missed") || (route === "recover" && isLost && !(isLost = false));
+      const [client, home] = [await online({ drop, timeout: 100, backoff: { first: 1_000, most: 1_000 } }), await online()];
+      const one = await member(client, name);
+      await say(home, name, "missed");
+      await say(home, name, 0);
+      await until("it fails", () => one.room.state.get().error);
+      await say(home, name, 1);
+      await client.request("echo");
+      equal(routes(client.sockets[0]), ["join", "recover", "echo"]);
+      await heard(one, "missed", 0, 1);
+      equal(routes(client.sockets[0]), ["join", "recover", "echo", "recover"]);
+    },
+  },
+
   async "who joins and leaves at once isn't in it"({ online }) {
     const client = await online();
     const room = client.room(unique("kept:1"));

@@ -178,6 +178,98 @@ export default {
     equal([get.reasons, one.sockets.length], [["connect", "refused"], 1]);
   },
 
+  async "who signs in after another one has closed the client is nobody else"({ client }) {
+    let signal;
+    let name = "ann";
+    const get = (ask) => {
+      if (name === "bob") return token("bob");
+      ({ signal } = ask);
+      return new Promise((resolve) => setTimeout(resolve, 100, token("ann")));
+    };
+    const one = client({ path: "/ws", token: get }).connect();
+    await until("ann's is asked for", () => signal);
+    one.close();
+    ok(signal.aborted, "that the getter is told");
+    name = "bob";
+    one.connect();
+    equal((await one.request("who_am_i")).name, "bob");
+    equal(one.sockets.length, 1);
+  },
+
+  async "who asks for a connection after a refusal gets a try, with whatever token"({ client }) {
+    const get = getter("bad-1");
+    const one = client({ path: "/spoken", token: get }).connect();
+    await isState(one, "ended");
+    one.connect();
+    await isState(one, "ended");
+    equal([shown(one), one.state.get().code], [["token.bad-1", "token.bad-1"], 3500]);
+  },
+
+  async "a question that was asked for something else isn't the answer to a refusal"({ client }) {
+    const reasons = [];
+    let isRefused = false;
+    const eve = token("eve");
+    const get = async ({ reason }) => {
+      reasons.push(reason);
+      if (reason === "refused") return token("ann");
+      if (isRefused) await new Promise((resolve) => setTimeout(resolve, 150));
+      return eve;
+    };
+    const one = client({ path: "/ws", token: get }).connect();
+    await isState(one, "online");
+    isRefused = true;
+    one.send("tell", { route: "expiring", data: { seconds: 1 } });
+    await until("it is asked", () => reasons.length === 2);
+    one.send("sign_out");
+    await until("another connection", () => one.sockets.length === 2);
+    equal([(await one.request("who_am_i")).name, reasons], ["ann", ["connect", "expiring", "refused"]]);
+  },
+
+  async "who closes a client on its first message is asked for nothing more"({ client }) {
+    const reasons = [];
+    const get = ({ reason }) => {
+      reasons.push(reason);
+      if (reason === "expiring") throw new Error("away");
+      return token("ann", { life: 1_000 });
+    };
+    const drop = ({ route }) => route === "ping";
+    const one = client({ path: "/ws", token: get, drop }).connect();
+    one.state.subscribe(({ status }) => status === "online" && one.close());
+    await until("its first message", () => one.sockets[0]?.received.length === 1);
+    equal(one.sockets[0].received[0].route, "expiring");
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    equal([reasons, one.state.get().status], [["connect"], "idle"]);
+  },
+
+  async "where the token is in a cookie it is kept fresh, and shown nowhere"({ client }) {
+    const get = getter(() => token("ann"));
+    const one = client({ token: get, tokenIn: "none" }).connect();
+    await one.request("echo");
+    const [{ url, protocols }] = one.sockets;
+    equal([get.reasons, protocols.length, url.includes("token")], [["connect"], 1, false]);
+  },
+
+  alone: {
+    async "a getter that fails while a token ends is asked ever less often"({ client, replace }) {
+      replace(Math, "random", () => 0.999);
+      const reasons = [];
+      const get = ({ reason }) => {
+        reasons.push(reason);
+        if (reason === "expiring") throw new Error("away");
+        return token("ann");
+      };
+      const one = client({ path: "/ws", token: get, backoff: { first: 60, most: 10_000 } }).connect();
+      await isState(one, "online");
+      one.send("tell", { route: "expiring", data: { seconds: 1 } });
+      // At 0, 60, 180 and 420 ms.
+      await new Promise((resolve) => setTimeout(resolve, 800));
+      equal(reasons.length, 5);
+      one.close();
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      equal(reasons.length, 5, "a closed client asks nobody");
+    },
+  },
+
   async "two who need a token at once ask for one"({ client, lib }) {
     // A refresh token is good once: the second question would sign everybody out.
     let [open, most] = [0, 0];

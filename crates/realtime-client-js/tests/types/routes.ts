@@ -46,10 +46,13 @@ client.room("a").enter;
 const Hooks = () => {
   const { room } = useRoom(client, "a", { line: ({ text }) => text });
   const { data } = useRequest(client, "say", { text: "hello" });
+  const { data: hours } = useRequest(client, "time");
   const seconds: number | undefined = data?.at;
   // @ts-expect-error: of another type
   useRequest(client, "say", "hello");
-  return [room, seconds];
+  // @ts-expect-error: it has a signal of its own
+  useRequest(client, "time", undefined, { signal: new AbortController().signal });
+  return [room, seconds, hours];
 };
 
 // Without declared routes everything goes.

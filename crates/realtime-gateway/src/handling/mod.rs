@@ -8,7 +8,7 @@ mod hooks;
 mod host;
 mod inbound;
 pub mod middleware;
-mod ping;
+pub(crate) mod ping;
 mod rooms;
 mod router;
 

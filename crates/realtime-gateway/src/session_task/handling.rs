@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use realtime_core::{BoxError, MessageId, Text, extract::Reply};
+use realtime_core::{BoxError, Message, MessageId, Text, extract::Reply};
 
 use crate::{
     Inbound, guarded::handler_panicked, handling::middleware::MessageService, quiet::drop_quietly,
@@ -27,6 +27,15 @@ pub(super) struct Request {
     pub(super) route: Text,
 }
 
+impl Request {
+    fn of(message: &Message) -> Option<Self> {
+        message.message_id().map(|id| Self {
+            id: id.clone(),
+            route: message.route_text().clone(),
+        })
+    }
+}
+
 enum Doing {
     Nothing,
     /// The stack isn't ready yet. That is rare, so the room for it isn't kept.
@@ -43,6 +52,17 @@ pub(super) struct Done {
     pub(super) result: Result<Reply, BoxError>,
     /// The handler panicked and nothing recovered it.
     pub(super) panicked: bool,
+}
+
+impl Done {
+    /// Of a message that has no need of the stack.
+    pub(super) fn at_once(message: &Message, reply: Reply) -> Self {
+        Self {
+            request: Request::of(message),
+            result: Ok(reply),
+            panicked: false,
+        }
+    }
 }
 
 /// How a message's way through the stack ended.
@@ -91,10 +111,7 @@ impl Handling {
 
     /// Begins with a message, and polls its handler at once. Only while idle.
     pub(super) fn start(&mut self, inbound: Inbound, cx: &mut Context<'_>) -> Poll<Done> {
-        let request = inbound.message.message_id().map(|id| Request {
-            id: id.clone(),
-            route: inbound.message.route_text().clone(),
-        });
+        let request = Request::of(&inbound.message);
         match self.go(|handling| handling.begin(inbound, cx)) {
             Poll::Ready(ended) => Poll::Ready(ended.answering(request)),
             Poll::Pending => {

@@ -42,11 +42,16 @@ async fn passes(gate: Arc<Semaphore>) {
 
 /// A client whose handler never returns, and which has sent this behind it, all at once.
 async fn behind(host: &Host, sent: &[u8]) -> (AnyClient, Session) {
+    behind_running(host, sent, 1).await
+}
+
+/// The same where so many are taken, and not only that handler's.
+async fn behind_running(host: &Host, sent: &[u8], taken: u64) -> (AnyClient, Session) {
     let (mut client, _) = host.connect("busy").await;
     let session = host.session("busy").await;
     let all = [&message(r#"{"route":"stuck"}"#), sent].concat();
     client.send_raw(&all).await.unwrap();
-    let runs = async || host.gateway.stats().received == 1;
+    let runs = async || host.gateway.stats().received == taken;
     until("its handler runs", runs).await;
     (client, session)
 }
@@ -75,6 +80,40 @@ async fn a_ping_is_answered_at_once_wherever_it_stands() {
             host.gateway.stats().unhandled == MANY as u64 + 1
         })
         .await;
+    }
+}
+
+/// Of a client that sees no control frames: a slow handler is no dead connection. What an application
+/// answers itself has its turn, as everything has.
+#[tokio::test]
+async fn a_ping_on_the_gateways_own_route_is_answered_while_a_handler_runs() {
+    let ping = message(r#"{"id":0,"route":"ping"}"#);
+    for kind in ALL {
+        let host = Host::start(kind, builder().build().unwrap()).await;
+        let sent = [many(3), message(r#"{"route":"ping"}"#), ping.clone()];
+        let (mut client, session) = behind_running(&host, &sent.concat(), 3).await;
+        let answer = within("the answer", client.recv_json()).await.unwrap();
+        assert_eq!(answer["id"], 0, "{kind:?}: {answer}");
+        session.close(realtime::CloseCode::new(4000).unwrap(), "");
+        until("the others wait", async || {
+            host.gateway.stats().unhandled == 3
+        })
+        .await;
+    }
+    let gate = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&gate);
+    let router = Router::new()
+        .route("stuck", move || passes(Arc::clone(&waits)))
+        .route("ping", async || Json("mine"))
+        .route("n", async || ());
+    let builder = realtime::builder().router(router).authenticator(ByName);
+    let host = Host::start(Kind::Plain, builder.build().unwrap()).await;
+    let sent = [message(r#"{"id":1,"route":"n"}"#), ping];
+    let (mut client, _) = behind(&host, &sent.concat()).await;
+    gate.add_permits(1);
+    for expected in [1, 0] {
+        let answer = within("an answer", client.recv_json()).await.unwrap();
+        assert_eq!(answer["id"], expected, "{answer}");
     }
 }
 

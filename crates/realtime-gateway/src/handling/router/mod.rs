@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use self::layered::{RouteService, erased, layered};
 use super::{
-    authenticate, ping,
+    authenticate,
     rooms::{RoomRule, RoomTable},
 };
 use crate::{
@@ -494,7 +494,7 @@ impl Router {
                        which the fallback would never be called: remove one";
             return Err(BuildError::new(BuildErrorKind::DuplicateRoute, got));
         }
-        table.insert_if_unhandled(ping::ROUTE, ping::handler());
+        table.answer_pings();
         Ok((table, rooms))
     }
 }

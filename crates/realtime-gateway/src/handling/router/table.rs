@@ -13,8 +13,10 @@ use tower_service::Service;
 
 use super::{Erased, Pattern, Running};
 use crate::{
-    HandlerError, HandlerErrorKind, Inbound, escape::Escaped, extract::MessageContext,
-    handling::Host,
+    HandlerError, HandlerErrorKind, Inbound,
+    escape::Escaped,
+    extract::MessageContext,
+    handling::{Host, ping},
 };
 
 /// With a quick hash that needs no secret: the application chooses what is in it, and clients only
@@ -28,6 +30,8 @@ pub(crate) struct RouteTable {
     /// By length, so that a look-up costs one hash for each length that occurs.
     prefixes: BTreeMap<usize, Handlers>,
     fallback: Option<Erased<()>>,
+    /// The handler of pings is the gateway's own.
+    answers_pings: bool,
 }
 
 impl RouteTable {
@@ -43,11 +47,17 @@ impl RouteTable {
         }
     }
 
-    /// A handler for a route that has none by any pattern.
-    pub(super) fn insert_if_unhandled(&mut self, route: &str, handler: Erased<()>) {
-        if self.find(route).is_none() {
-            self.exact.insert(route.to_owned(), handler);
+    /// Answers pings where the application doesn't, by any pattern.
+    pub(super) fn answer_pings(&mut self) {
+        if self.find(ping::ROUTE).is_none() {
+            self.exact.insert(ping::ROUTE.to_owned(), ping::handler());
+            self.answers_pings = true;
         }
+    }
+
+    /// Whether this is a ping that the gateway answers itself.
+    pub(crate) fn is_own_ping(&self, route: &str) -> bool {
+        self.answers_pings && route == ping::ROUTE
     }
 
     /// Whether no route can come as far as the fallback.

@@ -16,7 +16,7 @@ use crate::{
     ErrorStage, Inbound,
     clock::NEVER,
     dialects::Encoder,
-    handling::client_error,
+    handling::{client_error, ping},
     limits::OverLimit,
     session::{EndCause, Sorted, unanswered},
     session_task::{conduct::Conduct, handling::Done, read_ahead::ReadAhead},
@@ -166,8 +166,7 @@ impl Open {
         if self.ahead.is_empty() && self.may_handle(cx) {
             self.handle(message, cx);
         } else {
-            self.ahead.push(message, bytes);
-            self.book_ahead();
+            self.keep(message, bytes);
         }
     }
 
@@ -175,9 +174,19 @@ impl Open {
     pub(super) fn put_behind(&mut self, message: Message, bytes: usize) {
         self.malformed = 0;
         if let Some(message) = self.sorted_out(message) {
-            self.ahead.push(message, bytes);
-            self.book_ahead();
+            self.keep(message, bytes);
         }
+    }
+
+    /// Keeps a message until it is its turn, but for a ping: who asks whether the server is there
+    /// takes a late answer for a dead connection. Where answers wait for their reader, so does it.
+    fn keep(&mut self, message: Message, bytes: usize) {
+        if !self.full_of_replies && self.node.is_own_ping(message.route()) {
+            self.node.stats().received.add(1);
+            return self.answer(Done::at_once(&message, ping::answer()));
+        }
+        self.ahead.push(message, bytes);
+        self.book_ahead();
     }
 
     /// What the server was waiting for, or a message of which more is said than its client may say.
