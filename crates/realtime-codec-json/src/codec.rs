@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use bytes::{BufMut, BytesMut};
 use realtime_core::{
-    ClientError, Exchange, Message, MessageId, Payload, RoomName, Text,
+    ClientError, Exchange, Message, MessageId, Payload, PayloadKind, RoomName, Text,
     codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, Notice, Recovered, routes},
     history::Position,
 };
@@ -53,12 +53,14 @@ impl Codec for JsonCodec {
             put_exchange(out, message)?;
         }
         let data = message.data();
-        if data.is_binary() {
-            put_binary(out, data.as_bytes())?;
-        } else if !data.is_empty() {
-            data.check_json()?;
-            out.put_slice(b",\"data\":");
-            out.put_slice(data.as_bytes());
+        match data.kind() {
+            PayloadKind::Json => put_data(out, data),
+            PayloadKind::Binary => put_binary(out, data.as_bytes())?,
+            _ if data.is_empty() => {}
+            _ => {
+                data.check_json()?;
+                put_data(out, data);
+            }
         }
         if let Some(metadata) = message.metadata() {
             out.put_slice(b",\"metadata\":");
@@ -311,6 +313,12 @@ const ESCAPED: [bool; 256] = {
     escaped[b'\\' as usize] = true;
     escaped
 };
+
+#[inline]
+fn put_data(out: &mut BytesMut, data: &Payload) {
+    out.put_slice(b",\"data\":");
+    out.put_slice(data.as_bytes());
+}
 
 /// Bytes, which JSON has no form for.
 #[cold]
