@@ -22,6 +22,18 @@ export default {
       await isState(client, "online");
     },
 
+    async "the network may be back before the server wants to be asked"({ online, replace }) {
+      const client = await online();
+      client.send("close", { code: 1001, reason: JSON.stringify({ retry_after: 60 }) });
+      await isState(client, "waiting");
+      for (const [name, isOnline, wanted] of [["offline", false, "offline"], ["online", true, "waiting"]]) {
+        replace(navigator, "onLine", isOnline);
+        window.dispatchEvent(new Event(name));
+        equal(client.state.get().status, wanted);
+      }
+      equal(client.sockets.length, 1);
+    },
+
     async "a page that is looked at, or comes out of the cache, tries at once"({ online, network, replace }) {
       replace(Math, "random", () => 0.999);
       const looks = [

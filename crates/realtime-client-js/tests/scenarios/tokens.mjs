@@ -241,6 +241,19 @@ export default {
     equal([reasons, one.state.get().status], [["connect"], "idle"]);
   },
 
+  async "a fresh token on its way isn't the one that has ended"({ client }) {
+    const fresh = token("ann");
+    const get = getter(token("ann", { issued: Date.now() - 1_000 }), fresh);
+    const one = client({ path: "/ws", token: get, drop: ({ route }) => route === "authenticate" }).connect();
+    await isState(one, "online");
+    one.send("tell", { route: "expiring", data: { seconds: 1 } });
+    await until("it is shown", () => one.sockets[0].sent.some(({ route }) => route === "authenticate"));
+    one.send("close", { code: 3005 });
+    await until("another connection", () => one.sockets.length === 2);
+    equal((await one.request("who_am_i")).name, "ann");
+    equal(shown(one)[1], `token.${fresh}`);
+  },
+
   async "where the token is in a cookie it is kept fresh, and shown nowhere"({ client }) {
     const get = getter(() => token("ann"));
     const one = client({ token: get, tokenIn: "none" }).connect();
