@@ -26,9 +26,10 @@ use crate::{
 /// ```
 /// use bytes::{BufMut, BytesMut};
 /// use realtime::{
-///     Message, Payload, Text,
+///     Message, Payload,
 ///     codec::{CodecError, Frame, FrameKind},
 ///     dialect::{Actions, Client, Dialect, Event},
+///     message::Text,
 /// };
 ///
 /// /// Each line of a frame is a message on the route `line`.
