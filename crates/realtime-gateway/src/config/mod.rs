@@ -80,8 +80,8 @@ pub struct Config {
     /// How long [`shutdown`](crate::Gateway::shutdown) may take. `None`: for ever. Default 10 s.
     #[serde(with = "duration")]
     pub shutdown_timeout: Option<Duration>,
-    /// How long the authenticator may take. `None`: for ever, though for a
-    /// [first message](Self::token_in_message) no longer than 30 s. Default 5 s.
+    /// How long the authenticator may take. `None`: for ever, though for a token in a message, the
+    /// [first](Self::token_in_message) or a later one, no longer than 30 s. Default 5 s.
     #[serde(with = "duration")]
     pub auth_timeout: Option<Duration>,
     /// How long a client that connects without any credential has to show a token in its first
