@@ -115,7 +115,7 @@ pub struct Config {
     ///
     /// It has a cost: who is refused takes an upgrade, a socket and a task for 3 s at the most, and
     /// load balancers and their logs see 101 where they saw 401 or 503. At most 1,000 are closed so
-    /// at the same time, and 16 of one address (IPv6 by its first 64 bits);
+    /// at the same time, and 16 of one address (IPv6 by its first 64 bits, and 64 by its first 48);
     /// the rest get the status.
     pub accept_then_close: bool,
     /// How long before [what it has shown](realtime_core::Identity::expires_at) ends a client is
