@@ -22,7 +22,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How long a token lives.
 const LIFE: Duration = Duration::from_secs(3);
 /// For how long after it a client is waited for: longer than the store is away, on a busy machine.
-const GRACE: Duration = Duration::from_secs(6);
+const GRACE: Duration = Duration::from_secs(4);
 
 async fn node(cluster: &Cluster, revocations: &Redis) -> Node {
     let who = async |session: Session| Json(session.identity().roles().to_vec());
