@@ -107,7 +107,8 @@ pub struct Limits {
     /// [`max_connections_per_address`](Self::max_connections_per_address): behind a proxy that isn't
     /// trusted, one client that fails would lock out all. With IPv6 addresses that have the same first
     /// 48 bits one may together guess wrong 256 times as often, where only what never was right counts:
-    /// in mobile networks many clients share them, each with 64 bits of its own. Default `None`: as often as anybody likes.
+    /// in mobile networks many clients share them, each with 64 bits of its own. Default `None`: as
+    /// often as anybody likes.
     #[serde(with = "off")]
     pub failed_authentications_per_minute: Option<u32>,
 }

@@ -98,8 +98,8 @@ pub struct Config {
     /// and the end of this time close it with 3502, a token that isn't right with 3500.
     ///
     /// Anybody can hold a place among those that are authenticating for so long, of which at most
-    /// half are for this, and a token in a message is one that no proxy has looked at. So it is off
-    /// where nobody needs it.
+    /// half are for this, and of what is left of [`max_connections`](Self::max_connections); and a
+    /// token in a message is one that no proxy has looked at. So it is off where nobody needs it.
     #[serde(with = "duration")]
     pub token_in_message: Option<Duration>,
     /// Whether those who are refused for who they are, or for how many there are, are answered with

@@ -35,37 +35,29 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 /// the request may mean several, as by a stale cookie beside a fresh one, the others are asked about
 /// before it is refused.
 pub(crate) async fn of_request(node: &Node, request: &Parts) -> Result<Identity, Unauthenticated> {
-    let refused = match node.authentication.of_request(request).await {
+    let refusal = match node.authentication.of_request(request).await {
         Ok(identity) => match revocation::check(node, identity).await {
-            Err(refused) if hides_others(refused.refusal) => refused,
+            Err(revoked) if hides_others(revoked.refusal) => revoked,
             decided => return decided,
         },
-        Err(refused) if hides_others(refused.refusal) => refused,
-        Err(refused) => return Err(refused),
+        Err(over) if hides_others(over.refusal) => over,
+        Err(other) => return Err(other),
     };
     for token in node.authentication.alternatives_in(request) {
         match of_token(node, token, node.config.auth_timeout).await {
-            Err(other) if is_wrong(other.refusal) => drop_quietly(other.error),
+            Err(other) if refused::is_theirs(other.refusal) => drop_quietly(other.error),
             decided => {
-                drop_quietly(refused.error);
+                drop_quietly(refusal.error);
                 return decided;
             }
         }
     }
-    Err(refused)
+    Err(refusal)
 }
 
 /// Whether a token may be among those of a request that holds, though this is said of one of them.
 fn hides_others(refusal: Refusal) -> bool {
     matches!(refusal, Refusal::Revoked | Refusal::Expired)
-}
-
-/// Whether it is the token that is refused.
-fn is_wrong(refusal: Refusal) -> bool {
-    matches!(
-        refusal,
-        Refusal::Unauthorized | Refusal::Expired | Refusal::Revoked
-    )
 }
 
 /// Whose this token is, as far as it is still believed. The authenticator may take so long.

@@ -36,7 +36,7 @@ pub(crate) fn refused(node: &Node, unauthenticated: Unauthenticated) -> Refusal 
 }
 
 /// Whether it is the fault of the one who has shown it, and not the server's.
-fn is_theirs(refusal: Refusal) -> bool {
+pub(super) fn is_theirs(refusal: Refusal) -> bool {
     matches!(
         refusal,
         Refusal::Expired | Refusal::Revoked | Refusal::Unauthorized
