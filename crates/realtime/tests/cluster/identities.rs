@@ -20,7 +20,7 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How long a token lives.
-const LIFE: Duration = Duration::from_secs(3);
+const LIFE: Duration = Duration::from_secs(2);
 /// For how long after it a client is waited for: longer than the store is away, on a busy machine.
 const GRACE: Duration = Duration::from_secs(4);
 
