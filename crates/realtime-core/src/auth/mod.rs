@@ -71,6 +71,8 @@ pub trait Authenticator: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - As for [`authenticate`](Self::authenticate): with the same token, the same answer.
+    /// - Where the token of a request was revoked or has ended, and the request may mean
+    ///   [others](Credentials::candidates), it is asked about those.
     ///
     /// # Errors
     /// Those of [`authenticate`](Self::authenticate), in place of whose status codes the client is

@@ -49,32 +49,52 @@ impl Authentication {
     /// Whether a request shows nothing of who has sent it, in none of the places where that is looked
     /// for.
     pub(crate) fn finds_nothing_in(&self, request: &Parts) -> bool {
+        // Where that can't be said, the authenticator says what is wrong.
+        let found = self.candidates_in(request);
+        found.is_some_and(|tokens| tokens.is_empty())
+    }
+
+    /// The tokens that a request may mean, where those are several and it can be asked about each by
+    /// itself.
+    pub(crate) fn alternatives_in(&self, request: &Parts) -> Vec<Token> {
+        let accepts = || self.0.authenticator.accepts_tokens();
+        if !caught(Whose::Authenticator, accepts).unwrap_or_default() {
+            return Vec::new();
+        }
+        let found = self.candidates_in(request).unwrap_or_default();
+        if found.len() > 1 { found } else { Vec::new() }
+    }
+
+    fn candidates_in(&self, request: &Parts) -> Option<Vec<Token>> {
         let candidates = || {
             let credentials = self.0.authenticator.credentials()?;
             credentials.candidates(request).ok()
         };
-        // Where that can't be said, the authenticator says what is wrong.
-        let found = caught(Whose::Authenticator, candidates).unwrap_or_default();
-        found.is_some_and(|tokens| tokens.is_empty())
+        caught(Whose::Authenticator, candidates).unwrap_or_default()
     }
 
     /// Who has sent this request?
     pub(crate) async fn of_request(&self, request: &Parts) -> Result<Identity, Unauthenticated> {
-        self.asked(async { self.0.authenticator.authenticate(request).await })
-            .await
+        let asked = async { self.0.authenticator.authenticate(request).await };
+        self.asked(self.0.timeout, asked).await
     }
 
-    /// Who has this token?
-    pub(crate) async fn of_token(&self, token: Token) -> Result<Identity, Unauthenticated> {
-        self.asked(async { self.0.authenticator.authenticate_token(token).await })
-            .await
+    /// Who has this token? The answer may take so long.
+    pub(crate) async fn of_token(
+        &self,
+        token: Token,
+        limit: Option<Duration>,
+    ) -> Result<Identity, Unauthenticated> {
+        let asked = async { self.0.authenticator.authenticate_token(token).await };
+        self.asked(limit, asked).await
     }
 
     async fn asked(
         &self,
+        limit: Option<Duration>,
         asked: impl Future<Output = Result<Identity, AuthError>>,
     ) -> Result<Identity, Unauthenticated> {
-        let (refusal, error) = match guarded(Whose::Authenticator, self.0.timeout, asked).await {
+        let (refusal, error) = match guarded(Whose::Authenticator, limit, asked).await {
             Ok(Ok(identity)) => {
                 let fits = check(identity)?;
                 match fits.expires_at() {

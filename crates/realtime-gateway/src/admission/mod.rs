@@ -41,6 +41,8 @@ const FAREWELLS: usize = 1_000;
 /// Of these, how many of one address: who is refused there because of what it does would otherwise have
 /// as many connections by it, and take the code from everybody else.
 const FAREWELLS_OF_ONE: usize = 16;
+/// And how many of one site of IPv6, which has 65,536 networks that count as addresses.
+const FAREWELLS_OF_A_SITE: usize = 64;
 
 /// Who may connect, and how many at once.
 #[derive(Debug)]
@@ -51,6 +53,7 @@ pub(crate) struct Admission {
     slots: Slots,
     farewells: Arc<Semaphore>,
     farewells_of_one: Arc<Places<Network>>,
+    farewells_of_a_site: Arc<Places<Network>>,
 }
 
 /// A place among those that were refused and are closed.
@@ -59,6 +62,8 @@ pub(crate) struct Farewelled {
     _of_all: OwnedSemaphorePermit,
     /// Where its address is known.
     _of_one: Option<Place<Network>>,
+    /// Where that is one of IPv6.
+    _of_its_site: Option<Place<Network>>,
 }
 
 /// A request that may be authenticated.
@@ -80,6 +85,7 @@ impl Admission {
             slots,
             farewells: Arc::new(Semaphore::new(FAREWELLS)),
             farewells_of_one: Places::new(FAREWELLS_OF_ONE),
+            farewells_of_a_site: Places::new(FAREWELLS_OF_A_SITE),
         }
     }
 
@@ -122,13 +128,21 @@ impl Admission {
         if !self.origin.allows(&handshake.host, &request.headers) {
             return None;
         }
-        let of_one = match self.client_address(request) {
-            Some(address) => Some(self.farewells_of_one.enter(address.ip().into())?),
+        let network = self
+            .client_address(request)
+            .map(|address| Network::from(address.ip()));
+        let of_one = match network {
+            Some(network) => Some(self.farewells_of_one.enter(network)?),
+            None => None,
+        };
+        let of_its_site = match network.and_then(Network::site) {
+            Some(site) => Some(self.farewells_of_a_site.enter(site)?),
             None => None,
         };
         let place = Farewelled {
             _of_all: Arc::clone(&self.farewells).try_acquire_owned().ok()?,
             _of_one: of_one,
+            _of_its_site: of_its_site,
         };
         Some((handshake, place))
     }
@@ -208,5 +222,23 @@ mod tests {
         assert!(from([10, 0, 0, 2]).is_some());
         refused.pop();
         assert!(from(one).is_some());
+    }
+
+    #[test]
+    fn one_site_takes_them_from_nobody_else_with_all_its_networks() {
+        let admission = admission();
+        let from = |site: u16, network: u16| {
+            let mut request = request(None);
+            let address = [0x2001, 0xdb8, site, network, 0, 0, 0, 1];
+            let address = SocketAddr::from((address, 5_000));
+            request.extensions.insert(PeerAddr(address));
+            admission.refuse_later(&request, |_| None)
+        };
+        let networks = 0..FAREWELLS_OF_A_SITE as u16;
+        let mut refused: Vec<_> = networks.map(|n| from(1, n).unwrap()).collect();
+        assert!(from(1, 1_000).is_none());
+        assert!(from(2, 1_000).is_some());
+        refused.pop();
+        assert!(from(1, 1_000).is_some());
     }
 }

@@ -100,7 +100,8 @@ impl Slots {
 }
 
 impl Slot {
-    /// The client is to show who it is behind its 101. Returns whether one more may wait with that.
+    /// The client is to show who it is behind its 101. Returns whether one more may wait with that: they
+    /// leave half of the places to those who show something, of those that are left as of all.
     #[must_use]
     pub(crate) fn wait_at_the_door(&mut self) -> bool {
         self.held == Held::Authenticating && self.become_one(Held::AtTheDoor)
@@ -124,13 +125,16 @@ impl Slot {
 
     /// Returns whether there was room for one more of these.
     fn become_one(&mut self, held: Held) -> bool {
+        let mut now = self.counts.now.lock();
         let most = match held {
-            Held::AtTheDoor => self.counts.max_at_the_door,
+            Held::AtTheDoor => {
+                let left = self.counts.max_open.saturating_sub(now.open);
+                self.counts.max_at_the_door.min(left.div_ceil(2))
+            }
             Held::Outlived => self.counts.max_open,
             // There is, since it was counted among those before it had come so far.
             Held::Authenticating | Held::Open => usize::MAX,
         };
-        let mut now = self.counts.now.lock();
         if *now.of(held) >= most {
             return false;
         }
@@ -187,6 +191,26 @@ mod tests {
         assert_eq!(slots.authenticating(), 0);
         let mut alone = Slots::new(None, 1).enter().unwrap();
         assert!(alone.wait_at_the_door());
+    }
+
+    #[test]
+    fn those_who_show_nothing_leave_half_of_what_is_left() {
+        let slots = Slots::new(Some(10), 100);
+        let at_the_door = || {
+            let mut waiting = Vec::new();
+            while let Some(mut slot) = slots.enter() {
+                if !slot.wait_at_the_door() {
+                    break;
+                }
+                waiting.push(slot);
+            }
+            waiting.len()
+        };
+        assert_eq!(at_the_door(), 5);
+        let mut open: Vec<_> = (0..7).map(|_| opened(&slots).unwrap()).collect();
+        assert_eq!(at_the_door(), 2);
+        open.extend((0..2).map(|_| opened(&slots).unwrap()));
+        assert_eq!(at_the_door(), 1, "the last place is anybody's");
     }
 
     fn opened(slots: &Slots) -> Option<Slot> {

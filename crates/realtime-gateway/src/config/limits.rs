@@ -105,8 +105,10 @@ pub struct Limits {
     /// where it is shown on an open connection (there the answer is the error `too_many_requests`, and
     /// the session stays). Addresses are those of
     /// [`max_connections_per_address`](Self::max_connections_per_address): behind a proxy that isn't
-    /// trusted, one client that fails would lock out all. All IPv6 addresses with the same first 48
-    /// bits may together fail 16 times as often. Default `None`: as often as anybody likes.
+    /// trusted, one client that fails would lock out all. With IPv6 addresses that have the same first
+    /// 48 bits one may together guess wrong 256 times as often, where only what never was right counts:
+    /// in mobile networks many clients share them, each with 64 bits of its own. Default `None`: as
+    /// often as anybody likes.
     #[serde(with = "off")]
     pub failed_authentications_per_minute: Option<u32>,
 }

@@ -80,8 +80,8 @@ pub struct Config {
     /// How long [`shutdown`](crate::Gateway::shutdown) may take. `None`: for ever. Default 10 s.
     #[serde(with = "duration")]
     pub shutdown_timeout: Option<Duration>,
-    /// How long the authenticator may take. `None`: for ever, though for a
-    /// [first message](Self::token_in_message) no longer than 30 s. Default 5 s.
+    /// How long the authenticator may take. `None`: for ever, though for a token in a message, the
+    /// [first](Self::token_in_message) or a later one, no longer than 30 s. Default 5 s.
     #[serde(with = "duration")]
     pub auth_timeout: Option<Duration>,
     /// How long a client that connects without any credential has to show a token in its first
@@ -98,8 +98,8 @@ pub struct Config {
     /// and the end of this time close it with 3502, a token that isn't right with 3500.
     ///
     /// Anybody can hold a place among those that are authenticating for so long, of which at most
-    /// half are for this, and a token in a message is one that no proxy has looked at. So it is off
-    /// where nobody needs it.
+    /// half are for this, and of what is left of [`max_connections`](Self::max_connections); and a
+    /// token in a message is one that no proxy has looked at. So it is off where nobody needs it.
     #[serde(with = "duration")]
     pub token_in_message: Option<Duration>,
     /// Whether those who are refused for who they are, or for how many there are, are answered with
@@ -115,7 +115,7 @@ pub struct Config {
     ///
     /// It has a cost: who is refused takes an upgrade, a socket and a task for 3 s at the most, and
     /// load balancers and their logs see 101 where they saw 401 or 503. At most 1,000 are closed so
-    /// at the same time, and 16 of one address (IPv6 by its first 64 bits);
+    /// at the same time, and 16 of one address (IPv6 by its first 64 bits, and 64 by its first 48);
     /// the rest get the status.
     pub accept_then_close: bool,
     /// How long before [what it has shown](realtime_core::Identity::expires_at) ends a client is

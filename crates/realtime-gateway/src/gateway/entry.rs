@@ -1,6 +1,6 @@
 //! Who is let in, and when: what stands before the authenticator, and what behind it.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use http::request::Parts;
 use realtime_core::{
@@ -8,7 +8,6 @@ use realtime_core::{
     auth::{AuthError, Token},
     presence::Presence,
 };
-use tokio::time::timeout;
 
 use super::{Gateway, speaking::Only};
 use crate::{
@@ -20,11 +19,6 @@ use crate::{
     limits::Held,
     node::Node,
 };
-
-/// How long the authenticator may take for a first message where it may take for ever: nothing else
-/// frees the place of a peer that has gone, since the end of its connection may stand behind what it
-/// has sent.
-const FOR_EVER: Duration = Duration::from_secs(30);
 
 impl Gateway {
     /// Everything before authentication. Who may not be there takes nobody's turn, and who waits for
@@ -119,17 +113,9 @@ pub(super) async fn shown_first(
             refusal: Refusal::Unauthorized,
             error: error.into(),
         })?;
-        let found = identities::of_token(node, token);
-        if node.config.auth_timeout.is_some() {
-            return found.await;
-        }
-        let in_time = timeout(FOR_EVER, found).await;
-        in_time.unwrap_or_else(|_| {
-            Err(Unauthenticated {
-                refusal: Refusal::AuthUnavailable,
-                error: "the authenticator took too long for a first message".into(),
-            })
-        })
+        // Nothing else frees the place of a peer that has gone, since the end of its connection may
+        // stand behind what it has sent.
+        identities::of_token(node, token, Some(identities::longest_answer(node))).await
     };
     let entered = async {
         let identity = authenticated(node, address, asked).await?;

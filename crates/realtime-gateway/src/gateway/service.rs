@@ -132,10 +132,7 @@ impl Gateway {
         {
             return Ok(Known::Within(limit));
         }
-        let asked = async {
-            let identity = node.authentication.of_request(request).await?;
-            revocation::check(node, identity).await
-        };
+        let asked = identities::of_request(node, request);
         let asked = entry::authenticated(node, self.address(request), asked);
         asked.await.map(Known::Who)
     }

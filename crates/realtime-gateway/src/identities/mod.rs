@@ -12,17 +12,68 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
+use http::request::Parts;
 use realtime_core::{BoxError, Identity, auth::Token};
 
-use crate::{Session, admission::Unauthenticated, node::Node, session::Gatekeeper};
+use crate::{
+    Session,
+    admission::{Refusal, Unauthenticated},
+    node::Node,
+    quiet::drop_quietly,
+    session::Gatekeeper,
+};
 
 pub(crate) use change::update;
 pub(crate) use refused::{has_failed, refused};
 
-/// Whose this token is, as far as it is still believed.
-pub(crate) async fn of_token(node: &Node, token: Token) -> Result<Identity, Unauthenticated> {
-    let identity = node.authentication.of_token(token).await?;
+/// How long an answer about a token in a message may take where the configuration says nothing.
+const LONGEST_ANSWER: Duration = Duration::from_secs(30);
+
+/// Who has sent a request, as far as it is still believed.
+///
+/// The authenticator ends with the first token that it knows, and doesn't know what was revoked: where
+/// the request may mean several, as by a stale cookie beside a fresh one, the others are asked about
+/// before it is refused.
+pub(crate) async fn of_request(node: &Node, request: &Parts) -> Result<Identity, Unauthenticated> {
+    let refusal = match node.authentication.of_request(request).await {
+        Ok(identity) => match revocation::check(node, identity).await {
+            Err(revoked) if hides_others(revoked.refusal) => revoked,
+            decided => return decided,
+        },
+        Err(over) if hides_others(over.refusal) => over,
+        Err(other) => return Err(other),
+    };
+    for token in node.authentication.alternatives_in(request) {
+        match of_token(node, token, node.config.auth_timeout).await {
+            Err(other) if refused::is_theirs(other.refusal) => drop_quietly(other.error),
+            decided => {
+                drop_quietly(refusal.error);
+                return decided;
+            }
+        }
+    }
+    Err(refusal)
+}
+
+/// Whether a token may be among those of a request that holds, though this is said of one of them.
+fn hides_others(refusal: Refusal) -> bool {
+    matches!(refusal, Refusal::Revoked | Refusal::Expired)
+}
+
+/// Whose this token is, as far as it is still believed. The authenticator may take so long.
+pub(crate) async fn of_token(
+    node: &Node,
+    token: Token,
+    limit: Option<Duration>,
+) -> Result<Identity, Unauthenticated> {
+    let identity = node.authentication.of_token(token, limit).await?;
     revocation::check(node, identity).await
+}
+
+/// How long an answer about a token in a message may take. Others may wait for its place, so there is
+/// a limit also where requests have none.
+pub(crate) fn longest_answer(node: &Node) -> Duration {
+    node.config.auth_timeout.unwrap_or(LONGEST_ANSWER)
 }
 
 /// For how long what was shown holds, where it ends.

@@ -6,6 +6,7 @@ use crate::{
     ErrorStage,
     admission::{Refusal, Unauthenticated},
     escape::Chain,
+    limits::Failure,
     node::Node,
     quiet::drop_quietly,
 };
@@ -13,7 +14,11 @@ use crate::{
 /// Takes note that what somebody at this address has shown was wrong.
 pub(crate) fn has_failed(node: &Node, address: Option<IpAddr>, refusal: Refusal) {
     if is_theirs(refusal) {
-        node.limits.has_failed(address);
+        let failure = match refusal {
+            Refusal::Unauthorized => Failure::Guess,
+            _ => Failure::Past,
+        };
+        node.limits.has_failed(address, failure);
     }
 }
 
@@ -31,7 +36,7 @@ pub(crate) fn refused(node: &Node, unauthenticated: Unauthenticated) -> Refusal 
 }
 
 /// Whether it is the fault of the one who has shown it, and not the server's.
-fn is_theirs(refusal: Refusal) -> bool {
+pub(super) fn is_theirs(refusal: Refusal) -> bool {
     matches!(
         refusal,
         Refusal::Expired | Refusal::Revoked | Refusal::Unauthorized

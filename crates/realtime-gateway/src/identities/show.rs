@@ -3,10 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use realtime_core::{BoxError, ClientError, auth::Token};
+use tokio::{sync::SemaphorePermit, time::timeout};
 
-use tokio::time::timeout;
-
-use super::{has_failed, holds, of_token, rules};
+use super::{has_failed, holds, longest_answer, of_token, rules};
 use crate::{
     ErrorStage, Session,
     admission::{Refusal, Unauthenticated},
@@ -47,13 +46,14 @@ pub(super) async fn show(
         return Err(Mistake(error.with_retry_after(wait)).into());
     }
     let address = session.remote_addr().map(|address| address.ip());
+    // A turn first: who waits for one keeps nobody of its address from trying.
+    let turn = turn(node).await.ok_or_else(unavailable)?;
     let tries = node.limits.authenticate(address).map_err(|wait| {
         node.stats().authentications_limited.add(1);
         ClientError::new("too_many_requests", "too many failures").with_retry_after(wait)
     })?;
-    let Some(shown) = in_turn(node, of_token(node, token)).await else {
-        return Err(unavailable().into());
-    };
+    let shown = of_token(node, token, Some(longest_answer(node))).await;
+    drop(turn);
     let identity = match shown {
         Ok(identity) => identity,
         Err(Unauthenticated { refusal, error }) => {
@@ -81,15 +81,11 @@ pub(super) async fn show(
     Ok(left)
 }
 
-/// Asks who it is together with no more others than may be asked about at once when they connect: all
-/// tokens may end at the same time. `None` where it isn't its turn for as long as an answer may take.
-async fn in_turn<T>(node: &Node, asked: impl Future<Output = T>) -> Option<T> {
-    let turn = node.showing.acquire();
-    let _turn = match node.config.auth_timeout {
-        Some(limit) => timeout(limit, turn).await.ok()?,
-        None => turn.await,
-    };
-    Some(asked.await)
+/// No more are asked about at once than when they connect: all tokens may end at the same time.
+/// `None` where it isn't its turn for as long as an answer may take.
+async fn turn(node: &Node) -> Option<SemaphorePermit<'_>> {
+    let turn = timeout(longest_answer(node), node.showing.acquire()).await;
+    turn.ok()?.ok()
 }
 
 fn unavailable() -> ClientError {

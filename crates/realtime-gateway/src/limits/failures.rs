@@ -78,7 +78,8 @@ impl Failures {
         }
     }
 
-    fn may_try(&self, from: Network, now: Moment) -> Result<(), Duration> {
+    /// Whether somebody there may try, which takes a try where those are counted.
+    pub(super) fn may_try(&self, from: Network, now: Moment) -> Result<(), Duration> {
         let mut state = self.state.lock();
         let Some(known) = state.known.get_mut(&from).filter(|known| known.is_suspect) else {
             return Ok(());

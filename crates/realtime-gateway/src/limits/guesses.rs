@@ -1,13 +1,16 @@
 //! Failed authentications of a network, and of the site that it is in: who has a site of IPv6 has
 //! 65,536 networks, so what one of them may do is no limit by itself.
+//!
+//! A site isn't one subscriber everywhere: where a mobile network gives one to thousands of phones, they
+//! all show tokens that have ended as they wake up, and many come at once. So there only guesses count.
 
 use std::time::Duration;
 
 use super::{Failures, Moment, Network, Place};
 
-/// How many times as often it may fail in all networks of a site as in one of them. More subscribers
-/// than one may share it.
-const NETWORKS: u32 = 16;
+/// How many times as often one may guess wrong in all networks of a site as in one of them: the
+/// networks of a subscriber with a /56.
+const NETWORKS: u32 = 256;
 
 #[derive(Debug)]
 pub(super) struct Guesses {
@@ -17,9 +20,15 @@ pub(super) struct Guesses {
 
 /// Somebody's credentials are looked at, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Try {
-    _network: Place<Network>,
-    _site: Option<Place<Network>>,
+pub(crate) struct Try(#[expect(dead_code, reason = "held for its drop")] Place<Network>);
+
+/// What was wrong with what somebody has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It was right once: it has ended, or was revoked.
+    Past,
+    /// It never was right, as far as is known.
+    Guess,
 }
 
 impl Guesses {
@@ -34,11 +43,10 @@ impl Guesses {
     /// refuses takes nothing from the others of the site.
     pub(super) fn begin(&self, from: Network, now: Moment) -> Result<Try, Duration> {
         let network = self.networks.begin(from, now)?;
-        let site = from.site().map(|site| self.sites.begin(site, now));
-        Ok(Try {
-            _network: network,
-            _site: site.transpose()?,
-        })
+        if let Some(site) = from.site() {
+            self.sites.may_try(site, now)?;
+        }
+        Ok(Try(network))
     }
 
     /// Whether somebody there could try, which it doesn't yet.
@@ -49,9 +57,9 @@ impl Guesses {
     }
 
     /// Somebody there has tried, and failed.
-    pub(super) fn failed(&self, from: Network, now: Moment) {
+    pub(super) fn failed(&self, from: Network, failure: Failure, now: Moment) {
         self.networks.failed(from, now);
-        if let Some(site) = from.site() {
+        if let Some(site) = from.site().filter(|_| failure == Failure::Guess) {
             self.sites.failed(site, now);
         }
     }
@@ -77,7 +85,7 @@ mod tests {
             for _ in 0..10 {
                 let tried = guesses.begin(at(1, network), now);
                 assert!(tried.is_ok(), "{network}");
-                guesses.failed(at(1, network), now);
+                guesses.failed(at(1, network), Failure::Guess, now);
             }
             assert!(guesses.begin(at(1, network), now).is_err(), "{network}");
         }
@@ -88,15 +96,31 @@ mod tests {
     }
 
     #[test]
+    fn many_phones_of_a_site_may_come_at_once_with_tokens_that_have_ended() {
+        let (guesses, now) = (Guesses::new(1), Moment::now());
+        let networks = 2 * NETWORKS as u16;
+        let tries: Vec<_> = (0..networks)
+            .map(|n| guesses.begin(at(1, n), now))
+            .collect();
+        assert!(tries.iter().all(Result::is_ok));
+        for network in 0..networks {
+            guesses.failed(at(1, network), Failure::Past, now);
+        }
+        drop(tries);
+        assert!(guesses.begin(at(1, 1), now).is_err());
+        assert!(guesses.begin(at(1, networks), now).is_ok());
+    }
+
+    #[test]
     fn one_network_takes_nothing_from_the_others_of_its_site() {
         let (guesses, now) = (Guesses::new(10), Moment::now());
         for _ in 0..10 {
-            guesses.failed(at(1, 1), now);
+            guesses.failed(at(1, 1), Failure::Guess, now);
         }
         assert!((0..1_000).all(|_| guesses.begin(at(1, 1), now).is_err()));
         assert!(guesses.begin(at(1, 2), now).is_ok());
         let ipv4 = Network::V4([10, 0, 0, 1].into());
-        guesses.failed(ipv4, now);
+        guesses.failed(ipv4, Failure::Guess, now);
         assert_eq!(guesses.len(), 3);
     }
 }

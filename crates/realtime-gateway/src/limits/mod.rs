@@ -30,7 +30,7 @@ use crate::config::{ConnectionPolicy, Limits, Rate};
 pub(crate) use bucket::{Bucket, Moment};
 use failures::Failures;
 use guesses::Guesses;
-pub(crate) use guesses::Try;
+pub(crate) use guesses::{Failure, Try};
 use meter::{Meter, Rates};
 pub(crate) use network::Network;
 use own::OwnMeter;
@@ -191,9 +191,9 @@ impl NodeLimits {
     }
 
     /// What somebody at this address has shown was wrong.
-    pub(crate) fn has_failed(&self, address: Option<IpAddr>) {
+    pub(crate) fn has_failed(&self, address: Option<IpAddr>, failure: Failure) {
         if let Some((failures, address)) = self.failures.as_ref().zip(address) {
-            failures.failed(address.into(), Moment::now());
+            failures.failed(address.into(), failure, Moment::now());
         }
     }
 

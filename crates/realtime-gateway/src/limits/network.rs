@@ -17,7 +17,7 @@ pub(crate) enum Network {
 
 impl Network {
     /// What one subscriber may have of which this is a part, where that may be more than this.
-    pub(super) const fn site(self) -> Option<Self> {
+    pub(crate) const fn site(self) -> Option<Self> {
         match self {
             Self::V6([a, b, c, _]) => Some(Self::Site([a, b, c])),
             Self::V4(_) | Self::Site(_) => None,

@@ -98,13 +98,16 @@ pub(crate) async fn the_newest_is_refused_and_comes_in_for_one_of_a_killed_node(
         on_b.is_some()
     })
     .await;
-    assert!(begun.elapsed() < LEASE + Duration::from_secs(2));
+    // And not with what the broker finds out, which takes longer.
+    let took = begun.elapsed();
+    assert!(took < LEASE + Duration::from_secs(10), "{took:?}");
     is_there(&mut on_b.unwrap()).await;
     is_there(&mut on_a).await;
     stop([a, b]).await;
 }
 
-pub(crate) async fn the_oldest_is_closed_wherever_it_is_and_those_of_a_killed_node_count_first() {
+pub(crate) async fn the_oldest_is_closed_wherever_it_is_and_those_of_a_killed_node_count_by_their_age()
+ {
     let redis = Redis::start().await.unwrap();
     let (a, b) = (
         node(&redis, &redis, closes).await,

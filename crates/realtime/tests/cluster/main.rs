@@ -13,10 +13,14 @@ mod books;
 #[path = "../support/cluster.rs"]
 mod cluster;
 mod faults;
+mod identities;
 mod killed;
 mod limits;
 mod nodes;
 mod rooms;
+#[path = "../identities/tokens.rs"]
+#[allow(dead_code, reason = "shared with tests that use more of it")]
+mod tokens;
 
 use std::future::Future;
 
@@ -59,13 +63,14 @@ fn main() {
         faults::rabbitmq_goes_and_comes_back,
         faults::redis_comes_back_empty,
         faults::redis_is_away,
+        identities::sessions_outlive_their_tokens_a_killed_node_and_the_store_of_revocations,
         killed::a_killed_node_is_gone_for_a_targeted_message_at_once,
         killed::a_killed_node_is_gone_from_presence_within_its_lease,
         killed::a_revoked_user_is_out_everywhere_though_a_node_was_killed,
         killed::the_place_of_a_session_on_a_killed_node_is_free_with_its_lease,
         killed::a_killed_node_is_missing_in_a_receipt_until_that_is_known,
         limits::the_newest_is_refused_and_comes_in_for_one_of_a_killed_node,
-        limits::the_oldest_is_closed_wherever_it_is_and_those_of_a_killed_node_count_first,
+        limits::the_oldest_is_closed_wherever_it_is_and_those_of_a_killed_node_count_by_their_age,
         limits::while_presence_is_away_each_node_counts_its_own_and_afterwards_all_are_counted,
         limits::messages_of_an_identity_count_on_each_node,
         rooms::the_checker_of_rooms_finds_what_is_wrong,

@@ -53,9 +53,13 @@ async fn a_crowd_that_says_nothing_keeps_nobody_out_who_shows_something() {
 
 #[tokio::test]
 async fn they_count_as_connections() {
-    let server = start(builder().max_connections(Some(2))).await;
+    let server = start(builder().max_connections(Some(3))).await;
     let mut ann = nobody(&server).await;
     let bob = nobody(&server).await;
+    // Half of what is left is for those who show something.
+    assert_eq!(Request::new("/ws").refused(server.addr).await.status, 503);
+    let mut cid = with(&server, "cid").await;
+    assert_eq!(who(&mut cid).await, "cid");
     let full = Request::new("/ws?token=eve").refused(server.addr).await;
     assert_eq!(full.status, 503);
     show(&mut ann, "ann").await;
@@ -66,7 +70,7 @@ async fn they_count_as_connections() {
     .await;
     let mut eve = with(&server, "eve").await;
     assert_eq!(who(&mut eve).await, "eve");
-    end(server, (ann, eve)).await;
+    end(server, (ann, cid, eve)).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Credentials as the world sends them: what isn't ours hides nothing, and a stale cookie locks
 //! nobody out.
 
-use realtime::{Identity, auth::StaticToken};
+use realtime::{Identity, auth::StaticToken, revocation::Revocation};
 use realtime_testkit::client::Request;
 
 use super::{Server, builder, end, start, who};
@@ -109,4 +109,64 @@ async fn an_expired_cookie_is_told_before_a_wrong_one() {
         assert_eq!(super::code(&mut client).await, 3005, "{cookies}");
     }
     end(server, ()).await;
+}
+
+/// As after "sign out everywhere": the old cookie is signed as well as the new one, and may stand first.
+#[tokio::test]
+async fn a_revoked_cookie_hides_no_good_one() {
+    let server = start(builder().token_in_message(None)).await;
+    for id in ["old", "older"] {
+        let revocation = Revocation::token(id);
+        server.gateway.revoke(revocation).await.unwrap();
+    }
+    for cookies in [
+        "auth=old; auth=new",
+        "auth=new; auth=old",
+        "auth=old; auth=wrong; auth=expired; auth=new",
+        "auth=expired; auth=older; auth=old; auth=new",
+    ] {
+        let request = Request::new("/ws").header("Cookie", cookies);
+        let mut client = request.connect(server.addr).await.unwrap();
+        assert_eq!(who(&mut client).await, "new", "{cookies}");
+    }
+    for (cookies, expected) in [
+        ("auth=old", 401),
+        ("auth=old; auth=older", 401),
+        ("auth=older; auth=old", 401),
+        ("auth=old; auth=wrong", 401),
+        ("auth=old; auth=away", 503),
+        ("auth=old; auth=panics", 500),
+    ] {
+        let request = Request::new("/ws").header("Cookie", cookies);
+        let refused = request.refused(server.addr).await;
+        assert_eq!(refused.status, expected, "{cookies}");
+    }
+    end(server, ()).await;
+}
+
+/// Nor one whose end the authenticator leaves to the gateway.
+#[tokio::test]
+async fn a_cookie_that_the_gateway_finds_to_be_over_hides_no_good_one() {
+    let server = start(builder().token_in_message(None)).await;
+    for cookies in ["auth=over; auth=ann", "auth=ann; auth=over"] {
+        let request = Request::new("/ws").header("Cookie", cookies);
+        let mut client = request.connect(server.addr).await.unwrap();
+        assert_eq!(who(&mut client).await, "ann", "{cookies}");
+    }
+    let request = Request::new("/ws").header("Cookie", "auth=over; auth=wrong");
+    assert_eq!(request.refused(server.addr).await.status, 401);
+    end(server, ()).await;
+}
+
+#[tokio::test]
+async fn of_two_revoked_cookies_a_page_learns_that_it_is_signed_out() {
+    let server = start(builder().accept_then_close(true)).await;
+    for id in ["old", "older"] {
+        let revocation = Revocation::token(id);
+        server.gateway.revoke(revocation).await.unwrap();
+    }
+    let request = Request::new("/ws").header("Cookie", "auth=old; auth=older");
+    let mut client = request.connect(server.addr).await.unwrap();
+    assert_eq!(super::code(&mut client).await, 3500);
+    end(server, client).await;
 }

@@ -63,6 +63,10 @@ impl Authenticator for Tokens {
             "away" => Err(AuthError::unavailable("the issuer is away")),
             "panics" => panic!("on purpose: an authenticator that panics"),
             "hangs" => std::future::pending().await,
+            "over" => {
+                let end = SystemTime::now() - Duration::from_secs(3600);
+                Ok(Identity::new("ann").with_expires_at(end))
+            }
             "an-hour" => {
                 let end = SystemTime::now() + Duration::from_secs(3600);
                 Ok(Identity::new("ann").with_expires_at(end))

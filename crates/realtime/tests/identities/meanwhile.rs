@@ -11,7 +11,7 @@ use realtime::{
     revocation::{Page, Revocation, RevocationError, Revocations},
     room::RoomRule,
 };
-use realtime_testkit::{client::Client, wait::until};
+use realtime_testkit::{client::Client, memory::Connect, wait::until};
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
 
@@ -283,4 +283,37 @@ async fn the_client_is_told_the_end_that_holds() {
     everybody.update_identity(update).await.unwrap();
     let answer = show(&mut client, &token.ends_in(7_200 * SECOND)).await;
     assert!(answer["data"]["seconds"].as_u64().unwrap() < 61, "{answer}");
+}
+
+/// Where the authenticator may take for ever, those who wait for their turn don't, nor does whoever has
+/// it.
+#[tokio::test(start_paused = true)]
+async fn an_authenticator_that_hangs_keeps_nobody_else_waiting_for_ever() {
+    let builder = builder(&Tokens::default()).auth_timeout(None);
+    let gateway = builder.max_authenticating(1).build().unwrap();
+    let (begun, patient) = (tokio::time::Instant::now(), 300 * SECOND);
+    let shown = async |name: &str, token: String, after| {
+        let connect = Connect::new().deadline(patient);
+        let identity = Identity::new(name);
+        let mut client = connect.accepted_by(&gateway, identity).await.unwrap();
+        tokio::time::sleep(after).await;
+        let data = realtime::Json(json!({"token": token}));
+        let answer = client.request("authenticate", data).await;
+        let code = answer.map_err(|error| error.code().map(str::to_owned));
+        (code.map(drop), begun.elapsed().as_secs(), client)
+    };
+    let right = Token::of("cid").to_string();
+    let (ann, bob, cid, late) = tokio::join!(
+        shown("ann", "hangs".to_owned(), SECOND),
+        shown("bob", "hangs".to_owned(), 2 * SECOND),
+        shown("cid", right.clone(), 3 * SECOND),
+        shown("cid", right, 35 * SECOND),
+    );
+    let unavailable = Err(Some("unavailable".to_owned()));
+    assert_eq!((ann.0, ann.1), (unavailable.clone(), 31));
+    assert_eq!((bob.0, bob.1), (unavailable.clone(), 61));
+    assert_eq!((cid.0, cid.1), (unavailable, 33), "bob had the turn");
+    assert_eq!((late.0, late.1), (Ok(()), 61));
+    assert_eq!(gateway.stats().open, 4, "what they had shown before holds");
+    gateway.shutdown_within(SECOND).await;
 }

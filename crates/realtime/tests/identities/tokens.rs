@@ -131,6 +131,9 @@ impl Authenticator for Tokens {
             tokio::time::sleep(Duration::from_millis(10)).await;
             self.asking.fetch_sub(1, SeqCst);
         }
+        if token.expose() == "hangs" {
+            return std::future::pending().await;
+        }
         self.read(token.expose())
     }
 
