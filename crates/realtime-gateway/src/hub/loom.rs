@@ -23,6 +23,7 @@ use super::Shard;
 use crate::{
     budget::{Budget, Share},
     config::Backpressure,
+    dialects::DialectId,
     outbound::{Audience, Log, Opening, Outbox, QueueLimits, Refused, Room},
     session::End,
     transport::Sink,
