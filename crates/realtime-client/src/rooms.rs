@@ -153,10 +153,9 @@ impl Room {
             }
             if offset > position.offset + 1 {
                 self.ahead = self.ahead.max(offset);
-                let next = match self.asking {
-                    Some(_) => Next::Nothing,
-                    None => Next::Enter,
-                };
+                // Where it has just been refused, it has its time.
+                let is_asked = self.asking.is_some() || self.retry_at.is_some();
+                let next = if is_asked { Next::Nothing } else { Next::Enter };
                 return (next, false);
             }
             position.offset = offset;
@@ -177,7 +176,8 @@ impl Room {
             Some(last) => {
                 let is_here =
                     at.is_some_and(|at| at.epoch == last.epoch && at.offset <= last.offset);
-                if is_here { Next::Nothing } else { Next::Enter }
+                let waits = is_here || self.retry_at.is_some();
+                if waits { Next::Nothing } else { Next::Enter }
             }
         }
     }
@@ -241,7 +241,13 @@ impl Room {
                 deliver(&message);
             }
         }
-        self.position = position;
+        // What has come meanwhile comes once more behind the answer, and is known.
+        let is_ahead = self.position.as_ref().zip(position.as_ref());
+        let is_ahead = is_ahead
+            .is_some_and(|(here, told)| here.epoch == told.epoch && here.offset > told.offset);
+        if !(recovered && is_ahead) {
+            self.position = position;
+        }
         if recovered {
             self.tell(&RoomEvent::Recovered { missed });
         } else if !is_first {

@@ -535,3 +535,24 @@ async fn a_handler_may_answer_at_once_and_go_on() {
         assert_eq!(ann.receive().await.unwrap().route(), route);
     }
 }
+
+/// Ids may be used again: what fails under one is told, whoever has answered under it before.
+#[tokio::test]
+async fn an_id_that_was_answered_for_by_a_replier_may_fail_later() {
+    let (taken, mut repliers) = taken();
+    let gateway = builder(&taken).max_repliers_per_session(1).build().unwrap();
+    let mut client = ann(&gateway).await;
+    ask(&mut client, "later", 1).await;
+    let replier = within("the handler", repliers.recv()).await.unwrap();
+    replier.reply(Json("late")).unwrap();
+    assert_eq!(client.receive().await.unwrap().route(), "later");
+    ask(&mut client, "nowhere", 1).await;
+    assert_eq!(code(&client.receive().await.unwrap()), "unknown_route");
+    // Nor is the limit silent.
+    ask(&mut client, "later", 2).await;
+    let held = within("the handler", repliers.recv()).await.unwrap();
+    ask(&mut client, "later", 2).await;
+    assert_eq!(code(&client.receive().await.unwrap()), "too_many_requests");
+    held.reply(Json("late")).unwrap();
+    assert_eq!(client.receive().await.unwrap().route(), "later");
+}

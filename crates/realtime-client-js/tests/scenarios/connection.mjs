@@ -269,7 +269,7 @@ export default {
 
   async "a connection that is dead without saying so is found out by a ping"({ online, network }) {
     const net = await network();
-    const client = await online({ network: net, ping: { every: 150, timeout: 400 } });
+    const client = await online({ network: net, ping: { every: 150, timeout: 2_000 } });
     await until("an answered ping", () => client.sockets[0].received.some(({ id }) => id === 0));
     await net("blackhole");
     const { code, reason } = await isState(client, "waiting");

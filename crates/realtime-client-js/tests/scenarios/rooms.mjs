@@ -299,7 +299,7 @@ export default {
   async "leaving is said again where there was no answer, and nothing is heard meanwhile"({ online }) {
     let isLost = true;
     const drop = ({ route }) => route === "leave" && isLost && !(isLost = false);
-    const [client, home] = [await online({ drop, timeout: 150 }), await online()];
+    const [client, home] = [await online({ drop, timeout: 1_000 }), await online()];
     const one = await member(client, unique("plain:1"));
     const left = one.room.leave();
     await say(home, one.room.name, "too late");
@@ -345,7 +345,7 @@ export default {
       let isLost = true;
       const drop = ({ route, data, room }) =>
         (room === name && data === "missed") || (route === "recover" && isLost && !(isLost = false));
-      const [client, home] = [await online({ drop, timeout: 100, backoff: { first: 1_000, most: 1_000 } }), await online()];
+      const [client, home] = [await online({ drop, timeout: 500, backoff: { first: 1_000, most: 1_000 } }), await online()];
       const one = await member(client, name);
       await say(home, name, "missed");
       await say(home, name, 0);

@@ -150,11 +150,11 @@ impl Task {
             Advice::Refused => {
                 self.was_refused = true;
                 self.reason = TokenReason::Refused;
-                self.stale = self.shown.take();
+                self.stale = self.shown.take().or(self.stale.take());
             }
             Advice::Expired => {
                 self.reason = TokenReason::Expired;
-                self.stale = self.shown.take();
+                self.stale = self.shown.take().or(self.stale.take());
             }
             Advice::Later => self.backoff.slow(),
             Advice::Back => {}
@@ -170,7 +170,8 @@ impl Task {
         {
             return self.finish(end);
         }
-        let until = Instant::now() + slot.unwrap_or_else(|| self.backoff.wait());
+        // No sooner than it is told, and not all that are told the same at once.
+        let until = Instant::now() + slot.unwrap_or_default().max(self.backoff.wait());
         self.phase = Phase::Waiting(until);
         self.lose(State::Waiting { until, why: end }, false);
     }

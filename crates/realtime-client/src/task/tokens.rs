@@ -79,7 +79,7 @@ impl Task {
     }
 
     fn renew_later(&mut self, reason: TokenReason, wait: Option<std::time::Duration>) {
-        let wait = wait.unwrap_or_else(|| self.renewals.wait());
+        let wait = wait.unwrap_or_default().max(self.renewals.wait());
         self.renewal = Renewal::Later(Instant::now() + wait, reason);
     }
 

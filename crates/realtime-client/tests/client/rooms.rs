@@ -259,3 +259,56 @@ async fn a_refusal_for_now_is_tried_again() {
     let (room, ()) = tokio::join!(joining, answering);
     assert_eq!(room.unwrap().position(), None);
 }
+
+async fn asked_to_recover(peer: &mut Peer, offset: u64) -> serde_json::Value {
+    let asked = peer.message().await;
+    let wish = json!({"room": "a", "epoch": "e", "offset": offset});
+    assert_eq!(
+        (&asked["route"], &asked["data"]),
+        (&json!("recover"), &wish)
+    );
+    asked["id"].clone()
+}
+
+/// A server sends behind its answer what had come before it meanwhile.
+#[tokio::test]
+async fn what_comes_before_the_answer_to_a_recovery_comes_once() {
+    let server = Scripted::start().await;
+    let client = quick(server.port()).connect().unwrap();
+    let (mut peer, mut room) = joined(&server, &client).await;
+    let gap = json!({"missed": 1, "rooms": {"a": {"epoch": "e", "offset": 5}}});
+    peer.send(json!({"route": "gap", "data": gap})).await;
+    let id = asked_to_recover(&mut peer, 3).await;
+    peer.send(message(4)).await;
+    assert_eq!(number(&mut room).await, 4);
+    let position = json!({"epoch": "e", "offset": 3});
+    let data = json!({"recovered": true, "position": position, "missed": []});
+    peer.send(json!({"id": id, "route": "recover", "data": data}))
+        .await;
+    let recovered = next(&mut room).await;
+    assert!(matches!(recovered, RoomEvent::Recovered { missed: 0, .. }));
+    for offset in [4, 5, 6] {
+        peer.send(message(offset)).await;
+    }
+    assert_eq!((number(&mut room).await, number(&mut room).await), (5, 6));
+}
+
+/// A busy room is no reason to ask more often than the server bears.
+#[tokio::test]
+async fn a_recovery_that_is_refused_has_its_time_whatever_comes() {
+    let server = Scripted::start().await;
+    let client = quick(server.port()).connect().unwrap();
+    let (mut peer, _room) = joined(&server, &client).await;
+    peer.send(message(5)).await;
+    let id = asked_to_recover(&mut peer, 3).await;
+    let error =
+        json!({"code": "unavailable", "message": "", "temporary": true, "retry_after": 0.5});
+    peer.send(json!({"id": id, "route": "error", "data": error}))
+        .await;
+    let refused = std::time::Instant::now();
+    for offset in 6..20 {
+        peer.send(message(offset)).await;
+    }
+    asked_to_recover(&mut peer, 3).await;
+    assert!(refused.elapsed() >= SECOND / 2, "{:?}", refused.elapsed());
+}

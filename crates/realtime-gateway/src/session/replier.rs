@@ -133,7 +133,7 @@ struct Table {
     open: usize,
     /// Of these no more, and their answers are just being made.
     answering: usize,
-    /// The last that a handler has taken.
+    /// What the last handler has taken, until it has returned without an error.
     current: Option<Arc<Asked>>,
     /// Dropped without an answer, and not answered for yet.
     dropped: Vec<MessageId>,
@@ -144,7 +144,7 @@ struct Table {
 struct Kept(Arc<Repliers>);
 
 /// The handler that has taken a replier, until it returns.
-pub(crate) struct Underway(Option<Arc<Asked>>);
+pub(crate) struct Underway(Option<(Arc<Asked>, Arc<Repliers>)>);
 
 impl Replier {
     /// One for a message that is about to be handled.
@@ -165,6 +165,7 @@ impl Replier {
         });
         {
             let mut table = repliers.0.lock();
+            table.current = None;
             if table.open >= session.env().max_repliers {
                 let text = "too many of your requests wait for their answers";
                 return Err(ClientError::new("too_many_requests", text).temporary());
@@ -172,7 +173,7 @@ impl Replier {
             table.open += 1;
             table.current = Some(Arc::clone(&asked));
         }
-        let underway = Underway(Some(Arc::clone(&asked)));
+        let underway = Underway(Some((Arc::clone(&asked), Arc::clone(&repliers))));
         let open = Some(Open {
             asked,
             repliers,
@@ -347,7 +348,7 @@ impl Drop for Open {
 impl Underway {
     /// The handler has returned this.
     pub(crate) fn ended(self, result: Result<(), BoxError>) -> Result<(), BoxError> {
-        let Some(asked) = &self.0 else {
+        let Some((asked, repliers)) = &self.0 else {
             return result;
         };
         let mut stage = asked.stage.lock();
@@ -361,6 +362,10 @@ impl Underway {
             _ => {}
         }
         drop(stage);
+        if result.is_ok() {
+            // What fails later isn't this handler.
+            repliers.0.lock().current = None;
+        }
         result
     }
 }
@@ -368,7 +373,7 @@ impl Underway {
 impl Drop for Underway {
     /// A handler that was given up is answered for by who has done that.
     fn drop(&mut self) {
-        if let Some(asked) = &self.0 {
+        if let Some((asked, _)) = &self.0 {
             let mut stage = asked.stage.lock();
             if matches!(*stage, Stage::Handling | Stage::LetGo) {
                 *stage = Stage::Failed;
@@ -387,7 +392,7 @@ impl Session {
     #[cold]
     pub(crate) fn has_answered(&self, id: &MessageId) -> bool {
         let current = self.repliers().and_then(|repliers| {
-            let current = repliers.0.lock().current.clone();
+            let current = repliers.0.lock().current.take();
             current.filter(|asked| asked.id == *id)
         });
         current.is_some_and(|asked| *asked.stage.lock() == Stage::Answered)
