@@ -213,6 +213,7 @@ impl ClientBuilder {
         let times = [
             self.timeout,
             self.connect_timeout,
+            self.backoff.0,
             self.backoff.1,
             self.ping.1,
         ];

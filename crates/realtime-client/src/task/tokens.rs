@@ -88,6 +88,12 @@ impl Task {
         match answer {
             Ok(_) if first => self.greet(true),
             Ok(_) => {}
+            // It takes no tokens in messages, and never will.
+            Err(RequestError::Refused(refusal)) if first && refusal.code() == "unknown_route" => {
+                let reason =
+                    "the server takes no token in a message: `authenticate` is unknown there";
+                self.finish(crate::End::closed(1006, reason));
+            }
             Err(error) if first => {
                 // The server closes a connection whose first message isn't right. One that says so, and
                 // doesn't, or says nothing, is left.

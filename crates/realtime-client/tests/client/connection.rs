@@ -197,6 +197,9 @@ fn settings_that_cannot_be_are_errors() {
         let error = builder().header(name, value).connect().unwrap_err();
         assert!(matches!(error, BuildError::Header(_)), "{error}");
     }
+    let hasty = builder().backoff(Duration::ZERO, Duration::from_secs(1));
+    let error = hasty.connect().unwrap_err();
+    assert!(matches!(error, BuildError::Setting(_)), "{error}");
     let error = builder().timeout(Duration::ZERO).connect().unwrap_err();
     assert!(matches!(error, BuildError::Setting(_)), "{error}");
 }

@@ -187,3 +187,14 @@ async fn nobody_is_signed_in_and_getters_that_fail_are_asked_again() {
         .connect();
     assert!(matches!(twice, Err(BuildError::Header(_))));
 }
+
+/// A server that knows no such message is not asked again and again.
+#[tokio::test]
+async fn a_server_that_takes_no_token_in_a_message_is_left_for_good() {
+    let server = Server::start(realtime::builder().router(router())).await;
+    let (client, reasons) = showing(quick(server.port()), &["ann"]);
+    let client = client.token_in(TokenIn::Message).connect().unwrap();
+    let end = within("the end", client.ended()).await;
+    assert!(end.reason.contains("authenticate"), "{end:?}");
+    assert_eq!(*reasons.lock().unwrap(), [TokenReason::Connect]);
+}
