@@ -105,7 +105,9 @@ pub(crate) struct Node {
     pub(crate) tasks: Tasks,
     /// The background tasks.
     pub(crate) background: TaskTracker,
-    /// Cancelled when the gateway accepts no more connections.
+    /// Cancelled when the gateway accepts no more connections; what it has goes on until `drain`.
+    pub(crate) leaving: CancellationToken,
+    /// Cancelled when the shutdown begins.
     pub(crate) drain: CancellationToken,
     /// Ends the background tasks.
     pub(crate) stop: CancellationToken,
@@ -178,6 +180,7 @@ impl Node {
             Arc::clone(&stats),
         );
         let (hooks, host, tasks) = (Arc::new(hooks), Arc::default(), Tasks::default());
+        let drain = CancellationToken::new();
         let reports = Reports::new(
             Arc::clone(&hooks),
             Arc::clone(&host),
@@ -220,7 +223,8 @@ impl Node {
             traceparent,
             tasks,
             background: TaskTracker::new(),
-            drain: CancellationToken::new(),
+            leaving: drain.child_token(),
+            drain,
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
             started: AtomicBool::new(false),
@@ -246,6 +250,12 @@ impl Node {
         &self.env.stats
     }
 
+    /// Whether no more connections are accepted.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.is_cancelled()
+    }
+
+    /// Whether the shutdown has begun, which ends all there is.
     pub(crate) fn is_draining(&self) -> bool {
         self.drain.is_cancelled()
     }

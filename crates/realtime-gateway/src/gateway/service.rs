@@ -188,7 +188,7 @@ impl Gateway {
     ) -> Result<Response<Body>, Refusal> {
         let node = self.node();
         // It may have begun to shut down while the authenticator was asked.
-        if node.is_draining() {
+        if node.is_leaving() {
             return Err(Refusal::Draining);
         }
         let Admitted {

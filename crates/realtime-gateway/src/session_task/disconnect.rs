@@ -7,17 +7,17 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures::future::join;
-use realtime_core::{DisconnectInfo, Initiator};
-use realtime_websocket::frame;
+use realtime_core::{CloseCode, DisconnectInfo, Initiator};
 
-use super::{Life, frame_reader::FrameReader, handling::Handling, open::Open};
+use super::{
+    Life, frame_reader::FrameReader, handling::Handling, last_words::last_words, open::Open,
+};
 use crate::{
     ErrorStage, Session,
     budget::Share,
     escape::Chain,
-    guarded::{Whose, caught, guarded},
+    guarded::{Whose, guarded},
     hook_call::{Failed, call_hook},
     node::Node,
     patience::patient,
@@ -44,7 +44,7 @@ pub(super) async fn disconnect(
     let session = open.session.clone();
     let lost = session
         .outbox()
-        .seal(close_frame(node, &session, info), slow);
+        .seal(last_words(node, &session, info), slow);
     if slow {
         node.stats().dropped.add(lost as u64);
     }
@@ -58,8 +58,14 @@ pub(super) async fn disconnect(
     } = open;
     let goodbye = async {
         let goodbye = async {
-            if !*gone && write_out(node, &session, info).await {
+            let written = !*gone && write_out(node, &session, info).await;
+            if written {
                 say_goodbye(&session, reader, *peer_is_done).await;
+            }
+            // What a peer that is gone hasn't taken, the kernel would keep for minutes.
+            let stuck = !written && info.initiator != Initiator::Client;
+            if stuck || info.code == Some(CloseCode::PONG_TIMEOUT) {
+                session.outbox().reset_when_released();
             }
         };
         // What of it is foreign has a boundary of its own. This is for what nobody has thought of.
@@ -110,24 +116,6 @@ fn finish(node: &Node, handling: &mut Handling, cx: &mut Context<'_>) -> Poll<()
             drop_quietly(error);
         }
     })
-}
-
-fn close_frame(node: &Node, session: &Session, info: &DisconnectInfo) -> Bytes {
-    let code = match info.initiator {
-        // Its own back.
-        Initiator::Client => info.code,
-        _ => info.code.map(|code| {
-            let said = caught(Whose::Codec, || session.encoder().close_code(code));
-            said.unwrap_or_else(|broken| {
-                node.report(ErrorStage::Message, broken, Some(session.clone()));
-                code
-            })
-        }),
-    };
-    match code {
-        Some(code) => frame::close(code.as_u16(), &info.reason),
-        None => frame::close_without_code(),
-    }
 }
 
 /// Writes what waits, the close frame last. Returns whether it worked.

@@ -12,6 +12,7 @@ mod disconnect;
 mod frame_reader;
 mod handling;
 mod heartbeat;
+mod last_words;
 mod newcomer;
 mod open;
 mod read_ahead;

@@ -8,6 +8,7 @@ use std::{
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use socket2::SockRef;
@@ -99,6 +100,12 @@ impl TcpWriter {
                 written => return Poll::Ready(written),
             }
         }
+    }
+
+    pub(super) fn reset_when_dropped(&mut self) {
+        let socket = SockRef::from(self.half.as_ref());
+        // Where it can't be set, the kernel gives up by itself, after minutes.
+        let _set = socket.set_linger(Some(Duration::ZERO));
     }
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -473,6 +473,13 @@ impl<W: Sink> Outbox<W> {
         lost
     }
 
+    /// Has the connection reset once the socket is given up: its peer is gone, or takes nothing.
+    pub(crate) fn reset_when_released(&self) {
+        if let Some(socket) = &mut self.lock().writer.socket {
+            socket.reset_when_dropped();
+        }
+    }
+
     /// Gives up what waits, and the socket. The session has ended, though the application may keep
     /// it for as long as it likes.
     pub(crate) fn release(&self) {

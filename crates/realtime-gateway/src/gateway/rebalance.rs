@@ -1,0 +1,70 @@
+//! Sessions that go to other nodes, once there are more of those.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Gateway;
+use crate::session::EndCause;
+
+impl Gateway {
+    /// Closes so many sessions of this node, at random, so many a second: after others were added, its
+    /// clients come back and reach those, where the balancer prefers nodes with few connections.
+    /// Returns how many it has closed, which is fewer where there were fewer.
+    ///
+    /// They are closed with 3011, upon which clients come back at once; others see an end of the
+    /// connection as any other. Those who come while it runs stay, whichever node they have come from,
+    /// and a [drain](Self::drain) or a shutdown ends it.
+    ///
+    /// # Cancel safety
+    /// Safe: dropped before it returns, no more sessions are closed.
+    ///
+    /// ```
+    /// use std::num::NonZeroU32;
+    ///
+    /// use realtime::{CloseCode, Identity};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
+    /// // Two nodes have become three: a third of the sessions is for the new one.
+    /// let third = gateway.stats().open.div_ceil(3) as usize;
+    /// let a_second = NonZeroU32::new(50).ok_or("zero")?;
+    /// assert_eq!(gateway.rebalance(third, a_second).await, 1);
+    /// # assert_eq!(ann.closed().await?.code, Some(CloseCode::RECONNECT));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn rebalance(&self, sessions: usize, a_second: NonZeroU32) -> usize {
+        let node = self.node();
+        let mut chosen = node.hub.all();
+        fastrand::shuffle(&mut chosen);
+        let every = Duration::from_secs(1) / a_second.get();
+        // Of more than a thousand a second, several at a time.
+        let mut turns = interval(every.max(Duration::from_millis(1)));
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let at_a_time = a_second.get().div_ceil(1_000) as usize;
+        let mut closed = 0;
+        while closed < sessions && !chosen.is_empty() {
+            if node
+                .leaving
+                .run_until_cancelled(turns.tick())
+                .await
+                .is_none()
+            {
+                break;
+            }
+            let wanted = at_a_time.min(sessions - closed);
+            let mut of_this_turn = 0;
+            while of_this_turn < wanted
+                && let Some(session) = chosen.pop()
+            {
+                of_this_turn += usize::from(session.end(EndCause::Rebalanced));
+            }
+            closed += of_this_turn;
+        }
+        closed
+    }
+}
