@@ -9,11 +9,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "redis")]
+mod balancer;
 mod ends;
 mod evenly;
 mod presence;
 mod probes;
 mod rebalance;
+#[cfg(feature = "redis")]
+mod rolling;
 mod slots;
 
 use std::time::Duration;
