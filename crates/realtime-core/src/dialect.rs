@@ -275,7 +275,7 @@ pub enum Event<'a> {
     Entered(&'a RoomName, Option<&'a Position>),
     /// What the gateway itself has to say.
     Notice(&'a Notice<'a>),
-    /// The server closes the connection, and the close frame comes next. It says the same: in a
+    /// The server closes the session, and the close frame comes next. It says the same: in a
     /// reason of JSON, `{"reason": "…", "retry_after": 2.5}`, where the client is told when to come
     /// back.
     Closing(&'a Closing<'a>),

@@ -49,7 +49,7 @@ impl Health {
 
     /// What follows from how the links are. `alone`: it has a broker, and isn't started. `full`: how
     /// many connections there may be, where there are as many.
-    pub(crate) fn judged(mut self, is_leaving: bool, alone: bool, full: Option<usize>) -> Self {
+    pub(crate) fn judged(mut self, is_draining: bool, alone: bool, full: Option<usize>) -> Self {
         let links = [
             ("broker", &self.broker),
             ("history", &self.history),
@@ -68,7 +68,7 @@ impl Health {
         if let Some(most) = full {
             reasons.push(format!("connections: {most} of {most}"));
         }
-        self.status = if is_leaving {
+        self.status = if is_draining {
             reasons.insert(0, "draining".to_owned());
             HealthStatus::Draining
         } else if reasons.is_empty() {

@@ -105,10 +105,10 @@ pub(crate) struct Node {
     pub(crate) tasks: Tasks,
     /// The background tasks.
     pub(crate) background: TaskTracker,
-    /// Cancelled when the gateway accepts no more connections; what it has goes on until `drain`.
-    pub(crate) leaving: CancellationToken,
+    /// Cancelled when the gateway accepts no more connections; what it has goes on until `ending`.
+    pub(crate) draining: CancellationToken,
     /// Cancelled when the shutdown begins.
-    pub(crate) drain: CancellationToken,
+    pub(crate) ending: CancellationToken,
     /// Ends the background tasks.
     pub(crate) stop: CancellationToken,
     /// Ends the sessions that are still closing at the shutdown deadline.
@@ -180,7 +180,7 @@ impl Node {
             Arc::clone(&stats),
         );
         let (hooks, host, tasks) = (Arc::new(hooks), Arc::default(), Tasks::default());
-        let drain = CancellationToken::new();
+        let ending = CancellationToken::new();
         let reports = Reports::new(
             Arc::clone(&hooks),
             Arc::clone(&host),
@@ -223,8 +223,8 @@ impl Node {
             traceparent,
             tasks,
             background: TaskTracker::new(),
-            leaving: drain.child_token(),
-            drain,
+            draining: ending.child_token(),
+            ending,
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
             started: AtomicBool::new(false),
@@ -251,13 +251,13 @@ impl Node {
     }
 
     /// Whether no more connections are accepted.
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving.is_cancelled()
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
     }
 
     /// Whether the shutdown has begun, which ends all there is.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.drain.is_cancelled()
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.is_cancelled()
     }
 
     /// Whether the other nodes are joined.

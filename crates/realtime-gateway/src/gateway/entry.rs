@@ -33,7 +33,7 @@ impl Gateway {
         if let Some(upgrades) = &node.limits.upgrades {
             let has_come = tokio::select! {
                 biased;
-                () = node.leaving.cancelled() => return Err(Refusal::Draining),
+                () = node.draining.cancelled() => return Err(Refusal::Draining),
                 has_come = upgrades.turn() => has_come,
             };
             if !has_come {
@@ -55,7 +55,7 @@ impl Gateway {
     }
 
     fn look(&self, request: &Parts) -> Result<Handshake, Refusal> {
-        let leaving = self.node().is_leaving();
+        let leaving = self.node().is_draining();
         let named = |name: &[u8]| self.named(request, name);
         self.admission().look(request, named, leaving)
     }

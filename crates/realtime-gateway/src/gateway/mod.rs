@@ -151,7 +151,7 @@ impl Gateway {
     /// ```
     pub async fn start(&self) -> Result<(), StartError> {
         let node = self.node();
-        if node.is_leaving() {
+        if node.is_draining() {
             return Err(closing());
         }
         if self.0.starting.swap(true, SeqCst) {
@@ -185,7 +185,7 @@ impl Gateway {
             StartError::new(StartErrorKind::Broker, context).with_source(error)
         })?;
         // It may have shut down while the broker was asked. What was joined is left by the drop.
-        if node.is_leaving() {
+        if node.is_draining() {
             return Err(closing());
         }
         undo.keep();
@@ -391,7 +391,7 @@ impl Gateway {
         };
         let most = node.config.max_connections.filter(|most| *most > 0);
         let full = most.filter(|most| sessions >= *most);
-        links.judged(node.is_leaving(), node.joins && !node.is_started(), full)
+        links.judged(node.is_draining(), node.joins && !node.is_started(), full)
     }
 
     /// What has happened so far, in numbers.
@@ -453,7 +453,7 @@ fn closing() -> StartError {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.node.drain.cancel();
+        self.node.ending.cancel();
         self.node.stop();
         self.node.cut_off();
     }

@@ -2,10 +2,13 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 
 use super::Gateway;
 use crate::session::EndCause;
+
+/// How many sessions are closed until other tasks have a turn.
+const TURN: u32 = 128;
 
 impl Gateway {
     /// Closes so many sessions of this node, at random, so many a second: after others were added, its
@@ -41,30 +44,26 @@ impl Gateway {
         let node = self.node();
         let mut chosen = node.hub.all();
         fastrand::shuffle(&mut chosen);
-        let every = Duration::from_secs(1) / a_second.get();
-        // Of more than a thousand a second, several at a time.
-        let mut turns = interval(every.max(Duration::from_millis(1)));
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let at_a_time = a_second.get().div_ceil(1_000) as usize;
-        let mut closed = 0;
-        while closed < sessions && !chosen.is_empty() {
-            if node
-                .leaving
-                .run_until_cancelled(turns.tick())
-                .await
-                .is_none()
-            {
+        let begun = Instant::now();
+        let mut closed: u32 = 0;
+        let wanted = u32::try_from(sessions).unwrap_or(u32::MAX);
+        while closed < wanted
+            && let Some(session) = chosen.pop()
+        {
+            let due = begun + Duration::from_secs(1) * closed / a_second.get();
+            if due > Instant::now() {
+                let its_turn = node.draining.run_until_cancelled(sleep_until(due));
+                if its_turn.await.is_none() {
+                    break;
+                }
+            } else if closed % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
+            if node.is_draining() {
                 break;
             }
-            let wanted = at_a_time.min(sessions - closed);
-            let mut of_this_turn = 0;
-            while of_this_turn < wanted
-                && let Some(session) = chosen.pop()
-            {
-                of_this_turn += usize::from(session.end(EndCause::Rebalanced));
-            }
-            closed += of_this_turn;
+            closed += u32::from(session.end(EndCause::Rebalanced));
         }
-        closed
+        closed as usize
     }
 }

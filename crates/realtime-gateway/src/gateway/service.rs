@@ -188,7 +188,7 @@ impl Gateway {
     ) -> Result<Response<Body>, Refusal> {
         let node = self.node();
         // It may have begun to shut down while the authenticator was asked.
-        if node.is_leaving() {
+        if node.is_draining() {
             return Err(Refusal::Draining);
         }
         let Admitted {
@@ -218,7 +218,7 @@ impl Gateway {
         let tasks = node.tasks.clone();
         tasks.spawn(|mut mark| async move {
             let shut_down = async {
-                node.drain.cancelled().await;
+                node.ending.cancelled().await;
                 sleep(LATE_UPGRADE).await;
             };
             let upgraded = tokio::select! {

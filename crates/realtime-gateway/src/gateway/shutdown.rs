@@ -13,9 +13,10 @@ use tokio::{
     sync::watch,
     time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
-use super::{Gateway, drain::Leaving, pace::Pace};
-use crate::{Session, session::EndCause};
+use super::{Gateway, drain::Plan, pace::slot};
+use crate::{Session, session::EndCause, stats::Counters};
 
 /// After how many sessions a shutdown lets other tasks have a turn.
 const TURN: usize = 128;
@@ -28,7 +29,7 @@ const ABORT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// The sessions that were open when it began.
+    /// The sessions that were open when it began: when the first of them was closed.
     pub sessions: usize,
     /// Those of them that were cut off at the deadline. Their `on_disconnect` hooks did not run.
     pub aborted: usize,
@@ -41,7 +42,9 @@ pub struct ShutdownReport {
 #[derive(Debug)]
 pub(super) struct Shutdown {
     /// What comes before it, where it was asked for.
-    pub(super) leaving: Leaving,
+    pub(super) plan: Plan,
+    /// Cancelled where somebody has no time for that.
+    pub(super) hurry: CancellationToken,
     begun: OnceLock<Begun>,
     /// When what still runs is cut off, once a caller has set it.
     deadline: watch::Sender<Option<Instant>>,
@@ -62,12 +65,21 @@ enum Progress {
 impl Shutdown {
     pub(super) fn new() -> Self {
         Self {
-            leaving: Leaving::default(),
+            plan: Plan::new(),
+            hurry: CancellationToken::new(),
             begun: OnceLock::new(),
             deadline: watch::Sender::new(None),
             progress: watch::Sender::new(Progress::Running),
             runs: AtomicBool::new(false),
         }
+    }
+
+    /// Takes note of how things are when the first session is closed.
+    pub(super) fn begin(&self, sessions: usize, stats: &Counters) -> &Begun {
+        self.begun.get_or_init(|| Begun {
+            sessions,
+            aborted: stats.snapshot().aborted,
+        })
     }
 
     fn is_over(&self) -> bool {
@@ -78,7 +90,7 @@ impl Shutdown {
 /// How things were when the shutdown began, for a report that is right even if another task has to
 /// finish it.
 #[derive(Debug)]
-struct Begun {
+pub(super) struct Begun {
     sessions: usize,
     aborted: u64,
 }
@@ -181,15 +193,26 @@ impl Gateway {
     /// # }
     /// ```
     pub fn begin_shutdown(&self) {
-        self.node().drain.cancel();
+        self.hurry();
         self.set_deadline(self.node().config.shutdown_timeout);
         self.drive_shutdown();
     }
 
     async fn run_shutdown(&self, limit: Option<Duration>) -> ShutdownReport {
-        self.node().drain.cancel();
+        self.hurry();
         self.set_deadline(limit);
         self.join_shutdown().await
+    }
+
+    fn hurry(&self) {
+        self.0.shutdown.hurry.cancel();
+        self.node().ending.cancel();
+    }
+
+    /// Waits until somebody has no time for a drain.
+    #[cfg(feature = "server")]
+    pub(crate) async fn hurried(&self) {
+        self.0.shutdown.hurry.cancelled().await;
     }
 
     /// Waits for a drain or a shutdown that another caller has begun, within its time, and finishes
@@ -206,7 +229,7 @@ impl Gateway {
             }
             // Without a runtime there is nothing to drain; and this holds the sender.
             if !self.drive_shutdown() || changes.changed().await.is_err() {
-                self.node().drain.cancel();
+                self.node().ending.cancel();
                 return ShutdownReport::default();
             }
         }
@@ -227,7 +250,7 @@ impl Gateway {
 
     /// Sees to it that a task ends the gateway. Returns whether there is one: without a runtime
     /// neither a session nor a background task has ever run.
-    fn drive_shutdown(&self) -> bool {
+    pub(super) fn drive_shutdown(&self) -> bool {
         let shutdown = &self.0.shutdown;
         for runtime in self.background().runtimes() {
             if shutdown.is_over() || shutdown.runs.swap(true, SeqCst) {
@@ -269,12 +292,9 @@ impl Gateway {
 
     async fn drain_all(&self) -> ShutdownReport {
         let node = self.node();
-        node.drain.cancel();
+        node.ending.cancel();
         let sessions = node.hub.all();
-        let begun = self.0.shutdown.begun.get_or_init(|| Begun {
-            sessions: sessions.len(),
-            aborted: node.stats().snapshot().aborted,
-        });
+        let begun = self.0.shutdown.begin(sessions.len(), node.stats());
         // First of all: those who wait for their end would wait for this, too.
         node.tasks.close();
         let drained = async {
@@ -329,9 +349,8 @@ impl Gateway {
 
 /// Ends sessions, a few at a time, and has those that have ended look at how far the shutdown is.
 async fn end_each(sessions: &[Session]) {
-    let pace = Pace::new(sessions.len(), Duration::ZERO);
     for (nth, session) in sessions.iter().enumerate() {
-        let slot = pace.slot(nth);
+        let slot = slot(nth, sessions.len());
         session.end(match slot < WORTH_SAYING {
             true => EndCause::Shutdown,
             false => EndCause::Drained(slot),

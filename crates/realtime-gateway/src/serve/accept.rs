@@ -21,7 +21,7 @@ use tower_service::Service;
 
 use super::{
     Secure,
-    connection::{Stop, connection, unacknowledged},
+    connection::{Stop, connection},
     trouble::Trouble,
 };
 use crate::{Gateway, escape::Chain, quiet::drop_quietly, rarely::Rarely};
@@ -45,8 +45,6 @@ pub(super) struct Acceptor<A> {
     gateway: Gateway,
     /// Those that limit how many may come.
     limiting: Vec<Gateway>,
-    /// How long a peer may acknowledge nothing.
-    unacknowledged: Option<Duration>,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: Stop,
@@ -82,7 +80,6 @@ where
             secure,
             gateway,
             limiting,
-            unacknowledged: unacknowledged(gateways),
             places: Arc::new(Semaphore::new(CONNECTIONS)),
             tasks: TaskTracker::new(),
             stop: Stop::default(),
@@ -115,8 +112,7 @@ where
                 match accepted {
                     Ok((tcp, peer)) => match catch_unwind(AssertUnwindSafe(|| self.app.clone())) {
                         Ok(app) => {
-                            let secure = self.secure.clone();
-                            let stop = (self.unacknowledged, self.stop.clone());
+                            let (secure, stop) = (self.secure.clone(), self.stop.clone());
                             self.spawn(connection(secure, tcp, peer, app, stop), place);
                             if !self.limiting.is_empty() {
                                 // Whether it has to wait shows before the next one is accepted.

@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::Secure;
 use crate::{
-    Gateway, PeerAddr,
+    PeerAddr,
     transport::{Stream, WriteTimeout},
 };
 
@@ -37,22 +37,13 @@ pub(super) struct Stop {
     pub(super) now: CancellationToken,
 }
 
-/// How long a peer may acknowledge nothing of what was sent to it: as long as any of these gateways
-/// may have to wait for it, and no less than any response. `None`: for ever.
-pub(super) fn unacknowledged(gateways: &[Gateway]) -> Option<Duration> {
-    gateways.iter().try_fold(WRITE_TIMEOUT, |longest, gateway| {
-        let timeout = gateway.node().config.write_timeout;
-        timeout.map(|timeout| timeout.max(longest))
-    })
-}
-
 /// Serves a connection until its end.
 pub(super) async fn connection<A, B>(
     secure: Option<Secure>,
     tcp: TcpStream,
     peer: SocketAddr,
     app: A,
-    (unacknowledged, stop): (Option<Duration>, Stop),
+    stop: Stop,
 ) -> io::Result<()>
 where
     A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
@@ -62,7 +53,6 @@ where
     B::Data: Send,
 {
     tcp.set_nodelay(true)?;
-    forget_the_vanished(&tcp, unacknowledged);
     let app = WithPeer { app, peer };
     match secure {
         None => http(tcp, app, stop).await,
@@ -78,19 +68,6 @@ where
             http(stream, app, stop).await
         }
     }
-}
-
-/// Has the kernel give up what a peer doesn't acknowledge for so long: it would keep it for a quarter
-/// of an hour, and that of a session that has ended for minutes. A session is mostly faster with its
-/// write timeout; this is for what its end leaves in the kernel.
-fn forget_the_vanished(tcp: &TcpStream, limit: Option<Duration>) {
-    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-    {
-        // A kernel that doesn't know it works as before.
-        let _set = socket2::SockRef::from(tcp).set_tcp_user_timeout(limit);
-    }
-    #[cfg(not(any(target_os = "android", target_os = "fuchsia", target_os = "linux")))]
-    let _ = (tcp, limit);
 }
 
 /// Has the kernel take little beyond what the peer has room for. It calls a socket writable again

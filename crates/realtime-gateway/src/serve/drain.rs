@@ -18,49 +18,59 @@ pub(super) async fn start(gateways: &[Gateway]) -> io::Result<()> {
         match gateway.start().await {
             Err(error) if error.kind() == StartErrorKind::AlreadyStarted => Ok(()),
             // A shutdown came before it, and will end the server.
-            Err(_) if gateway.node().is_leaving() => Ok(()),
+            Err(_) if gateway.node().is_draining() => Ok(()),
             started => started.map_err(io::Error::other),
         }
     });
     try_join_all(starts).await.map(drop)
 }
 
-/// Waits for the signal, or for the shutdown of one of the gateways that begins elsewhere, and
-/// drains them all.
+/// Waits for the signal, or for the end of one of the gateways that begins elsewhere, and drains them
+/// all.
 pub(super) async fn drained(gateways: &[Gateway], signal: impl Future<Output = ()>) {
     let mut signal = pin!(signal);
     let begun = gateways
         .iter()
-        .map(|gateway| Box::pin(gateway.node().leaving.cancelled()));
+        .map(|gateway| Box::pin(gateway.node().draining.cancelled()));
     tokio::select! {
         biased;
         () = &mut signal => {}
         _ = select_all(begun) => tokio::select! {
             biased;
-            () = finish(gateways) => return,
-            // It may set an earlier deadline.
+            () = end_together(gateways) => return,
+            // It may be earlier.
             () = &mut signal => {}
         },
     }
-    join_all(
-        gateways
-            .iter()
-            .map(|gateway| gateway.drain(window(gateway))),
-    )
-    .await;
+    for gateway in gateways {
+        gateway.begin_drain(window(gateway));
+    }
+    end_together(gateways).await;
 }
 
-/// Drains all of them, or shuts them down where one of them was. Where another caller has begun
-/// that, its time holds.
-pub(super) async fn finish(gateways: &[Gateway]) {
-    let at_once = gateways.iter().any(|gateway| gateway.node().is_draining());
+/// Drains all of them. Where somebody has no time for it with one of them, it is the end of all.
+async fn end_together(gateways: &[Gateway]) {
+    let drained = join_all(gateways.iter().map(|gateway| async move {
+        if !gateway.node().is_draining() {
+            gateway.begin_drain(window(gateway));
+        }
+        gateway.join_shutdown().await
+    }));
+    let hurried = gateways.iter().map(|gateway| Box::pin(gateway.hurried()));
+    tokio::select! {
+        biased;
+        _ = drained => {}
+        _ = select_all(hurried) => shut_down(gateways).await,
+    }
+}
+
+/// Ends all of them at once. Where another caller has begun that, its deadline holds.
+pub(super) async fn shut_down(gateways: &[Gateway]) {
     let ends = gateways.iter().map(async |gateway| {
-        if gateway.node().is_leaving() {
+        if gateway.node().is_ending() {
             gateway.join_shutdown().await
-        } else if at_once {
-            gateway.shutdown().await
         } else {
-            gateway.drain(window(gateway)).await
+            gateway.shutdown().await
         }
     });
     join_all(ends).await;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use futures::future::join;
+use futures::{FutureExt, future::join};
 use realtime_core::{CloseCode, DisconnectInfo, Initiator};
 
 use super::{
@@ -58,13 +58,19 @@ pub(super) async fn disconnect(
     } = open;
     let goodbye = async {
         let goodbye = async {
-            let written = !*gone && write_out(node, &session, info).await;
-            if written {
-                say_goodbye(&session, reader, *peer_is_done).await;
-            }
+            let is_there = match !*gone {
+                false => false,
+                true => match write_out(node, &session, info).await {
+                    Written::All => {
+                        let answered = say_goodbye(&session, reader, *peer_is_done).await;
+                        answered || !is_silent(info)
+                    }
+                    Written::Some => true,
+                    Written::Nothing => false,
+                },
+            };
             // What a peer that is gone hasn't taken, the kernel would keep for minutes.
-            let stuck = !written && info.initiator != Initiator::Client;
-            if stuck || info.code == Some(CloseCode::PONG_TIMEOUT) {
+            if !is_there {
                 session.outbox().reset_when_released();
             }
         };
@@ -118,34 +124,55 @@ fn finish(node: &Node, handling: &mut Handling, cx: &mut Context<'_>) -> Poll<()
     })
 }
 
-/// Writes what waits, the close frame last. Returns whether it worked.
-async fn write_out(node: &Node, session: &Session, info: &DisconnectInfo) -> bool {
+/// Whether the peer was found to be silent before.
+fn is_silent(info: &DisconnectInfo) -> bool {
+    info.initiator == Initiator::Error && info.code == Some(CloseCode::PONG_TIMEOUT)
+}
+
+/// What a peer has taken of what was left for it.
+enum Written {
+    All,
+    Some,
+    Nothing,
+}
+
+/// Writes what waits, the close frame last.
+async fn write_out(node: &Node, session: &Session, info: &DisconnectInfo) -> Written {
     let report = |broken| node.report(ErrorStage::Message, broken, Some(session.clone()));
     let mut written = pin!(poll_fn(|cx| session.poll_write_rest(cx, report)));
+    let progress = || session.outbox().progress().written;
+    let begun = progress();
     // A client that has left is not owed much patience.
     let limit = match info.initiator {
         Initiator::Client => Some(GOODBYE),
         _ => node.config.write_timeout,
     };
-    if let Some(limit) = limit {
-        return matches!(patient(limit, written).await, Some(Ok(())));
-    }
     // Without a limit it may be as slow as it likes, and still must take something now and then:
     // nobody else would ever end this.
     loop {
-        let before = session.outbox().progress().written;
-        match patient(STANDSTILL, written.as_mut()).await {
-            Some(written) => return written.is_ok(),
-            None if session.outbox().progress().written == before => return false,
-            None => {}
+        let before = progress();
+        match patient(limit.unwrap_or(STANDSTILL), written.as_mut()).await {
+            Some(Ok(())) => return Written::All,
+            Some(Err(_)) => return Written::Nothing,
+            None if limit.is_none() && progress() != before => {}
+            None => break,
         }
+    }
+    // A slow reader may have made room without the socket being called writable.
+    session.outbox().insist();
+    match written.now_or_never() {
+        Some(Ok(())) => Written::All,
+        Some(Err(_)) => Written::Nothing,
+        None if progress() == begun => Written::Nothing,
+        None => Written::Some,
     }
 }
 
 /// After our close frame: the peer's, unless it came before or can't be found behind what is no
 /// frame; then the end of our direction, and of the peer's. In this order: a peer that sees the
-/// connection end before it has answered calls that unclean.
-async fn say_goodbye(session: &Session, reader: &mut FrameReader, peer_is_done: bool) {
+/// connection end before it has answered calls that unclean. Returns whether it has said anything.
+async fn say_goodbye(session: &Session, reader: &mut FrameReader, peer_is_done: bool) -> bool {
+    let before = reader.received();
     let (held, outbox) = (session.held(), session.outbox());
     let whole = async {
         let at_end = peer_is_done || (!reader.is_done() && answer(reader, held).await);
@@ -156,6 +183,7 @@ async fn say_goodbye(session: &Session, reader: &mut FrameReader, peer_is_done: 
         }
     };
     let _in_time = patient(GOODBYE, whole).await;
+    peer_is_done || reader.received() != before
 }
 
 /// Waits for the peer's close frame, for as long as it sends anything. Returns whether it has ended

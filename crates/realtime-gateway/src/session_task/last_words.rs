@@ -56,12 +56,27 @@ fn reason(info: &DisconnectInfo) -> Cow<'_, str> {
     let Some(wait) = info.retry_after else {
         return Cow::Borrowed(&info.reason);
     };
-    let said = Said {
-        reason: &info.reason,
-        retry_after: seconds(wait),
-    };
-    serde_json::to_string(&said).map_or(Cow::Borrowed(&*info.reason), Cow::Owned)
+    let retry_after = seconds(wait);
+    // Half a JSON would tell nobody anything.
+    let mut reason = &*info.reason;
+    loop {
+        let said = serde_json::to_string(&Said {
+            reason,
+            retry_after,
+        });
+        match said {
+            Ok(said) if said.len() <= MAX_REASON => return Cow::Owned(said),
+            Ok(_) if !reason.is_empty() => {
+                let last = reason.char_indices().next_back();
+                reason = &reason[..last.map_or(0, |(at, _)| at)];
+            }
+            _ => return Cow::Borrowed(&info.reason),
+        }
+    }
 }
+
+/// How many bytes the reason of a close frame has at the most.
+const MAX_REASON: usize = 123;
 
 #[derive(Serialize)]
 struct Said<'a> {
@@ -69,8 +84,35 @@ struct Said<'a> {
     retry_after: f64,
 }
 
-/// Whole milliseconds: a close frame has room for 123 bytes.
+/// Whole milliseconds.
 fn seconds(wait: Duration) -> f64 {
     let milliseconds = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
     f64::from(milliseconds) / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use realtime_core::CloseCode;
+
+    use super::*;
+
+    #[test]
+    fn a_reason_is_shortened_and_never_half_a_json() {
+        let wait = Duration::from_millis(2_500);
+        for (long, is_whole) in [
+            ("bye".to_owned(), true),
+            ("\u{1}".repeat(100), false),
+            ("\u{1F600}\"".repeat(100), false),
+        ] {
+            let code = Some(CloseCode::GOING_AWAY);
+            let info = DisconnectInfo::new(Initiator::Server, code, &*long).with_retry_after(wait);
+            let said = reason(&info);
+            assert!(said.len() <= MAX_REASON, "{said}");
+            let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+            assert_eq!(said["retry_after"], 2.5);
+            let words = said["reason"].as_str().unwrap();
+            assert!(long.starts_with(words) && !words.is_empty());
+            assert_eq!(long == words, is_whole);
+        }
+    }
 }

@@ -25,6 +25,10 @@ use super::{SocketReader, SocketWriter, join, without_budget};
 /// Up to this much is copied into one piece before it is written.
 const JOINED_BYTES: usize = 16 * 1024;
 
+/// How long a peer whose session has ended may acknowledge nothing of what the kernel has for it.
+#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+
 fn bytes(slices: &[IoSlice<'_>]) -> usize {
     slices.iter().map(|slice| slice.len()).sum()
 }
@@ -99,6 +103,15 @@ impl TcpWriter {
                 }
                 written => return Poll::Ready(written),
             }
+        }
+    }
+
+    pub(super) fn forget_soon(&mut self) {
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        {
+            let socket = SockRef::from(self.half.as_ref());
+            // A kernel that doesn't know it gives up by itself, after minutes.
+            let _set = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
         }
     }
 

@@ -31,8 +31,7 @@ async fn each_is_closed_in_its_turn_and_told_when_to_come_back() {
     let (server, mut clients) = with_clients(gateway, COUNT).await;
     let begun = SystemTime::now();
     let report = server.gateway.drain(OVER).await;
-    // Those that were left when the drain was over: none.
-    assert_eq!((report.aborted, report.tasks_left), (0, 0));
+    assert_eq!((report.sessions, report.aborted), (COUNT, 0));
     let mut ends = std::mem::take(&mut *ends.lock().unwrap());
     assert_eq!(ends.len(), COUNT);
     ends.sort_by_key(|end| end.at);
@@ -77,10 +76,11 @@ async fn those_that_are_left_go_on() {
     let [first, second] = &mut clients[..] else {
         unreachable!()
     };
-    let left = tokio::select! {
-        _ = first.closed() => second,
-        _ = second.closed() => first,
+    let ((_, reason), left) = tokio::select! {
+        end = first.closed() => (end.unwrap(), second),
+        end = second.closed() => (end.unwrap(), first),
     };
+    assert!(slot(&reason).unwrap() <= Duration::from_secs(1), "{reason}");
     let answer = left.request("echo", json!("still here")).await.unwrap();
     assert_eq!(answer["data"], "still here");
     let sent = server.gateway.broadcast("all", ()).await.unwrap();
@@ -94,14 +94,14 @@ async fn those_that_are_left_go_on() {
     assert!(refused.header("retry-after").is_some());
     // Whoever has no time for it shuts down.
     let report = within("the shutdown", server.gateway.shutdown()).await;
-    assert_eq!(report.sessions, 1);
+    assert_eq!(report.sessions, 2);
     assert_eq!(left.closed().await.unwrap().0, 1001);
     assert_eq!(within("the drain", drain).await.unwrap(), report);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_it_begins_balancers_have_time_to_notice() {
-    let notice = Duration::from_millis(700);
+    let notice = Duration::from_secs(2);
     let gateway = realtime::builder().drain_notice(Some(notice)).build();
     let (server, mut clients) = with_clients(gateway.unwrap(), 3).await;
     let begun = Instant::now();
@@ -117,4 +117,39 @@ async fn before_it_begins_balancers_have_time_to_notice() {
         assert!(begun.elapsed() >= notice, "after {:?}", begun.elapsed());
     }
     assert_eq!(within("the drain", drain).await.unwrap().aborted, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_who_ask_the_earliest_end_counts() {
+    let gateway = realtime::builder().build().unwrap();
+    let (server, mut clients) = with_clients(gateway, 3).await;
+    server.gateway.begin_drain(Duration::MAX);
+    until("the first is closed", async || {
+        server.gateway.health().sessions < 3
+    })
+    .await;
+    let begun = Instant::now();
+    server.gateway.begin_drain(Duration::from_secs(3_600));
+    let over = Duration::from_millis(600);
+    let report = within("its end", server.gateway.drain(over)).await;
+    assert_eq!((report.sessions, report.aborted), (3, 0));
+    // A third of it for each that was left.
+    assert!(begun.elapsed() >= over / 2, "after {:?}", begun.elapsed());
+    for client in &mut clients {
+        assert_eq!(client.closed().await.unwrap().0, 1001);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_waits_for_nobody_who_has_left() {
+    let gateway = realtime::builder().build().unwrap();
+    let (server, clients) = with_clients(gateway, 3).await;
+    let gateway = server.gateway.clone();
+    let drain = tokio::spawn(async move { gateway.drain(Duration::MAX).await });
+    until("the first is closed", async || {
+        server.gateway.health().sessions < 3
+    })
+    .await;
+    drop(clients);
+    assert_eq!(within("its end", drain).await.unwrap().aborted, 0);
 }

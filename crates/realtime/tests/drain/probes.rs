@@ -8,7 +8,10 @@ use realtime::{
     report::{HealthStatus, Link},
     serve,
 };
-use realtime_testkit::{client::Client, wait::until};
+use realtime_testkit::{
+    client::Client,
+    wait::{until, within},
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -41,7 +44,7 @@ fn app(chat: &Gateway, news: &Gateway) -> axum::Router {
 async fn a_server_is_ready_until_one_of_its_gateways_drains() {
     let notice = Some(Duration::from_secs(3_600));
     let chat = realtime::builder().drain_notice(notice).build().unwrap();
-    let news = realtime::builder().build().unwrap();
+    let news = realtime::builder().drain_notice(notice).build().unwrap();
     let listener = bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (signal, signalled) = oneshot::channel();
@@ -53,14 +56,21 @@ async fn a_server_is_ready_until_one_of_its_gateways_drains() {
         .connect(addr)
         .await
         .unwrap();
-    until("it is open", async || chat.stats().open == 1).await;
+    let mut reader = realtime_testkit::client::Request::new("/news")
+        .connect(addr)
+        .await
+        .unwrap();
+    until("both are open", async || {
+        chat.stats().open + news.stats().open == 2
+    })
+    .await;
     let (status, head, body) = ask(addr, "GET", "/readyz").await;
     assert_eq!(status, 200);
     assert!(head.contains("content-type: application/json") && head.contains("no-store"));
     let said: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(
         said,
-        json!({"status": "ready", "reasons": [], "sessions": 1})
+        json!({"status": "ready", "reasons": [], "sessions": 2})
     );
     assert_eq!(ask(addr, "HEAD", "/readyz").await.0, 200);
     assert_eq!(ask(addr, "POST", "/readyz").await.0, 405);
@@ -75,13 +85,21 @@ async fn a_server_is_ready_until_one_of_its_gateways_drains() {
     let said: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(
         said,
-        json!({"status": "draining", "reasons": ["draining"], "sessions": 1})
+        json!({"status": "draining", "reasons": ["draining"], "sessions": 2})
     );
     assert_eq!(ask(addr, "GET", "/livez").await.0, 200, "it lives");
-    assert!(!client_is_gone(&mut client).await, "it has its notice");
+    for client in [&mut client, &mut reader] {
+        assert!(!client_is_gone(client).await, "it has its notice");
+    }
+    // Whoever has no time for one of them ends all.
     chat.shutdown().await;
-    assert_eq!(client.closed().await.unwrap().0, 1001);
-    server.await.unwrap().unwrap();
+    for client in [&mut client, &mut reader] {
+        assert_eq!(client.closed().await.unwrap().0, 1001);
+    }
+    within("the end of the server", server)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(news.broadcast("m", ()).await.is_err(), "it has ended, too");
 }
 

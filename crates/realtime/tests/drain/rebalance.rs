@@ -56,19 +56,29 @@ async fn next(clients: &mut Vec<Client>) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_ends_with_its_future_and_with_a_drain() {
+    const COUNT: usize = 40;
     let gateway = realtime::builder().build().unwrap();
-    let (server, mut clients) = with_clients(gateway, 3).await;
-    let slowly = server.gateway.rebalance(3, a_second(1));
+    let (server, mut clients) = with_clients(gateway, COUNT).await;
+    let slowly = server.gateway.rebalance(COUNT, a_second(1));
     let first = tokio::select! {
-        closed = slowly => panic!("expected it to take two seconds; it has closed {closed}"),
+        closed = slowly => panic!("expected it to take 39 s; it has closed {closed}"),
         code = next(&mut clients) => code,
     };
     assert_eq!(first, 3011);
     let gateway = server.gateway.clone();
-    let rest = tokio::spawn(async move { gateway.rebalance(2, a_second(1)).await });
+    let rest = tokio::spawn(async move { gateway.rebalance(COUNT, a_second(1)).await });
     assert_eq!(next(&mut clients).await, 3011);
     let drain = server.gateway.drain(Duration::ZERO);
-    let (_, last) = tokio::join!(drain, next(&mut clients));
-    assert_eq!(last, 1001);
-    assert_eq!(within("its end", rest).await.unwrap(), 1);
+    let all = async {
+        let mut drained = 0;
+        while !clients.is_empty() {
+            drained += usize::from(next(&mut clients).await == 1001);
+        }
+        drained
+    };
+    let (_, drained) = tokio::join!(drain, all);
+    // On a busy machine it may have closed a few more.
+    let handed_over = within("its end", rest).await.unwrap();
+    assert!((1..COUNT / 2).contains(&handed_over), "{handed_over}");
+    assert!((COUNT / 2..COUNT).contains(&drained), "{drained}");
 }

@@ -27,7 +27,7 @@ fn knows(server: SocketAddr, peer: SocketAddr) -> bool {
 async fn a_peer_that_takes_nothing_leaves_nothing_in_the_kernel() {
     let ends = std::sync::Arc::new(std::sync::Mutex::new(Vec::<String>::new()));
     let kept = std::sync::Arc::clone(&ends);
-    let short = Some(Duration::from_millis(200));
+    let short = Some(Duration::from_millis(500));
     let gateway = realtime::builder()
         .heartbeat(short)
         .pong_timeout(short)
@@ -44,6 +44,7 @@ async fn a_peer_that_takes_nothing_leaves_nothing_in_the_kernel() {
         let stream = TcpStream::connect(server.addr).await.unwrap();
         let peer = stream.local_addr().unwrap();
         let client = Request::new("/ws").over(stream).await.unwrap();
+        assert!(knows(server.addr, peer));
         let payload = Payload::from(format!("\"{}\"", "x".repeat(size)));
         until("it is open", async || {
             let sessions = server.gateway.local_sessions();
@@ -52,7 +53,6 @@ async fn a_peer_that_takes_nothing_leaves_nothing_in_the_kernel() {
                 .any(|session| session.send("n", &payload).is_ok())
         })
         .await;
-        assert!(knows(server.addr, peer));
         until("its session has ended", async || {
             ends.lock().unwrap().iter().any(|end| end == reason)
         })

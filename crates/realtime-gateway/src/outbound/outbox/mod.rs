@@ -484,7 +484,10 @@ impl<W: Sink> Outbox<W> {
     /// it for as long as it likes.
     pub(crate) fn release(&self) {
         let mut state = self.lock();
-        let socket = state.give_up_socket();
+        let mut socket = state.give_up_socket();
+        if let Some(socket) = &mut socket {
+            socket.forget_soon();
+        }
         drop(state.leave_log(&self.log, self.address()));
         let task = state.task.take();
         state.notify_waiting();
