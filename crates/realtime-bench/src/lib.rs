@@ -4,6 +4,8 @@
 
 #[cfg(feature = "full")]
 mod cluster;
+#[cfg(feature = "full")]
+mod drain;
 mod instructions;
 mod load;
 #[cfg(feature = "full")]
@@ -50,6 +52,9 @@ enum Task {
     /// A node is killed, and all its clients come back at once: when has the last one recovered?
     #[cfg(feature = "full")]
     Avalanche(rooms::avalanche::Options),
+    /// A node ends: how many clients come back a second, with a drain and without?
+    #[cfg(feature = "full")]
+    Drain(drain::Options),
     /// A peer that is written in Rust.
     Peer(peers::rust::Options),
     /// Counts instructions for each operation, with valgrind.
@@ -74,6 +79,8 @@ pub fn execute(command: Command) -> Result<(), BoxError> {
         Task::Flapping(options) => runtime(None)?.block_on(rooms::flapping::measure(options)),
         #[cfg(feature = "full")]
         Task::Avalanche(options) => runtime(None)?.block_on(rooms::avalanche::measure(options)),
+        #[cfg(feature = "full")]
+        Task::Drain(options) => drain::measure(&options),
         Task::Peer(options) => runtime(None)?.block_on(peers::rust::serve(options)),
         Task::Instructions => instructions::count(),
         Task::Repeat(options) => instructions::repeat(&options),

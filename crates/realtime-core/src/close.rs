@@ -1,6 +1,10 @@
 //! How a session ended: close codes and the record that hooks see.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +52,8 @@ impl CloseCode {
     /// 3005: what the client had shown has ended, and it has shown nothing fresh: it may come back
     /// with a fresh token.
     pub const EXPIRED: Self = Self(3005);
+    /// 3011: the client is to come back, and may find another node: this one has too many sessions.
+    pub const RECONNECT: Self = Self(3011);
     /// 3012: the peer didn't answer a ping in time.
     pub const PONG_TIMEOUT: Self = Self(3012);
     /// 3013: the client sends more than it may. It may come back, later.
@@ -159,6 +165,9 @@ pub struct DisconnectInfo {
     pub code: Option<CloseCode>,
     /// The close reason, or the gateway's own words where there was no close frame.
     pub reason: String,
+    /// After what time, at the least, the client was asked to come back, where it was: with the close
+    /// frame, whose reason is then JSON, `{"reason": "…", "retry_after": 2.5}`.
+    pub retry_after: Option<Duration>,
     /// Who ended the session.
     pub initiator: Initiator,
     /// Whether this is an ordinary end: a close by either side, or a shutdown.
@@ -178,11 +187,19 @@ impl DisconnectInfo {
         Self {
             code,
             reason: reason.into(),
+            retry_after: None,
             initiator,
             expected: !matches!(initiator, Initiator::Backpressure | Initiator::Error),
             at: SystemTime::now(),
             error: None,
         }
+    }
+
+    /// Adds after what time, at the least, the client is asked to come back.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
     }
 
     /// Attaches the error behind the end.

@@ -275,8 +275,43 @@ pub enum Event<'a> {
     Entered(&'a RoomName, Option<&'a Position>),
     /// What the gateway itself has to say.
     Notice(&'a Notice<'a>),
+    /// The server closes the session, and the close frame comes next. It says the same: in a
+    /// reason of JSON, `{"reason": "…", "retry_after": 2.5}`, where the client is told when to come
+    /// back.
+    Closing(&'a Closing<'a>),
     /// Whether the client is there, where [that is said so](Heartbeat::Messages).
     Ping,
+}
+
+/// The end of a connection, as the server has decided it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Closing<'a> {
+    /// What the gateway calls it, before [`Dialect::close_code`].
+    pub code: CloseCode,
+    /// The reason, for people.
+    pub reason: &'a str,
+    /// After what time, at the least, the client is to come back: nodes that drain draw one for each.
+    pub retry_after: Option<Duration>,
+}
+
+impl<'a> Closing<'a> {
+    /// That of a code and a reason.
+    #[must_use]
+    pub const fn new(code: CloseCode, reason: &'a str) -> Self {
+        Self {
+            code,
+            reason,
+            retry_after: None,
+        }
+    }
+
+    /// Adds after what time, at the least, the client is to come back.
+    #[must_use]
+    pub const fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
+    }
 }
 
 /// The beginning of a session.

@@ -1,4 +1,4 @@
-//! How the links to the broker and to the stores are.
+//! How a node is, and how its links to the broker and to the stores are.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -8,10 +8,21 @@ use std::{
 use serde::Serialize;
 use tokio::time::Instant;
 
-/// How the links to the broker and to the stores are, for a health check.
+/// How a node is, for a health check and for people.
+///
+/// As JSON, `{"status": "degraded", "reasons": ["presence: down"], "sessions": 12, "broker": "up",
+/// "presence": {"down": {"cause": "…"}}, …}`. Causes come from backends and may name their addresses:
+/// [`Readyz`](crate::Readyz) leaves them out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Health {
+    /// What follows from all of it.
+    pub status: HealthStatus,
+    /// Why it isn't [`Ready`](HealthStatus::Ready), in a few words each that say nothing of where the
+    /// backends are: `broker: down`, `presence: blocked`, `connections: 10000 of 10000`.
+    pub reasons: Vec<String>,
+    /// How many sessions are open here.
+    pub sessions: usize,
     /// The link to the other nodes.
     pub broker: Link,
     /// The link to the history of rooms. Without a room that has one it isn't started.
@@ -23,19 +34,64 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether everything works, as far as is known. Sessions of this node are served either way.
+    /// Whether everything works, as far as is known: it is [`Ready`](HealthStatus::Ready).
     #[must_use]
     pub fn is_good(&self) -> bool {
-        let good = |link: &Link| matches!(link, Link::NotStarted | Link::Up);
-        [
-            &self.broker,
-            &self.history,
-            &self.presence,
-            &self.revocations,
-        ]
-        .into_iter()
-        .all(good)
+        self.status == HealthStatus::Ready
     }
+
+    /// Whether clients may be sent here: not where it drains. A node whose backends are away serves
+    /// its sessions all the same, and so may all others be: to send nobody anywhere would help none.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.status != HealthStatus::Draining
+    }
+
+    /// What follows from how the links are. `alone`: it has a broker, and isn't started. `full`: how
+    /// many connections there may be, where there are as many.
+    pub(crate) fn judged(mut self, is_draining: bool, alone: bool, full: Option<usize>) -> Self {
+        let links = [
+            ("broker", &self.broker),
+            ("history", &self.history),
+            ("presence", &self.presence),
+            ("revocations", &self.revocations),
+        ];
+        let bad = links.into_iter().filter_map(|(name, link)| match link {
+            Link::Blocked => Some(format!("{name}: blocked")),
+            Link::Down { .. } => Some(format!("{name}: down")),
+            Link::NotStarted | Link::Up => None,
+        });
+        let mut reasons: Vec<String> = bad.collect();
+        if alone {
+            reasons.push("broker: the gateway isn't started".to_owned());
+        }
+        if let Some(most) = full {
+            reasons.push(format!("connections: {most} of {most}"));
+        }
+        self.status = if is_draining {
+            reasons.insert(0, "draining".to_owned());
+            HealthStatus::Draining
+        } else if reasons.is_empty() {
+            HealthStatus::Ready
+        } else {
+            HealthStatus::Degraded
+        };
+        self.reasons = reasons;
+        self
+    }
+}
+
+/// How a node is, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum HealthStatus {
+    /// Everything works, as far as is known.
+    Ready,
+    /// It serves its clients, and something is missing: the [reasons](Health::reasons) say what.
+    Degraded,
+    /// It ends, and accepts nobody.
+    Draining,
 }
 
 /// How a link is.

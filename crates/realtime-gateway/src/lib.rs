@@ -88,12 +88,14 @@ pub use error::{
     HandlerError, HandlerErrorKind, JoinError, JoinErrorKind, RequestError, RequestErrorKind,
     SendError, SendErrorKind, StartError, StartErrorKind,
 };
-pub use gateway::{Answer, Answers, Audience, Builder, Gateway, ShutdownReport, Speaking};
+pub use gateway::{
+    Answer, Answers, Audience, Builder, Gateway, Livez, Readyz, ShutdownReport, Speaking,
+};
 pub use handling::{
     AtOnce, CompleteRouter, ErrorContext, ErrorStage, Handler, Hook, HookResult, Inbound, Later,
     NoReply, RoomRule, Router, check_argument, check_no_reply, check_result, extract, middleware,
 };
-pub use health::{Health, Link};
+pub use health::{Health, HealthStatus, Link};
 pub use realtime_core::log_targets;
 pub use receipt::{NodeAnswer, NodeReceipt, Receipt};
 pub use rooms::RoomHistory;

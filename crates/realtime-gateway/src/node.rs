@@ -105,8 +105,10 @@ pub(crate) struct Node {
     pub(crate) tasks: Tasks,
     /// The background tasks.
     pub(crate) background: TaskTracker,
-    /// Cancelled when the gateway accepts no more connections.
-    pub(crate) drain: CancellationToken,
+    /// Cancelled when the gateway accepts no more connections; what it has goes on until `ending`.
+    pub(crate) draining: CancellationToken,
+    /// Cancelled when the shutdown begins.
+    pub(crate) ending: CancellationToken,
     /// Ends the background tasks.
     pub(crate) stop: CancellationToken,
     /// Ends the sessions that are still closing at the shutdown deadline.
@@ -178,6 +180,7 @@ impl Node {
             Arc::clone(&stats),
         );
         let (hooks, host, tasks) = (Arc::new(hooks), Arc::default(), Tasks::default());
+        let ending = CancellationToken::new();
         let reports = Reports::new(
             Arc::clone(&hooks),
             Arc::clone(&host),
@@ -220,7 +223,8 @@ impl Node {
             traceparent,
             tasks,
             background: TaskTracker::new(),
-            drain: CancellationToken::new(),
+            draining: ending.child_token(),
+            ending,
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
             started: AtomicBool::new(false),
@@ -246,8 +250,14 @@ impl Node {
         &self.env.stats
     }
 
+    /// Whether no more connections are accepted.
     pub(crate) fn is_draining(&self) -> bool {
-        self.drain.is_cancelled()
+        self.draining.is_cancelled()
+    }
+
+    /// Whether the shutdown has begun, which ends all there is.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.is_cancelled()
     }
 
     /// Whether the other nodes are joined.

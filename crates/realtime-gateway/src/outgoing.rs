@@ -24,7 +24,7 @@ pub(crate) fn prepare(node: &Node, message: &Message) -> Result<Encoded, Deliver
 
 /// Whether messages are still sent.
 pub(crate) fn check_open(node: &Node) -> Result<(), DeliverError> {
-    if node.is_draining() {
+    if node.is_ending() {
         let context = "the gateway is shutting down and sends no more messages";
         let kind = DeliverErrorKind::Closed;
         return Err(DeliverError::new(kind, context, Delivery::none()));

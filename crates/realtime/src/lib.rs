@@ -76,7 +76,9 @@ pub use realtime_core::{
     BoxError, ClientError, CloseCode, DisconnectInfo, Identity, IdentityKey, IdentityUpdate,
     Initiator, Message, Payload, SessionId, log_targets,
 };
-pub use realtime_gateway::{Backpressure, Builder, Config, Gateway, Router, Session};
+pub use realtime_gateway::{
+    Backpressure, Builder, Config, Gateway, Livez, Readyz, Router, Session,
+};
 #[cfg(feature = "server")]
 pub use realtime_gateway::{Bind, Serve, WithGracefulShutdown, bind, serve, shutdown_signal};
 
@@ -229,7 +231,9 @@ pub mod revocation {
 
 /// What the gateway says of deliveries, of its health and of itself.
 pub mod report {
-    pub use realtime_gateway::{Delivery, Health, Link, Remote, ShutdownReport, Stats};
+    pub use realtime_gateway::{
+        Delivery, Health, HealthStatus, Link, Remote, ShutdownReport, Stats,
+    };
 }
 
 /// What sessions are told to do and clients are asked, on whatever node they are.
@@ -264,6 +268,10 @@ struct Rooms;
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/dialects.md")]
 struct Dialects;
+
+#[cfg(all(doctest, feature = "codec-json"))]
+#[doc = include_str!("../../../docs/operations.md")]
+struct Operations;
 
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/control.md")]

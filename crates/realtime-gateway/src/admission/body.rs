@@ -19,6 +19,12 @@ impl From<&'static str> for Body {
     }
 }
 
+impl From<Vec<u8>> for Body {
+    fn from(text: Vec<u8>) -> Self {
+        Self((!text.is_empty()).then(|| Bytes::from(text)))
+    }
+}
+
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;

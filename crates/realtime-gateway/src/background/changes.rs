@@ -52,7 +52,7 @@ async fn look(node: &Node, roster: &AnyRoster) {
         loop {
             // A node that ends leaves it to others, who can still tell the members of rooms.
             let is_down = matches!(node.registry.link.link(), Link::Down { .. });
-            if node.is_draining() || is_down || !changes.has_room() {
+            if node.is_ending() || is_down || !changes.has_room() {
                 break;
             }
             match roster.changes(MOST).await {
@@ -77,7 +77,7 @@ async fn announce_all(node: &Node, roster: &AnyRoster, announced: &Notify) {
     let changes = &node.registry.changes;
     loop {
         let fresh = changes.next_fresh(MOST).await;
-        if node.is_draining() {
+        if node.is_ending() {
             changes.are_done(&fresh);
             changes.give_up();
             continue;

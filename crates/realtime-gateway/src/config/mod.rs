@@ -77,7 +77,21 @@ pub struct Config {
     /// types and fields, and may quote the data, so that logs of clients have it, too. Default: no.
     /// The error hooks hear them in any case.
     pub decode_details: bool,
-    /// How long [`shutdown`](crate::Gateway::shutdown) may take. `None`: for ever. Default 10 s.
+    /// For how long a node that [drains](crate::Gateway::drain) keeps its sessions, and says only that
+    /// it isn't [ready](crate::Readyz) and refuses those who connect: until balancers have noticed,
+    /// which is how often they ask times how many answers they need. `None`: no longer than it takes.
+    /// Default: none.
+    #[serde(with = "duration")]
+    pub drain_notice: Option<Duration>,
+    /// How long after that a node that `serve` drains takes to close its sessions, evenly, so that
+    /// they don't all come back at once. A node with few sessions is faster: 100 a second are no
+    /// storm. `None`: all at once. Default 5 s.
+    #[serde(with = "duration")]
+    pub drain_over: Option<Duration>,
+    /// How long [`shutdown`](crate::Gateway::shutdown) may take. After a
+    /// [drain](crate::Gateway::drain) it counts from when the last session was closed: whoever kills
+    /// the process must have waited for `drain_notice`, `drain_over` and this. `None`: for ever.
+    /// Default 10 s.
     #[serde(with = "duration")]
     pub shutdown_timeout: Option<Duration>,
     /// How long the authenticator may take. `None`: for ever, though for a token in a message, the
@@ -272,6 +286,8 @@ impl Default for Config {
             queue_bytes: 1 << 20,
             backpressure: Backpressure::default(),
             decode_details: false,
+            drain_notice: None,
+            drain_over: Some(Duration::from_secs(5)),
             shutdown_timeout: Some(Duration::from_secs(10)),
             auth_timeout: Some(Duration::from_secs(5)),
             token_in_message: None,
@@ -310,6 +326,8 @@ impl Config {
             ("heartbeat", self.heartbeat, 10 * ms),
             ("pong_timeout", self.pong_timeout, ms),
             ("write_timeout", self.write_timeout, ms),
+            ("drain_notice", self.drain_notice, ms),
+            ("drain_over", self.drain_over, ms),
             ("shutdown_timeout", self.shutdown_timeout, ms),
             ("auth_timeout", self.auth_timeout, ms),
             ("token_in_message", self.token_in_message, ms),
@@ -393,6 +411,8 @@ mod tests {
         assert_eq!(config.pong_timeout, Some(Duration::from_secs(10)));
         assert_eq!(config.write_timeout, Some(Duration::from_secs(10)));
         assert_eq!((config.read_limit, config.queue_messages), (1 << 20, 256));
+        assert_eq!(config.drain_notice, None);
+        assert_eq!(config.drain_over, Some(Duration::from_secs(5)));
         assert_eq!(config.shutdown_timeout, Some(Duration::from_secs(10)));
         assert_eq!(config.auth_timeout, Some(Duration::from_secs(5)));
         assert_eq!(config.max_connections, Some(10_000));

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use realtime_core::{
     CloseCode, Message, RoomName,
     codec::{Codec, CodecError, CodecErrorKind, FrameKind, Notice},
-    dialect::{Dialect, Event, Heartbeat, Opening},
+    dialect::{Closing, Dialect, Event, Heartbeat, Opening},
     history::Position,
 };
 use realtime_websocket::{Kind, frame};
@@ -96,6 +96,14 @@ impl Encoder {
         match self {
             Self::Codec(_) => Ok(None),
             Self::Dialect(dialect) => event(&**dialect, &Event::Entered(room, position)),
+        }
+    }
+
+    /// What is said before a close frame. In a codec nothing is: the frame says all.
+    pub(crate) fn closing(&self, closing: &Closing<'_>) -> Result<Option<Bytes>, CodecError> {
+        match self {
+            Self::Codec(_) => Ok(None),
+            Self::Dialect(dialect) => event(&**dialect, &Event::Closing(closing)),
         }
     }
 

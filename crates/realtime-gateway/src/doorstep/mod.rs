@@ -114,7 +114,7 @@ where
     let entered = tokio::select! {
         biased;
         () = node.abort.cancelled() => Err(Outcome::Lost),
-        () = node.drain.cancelled() => Err(Refusal::Draining.into()),
+        () = node.draining.cancelled() => Err(Refusal::Draining.into()),
         entered = entering((node, encoder), &mut line, limit, ask) => entered,
     };
     let outcome = match entered {

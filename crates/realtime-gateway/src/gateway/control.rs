@@ -224,7 +224,7 @@ impl Audience<'_> {
         }
         let to = self.to.map_err(|Wrong(context)| wrong(context))?;
         let gateway = self.gateway.clone();
-        if gateway.node().is_draining() {
+        if gateway.node().is_ending() {
             let context = "the gateway is shutting down and tells sessions nothing more";
             return Err(ControlError::new(ControlErrorKind::Closed, context));
         }

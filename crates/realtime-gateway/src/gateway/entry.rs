@@ -33,7 +33,7 @@ impl Gateway {
         if let Some(upgrades) = &node.limits.upgrades {
             let has_come = tokio::select! {
                 biased;
-                () = node.drain.cancelled() => return Err(Refusal::Draining),
+                () = node.draining.cancelled() => return Err(Refusal::Draining),
                 has_come = upgrades.turn() => has_come,
             };
             if !has_come {
@@ -55,9 +55,9 @@ impl Gateway {
     }
 
     fn look(&self, request: &Parts) -> Result<Handshake, Refusal> {
-        let draining = self.node().is_draining();
+        let leaving = self.node().is_draining();
         let named = |name: &[u8]| self.named(request, name);
-        self.admission().look(request, named, draining)
+        self.admission().look(request, named, leaving)
     }
 
     /// The dialect of this name, where a client that has sent this may speak it.

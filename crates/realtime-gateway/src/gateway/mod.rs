@@ -4,8 +4,12 @@ mod audience;
 mod broadcast;
 mod builder;
 mod control;
+mod drain;
 mod entry;
 mod extract;
+mod pace;
+mod probes;
+mod rebalance;
 mod request;
 mod revoke;
 mod service;
@@ -27,7 +31,7 @@ use realtime_core::{
 };
 
 use crate::{
-    ErrorStage, Health, Session, StartError, StartErrorKind, Stats,
+    ErrorStage, Health, HealthStatus, Session, StartError, StartErrorKind, Stats,
     admission::Admission,
     background::Background,
     handling::Host,
@@ -37,6 +41,7 @@ use crate::{
 
 pub use audience::Audience;
 pub use builder::Builder;
+pub use probes::{Livez, Readyz};
 pub use request::{Answer, Answers};
 use shutdown::Shutdown;
 pub use shutdown::ShutdownReport;
@@ -356,28 +361,37 @@ impl Gateway {
         self.node().env.dialects.codec()
     }
 
-    /// How the links to the broker, to presence and to the history of rooms are.
+    /// How the node is, and its links to the broker and the stores. For balancers and supervisors there
+    /// are [`Readyz`](crate::Readyz) and [`Livez`](crate::Livez).
     ///
     /// ```
-    /// use realtime::report::Link;
+    /// use realtime::report::{HealthStatus, Link};
     ///
     /// # let gateway = realtime::builder().build()?;
     /// let health = gateway.health();
-    /// let status = if health.is_good() { 200 } else { 503 };
     /// if let Link::Down { cause } = &health.broker {
     ///     eprintln!("other nodes can't be reached: {cause}");
     /// }
-    /// # assert_eq!(status, 200);
+    /// assert_eq!(health.status, HealthStatus::Ready);
+    /// println!("{}", serde_json::to_string(&health).unwrap_or_default());
     /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     #[must_use]
     pub fn health(&self) -> Health {
-        Health {
-            broker: self.node().broker_link.link(),
-            history: self.node().history_link.link(),
-            revocations: self.node().revocations_link.link(),
-            presence: self.node().registry.link.link(),
-        }
+        let node = self.node();
+        let sessions = node.hub.len();
+        let links = Health {
+            status: HealthStatus::Ready,
+            reasons: Vec::new(),
+            sessions,
+            broker: node.broker_link.link(),
+            history: node.history_link.link(),
+            revocations: node.revocations_link.link(),
+            presence: node.registry.link.link(),
+        };
+        let most = node.config.max_connections.filter(|most| *most > 0);
+        let full = most.filter(|most| sessions >= *most);
+        links.judged(node.is_draining(), node.joins && !node.is_started(), full)
     }
 
     /// What has happened so far, in numbers.
@@ -439,7 +453,7 @@ fn closing() -> StartError {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.node.drain.cancel();
+        self.node.ending.cancel();
         self.node.stop();
         self.node.cut_off();
     }

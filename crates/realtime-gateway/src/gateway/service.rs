@@ -218,7 +218,7 @@ impl Gateway {
         let tasks = node.tasks.clone();
         tasks.spawn(|mut mark| async move {
             let shut_down = async {
-                node.drain.cancelled().await;
+                node.ending.cancelled().await;
                 sleep(LATE_UPGRADE).await;
             };
             let upgraded = tokio::select! {

@@ -13,12 +13,15 @@ use tokio::{
     sync::watch,
     time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
-use super::Gateway;
-use crate::{Session, session::EndCause};
+use super::{Gateway, drain::Plan, pace::slot};
+use crate::{Session, session::EndCause, stats::Counters};
 
 /// After how many sessions a shutdown lets other tasks have a turn.
 const TURN: usize = 128;
+/// A client isn't asked to wait for less than this.
+const WORTH_SAYING: Duration = Duration::from_millis(10);
 /// How long what was cut off at the deadline may take to be gone.
 const ABORT: Duration = Duration::from_secs(2);
 
@@ -26,7 +29,7 @@ const ABORT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// The sessions that were open when it began.
+    /// The sessions that were open when it began: when the first of them was closed.
     pub sessions: usize,
     /// Those of them that were cut off at the deadline. Their `on_disconnect` hooks did not run.
     pub aborted: usize,
@@ -38,6 +41,10 @@ pub struct ShutdownReport {
 /// How far the shutdown is.
 #[derive(Debug)]
 pub(super) struct Shutdown {
+    /// What comes before it, where it was asked for.
+    pub(super) plan: Plan,
+    /// Cancelled where somebody has no time for that.
+    pub(super) hurry: CancellationToken,
     begun: OnceLock<Begun>,
     /// When what still runs is cut off, once a caller has set it.
     deadline: watch::Sender<Option<Instant>>,
@@ -58,11 +65,21 @@ enum Progress {
 impl Shutdown {
     pub(super) fn new() -> Self {
         Self {
+            plan: Plan::new(),
+            hurry: CancellationToken::new(),
             begun: OnceLock::new(),
             deadline: watch::Sender::new(None),
             progress: watch::Sender::new(Progress::Running),
             runs: AtomicBool::new(false),
         }
+    }
+
+    /// Takes note of how things are when the first session is closed.
+    pub(super) fn begin(&self, sessions: usize, stats: &Counters) -> &Begun {
+        self.begun.get_or_init(|| Begun {
+            sessions,
+            aborted: stats.snapshot().aborted,
+        })
     }
 
     fn is_over(&self) -> bool {
@@ -73,7 +90,7 @@ impl Shutdown {
 /// How things were when the shutdown began, for a report that is right even if another task has to
 /// finish it.
 #[derive(Debug)]
-struct Begun {
+pub(super) struct Begun {
     sessions: usize,
     aborted: u64,
 }
@@ -99,6 +116,10 @@ impl Gateway {
     /// New upgrades are refused with 503, every session is closed with 1001 and drained, its
     /// hooks run, and then the broker, presence and history are closed. When it returns, nothing of the
     /// gateway runs any more. It is idempotent: later calls return the first one's report.
+    ///
+    /// All sessions are closed at once; where they are many, each client is told in the close reason
+    /// when to come back, so that they don't all come at the same time. A node that can take its time
+    /// [drains](Self::drain) first. Called while it does, this ends that.
     ///
     /// In a handler or a hook, which the shutdown waits for, use
     /// [`begin_shutdown`](Self::begin_shutdown). Where one awaits this, it returns as soon as all
@@ -172,19 +193,31 @@ impl Gateway {
     /// # }
     /// ```
     pub fn begin_shutdown(&self) {
+        self.hurry();
         self.set_deadline(self.node().config.shutdown_timeout);
         self.drive_shutdown();
     }
 
-    /// Waits for a shutdown that another caller has begun, within its time, and finishes it if that
-    /// one doesn't.
-    #[cfg(feature = "server")]
-    pub(crate) async fn join_shutdown(&self) -> ShutdownReport {
-        self.run_shutdown(None).await
+    async fn run_shutdown(&self, limit: Option<Duration>) -> ShutdownReport {
+        self.hurry();
+        self.set_deadline(limit);
+        self.join_shutdown().await
     }
 
-    async fn run_shutdown(&self, limit: Option<Duration>) -> ShutdownReport {
-        self.set_deadline(limit);
+    fn hurry(&self) {
+        self.0.shutdown.hurry.cancel();
+        self.node().ending.cancel();
+    }
+
+    /// Waits until somebody has no time for a drain.
+    #[cfg(feature = "server")]
+    pub(crate) async fn hurried(&self) {
+        self.0.shutdown.hurry.cancelled().await;
+    }
+
+    /// Waits for a drain or a shutdown that another caller has begun, within its time, and finishes
+    /// it if that one doesn't.
+    pub(crate) async fn join_shutdown(&self) -> ShutdownReport {
         let mut changes = self.0.shutdown.progress.subscribe();
         loop {
             let waits_within = self.node().tasks.waits_within();
@@ -196,12 +229,13 @@ impl Gateway {
             }
             // Without a runtime there is nothing to drain; and this holds the sender.
             if !self.drive_shutdown() || changes.changed().await.is_err() {
+                self.node().ending.cancel();
                 return ShutdownReport::default();
             }
         }
     }
 
-    fn set_deadline(&self, limit: Option<Duration>) {
+    pub(super) fn set_deadline(&self, limit: Option<Duration>) {
         let Some(mine) = limit.and_then(|limit| Instant::now().checked_add(limit)) else {
             return;
         };
@@ -216,8 +250,7 @@ impl Gateway {
 
     /// Sees to it that a task ends the gateway. Returns whether there is one: without a runtime
     /// neither a session nor a background task has ever run.
-    fn drive_shutdown(&self) -> bool {
-        self.node().drain.cancel();
+    pub(super) fn drive_shutdown(&self) -> bool {
         let shutdown = &self.0.shutdown;
         for runtime in self.background().runtimes() {
             if shutdown.is_over() || shutdown.runs.swap(true, SeqCst) {
@@ -226,6 +259,7 @@ impl Gateway {
             let running = Running(self.clone());
             let task = runtime.spawn(async move {
                 let Running(gateway) = &running;
+                gateway.leave().await;
                 let report = gateway.drain_all().await;
                 let over = Progress::Over(report);
                 gateway.0.shutdown.progress.send_replace(over);
@@ -258,12 +292,9 @@ impl Gateway {
 
     async fn drain_all(&self) -> ShutdownReport {
         let node = self.node();
-        node.drain.cancel();
+        node.ending.cancel();
         let sessions = node.hub.all();
-        let begun = self.0.shutdown.begun.get_or_init(|| Begun {
-            sessions: sessions.len(),
-            aborted: node.stats().snapshot().aborted,
-        });
+        let begun = self.0.shutdown.begin(sessions.len(), node.stats());
         // First of all: those who wait for their end would wait for this, too.
         node.tasks.close();
         let drained = async {
@@ -318,11 +349,15 @@ impl Gateway {
 
 /// Ends sessions, a few at a time, and has those that have ended look at how far the shutdown is.
 async fn end_each(sessions: &[Session]) {
-    for sessions in sessions.chunks(TURN) {
-        for session in sessions {
-            session.end(EndCause::Shutdown);
-            session.wake();
+    for (nth, session) in sessions.iter().enumerate() {
+        let slot = slot(nth, sessions.len());
+        session.end(match slot < WORTH_SAYING {
+            true => EndCause::Shutdown,
+            false => EndCause::Drained(slot),
+        });
+        session.wake();
+        if nth % TURN == TURN - 1 {
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
     }
 }

@@ -36,9 +36,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// and at the end draining of the gateway's sessions, then of the server. A gateway can't do it for
 /// its host: under `axum::serve`, for one, a client may take as long as it likes for its request.
 ///
-/// Awaited as it is, it serves until the gateway is shut down, by
-/// [`Gateway::shutdown`] or [`Gateway::begin_shutdown`]. With
-/// [`with_graceful_shutdown`](Serve::with_graceful_shutdown) a signal shuts the gateway down, too.
+/// Awaited as it is, it serves until the gateway is drained or shut down, by [`Gateway::drain`],
+/// [`Gateway::shutdown`] or their `begin_…`. With
+/// [`with_graceful_shutdown`](Serve::with_graceful_shutdown) a signal drains it, too.
 ///
 /// ```no_run
 /// # async fn run(gateway: realtime::Gateway) -> std::io::Result<()> {
@@ -59,9 +59,13 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// `AlreadyStarted`.
 ///
 /// # The end
-/// When the shutdown begins, connections are still accepted, and plain requests answered; upgrades
-/// are refused with 503 and `Retry-After`, so that a balancer sends them to another node. When the
-/// gateway has drained, the listener is closed, and requests that are under way have 5 s to finish.
+/// At the signal the gateway [drains](Gateway::drain): for
+/// [`Config::drain_notice`](crate::Config::drain_notice) nothing else happens, so that balancers notice
+/// that it isn't [ready](crate::Readyz), and then its sessions are closed one after the other, over
+/// [`Config::drain_over`](crate::Config::drain_over) or, where they are few, 100 a second. Meanwhile
+/// connections are still accepted, and plain requests answered; upgrades are refused with 503 and
+/// `Retry-After`, so that a balancer sends them to another node. When the gateway has drained, the
+/// listener is closed, and requests that are under way have 5 s to finish.
 ///
 /// # Errors
 /// When the gateway can't be started, with the [`StartError`](crate::StartError) inside, or when
@@ -102,7 +106,7 @@ pub struct WithGracefulShutdown<A, F> {
 
 impl<A> Serve<A> {
     /// Adds another gateway that the app has on one of its paths. All of them are started, and
-    /// drained together: the shutdown of one is the shutdown of all, and of the server.
+    /// drained together: the end of one is the end of all, and of the server.
     ///
     /// ```no_run
     /// # async fn run(chat: realtime::Gateway, news: realtime::Gateway) -> std::io::Result<()> {
@@ -154,12 +158,12 @@ impl<A> Serve<A> {
         self
     }
 
-    /// Shuts the gateway down when the signal completes, and ends the server after it. See
-    /// [`serve`] for what happens then.
+    /// Drains the gateway when the signal completes, and ends the server after it. See [`serve`] for
+    /// what happens then.
     ///
     /// [`shutdown_signal`] is such a signal; what it returns doesn't matter, so the receiver of a
-    /// channel is one, too. A shutdown that begins elsewhere ends the server as well: the earliest
-    /// deadline holds.
+    /// channel is one, too. A drain or a shutdown that begins elsewhere ends the server as well: the
+    /// earliest end and the earliest deadline hold.
     pub fn with_graceful_shutdown<F>(self, signal: F) -> WithGracefulShutdown<A, F>
     where
         F: Future + Send + 'static,
@@ -197,7 +201,8 @@ impl<A> Serve<A> {
             }
         };
         if outcome.is_err() {
-            drain::finish(&gateways).await;
+            // Nobody else can come; who is there goes elsewhere.
+            drain::shut_down(&gateways).await;
         }
         let cut_off = acceptor.stop(DRAIN).await;
         if cut_off > 0 {

@@ -10,8 +10,8 @@ use tokio::runtime::Handle;
 /// It is meant for [`Serve::with_graceful_shutdown`](crate::Serve::with_graceful_shutdown), and
 /// for hosts of one's own. From this call on, not only from the first poll on, these signals no
 /// longer end the process by themselves, and none is missed: call it before the program says that
-/// it is ready. That stays so after this future has completed or was dropped: whatever stops a
-/// shutdown that takes too long is the gateway's `shutdown_timeout`, or SIGKILL.
+/// it is ready. That stays so after this future has completed or was dropped: whatever stops an
+/// end that takes too long is the gateway's `drain_over` and `shutdown_timeout`, or SIGKILL.
 ///
 /// Called outside a tokio runtime it listens from its first poll on.
 ///

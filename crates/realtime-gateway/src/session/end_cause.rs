@@ -1,6 +1,6 @@
 //! Every way in which a session ends: who ended it, with which code and reason, and what counts it.
 
-use std::any::Any;
+use std::{any::Any, time::Duration};
 
 use realtime_core::{BoxError, CloseCode, DisconnectInfo, Initiator};
 use realtime_websocket::{CloseFrame, Violation};
@@ -12,6 +12,9 @@ use crate::{
 
 /// What the client of a session is told whose place a newer one has taken.
 pub(crate) const REPLACED: &str = "a newer connection took its place";
+
+/// What all clients are told when the node goes.
+const SHUTTING_DOWN: &str = "the server is shutting down";
 
 /// Why a session ends.
 #[derive(Debug)]
@@ -25,6 +28,10 @@ pub(crate) enum EndCause {
     ConnectionFailed(BoxError),
     /// The gateway shuts down, or its last handle is gone.
     Shutdown,
+    /// The gateway drains, and its client is to come back after this.
+    Drained(Duration),
+    /// The node has too many sessions, and its client is to come back, to another one most likely.
+    Rebalanced,
     /// What its client has shown has ended, and it has shown nothing fresh.
     Expired,
     /// What its client has shown was revoked.
@@ -72,7 +79,11 @@ impl EndCause {
     /// What counts it, where something does.
     pub(crate) fn counter<'c>(&self, stats: &'c Counters) -> Option<&'c Counter> {
         Some(match self {
-            Self::Closed(..) | Self::ClientClosed(_) | Self::Shutdown => return None,
+            Self::Closed(..)
+            | Self::ClientClosed(_)
+            | Self::Shutdown
+            | Self::Drained(_)
+            | Self::Rebalanced => return None,
             Self::ConnectionEnded(_) | Self::ConnectionFailed(_) => &stats.lost,
             Self::Expired => &stats.expired,
             Self::Revoked => &stats.revoked,
@@ -116,9 +127,14 @@ impl EndCause {
             Self::ConnectionFailed(error) => {
                 because(By::Error, None, "the connection failed").with_error(error)
             }
-            Self::Shutdown => {
-                let reason = "the server is shutting down";
-                because(By::Shutdown, Some(Code::GOING_AWAY), reason)
+            Self::Shutdown => because(By::Shutdown, Some(Code::GOING_AWAY), SHUTTING_DOWN),
+            Self::Drained(wait) => {
+                let info = because(By::Shutdown, Some(Code::GOING_AWAY), SHUTTING_DOWN);
+                info.with_retry_after(wait)
+            }
+            Self::Rebalanced => {
+                let reason = "another node has more room";
+                because(By::Server, Some(Code::RECONNECT), reason)
             }
             Self::Expired => because(By::Server, Some(Code::EXPIRED), "expired"),
             Self::Revoked => because(By::Server, Some(Code::UNAUTHORIZED), "revoked"),

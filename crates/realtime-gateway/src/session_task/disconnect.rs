@@ -7,17 +7,17 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use futures::future::join;
-use realtime_core::{DisconnectInfo, Initiator};
-use realtime_websocket::frame;
+use futures::{FutureExt, future::join};
+use realtime_core::{CloseCode, DisconnectInfo, Initiator};
 
-use super::{Life, frame_reader::FrameReader, handling::Handling, open::Open};
+use super::{
+    Life, frame_reader::FrameReader, handling::Handling, last_words::last_words, open::Open,
+};
 use crate::{
     ErrorStage, Session,
     budget::Share,
     escape::Chain,
-    guarded::{Whose, caught, guarded},
+    guarded::{Whose, guarded},
     hook_call::{Failed, call_hook},
     node::Node,
     patience::patient,
@@ -44,7 +44,7 @@ pub(super) async fn disconnect(
     let session = open.session.clone();
     let lost = session
         .outbox()
-        .seal(close_frame(node, &session, info), slow);
+        .seal(last_words(node, &session, info), slow);
     if slow {
         node.stats().dropped.add(lost as u64);
     }
@@ -58,8 +58,20 @@ pub(super) async fn disconnect(
     } = open;
     let goodbye = async {
         let goodbye = async {
-            if !*gone && write_out(node, &session, info).await {
-                say_goodbye(&session, reader, *peer_is_done).await;
+            let is_there = match !*gone {
+                false => false,
+                true => match write_out(node, &session, info).await {
+                    Written::All => {
+                        let answered = say_goodbye(&session, reader, *peer_is_done).await;
+                        answered || !is_silent(info)
+                    }
+                    Written::Some => true,
+                    Written::Nothing => false,
+                },
+            };
+            // What a peer that is gone hasn't taken, the kernel would keep for minutes.
+            if !is_there {
+                session.outbox().reset_when_released();
             }
         };
         // What of it is foreign has a boundary of its own. This is for what nobody has thought of.
@@ -112,52 +124,55 @@ fn finish(node: &Node, handling: &mut Handling, cx: &mut Context<'_>) -> Poll<()
     })
 }
 
-fn close_frame(node: &Node, session: &Session, info: &DisconnectInfo) -> Bytes {
-    let code = match info.initiator {
-        // Its own back.
-        Initiator::Client => info.code,
-        _ => info.code.map(|code| {
-            let said = caught(Whose::Codec, || session.encoder().close_code(code));
-            said.unwrap_or_else(|broken| {
-                node.report(ErrorStage::Message, broken, Some(session.clone()));
-                code
-            })
-        }),
-    };
-    match code {
-        Some(code) => frame::close(code.as_u16(), &info.reason),
-        None => frame::close_without_code(),
-    }
+/// Whether the peer was found to be silent before.
+fn is_silent(info: &DisconnectInfo) -> bool {
+    info.initiator == Initiator::Error && info.code == Some(CloseCode::PONG_TIMEOUT)
 }
 
-/// Writes what waits, the close frame last. Returns whether it worked.
-async fn write_out(node: &Node, session: &Session, info: &DisconnectInfo) -> bool {
+/// What a peer has taken of what was left for it.
+enum Written {
+    All,
+    Some,
+    Nothing,
+}
+
+/// Writes what waits, the close frame last.
+async fn write_out(node: &Node, session: &Session, info: &DisconnectInfo) -> Written {
     let report = |broken| node.report(ErrorStage::Message, broken, Some(session.clone()));
     let mut written = pin!(poll_fn(|cx| session.poll_write_rest(cx, report)));
+    let progress = || session.outbox().progress().written;
+    let begun = progress();
     // A client that has left is not owed much patience.
     let limit = match info.initiator {
         Initiator::Client => Some(GOODBYE),
         _ => node.config.write_timeout,
     };
-    if let Some(limit) = limit {
-        return matches!(patient(limit, written).await, Some(Ok(())));
-    }
     // Without a limit it may be as slow as it likes, and still must take something now and then:
     // nobody else would ever end this.
     loop {
-        let before = session.outbox().progress().written;
-        match patient(STANDSTILL, written.as_mut()).await {
-            Some(written) => return written.is_ok(),
-            None if session.outbox().progress().written == before => return false,
-            None => {}
+        let before = progress();
+        match patient(limit.unwrap_or(STANDSTILL), written.as_mut()).await {
+            Some(Ok(())) => return Written::All,
+            Some(Err(_)) => return Written::Nothing,
+            None if limit.is_none() && progress() != before => {}
+            None => break,
         }
+    }
+    // A slow reader may have made room without the socket being called writable.
+    session.outbox().insist();
+    match written.now_or_never() {
+        Some(Ok(())) => Written::All,
+        Some(Err(_)) => Written::Nothing,
+        None if progress() == begun => Written::Nothing,
+        None => Written::Some,
     }
 }
 
 /// After our close frame: the peer's, unless it came before or can't be found behind what is no
 /// frame; then the end of our direction, and of the peer's. In this order: a peer that sees the
-/// connection end before it has answered calls that unclean.
-async fn say_goodbye(session: &Session, reader: &mut FrameReader, peer_is_done: bool) {
+/// connection end before it has answered calls that unclean. Returns whether it has said anything.
+async fn say_goodbye(session: &Session, reader: &mut FrameReader, peer_is_done: bool) -> bool {
+    let before = reader.received();
     let (held, outbox) = (session.held(), session.outbox());
     let whole = async {
         let at_end = peer_is_done || (!reader.is_done() && answer(reader, held).await);
@@ -168,6 +183,7 @@ async fn say_goodbye(session: &Session, reader: &mut FrameReader, peer_is_done: 
         }
     };
     let _in_time = patient(GOODBYE, whole).await;
+    peer_is_done || reader.received() != before
 }
 
 /// Waits for the peer's close frame, for as long as it sends anything. Returns whether it has ended

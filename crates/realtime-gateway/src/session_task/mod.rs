@@ -12,6 +12,7 @@ mod disconnect;
 mod frame_reader;
 mod handling;
 mod heartbeat;
+mod last_words;
 mod newcomer;
 mod open;
 mod read_ahead;
@@ -140,7 +141,7 @@ async fn begin(life: &mut Life, open: &mut Open) {
     if node.heard.applies_to(session.connected_as()) {
         session.end(EndCause::Revoked);
     }
-    if node.is_draining() {
+    if node.is_ending() {
         session.end(EndCause::Shutdown);
     }
     let connecting = AssertUnwindSafe(unless_aborted(&node, connect(&node, open)));

@@ -135,6 +135,14 @@ pub(crate) trait Sink: Send {
     /// Pushes on what a layer such as TLS holds back.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// Has the kernel give up soon what the peer of a session that has ended doesn't acknowledge: it
+    /// would keep it for minutes.
+    fn forget_soon(&mut self) {}
+
+    /// Has the connection reset once it is dropped: what its peer has not taken is given up, and takes
+    /// no memory of the kernel any more.
+    fn reset_when_dropped(&mut self) {}
+
     /// Announces to the peer that nothing more will come.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
@@ -167,6 +175,21 @@ impl Sink for SocketWriter {
 
     fn is_unbuffered(&self) -> bool {
         matches!(self, Self::Tcp(_))
+    }
+
+    fn reset_when_dropped(&mut self) {
+        match self {
+            Self::Tcp(tcp) => tcp.reset_when_dropped(),
+            // What it is made of is not ours to know.
+            Self::Stream(_) => {}
+        }
+    }
+
+    fn forget_soon(&mut self) {
+        match self {
+            Self::Tcp(tcp) => tcp.forget_soon(),
+            Self::Stream(_) => {}
+        }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

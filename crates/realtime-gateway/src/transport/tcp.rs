@@ -8,6 +8,7 @@ use std::{
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use socket2::SockRef;
@@ -23,6 +24,10 @@ use super::{SocketReader, SocketWriter, join, without_budget};
 
 /// Up to this much is copied into one piece before it is written.
 const JOINED_BYTES: usize = 16 * 1024;
+
+/// How long a peer whose session has ended may acknowledge nothing of what the kernel has for it.
+#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 
 fn bytes(slices: &[IoSlice<'_>]) -> usize {
     slices.iter().map(|slice| slice.len()).sum()
@@ -99,6 +104,21 @@ impl TcpWriter {
                 written => return Poll::Ready(written),
             }
         }
+    }
+
+    pub(super) fn forget_soon(&mut self) {
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        {
+            let socket = SockRef::from(self.half.as_ref());
+            // A kernel that doesn't know it gives up by itself, after minutes.
+            let _set = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+        }
+    }
+
+    pub(super) fn reset_when_dropped(&mut self) {
+        let socket = SockRef::from(self.half.as_ref());
+        // Where it can't be set, the kernel gives up by itself, after minutes.
+        let _set = socket.set_linger(Some(Duration::ZERO));
     }
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

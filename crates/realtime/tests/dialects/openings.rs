@@ -83,3 +83,28 @@ async fn it_may_have_close_codes_of_its_own() {
     assert_eq!(ann.closed().await.unwrap().0, 4200);
     assert_eq!(json.closed().await.unwrap().0, 1001);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_may_say_of_a_close_what_no_frame_has_room_for() {
+    let server = start(builder()).await;
+    let mut ann = speaking(&server, "slang", "ann").await;
+    server.gateway.drain(std::time::Duration::ZERO).await;
+    assert_eq!(
+        hear(&mut ann).await,
+        "bye 1001 the server is shutting down, come back"
+    );
+    let (code, reason) = ann.closed().await.unwrap();
+    assert_eq!(code, 4200);
+    assert!(reason.contains("\"retry_after\":0"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_panics_over_a_close_costs_its_client_nothing_but_the_word() {
+    let server = start(builder()).await;
+    let mut ann = speaking(&server, "slang", "ann").await;
+    for session in server.gateway.local_sessions() {
+        session.close(realtime::CloseCode::GOING_AWAY, "unspeakable");
+    }
+    let end = ann.closed().await.unwrap();
+    assert_eq!(end, (4200, "unspeakable".to_owned()));
+}

@@ -125,6 +125,13 @@ impl Dialect for Slang {
                 format!("you are in {} at {offset}", room.as_str())
             }
             Event::Ping => "are you there".to_owned(),
+            Event::Closing(closing) if closing.retry_after.is_some() => {
+                format!("bye {} {}, come back", closing.code, closing.reason)
+            }
+            Event::Closing(closing) => {
+                assert_ne!(closing.reason, "unspeakable");
+                return Ok(None);
+            }
             Event::Notice(notice) => match notice {
                 Notice::Error { id, error } => {
                     let id = id.map_or("-", |id| id.as_str());

@@ -10,6 +10,7 @@ mod bind;
 mod draining;
 mod ends;
 mod gateways;
+mod kernel;
 mod panics;
 mod signals;
 mod storm;

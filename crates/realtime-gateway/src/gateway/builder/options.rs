@@ -51,6 +51,10 @@ impl<S, L> Builder<S, L> {
         backpressure: Backpressure,
         /// See [`Config::decode_details`].
         decode_details: bool,
+        /// See [`Config::drain_notice`].
+        drain_notice: Option<Duration>,
+        /// See [`Config::drain_over`].
+        drain_over: Option<Duration>,
         /// See [`Config::shutdown_timeout`].
         shutdown_timeout: Option<Duration>,
         /// See [`Config::auth_timeout`].

@@ -473,11 +473,21 @@ impl<W: Sink> Outbox<W> {
         lost
     }
 
+    /// Has the connection reset once the socket is given up: its peer is gone, or takes nothing.
+    pub(crate) fn reset_when_released(&self) {
+        if let Some(socket) = &mut self.lock().writer.socket {
+            socket.reset_when_dropped();
+        }
+    }
+
     /// Gives up what waits, and the socket. The session has ended, though the application may keep
     /// it for as long as it likes.
     pub(crate) fn release(&self) {
         let mut state = self.lock();
-        let socket = state.give_up_socket();
+        let mut socket = state.give_up_socket();
+        if let Some(socket) = &mut socket {
+            socket.forget_soon();
+        }
         drop(state.leave_log(&self.log, self.address()));
         let task = state.task.take();
         state.notify_waiting();
