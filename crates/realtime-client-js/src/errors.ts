@@ -11,8 +11,9 @@ export interface Failure {
 }
 
 /**
- * The server answered a request with an error: it was not done. Throw one from a handler of the
- * server's own requests (`client.handle`) to answer these with it.
+ * The server answered a request with an error, whose code says what became of it: with `timeout`,
+ * `internal` and `unanswered` a handler may have begun. Throw one from a handler of the server's own
+ * requests (`client.handle`) to answer these with it.
  */
 export class RequestError extends Error {
   override readonly name = "RequestError";

@@ -68,6 +68,11 @@ export class Link {
     }
   }
 
+  /** How many bytes wait for the network to take them. */
+  buffered(): number | undefined {
+    return this.#socket.bufferedAmount;
+  }
+
   /** Ends it. Nothing is heard of it any more. */
   end(code?: number): void {
     this.#forget();
@@ -82,11 +87,13 @@ export class Link {
     const { route, timeout } = this.#ping;
     this.send(JSON.stringify({ id: PING_ID, route }));
     const askedAt = Date.now();
+    const before = this.buffered();
     this.#probing = after(timeout, () => {
       this.#probing = undefined;
-      // The answer may have come while this machine slept, and wait behind this. Once: a hidden
-      // page's timers are late each time.
-      if (!isAgain && Date.now() - askedAt - timeout > ASLEEP_MS) this.probe(true);
+      // Who takes what was said before the ping is there. And the answer may have come while this
+      // machine slept, and wait behind this. Once: a hidden page's timers are late each time.
+      const hasSlept = !isAgain && Date.now() - askedAt - timeout > ASLEEP_MS;
+      if (this.buffered()! < before! || hasSlept) this.probe(true);
       else this.#fail("the server doesn't answer");
     });
   }

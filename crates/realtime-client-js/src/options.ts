@@ -28,6 +28,8 @@ export interface Socket {
   onmessage: ((event: never) => void) | null;
   onclose: ((event: never) => void) | null;
   onerror: ((event: never) => void) | null;
+  /** Where there is none, nothing bounds what waits. */
+  readonly bufferedAmount?: number;
   send(data: string): void;
   close(code?: number): void;
   /** Node's `ws` has it: an end without waiting for the other side. */
@@ -66,6 +68,11 @@ export interface Options {
    * longer than its timeout. With 0 nothing waits: what can't be sent fails.
    */
   queue?: number;
+  /**
+   * With more bytes than this in the socket, which the network hasn't taken yet, requests and messages
+   * fail: 1,048,576 by default. What is sent at once may be as large as it is.
+   */
+  maxBuffered?: number;
   /** Where there is no global one, as in Node.js 20: `ws`, say. */
   WebSocket?: new (url: string, protocols: string[]) => Socket;
 }
@@ -80,6 +87,7 @@ export interface Settings {
   backoff: { first: number; most: number };
   ping: false | { every: number; timeout: number; route: string };
   queue: number;
+  maxBuffered: number;
   WebSocket: new (url: string, protocols: string[]) => Socket;
 }
 
@@ -107,6 +115,7 @@ export function settingsOf(options: Options): Settings {
       route: options.ping?.route ?? "ping",
     },
     queue: number(options.queue, 100),
+    maxBuffered: number(options.maxBuffered, 2 ** 20),
     WebSocket,
   };
 }

@@ -2,11 +2,13 @@
 // once. What was missed is asked for by the position in the room's history; where it can't be had,
 // that is said.
 
-import { Backoff } from "./backoff.js";
+import type { Backoff } from "./backoff.js";
 import { opened, packed } from "./bytes.js";
+import type { Connection } from "./connection.js";
 import { ConnectionLost, RequestError, Timeout } from "./errors.js";
-import { Listeners } from "./listeners.js";
+import { guarded, Listeners } from "./listeners.js";
 import type { AskOptions, Done } from "./outbox.js";
+import type { Rooms } from "./rooms.js";
 import type { AnyRoutes, Message, Name, Of, RoutesOf } from "./routes.js";
 import { type Readable, Store } from "./store.js";
 import { after, type Timer } from "./timer.js";
@@ -50,17 +52,10 @@ export interface Member {
 
 /** @internal What a room needs of its client. */
 export interface Host {
-  /** Whether the server can be asked at once. */
-  isOpen(): boolean;
-  /** Asks at once. */
-  ask(route: string, data: unknown, done: Done): void;
-  /** Asks as soon as there is a connection. */
-  request(route: string, data: unknown, options?: AskOptions): Promise<unknown>;
+  readonly registry: Rooms;
+  readonly connection: Connection;
   /** A message that is new to its room. */
   deliver(message: Message): void;
-  /** From now on this object is the room of its name. */
-  keep(room: Room<never>): void;
-  backoff(): Backoff;
 }
 
 interface Entered {
@@ -108,7 +103,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
   constructor(name: string, host: Host) {
     this.name = name;
     this.#host = host;
-    this.#backoff = host.backoff();
+    this.#backoff = host.connection.newBackoff();
   }
 
   /** Whether this client is in the room: a store. */
@@ -124,7 +119,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
   /**
    * Joins the room, and joins it again after each connection, until `leave()`. With a `position`
    * from before it recovers what was missed since. Resolves when it is a member; that may wait for a
-   * connection. Rejects with a `RequestError` where the server doesn't let it in, with
+   * connection, or for `connect()`. Rejects with a `RequestError` where the server doesn't let it in, with
    * `ConnectionLost` where the client is closed or ends, and with a `TypeError` where there is a
    * `position` and the room is wanted already, from where it is.
    */
@@ -138,10 +133,12 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     if (!this.#isWanted) {
       this.#isWanted = true;
       this.#isLeaving = false;
-      this.#host.keep(this);
+      this.#host.registry.keep(this);
       this.#state.set({ status: "joining" });
       this.enter();
     }
+    // Who waits for a client that stays away waits in vain; one that isn't connected yet may be.
+    if (this.#host.connection.state.get().status === "ended") this.over();
     return joined;
   }
 
@@ -153,13 +150,13 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     if (!this.#isWanted) return;
     this.#out({ status: "left" }, new ConnectionLost("the room was left"));
     // A session that has ended has left all its rooms.
-    if (!this.#host.isOpen()) return;
+    if (!this.#host.connection.isOpen) return;
     this.#isLeaving = true;
     await new Promise<void>((resolve, reject) => this.#goOut(resolve, reject));
   }
 
   #goOut(resolve = () => {}, reject: Waiter["reject"] = () => {}): void {
-    this.#host.ask("leave", { room: this.name }, (error) => {
+    this.#ask("leave", {}, (error) => {
       if (!this.#isLeaving || !error) {
         this.#isLeaving = false;
       } else if (isPassing(error)) {
@@ -195,7 +192,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     route: K,
     listener: (data: Of<R, K, "event">, message: Message<Of<R, K, "event">>) => unknown,
   ): () => void {
-    this.#host.keep(this);
+    this.#host.registry.keep(this);
     return this.#routes.add(route, listener);
   }
 
@@ -204,7 +201,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     event: E,
     listener: (data: RoomEvents[E]) => unknown,
   ): () => void {
-    this.#host.keep(this);
+    this.#host.registry.keep(this);
     return this.#events.add(event, listener);
   }
 
@@ -213,7 +210,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
    * in a room with a history: the same key of the same identity is taken once.
    */
   async publish(data: unknown, { key, ...options }: AskOptions & { key?: string } = {}): Promise<void> {
-    await this.#host.request("publish", { room: this.name, ...packed(data), key }, options);
+    await this.#host.connection.request("publish", { room: this.name, ...packed(data), key }, options);
   }
 
   /** Who is there, where the room's rule says so: a page of up to `limit`, after a version. */
@@ -227,26 +224,32 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     after?: number;
   }> {
     const data = { room: this.name, after, limit };
-    return (await this.#host.request("members", data, options)) as Awaited<
+    return (await this.#host.connection.request("members", data, options)) as Awaited<
       ReturnType<Room["members"]>
     >;
   }
 
   /** @internal Asks to be let in, or for what was missed, if that makes sense now. */
   enter(): void {
-    if (!this.#isWanted || !this.#host.isOpen()) return;
+    if (!this.#isWanted || !this.#host.connection.isOpen) return;
     this.#again = this.#isAsking;
-    if (this.#isAsking) return;
+    if (this.#isAsking || !this.#host.registry.mayEnter(this)) return;
     this.#isAsking = true;
     this.#halt();
     const [from, stay] = [this.#position, this.#stay];
-    this.#host.ask(from ? "recover" : "join", { room: this.name, ...from }, (error, data) => {
+    this.#ask(from ? "recover" : "join", from, (error, data) => {
       this.#isAsking = false;
+      this.#host.registry.entered();
       if (!this.#isWanted) return;
       if (stay !== this.#stay) this.enter();
       else if (error) this.#failed(error);
       else this.#entered(from, (data ?? {}) as Entered);
     });
+  }
+
+  /** Asks at once. */
+  #ask(route: string, data: object | undefined, done: Done): void {
+    this.#host.connection.ask(route, { room: this.name, ...data }, {}, done, true);
   }
 
   /** @internal A message that says that it is for this room. */
@@ -293,9 +296,9 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
   }
 
   /** @internal There will be no connection. What is wanted stays so, for the next one. */
-  over(error: Error): void {
+  over(): void {
     this.disconnected();
-    this.#settle(error);
+    this.#settle(new ConnectionLost("the client is closed"));
   }
 
   /** @internal Nobody would notice if it were another object. */
@@ -307,7 +310,9 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
   #entered(from: Position | undefined, { position, recovered, missed = [] }: Entered): void {
     const before = this.#position;
     const isNew = (offset = Number.POSITIVE_INFINITY) => !recovered || offset > (before?.offset ?? 0);
-    const news = missed.filter(({ offset }) => isNew(offset)).map(opened);
+    const news: Message[] = [];
+    // One that can't be read is no reason to lose the others.
+    for (const message of missed) guarded(() => isNew(message.offset) && news.push(opened(message)));
     const isFirst = !this.#wasMember && !from;
     this.#wasMember = true;
     // What has come meanwhile comes again behind the answer.

@@ -86,9 +86,9 @@ export async function run(scenario, { lib, origin, WebSocket }) {
     /**
      * A client that isn't connected yet. `sockets` has all that it opens: {url, protocols, sent,
      * received}. `drop`, `late` and `twice` are asked of each message that comes: what they say yes to
-     * is lost, comes behind the next one, or comes twice.
+     * is lost, comes behind the next one, or comes twice. What `edit` returns comes in its place.
      */
-    client({ path = "/open", network, drop = () => false, late = () => false, twice = () => false, onOpen = () => {}, ...options } = {}) {
+    client({ path = "/open", network, drop = () => false, late = () => false, twice = () => false, edit = () => {}, onOpen = () => {}, ...options } = {}) {
       const sockets = [];
       class Watched extends WebSocket {
         constructor(url, protocols) {
@@ -113,7 +113,8 @@ export async function run(scenario, { lib, origin, WebSocket }) {
             if (drop(message)) return;
             this.watched.received.push(message);
             if (late(message)) return this.held.push(event);
-            call(event);
+            const edited = edit(message);
+            call(edited ? { data: JSON.stringify(edited) } : event);
             for (const one of this.held.splice(0)) call(one);
             if (twice(message)) call(event);
           });

@@ -38,6 +38,7 @@ pub struct ClientBuilder {
     token_in: TokenIn,
     connect_timeout: Duration,
     timeout: Duration,
+    write_timeout: Duration,
     backoff: (Duration, Duration),
     ping: (Option<Duration>, Duration),
     max_message: usize,
@@ -65,6 +66,7 @@ impl ClientBuilder {
             token_in: TokenIn::default(),
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
             backoff: (Duration::from_millis(500), Duration::from_secs(20)),
             ping: (Some(Duration::from_secs(25)), Duration::from_secs(5)),
             max_message: 16 << 20,
@@ -130,6 +132,13 @@ impl ClientBuilder {
     /// How long getting a token, and an attempt to connect, may take each. Default: 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long the server may take nothing of what is sent to it, while something waits: then the
+    /// connection is given up, and another one made. Default: 10 s.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.write_timeout = timeout;
         self
     }
 
@@ -212,6 +221,7 @@ impl ClientBuilder {
         }
         let times = [
             self.timeout,
+            self.write_timeout,
             self.connect_timeout,
             self.backoff.0,
             self.backoff.1,
@@ -228,6 +238,14 @@ impl ClientBuilder {
             return Err(BuildError::Setting(
                 "expected an inbox, requests and messages that are not zero",
             ));
+        }
+        if self.max_attempts == Some(0) {
+            let expected = "expected at least one attempt; leave `max_attempts` out for any number";
+            return Err(BuildError::Setting(expected));
+        }
+        if self.backoff.0 > self.backoff.1 {
+            let expected = "expected a back-off whose first wait is no longer than its longest";
+            return Err(BuildError::Setting(expected));
         }
         if !is_token(self.codec.name()) {
             return Err(BuildError::Setting(
@@ -247,6 +265,7 @@ impl ClientBuilder {
             token_in: self.token_in,
             connect_timeout: self.connect_timeout,
             timeout: self.timeout,
+            write_timeout: self.write_timeout,
             backoff: self.backoff,
             ping: self.ping,
             max_message: self.max_message,

@@ -9,7 +9,10 @@ use std::{
 };
 
 use futures::{Stream, StreamExt};
-use realtime_core::{IntoPayload, Message, Payload, RoomName, Text};
+use realtime_core::{
+    IntoPayload, Message, Payload, RoomName, Text,
+    codec::{CodecError, CodecErrorKind},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     runtime,
@@ -178,6 +181,7 @@ impl Client {
         message: Message,
         timeout: Duration,
     ) -> Result<Message, RequestError> {
+        not_an_answer(&message)?;
         let limit = Limit::new(timeout);
         let (answer, answered) = oneshot::channel();
         self.command_until(
@@ -232,8 +236,12 @@ impl Client {
     /// to it comes as a message. The client's own requests have whole numbers from 1 on as ids.
     ///
     /// # Errors
-    /// Those of [`send`](Self::send).
+    /// Those of [`send`](Self::send). [`Encode`](RequestError::Encode), too, for an answer to the server
+    /// (a message with an [`Exchange`](crate::Exchange)): the number of a question belongs to its
+    /// connection, and after a reconnect names another one, so [`Question`](crate::Question) alone
+    /// answers.
     pub async fn send_message(&self, message: Message) -> Result<(), RequestError> {
+        not_an_answer(&message)?;
         let limit = Limit::new(self.0.settings.timeout);
         let (sent, result) = oneshot::channel();
         self.command_until(
@@ -341,6 +349,19 @@ impl Client {
         match timeout_at(until, self.command(command)).await {
             Ok(result) => result,
             Err(_) => Err(RequestError::TimedOut { sent: false }),
+        }
+    }
+}
+
+/// Which of the server's questions an answer is to is known to the question alone.
+fn not_an_answer(message: &Message) -> Result<(), RequestError> {
+    match message.exchange() {
+        None => Ok(()),
+        Some(_) => {
+            let context =
+                "expected a message that is no answer to the server: answer by the `Question`";
+            let error = CodecError::new(CodecErrorKind::Encode, context);
+            Err(RequestError::Encode(error))
         }
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use realtime_core::auth::Token;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     builder::is_token,
     link::{Link, Stream},
+    liveness::Times,
+    reach::reach,
     settings::Settings,
     token::{Found, TokenIn, TokenReason},
     upgrade::{Unopened, Upgrade},
@@ -36,6 +38,7 @@ pub(crate) async fn dial(
     settings: Arc<Settings>,
     reason: TokenReason,
     stale: Option<Token>,
+    failures: u32,
 ) -> Result<Opened, Failed> {
     let within = settings.connect_timeout;
     let token = match &settings.token {
@@ -47,16 +50,16 @@ pub(crate) async fn dial(
             Ok(Found::Token(token)) => Some(token),
         },
     };
-    match timeout(within, open(&settings, token.as_ref())).await {
+    match timeout(within, open(&settings, token.as_ref(), failures)).await {
         Ok(Ok(link)) => Ok(Opened { link, token }),
         Ok(Err(unopened)) => Err(Failed::Unopened(unopened, token)),
         Err(_) => Err(Failed::TooLate),
     }
 }
 
-async fn open(settings: &Settings, token: Option<&Token>) -> Result<Link, Unopened> {
+async fn open(settings: &Settings, token: Option<&Token>, failures: u32) -> Result<Link, Unopened> {
     let address = &settings.address;
-    let stream = TcpStream::connect((&*address.host, address.port)).await?;
+    let stream = reach(&address.host, address.port, failures).await?;
     stream.set_nodelay(true)?;
     let mut stream: Box<dyn Stream> = match &settings.tls {
         None => Box::new(stream),
@@ -90,12 +93,11 @@ async fn open(settings: &Settings, token: Option<&Token>) -> Result<Link, Unopen
         authorization,
     };
     let input = upgrade.ask(&mut stream).await?;
-    let (every, patience) = settings.ping;
-    Ok(Link::new(
-        stream,
-        input,
-        settings.max_message,
+    let (every, pong) = settings.ping;
+    let times = Times {
         every,
-        patience,
-    ))
+        pong,
+        write: settings.write_timeout,
+    };
+    Ok(Link::new(stream, input, settings.max_message, times))
 }

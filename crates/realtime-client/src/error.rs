@@ -3,13 +3,17 @@
 use std::{fmt, time::Duration};
 
 use realtime_core::{ClientError, Message, Payload, codec::CodecError};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 
 /// Why a request, or what is like one, came to nothing.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The server answered with an error: it was not done.
+    /// The server answered with an error. What that says of what was asked is for its
+    /// [code](Refusal::code) to tell: `unknown_route`, `bad_data`, `malformed` and
+    /// `too_many_requests` mean that no handler has begun with it. With `timeout`, `internal` and
+    /// `unanswered` one may have, and been stopped in the middle.
     #[error("the server refused: {0}")]
     Refused(Refusal),
     /// The connection ended before there was an answer.
@@ -51,12 +55,16 @@ impl RequestError {
     }
 }
 
-/// What a server says of a request that it doesn't do.
-#[derive(Debug, Clone)]
+/// The error with which a server answers a request.
+#[derive(Clone)]
 pub struct Refusal {
     error: ClientError,
-    data: Payload,
+    /// As it came.
+    whole: Payload,
 }
+
+/// How much of an error's data is shown to people.
+const SHOWN: usize = 256;
 
 impl Refusal {
     /// Of the data of a message on the route `error`.
@@ -70,9 +78,12 @@ impl Refusal {
         if let Some(wait) = said.retry_after.and_then(crate::advice::slot) {
             error = error.with_retry_after(wait);
         }
+        if let Some(data) = said.data {
+            error = error.with_data(Payload::from(String::from(Box::<str>::from(data))));
+        }
         Self {
             error,
-            data: message.data().clone(),
+            whole: message.data().clone(),
         }
     }
 
@@ -100,16 +111,81 @@ impl Refusal {
         self.error.retry_after()
     }
 
-    /// The error as it came, with whatever else an application says of it.
+    /// Data of the application's own, where it has added some: which field is wrong, say. It is JSON.
+    #[must_use]
+    pub fn data(&self) -> Option<&Payload> {
+        self.error.data()
+    }
+
+    /// Reads that data; where there is none, as `null`.
+    ///
+    /// ```no_run
+    /// # async fn f(client: realtime_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// #[derive(serde::Deserialize)]
+    /// struct Wrong {
+    ///     field: String,
+    /// }
+    ///
+    /// if let Err(error) = client.ask::<()>("sign_up", "ann").await
+    ///     && let Some(refusal) = error.refusal()
+    ///     && refusal.code() == "invalid"
+    /// {
+    ///     let Wrong { field } = refusal.decode_data()?;
+    ///     eprintln!("{field}: {}", refusal.message());
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When it doesn't fit.
+    pub fn decode_data<T: DeserializeOwned>(&self) -> Result<T, CodecError> {
+        self.error.decode_data()
+    }
+
+    /// The error as it came, as one JSON object, with whatever else a server says of it.
     #[must_use]
     pub fn payload(&self) -> &Payload {
-        &self.data
+        &self.whole
+    }
+
+    /// The data as text for people: escaped where it would disturb a terminal, and cut.
+    fn shown(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(self.data()?.as_bytes());
+        let mut shown: String = text
+            .chars()
+            .take(SHOWN)
+            .flat_map(|c| match c.is_control() {
+                true => c.escape_default().collect::<Vec<_>>(),
+                false => vec![c],
+            })
+            .collect();
+        if text.chars().nth(SHOWN).is_some() {
+            shown.push('…');
+        }
+        Some(shown)
     }
 }
 
+/// The message and the code, and the beginning of the data.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.error, f)
+        fmt::Display::fmt(&self.error, f)?;
+        match self.shown() {
+            Some(data) => write!(f, ": {data}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refusal")
+            .field("code", &self.code())
+            .field("message", &self.message())
+            .field("is_temporary", &self.is_temporary())
+            .field("retry_after", &self.retry_after())
+            .field("data", &self.shown())
+            .finish()
     }
 }
 
@@ -121,6 +197,7 @@ struct Said {
     #[serde(default)]
     temporary: bool,
     retry_after: Option<f64>,
+    data: Option<Box<RawValue>>,
 }
 
 /// Why there can be no client with these settings.

@@ -8,21 +8,38 @@ use std::{
 };
 
 use futures::Stream;
-use realtime_core::Message;
+use realtime_core::{Exchange, Message, Payload};
 use tokio::sync::Notify;
 
-/// However many items an inbox may have, it has no more bytes of data, but for a single one.
+/// However many items an inbox may have, it has no more bytes, but for a single one.
 const MOST_BYTES: usize = 64 << 20;
 
 /// What has a size.
 pub(crate) trait Weighed {
-    /// The bytes of its data.
+    /// About as many bytes as it takes.
     fn weight(&self) -> usize;
 }
 
+/// What an entry of metadata takes beside its text.
+const ENTRY: usize = 2 * size_of::<String>();
+
 impl Weighed for Message {
     fn weight(&self) -> usize {
-        self.data().len()
+        let metadata = self.metadata().map_or(0, |metadata| {
+            let entries = metadata.iter();
+            entries.map(|(k, v)| ENTRY + k.len() + v.len()).sum()
+        });
+        let exchange = self.exchange().map_or(0, |exchange| match exchange {
+            Exchange::Refusal(id, error) => {
+                let data = error.data().map_or(0, Payload::len);
+                id.as_str().len() + error.code().len() + error.message().len() + data
+            }
+            Exchange::Request(id) | Exchange::Reply(id) => id.as_str().len(),
+            _ => 0,
+        });
+        let names = self.route().len() + self.id().map_or(0, str::len);
+        let room = self.room().map_or(0, |room| room.as_str().len());
+        size_of::<Self>() + names + room + metadata + exchange + self.data().len()
     }
 }
 
@@ -246,6 +263,26 @@ mod tests {
             Some(Got::Item(5))
         ));
         assert!(inbox.next().now_or_never().unwrap().is_none());
+    }
+
+    #[test]
+    fn all_of_a_message_has_a_weight() {
+        let long = "x".repeat(1000);
+        let plain = Message::default().weight();
+        let message = |route: &str| Message::new(route.to_owned(), ()).unwrap();
+        for heavy in [
+            message(&long),
+            message("").with_id(long.clone()),
+            message("").with_metadata("k", long.clone()),
+            message("").with_metadata(long.clone(), "v"),
+            message("").with_exchange(Exchange::Request(long.clone().into())),
+        ] {
+            assert!(heavy.weight() >= plain + 1000, "{heavy:?}");
+        }
+        let many = (0..64).fold(message(""), |message, n| {
+            message.with_metadata(n.to_string(), "")
+        });
+        assert!(many.weight() >= plain + 64 * ENTRY);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! One WebSocket: frames in and out, and whether the other side is still there. It has no task of
 //! its own: whoever waits for what it hears drives it.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures::FutureExt;
 use realtime_core::{
     Text,
     codec::{Frame, FrameKind},
@@ -14,20 +15,25 @@ use realtime_websocket::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split},
+    task::unconstrained,
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::state::End;
+use crate::{
+    liveness::{Fault, Liveness, Look, Times},
+    state::End,
+};
 
 /// With as much unsent, nothing more is taken to be sent.
 const HIGH_WATER: usize = 256 * 1024;
 /// With as much unsent, pings of the server wait for their answers in vain: it doesn't read.
 const PONGS_UP_TO: usize = 2 * HIGH_WATER;
+/// How much room there is at least for what is read.
+const READ: usize = 8 * 1024;
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// How long an attempt has to live before a pong counts as a success of it.
 const PROVEN: Duration = Duration::from_secs(10);
-
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
@@ -38,18 +44,15 @@ pub(crate) struct Link {
     input: BytesMut,
     output: BytesMut,
     is_flushed: bool,
-    opened_at: Instant,
-    heard_at: Instant,
-    /// When a ping went out that nothing has come after.
-    pinged_at: Option<Instant>,
-    every: Option<Duration>,
-    patience: Duration,
+    liveness: Liveness,
     end: Option<End>,
 }
 
 /// Something that came.
 pub(crate) enum Heard {
     Message(Frame),
+    /// Nothing, but more is taken to be sent again.
+    Room,
     /// The other side lives. With `true`, for so long that the attempt was a success.
     Alive(bool),
     End(End),
@@ -60,23 +63,18 @@ impl Link {
         stream: Box<dyn Stream>,
         input: BytesMut,
         max_message: usize,
-        every: Option<Duration>,
-        patience: Duration,
+        times: Times,
     ) -> Self {
         let (read, write) = split(stream);
-        let now = Instant::now();
+        let limits = Limits::default().with_message(max_message);
         Self {
             read,
             write,
-            decoder: Decoder::new(Role::Client, Limits::default().with_message(max_message)),
+            decoder: Decoder::new(Role::Client, limits),
             input,
             output: BytesMut::new(),
             is_flushed: true,
-            opened_at: now,
-            heard_at: now,
-            pinged_at: None,
-            every,
-            patience,
+            liveness: Liveness::new(times, Instant::now()),
             end: None,
         }
     }
@@ -95,13 +93,14 @@ impl Link {
 
     /// Asks whether the server is there, and ends it without an answer in time.
     pub(crate) fn probe(&mut self) {
-        if self.pinged_at.is_none() {
-            self.pinged_at = Some(Instant::now());
+        if self.liveness.may_ask() {
             self.put(frame::client_frame(true, Opcode::Ping, b"", key()));
+            self.liveness.asks(self.output.len());
         }
     }
 
     fn put(&mut self, frame: Bytes) {
+        self.liveness.waits(Instant::now());
         self.output.extend_from_slice(&frame);
         self.is_flushed = false;
     }
@@ -133,7 +132,7 @@ impl Link {
                     }
                 }
                 Event::Pong(_) => {
-                    return Some(Heard::Alive(self.opened_at.elapsed() >= PROVEN));
+                    return Some(Heard::Alive(self.liveness.opened_at().elapsed() >= PROVEN));
                 }
                 Event::Close(close) => {
                     let (code, reason) = match close {
@@ -168,32 +167,47 @@ impl Link {
                 let _sent_or_not = timeout(GOODBYE, last).await;
                 return Heard::End(end);
             }
-            self.input.reserve(8 * 1024);
-            let wake = self.wake();
-            let is_idle = self.output.is_empty() && self.is_flushed;
-            // True once all has left. Neither half of it loses anything when it is dropped.
+            self.input.reserve(READ);
+            let wake = self.liveness.wake();
+            let (is_idle, had_room) = (self.is_idle(), self.has_room());
+            // Nothing once all has left. Neither half of it loses anything when it is dropped.
             let writing = async {
                 match self.output.is_empty() {
-                    true => self.write.flush().await.map(|()| true),
-                    false => self.write.write_buf(&mut self.output).await.map(|_| false),
+                    true => self.write.flush().await.map(|()| None),
+                    false => self.write.write_buf(&mut self.output).await.map(Some),
                 }
             };
             tokio::select! {
-                read = self.read.read_buf(&mut self.input) => match read {
-                    Ok(0) => self.lost("the connection ended"),
-                    Ok(_) => {
-                        self.heard_at = Instant::now();
-                        self.pinged_at = None;
-                    }
-                    Err(error) => self.lost(error.to_string()),
-                },
+                read = self.read.read_buf(&mut self.input) => self.heard(read),
                 written = writing, if !is_idle => match written {
-                    Ok(is_flushed) => self.is_flushed = is_flushed,
+                    Ok(written) => self.written(written),
                     Err(error) => self.lost(error.to_string()),
                 },
                 () = until(wake) => self.look(),
             }
+            if self.has_room() && !had_room && self.end.is_none() {
+                return Heard::Room;
+            }
         }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.output.is_empty() && self.is_flushed
+    }
+
+    fn heard(&mut self, read: io::Result<usize>) {
+        match read {
+            Ok(0) => self.lost("the connection ended"),
+            Ok(_) => self.liveness.heard(Instant::now()),
+            Err(error) => self.lost(error.to_string()),
+        }
+    }
+
+    /// So many bytes have left, or all of them.
+    fn written(&mut self, bytes: Option<usize>) {
+        self.is_flushed = bytes.is_none();
+        let (bytes, is_all) = (bytes.unwrap_or(0), self.is_idle());
+        self.liveness.taken(bytes, is_all, Instant::now());
     }
 
     fn lost(&mut self, reason: impl Into<String>) {
@@ -203,18 +217,33 @@ impl Link {
         }
     }
 
-    fn wake(&self) -> Option<Instant> {
-        match self.pinged_at {
-            Some(at) => Some(at + self.patience),
-            None => self.every.map(|every| self.heard_at + every),
+    fn look(&mut self) {
+        match self.liveness.look(Instant::now()) {
+            Look::Nothing => {}
+            Look::Ask => self.probe(),
+            Look::Judge(fault) => self.judge(fault),
         }
     }
 
-    fn look(&mut self) {
-        match self.pinged_at {
-            Some(_) => self.lost("the server doesn't answer"),
-            None => self.probe(),
+    /// By what the socket has now, and not by which of two things is looked at first.
+    fn judge(&mut self, fault: Fault) {
+        match fault {
+            Fault::Silent => {
+                self.input.reserve(READ);
+                let read = unconstrained(self.read.read_buf(&mut self.input));
+                if let Some(read) = read.now_or_never() {
+                    return self.heard(read);
+                }
+            }
+            Fault::Stuck if !self.output.is_empty() => {
+                let written = unconstrained(self.write.write_buf(&mut self.output));
+                if let Some(Ok(written)) = written.now_or_never() {
+                    return self.written(Some(written));
+                }
+            }
+            Fault::Stuck => {}
         }
+        self.lost(fault.as_str());
     }
 
     /// Ends it from this side, and waits a moment for the other one.

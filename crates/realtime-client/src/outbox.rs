@@ -18,6 +18,8 @@ pub(crate) enum Done {
     Sent(oneshot::Sender<Result<(), RequestError>>),
     /// A room that is being entered, and which object of its name.
     Room(RoomName, u64),
+    /// A room that was left, and who wants to know when the server knows it.
+    Left(Answer),
     /// A token was shown: in the first message, or later.
     Shown { first: bool },
 }
@@ -28,8 +30,14 @@ impl Done {
         match self {
             Self::Answer(answer) => answer.is_closed(),
             Self::Sent(sent) => sent.is_closed(),
-            Self::Room(..) | Self::Shown { .. } => false,
+            Self::Room(..) | Self::Left(_) | Self::Shown { .. } => false,
         }
+    }
+
+    /// What this client asks for itself takes no place of what its user asks. It is bounded by its
+    /// rooms.
+    const fn is_own(&self) -> bool {
+        matches!(self, Self::Room(..) | Self::Left(_) | Self::Shown { .. })
     }
 }
 
@@ -47,6 +55,12 @@ pub(crate) struct Outbox {
     last: u64,
     queue: usize,
     most: usize,
+    /// How many of the entries are this client's own.
+    own: usize,
+    /// How many of these are of rooms that are being entered.
+    entering: usize,
+    /// How many of these are of rooms that were left.
+    leaving: usize,
 }
 
 impl Outbox {
@@ -58,14 +72,25 @@ impl Outbox {
             last: 0,
             queue,
             most,
+            own: 0,
+            entering: 0,
+            leaving: 0,
         }
+    }
+
+    /// How many rooms are being entered.
+    pub(crate) const fn entering(&self) -> usize {
+        self.entering
+    }
+
+    /// How many rooms were left of which the server hasn't said yet that it knows.
+    pub(crate) const fn leaving(&self) -> usize {
+        self.leaving
     }
 
     /// One that is about to be sent. Gives it back where there are as many as may be.
     pub(crate) fn add(&mut self, done: Done, deadline: Instant) -> Result<u64, Done> {
-        // What this client itself asks is bounded by its rooms.
-        let is_own = matches!(done, Done::Room(..) | Done::Shown { .. });
-        if !is_own && self.is_full() {
+        if !done.is_own() && self.is_full() {
             return Err(done);
         }
         Ok(self.insert(None, done, deadline))
@@ -91,10 +116,25 @@ impl Outbox {
 
     /// Whether there are as many as may be that somebody waits for.
     fn is_full(&mut self) -> bool {
-        if self.entries.len() >= self.most {
+        if self.entries.len() - self.own >= self.most {
             self.forget_given_up();
         }
-        self.entries.len() >= self.most
+        self.entries.len() - self.own >= self.most
+    }
+
+    fn count(&mut self, done: &Done, up: bool) {
+        let step = |count: &mut usize| match up {
+            true => *count += 1,
+            false => *count = count.saturating_sub(1),
+        };
+        if done.is_own() {
+            step(&mut self.own);
+        }
+        match done {
+            Done::Room(..) => step(&mut self.entering),
+            Done::Left(_) => step(&mut self.leaving),
+            _ => {}
+        }
     }
 
     fn forget_given_up(&mut self) {
@@ -110,6 +150,7 @@ impl Outbox {
 
     fn insert(&mut self, message: Option<Message>, done: Done, deadline: Instant) -> u64 {
         self.last += 1;
+        self.count(&done, true);
         self.deadlines.insert((deadline, self.last));
         self.entries.insert(
             self.last,
@@ -124,6 +165,7 @@ impl Outbox {
 
     pub(crate) fn take(&mut self, id: u64) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
+        self.count(&entry.done, false);
         self.deadlines.remove(&(entry.deadline, id));
         if entry.message.is_some() {
             self.waiting.retain(|waiting| *waiting != id);

@@ -83,13 +83,22 @@ impl Question {
         self.answer(answer).await
     }
 
-    /// Takes what is asked out of it. Nothing is answered then, unless by
-    /// [`Client::send_message`](crate::Client::send_message) with a message whose
-    /// [`Exchange`] names the request.
-    #[must_use]
-    pub fn into_message(mut self) -> Message {
+    /// Answers it with a message, which may have metadata. One whose [`Exchange`] is a refusal says why
+    /// it isn't done; the id in it is of no interest, since the answer is to this question alone.
+    ///
+    /// # Errors
+    /// As [`reply`](Self::reply).
+    pub async fn reply_message(self, message: Message) -> Result<(), RequestError> {
+        let exchange = match message.exchange() {
+            Some(Exchange::Refusal(_, error)) => Exchange::Refusal(self.id.clone(), error.clone()),
+            _ => Exchange::Reply(self.id.clone()),
+        };
+        self.answer(message.with_exchange(exchange)).await
+    }
+
+    /// Gives the question up without an answer: the server waits for its time.
+    pub fn ignore(mut self) {
         self.is_answered = true;
-        self.message.clone()
     }
 
     async fn answer(mut self, message: Message) -> Result<(), RequestError> {

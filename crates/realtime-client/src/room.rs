@@ -49,10 +49,13 @@ pub enum RoomEvent {
 
 impl Weighed for RoomItem {
     fn weight(&self) -> usize {
-        match &self.0 {
+        let event = match &self.0 {
             RoomEvent::Message(message) => message.weight(),
+            RoomEvent::Refused(refusal) => refusal.payload().len(),
             _ => 0,
-        }
+        };
+        let epoch = self.1.as_ref().map_or(0, |at| at.epoch.as_str().len());
+        size_of::<Self>() + epoch + event
     }
 }
 

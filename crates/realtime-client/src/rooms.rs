@@ -39,10 +39,19 @@ pub(crate) struct Room {
     asking: Option<Option<Position>>,
     /// It has to be asked once more: something was missed while it was asked.
     again: bool,
+    /// It is to be entered, and others have their turn before.
+    pub(crate) waits: bool,
     /// The highest offset that was dropped since something before it is missing.
     ahead: u64,
     backoff: Backoff,
     pub(crate) retry_at: Option<Instant>,
+}
+
+/// However its task ends: nothing more comes.
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.readers.iter().for_each(Outlet::close);
+    }
 }
 
 /// The data of the answer to `join` and `recover`.
@@ -94,6 +103,7 @@ impl Room {
             is_member: false,
             asking: None,
             again: false,
+            waits: false,
             ahead: 0,
             backoff,
             retry_at: None,
@@ -109,7 +119,7 @@ impl Room {
             return false;
         }
         self.waiting.push(joined);
-        self.asking.is_none() && self.retry_at.is_none()
+        self.asking.is_none() && self.retry_at.is_none() && !self.waits
     }
 
     /// Whether anybody reads it.
@@ -142,7 +152,7 @@ impl Room {
     /// There is no connection.
     pub(crate) fn disconnected(&mut self) {
         (self.asking, self.again, self.retry_at) = (None, false, None);
-        self.is_member = false;
+        (self.is_member, self.waits) = (false, false);
     }
 
     /// A message that says that it is for this room. Also returns whether it is new.
@@ -154,7 +164,7 @@ impl Room {
             if offset > position.offset + 1 {
                 self.ahead = self.ahead.max(offset);
                 // Where it has just been refused, it has its time.
-                let is_asked = self.asking.is_some() || self.retry_at.is_some();
+                let is_asked = self.asking.is_some() || self.retry_at.is_some() || self.waits;
                 let next = if is_asked { Next::Nothing } else { Next::Enter };
                 return (next, false);
             }

@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) token_in: TokenIn,
     pub(crate) connect_timeout: Duration,
     pub(crate) timeout: Duration,
+    pub(crate) write_timeout: Duration,
     pub(crate) backoff: (Duration, Duration),
     pub(crate) ping: (Option<Duration>, Duration),
     pub(crate) max_message: usize,

@@ -42,7 +42,12 @@ pub struct End {
     pub status: Option<u16>,
     /// What the server, or this client, says of it, for people.
     pub reason: String,
+    /// The reason is the application's own, and may have in it what mustn't be logged.
+    is_private: bool,
 }
+
+/// How much of a reason is logged.
+const LOGGED: usize = 128;
 
 impl End {
     pub(crate) fn closed(code: u16, reason: impl Into<String>) -> Self {
@@ -50,6 +55,28 @@ impl End {
             code: Some(code),
             status: None,
             reason: reason.into(),
+            is_private: false,
+        }
+    }
+
+    /// In the words of the application.
+    pub(crate) fn private(reason: String) -> Self {
+        Self {
+            is_private: true,
+            ..Self::unopened(reason)
+        }
+    }
+
+    /// The reason for a log: in one line, and cut.
+    pub(crate) fn shown(&self) -> String {
+        match self.is_private {
+            true => "there is no token now".to_owned(),
+            false => self
+                .reason
+                .chars()
+                .take(LOGGED)
+                .flat_map(char::escape_debug)
+                .collect(),
         }
     }
 
@@ -58,6 +85,7 @@ impl End {
             code: None,
             status: None,
             reason: reason.into(),
+            is_private: false,
         }
     }
 }

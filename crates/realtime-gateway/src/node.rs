@@ -393,6 +393,7 @@ fn env(
         clock: Arc::new(Clock::new(tick(config))),
         expiry_notice: config.expiry_notice.unwrap_or_default(),
         max_repliers: config.max_repliers_per_session,
+        replier_timeout: config.replier_timeout,
         relieve: Box::new(move || {
             if let Some(hub) = weak.upgrade() {
                 hub.relieve_queues(&budget);
@@ -405,7 +406,14 @@ fn env(
 
 /// How often peers' deadlines are looked at.
 fn tick(config: &Config) -> Duration {
-    [config.heartbeat, config.pong_timeout, config.write_timeout]
+    let Config {
+        heartbeat,
+        pong_timeout,
+        write_timeout,
+        replier_timeout,
+        ..
+    } = *config;
+    [heartbeat, pong_timeout, write_timeout, replier_timeout]
         .into_iter()
         .flatten()
         .min()

@@ -2,6 +2,9 @@
 
 use syn::{GenericArgument, PathArguments, Type, TypePath, spanned::Spanned};
 
+/// The crates of axum's own that have such types. Others that begin with its name are somebody else's.
+const AXUMS: [&str; 3] = ["axum", "axum_core", "axum_extra"];
+
 /// What to use in place of a type of axum's, where a type names one by its path.
 ///
 /// One that was imported can't be told from ours here: the compiler names it.
@@ -13,7 +16,7 @@ pub(crate) fn check(ty: &Type) -> syn::Result<()> {
         && path
             .segments
             .first()
-            .is_some_and(|first| first.ident.to_string().starts_with("axum"));
+            .is_some_and(|first| AXUMS.iter().any(|name| first.ident == name));
     let Some(last) = path.segments.last() else {
         return Ok(());
     };
@@ -55,6 +58,7 @@ mod tests {
             ("axum::Json<u8>", "`realtime::Json`"),
             ("::axum::extract::State<App>", "`realtime::State`"),
             ("Option<axum::extract::Query<u8>>", "no HTTP request"),
+            ("axum_core::extract::Request", "no HTTP request"),
             ("Result<axum_extra::TypedHeader<u8>, E>", "no HTTP request"),
         ] {
             let error = check(&syn::parse_str(ty).unwrap()).unwrap_err().to_string();
@@ -64,6 +68,8 @@ mod tests {
             "Json<u8>",
             "realtime::State<App>",
             "axum",
+            "axumatic::Json<u8>",
+            "axum_of_ours::Query<u8>",
             "(u8, u8)",
             "Vec<axum::A>",
         ] {

@@ -111,6 +111,82 @@ mod codec {
     }
 }
 
+/// The envelopes of a codec, as a protocol of its own.
+mod dialect {
+    use bytes::BytesMut;
+    use realtime_core::{
+        codec::{Codec, CodecError, Frame, FrameKind},
+        dialect::{Actions, Client, Dialect, Event},
+    };
+
+    #[derive(Debug)]
+    struct Enveloped<C>(C);
+
+    impl<C: Codec + std::fmt::Debug> Dialect for Enveloped<C> {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+
+        fn read(
+            &self,
+            frame: Frame,
+            _: &Client<'_>,
+            actions: &mut Actions,
+        ) -> Result<(), CodecError> {
+            actions.handle(self.0.decode(frame)?)
+        }
+
+        fn write(
+            &self,
+            event: &Event<'_>,
+            out: &mut BytesMut,
+        ) -> Result<Option<FrameKind>, CodecError> {
+            match event {
+                Event::Message(message) | Event::Reply(message) => {
+                    self.0.encode(message, out).map(Some)
+                }
+                Event::Notice(notice) => self.0.encode_notice(notice, out),
+                _ => Ok(None),
+            }
+        }
+    }
+
+    mod json {
+        use realtime_core::codec::Frame;
+
+        fn frames() -> Vec<Frame> {
+            let join = r#"{"id":8,"route":"join","data":{"room":"a"}}"#;
+            let echo = r#"{"id":"7","route":"echo","data":[1,null],"metadata":{"k":"v"}}"#;
+            let other = r#"{"id":"9","route":"echo","data":"/w==","encoding":"base64"}"#;
+            let frames = ["{}", join, echo, other, r#"{"reply":"1","data":true}"#];
+            frames.map(|frame| Frame::Text(frame.into())).to_vec()
+        }
+
+        realtime_testkit::dialect_suite!(
+            super::Enveloped(realtime_codec_json::JsonCodec),
+            frames()
+        );
+    }
+
+    mod msgpack {
+        use realtime_core::codec::Frame;
+
+        fn frames() -> Vec<Frame> {
+            let frames: [&[u8]; 3] = [
+                b"\x80",
+                b"\x83\xa2id\x01\xa5route\xa4echo\xa4data\xc4\x02\xff\x00",
+                b"\x82\xa2id\xa17\xa5route\xa4echo",
+            ];
+            frames.map(|frame| Frame::Binary(frame.into())).to_vec()
+        }
+
+        realtime_testkit::dialect_suite!(
+            super::Enveloped(realtime_codec_msgpack::MsgPackCodec),
+            frames()
+        );
+    }
+}
+
 mod auth {
     use http::{Request, request::Parts};
 

@@ -344,6 +344,57 @@ async fn what_cannot_be_encoded_is_an_error_here_and_there() {
     ann.expect_nothing().await.unwrap();
 }
 
+/// However long a task takes, its client isn't left without a word.
+#[tokio::test(start_paused = true)]
+async fn a_replier_has_its_time_and_then_its_client_is_told() {
+    let (taken, mut repliers) = taken();
+    let heard = Heard::default();
+    let short = builder(&taken)
+        .max_repliers_per_session(2)
+        .replier_timeout(Some(Duration::from_secs(2)));
+    let gateway = heard.on(short).build().unwrap();
+    let mut ann = ann(&gateway).await;
+    ask(&mut ann, "later", 1).await;
+    let slow = repliers.recv().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    ask(&mut ann, "later", 2).await;
+    let quick = repliers.recv().await.unwrap();
+    assert!(slow.is_wanted() && quick.is_wanted());
+    let late = ann.receive().await.unwrap();
+    assert_eq!((late.id(), &*code(&late)), (Some("1"), "timeout"));
+    heard.one_that_says("replier_timeout").await;
+    assert!(!slow.is_wanted());
+    // The other one has its own time, and its answer is an answer.
+    quick.reply(Json("in time")).unwrap();
+    assert_eq!(ann.receive().await.unwrap().id(), Some("2"));
+    // What goes on takes its place, and its answer comes too late.
+    ask(&mut ann, "later", 3).await;
+    let third = repliers.recv().await.unwrap();
+    ask(&mut ann, "later", 4).await;
+    let refused = ann.receive().await.unwrap();
+    assert_eq!(code(&refused), "too_many_requests");
+    let error = slow.reply(Json("late")).unwrap_err();
+    assert_eq!(error.kind(), SendErrorKind::Answered);
+    ask(&mut ann, "later", 5).await;
+    repliers.recv().await.unwrap().reply(()).unwrap();
+    assert_eq!(ann.receive().await.unwrap().id(), Some("5"));
+    third.reply(()).unwrap();
+    assert_eq!(ann.receive().await.unwrap().id(), Some("3"));
+    ann.expect_nothing().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_bound_a_replier_has_all_the_time_there_is() {
+    let (taken, mut repliers) = taken();
+    let gateway = builder(&taken).replier_timeout(None).build().unwrap();
+    let mut ann = ann(&gateway).await;
+    ask(&mut ann, "later", 1).await;
+    let replier = repliers.recv().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    replier.reply(()).unwrap();
+    assert_eq!(ann.receive().await.unwrap().id(), Some("1"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_rejected_takes_no_place() {
     let router = Router::new().route("n", async |replier: Replier, Json(n): Json<u8>| {

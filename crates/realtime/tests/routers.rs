@@ -231,3 +231,35 @@ async fn what_a_layer_has_made_ends_with_its_session() {
     drop(clients);
     realtime_testkit::wait::until("they are gone", async || alive.load(Relaxed) == 0).await;
 }
+
+/// What a pattern uses up of a route is the same for all messages, whatever a layer makes of one.
+#[tokio::test(start_paused = true)]
+async fn a_tail_is_that_of_its_own_message_also_behind_layers_that_rename() {
+    let rename = async |mut inbound: Inbound, next: Next| {
+        if inbound.message.route() == "room.old" {
+            let data = inbound.message.data().clone();
+            let id = inbound.message.message_id().cloned();
+            inbound.message = Message::plain(id, "r".into(), data);
+        }
+        next.run(inbound).await
+    };
+    let pass = async |inbound: Inbound, next: Next| next.run(inbound).await;
+    let tail = async |RouteTail(tail): RouteTail| Json(tail.to_string());
+    let router = Router::new()
+        .prefix("room.", tail)
+        .fallback(tail)
+        .layer(from_fn(pass))
+        .layer(from_fn(rename));
+    let gateway = realtime::builder().router(router).build().unwrap();
+    let mut ann = ann(&gateway).await;
+    for (route, answer) in [
+        ("room.old", ""),
+        ("room.7", "7"),
+        ("room.", ""),
+        ("other", "other"),
+        ("x", "x"),
+        ("", ""),
+    ] {
+        assert_eq!(says(&mut ann, route).await, answer, "{route}");
+    }
+}

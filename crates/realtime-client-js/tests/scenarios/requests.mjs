@@ -143,6 +143,34 @@ export default {
     equal(routes(waiting.sockets.at(-1)), ["echo"], "what was given up isn't sent");
   },
 
+  async "what the network doesn't take is bounded, and who says more is told"({ lib, online }) {
+    const client = await online({ maxBuffered: 1_000 });
+    const { socket } = client.sockets[0];
+    const waits = (value) => Object.defineProperty(socket, "bufferedAmount", { configurable: true, value });
+    waits(1_001);
+    const error = await rejects(client.request("echo", 1));
+    ok(error instanceof lib.ConnectionLost && !error.sent, "a ConnectionLost of what wasn't sent");
+    equal(client.send("told", 1), false);
+    equal(routes(client.sockets[0]), []);
+    waits(1_000);
+    equal(await client.request("echo", 2), 2);
+    ok(client.send("told", 2), "that it was sent");
+  },
+
+  async "who still takes what was said before is not given up"({ online, network }) {
+    const net = await network();
+    const client = await online({ network: net, ping: { every: 100, timeout: 200 } });
+    const { socket } = client.sockets[0];
+    let waiting = 100;
+    let isTaking = true;
+    Object.defineProperty(socket, "bufferedAmount", { configurable: true, get: () => (isTaking ? --waiting : waiting) });
+    await net("blackhole");
+    await pause(1_000);
+    equal(client.state.get().status, "online");
+    isTaking = false;
+    await isState(client, "waiting", "connecting");
+  },
+
   async "nothing waits where nothing may"({ client }) {
     const strict = client({ queue: 0 }).connect();
     equal((await rejects(strict.request("echo"))).name, "ConnectionLost");

@@ -58,6 +58,59 @@ export default {
     ok(client.room(names[0]) === client.room(names[0]), "the same room for the same name");
   },
 
+  async "many rooms are entered again some at a time, and none is left out"({ online }) {
+    let isLate = false;
+    const isEntered = ({ id, route }) => id > 0 && route === "join";
+    const client = await online({ drop: (message) => isLate && isEntered(message), timeout: 4_000 });
+    const rooms = Array.from({ length: 70 }, () => client.room(unique("plain:1")));
+    await Promise.all(rooms.map((room) => room.join()));
+    const joins = ({ sent }) => sent.filter(({ route }) => route === "join").length;
+    client.send("close", { code: 4000 });
+    await until("another connection", () => client.sockets.length === 2);
+    await Promise.all(rooms.map((room) => isIn(room, "joined")));
+    equal(joins(client.sockets[1]), 70);
+    // Nothing is answered: what waits for its turn goes on waiting.
+    isLate = true;
+    client.send("close", { code: 4000 });
+    await until("the first ones", () => client.sockets.length === 3 && joins(client.sockets[2]) >= 32);
+    await pause(200);
+    equal(joins(client.sockets[2]), 32);
+    // One that was left meanwhile has its turn for nothing.
+    rooms[60].leave();
+    isLate = false;
+    await Promise.all(rooms.map((room, at) => isIn(room, at === 60 ? "left" : "joined")));
+  },
+
+  async "who joins once the client has ended is told, and joins with the next connection"({ client, lib }) {
+    const one = client().connect();
+    await isState(one, "online");
+    one.send("close", { code: 3504 });
+    await isState(one, "ended");
+    const room = one.room(unique("kept:1"));
+    const error = await rejects(room.join());
+    ok(error instanceof lib.ConnectionLost, "a ConnectionLost");
+    one.connect();
+    await isIn(room, "joined");
+  },
+
+  async "one message that can't be read is no reason to lose the others"({ online, network, replace }) {
+    replace(globalThis, "reportError", () => {});
+    const spoil = (missed) => missed.map((one) => (one.data === 2 ? { ...one, data: "%", encoding: "base64" } : one));
+    const edit = (message) =>
+      message.data?.missed && { ...message, data: { ...message.data, missed: spoil(message.data.missed) } };
+    const net = await network();
+    const name = unique("kept:1");
+    const [away, home] = [await member(await online({ network: net, edit }), name), await online()];
+    await net("cut");
+    await isIn(away.room, "joining");
+    await say(home, name, 1, 2, 3);
+    await net("heal");
+    await heard(away, 1, 3);
+    equal(away.events, ["joined", "recovered 2"]);
+    await say(home, name, 4);
+    await heard(away, 1, 3, 4);
+  },
+
   async "joining may begin before there is a connection"({ client }) {
     const one = client();
     const joined = member(one, unique("kept:1"));

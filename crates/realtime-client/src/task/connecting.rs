@@ -24,14 +24,18 @@ struct Credential<'t> {
 impl Task {
     pub(super) fn attempt(&mut self) {
         self.attempts = self.attempts.saturating_add(1);
+        tracing::debug!(target: crate::LOG, attempt = self.attempts, "connecting");
         self.state.send_replace(State::Connecting);
-        let dialling = dial(Arc::clone(&self.settings), self.reason, self.stale.clone());
+        let failures = self.attempts - 1;
+        let (settings, stale) = (Arc::clone(&self.settings), self.stale.clone());
+        let dialling = dial(settings, self.reason, stale, failures);
         self.phase = Phase::Opening(Box::pin(dialling));
     }
 
     pub(super) fn opened(&mut self, opened: Result<Opened, Failed>) {
         let failed = match opened {
             Ok(Opened { link, token }) => {
+                tracing::debug!(target: crate::LOG, "the connection is open");
                 self.link += 1;
                 self.phase = Phase::Open(Box::new(link));
                 let is_said = self.settings.token_in == TokenIn::Message;
@@ -45,7 +49,7 @@ impl Task {
             Err(failed) => failed,
         };
         match failed {
-            Failed::NoToken(text) => self.wait(End::unopened(text), None),
+            Failed::NoToken(text) => self.wait(End::private(text), None),
             Failed::Nobody => self.finish(End::unopened("nobody is signed in")),
             Failed::Stale => {
                 let code = if self.was_refused { 3500 } else { 3005 };
@@ -122,6 +126,7 @@ impl Task {
             return;
         }
         self.is_online = true;
+        tracing::debug!(target: crate::LOG, rooms = self.rooms.len(), "online");
         self.state.send_replace(State::Online);
         self.flush();
     }
@@ -171,8 +176,22 @@ impl Task {
             return self.finish(end);
         }
         // No sooner than it is told, and not all that are told the same at once.
-        let until = Instant::now() + slot.unwrap_or_default().max(self.backoff.wait());
+        let wait = slot.unwrap_or_default().max(self.backoff.wait());
+        let until = Instant::now() + wait;
+        log(&end, Some(wait));
         self.phase = Phase::Waiting(until);
         self.lose(State::Waiting { until, why: end }, false);
+    }
+}
+
+/// A reason may be the server's own words, and what gets a token may have put that into its error.
+pub(super) fn log(end: &End, wait: Option<Duration>) {
+    let End { code, status, .. } = end;
+    let reason = end.shown();
+    match wait {
+        Some(wait) => {
+            tracing::debug!(target: crate::LOG, ?code, ?status, reason, ?wait, "no connection");
+        }
+        None => tracing::debug!(target: crate::LOG, ?code, ?status, reason, "ended"),
     }
 }

@@ -29,6 +29,7 @@ impl Task {
     pub(super) fn heard(&mut self, heard: Heard) {
         match heard {
             Heard::End(end) => self.closed(end),
+            Heard::Room => {}
             Heard::Alive(is_proven) => {
                 if is_proven {
                     self.proven();
@@ -100,7 +101,7 @@ impl Task {
         let is_read = outlet.is_open();
         if let Err(question) = outlet.offer(question) {
             // It is answered right here.
-            drop(question.into_message());
+            question.ignore();
             let error = match is_read {
                 true => ClientError::new("busy", "as many requests wait as may").temporary(),
                 false => ClientError::new("unknown_route", "this client answers no requests"),

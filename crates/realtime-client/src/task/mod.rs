@@ -5,11 +5,18 @@ mod hearing;
 mod saying;
 mod tokens;
 
-use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+};
 
+use futures::FutureExt;
 use realtime_core::{RoomName, auth::Token};
 use tokio::{
     sync::{mpsc, watch},
+    task::unconstrained,
     time::Instant,
 };
 
@@ -29,6 +36,8 @@ use crate::{
 
 /// How many events of one read are heard before anything else has its turn.
 const TURN: usize = 64;
+/// How many such turns what has come may have before timers are looked at.
+const TURNS: usize = 64;
 
 type Opening = Pin<Box<dyn Future<Output = Result<Opened, Failed>> + Send>>;
 
@@ -75,6 +84,8 @@ struct Task {
     is_online: bool,
     outbox: Outbox,
     rooms: HashMap<RoomName, Room>,
+    /// Those that are to be entered, one after the other.
+    turns: VecDeque<RoomName>,
     generations: u64,
     /// The earliest time at which a room is to be entered again.
     rooms_at: Option<Instant>,
@@ -113,6 +124,7 @@ pub(crate) async fn run(
         is_open: false,
         is_online: false,
         rooms: HashMap::new(),
+        turns: VecDeque::new(),
         generations: 0,
         rooms_at: None,
         attempts: 0,
@@ -136,8 +148,12 @@ pub(crate) async fn run(
             brought = task.phase.next() => task.brought(brought),
             found = task.renewal.next() => task.renew_with(found),
             () = shared.gone.notified() => task.leave_unread(),
-            () = until(at) => task.timers(),
+            () = until(at) => {
+                task.hear_what_is_there();
+                task.timers();
+            }
         }
+        task.enter_waiting();
     }
     // Whoever is told of the end, and asks again, hears of it at once.
     commands.close();
@@ -179,6 +195,20 @@ impl Task {
                     self.heard(heard);
                 }
             }
+        }
+    }
+
+    /// What has come by now, before anybody is told that it hasn't: this process may have been stopped
+    /// for a while, and an answer waits in the socket.
+    fn hear_what_is_there(&mut self) {
+        for _ in 0..TURNS {
+            let Phase::Open(link) = &mut self.phase else {
+                return;
+            };
+            let Some(heard) = unconstrained(link.hear()).now_or_never() else {
+                return;
+            };
+            self.brought(Brought::Heard(heard));
         }
     }
 
@@ -225,6 +255,7 @@ impl Task {
 
     /// There won't be a connection.
     fn finish(&mut self, end: End) {
+        connecting::log(&end, None);
         self.phase = Phase::Ended;
         self.lose(State::Ended(end), true);
     }
@@ -235,6 +266,7 @@ impl Task {
         (self.is_open, self.is_online) = (false, false);
         self.renewal = tokens::Renewal::None;
         self.rooms_at = None;
+        self.turns.clear();
         // First the state, so that nobody who hears of a loss takes this for a connection.
         self.state.send_replace(state);
         for entry in self.outbox.lose(is_over) {

@@ -20,6 +20,9 @@ use crate::{
 
 /// The most rooms of one client.
 const MOST_ROOMS: usize = 10_000;
+/// So many rooms are entered at once; the others wait for their turn. A client that comes back with
+/// all its rooms is then no burst, neither for the server nor for what its user asks meanwhile.
+const ENTERED_AT_ONCE: usize = 32;
 
 impl Task {
     pub(super) fn command(&mut self, command: Command) {
@@ -63,7 +66,8 @@ impl Task {
                 outlet,
                 joined,
             } => {
-                if !self.rooms.contains_key(&room) && self.rooms.len() >= MOST_ROOMS {
+                let rooms = self.rooms.len() + self.outbox.leaving();
+                if !self.rooms.contains_key(&room) && rooms >= MOST_ROOMS {
                     let _heard_or_not = joined.send(Err(RequestError::Full));
                     return;
                 }
@@ -93,7 +97,7 @@ impl Task {
                 // It has to be said, however late it is.
                 let _in_time = limit.take();
                 let message = Message::plain(None, "leave".into(), leaving(&room));
-                self.say_now(message, Done::Answer(answer), limit.deadline);
+                self.say_now(message, Done::Left(answer), limit.deadline);
             }
             Command::Retry => {
                 if matches!(self.phase, Phase::Waiting(_)) {
@@ -196,13 +200,42 @@ impl Task {
         Ok(())
     }
 
+    /// Asks to be let into a room, or for what was missed, when it has its turn.
     pub(super) fn enter(&mut self, name: &RoomName) {
         if !self.is_open {
             return;
         }
+        if self.outbox.entering() < ENTERED_AT_ONCE {
+            return self.enter_now(name);
+        }
+        if self.turns.len() >= MOST_ROOMS {
+            // Of rooms that were left meanwhile.
+            self.turns.retain(|name| self.rooms.contains_key(name));
+        }
+        if let Some(room) = self.rooms.get_mut(name)
+            && !std::mem::replace(&mut room.waits, true)
+        {
+            self.turns.push_back(name.clone());
+        }
+    }
+
+    /// Some of those that were asked for may have their answers.
+    pub(super) fn enter_waiting(&mut self) {
+        while self.outbox.entering() < ENTERED_AT_ONCE
+            && let Some(name) = self.turns.pop_front()
+        {
+            // Unless it was left, or has had its turn.
+            if self.rooms.get(&name).is_some_and(|room| room.waits) {
+                self.enter_now(&name);
+            }
+        }
+    }
+
+    fn enter_now(&mut self, name: &RoomName) {
         let Some(room) = self.rooms.get_mut(name) else {
             return;
         };
+        room.waits = false;
         let generation = room.generation;
         if let Some((route, data)) = room.wish() {
             self.ask_for_itself(route, data, Done::Room(name.clone(), generation));
@@ -240,7 +273,7 @@ impl Task {
     pub(super) fn settle(&mut self, done: Done, result: Result<Message, RequestError>) {
         match done {
             // Who has given up needn't hear it.
-            Done::Answer(answer) => {
+            Done::Answer(answer) | Done::Left(answer) => {
                 let _heard_or_not = answer.send(result);
             }
             Done::Sent(sent) => {

@@ -12,7 +12,7 @@ mod server;
 
 use std::process::{Output, Stdio};
 
-use realtime::{Json, Router, auth::StaticToken, room::RoomRule};
+use realtime::{ClientError, Json, Router, auth::StaticToken, room::RoomRule};
 use realtime_testkit::wait::within;
 use serde_json::{Value, json};
 use server::{Server, router};
@@ -89,6 +89,46 @@ async fn request_prints_the_answer_or_fails_with_the_error() {
 }
 
 #[tokio::test]
+async fn the_data_of_an_error_is_printed() {
+    let refuse = async || {
+        let error = ClientError::new("invalid", "the name is too long");
+        Err::<(), _>(error.with_data(Json(json!({"field": "name"}))))
+    };
+    let router = Router::new().route("sign_up", refuse);
+    let server = Server::start(realtime::builder().router(router)).await;
+    let done = run(&["request", "URL", "sign_up"], &server, "").await;
+    assert_eq!(
+        text(&done.stderr),
+        "realtime: invalid: the name is too long\n{\"field\":\"name\"}\n"
+    );
+}
+
+#[tokio::test]
+async fn listen_says_what_fails_while_it_tries() {
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/ws?key=s3cret", nobody.local_addr().unwrap());
+    drop(nobody);
+    for args in [&["listen", &url, "open:a"][..], &["listen", &url]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_realtime"));
+        let command = command
+            .args(args)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null());
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
+        let mut err = BufReader::new(child.stderr.take().unwrap());
+        for _ in 0..2 {
+            let said = line(&mut err).await;
+            assert!(said.starts_with("realtime: no connection: "), "{said}");
+            assert!(
+                said.contains("refused") && !said.contains("s3cret"),
+                "{said}"
+            );
+        }
+        child.kill().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_taken_from_a_variable_and_a_refusal_is_told() {
     let tokens = StaticToken::new("s3cret", realtime::Identity::new("ann")).unwrap();
     let builder = realtime::builder().authenticator(tokens).router(router());
@@ -139,16 +179,25 @@ async fn connect_answers_the_server_and_ends_with_the_close_code() {
     let mut child = command(&["connect", "URL"], &server).spawn().unwrap();
     let (mut out, mut err) = reading(&mut child);
     let mut stdin = child.stdin.take().unwrap();
-    realtime_testkit::wait::until("it is there", async || server.gateway.stats().open == 1).await;
+    // Whoever says something hears what is asked.
+    let hello = "{\"id\":1,\"route\":\"nothing\"}\n";
+    stdin.write_all(hello.as_bytes()).await.unwrap();
+    assert!(line(&mut out).await.contains("nothing"));
     let session = server.gateway.local_sessions().pop().unwrap();
     let asking = session.request("confirm", Json("Sure?"), std::time::Duration::from_secs(5));
     let answering = async {
         let asked: Value = serde_json::from_str(&line(&mut out).await).unwrap();
         let answer = json!({"reply": asked["request"], "data": true});
+        let nobodys = json!({"reply": "x", "data": true});
         stdin
-            .write_all(format!("{answer}\n").as_bytes())
+            .write_all(format!("{nobodys}\n{answer}\n").as_bytes())
             .await
             .unwrap();
+        assert!(
+            line(&mut err)
+                .await
+                .contains("answers nothing that was asked")
+        );
     };
     let (answer, ()) = tokio::join!(asking, answering);
     assert!(answer.unwrap().decode::<bool>().unwrap());
@@ -166,13 +215,15 @@ async fn listen_joins_rooms_and_prints_what_is_said() {
         .spawn()
         .unwrap();
     let (mut out, mut err) = reading(&mut child);
-    for room in ["open:a", "open:b"] {
-        let mut said = line(&mut err).await;
-        while !said.contains("joined") {
-            said = line(&mut err).await;
+    let mut joined = Vec::new();
+    while joined.len() < 2 {
+        let said = line(&mut err).await;
+        if let Some((_, room)) = said.split_once("joined ") {
+            joined.push(room.to_owned());
         }
-        assert!(said.ends_with(room), "{said}");
     }
+    joined.sort();
+    assert_eq!(joined, ["open:a", "open:b"]);
     server
         .gateway
         .room("open:b")

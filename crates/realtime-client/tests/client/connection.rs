@@ -200,6 +200,13 @@ fn settings_that_cannot_be_are_errors() {
     let hasty = builder().backoff(Duration::ZERO, Duration::from_secs(1));
     let error = hasty.connect().unwrap_err();
     assert!(matches!(error, BuildError::Setting(_)), "{error}");
-    let error = builder().timeout(Duration::ZERO).connect().unwrap_err();
-    assert!(matches!(error, BuildError::Setting(_)), "{error}");
+    for wrong in [
+        builder().timeout(Duration::ZERO),
+        builder().write_timeout(Duration::ZERO),
+        builder().max_attempts(0),
+        builder().backoff(2 * SECOND, SECOND),
+    ] {
+        let error = wrong.connect().unwrap_err();
+        assert!(matches!(error, BuildError::Setting(_)), "{error}");
+    }
 }

@@ -6,9 +6,13 @@
     reason = "a test fails by a panic"
 )]
 
+mod after;
+mod burst;
 mod codec;
 mod connection;
 mod ends;
+mod logs;
+mod patience;
 mod questions;
 mod requests;
 mod rooms;

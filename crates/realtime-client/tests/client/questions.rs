@@ -2,10 +2,11 @@
 
 use futures::StreamExt;
 use realtime::{Json as ServerJson, error::RequestErrorKind};
-use realtime_client::{ClientError, Json};
+use realtime_client::{ClientError, Exchange, Json, Message, RequestError};
 use realtime_testkit::wait::within;
+use serde_json::json;
 
-use super::{SECOND, quick, server::Server};
+use super::{SECOND, quick, scripted::Scripted, server::Server};
 
 #[tokio::test]
 async fn questions_are_answered_refused_or_given_up() {
@@ -43,4 +44,66 @@ async fn questions_are_answered_refused_or_given_up() {
     let (refused, ()) = within("the refusal", async { tokio::join!(ask(), dropping) }).await;
     let refused = refused.unwrap_err();
     assert_eq!(ClientError::find_in(&refused).unwrap().code(), "internal");
+}
+
+/// The numbers of questions begin anew with each connection.
+#[tokio::test]
+async fn an_answer_is_to_the_question_of_its_own_connection() {
+    let server = Scripted::start().await;
+    let client = quick(server.port()).connect().unwrap();
+    let mut questions = client.on_request();
+    let mut peer = server.accept().await;
+    let ask = |text| json!({"request": "1", "route": "confirm", "data": text});
+    peer.send(ask("Delete a?")).await;
+    let old = within("a question", questions.next()).await.unwrap();
+    drop(peer);
+    let mut peer = server.accept().await;
+    peer.send(ask("Delete b?")).await;
+    let new = within("a question", questions.next()).await.unwrap();
+    let late = old.reply(Json(true)).await.unwrap_err();
+    assert!(
+        matches!(late, RequestError::Lost { sent: false, .. }),
+        "{late:?}"
+    );
+    // Nor is there a way around it.
+    let answer = || Message::new("", Json(true)).unwrap();
+    for exchange in [
+        Exchange::Reply("1".into()),
+        Exchange::Refusal("1".into(), ClientError::new("no", "")),
+    ] {
+        let sent = client
+            .send_message(answer().with_exchange(exchange.clone()))
+            .await;
+        assert!(matches!(sent, Err(RequestError::Encode(_))), "{sent:?}");
+        let asked = client
+            .request_message(answer().with_exchange(exchange), SECOND)
+            .await;
+        assert!(matches!(asked, Err(RequestError::Encode(_))), "{asked:?}");
+    }
+    let message = answer().with_metadata("by", "ann");
+    let wrong = message.with_exchange(Exchange::Reply("7".into()));
+    new.reply_message(wrong).await.unwrap();
+    let said = peer.message().await;
+    assert_eq!(
+        said,
+        json!({"reply": "1", "data": true, "metadata": {"by": "ann"}})
+    );
+    peer.send(ask("Delete c?")).await;
+    let question = within("a question", questions.next()).await.unwrap();
+    let error = ClientError::new("no", "not now");
+    let refusal = Message::default().with_exchange(Exchange::Refusal("7".into(), error));
+    question.reply_message(refusal).await.unwrap();
+    let said = peer.message().await;
+    assert_eq!(
+        (&said["reply"], &said["error"]["code"]),
+        (&json!("1"), &json!("no"))
+    );
+    // One that is ignored has no answer.
+    peer.send(ask("Delete d?")).await;
+    within("a question", questions.next())
+        .await
+        .unwrap()
+        .ignore();
+    client.send("after", ()).await.unwrap();
+    assert_eq!(peer.message().await["route"], "after");
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use futures::future::join_all;
+use realtime::{ClientError, Router, codec::MsgPackCodec};
 use realtime_client::{Json, Message, Payload, RequestError};
 use realtime_testkit::{
     proxy::{Fault, Proxy},
@@ -54,7 +55,8 @@ async fn a_refusal_is_typed() {
             (&asked["route"], &asked["data"]),
             (&json!("price"), &json!("tea"))
         );
-        let error = json!({"code": "busy", "message": "later", "temporary": true, "retry_after": 0.25, "x": 1});
+        let error = json!({"code": "busy", "message": "later", "temporary": true, "retry_after": 0.25, "x": 1,
+            "data": {"field": "name", "line": "a\u{1b}b"}});
         peer.send(json!({"id": asked["id"], "route": "error", "data": error}))
             .await;
     };
@@ -66,6 +68,48 @@ async fn a_refusal_is_typed() {
     assert_eq!(refusal.retry_after(), Some(250 * MS));
     let data: Value = serde_json::from_slice(refusal.payload().as_bytes()).unwrap();
     assert_eq!(data["x"], 1);
+    // What the application adds can be read, and is shown.
+    assert_eq!(refusal.decode_data::<Value>().unwrap()["field"], "name");
+    assert_eq!(
+        refusal.data().unwrap().as_bytes(),
+        data["data"].to_string().as_bytes()
+    );
+    for shown in [error.to_string(), format!("{error:?}")] {
+        assert!(
+            shown.contains("name") && !shown.contains('\u{1b}'),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_gateway_adds_to_an_error_is_there() {
+    let wrong = json!({"field": "name", "longest": 20, "why": "x".repeat(1000)});
+    let refused = wrong.clone();
+    let route = move || {
+        let error = ClientError::new("invalid", "too long");
+        let error = error.with_data(realtime::Json(refused.clone()));
+        async move { Err::<(), ClientError>(error) }
+    };
+    let server = Server::start(
+        realtime::builder()
+            .codec(MsgPackCodec)
+            .router(Router::new().route("sign_up", route)),
+    );
+    let server = server.await;
+    for codec in ["realtime.json", "realtime.msgpack"] {
+        let client = quick(server.port());
+        let client = match codec {
+            "realtime.json" => client,
+            _ => client.codec(MsgPackCodec),
+        };
+        let client = client.connect().unwrap();
+        let error = client.request("sign_up", ()).await.unwrap_err();
+        let refusal = error.refusal().unwrap();
+        assert_eq!(refusal.decode_data::<Value>().unwrap(), wrong, "{codec}");
+        let shown = refusal.to_string();
+        assert!(shown.ends_with('…') && shown.len() < 400, "{shown}");
+    }
 }
 
 #[tokio::test]

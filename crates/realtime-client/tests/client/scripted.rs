@@ -71,7 +71,19 @@ impl Peer {
     }
 
     pub(super) async fn raw(&mut self, text: String) {
-        self.stream.write_all(text.as_bytes()).await.unwrap();
+        self.bytes(text.as_bytes()).await;
+    }
+
+    pub(super) async fn bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// Takes up to so many bytes, whatever they are.
+    pub(super) async fn read_some(&mut self, most: usize) {
+        let mut buffer = vec![0; most];
+        within("something", self.stream.read(&mut buffer))
+            .await
+            .unwrap();
     }
 
     pub(super) async fn refuse(mut self, status: u16, header: &str) {

@@ -174,6 +174,12 @@ pub struct Config {
     /// return: by a [`Replier`](crate::extract::Replier). Past it they are refused with
     /// `too_many_requests`. Default 64.
     pub max_repliers_per_session: usize,
+    /// How long such a request may wait for its answer, from when its handler has returned. Then the
+    /// client is answered with `timeout`, and the replier with
+    /// [`Answered`](crate::SendErrorKind::Answered); its place is taken until it is dropped. `None`:
+    /// for as long as its session lives. Default 5 min.
+    #[serde(with = "duration")]
+    pub replier_timeout: Option<Duration>,
     /// The lease of a session in presence. Default 90 s.
     ///
     /// `None`: no lease. In a store that outlives the node, such as Redis, sessions of a node that
@@ -302,6 +308,7 @@ impl Default for Config {
             max_rooms_per_session: 128,
             max_rooms: 1_000_000,
             max_repliers_per_session: 64,
+            replier_timeout: Some(Duration::from_secs(5 * 60)),
             presence_ttl: Some(Duration::from_secs(90)),
             presence_grace: Some(Duration::from_secs(5)),
             tenant_presence: false,
@@ -334,6 +341,7 @@ impl Config {
             ("expiry_notice", self.expiry_notice, ms),
             ("expiry_grace", self.expiry_grace, ms),
             ("hook_timeout", self.hook_timeout, ms),
+            ("replier_timeout", self.replier_timeout, ms),
             ("presence_ttl", self.presence_ttl, 100 * ms),
             ("presence_grace", self.presence_grace, ms),
         ];

@@ -10,7 +10,7 @@ use realtime_core::{Message, Payload, RoomName, Text, codec::Notice};
 
 use crate::{
     ErrorStage, Inbound, Session,
-    extract::MessageContext,
+    extract::{ALL, MessageContext},
     guarded::{Whose, guarded},
     handling::{RoomTable, client_error},
     node::Node,
@@ -96,7 +96,7 @@ async fn may_stay(node: &Node, session: &Session, room: &RoomName) -> bool {
     let cx = MessageContext {
         inbound: Inbound::new(session.clone(), message),
         host: node.host(),
-        tail: Text::default(),
+        used: ALL,
         params: Some(params),
         state: (),
     };

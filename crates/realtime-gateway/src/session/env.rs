@@ -29,6 +29,8 @@ pub(crate) struct Env {
     pub(crate) expiry_notice: Duration,
     /// How many requests of a session handlers may have taken along unanswered.
     pub(crate) max_repliers: usize,
+    /// For how long each of them.
+    pub(crate) replier_timeout: Option<Duration>,
     /// Ends sessions until what is queued fits its budget again.
     pub(crate) relieve: Box<dyn Fn() + Send + Sync>,
     /// By which sessions show who they are anew.

@@ -45,7 +45,7 @@ pub(crate) use env::Env;
 pub use extensions::Extensions;
 pub(crate) use living::{Due, Living, TooMuch};
 pub use replier::Replier;
-pub(crate) use replier::unanswered;
+pub(crate) use replier::{Unanswered, too_late, unanswered};
 pub(crate) use requests::Sorted;
 pub(crate) use rooms::{Doors, Entrance, Publish, Request, room_closed};
 pub(crate) use unread::LONGEST_ANSWER;

@@ -4,16 +4,17 @@
 //! [`Replier`] has no memory for it. Nothing foreign runs where one is dropped: the session's task
 //! answers for it.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use realtime_core::{
     BoxError, ClientError, IntoPayload, Message, MessageId, Text,
     codec::{CodecError, CodecErrorKind, Notice},
 };
 
-use super::Session;
+use super::{Env, Session};
 use crate::{
     HandlerError, HandlerErrorKind, SendError, SendErrorKind,
+    clock::{Millis, millis},
     guarded::{Whose, caught},
     sync::Mutex,
 };
@@ -84,7 +85,10 @@ use crate::{
 /// # Limits
 /// At most [`Config::max_repliers_per_session`](crate::Config::max_repliers_per_session) of a session
 /// are open at once: past that, requests on such routes are refused with `too_many_requests`, and
-/// their handlers not called. A message without an id takes no place. A client that has left, and
+/// their handlers not called. A message without an id takes no place. From when its handler has returned
+/// one has [`Config::replier_timeout`](crate::Config::replier_timeout) to answer, 5 minutes by default:
+/// then the client is answered with `timeout`, and `reply` fails. What still works on it should give up
+/// ([`is_wanted`](Self::is_wanted)), since its place is taken until it is dropped. A client that has left, and
 /// whose messages are still handled, is waited for as long as for its handlers: 3 s.
 pub struct Replier {
     session: Session,
@@ -94,6 +98,7 @@ pub struct Replier {
 
 /// A request that waits for its answer.
 struct Open {
+    number: u64,
     asked: Arc<Asked>,
     repliers: Arc<Repliers>,
     /// To be woken when it is done.
@@ -120,7 +125,7 @@ enum Stage {
     Deferred,
     /// The replier has answered it, or was dropped.
     Answered,
-    /// The handler has failed, or was given up: that is the answer.
+    /// The handler has failed, or was given up, or the replier has taken too long: that is the answer.
     Failed,
 }
 
@@ -137,6 +142,20 @@ struct Table {
     current: Option<Arc<Asked>>,
     /// Dropped without an answer, and not answered for yet.
     dropped: Vec<MessageId>,
+    last: u64,
+    /// Those whose handlers have returned, by their numbers, and until when they may answer.
+    waiting: BTreeMap<u64, (Millis, Arc<Asked>)>,
+}
+
+/// Requests that the session's task answers for.
+#[derive(Default)]
+pub(crate) struct Unanswered {
+    /// Their repliers were dropped.
+    pub(crate) dropped: Vec<MessageId>,
+    /// Their repliers have had their time.
+    pub(crate) late: Vec<MessageId>,
+    /// When to look again.
+    pub(crate) next: Option<Millis>,
 }
 
 /// As the session keeps them.
@@ -144,7 +163,15 @@ struct Table {
 struct Kept(Arc<Repliers>);
 
 /// The handler that has taken a replier, until it returns.
-pub(crate) struct Underway(Option<(Arc<Asked>, Arc<Repliers>)>);
+pub(crate) struct Underway(Option<Taken>);
+
+/// What it has taken.
+struct Taken {
+    number: u64,
+    asked: Arc<Asked>,
+    repliers: Arc<Repliers>,
+    session: Session,
+}
 
 impl Replier {
     /// One for a message that is about to be handled.
@@ -163,7 +190,7 @@ impl Replier {
             route: message.route_text().clone(),
             stage: Mutex::new(Stage::Handling),
         });
-        {
+        let number = {
             let mut table = repliers.0.lock();
             table.current = None;
             if table.open >= session.env().max_repliers {
@@ -172,9 +199,17 @@ impl Replier {
             }
             table.open += 1;
             table.current = Some(Arc::clone(&asked));
-        }
-        let underway = Underway(Some((Arc::clone(&asked), Arc::clone(&repliers))));
+            table.last += 1;
+            table.last
+        };
+        let underway = Underway(Some(Taken {
+            number,
+            asked: Arc::clone(&asked),
+            repliers: Arc::clone(&repliers),
+            session: session.clone(),
+        }));
         let open = Some(Open {
+            number,
             asked,
             repliers,
             session: session.clone(),
@@ -184,7 +219,7 @@ impl Replier {
     }
 
     /// Whether somebody waits for the answer: not for a message without an id, nor once the session
-    /// is closing, or the handler has failed.
+    /// is closing, the handler has failed, or the time for an answer is over.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         let waits = |open: &Open| {
@@ -216,8 +251,8 @@ impl Replier {
     ///
     /// # Errors
     /// Kind [`SessionClosed`](SendErrorKind::SessionClosed) once the session has ended,
-    /// [`Answered`](SendErrorKind::Answered) where the handler has failed or was given up, so that
-    /// the client has its answer already, and [`Encode`](SendErrorKind::Encode) when the data can't
+    /// [`Answered`](SendErrorKind::Answered) where the handler has failed or was given up, or this comes
+    /// too late, so that the client has its answer already, and [`Encode`](SendErrorKind::Encode) when the data can't
     /// be encoded: the client is answered with `internal` then.
     pub fn reply(mut self, data: impl IntoPayload) -> Result<(), SendError> {
         let Some(mut open) = self.open.take() else {
@@ -290,13 +325,14 @@ impl Open {
     fn claim(&mut self) -> Result<(), SendError> {
         let mut stage = self.asked.stage.lock();
         if matches!(*stage, Stage::Answered | Stage::Failed) {
-            let context = "the request has its answer already: its handler has failed, or was given \
-                           up";
+            let context = "the request has its answer already: its handler has failed or was given up, \
+                           or this comes later than `replier_timeout` allows";
             return Err(SendError::new(SendErrorKind::Answered, context));
         }
         *stage = Stage::Answered;
         drop(stage);
         let mut table = self.repliers.0.lock();
+        table.waiting.remove(&self.number);
         table.open = table.open.saturating_sub(1);
         table.answering += 1;
         self.is_answering = true;
@@ -328,6 +364,7 @@ impl Drop for Open {
         let nobody_answers = self.asked.let_go() && !self.session.is_closed();
         {
             let mut table = self.repliers.0.lock();
+            table.waiting.remove(&self.number);
             match self.is_answering {
                 true => table.answering = table.answering.saturating_sub(1),
                 false => table.open = table.open.saturating_sub(1),
@@ -348,10 +385,10 @@ impl Drop for Open {
 impl Underway {
     /// The handler has returned this.
     pub(crate) fn ended(self, result: Result<(), BoxError>) -> Result<(), BoxError> {
-        let Some((asked, repliers)) = &self.0 else {
+        let Some(taken) = &self.0 else {
             return result;
         };
-        let mut stage = asked.stage.lock();
+        let mut stage = taken.asked.stage.lock();
         match (*stage, &result) {
             (Stage::Handling, Ok(())) => *stage = Stage::Deferred,
             (Stage::LetGo, Ok(())) => {
@@ -361,20 +398,51 @@ impl Underway {
             (Stage::Handling | Stage::LetGo, Err(_)) => *stage = Stage::Failed,
             _ => {}
         }
+        let is_deferred = *stage == Stage::Deferred;
         drop(stage);
         if result.is_ok() {
             // What fails later isn't this handler.
-            repliers.0.lock().current = None;
+            taken.repliers.0.lock().current = None;
+        }
+        if is_deferred {
+            taken.wait();
         }
         result
+    }
+}
+
+impl Taken {
+    /// From now on the answer has its time.
+    fn wait(&self) {
+        let Env {
+            clock,
+            replier_timeout,
+            ..
+        } = self.session.env();
+        let Some(timeout) = *replier_timeout else {
+            return;
+        };
+        let until = clock.now() + millis(timeout);
+        {
+            let mut table = self.repliers.0.lock();
+            // One that was answered meanwhile isn't to be waited for.
+            if *self.asked.stage.lock() != Stage::Deferred {
+                return;
+            }
+            let waiting = (until, Arc::clone(&self.asked));
+            table.waiting.insert(self.number, waiting);
+        }
+        if self.session.wake_at().no_later_than(until) {
+            self.session.wake();
+        }
     }
 }
 
 impl Drop for Underway {
     /// A handler that was given up is answered for by who has done that.
     fn drop(&mut self) {
-        if let Some((asked, _)) = &self.0 {
-            let mut stage = asked.stage.lock();
+        if let Some(taken) = &self.0 {
+            let mut stage = taken.asked.stage.lock();
             if matches!(*stage, Stage::Handling | Stage::LetGo) {
                 *stage = Stage::Failed;
             }
@@ -405,12 +473,32 @@ impl Session {
             .is_some_and(|repliers| repliers.0.lock().is_busy())
     }
 
-    /// The requests whose repliers were dropped, for them to be answered.
-    pub(crate) fn take_unanswered(&self) -> Vec<MessageId> {
-        let repliers = self.repliers();
-        repliers.map_or_else(Vec::new, |repliers| {
-            std::mem::take(&mut repliers.0.lock().dropped)
-        })
+    /// The requests whose repliers were dropped, or have had their time, for them to be answered.
+    pub(crate) fn take_unanswered(&self) -> Unanswered {
+        let Some(repliers) = self.repliers() else {
+            return Unanswered::default();
+        };
+        let now = self.env().clock.now();
+        let mut table = repliers.0.lock();
+        let mut unanswered = Unanswered {
+            dropped: std::mem::take(&mut table.dropped),
+            ..Unanswered::default()
+        };
+        // Each has as much time, so they are late in the order in which their handlers returned, which
+        // is that of their numbers.
+        while let Some(first) = table.waiting.first_entry() {
+            if first.get().0 > now {
+                unanswered.next = Some(first.get().0);
+                break;
+            }
+            let (_, asked) = first.remove();
+            let mut stage = asked.stage.lock();
+            if *stage == Stage::Deferred {
+                *stage = Stage::Failed;
+                unanswered.late.push(asked.id.clone());
+            }
+        }
+        unanswered
     }
 }
 
@@ -419,6 +507,13 @@ pub(crate) fn unanswered() -> HandlerError {
     let context = "expected an answer by the `Replier` that the handler has taken; it was dropped: \
                    use `reply` or `refuse` on every way, also where the task that has it fails";
     HandlerError::new(HandlerErrorKind::Unanswered, context)
+}
+
+/// What became of a request whose replier has taken too long.
+pub(crate) fn too_late() -> HandlerError {
+    let context = "expected an answer by the `Replier` that the handler has taken, within \
+                   `replier_timeout`; there was none: give up what takes longer, and drop it";
+    HandlerError::new(HandlerErrorKind::TimedOut, context)
 }
 
 impl fmt::Debug for Replier {

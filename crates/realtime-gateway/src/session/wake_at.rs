@@ -39,6 +39,17 @@ impl WakeAt {
         self.0.store(DUE, Relaxed);
     }
 
+    /// Its session is to look at the clock no later than then. Where it looks just now, or never would,
+    /// it looks once more: then the caller wakes its task.
+    #[must_use]
+    pub(crate) fn no_later_than(&self, at: Millis) -> bool {
+        let sooner = |set| match set {
+            NEVER => Some(DUE),
+            set => (at.max(1) < set).then_some(at.max(1)),
+        };
+        self.0.fetch_update(Relaxed, Relaxed, sooner) == Ok(NEVER)
+    }
+
     pub(crate) fn is_due(&self) -> bool {
         self.0.load(Relaxed) == DUE
     }
@@ -74,5 +85,15 @@ mod tests {
         wake_at.set_due();
         wake_at.look_again(9);
         assert!(wake_at.is_due(), "it was made due while it was looked at");
+        wake_at.set(9);
+        for at in [12, 7] {
+            assert!(!wake_at.no_later_than(at));
+        }
+        assert!(!wake_at.becomes_due(6) && wake_at.becomes_due(7));
+        assert!(!wake_at.no_later_than(5) && wake_at.is_due());
+        wake_at.begin();
+        assert!(wake_at.no_later_than(12));
+        wake_at.look_again(9);
+        assert!(wake_at.is_due(), "it looks once more");
     }
 }

@@ -50,18 +50,22 @@ fn encoded(codec: &impl Codec, message: &Message) -> Frame {
 }
 
 /// A frame of this kind, unless these bytes can't be in one.
-fn frame(kind: FrameKind, payload: Bytes) -> Option<Frame> {
+pub(super) fn frame(kind: FrameKind, payload: Bytes) -> Option<Frame> {
     match kind {
         FrameKind::Binary => Some(Frame::Binary(payload)),
         FrameKind::Text => Text::try_from(payload).ok().map(Frame::Text),
     }
 }
 
+pub(super) fn is_token(name: &str) -> bool {
+    let in_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_|~`".contains(&b);
+    !name.is_empty() && name.bytes().all(in_token)
+}
+
 /// The name is a non-empty HTTP token, and the same at every call.
 pub async fn the_name_is_a_token_and_always_the_same((codec, _): (&impl Codec, &[Message])) {
     let name = codec.name();
-    let in_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_|~`".contains(&b);
-    assert!(!name.is_empty() && name.bytes().all(in_token), "{name:?}");
+    assert!(is_token(name), "{name:?}");
     assert_eq!(name, codec.name());
 }
 
@@ -138,7 +142,7 @@ pub async fn a_kind_of_frame_that_is_not_spoken_is_refused(
 }
 
 /// Calls `check` with every notice that there is, with and without what may be missing.
-fn each_notice(mut check: impl FnMut(&Notice<'_>)) {
+pub(super) fn each_notice(mut check: impl FnMut(&Notice<'_>)) {
     let ids = [MessageId::from("\"7\"\u{0}ä"), MessageId::from(7)];
     let plain = ClientError::new("full", "no room is left");
     let odd = ClientError::new("", "\"\\\n\u{0}\u{2028}ä").temporary();

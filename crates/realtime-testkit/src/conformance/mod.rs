@@ -47,6 +47,42 @@
 //! # fn main() {}
 //! ```
 //!
+//! Codecs and dialects are tried with what they have to carry:
+//!
+//! ```
+//! # mod codec {
+//! use realtime::{Message, codec::JsonCodec};
+//!
+//! // The codec, and messages that have a form in it.
+//! realtime_testkit::codec_suite!(JsonCodec, [Message::default().with_id("7")]);
+//! # }
+//! # mod dialect {
+//! # use bytes::BytesMut;
+//! # use realtime::{Message, Payload, codec::{CodecError, Frame, FrameKind}};
+//! # use realtime::{dialect::{Actions, Client, Dialect, Event}, message::Text};
+//! # #[derive(Debug)]
+//! # struct Lines;
+//! # impl Dialect for Lines {
+//! #     fn name(&self) -> &str { "lines" }
+//! #     fn read(&self, frame: Frame, _: &Client<'_>, to: &mut Actions) -> Result<(), CodecError> {
+//! #         for line in String::from_utf8_lossy(frame.as_bytes()).lines() {
+//! #             let data = Payload::json(line)?;
+//! #             to.handle(Message::plain(None, Text::from_static("line"), data))?;
+//! #         }
+//! #         Ok(())
+//! #     }
+//! #     fn write(&self, _: &Event<'_>, _: &mut BytesMut) -> Result<Option<FrameKind>, CodecError> {
+//! #         Ok(None)
+//! #     }
+//! # }
+//! # use realtime::codec::Frame as F;
+//!
+//! // The dialect, and frames that its clients send, one of each sort.
+//! realtime_testkit::dialect_suite!(Lines, [F::Text("a line".into()), F::Text("two\nlines".into())]);
+//! # }
+//! # fn main() {}
+//! ```
+//!
 //! A server that is slow to start can be started once, for one test that runs the whole suite. The
 //! second expression is a function from the server to a new namespace of it:
 //!
@@ -76,6 +112,7 @@
 pub mod auth;
 pub mod broker;
 pub mod codec;
+pub mod dialect;
 pub mod history;
 pub mod history_faults;
 pub mod presence;

@@ -197,3 +197,32 @@ fn malformed(what: &'static str) -> CodecError {
     let error = CodecError::new(CodecErrorKind::Malformed, what);
     error.with_source(ClientError::new("malformed", what))
 }
+
+/// It keeps the promises of every dialect, with pings of its own and without.
+mod promises {
+    use realtime::codec::Frame;
+
+    fn frames() -> Vec<Frame> {
+        let frames = [
+            "1 echo {\"a\":[1,null]}",
+            "2 echo",
+            "- echo 1",
+            "3 join open:a",
+            "4 join kept:b",
+            "5 recover kept:a 3f9a0c5d11ab27e4 7",
+            "6 publish open:a hello",
+            "7 leave open:a",
+            "8 authenticate token",
+            "9 echo 1\n10 echo 2\n?\n11 join open:b",
+            "?",
+            "",
+        ];
+        frames.map(|frame| Frame::Text(frame.into())).to_vec()
+    }
+
+    realtime_testkit::dialect_suite!(super::Slang::default(), frames());
+
+    mod with_pings {
+        realtime_testkit::dialect_suite!(super::super::Slang { pings: true }, super::frames());
+    }
+}

@@ -3,25 +3,30 @@
 use std::{
     collections::HashSet,
     io::{BufRead, Read},
+    time::Duration,
 };
 
 use futures::StreamExt;
-use realtime_client::{Codec, Exchange, Incoming, Message, MessageId, State, Text};
+use realtime_client::{Codec, Incoming, MessageId, State, Text};
 use realtime_codec_json::JsonCodec;
 use realtime_core::codec::Frame;
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::{args::ConnectArgs, failure::Failure, output};
+use crate::{args::ConnectArgs, asked::Asked, failure::Failure, output};
 
+/// The random part of it that is waited is as good as never over before the end is told.
+const LONG: Duration = Duration::from_secs(24 * 3600);
 /// The longest line, in bytes.
 const LONGEST: u64 = 16 << 20;
-
 pub(crate) async fn run(args: ConnectArgs) -> Result<(), Failure> {
-    let client = args.server.client()?.max_attempts(1).connect()?;
+    // It doesn't come back: it ends while it would wait to.
+    let client = args.server.client()?.max_attempts(1);
+    let client = client.backoff(LONG, LONG).connect()?;
     let (mut messages, mut questions) = (client.messages(), client.on_request());
     client.online().await?;
     let mut state = client.state();
     let mut lines = lines();
+    let mut asked = Asked::default();
     // Requests without an answer, and until when they are waited for once the input has ended.
     let mut open: HashSet<MessageId> = HashSet::new();
     let mut until: Option<Instant> = None;
@@ -43,7 +48,10 @@ pub(crate) async fn run(args: ConnectArgs) -> Result<(), Failure> {
                 Incoming::Dropped(count) => eprintln!("realtime: {count} messages came too fast"),
                 _ => {}
             },
-            Some(question) = questions.next() => output::print(&question.into_message())?,
+            Some(question) = questions.next() => {
+                output::print(question.message())?;
+                asked.add(question);
+            }
             left = state.wait_for(|state| !state.is_online()) => {
                 return match left.map(|state| state.clone()) {
                     Ok(State::Waiting { why: end, .. } | State::Ended(end)) => closed(end),
@@ -61,11 +69,10 @@ pub(crate) async fn run(args: ConnectArgs) -> Result<(), Failure> {
                         eprintln!("realtime: a line is no envelope, and was not sent");
                         continue;
                     };
-                    let message = as_reply(message);
                     if let Some(id) = message.message_id() {
                         open.insert(id.clone());
                     }
-                    client.send_message(message).await?;
+                    asked.send(&client, message).await?;
                 }
             },
             () = timeout, if until.is_some() => {}
@@ -76,14 +83,6 @@ pub(crate) async fn run(args: ConnectArgs) -> Result<(), Failure> {
     match unanswered {
         0 => Ok(()),
         _ => Err(format!("{unanswered} requests were not answered in time").into()),
-    }
-}
-
-/// The server alone asks: a line with a `request` is sent as if it weren't there.
-fn as_reply(message: Message) -> Message {
-    match message.exchange() {
-        Some(Exchange::Request(_)) => message.without_exchange(),
-        _ => message,
     }
 }
 

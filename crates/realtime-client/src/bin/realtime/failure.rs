@@ -51,7 +51,13 @@ impl From<End> for Failure {
 impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
         Self::Text(match &error {
-            RequestError::Refused(refusal) => format!("{}: {}", refusal.code(), refusal.message()),
+            RequestError::Refused(refusal) => {
+                let data = refusal
+                    .data()
+                    .map(|data| String::from_utf8_lossy(data.as_bytes()));
+                let data = data.map_or_else(String::new, |data| format!("\n{data}"));
+                format!("{}: {}{data}", refusal.code(), refusal.message())
+            }
             RequestError::Encode(source) => format!("{error}: {source}"),
             _ => error.to_string(),
         })

@@ -1,7 +1,10 @@
 //! `realtime listen`: what is said in rooms, or to everybody.
 
-use futures::{StreamExt, stream::SelectAll};
-use realtime_client::{Incoming, RequestError, RoomEvent, State};
+use futures::{
+    StreamExt,
+    stream::{FuturesUnordered, SelectAll},
+};
+use realtime_client::{Client, Incoming, Membership, RequestError, RoomEvent, State};
 
 use crate::{args::ListenArgs, failure::Failure, output};
 
@@ -9,21 +12,21 @@ pub(crate) async fn run(args: ListenArgs) -> Result<(), Failure> {
     let client = args.server.client()?.connect()?;
     let mut messages = client.messages();
     let mut state = client.state();
+    let joins = args.rooms.into_iter().map(|name| join(&client, name));
+    let mut joins: FuturesUnordered<_> = joins.collect();
     let mut rooms = SelectAll::new();
-    for name in args.rooms {
-        let room = match client.room(name.clone()).join().await {
-            Ok(room) => room,
-            Err(RequestError::Ended) => return Err(client.ended().await.into()),
-            Err(error) => return Err(format!("{name}: {}", Failure::from(error)).into()),
-        };
-        eprintln!("realtime: joined {name}");
-        rooms.push(room.map(move |event| (name.clone(), event)));
-    }
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
             // What has come is printed before the end is told.
             biased;
+            Some(joined) = joins.next() => {
+                let Some((name, room)) = joined? else {
+                    return Err(client.ended().await.into());
+                };
+                eprintln!("realtime: joined {name}");
+                rooms.push(room.map(move |event| (name.clone(), event)));
+            }
             Some(incoming) = messages.next() => match incoming {
                 Incoming::Message(message) => output::print(&message)?,
                 Incoming::Dropped(count) => eprintln!("realtime: {count} messages came too fast"),
@@ -44,7 +47,9 @@ pub(crate) async fn run(args: ListenArgs) -> Result<(), Failure> {
                     return Err(client.ended().await.into());
                 }
                 match &*state.borrow_and_update() {
-                    State::Waiting { why, .. } => eprintln!("realtime: closed: {why}; coming back"),
+                    State::Waiting { why, .. } => {
+                        eprintln!("realtime: no connection: {why}; trying again");
+                    }
                     State::Online => eprintln!("realtime: online"),
                     State::Ended(end) => return Err(end.clone().into()),
                     _ => {}
@@ -55,4 +60,13 @@ pub(crate) async fn run(args: ListenArgs) -> Result<(), Failure> {
     }
     client.close().await;
     Ok(())
+}
+
+/// Nothing where the client has ended.
+async fn join(client: &Client, name: String) -> Result<Option<(String, Membership)>, Failure> {
+    match client.room(name.clone()).join().await {
+        Ok(room) => Ok(Some((name, room))),
+        Err(RequestError::Ended) => Ok(None),
+        Err(error) => Err(format!("{name}: {}", Failure::from(error)).into()),
+    }
 }

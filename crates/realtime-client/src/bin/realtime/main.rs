@@ -2,6 +2,7 @@
 //! come out; what is for people goes to the standard error.
 
 mod args;
+mod asked;
 mod bench;
 mod connect;
 mod failure;

@@ -83,6 +83,8 @@ impl<S, L> Builder<S, L> {
         max_rooms: usize,
         /// See [`Config::max_repliers_per_session`].
         max_repliers_per_session: usize,
+        /// See [`Config::replier_timeout`].
+        replier_timeout: Option<Duration>,
         /// See [`Config::presence_ttl`].
         presence_ttl: Option<Duration>,
         /// See [`Config::presence_grace`].

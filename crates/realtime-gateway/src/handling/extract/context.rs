@@ -1,18 +1,22 @@
 //! What arguments are extracted from: one context for messages, one for each sort of hook.
 
-use realtime_core::{DisconnectInfo, Message, Text, extract::HasMessage, presence::Change};
+use realtime_core::{DisconnectInfo, Message, extract::HasMessage, presence::Change};
 
 use crate::{
     ErrorContext, Inbound, Session,
     handling::{Host, Params},
 };
 
+/// An exact route is used up, however long it is.
+pub(crate) const ALL: usize = usize::MAX;
+
 /// What a handler's arguments are extracted from.
 #[derive(Debug)]
 pub struct MessageContext<S = ()> {
     pub(crate) inbound: Inbound,
     pub(crate) host: Host,
-    pub(crate) tail: Text,
+    /// How many bytes of the route its pattern has used up; [`ALL`] by an exact one.
+    pub(crate) used: usize,
     /// The room that a rule is asked about.
     pub(crate) params: Option<Params>,
     pub(crate) state: S,

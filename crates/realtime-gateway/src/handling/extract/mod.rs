@@ -50,10 +50,10 @@ use crate::{ErrorContext, Session};
 pub use crate::session::Replier;
 
 pub use super::rooms::{FromRoomParams, RoomParam, RoomParams};
+pub(crate) use context::{ALL, HasGateway, HasSession, HasState};
 pub use context::{
     ConnectContext, DisconnectContext, ErrorHookContext, MessageContext, PresenceContext,
 };
-pub(crate) use context::{HasGateway, HasSession, HasState};
 
 /// The application's own state.
 ///
@@ -214,7 +214,11 @@ impl<S> FromContext<MessageContext<S>> for RouteTail {
     type Rejection = Infallible;
 
     fn from_context(cx: &MessageContext<S>) -> Result<Self, Infallible> {
-        Ok(Self(cx.tail.clone()))
+        let route = cx.inbound.message.route_text();
+        let tail = route.get(cx.used..).filter(|tail| !tail.is_empty());
+        Ok(Self(
+            tail.map_or_else(Text::default, |tail| route.slice_ref(tail)),
+        ))
     }
 }
 

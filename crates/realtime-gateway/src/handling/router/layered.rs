@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use realtime_core::{BoxError, Text, extract::Reply};
+use realtime_core::{BoxError, extract::Reply};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -86,7 +86,7 @@ where
         let MessageContext {
             inbound,
             host,
-            tail,
+            used,
             state,
             params: _,
         } = cx;
@@ -94,7 +94,6 @@ where
         let key = Arc::as_ptr(&route).addr();
         let made = stacks.lock().get(&key).cloned();
         let stack = made.unwrap_or_else(|| {
-            let used = inbound.message.route().len().saturating_sub(tail.len());
             // Without the lock, since this is foreign code.
             let stack = Arc::new(Mutex::new(route.stack(host, used, state)));
             Arc::clone(stacks.lock().entry(key).or_insert(stack))
@@ -108,17 +107,15 @@ where
 }
 
 impl<S: Clone + Send + Sync + 'static> Route<S> {
-    /// The layer around the handler, for a session. Its pattern takes so much of a route.
+    /// The layer around the handler, for a session. Its pattern, and so what it uses up of a route, is
+    /// the same for all messages, whatever a layer makes of theirs.
     fn stack(&self, host: Host, used: usize, state: S) -> Box<dyn MessageService> {
         let handler = Arc::clone(&self.handler);
         let innermost = move |inbound: Inbound| {
-            let route = inbound.message.route_text();
-            let tail = route.get(used..).filter(|tail| !tail.is_empty());
-            let tail = tail.map_or_else(Text::default, |tail| route.slice_ref(tail));
             handler(MessageContext {
                 inbound,
                 host: host.clone(),
-                tail,
+                used,
                 params: None,
                 state: state.clone(),
             })

@@ -435,14 +435,14 @@ where
         let MessageContext {
             inbound,
             host,
-            tail,
+            used,
             params,
             state: _,
         } = cx;
         handler(MessageContext {
             inbound,
             host,
-            tail,
+            used,
             params,
             state: state.clone(),
         })

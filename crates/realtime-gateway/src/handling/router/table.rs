@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use realtime_core::{BoxError, Text, codec::routes, extract::Reply};
+use realtime_core::{BoxError, codec::routes, extract::Reply};
 use rustc_hash::FxBuildHasher;
 use tower_service::Service;
 
@@ -15,7 +15,7 @@ use super::{Erased, Pattern, Running};
 use crate::{
     HandlerError, HandlerErrorKind, Inbound,
     escape::Escaped,
-    extract::MessageContext,
+    extract::{ALL, MessageContext},
     handling::{Host, ping},
 };
 
@@ -68,7 +68,7 @@ impl RouteTable {
     /// The handler, and how much of the route its pattern used up.
     fn find(&self, route: &str) -> Option<(&Erased<()>, usize)> {
         if let Some(handler) = self.exact.get(route) {
-            return Some((handler, route.len()));
+            return Some((handler, ALL));
         }
         if routes::is_reserved(route) {
             return None;
@@ -118,15 +118,10 @@ impl Service<Inbound> for RouterService {
             let error = HandlerError::new(HandlerErrorKind::UnknownRoute, context);
             return Box::pin(std::future::ready(Err(error.into())));
         };
-        let tail = if used == route.len() {
-            Text::default()
-        } else {
-            route.slice_ref(&route[used..])
-        };
         handler(MessageContext {
             inbound,
             host: self.host.get().cloned().unwrap_or_default(),
-            tail,
+            used,
             params: None,
             state: (),
         })
@@ -165,7 +160,7 @@ mod tests {
             }
             let (table, _) = router.build(false).unwrap();
             let naive = if exact.contains(&wanted) {
-                Some(wanted.len())
+                Some(ALL)
             } else {
                 let longest = prefixes.iter().filter(|p| wanted.starts_with(*p)).map(|p| p.len());
                 longest.max().or(fallback.then_some(0))

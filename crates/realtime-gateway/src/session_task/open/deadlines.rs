@@ -34,7 +34,8 @@ impl Open {
     ///
     /// What the peer has sent until now was read before this.
     pub(super) fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.answer_for_repliers() {
+        let (has_answered, replier) = self.answer_for_repliers();
+        if has_answered {
             self.pump(cx);
         }
         if self.finish_by != NEVER {
@@ -47,6 +48,7 @@ impl Open {
             self.watch_assembly(),
             self.watch_writes(cx, progress),
             self.watch_identity(cx),
+            replier,
         ];
         let progress = self.session.outbox().progress();
         let peer = Peer {

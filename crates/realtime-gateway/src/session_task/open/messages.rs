@@ -14,11 +14,11 @@ use realtime_websocket::{Event, frame};
 use super::Open;
 use crate::{
     ErrorStage, Inbound,
-    clock::NEVER,
+    clock::{Millis, NEVER},
     dialects::Encoder,
     handling::{client_error, ping},
     limits::OverLimit,
-    session::{EndCause, Sorted, unanswered},
+    session::{EndCause, Sorted, Unanswered, too_late, unanswered},
     session_task::{conduct::Conduct, handling::Done, read_ahead::ReadAhead},
 };
 
@@ -363,14 +363,21 @@ impl Open {
         self.report(ErrorStage::Message, error);
     }
 
-    /// A request whose handler took a replier, which was dropped later. Returns whether there was
-    /// one.
-    pub(super) fn answer_for_repliers(&mut self) -> bool {
-        let dropped = self.session.take_unanswered();
+    /// Requests whose handlers took repliers, which were dropped later, or have had their time.
+    /// Returns whether there was one, and when to look again.
+    pub(super) fn answer_for_repliers(&mut self) -> (bool, Option<Millis>) {
+        let Unanswered {
+            dropped,
+            late,
+            next,
+        } = self.session.take_unanswered();
         for id in &dropped {
             self.unanswerable(Some(id), unanswered().into());
         }
-        !dropped.is_empty()
+        for id in &late {
+            self.unanswerable(Some(id), too_late().into());
+        }
+        (!dropped.is_empty() || !late.is_empty(), next)
     }
 
     #[cold]

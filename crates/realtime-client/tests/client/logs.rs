@@ -1,0 +1,96 @@
+//! What is logged: what happens to the connection, and nothing that is a secret.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use realtime_client::Json;
+use realtime_testkit::wait::within;
+use serde_json::json;
+
+use super::{Client, MS, quick, scripted::Scripted};
+
+/// What this test's thread logs. The runtime of each test is its own thread's.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn connections_and_their_ends_are_logged_and_nothing_secret() {
+    let (log, _guard) = Log::begin();
+    let server = Scripted::start().await;
+    let client = Client::builder(format!("ws://127.0.0.1:{}/ws?key=s3cret", server.port()))
+        .backoff(20 * MS, 100 * MS)
+        .header("x-key", "s3cret")
+        .token(async |_| Ok(Some("s3cret".to_owned())))
+        .connect()
+        .unwrap();
+    server.next().await.refuse(503, "").await;
+    let mut peer = server.accept().await;
+    peer.send(json!({"route": "welcome", "data": "s3cret"}))
+        .await;
+    within("a connection", client.online()).await.unwrap();
+    client.send("said", Json("s3cret")).await.unwrap();
+    peer.close(1012, "a new\nversion").await;
+    let mut peer = server.accept().await;
+    peer.send(json!({"route": "welcome"})).await;
+    within("a connection", client.online()).await.unwrap();
+    client.close().await;
+    let text = log.text();
+    for words in [
+        "realtime::client",
+        "connecting attempt=1",
+        "status=Some(503)",
+        "the connection is open",
+        "online",
+        "code=Some(1012)",
+        "a new\\\\nversion",
+        "ended code=Some(1000)",
+    ] {
+        assert!(text.contains(words), "{words} in:\n{text}");
+    }
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[tokio::test]
+async fn the_words_of_what_gets_the_token_are_not_logged() {
+    let (log, _guard) = Log::begin();
+    let client = quick(1)
+        .token(async |_| Err("no session for s3cret".into()))
+        .max_attempts(1)
+        .connect()
+        .unwrap();
+    let end = within("the end", client.ended()).await;
+    assert!(end.reason.contains("s3cret"), "for its user: {end}");
+    let text = log.text();
+    assert!(text.contains("there is no token now"), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+}
