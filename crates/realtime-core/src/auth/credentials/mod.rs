@@ -22,7 +22,11 @@ const COOKIES: usize = 4;
 /// which is switched on by name. Everything else in a request is as if it weren't there: an
 /// `Authorization` of another scheme, other cookies and parameters.
 ///
-/// A token is visible ASCII of at most 8 KiB. Two sources that both have one and differ are
+/// A token is visible ASCII of at most 8 KiB, and is taken as it stands, so one in base64url with its
+/// padding, such as `8J-Y_w==`, is these nine characters and not what they stand for. Only what the
+/// place of a token asks for is undone: the percent-encoding of a query string, and base64url around
+/// a whole token in a subprotocol, where that is
+/// [switched on](Self::from_base64url_subprotocol). Two sources that both have one and differ are
 /// refused, and so is a source that has two. Only cookies may differ among themselves: a browser
 /// sends one of a domain and one of its subdomain under one name, and no page can see which is
 /// ours. So up to four are candidates, in their order; one with a `%` as it stands, and then
@@ -46,6 +50,8 @@ pub struct Credentials {
     query: Option<Cow<'static, str>>,
     cookie: Option<Cow<'static, str>>,
     subprotocol: Option<Cow<'static, str>>,
+    /// What follows the prefix in a subprotocol is the token in base64url.
+    is_base64url: bool,
     /// What was named a second time, so that the first name would be ignored.
     twice: Option<&'static str>,
 }
@@ -64,6 +70,7 @@ impl Credentials {
             query: None,
             cookie: None,
             subprotocol: None,
+            is_base64url: false,
             twice: None,
         }
     }
@@ -98,10 +105,46 @@ impl Credentials {
     /// `new WebSocket(url, ["realtime.json", "token." + token])`. Without it none is chosen, for the
     /// token is never sent back, and Chromium fails a connection of which it has offered
     /// subprotocols and got none.
-    pub fn from_subprotocol(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
-        if self.subprotocol.replace(prefix.into()).is_some() {
+    ///
+    /// The token is taken as it stands. A browser offers none with an `=`, `/`, `:` or one of some
+    /// others, and a JWT has none of them: for tokens that may,
+    /// [`from_base64url_subprotocol`](Self::from_base64url_subprotocol).
+    pub fn from_subprotocol(self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.with_subprotocol(prefix.into(), false)
+    }
+
+    /// The same, but what follows the prefix is the token in base64url, in which every token can be
+    /// offered: with or without padding, though browsers offer it without alone. What isn't base64url
+    /// is a malformed token. There is one prefix, so it comes in place of
+    /// [`from_subprotocol`](Self::from_subprotocol).
+    ///
+    /// In a page, as Kubernetes does it with the prefix `base64url.bearer.authorization.k8s.io.`:
+    ///
+    /// ```js
+    /// const encoded = btoa(token).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+    /// new WebSocket(url, ["realtime.json", "base64url.bearer." + encoded]);
+    /// ```
+    ///
+    /// ```
+    /// use http::Request;
+    /// use realtime::auth::Credentials;
+    ///
+    /// let offered = "realtime.json, base64url.bearer.YS9iPQ";
+    /// let request = Request::get("/ws").header("sec-websocket-protocol", offered);
+    /// let request = request.body(()).unwrap().into_parts().0;
+    /// let credentials = Credentials::bearer().from_base64url_subprotocol("base64url.bearer.");
+    /// assert_eq!(credentials.require(&request)?.expose(), "a/b=");
+    /// # Ok::<(), realtime::auth::AuthError>(())
+    /// ```
+    pub fn from_base64url_subprotocol(self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.with_subprotocol(prefix.into(), true)
+    }
+
+    fn with_subprotocol(mut self, prefix: Cow<'static, str>, is_base64url: bool) -> Self {
+        if self.subprotocol.replace(prefix).is_some() {
             self.twice = Some("subprotocol prefix");
         }
+        self.is_base64url = is_base64url;
         self
     }
 
@@ -118,8 +161,9 @@ impl Credentials {
         self.subprotocol.as_deref()
     }
 
-    pub(super) fn uses_subprotocol(&self) -> bool {
-        self.subprotocol.is_some()
+    /// Whether a token may stand in a subprotocol as it is.
+    pub(super) fn uses_bare_subprotocol(&self) -> bool {
+        self.subprotocol.is_some() && !self.is_base64url
     }
 
     /// Checks the names that were given. The gateway calls it when it is built.
@@ -192,7 +236,10 @@ impl Credentials {
         }
         if let Some(prefix) = &self.subprotocol {
             for token in sources::subprotocols(&request.headers, prefix) {
-                found.add(token)?;
+                match self.is_base64url {
+                    true => found.add(&sources::base64url(token)?)?,
+                    false => found.add(token)?,
+                }
             }
         }
         let cookies = match &self.cookie {
@@ -425,6 +472,56 @@ mod tests {
         assert_eq!(candidates(&[five]), ["1", "2", "3", "4"]);
         let others = "auth=\u{fc}1; auth=\u{fc}2; auth=a b; auth=\u{fc}4; auth=t";
         assert_eq!(candidates(&[others.as_bytes()]), ["t"]);
+    }
+
+    #[test]
+    fn a_token_in_base64url_with_its_padding_is_taken_as_it_stands() {
+        let t = Some("8J-Y_w==".to_owned());
+        assert_eq!(found("/", &[("authorization", b"Bearer 8J-Y_w==")]), t);
+        assert_eq!(found("/?token=8J-Y_w==", &[]), t);
+        assert_eq!(found("/?token=8J-Y_w%3D%3d", &[]), t);
+        assert_eq!(
+            found("/", &[("sec-websocket-protocol", b"token.8J-Y_w==")]),
+            t
+        );
+        assert_eq!(candidates(&[b"auth=8J-Y_w=="]), ["8J-Y_w=="]);
+        assert_eq!(candidates(&[b"auth=\"8J-Y_w==\""]), ["8J-Y_w=="]);
+        let last = candidates(&[b"auth=8J-Y_w%3D%3D"]).pop();
+        assert_eq!(last, t);
+    }
+
+    #[test]
+    fn a_subprotocol_may_hold_any_token_in_base64url() {
+        let find = |offered: &str| {
+            let request = Request::get("/").header("sec-websocket-protocol", offered);
+            let request = request.body(()).unwrap().into_parts().0;
+            let credentials = Credentials::bearer().from_base64url_subprotocol("b64.");
+            let found = credentials.find(&request);
+            found.map(|token| token.map(|token| token.expose().to_owned()))
+        };
+        let t = Some("a/b+c=,\"~".to_owned());
+        for offered in [
+            "b64.YS9iK2M9LCJ-",
+            "realtime.json,b64.YS9iK2M9LCJ-",
+            "b64.YS9iK2M9LCJ-, b64.",
+        ] {
+            assert_eq!(find(offered).unwrap(), t, "{offered}");
+        }
+        for offered in ["b64.YS8", "b64.YS8="] {
+            assert_eq!(find(offered).unwrap().as_deref(), Some("a/"), "{offered}");
+        }
+        assert_eq!(find("b64., token.YS8").unwrap(), None);
+        let long = format!("b64.{}", "YWFh".repeat(3 * 1024));
+        // Not base64url; bits that stand for nothing; of what is no token; two that differ; too long.
+        for offered in ["b64.YS8+", "b64.YS9", "b64.YSBi", "b64.YS8, b64.YWI", &long] {
+            let error = find(offered).unwrap_err();
+            assert_eq!(error.kind(), AuthErrorKind::Unauthorized);
+            assert!(!format!("{error:?}").contains("YS"), "{error:?}");
+        }
+        let twice = Credentials::bearer()
+            .from_subprotocol("a.")
+            .from_base64url_subprotocol("b.");
+        assert!(twice.validate().is_err());
     }
 
     /// As `encodeURIComponent`, Express and axum's `CookieJar` write it.
