@@ -49,8 +49,8 @@
 //!
 //! # What lapin logs
 //! On its I/O thread, nothing: there it warns of each message that is returned to it, which is how a
-//! node asks for another, and has errors for connections that break, which are events here. What its
-//! tasks log is under the targets `lapin::…`, as ever.
+//! node asks for another. What its tasks log, an error for a connection that the server has closed,
+//! say, is under the targets `lapin::…`, as ever.
 //!
 //! # Features
 //! - `rustls`: URLs with the scheme `amqps:`, TLS with ring.

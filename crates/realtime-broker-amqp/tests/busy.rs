@@ -108,8 +108,8 @@ impl Write for Log {
     }
 }
 
-/// The client library warns of what is returned to it, data and all, and has errors for connections
-/// that break: neither is for the program's log.
+/// The client library warns of what is returned to it, data and all: that is not for the program's
+/// log.
 #[tokio::test]
 async fn what_nobody_is_there_to_get_does_not_get_into_the_log() {
     const SECRET: &[u8] = b"s3cret";
@@ -137,10 +137,10 @@ async fn what_nobody_is_there_to_get_does_not_get_into_the_log() {
     .await;
     let log = log.0.lock().unwrap().clone();
     let text = String::from_utf8_lossy(&log);
-    assert!(text.contains("realtime::broker"), "we are heard: {text}");
+    assert!(text.contains("lapin::"), "its tasks are heard: {text}");
     let loud = |line: &&str| line.contains(" WARN ") || line.contains(" ERROR ");
     let loud: Vec<&str> = text.lines().filter(loud).collect();
-    assert!(loud.is_empty() && !text.contains("returned us"), "{loud:?}");
+    assert!(loud.is_empty(), "{loud:?}");
     let bytes = format!("{SECRET:?}");
     let bytes = bytes.trim_matches(['[', ']']);
     assert!(!text.contains("s3cret") && !text.contains(bytes), "{text}");

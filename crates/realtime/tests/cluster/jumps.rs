@@ -86,8 +86,9 @@ pub(crate) async fn a_clock_that_jumps_ends_nobody_and_lets_nobody_live_longer()
     until_known(&[&other], 1, 2).await;
 
     for jump in HOURS {
-        let mut ends = with(&token().brief()).connect(addr).await.unwrap();
         let begun = Instant::now();
+        let mut ends = with(&token().brief()).connect(addr).await.unwrap();
+        is(&mut ends, "guest").await;
         wall.jump(jump);
         // It is told and closed when it would have been.
         let told = within("the notice", ends.recv_json()).await.unwrap();
