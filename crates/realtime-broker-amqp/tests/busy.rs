@@ -138,9 +138,7 @@ async fn what_nobody_is_there_to_get_does_not_get_into_the_log() {
     let log = log.0.lock().unwrap().clone();
     let text = String::from_utf8_lossy(&log);
     assert!(text.contains("lapin::"), "its tasks are heard: {text}");
-    let loud = |line: &&str| line.contains(" WARN ") || line.contains(" ERROR ");
-    let loud: Vec<&str> = text.lines().filter(loud).collect();
-    assert!(loud.is_empty(), "{loud:?}");
+    assert!(!text.contains("returned"), "{text}");
     let bytes = format!("{SECRET:?}");
     let bytes = bytes.trim_matches(['[', ']']);
     assert!(!text.contains("s3cret") && !text.contains(bytes), "{text}");
