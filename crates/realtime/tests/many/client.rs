@@ -22,7 +22,7 @@ const CONNECTIONS: usize = 10_000;
 const AT_ONCE: usize = 100;
 /// More than a debug build needs with the system's allocator, and far less than a connection with
 /// buffers of its own would.
-const BYTES_EACH: usize = 4 * 1024;
+pub(crate) const BYTES_EACH: usize = 4 * 1024;
 /// How long the server may take to let go of everything.
 const DEADLINE: Duration = Duration::from_secs(60);
 

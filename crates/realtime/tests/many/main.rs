@@ -28,8 +28,8 @@ fn main() {
             client::ten_thousand_connections_leave_nothing_behind as fn(),
         ),
         (
-            "limits_and_ends_take_memory_of_those_alone_who_have_them",
-            costs::limits_and_ends_take_memory_of_those_alone_who_have_them,
+            "limits_and_ends_take_little_memory_of_those_who_have_them",
+            costs::limits_and_ends_take_little_memory_of_those_who_have_them,
         ),
         (
             "a_stopped_server_judges_no_client",
