@@ -135,7 +135,8 @@ impl JwtBuilder {
 
     /// By how much the clocks of the issuer and of this machine may differ: 30 s, at most 10
     /// minutes. A token holds from that much before its `nbf` until that much after its `exp`, which
-    /// is what [`Identity::expires_at`](realtime_core::Identity::expires_at) says, too.
+    /// is what [`Identity::expires_at`](realtime_core::Identity::expires_at) says, too. One that was
+    /// issued (`iat`) later than that from now on can't be judged: then one of the clocks is wrong.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.rules.leeway = leeway;
         self
@@ -196,6 +197,13 @@ impl JwtBuilder {
     /// See [`Credentials::from_subprotocol`].
     pub fn from_subprotocol(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
         self.credentials = self.credentials.from_subprotocol(prefix);
+        self
+    }
+
+    /// See [`Credentials::from_base64url_subprotocol`]. A JWT fits into a subprotocol as it is: this
+    /// is for clients that encode it all the same.
+    pub fn from_base64url_subprotocol(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.credentials = self.credentials.from_base64url_subprotocol(prefix);
         self
     }
 

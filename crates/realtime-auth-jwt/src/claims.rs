@@ -45,26 +45,16 @@ impl Claim {
 }
 
 impl Rules {
-    /// Whose token it is. That it has ended is the last thing that is looked at: it means that
-    /// everything else was right.
+    /// Whose token it is. What the time is comes last: that it has ended means that everything else
+    /// was right.
     pub(crate) fn identity(
         &self,
         claims: &Map<String, Value>,
         now: SystemTime,
     ) -> Result<Identity, AuthError> {
         self.is_for_us(claims)?;
-        let soon = now.checked_add(self.leeway).unwrap_or(now);
-        if date(claims, "nbf")?.is_some_and(|begin| begin > soon) {
-            return Err(AuthError::unauthorized(
-                "expected a JWT that holds already (`nbf`); got one that will",
-            ));
-        }
         let issued = date(claims, "iat")?;
-        if issued.is_some_and(|issued| issued > soon) {
-            return Err(AuthError::unauthorized(
-                "expected a JWT that was issued in the past (`iat`); do the clocks agree?",
-            ));
-        }
+        let begin = date(claims, "nbf")?;
         let end = match date(claims, "exp")? {
             // For as long as it is accepted: what is revoked must not be forgotten earlier.
             Some(end) => end.checked_add(self.leeway),
@@ -76,6 +66,18 @@ impl Rules {
             None => None,
         };
         let identity = self.whose(claims)?;
+        let soon = now.checked_add(self.leeway).unwrap_or(now);
+        if issued.is_some_and(|issued| issued > soon) {
+            // No issuer does this: of two clocks one is wrong, and which nobody can say here.
+            return Err(AuthError::unavailable(
+                "expected a JWT that was issued in the past (`iat`); do the clocks agree?",
+            ));
+        }
+        if begin.is_some_and(|begin| begin > soon) {
+            return Err(AuthError::unauthorized(
+                "expected a JWT that holds already (`nbf`); got one that will",
+            ));
+        }
         if end.is_some_and(|end| end <= now) {
             return Err(AuthError::expired("the JWT has ended"));
         }

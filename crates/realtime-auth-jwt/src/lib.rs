@@ -30,7 +30,7 @@
 //! | --- | --- |
 //! | [`Expired`] | a token that was right in every respect, and has ended |
 //! | [`Unauthorized`] | every other token that isn't right |
-//! | [`Unavailable`] | one that can't be judged, since the issuer's keys can't be had |
+//! | [`Unavailable`] | one that can't be judged, since the issuer's keys can't be had, or since its `iat` is in the future and so one of the two clocks is wrong |
 //!
 //! # What can't be said by a token
 //! - **With what it is verified.** A key has one family, and verifies the algorithms of that alone:

@@ -99,9 +99,23 @@ async fn a_token_holds_from_its_beginning_to_its_end() {
     ] {
         accepted(&jwt, &signed(&but(name, at(seconds)))).await;
     }
-    for (name, seconds) in [("nbf", 90), ("iat", 90), ("nbf", 90_000)] {
-        let why = refused(&jwt, &signed(&but(name, at(seconds)))).await;
-        assert!(why.contains(name), "{why}");
+    for seconds in [90, 90_000] {
+        let why = refused(&jwt, &signed(&but("nbf", at(seconds)))).await;
+        assert!(why.contains("nbf"), "{why}");
+    }
+    // One of the clocks is wrong, and it may be ours: that is no fault of the token's.
+    for seconds in [90, 90_000] {
+        let mut claims = but("iat", at(seconds));
+        for begins in [json!(null), at(seconds)] {
+            if !begins.is_null() {
+                claims["nbf"] = begins;
+            }
+            let error = show(&jwt, &signed(&claims)).await.unwrap_err();
+            assert_eq!(error.kind(), AuthErrorKind::Unavailable, "{error}");
+            assert!(error.to_string().contains("clocks"), "{error}");
+        }
+        claims["aud"] = json!("other");
+        refused(&jwt, &signed(&claims)).await;
     }
     for seconds in [-31, -9_999] {
         let error = show(&jwt, &signed(&but("exp", at(seconds))))

@@ -47,6 +47,11 @@
 //! # }
 //! ```
 //!
+//! # What lapin logs
+//! On its I/O thread, nothing: there it warns of each message that is returned to it, which is how a
+//! node asks for another. What its tasks log, an error for a connection that the server has closed,
+//! say, is under the targets `lapin::…`, as ever.
+//!
 //! # Features
 //! - `rustls`: URLs with the scheme `amqps:`, TLS with ring.
 
@@ -67,6 +72,7 @@ mod membership;
 mod probe;
 mod publisher;
 mod publishing;
+mod quiet;
 mod request;
 mod retry;
 mod routes;

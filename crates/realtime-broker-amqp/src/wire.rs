@@ -20,7 +20,7 @@ use socket2::{SockRef, Socket};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::runtime;
+use crate::{quiet, runtime};
 
 /// How long a socket may take to connect, with TLS where that is spoken.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -88,6 +88,7 @@ impl Wires {
             url,
             runtime,
             async move |url, runtime| {
+                quiet::this_thread();
                 let connecting = async {
                     let stream = AsyncTcpStream::connect(&runtime, address).await?;
                     if let AsyncTcpStream::Plain(plain) = &stream {

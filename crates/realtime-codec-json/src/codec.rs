@@ -36,7 +36,8 @@ impl Codec for JsonCodec {
     }
 
     fn encode(&self, message: &Message, out: &mut BytesMut) -> Result<FrameKind, CodecError> {
-        check_bounds(message)?;
+        // What is sent is held to what is accepted.
+        message.check_bounds(CodecErrorKind::Encode)?;
         out.reserve(message.data().len() + message.route().len() + 48);
         // Each field brings a comma, and the first one's becomes the brace.
         let start = out.len();
@@ -257,36 +258,6 @@ fn by_room<S: Serializer>(
     }))
 }
 
-/// What is sent is held to what is accepted.
-#[inline]
-fn check_bounds(message: &Message) -> Result<(), CodecError> {
-    let (route, id) = (message.route().len(), message.id().map_or(0, str::len));
-    let entries = message.metadata().map_or(0, |metadata| metadata.len());
-    if route > Message::MAX_NAME_BYTES || id > Message::MAX_NAME_BYTES {
-        return Err(too_much(
-            "a route and an id of at most",
-            Message::MAX_NAME_BYTES,
-            "bytes",
-            route.max(id),
-        ));
-    }
-    if entries > Message::MAX_METADATA {
-        return Err(too_much(
-            "at most",
-            Message::MAX_METADATA,
-            "entries of metadata",
-            entries,
-        ));
-    }
-    Ok(())
-}
-
-#[cold]
-fn too_much(expected: &str, most: usize, of: &str, got: usize) -> CodecError {
-    let context = format!("expected {expected} {most} {of}; got {got}");
-    CodecError::new(CodecErrorKind::Encode, context)
-}
-
 /// The reason is the client's to know. It holds nothing of the client's data.
 fn malformed(mut wrong: Malformed<'_>, text: &Text) -> CodecError {
     let (id, reason) = (wrong.message_id(text), wrong.reason);
@@ -367,15 +338,6 @@ fn put_exchange(out: &mut BytesMut, message: &Message) -> Result<(), CodecError>
         Some(Exchange::Refusal(_, error)) => Some(error),
         _ => None,
     };
-    let longest = id.len().max(refusal.map_or(0, |error| error.code().len()));
-    if longest > Message::MAX_NAME_BYTES {
-        return Err(too_much(
-            "an id of a request and the code of a refusal of at most",
-            Message::MAX_NAME_BYTES,
-            "bytes",
-            longest,
-        ));
-    }
     out.put_slice(field);
     put_id(out, id)?;
     if let Some(error) = refusal {

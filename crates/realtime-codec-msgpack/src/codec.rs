@@ -77,7 +77,8 @@ impl Codec for MsgPackCodec {
 
 /// The whole envelope.
 pub(crate) fn put_message(out: &mut BytesMut, message: &Message) -> Result<(), CodecError> {
-    check_bounds(message)?;
+    // What is sent is held to what is accepted.
+    message.check_bounds(CodecErrorKind::Encode)?;
     out.reserve(message.data().len() + message.route().len() + 48);
     let rare = if message.is_plain() {
         0
@@ -184,11 +185,6 @@ fn put_exchange(out: &mut BytesMut, exchange: &Exchange) -> Result<(), CodecErro
             return Err(CodecError::new(CodecErrorKind::Encode, context));
         }
     };
-    let longest = id.len().max(refusal.map_or(0, |error| error.code().len()));
-    if longest > Message::MAX_NAME_BYTES {
-        let what = "an id of a request and the code of a refusal of at most";
-        return Err(too_much(what, Message::MAX_NAME_BYTES, "bytes", longest));
-    }
     put_text(out, field)?;
     put_id(out, id)?;
     if let Some(error) = refusal {
@@ -213,33 +209,6 @@ fn put_id(out: &mut BytesMut, id: &MessageId) -> Result<(), CodecError> {
             Err(CodecError::new(CodecErrorKind::Encode, context))
         }
     }
-}
-
-/// What is sent is held to what is accepted.
-#[inline]
-fn check_bounds(message: &Message) -> Result<(), CodecError> {
-    let (route, id) = (message.route().len(), message.id().map_or(0, str::len));
-    let entries = message.metadata().map_or(0, |metadata| metadata.len());
-    let (bytes, most) = (route.max(id), Message::MAX_NAME_BYTES);
-    if bytes > most {
-        return Err(too_much(
-            "a route and an id of at most",
-            most,
-            "bytes",
-            bytes,
-        ));
-    }
-    if entries > Message::MAX_METADATA {
-        let most = Message::MAX_METADATA;
-        return Err(too_much("at most", most, "entries of metadata", entries));
-    }
-    Ok(())
-}
-
-#[cold]
-fn too_much(expected: &str, most: usize, of: &str, got: usize) -> CodecError {
-    let context = format!("expected {expected} {most} {of}; got {got}");
-    CodecError::new(CodecErrorKind::Encode, context)
 }
 
 /// The reason is the client's to know. It holds nothing of the client's data.

@@ -192,19 +192,9 @@ impl Actions {
     ///
     /// # Errors
     /// Kind [`Malformed`](CodecErrorKind::Malformed) when there are [too many](Self::MAX) already, or
-    /// its id, its route or its metadata is [longer](Message::MAX_NAME_BYTES) than it may be.
+    /// it has more than it [may](Message::check_bounds).
     pub fn handle(&mut self, message: Message) -> Result<(), CodecError> {
-        let longest = message.route().len().max(message.id().map_or(0, str::len));
-        let entries = message.metadata().map_or(0, |metadata| metadata.len());
-        if longest > Message::MAX_NAME_BYTES || entries > Message::MAX_METADATA {
-            let context = format!(
-                "expected a route and an id of at most {} bytes, and at most {} entries of metadata; \
-                 got more",
-                Message::MAX_NAME_BYTES,
-                Message::MAX_METADATA
-            );
-            return Err(CodecError::new(CodecErrorKind::Malformed, context));
-        }
+        message.check_bounds(CodecErrorKind::Malformed)?;
         self.push(Action::Handle(message))
     }
 

@@ -151,6 +151,9 @@ impl Identity {
     /// token on the same connection, or is closed with
     /// [`CloseCode::EXPIRED`](crate::CloseCode::EXPIRED). Without it the identity holds for as long
     /// as its session.
+    ///
+    /// How long it has left is found out once, when the identity is shown or changed. A clock on the
+    /// wall that jumps afterwards ends no session, nor lets one live longer.
     #[must_use]
     pub fn with_expires_at(mut self, at: SystemTime) -> Self {
         Arc::make_mut(&mut self.0).shown().expires_at = Some(at);

@@ -1,5 +1,7 @@
 //! The envelope: the only thing about a message that the gateway understands.
 
+mod bounds;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::de::DeserializeOwned;
@@ -97,11 +99,6 @@ impl MessageParts {
 }
 
 impl Message {
-    /// The longest route or id, in bytes, received and sent.
-    pub const MAX_NAME_BYTES: usize = 256;
-    /// The most entries of metadata, received and sent.
-    pub const MAX_METADATA: usize = 64;
-
     /// A message without id and metadata.
     ///
     /// # Errors

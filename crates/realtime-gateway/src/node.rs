@@ -265,18 +265,22 @@ impl Node {
         self.started.load(SeqCst)
     }
 
-    /// Whether messages go to other nodes, too. That they don't, though there may be others, is
-    /// said once: half a cluster looks like a whole one.
+    /// Whether messages go to other nodes, too.
     pub(crate) fn reaches_others(&self) -> bool {
-        let started = self.is_started();
-        if !started && self.joins && !self.said_alone.swap(true, SeqCst) {
+        self.say_if_alone();
+        self.is_started()
+    }
+
+    /// Says that it isn't started, though there may be other nodes: once, when a session opens or
+    /// something is sent, for half a cluster looks like a whole one.
+    pub(crate) fn say_if_alone(&self) {
+        if !self.is_started() && self.joins && !self.said_alone.swap(true, SeqCst) {
             tracing::warn!(
                 target: crate::log_targets::BROKER,
                 "the gateway has a broker and isn't started, so messages reach this node's \
                  sessions only; call `Gateway::start`, as `serve` does",
             );
         }
-        started
     }
 
     /// Whether sessions that presence has of another node may be there: not where the broker has had

@@ -322,29 +322,61 @@ async fn that_somebody_else_has_left_is_no_warning() {
     server.stop().await;
 }
 
-/// Under a host that doesn't start it, as `serve` does, half a cluster looks like a whole one.
+fn with_a_broker() -> Gateway {
+    let broker = realtime::connect::broker("local:").unwrap();
+    realtime::builder().broker(broker).build().unwrap()
+}
+
+fn is_said_to_be_alone(lines: &[String]) {
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for word in [
+        "WARN",
+        "realtime::broker",
+        "isn't started",
+        "Gateway::start",
+    ] {
+        assert!(lines[0].contains(word), "{word} in {}", lines[0]);
+    }
+}
+
+/// Under a host that doesn't start it, as `serve` does, half a cluster looks like a whole one: to
+/// those who send nothing, too.
+#[tokio::test]
+async fn a_gateway_with_a_broker_that_is_not_started_says_so_with_its_first_session() {
+    let (log, _guard) = Log::at(tracing::Level::INFO);
+    let server = Server::under_axum(with_a_broker()).await;
+    assert_eq!(warnings(&log), Vec::<String>::new());
+    for _ in 0..3 {
+        let mut client = server.connect().await;
+        client.request("nowhere", json!(null)).await.unwrap();
+        is_said_to_be_alone(&warnings(&log));
+    }
+    server.stop().await;
+    // Under `serve` it is started.
+    let (log, _guard) = Log::at(tracing::Level::INFO);
+    let server = Server::start(with_a_broker()).await;
+    let mut client = server.connect().await;
+    client.request("nowhere", json!(null)).await.unwrap();
+    assert_eq!(warnings(&log), Vec::<String>::new());
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_gateway_with_a_broker_that_is_not_started_says_so_once() {
     let (log, _guard) = Log::at(tracing::Level::INFO);
-    let broker = realtime::connect::broker("local:").unwrap();
-    let gateway = realtime::builder().broker(broker).build().unwrap();
-    let server = Server::under_axum(gateway).await;
+    let server = Server::under_axum(with_a_broker()).await;
     for _ in 0..5 {
         server.gateway.broadcast("news", ()).await.unwrap();
         let nobody = IdentityKey::new("nobody");
         let sent = server.gateway.send_to_identity(&nobody, "news", ()).await;
         assert_eq!(sent.unwrap_err().kind(), DeliverErrorKind::NotOnline);
     }
-    let lines = warnings(&log);
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    for word in ["realtime::broker", "isn't started", "Gateway::start"] {
-        assert!(lines[0].contains(word), "{word} in {}", lines[0]);
-    }
+    drop(server.connect().await);
+    is_said_to_be_alone(&warnings(&log));
     server.stop().await;
 
     // Started, or alone for good: there is nothing to say.
-    let broker = realtime::connect::broker("local:").unwrap();
-    let started = realtime::builder().broker(broker).build().unwrap();
+    let started = with_a_broker();
     started.start().await.unwrap();
     let alone = realtime::builder().build().unwrap();
     for gateway in [started, alone] {

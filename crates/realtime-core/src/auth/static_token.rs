@@ -82,6 +82,13 @@ impl StaticToken {
         self
     }
 
+    /// See [`Credentials::from_base64url_subprotocol`].
+    #[must_use]
+    pub fn from_base64url_subprotocol(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.credentials = self.credentials.from_base64url_subprotocol(prefix);
+        self
+    }
+
     /// See [`Credentials::without_header`].
     #[must_use]
     pub fn without_header(mut self) -> Self {
@@ -128,8 +135,8 @@ impl Authenticator for StaticToken {
         } = self.unfit;
         let expected = if cookie && self.credentials.uses_cookie() {
             "expected a token that can stand in a cookie: without ; and without quotes around it"
-        } else if subprotocol && self.credentials.uses_subprotocol() {
-            "expected a token that can stand in a subprotocol: without a comma"
+        } else if subprotocol && self.credentials.uses_bare_subprotocol() {
+            "expected a token that can stand in a subprotocol: without a comma, or in base64url"
         } else {
             return Ok(());
         };
@@ -190,6 +197,12 @@ mod tests {
         assert!(gate("\"a\"").from_cookie("auth").validate().is_err());
         assert!(gate("a,b").from_cookie("auth").validate().is_ok());
         assert!(gate("a,b").from_subprotocol("t.").validate().is_err());
+        assert!(
+            gate("a,b")
+                .from_base64url_subprotocol("t.")
+                .validate()
+                .is_ok()
+        );
         assert!(gate("a").from_query("a b").validate().is_err());
         let long = StaticToken::new("a", Identity::new("w".repeat(IdentityKey::MAX_BYTES + 1)));
         assert!(long.unwrap().validate().is_err());

@@ -136,6 +136,7 @@ async fn begin(life: &mut Life, open: &mut Open) {
     let (node, session) = (Arc::clone(&open.node), life.session().clone());
     tracing::debug!(target: crate::log_targets::SESSION, "connected");
     node.stats().opened.add(1);
+    node.say_if_alone();
     life.membership.join();
     // Between the question to the store and its place among those whom a revocation closes.
     if node.heard.applies_to(session.connected_as()) {

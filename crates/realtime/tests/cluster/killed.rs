@@ -15,6 +15,8 @@ use realtime_testkit::{
 
 use crate::{
     cluster::Cluster,
+    jumps::Wall,
+    jwts::{self, Stores},
     nodes::{Node, key},
     rooms,
 };
@@ -22,7 +24,7 @@ use crate::{
 /// How long a survey waits for nodes.
 const WAIT: Duration = Duration::from_secs(1);
 /// Set in the environment of a process that is to be a node: its broker and its presence, and
-/// whether it has rooms.
+/// whether it has rooms, or JWTs and where they are revoked.
 const NODE: &str = "REALTIME_TEST_NODE";
 const WITH_ROOMS: &str = "rooms";
 /// The lease of its sessions.
@@ -38,6 +40,10 @@ pub(crate) async fn be_a_node(cluster: &str) {
     let node = match *words {
         [broker, presence] => Node::start(broker, presence, |b| b.presence_ttl(Some(LEASE))).await,
         [broker, redis, WITH_ROOMS] => rooms::victim(broker, redis).await,
+        [broker, presence, revocations, jwts::VICTIM] => {
+            let urls = [broker, presence, revocations];
+            jwts::victim(urls.map(str::to_owned)).await
+        }
         _ => panic!("expected a broker and a presence store; got {cluster:?}"),
     };
     println!("{}", node.addr);
@@ -67,13 +73,31 @@ impl Victim {
         Self::spawn(format!("{broker} {redis} {WITH_ROOMS}"))
     }
 
+    /// One whose clients show JWTs, in the request or in the first message, and where it listens.
+    pub(crate) fn with_jwt(stores: &Stores) -> (Self, SocketAddr) {
+        Self::run(Self::command(stores.of_a_victim()))
+    }
+
+    /// The same, with this time of day.
+    pub(crate) fn under(wall: &Wall, stores: &Stores) -> (Self, SocketAddr) {
+        let mut command = Self::command(stores.of_a_victim());
+        command.envs(wall.environment());
+        Self::run(command)
+    }
+
     fn spawn(urls: String) -> (Self, SocketAddr) {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .env(NODE, urls)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::run(Self::command(urls))
+    }
+
+    fn command(urls: String) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.env(NODE, urls);
+        command
+    }
+
+    fn run(mut command: Command) -> (Self, SocketAddr) {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let mut address = String::new();
         let stdout = child.stdout.take().unwrap();
         BufReader::new(stdout).read_line(&mut address).unwrap();

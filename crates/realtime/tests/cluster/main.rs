@@ -12,8 +12,12 @@
 mod books;
 #[path = "../support/cluster.rs"]
 mod cluster;
+mod doors;
 mod faults;
 mod identities;
+mod jumps;
+mod jwt;
+mod jwts;
 mod killed;
 mod limits;
 mod nodes;
@@ -54,6 +58,8 @@ fn main() {
         books::over_redis_alone_every_session_gets_every_message_once_and_in_order,
         books::over_redis_with_faults_what_is_missing_was_reported,
         books::with_faults_what_is_missing_was_reported,
+        doors::a_page_learns_on_every_node_why_it_was_refused,
+        doors::a_token_in_the_first_message_opens_a_session_on_any_node_that_lives,
         faults::a_memory_alarm_is_seen_as_blocked,
         faults::a_message_of_a_later_version_is_refused_and_counted,
         faults::a_node_that_lost_its_own_link_is_not_pruned,
@@ -64,6 +70,8 @@ fn main() {
         faults::redis_comes_back_empty,
         faults::redis_is_away,
         identities::sessions_outlive_their_tokens_a_killed_node_and_the_store_of_revocations,
+        jumps::a_clock_that_jumps_ends_nobody_and_lets_nobody_live_longer,
+        jwt::a_jwt_ends_is_shown_anew_and_revoked_by_its_id,
         killed::a_killed_node_is_gone_for_a_targeted_message_at_once,
         killed::a_killed_node_is_gone_from_presence_within_its_lease,
         killed::a_revoked_user_is_out_everywhere_though_a_node_was_killed,

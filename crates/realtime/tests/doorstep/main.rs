@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod as_sent;
 mod bounds;
 mod by_close;
 mod credentials;

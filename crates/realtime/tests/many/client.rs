@@ -22,7 +22,7 @@ const CONNECTIONS: usize = 10_000;
 const AT_ONCE: usize = 100;
 /// More than a debug build needs with the system's allocator, and far less than a connection with
 /// buffers of its own would.
-const BYTES_EACH: usize = 4 * 1024;
+pub(crate) const BYTES_EACH: usize = 4 * 1024;
 /// How long the server may take to let go of everything.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -67,7 +67,7 @@ impl Server {
         serde_json::from_str(&line).unwrap()
     }
 
-    fn until(&mut self, what: &str, mut holds: impl FnMut(Held) -> bool) -> Held {
+    pub(crate) fn until(&mut self, what: &str, mut holds: impl FnMut(Held) -> bool) -> Held {
         let start = Instant::now();
         loop {
             let held = self.held();
@@ -134,7 +134,7 @@ pub(crate) async fn ten_thousand_connections_leave_nothing_behind() {
 }
 
 /// Connects clients, each of which has got an answer.
-async fn round(server: &mut Server, connections: usize) -> Vec<Client> {
+pub(crate) async fn round(server: &mut Server, connections: usize) -> Vec<Client> {
     let addr = server.addr;
     let connect = async |n: usize| {
         let mut client = Client::connect(addr).await.unwrap();
@@ -147,7 +147,7 @@ async fn round(server: &mut Server, connections: usize) -> Vec<Client> {
 }
 
 /// Half of them say goodbye, the others vanish.
-async fn end(clients: Vec<Client>) {
+pub(crate) async fn end(clients: Vec<Client>) {
     let say = async |(n, mut client): (usize, Client)| {
         if n % 2 == 0 {
             client.close(1000, "").await.unwrap();

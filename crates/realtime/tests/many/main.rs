@@ -11,6 +11,7 @@
 )]
 
 mod client;
+mod costs;
 mod server;
 mod stopped;
 
@@ -25,6 +26,10 @@ fn main() {
         (
             "ten_thousand_connections_leave_nothing_behind",
             client::ten_thousand_connections_leave_nothing_behind as fn(),
+        ),
+        (
+            "limits_and_ends_take_little_memory_of_those_who_have_them",
+            costs::limits_and_ends_take_little_memory_of_those_who_have_them,
         ),
         (
             "a_stopped_server_judges_no_client",

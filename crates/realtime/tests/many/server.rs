@@ -1,8 +1,17 @@
 //! The server: it tells its address, and then what it holds for each line that it reads.
 
-use std::{io::BufRead, time::Duration};
+use std::{
+    io::BufRead,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::{Duration, SystemTime},
+};
 
-use realtime::{Gateway, Json, Router};
+use axum::http::request::Parts;
+use realtime::{
+    Gateway, Identity, Json, Router,
+    auth::{AuthError, Authenticator},
+    config::{Limits, Rate},
+};
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, runtime::Handle};
 
@@ -10,6 +19,12 @@ use tokio::{net::TcpListener, runtime::Handle};
 pub(crate) const PATIENT: &str = "patient";
 /// One that pings all the time, and soon gives up.
 pub(crate) const IMPATIENT: &str = "impatient";
+/// One whose clients are all somebody else.
+pub(crate) const NAMED: &str = "named";
+/// The same, with limits that nobody reaches.
+pub(crate) const LIMITED: &str = "limited";
+/// The same without limits, but what clients have shown ends in an hour.
+pub(crate) const ENDING: &str = "ending";
 /// How long it waits for an answer.
 pub(crate) const PONG: Duration = Duration::from_millis(500);
 
@@ -47,6 +62,17 @@ pub(crate) async fn run(kind: &str) {
     if kind == IMPATIENT {
         builder = builder.heartbeat(Some(PONG / 2)).pong_timeout(Some(PONG));
     }
+    if [NAMED, LIMITED, ENDING].contains(&kind) {
+        let life = (kind == ENDING).then_some(Duration::from_secs(3600));
+        let named = AtomicUsize::new(0);
+        builder = builder.authenticator(Named { named, life });
+    }
+    if kind == LIMITED {
+        let mut limits = Limits::default();
+        limits.messages_per_session = Some(Rate::per_second(1_000));
+        limits.bytes_per_session = Some(Rate::per_second(1024 * 1024));
+        builder = builder.limits(limits);
+    }
     let gateway = builder.build().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap());
@@ -68,4 +94,22 @@ pub(crate) async fn run(kind: &str) {
     asked.await.unwrap();
     drop(stop);
     served.await.unwrap().unwrap();
+}
+
+/// Gives everybody a name of their own.
+struct Named {
+    named: AtomicUsize,
+    /// For how long it holds, where it ends.
+    life: Option<Duration>,
+}
+
+impl Authenticator for Named {
+    async fn authenticate(&self, _: &Parts) -> Result<Identity, AuthError> {
+        let n = self.named.fetch_add(1, Relaxed);
+        let identity = Identity::new(format!("client-{n}"));
+        Ok(match self.life {
+            Some(life) => identity.with_expires_at(SystemTime::now() + life),
+            None => identity,
+        })
+    }
 }

@@ -1,6 +1,8 @@
 //! Where a token may stand in an upgrade request.
 
 mod sources;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::borrow::Cow;
@@ -22,7 +24,11 @@ const COOKIES: usize = 4;
 /// which is switched on by name. Everything else in a request is as if it weren't there: an
 /// `Authorization` of another scheme, other cookies and parameters.
 ///
-/// A token is visible ASCII of at most 8 KiB. Two sources that both have one and differ are
+/// A token is visible ASCII of at most 8 KiB, and is taken as it stands, so one in base64url with its
+/// padding, such as `8J-Y_w==`, is these nine characters and not what they stand for. Only what the
+/// place of a token asks for is undone: the percent-encoding of a query string, and base64url around
+/// a whole token in a subprotocol, where that is
+/// [switched on](Self::from_base64url_subprotocol). Two sources that both have one and differ are
 /// refused, and so is a source that has two. Only cookies may differ among themselves: a browser
 /// sends one of a domain and one of its subdomain under one name, and no page can see which is
 /// ours. So up to four are candidates, in their order; one with a `%` as it stands, and then
@@ -46,6 +52,8 @@ pub struct Credentials {
     query: Option<Cow<'static, str>>,
     cookie: Option<Cow<'static, str>>,
     subprotocol: Option<Cow<'static, str>>,
+    /// What follows the prefix in a subprotocol is the token in base64url.
+    is_base64url: bool,
     /// What was named a second time, so that the first name would be ignored.
     twice: Option<&'static str>,
 }
@@ -64,6 +72,7 @@ impl Credentials {
             query: None,
             cookie: None,
             subprotocol: None,
+            is_base64url: false,
             twice: None,
         }
     }
@@ -98,10 +107,46 @@ impl Credentials {
     /// `new WebSocket(url, ["realtime.json", "token." + token])`. Without it none is chosen, for the
     /// token is never sent back, and Chromium fails a connection of which it has offered
     /// subprotocols and got none.
-    pub fn from_subprotocol(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
-        if self.subprotocol.replace(prefix.into()).is_some() {
+    ///
+    /// The token is taken as it stands. A browser offers none with an `=`, `/`, `:` or one of some
+    /// others, and a JWT has none of them: for tokens that may,
+    /// [`from_base64url_subprotocol`](Self::from_base64url_subprotocol).
+    pub fn from_subprotocol(self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.with_subprotocol(prefix.into(), false)
+    }
+
+    /// The same, but what follows the prefix is the token in base64url, in which every token can be
+    /// offered: with or without padding, though browsers offer it without alone. What isn't base64url
+    /// is a malformed token. There is one prefix, so it comes in place of
+    /// [`from_subprotocol`](Self::from_subprotocol).
+    ///
+    /// In a page, as Kubernetes does it with the prefix `base64url.bearer.authorization.k8s.io.`:
+    ///
+    /// ```js
+    /// const encoded = btoa(token).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+    /// new WebSocket(url, ["realtime.json", "base64url.bearer." + encoded]);
+    /// ```
+    ///
+    /// ```
+    /// use http::Request;
+    /// use realtime::auth::Credentials;
+    ///
+    /// let offered = "realtime.json, base64url.bearer.YS9iPQ";
+    /// let request = Request::get("/ws").header("sec-websocket-protocol", offered);
+    /// let request = request.body(()).unwrap().into_parts().0;
+    /// let credentials = Credentials::bearer().from_base64url_subprotocol("base64url.bearer.");
+    /// assert_eq!(credentials.require(&request)?.expose(), "a/b=");
+    /// # Ok::<(), realtime::auth::AuthError>(())
+    /// ```
+    pub fn from_base64url_subprotocol(self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.with_subprotocol(prefix.into(), true)
+    }
+
+    fn with_subprotocol(mut self, prefix: Cow<'static, str>, is_base64url: bool) -> Self {
+        if self.subprotocol.replace(prefix).is_some() {
             self.twice = Some("subprotocol prefix");
         }
+        self.is_base64url = is_base64url;
         self
     }
 
@@ -118,8 +163,9 @@ impl Credentials {
         self.subprotocol.as_deref()
     }
 
-    pub(super) fn uses_subprotocol(&self) -> bool {
-        self.subprotocol.is_some()
+    /// Whether a token may stand in a subprotocol as it is.
+    pub(super) fn uses_bare_subprotocol(&self) -> bool {
+        self.subprotocol.is_some() && !self.is_base64url
     }
 
     /// Checks the names that were given. The gateway calls it when it is built.
@@ -192,7 +238,10 @@ impl Credentials {
         }
         if let Some(prefix) = &self.subprotocol {
             for token in sources::subprotocols(&request.headers, prefix) {
-                found.add(token)?;
+                match self.is_base64url {
+                    true => found.add(&sources::base64url(token)?)?,
+                    false => found.add(token)?,
+                }
             }
         }
         let cookies = match &self.cookie {
@@ -317,174 +366,4 @@ fn none() -> AuthError {
 
 fn differ() -> AuthError {
     AuthError::unauthorized("expected one token; got several that differ")
-}
-
-#[cfg(test)]
-mod tests {
-    use http::{HeaderValue, Request};
-
-    use super::*;
-
-    const ALL: fn() -> Credentials = || {
-        Credentials::bearer()
-            .from_query("token")
-            .from_cookie("auth")
-            .from_subprotocol("token.")
-    };
-
-    fn find(uri: &str, headers: &[(&str, &[u8])]) -> Result<Option<String>, AuthError> {
-        let mut request = Request::get(uri);
-        for (name, value) in headers {
-            request = request.header(*name, HeaderValue::from_bytes(value).unwrap());
-        }
-        let request = request.body(()).unwrap().into_parts().0;
-        Ok(ALL().find(&request)?.map(|token| token.expose().to_owned()))
-    }
-
-    fn found(uri: &str, headers: &[(&str, &[u8])]) -> Option<String> {
-        find(uri, headers).unwrap()
-    }
-
-    fn candidates(cookies: &[&[u8]]) -> Vec<String> {
-        let mut request = Request::get("/");
-        for line in cookies {
-            request = request.header("cookie", HeaderValue::from_bytes(line).unwrap());
-        }
-        let request = request.body(()).unwrap().into_parts().0;
-        let tokens = ALL().candidates(&request).unwrap();
-        tokens.iter().map(|t| t.expose().to_owned()).collect()
-    }
-
-    #[test]
-    fn a_token_is_found_in_each_place() {
-        let t = Some("a=b".to_owned());
-        assert_eq!(found("/", &[("authorization", b"Bearer a=b")]), t);
-        assert_eq!(found("/", &[("authorization", b"bEARER  a=b ")]), t);
-        assert_eq!(found("/?x=1&token=a%3Db", &[]), t);
-        assert_eq!(found("/?x=1&t%6fken=a=b", &[]), t);
-        assert_eq!(
-            found("/?token=a+b/c%2B==", &[]).as_deref(),
-            Some("a+b/c+==")
-        );
-        assert_eq!(
-            found("/", &[("cookie", b"x=1; auth=a=b"), ("cookie", b"y=2")]),
-            t
-        );
-        assert_eq!(found("/", &[("cookie", b"x;auth = \"a=b\"")]), t);
-        assert_eq!(
-            found(
-                "/",
-                &[("sec-websocket-protocol", b"realtime.json, token.a=b")]
-            ),
-            t
-        );
-        assert_eq!(found("/?token=", &[("cookie", b"other=1; auth=")]), None);
-        assert_eq!(found("/", &[("authorization", b"Bearer ")]), None);
-    }
-
-    #[test]
-    fn what_nobody_asked_about_is_as_if_it_were_not_there() {
-        let t = Some("t".to_owned());
-        let long = [&b"x="[..], &[b'x'; 16 * 1024], b"; auth=t"].concat();
-        type Headers<'h> = Vec<(&'h str, &'h [u8])>;
-        let rows: Vec<(&str, Headers<'_>)> = vec![
-            ("/?token=t", vec![("authorization", b"Basic dTpw")]),
-            ("/?token=t", vec![("authorization", b"t\xff")]),
-            ("/?token=t", vec![("authorization", b"Bearers u")]),
-            (
-                "/",
-                vec![
-                    ("authorization", b"Basic dTpw"),
-                    ("authorization", b"Bearer t"),
-                ],
-            ),
-            ("/", vec![("cookie", b"name=J\xc3\xb6rg; auth=t; x=\xff")]),
-            ("/", vec![("cookie", b"auth2=\xff"), ("cookie", b"auth=t")]),
-            ("/", vec![("cookie", &long)]),
-            ("/?token=t", vec![("cookie", b"=; ;;a=b=c; \xff=1")]),
-            ("/?x=%zz&y=%ff&%=&token=t", vec![]),
-            (
-                "/",
-                vec![("sec-websocket-protocol", b"\xff, token., token.t")],
-            ),
-        ];
-        for (uri, headers) in rows {
-            assert_eq!(find(uri, &headers).unwrap(), t, "{uri} {headers:?}");
-        }
-        let other = [("authorization", &b"Basic s3cret"[..])];
-        assert_eq!(found("/?%74oken2=1", &other), None);
-    }
-
-    #[test]
-    fn several_cookies_of_our_name_are_candidates_in_their_order() {
-        assert_eq!(candidates(&[b"auth=stale; auth=t"]), ["stale", "t"]);
-        assert_eq!(candidates(&[b"auth=t", b"auth=stale"]), ["t", "stale"]);
-        assert_eq!(candidates(&[b"auth=t; auth=t"]), ["t"]);
-        assert_eq!(candidates(&[b"auth=\xff; auth=; auth=t"]), ["t"]);
-        let five = b"auth=1; auth=2; auth=3; auth=4; auth=5";
-        assert_eq!(candidates(&[five]), ["1", "2", "3", "4"]);
-        let others = "auth=\u{fc}1; auth=\u{fc}2; auth=a b; auth=\u{fc}4; auth=t";
-        assert_eq!(candidates(&[others.as_bytes()]), ["t"]);
-    }
-
-    /// As `encodeURIComponent`, Express and axum's `CookieJar` write it.
-    #[test]
-    fn a_cookie_may_be_percent_encoded() {
-        assert_eq!(candidates(&[b"auth=a%2Fb%3D"]), ["a%2Fb%3D", "a/b="]);
-        assert_eq!(candidates(&[b"auth=\"%41\""]), ["%41", "A"]);
-        for as_it_stands in ["100%", "%zz", "%ff", "a%20b"] {
-            let line = format!("auth={as_it_stands}");
-            assert_eq!(candidates(&[line.as_bytes()]), [as_it_stands]);
-        }
-        let both = found("/?token=a/b%3D", &[("cookie", b"auth=a%2Fb%3D")]);
-        assert_eq!(both.as_deref(), Some("a/b="));
-    }
-
-    #[test]
-    fn the_same_token_twice_is_fine_and_two_that_differ_are_not() {
-        let t = Some("t".to_owned());
-        assert!(found("/?token=t&token=t", &[("authorization", b"Bearer t")]).is_some());
-        assert_eq!(found("/?token=t", &[("cookie", b"auth=u; auth=t")]), t);
-        assert!(find("/?token=t&token=u", &[]).is_err());
-        assert!(find("/?token=t", &[("authorization", b"Bearer u")]).is_err());
-        assert!(find("/?token=t", &[("cookie", b"auth=u; auth=v")]).is_err());
-        let twice: [(_, &[u8]); 2] = [
-            ("authorization", b"Bearer t"),
-            ("authorization", b"Bearer u"),
-        ];
-        assert!(find("/", &twice).is_err());
-    }
-
-    #[test]
-    fn what_is_malformed_is_refused_without_being_shown() {
-        let long = [&b"Bearer "[..], &[b's'; 8 * 1024 + 1]].concat();
-        type Headers<'h> = Vec<(&'h str, &'h [u8])>;
-        let rows: Vec<(&str, Headers<'_>)> = vec![
-            ("/", vec![("authorization", b"Bearer s3cret\xff")]),
-            ("/", vec![("authorization", b"Bearer s3cret s3cret")]),
-            ("/", vec![("authorization", &long)]),
-            ("/", vec![("cookie", b"auth=s3cret\xff")]),
-            ("/", vec![("cookie", b"auth=s3 cret")]),
-            ("/", vec![("sec-websocket-protocol", b"token.s3cret\xff")]),
-            ("/?token=s3cret%ff", vec![]),
-            ("/?token=s3+cret%20", vec![]),
-        ];
-        for (uri, headers) in rows {
-            let error = find(uri, &headers).unwrap_err();
-            assert_eq!(error.kind(), AuthErrorKind::Unauthorized);
-            assert!(!format!("{error:?}").contains("s3"), "{error:?}");
-        }
-        let token = Token::parse(b"s3cret").unwrap();
-        assert!(!format!("{token:?}").contains("s3cret"));
-    }
-
-    #[test]
-    fn names_are_checked() {
-        assert!(ALL().validate().is_ok());
-        assert!(Credentials::bearer().from_query("a b").validate().is_err());
-        assert!(Credentials::bearer().from_cookie("").validate().is_err());
-        assert!(Credentials::bearer().without_header().validate().is_err());
-        let twice = Credentials::bearer().from_query("a").from_query("b");
-        assert!(twice.validate().is_err());
-    }
 }

@@ -6,11 +6,24 @@
 
 use std::borrow::Cow;
 
+use base64::{
+    Engine,
+    alphabet::URL_SAFE,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use cookie::Cookie;
 use http::{
     HeaderMap,
     header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL},
 };
+
+use crate::auth::AuthError;
+
+/// With padding or without it.
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// The values of `Authorization: Bearer …`.
 pub(super) fn bearer(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
@@ -73,4 +86,11 @@ pub(super) fn subprotocols<'r>(
     let lines = headers.get_all(SEC_WEBSOCKET_PROTOCOL).into_iter();
     let items = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     items.filter_map(move |item| item.trim_ascii().strip_prefix(prefix.as_bytes()))
+}
+
+/// A token that stands there in base64url. The header of a request bounds its length.
+pub(super) fn base64url(token: &[u8]) -> Result<Vec<u8>, AuthError> {
+    let expected = "expected a token in base64url behind the prefix of the subprotocol";
+    let decoded = BASE64URL.decode(token);
+    decoded.map_err(|_| AuthError::unauthorized(expected))
 }
