@@ -4,6 +4,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 
 browser := "examples/chat/tests/browser"
 client := "crates/realtime-client-js"
+asyncapi := "crates/realtime-contract/tests/asyncapi"
 
 _default:
     @just --list --unsorted
@@ -30,14 +31,26 @@ setup:
         fi
     fi
     command -v cargo-nextest >/dev/null || cargo install cargo-nextest --locked
-    for folder in {{browser}} {{client}}; do
-        [ -d "$folder/node_modules/playwright-core" ] || npm ci --prefix "$folder" --no-audit --no-fund
+    # Each folder by what it has got last.
+    for last in {{browser}}:playwright-core {{client}}:json-schema-to-typescript {{asyncapi}}:@asyncapi; do
+        folder=${last%%:*}
+        [ -d "$folder/node_modules/${last#*:}" ] ||
+            npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund
     done
 
 # The browser client: its modules, its types, and the file that the examples serve.
 client:
-    [ -d {{client}}/node_modules/typescript ] || npm ci --prefix {{client}} --no-audit --no-fund
+    [ -d {{client}}/node_modules/typescript ] || npm ci --prefix {{client}} --ignore-scripts --no-audit --no-fund
     npm run build --prefix {{client}}
+
+# What the chat's page relies on, made of its routes in Rust: the document, and the page's types.
+contract:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build -p chat
+    document=$(cargo run -q -p chat -- --asyncapi)
+    printf '%s\n' "$document" > examples/chat/asyncapi.json
+    node {{client}}/bin/contract.mjs examples/chat/asyncapi.json --out examples/chat/page/routes.d.ts
 
 # All tests, the browsers included.
 test: setup
@@ -65,7 +78,8 @@ features:
     cargo hack clippy --each-feature --no-dev-deps -p realtime -p realtime-gateway \
         -p realtime-broker-amqp -p realtime-broker-redis -p realtime-redis \
         -p realtime-presence-redis -p realtime-history-redis \
-        -p realtime-revocation-redis -p realtime-auth-jwt -p realtime-client -- -D warnings
+        -p realtime-revocation-redis -p realtime-auth-jwt -p realtime-client \
+        -p realtime-contract -- -D warnings
 
 # Licences, bans and sources of all dependencies.
 deny:

@@ -9,7 +9,7 @@ import type { Options } from "./options.js";
 import type { AskOptions } from "./outbox.js";
 import { type Host, Room } from "./room.js";
 import { Rooms } from "./rooms.js";
-import type { AnyRoutes, Message, Name, Of, RoutesOf } from "./routes.js";
+import type { AnyRoutes, Asks, Message, Name, Of, RoutesOf } from "./routes.js";
 import type { State } from "./state.js";
 import type { Readable } from "./store.js";
 
@@ -77,7 +77,7 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
    * const price = await client.request("price", { of: "tea" }, { timeout: 5_000 });
    * ```
    */
-  request<K extends Name<R>>(
+  request<K extends Asks<R>>(
     route: K,
     ...[data, options]: undefined extends Of<R, K, "request">
       ? [data?: Of<R, K, "request">, options?: AskOptions]
@@ -87,7 +87,7 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
   }
 
   /** Sends without an answer. False if that can neither be sent now nor wait to be. */
-  send<K extends Name<R>>(
+  send<K extends Asks<R>>(
     route: K,
     ...[data]: undefined extends Of<R, K, "request">
       ? [data?: Of<R, K, "request">]
@@ -100,9 +100,9 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
    * Hears the messages on a route, in whatever room or in none. The server's own are there, too:
    * `gap`, `expiring`, `removed`, and `error` for what was sent without an id. Returns what ends it.
    */
-  on<K extends Name<R> | "gap" | "expiring" | "removed" | "error">(
+  on<K extends Name<R, "event"> | "gap" | "expiring" | "removed" | "error">(
     route: K,
-    listener: K extends Name<R>
+    listener: K extends Name<R, "event">
       ? (data: Of<R, K, "event">, message: Message<Of<R, K, "event">>) => unknown
       : (data: unknown, message: Message) => unknown,
   ): () => void {
@@ -117,7 +117,7 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
    * client.handle("confirm", async (question) => window.confirm(question));
    * ```
    */
-  handle<K extends Name<R>>(
+  handle<K extends Name<R, "question" | "answer">>(
     route: K,
     handler: (
       data: Of<R, K, "question">,

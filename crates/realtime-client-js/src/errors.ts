@@ -1,5 +1,7 @@
 // What a request can fail with: one class for each thing that a caller may do about it.
 
+import type { Of } from "./routes.js";
+
 /** What the server says of a failure, as it stands in an envelope. */
 export interface Failure {
   code?: string;
@@ -34,6 +36,24 @@ export class RequestError extends Error {
     this.data = data;
   }
 }
+
+/**
+ * What a request on a route fails with where the server refuses it, by the contract: its `code` says
+ * of which type its `data` is. The server may have others, of its layers say.
+ *
+ * ```ts
+ * try {
+ *   await client.request("say", { text });
+ * } catch (error) {
+ *   if (!(error instanceof RequestError)) throw error;
+ *   const refusal = error as Refusal<Routes, "say">;
+ *   if (refusal.code === "too_long") show(`at most ${refusal.data.most} characters`);
+ * }
+ * ```
+ */
+export type Refusal<R, K extends keyof R> = RequestError & Told<Of<R, K, "error">>;
+
+type Told<E> = E extends unknown ? Pick<E, keyof E & ("code" | "data")> : never;
 
 /** The connection ended before there was an answer, or there is none and nothing waits for one. */
 export class ConnectionLost extends Error {

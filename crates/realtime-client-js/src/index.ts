@@ -1,7 +1,7 @@
 // The package's core entry: what an application names.
 
 export { Client, connect } from "./client.js";
-export { ConnectionLost, RequestError, Timeout } from "./errors.js";
+export { ConnectionLost, type Refusal, RequestError, Timeout } from "./errors.js";
 export type { Options, Socket, TokenGetter, TokenReason } from "./options.js";
 export type { AskOptions } from "./outbox.js";
 export type { Member, Position, Room, RoomEvents, RoomState } from "./room.js";

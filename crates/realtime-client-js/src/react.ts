@@ -4,7 +4,7 @@ import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "
 import type { Client } from "./client.js";
 import type { AskOptions } from "./outbox.js";
 import type { Room, RoomState } from "./room.js";
-import type { Message, Name, Of, RoutesOf } from "./routes.js";
+import type { Asks, Message, Name, Of, RoutesOf } from "./routes.js";
 import type { State } from "./state.js";
 import type { Readable } from "./store.js";
 
@@ -20,7 +20,7 @@ export function useConnection<R extends RoutesOf<R>>(client: Client<R>): State {
 
 /** Functions by the routes that they hear. */
 export type RoomListeners<R extends RoutesOf<R>> = {
-  [K in Name<R>]?: (data: Of<R, K, "event">, message: Message<Of<R, K, "event">>) => unknown;
+  [K in Name<R, "event">]?: (data: Of<R, K, "event">, message: Message<Of<R, K, "event">>) => unknown;
 };
 
 /**
@@ -43,7 +43,7 @@ export function useRoom<R extends RoutesOf<R>>(
   useEffect(() => {
     const fresh = () => latest.current.onFresh?.(room);
     const ends = [room.when("joined", fresh), room.when("lost", fresh)];
-    for (const route of Object.keys(latest.current.listeners) as Name<R>[]) {
+    for (const route of Object.keys(latest.current.listeners) as Name<R, "event">[]) {
       ends.push(room.on(route, (...heard) => latest.current.listeners[route]?.(...heard)));
     }
     // Somebody else may have joined it already: then there is nothing to wait for.
@@ -69,7 +69,7 @@ export interface Asked<T> {
 }
 
 /** Asks the server when the component is there, when `data` has changed, and after each connection. */
-export function useRequest<R extends RoutesOf<R>, K extends Name<R>>(
+export function useRequest<R extends RoutesOf<R>, K extends Asks<R>>(
   client: Client<R>,
   route: K,
   ...[data, options]: undefined extends Of<R, K, "request">

@@ -188,7 +188,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
   }
 
   /** Hears the messages that were sent to this room, in order and each once. Returns what ends it. */
-  on<K extends Name<R>>(
+  on<K extends Name<R, "event">>(
     route: K,
     listener: (data: Of<R, K, "event">, message: Message<Of<R, K, "event">>) => unknown,
   ): () => void {

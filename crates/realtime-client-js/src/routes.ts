@@ -6,6 +6,8 @@ export interface Route {
   request?: unknown;
   /** The data of the server's reply. */
   reply?: unknown;
+  /** The errors that a request may be answered with: `code`, and `data` where there is some. */
+  error?: unknown;
   /** The data of a message from the server, in a room or not. */
   event?: unknown;
   /** The data of a request of the server. */
@@ -14,7 +16,10 @@ export interface Route {
   answer?: unknown;
 }
 
-/** Routes by name: an interface of your own, or this one, in which everything goes. */
+/**
+ * Routes by name: an interface of your own, that of the server's contract, or this one, in which
+ * everything goes.
+ */
 // biome-ignore lint/suspicious/noExplicitAny: what isn't declared isn't checked
 export type AnyRoutes = Record<string, { [K in keyof Route]-?: any }>;
 
@@ -26,8 +31,13 @@ export type Of<R, K extends keyof R, F extends keyof Route> = R[K] extends { [P 
   ? T
   : undefined;
 
-/** The names of routes. */
-export type Name<R> = keyof R & string;
+/** The names of routes that have one of these fields. */
+export type Name<R, F extends keyof Route> = {
+  [K in keyof R & string]: F & keyof R[K] extends never ? never : K;
+}[keyof R & string];
+
+/** The names of routes on which the server is asked. */
+export type Asks<R> = Name<R, "request" | "reply">;
 
 /** A message as it came. */
 export interface Message<T = unknown> {

@@ -36,6 +36,7 @@
 //! | [`message`] | the parts of a message |
 //! | [`service`] | the request that becomes a session, and its response |
 //! | [`auth`], [`broker`], [`codec`], [`dialect`], [`history`], [`presence`], [`revocation`] | the seams, and what is ready-made for them |
+//! | `contract` | routes whose types are declared once, with the feature of that name |
 //! | [`connect`] | backends by URL |
 //! | [`config`] | the choices behind some fields of [`Config`] |
 //! | [`error`] | one error for each operation |
@@ -53,6 +54,8 @@
 //! - `codec-msgpack`: envelopes in binary frames, where bytes are bytes, [`codec::MsgPackCodec`].
 //! - `axum` (default): [`Upgrade`] as an axum extractor, and the peer's address from
 //!   `ConnectInfo`.
+//! - `contract`: routes whose types are declared once, for the compiler and for clients,
+//!   [`contract`].
 //! - `macros`: `#[debug_handler]`, by which the compiler names the argument of a handler that doesn't
 //!   fit.
 //! - `server` (default): [`bind`], [`serve`] and [`shutdown_signal`].
@@ -140,6 +143,12 @@ pub mod codec {
 /// The choices behind some fields of [`Config`].
 pub mod config {
     pub use realtime_gateway::{ConnectionPolicy, Limits, PresenceDown, Rate, RevocationsDown};
+}
+
+/// Routes whose types are declared once: for the compiler, and for clients as an AsyncAPI document.
+#[cfg(feature = "contract")]
+pub mod contract {
+    pub use realtime_contract::*;
 }
 
 /// One error for each operation, each with a kind to match.
@@ -260,6 +269,10 @@ struct Readme;
 #[cfg(all(doctest, feature = "codec-json", feature = "macros"))]
 #[doc = include_str!("../../../docs/handlers.md")]
 struct Handlers;
+
+#[cfg(all(doctest, feature = "codec-json", feature = "contract"))]
+#[doc = include_str!("../../../docs/contract.md")]
+struct ContractDocs;
 
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/rooms.md")]

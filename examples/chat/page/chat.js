@@ -6,6 +6,7 @@
 import { Composer } from "./composer.js";
 import { setUpDoor } from "./door.js";
 import { setUpDrawer } from "./drawer.js";
+import { byId } from "./element.js";
 import * as login from "./login.js";
 import { People } from "./people.js";
 import { Client } from "./realtime-client.js";
@@ -14,22 +15,27 @@ import { Rooms } from "./rooms.js";
 import { showConnection } from "./status.js";
 
 // Nothing waits in the client: what is said waits in its room's outbox, where it can be seen.
+/** @type {import("./types.js").Client} */
 const client = new Client("ws", { token: login.token, queue: 0 });
 const rooms = new Rooms(client);
-const people = new People({ onRemove: (somebody) => askToRemove(somebody, rooms.shown) });
+const people = new People({
+  onRemove: (somebody) => {
+    if (rooms.shown) askToRemove(somebody, rooms.shown);
+  },
+});
 const askToRemove = setUpRemoval({
   remove: (somebody, room) => room.remove(somebody),
   onDone: () => people.focus(),
 });
 const composer = new Composer({
-  onSay: (text) => rooms.shown.say(text),
-  onTyping: () => rooms.shown.sayTyping(),
+  onSay: (text) => rooms.shown?.say(text),
+  onTyping: () => rooms.shown?.sayTyping(),
 });
 const drawer = setUpDrawer();
 showConnection(client);
 
 const door = setUpDoor((person) => {
-  document.getElementById("house").hidden = false;
+  byId("house").hidden = false;
   rooms.begin(person.rooms);
   client.connect();
   composer.focus();
@@ -37,16 +43,24 @@ const door = setUpDoor((person) => {
 
 rooms.addEventListener("shown", () => {
   drawer.close();
-  people.show(rooms.shown.people());
-  composer.setRefusal(rooms.shown.refusal);
+  showPeople();
+  showRefusal();
   // With a finger the keyboard would cover what one wants to read.
   if (matchMedia("(pointer: fine)").matches) composer.focus();
 });
 
-rooms.addEventListener("people", () => people.show(rooms.shown.people()));
-rooms.addEventListener("refusal", () => composer.setRefusal(rooms.shown.refusal));
+rooms.addEventListener("people", showPeople);
+rooms.addEventListener("refusal", showRefusal);
 
-document.getElementById("leave").addEventListener("click", () => {
+function showPeople() {
+  people.show(rooms.shown?.people() ?? []);
+}
+
+function showRefusal() {
+  composer.setRefusal(rooms.shown?.refusal ?? "");
+}
+
+byId("leave").addEventListener("click", () => {
   client.close();
   login.leave();
   // Nothing of this visit stays in the page.

@@ -1,5 +1,7 @@
 // The box in which one writes.
 
+import { byId } from "./element.js";
+
 const TEXT_LIMIT = 2000;
 // The room that is left is shown when it gets scarce.
 const SHOW_ROOM_FROM = 1800;
@@ -8,14 +10,15 @@ const TYPING_EVERY_MS = 2_500;
 const GROWS_BY_ITSELF = CSS.supports("field-sizing", "content");
 
 export class Composer {
-  #form = document.getElementById("composer");
-  #text = document.getElementById("text");
-  #roomLeft = document.getElementById("room-left");
-  #refusal = document.getElementById("refusal");
+  #form = byId("composer");
+  #text = byId("text", HTMLTextAreaElement);
+  #roomLeft = byId("room-left");
+  #refusal = byId("refusal");
   #lastTyping = 0;
   #onSay;
   #onTyping;
 
+  /** @param {{ onSay: (text: string) => void, onTyping: () => void }} options */
   constructor({ onSay, onTyping }) {
     this.#onSay = onSay;
     this.#onTyping = onTyping;
@@ -38,7 +41,11 @@ export class Composer {
     this.#text.focus();
   }
 
-  /** Says why nothing can be written here; with "" it can. */
+  /**
+   * Says why nothing can be written here; with "" it can.
+   *
+   * @param {string} why
+   */
   setRefusal(why) {
     this.#refusal.textContent = why;
     this.#refusal.hidden = why === "";
@@ -80,7 +87,11 @@ export class Composer {
   }
 }
 
-/** Characters as the server counts them; `length` would count most emoji twice. */
+/**
+ * Characters as the server counts them; `length` would count most emoji twice.
+ *
+ * @param {string} text
+ */
 function lengthOf(text) {
   return [...text].length;
 }

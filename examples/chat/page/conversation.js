@@ -1,26 +1,33 @@
 // The conversation of a room: its lines, what became of one's own, and where one has read to.
 
+import { byId, copyOf, find } from "./element.js";
+/** @import { OwnLine, Said } from "./types.js" */
+
 import { lineElement, setGroup, stamp } from "./line.js";
-import { current } from "./login.js";
+import { me } from "./login.js";
 
 // Older lines are let go, so that a page left open for a week stays light.
 const LINES_KEPT = 600;
 const NEAR_END_PX = 80;
 
 export class Conversation {
-  #window = document.getElementById("window").content.firstElementChild.cloneNode(true);
-  #log = this.#window.querySelector(".log");
-  #intro = this.#window.querySelector(".intro");
-  #earlier = this.#window.querySelector(".earlier");
-  #below = this.#window.querySelector(".unread");
+  #window = copyOf("window");
+  #log = find(this.#window, ".log");
+  #intro = find(this.#window, ".intro");
+  #earlier = find(this.#window, ".earlier", HTMLButtonElement);
+  #below = find(this.#window, ".unread");
   #belowLines = 0;
   #atEnd = true;
 
-  /** `onEarlier` is called when the reader asks for earlier lines. */
+  /**
+   * `onEarlier` is called when the reader asks for earlier lines.
+   *
+   * @param {{ title: string, about: string, onEarlier: () => Promise<void> }} options
+   */
   constructor({ title, about, onEarlier }) {
     this.#log.setAttribute("aria-label", `Conversation in ${title}`);
-    this.#intro.querySelector("h2").textContent = `Welcome to ${title}`;
-    this.#intro.querySelector(".about").textContent = about;
+    find(this.#intro, "h2").textContent = `Welcome to ${title}`;
+    find(this.#intro, ".about").textContent = about;
     this.#intro.hidden = true;
     this.#log.addEventListener("scroll", () => {
       const { scrollHeight, scrollTop, clientHeight } = this.#log;
@@ -41,7 +48,7 @@ export class Conversation {
       this.#earlier.disabled = false;
       if (this.#earlier.hidden) this.#log.focus({ preventScroll: true });
     });
-    document.getElementById("windows").append(this.#window);
+    byId("windows").append(this.#window);
   }
 
   show() {
@@ -62,7 +69,11 @@ export class Conversation {
     this.#atEnd = true;
   }
 
-  /** Lines that were said before all that is shown. */
+  /**
+   * Lines that were said before all that is shown.
+   *
+   * @param {Said[]} lines
+   */
   addEarlier(lines) {
     const { scrollHeight, scrollTop } = this.#log;
     // Nobody wants to hear them read out.
@@ -70,30 +81,42 @@ export class Conversation {
     const elements = lines.map(lineElement);
     this.#intro.after(...elements);
     for (const element of elements) setGroup(element);
-    if (elements.length > 0 && elements.at(-1).nextElementSibling) {
-      setGroup(elements.at(-1).nextElementSibling);
-    }
+    const next = elements.at(-1)?.nextElementSibling;
+    if (next instanceof HTMLElement) setGroup(next);
     this.#setEmpty();
     if (this.#atEnd) this.#follow();
     else this.#log.scrollTop = scrollTop + this.#log.scrollHeight - scrollHeight;
     requestAnimationFrame(() => this.#log.removeAttribute("aria-busy"));
   }
 
-  /** Whether there is more before what is shown. */
+  /**
+   * Whether there is more before what is shown.
+   *
+   * @param {boolean} is
+   */
   setEarlier(is) {
     this.#earlier.hidden = !is;
     this.#intro.hidden = is;
   }
 
-  /** A line of somebody else, or of oneself from another time. */
+  /**
+   * A line of somebody else, or of oneself from another time.
+   *
+   * @param {Said} line
+   */
   add(line) {
     this.#insert(lineElement(line));
-    if (line.person !== current().person && !this.#atEnd) this.#setBelow(this.#belowLines + 1);
+    if (line.person !== me().person && !this.#atEnd) this.#setBelow(this.#belowLines + 1);
   }
 
-  /** One's own line, on its way. `onRetry` is called when the person asks to try it again. */
+  /**
+   * One's own line, on its way. `onRetry` is called when the person asks to try it again.
+   *
+   * @param {{ name: string, text: string, onRetry: () => void }} line
+   * @returns {OwnLine}
+   */
   addOwn({ name, text, onRetry }) {
-    const line = lineElement({ person: current().person, name, text, at: Date.now() });
+    const line = lineElement({ person: me().person, name, text, at: Date.now() });
     const retry = document.createElement("button");
     retry.type = "button";
     retry.className = "again";
@@ -129,11 +152,15 @@ export class Conversation {
     };
   }
 
-  /** A word of the house: who came, who went. */
+  /**
+   * A word of the house: who came, who went.
+   *
+   * @param {string} before
+   */
   addEvent(before, name = "", after = "") {
     const line = document.createElement("p");
     line.className = "event";
-    line.dataset.at = Date.now();
+    line.dataset.at = String(Date.now());
     line.append(before);
     if (name) {
       const bdi = document.createElement("bdi");
@@ -149,12 +176,16 @@ export class Conversation {
     this.#setBelow(0);
   }
 
-  /** Lines of others go before one's own that are still on their way. */
+  /**
+   * Lines of others go before one's own that are still on their way.
+   *
+   * @param {HTMLElement} line
+   */
   #insert(line) {
     this.#log.insertBefore(line, this.#firstPending());
     this.#regroup(line);
     if (this.#log.childElementCount > LINES_KEPT) {
-      this.#intro.nextElementSibling.remove();
+      this.#intro.nextElementSibling?.remove();
       this.#intro.hidden = true;
       this.#earlier.hidden = true;
     }
@@ -162,10 +193,14 @@ export class Conversation {
     this.#follow();
   }
 
+  /**
+   * @param {HTMLElement} line
+   * @param {Element | null} before
+   */
   #move(line, before) {
     const next = line.nextElementSibling;
     this.#log.insertBefore(line, before);
-    if (next) this.#regroup(next);
+    if (next instanceof HTMLElement) this.#regroup(next);
     this.#regroup(line);
     this.#follow();
   }
@@ -174,15 +209,22 @@ export class Conversation {
     return this.#log.querySelector('[data-fate="pending"]');
   }
 
+  /**
+   * @param {HTMLElement} line
+   * @param {"pending" | "failed" | "delivered"} fate
+   * @param {string} note
+   */
   #setFate(line, fate, note) {
     line.dataset.fate = fate;
-    line.querySelector(".note").textContent = note;
+    find(line, ".note").textContent = note;
     this.#follow();
   }
 
+  /** @param {HTMLElement} line */
   #regroup(line) {
     setGroup(line);
-    if (line.nextElementSibling) setGroup(line.nextElementSibling);
+    const next = line.nextElementSibling;
+    if (next instanceof HTMLElement) setGroup(next);
   }
 
   #setEmpty() {
@@ -193,9 +235,10 @@ export class Conversation {
     if (this.#atEnd) this.#log.scrollTop = this.#log.scrollHeight;
   }
 
+  /** @param {number} lines */
   #setBelow(lines) {
     this.#belowLines = lines;
     this.#below.hidden = lines === 0;
-    this.#below.firstElementChild.textContent = lines === 1 ? "1 new line" : `${lines} new lines`;
+    find(this.#below, "*").textContent = lines === 1 ? "1 new line" : `${lines} new lines`;
   }
 }

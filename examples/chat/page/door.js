@@ -1,20 +1,28 @@
 // The door: where one says one's name.
 
+/** @import { Visitor } from "./types.js" */
+
+import { byId } from "./element.js";
 import * as login from "./login.js";
 
 const NAME_LIMIT = 32;
 
-const door = document.getElementById("door");
-const field = document.getElementById("name");
-const error = document.getElementById("name-error");
-const button = document.getElementById("enter");
-const moderator = document.getElementById("moderator");
-const opener = document.getElementById("be-moderator");
-const password = document.getElementById("password");
-const passwordError = document.getElementById("password-error");
+const door = byId("door");
+const field = byId("name", HTMLInputElement);
+const error = byId("name-error");
+const button = byId("enter", HTMLButtonElement);
+const moderator = byId("moderator");
+const opener = byId("be-moderator");
+const password = byId("password", HTMLInputElement);
+const passwordError = byId("password-error");
 
-/** `onEnter` is called with who has come in. */
+/**
+ * `onEnter` is called with who has come in.
+ *
+ * @param {(person: Visitor) => void} onEnter
+ */
 export function setUpDoor(onEnter) {
+  /** @param {Visitor} person */
   function pass(person) {
     door.hidden = true;
     onEnter(person);
@@ -27,7 +35,7 @@ export function setUpDoor(onEnter) {
     field.select();
   }
 
-  document.getElementById("join").addEventListener("submit", async (event) => {
+  byId("join").addEventListener("submit", async (event) => {
     event.preventDefault();
     const name = field.value.trim().replace(/\s+/g, " ");
     const fault = faultOf(name);
@@ -46,7 +54,7 @@ export function setUpDoor(onEnter) {
     }
   });
 
-  for (const [input, message] of [[field, error], [password, passwordError]]) {
+  for (const { input, message } of [{ input: field, message: error }, { input: password, message: passwordError }]) {
     input.addEventListener("input", () => {
       message.textContent = "";
       input.removeAttribute("aria-invalid");
@@ -63,13 +71,18 @@ export function setUpDoor(onEnter) {
   return { pass, show };
 }
 
+/** @param {string} fault */
 function refuse(fault, input = field, message = error) {
   message.textContent = fault;
   input.setAttribute("aria-invalid", "true");
   input.focus();
 }
 
-/** The server's own rules, so that a person hears of them before the server refuses. */
+/**
+ * The server's own rules, so that a person hears of them before the server refuses.
+ *
+ * @param {string} name
+ */
 function faultOf(name) {
   if (name === "") return "Please give a name, so that the others know who speaks.";
   if (/\p{Cc}/u.test(name)) return "A name can't contain control characters.";

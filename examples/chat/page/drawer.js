@@ -1,13 +1,15 @@
 // On a narrow screen the list of people is a drawer over the house. While it is open it is all
 // that there is: the rest is inert, Escape closes it, and the focus goes in and comes back.
 
+import { byId } from "./element.js";
+
 export function setUpDrawer() {
   const narrow = window.matchMedia("(max-width: 47.99rem)");
-  const drawer = document.getElementById("people");
-  const rest = ["rooms", "bar", "talk"].map((id) => document.getElementById(id));
-  const opener = document.getElementById("people-open");
-  const closer = document.getElementById("people-close");
-  const scrim = document.getElementById("scrim");
+  const drawer = byId("people");
+  const rest = ["rooms", "bar", "talk"].map((id) => byId(id));
+  const opener = byId("people-open");
+  const closer = byId("people-close");
+  const scrim = byId("scrim");
   let isOpen = false;
 
   function apply() {

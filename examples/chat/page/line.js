@@ -2,8 +2,11 @@
 //
 // Everything that people wrote reaches the page as text nodes. There is no HTML on the way.
 
+/** @import { Said } from "./types.js" */
+
+import { find } from "./element.js";
 import { avatar } from "./faces.js";
-import { current } from "./login.js";
+import { me } from "./login.js";
 
 const MINUTE_MS = 60_000;
 // After so long a silence a name is said again.
@@ -15,8 +18,9 @@ const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const calendar = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 
+/** @param {Said} line */
 export function lineElement({ person, name, text, at }) {
-  const isOwn = person === current().person;
+  const isOwn = person === me().person;
   const line = document.createElement("div");
   line.className = isOwn ? "line own" : "line";
   line.dataset.person = person;
@@ -39,22 +43,29 @@ export function lineElement({ person, name, text, at }) {
   return line;
 }
 
-/** Sets when a line was said. */
+/**
+ * Sets when a line was said.
+ *
+ * @param {HTMLElement} line
+ * @param {number} at
+ */
 export function stamp(line, at) {
   const date = new Date(at);
-  const time = line.querySelector("time");
+  const time = find(line, "time", HTMLTimeElement);
   time.dateTime = date.toISOString();
   time.title = moment.format(date);
   time.textContent = clock.format(date);
-  line.dataset.at = at;
+  line.dataset.at = String(at);
 }
 
 /**
  * Tells a line whether it belongs to the one before: what one person says within one minute of the
  * clock stands under one name and one time. And whether a day begins with it.
+ *
+ * @param {HTMLElement} line
  */
 export function setGroup(line) {
-  const before = line.previousElementSibling;
+  const before = /** @type {HTMLElement | null} */ (line.previousElementSibling);
   const at = Number(line.dataset.at);
   const beforeAt = Number(before?.dataset.at ?? NaN);
   const isSame = line.dataset.person && before?.dataset.person === line.dataset.person;
@@ -69,7 +80,11 @@ export function setGroup(line) {
   else delete line.dataset.day;
 }
 
-/** The text as text nodes, with http addresses as links. */
+/**
+ * The text as text nodes, with http addresses as links.
+ *
+ * @param {string} text
+ */
 function withLinks(text) {
   const parts = [];
   let end = 0;

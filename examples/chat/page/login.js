@@ -2,18 +2,28 @@
 // token, and shows it each time that it connects. sessionStorage ends with the tab, so two tabs are
 // two people.
 
+/** @import { Visitor } from "./types.js" */
+
 const KEPT = "chat.visitor";
 
 /** The server doesn't accept the name, or the moderators' password. */
 export class BadName extends Error {}
 export class BadPassword extends Error {}
 
+/** @type {Visitor | null} */
 let visitor = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
 let isFresh = false;
 
-/** {person, name, moderator, rooms} of a visitor who has come in, or null. */
+/** Who has come in, or null. */
 export function current() {
   return visitor?.name ? visitor : null;
+}
+
+/** Who has come in, where somebody has. */
+export function me() {
+  const somebody = current();
+  if (!somebody) throw new Error("expected that somebody has come in; nobody has");
+  return somebody;
 }
 
 /** The name of the last visit, from any tab. */
@@ -24,6 +34,10 @@ export function lastName() {
 /**
  * Comes in under a name, and with a password as a moderator. Rejects with `BadName`, `BadPassword`,
  * or with another error if there's no server.
+ *
+ * @param {string} name
+ * @param {string} [password]
+ * @returns {Promise<Visitor>}
  */
 export async function enter(name, password) {
   const response = await fetch("login", {
@@ -36,18 +50,19 @@ export async function enter(name, password) {
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
   // One object for the tab's life: what has it sees a new name, and a new id after the server lost
   // its key.
-  visitor = Object.assign(visitor ?? {}, await response.json());
-  sessionStorage.setItem(KEPT, JSON.stringify(visitor));
-  localStorage.setItem("chat.name", visitor.name);
+  const entered = Object.assign(visitor ?? {}, /** @type {Visitor} */ (await response.json()));
+  visitor = entered;
+  sessionStorage.setItem(KEPT, JSON.stringify(entered));
+  localStorage.setItem("chat.name", entered.name);
   isFresh = true;
-  return visitor;
+  return entered;
 }
 
 /** A token that the server accepts now: a new one each time that it is asked for. */
 export async function token() {
-  if (!isFresh) await enter(visitor.name);
+  if (!isFresh) await enter(me().name);
   isFresh = false;
-  return visitor.token;
+  return me().token;
 }
 
 /**
@@ -55,6 +70,6 @@ export async function token() {
  * moderator after a moderator has left.
  */
 export function leave() {
-  if (visitor.moderator) sessionStorage.removeItem(KEPT);
-  else sessionStorage.setItem(KEPT, JSON.stringify({ token: visitor.token }));
+  if (me().moderator) sessionStorage.removeItem(KEPT);
+  else sessionStorage.setItem(KEPT, JSON.stringify({ token: me().token }));
 }

@@ -6,6 +6,19 @@
 
 import { RequestError } from "./realtime-client.js";
 
+/**
+ * @import { Conversation } from "./conversation.js"
+ * @import { Said } from "./routes.js"
+ * @import { OwnLine } from "./types.js"
+ *
+ * @typedef {object} Entry
+ * @property {string} ref
+ * @property {string} text
+ * @property {"queued" | "sent" | "said" | "delivered" | "failed"} state
+ * @property {number} attempts
+ * @property {OwnLine} view
+ */
+
 // After so many attempts without an answer a person decides, not the page.
 const ATTEMPTS = 3;
 
@@ -13,27 +26,38 @@ export class Outbox {
   #send;
   #isReady;
   #conversation;
+  /** @type {Map<string, Entry>} */
   #lines = new Map();
 
-  /** `send` asks the server to say a line; `isReady` tells whether that makes sense now. */
+  /**
+   * `send` asks the server to say a line; `isReady` tells whether that makes sense now.
+   *
+   * @param {{
+   *   conversation: Conversation,
+   *   send: (line: Omit<Said, "room">) => Promise<unknown>,
+   *   isReady: () => boolean,
+   * }} options
+   */
   constructor({ conversation, send, isReady }) {
     this.#conversation = conversation;
     this.#send = send;
     this.#isReady = isReady;
   }
 
+  /**
+   * @param {string} name
+   * @param {string} text
+   */
   say(name, text) {
     const ref = randomId();
-    const entry = { ref, text, state: "queued", attempts: 0 };
-    entry.view = this.#conversation.addOwn({
-      name,
-      text,
-      onRetry: () => {
-        entry.attempts = 0;
-        this.#queue(entry);
-        this.flush();
-      },
-    });
+    const onRetry = () => {
+      entry.attempts = 0;
+      this.#queue(entry);
+      this.flush();
+    };
+    const view = this.#conversation.addOwn({ name, text, onRetry });
+    /** @type {Entry} */
+    const entry = { ref, text, state: "queued", attempts: 0, view };
     this.#lines.set(ref, entry);
     this.#queue(entry);
     this.flush();
@@ -47,7 +71,12 @@ export class Outbox {
     }
   }
 
-  /** A line as it came to everybody. True if it was one of these. */
+  /**
+   * A line as it came to everybody. True if it was one of these.
+   *
+   * @param {string} ref
+   * @param {number} at
+   */
   heard(ref, at) {
     const entry = this.#lines.get(ref);
     if (!entry) return false;
@@ -57,7 +86,11 @@ export class Outbox {
     return true;
   }
 
-  /** The connection won't come back by itself: nothing waits any longer. */
+  /**
+   * The connection won't come back by itself: nothing waits any longer.
+   *
+   * @param {string} why
+   */
   fail(why) {
     for (const entry of this.#lines.values()) {
       if (entry.state === "queued" || entry.state === "sent") this.#failed(entry, why);
@@ -71,12 +104,17 @@ export class Outbox {
     }
   }
 
-  /** A line that is shown already, since it came with the history. */
+  /**
+   * A line that is shown already, since it came with the history.
+   *
+   * @param {string} ref
+   */
   isShown(ref) {
     this.#lines.get(ref)?.view.remove();
     this.#lines.delete(ref);
   }
 
+  /** @param {Entry} entry */
   async #try(entry) {
     entry.state = "sent";
     entry.attempts += 1;
@@ -96,11 +134,16 @@ export class Outbox {
     }
   }
 
+  /** @param {Entry} entry */
   #queue(entry) {
     entry.state = "queued";
     entry.view.pending("Waiting for the connection");
   }
 
+  /**
+   * @param {Entry} entry
+   * @param {string} why
+   */
   #failed(entry, why) {
     entry.state = "failed";
     entry.view.failed(`Not sent. ${why}`);

@@ -1,40 +1,47 @@
 // The list of who is in the room that is shown, and what a moderator may do about it.
 
+/** @import { Somebody } from "./types.js" */
+
+import { byId, copyOf } from "./element.js";
 import { avatar } from "./faces.js";
-import { current } from "./login.js";
+import { me } from "./login.js";
 
 const FACES_SHOWN = 3;
 
 export class People {
   #onRemove;
-  #title = document.getElementById("people-title");
-  #list = document.getElementById("roster");
-  #counts = [document.getElementById("people-count"), document.getElementById("faces-count")];
-  #faces = document.getElementById("faces");
-  #facesLabel = document.getElementById("faces-label");
+  #title = byId("people-title");
+  #list = byId("roster");
+  #counts = [byId("people-count"), byId("faces-count")];
+  #faces = byId("faces");
+  #facesLabel = byId("faces-label");
 
-  /** `onRemove` is called with somebody whom a moderator wants to remove. */
+  /**
+   * `onRemove` is called with somebody whom a moderator wants to remove.
+   *
+   * @param {{ onRemove: (somebody: Somebody) => void }} options
+   */
   constructor({ onRemove }) {
     this.#onRemove = onRemove;
   }
 
-  /** Shows these: {id, person, name}. */
+  /** @param {Somebody[]} people */
   show(people) {
-    const me = people.filter(isMe);
+    const own = people.filter(isMe);
     const others = people.filter((somebody) => !isMe(somebody));
     others.sort((a, b) => a.name.localeCompare(b.name) || (a.id < b.id ? -1 : 1));
 
     // Who comes or goes must not take the focus away from somebody else's button.
-    const focused = document.activeElement?.closest("#roster li")?.dataset.id;
-    this.#list.replaceChildren(...[...me, ...others].map((somebody) => this.#item(somebody)));
+    const focused = document.activeElement?.closest("#roster li")?.getAttribute("data-id");
+    this.#list.replaceChildren(...[...own, ...others].map((somebody) => this.#item(somebody)));
     if (focused) {
-      const item = [...this.#list.children].find(({ dataset }) => dataset.id === focused);
+      const item = [...this.#list.children].find((item) => item.getAttribute("data-id") === focused);
       (item?.querySelector("button") ?? this.#title).focus();
     }
 
-    for (const count of this.#counts) count.textContent = people.length || "";
+    for (const count of this.#counts) count.textContent = String(people.length || "");
     // Where one may not come in, one's own face opens the list all the same: the way out is there.
-    const faces = people.length === 0 ? [current()] : [...others, ...me].slice(0, FACES_SHOWN);
+    const faces = people.length === 0 ? [me()] : [...others, ...own].slice(0, FACES_SHOWN);
     this.#faces.replaceChildren(...faces.map(({ name }) => avatar(name)));
     this.#facesLabel.textContent = people.length === 0 ? "People" : `${people.length} in this room. Show who.`;
   }
@@ -44,6 +51,7 @@ export class People {
     this.#title.focus();
   }
 
+  /** @param {Somebody} somebody */
   #item(somebody) {
     const item = document.createElement("li");
     item.dataset.id = somebody.id;
@@ -56,13 +64,14 @@ export class People {
     names.className = "names";
     names.append(label);
     item.append(avatar(somebody.name), names);
-    if (isMe(somebody)) names.append(mark(current().moderator ? "you, a moderator" : "you"));
-    else if (current().moderator) item.append(this.#button(somebody));
+    if (isMe(somebody)) names.append(mark(me().moderator ? "you, a moderator" : "you"));
+    else if (me().moderator) item.append(this.#button(somebody));
     return item;
   }
 
+  /** @param {Somebody} somebody */
   #button(somebody) {
-    const button = document.getElementById("remove").content.firstElementChild.cloneNode(true);
+    const button = copyOf("remove");
     button.title = `Remove ${somebody.name}`;
     button.setAttribute("aria-label", button.title);
     button.addEventListener("click", () => this.#onRemove(somebody));
@@ -70,10 +79,12 @@ export class People {
   }
 }
 
+/** @param {Somebody} somebody */
 function isMe({ person, name }) {
-  return person === current().person && name === current().name;
+  return person === me().person && name === me().name;
 }
 
+/** @param {string} text */
 function mark(text) {
   const mark = document.createElement("span");
   mark.className = "mark";

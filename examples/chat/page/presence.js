@@ -3,6 +3,12 @@
 // Each coming and each going of somebody has a higher version than the one before it. What isn't
 // higher than the last one was told before, or was overtaken, and is dropped.
 
+/**
+ * @import { Room } from "./realtime-client.js"
+ * @import { Attendance } from "./routes.js"
+ * @import { Somebody } from "./types.js"
+ */
+
 const PAGE = 500;
 // Of so many who have gone the last version is kept, since the same may be told twice.
 const GONE_KEPT = 500;
@@ -12,10 +18,23 @@ export class Presence {
   #onChange;
   #onCome;
   #onGo;
-  /** By id: {version, isHere}. */
+  /**
+   * By id.
+   *
+   * @type {Map<string, { version: number, isHere: boolean }>}
+   */
   #people = new Map();
 
-  /** `ask` asks the server for members: {after, limit}. */
+  /**
+   * `ask` asks the server for members.
+   *
+   * @param {{
+   *   ask: (page: { after: number | undefined, limit: number }) => ReturnType<Room["members"]>,
+   *   onChange: () => void,
+   *   onCome: (who: Somebody) => void,
+   *   onGo: (who: Somebody) => void,
+   * }} options
+   */
   constructor({ ask, onChange, onCome, onGo }) {
     this.#ask = ask;
     this.#onChange = onChange;
@@ -23,12 +42,16 @@ export class Presence {
     this.#onGo = onGo;
   }
 
-  /** Who is here: {id, person, name}. */
+  /** Who is here. */
   people() {
     return [...this.#people].filter(([, { isHere }]) => isHere).map(([id]) => somebody(id));
   }
 
-  /** The server tells who came and who has gone. */
+  /**
+   * The server tells who came and who has gone.
+   *
+   * @param {Attendance} attendance
+   */
   receive({ joined = [], left = [] }) {
     for (const { id, version } of joined) {
       if (this.#note(id, version, true)) this.#onCome(somebody(id));
@@ -44,15 +67,16 @@ export class Presence {
   async refresh() {
     const before = new Map(this.#people);
     const named = new Set();
-    for (let after; ; ) {
+    /** @type {number | undefined} */
+    let after;
+    do {
       const page = await this.#ask({ after, limit: PAGE });
       for (const { id, version } of page.members) {
         named.add(id);
         this.#note(id, version, true);
       }
       after = page.after;
-      if (after === undefined) break;
-    }
+    } while (after !== undefined);
     for (const [id, { version, isHere }] of before) {
       // Of whom something was told meanwhile, that is newer.
       if (isHere && !named.has(id) && this.#people.get(id)?.version === version) this.#people.delete(id);
@@ -60,7 +84,11 @@ export class Presence {
     this.#onChange();
   }
 
-  /** Somebody was removed: they are shown no longer, and won't be said to have left. */
+  /**
+   * Somebody was removed: they are shown no longer, and won't be said to have left.
+   *
+   * @param {string} id
+   */
   remove(id) {
     const known = this.#people.get(id);
     if (known) this.#people.set(id, { ...known, isHere: false });
@@ -73,7 +101,13 @@ export class Presence {
     this.#onChange();
   }
 
-  /** True if that changes whether they are here. */
+  /**
+   * True if that changes whether they are here.
+   *
+   * @param {string} id
+   * @param {number} version
+   * @param {boolean} isHere
+   */
   #note(id, version, isHere) {
     const known = this.#people.get(id);
     if (known && version <= known.version) return false;
@@ -88,7 +122,12 @@ export class Presence {
   }
 }
 
-/** An id is "PERSON NAME". */
+/**
+ * An id is "PERSON NAME".
+ *
+ * @param {string} id
+ * @returns {Somebody}
+ */
 export function somebody(id) {
   const end = id.indexOf(" ");
   return { id, person: id.slice(0, end), name: id.slice(end + 1) };

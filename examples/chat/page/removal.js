@@ -1,16 +1,35 @@
 // A moderator removes somebody from a room: asked once more before it is done.
 
-const dialog = document.getElementById("removal");
-const title = document.getElementById("removal-title");
-const text = document.getElementById("removal-text");
-const error = document.getElementById("removal-error");
-const confirm = document.getElementById("removal-confirm");
-const cancel = document.getElementById("removal-cancel");
+/**
+ * @import { Room } from "./room.js"
+ * @import { Somebody } from "./types.js"
+ */
 
-/** `remove` asks the server, `onDone` is called when it has answered. Returns what opens the dialog. */
+import { byId } from "./element.js";
+
+const dialog = byId("removal", HTMLDialogElement);
+const title = byId("removal-title");
+const text = byId("removal-text");
+const error = byId("removal-error");
+const confirm = byId("removal-confirm", HTMLButtonElement);
+const cancel = byId("removal-cancel");
+
+/**
+ * `remove` asks the server, `onDone` is called when it has answered. Returns what opens the dialog.
+ *
+ * @param {{
+ *   remove: (somebody: Somebody, room: Room) => Promise<unknown>,
+ *   onDone: () => void,
+ * }} options
+ */
 export function setUpRemoval({ remove, onDone }) {
+  /** @type {{ somebody: Somebody, room: Room } | null} */
   let asked = null;
 
+  /**
+   * @param {Somebody} somebody
+   * @param {Room} room
+   */
   function open(somebody, room) {
     asked = { somebody, room };
     title.textContent = `Remove ${somebody.name}?`;
@@ -21,6 +40,7 @@ export function setUpRemoval({ remove, onDone }) {
   }
 
   confirm.addEventListener("click", async () => {
+    if (!asked) return;
     confirm.disabled = true;
     error.textContent = "";
     const { somebody, room } = asked;
@@ -29,7 +49,7 @@ export function setUpRemoval({ remove, onDone }) {
       if (dialog.open) dialog.close();
       onDone();
     } catch (failed) {
-      error.textContent = `${somebody.name} could not be removed: ${failed.message}`;
+      error.textContent = `${somebody.name} could not be removed: ${failed instanceof Error ? failed.message : failed}`;
     } finally {
       confirm.disabled = false;
       if (dialog.open) confirm.focus();

@@ -1,6 +1,12 @@
 // One room: its conversation, who is there, and what this page says in it. The client has it in
 // order, each message once; where something can't be had any more, the newest lines are loaded.
 
+/**
+ * @import { RoomState } from "./realtime-client.js"
+ * @import { Line } from "./routes.js"
+ * @import { About, Client, Said, Somebody } from "./types.js"
+ */
+
 import { Conversation } from "./conversation.js";
 import * as login from "./login.js";
 import { Outbox } from "./outbox.js";
@@ -17,8 +23,6 @@ const AGAIN_MS = 2_000;
 export class Room extends EventTarget {
   unread = 0;
   refusal = "";
-  title;
-  about;
   #name;
   #client;
   /** What is said, and who is there: kept. */
@@ -29,15 +33,25 @@ export class Room extends EventTarget {
   #outbox;
   #typing = new Typing();
   #presence;
-  /** What came while lines are loaded, and goes behind them; null when none are. */
+  /**
+   * What came while lines are loaded, and goes behind them; null when none are.
+   *
+   * @type {{ offset: number, take: () => void }[] | null}
+   */
   #held = null;
   #isLoaded = false;
+  /** @type {number | null} */
   #before = null;
   #isShown = false;
 
+  /**
+   * @param {Client} client
+   * @param {About} room
+   */
   constructor(client, { name, title, about }) {
     super();
-    Object.assign(this, { title, about });
+    this.title = title;
+    this.about = about;
     this.#name = name;
     this.#client = client;
     this.#said = client.room(`room:${name}`);
@@ -59,7 +73,8 @@ export class Room extends EventTarget {
 
   #listen() {
     const [said, writing] = [this.#said, this.#writing];
-    for (const route of ["line", "removed"]) said.on(route, (data, message) => this.#receive(message));
+    said.on("line", (line, message) => this.#receive(message, () => this.#takeLine(line)));
+    said.on("removed", ({ id }, message) => this.#receive(message, () => this.#takeRemoval(id)));
     said.on("people", (data) => this.#presence.receive(data));
     writing.on("typing", (data) => this.#typing.add(data));
     said.when("joined", () => this.#load());
@@ -86,15 +101,16 @@ export class Room extends EventTarget {
     this.unread = 0;
   }
 
+  /** @param {string} text */
   say(text) {
-    this.#outbox.say(login.current().name, text);
+    this.#outbox.say(login.me().name, text);
   }
 
   sayTyping() {
     this.#client.send("typing", { room: this.#name });
   }
 
-  /** Who is here: {id, person, name}. */
+  /** Who is here. */
   people() {
     return this.#presence.people();
   }
@@ -110,11 +126,16 @@ export class Room extends EventTarget {
     }
   }
 
-  /** For moderators. */
+  /**
+   * For moderators.
+   *
+   * @param {Somebody} somebody
+   */
   remove({ id }) {
     return this.#client.request("remove", { room: this.#name, id });
   }
 
+  /** @param {string} why */
   fail(why) {
     this.#outbox.fail(why);
   }
@@ -123,10 +144,12 @@ export class Room extends EventTarget {
     return this.#isLoaded && this.#isIn();
   }
 
+  /** @param {RoomState} state */
   #show({ status, error }) {
     if (status === "joined") return this.#setRefusal("");
     // Who was removed is let in again some time, which the client finds out.
-    if (status !== "refused" && error?.code !== "removed") return;
+    const isRemoved = error instanceof RequestError && error.code === "removed";
+    if (!error || (status !== "refused" && !isRemoved)) return;
     this.#outbox.fail(error.message);
     this.#presence.clear();
     this.#setRefusal(error.message);
@@ -135,6 +158,7 @@ export class Room extends EventTarget {
   /** Shows the newest lines, and behind them what has come since they were asked for. */
   async #load() {
     this.#isLoaded = false;
+    /** @type {{ offset: number, take: () => void }[]} */
     const held = (this.#held = []);
     try {
       const { lines, before } = await this.#client.request("lines", { room: this.#name });
@@ -147,7 +171,7 @@ export class Room extends EventTarget {
       this.#held = null;
       this.#isLoaded = true;
       const last = Math.max(0, ...lines.map(({ offset }) => offset));
-      for (const message of held) if (message.offset > last) this.#take(message);
+      for (const { offset, take } of held) if (offset > last) take();
       this.#isBack();
     } catch {
       // Without a connection it is loaded with the next one.
@@ -175,38 +199,51 @@ export class Room extends EventTarget {
     }
   }
 
+  /** @param {number | null} before */
   #setBefore(before) {
     this.#before = before;
     this.#conversation.setEarlier(before !== null);
   }
 
+  /** @param {string} why */
   #setRefusal(why) {
     if (why === this.refusal) return;
     this.refusal = why;
     this.dispatchEvent(new Event("refusal"));
   }
 
-  /** Tells those who are here of somebody else. */
+  /**
+   * Tells those who are here of somebody else.
+   *
+   * @param {Somebody} somebody
+   * @param {string} what
+   */
   #tell({ person, name }, what) {
     if (what !== "joined") this.#typing.stop(person);
-    if (person !== login.current().person) this.#conversation.addEvent("", name, ` ${what}`);
+    if (person !== login.me().person) this.#conversation.addEvent("", name, ` ${what}`);
   }
 
-  #receive(message) {
-    if (this.#held) this.#held.push(message);
-    else this.#take(message);
+  /**
+   * @param {{ offset?: number }} message
+   * @param {() => void} take
+   */
+  #receive({ offset = 0 }, take) {
+    if (this.#held) this.#held.push({ offset, take });
+    else take();
   }
 
-  #take({ route, data }) {
-    if (route === "removed") {
-      this.#presence.remove(data.id);
-      this.#tell(somebody(data.id), "was removed by a moderator");
-    }
-    if (route !== "line") return;
-    this.#typing.stop(data.from);
-    const isOwn = data.from === login.current().person;
-    if (isOwn && this.#outbox.heard(data.ref, data.at)) return;
-    this.#conversation.add(fromServer(data));
+  /** @param {string} id */
+  #takeRemoval(id) {
+    this.#presence.remove(id);
+    this.#tell(somebody(id), "was removed by a moderator");
+  }
+
+  /** @param {Line} line */
+  #takeLine(line) {
+    this.#typing.stop(line.from);
+    const isOwn = line.from === login.me().person;
+    if (isOwn && this.#outbox.heard(line.ref, line.at)) return;
+    this.#conversation.add(fromServer(line));
     if (isOwn) return;
     if (!this.#isShown || document.hidden) {
       this.unread += 1;
@@ -215,6 +252,10 @@ export class Room extends EventTarget {
   }
 }
 
+/**
+ * @param {Line} line
+ * @returns {Said}
+ */
 function fromServer({ from, name, text, at }) {
   return { person: from, name, text, at };
 }

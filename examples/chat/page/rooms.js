@@ -1,6 +1,9 @@
 // The rooms: the list to choose from, which one is shown (the address has it, as #name), and whose
 // is what the server says.
 
+/** @import { About, Client } from "./types.js" */
+
+import { byId, find } from "./element.js";
 import { Room } from "./room.js";
 
 // How often it is asked who is there: what was told can be missed, and a connection can be dead
@@ -10,11 +13,14 @@ const ASK_EVERY_MS = 20_000;
 /** Events: "shown" (another room was chosen), and "people" and "refusal" of the one that is shown. */
 export class Rooms extends EventTarget {
   #client;
+  /** @type {Map<string, Room>} */
   #rooms = new Map();
+  /** @type {Room | null} */
   #shown = null;
-  #list = document.getElementById("room-list");
+  #list = byId("room-list");
   #title = document.title;
 
+  /** @param {Client} client */
   constructor(client) {
     super();
     this.#client = client;
@@ -29,7 +35,11 @@ export class Rooms extends EventTarget {
     setInterval(() => this.#shown?.askWho(), ASK_EVERY_MS);
   }
 
-  /** The rooms that there are, from the server: {name, title, about}. */
+  /**
+   * The rooms that there are, from the server.
+   *
+   * @param {About[]} rooms
+   */
   begin(rooms) {
     for (const about of rooms) {
       const room = new Room(this.#client, about);
@@ -54,19 +64,24 @@ export class Rooms extends EventTarget {
     for (const room of this.#rooms.values()) room.askWho();
   }
 
-  /** The connection won't come back by itself. */
+  /**
+   * The connection won't come back by itself.
+   *
+   * @param {string} why
+   */
   fail(why) {
     for (const room of this.#rooms.values()) room.fail(why);
   }
 
+  /** @param {string} name */
   #show(name) {
     const room = this.#rooms.get(name);
-    if (room === this.#shown) return;
+    if (!room || room === this.#shown) return;
     this.#shown?.hide();
     this.#shown = room;
     room.show();
-    document.getElementById("title").textContent = room.title;
-    document.getElementById("about").textContent = room.about;
+    byId("title").textContent = room.title;
+    byId("about").textContent = room.about;
     for (const link of this.#list.querySelectorAll("a")) {
       const isShown = link.hash === `#${name}`;
       if (isShown) link.setAttribute("aria-current", "page");
@@ -78,6 +93,7 @@ export class Rooms extends EventTarget {
     this.dispatchEvent(new Event("shown"));
   }
 
+  /** @param {About} room */
   #item({ name, title }) {
     const link = document.createElement("a");
     link.href = `#${name}`;
@@ -99,9 +115,9 @@ export class Rooms extends EventTarget {
     let sum = 0;
     for (const [name, { unread }] of this.#rooms) {
       sum += unread;
-      const badge = this.#list.querySelector(`[href="#${name}"] .badge`);
+      const badge = find(this.#list, `[href="#${name}"] .badge`);
       badge.hidden = unread === 0;
-      badge.textContent = unread > 99 ? "99+" : unread;
+      badge.textContent = unread > 99 ? "99+" : String(unread);
       badge.setAttribute("aria-label", unread === 1 ? "1 unread line" : `${unread} unread lines`);
     }
     document.title = sum === 0 ? this.#title : `(${sum}) ${this.#title}`;

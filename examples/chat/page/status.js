@@ -1,16 +1,26 @@
 // The state of the connection, for the eye (a pill that counts down, a notice with a button) and
 // for the ear (a status that speaks once per change, not once per second).
 
-const pill = document.getElementById("pill");
-const pillText = document.getElementById("pill-text");
-const spoken = document.getElementById("status");
-const notice = document.getElementById("notice");
-const noticeText = document.getElementById("notice-text");
-const retry = document.getElementById("retry");
+/**
+ * @import { State } from "./realtime-client.js"
+ * @import { Client } from "./types.js"
+ *
+ * @typedef {State["status"]} Status
+ */
+
+import { byId } from "./element.js";
+
+const pill = byId("pill");
+const pillText = byId("pill-text");
+const spoken = byId("status");
+const notice = byId("notice");
+const noticeText = byId("notice-text");
+const retry = byId("retry");
 
 // A short interruption isn't worth a notice: it would only make the page jump.
 const NOTICE_AFTER_MS = 1_500;
 
+/** @param {Client} client */
 export function showConnection(client) {
   let ticking = 0;
   let brokenSince = 0;
@@ -20,7 +30,7 @@ export function showConnection(client) {
     clearTimeout(ticking);
     const { status: state, retryAt = 0, reason } = client.state.get();
     const seconds = Math.ceil((retryAt - Date.now()) / 1000);
-    const broken = state === "waiting" || state === "offline" || (state === "connecting" && brokenSince);
+    const broken = state === "waiting" || state === "offline" || (state === "connecting" && brokenSince > 0);
 
     if (!broken) brokenSince = 0;
     else brokenSince ||= Date.now();
@@ -38,6 +48,7 @@ export function showConnection(client) {
     if (broken) ticking = setTimeout(show, 250);
   }
 
+  /** @param {string} text */
   function say(text) {
     if (text === said) return;
     said = text;
@@ -47,11 +58,16 @@ export function showConnection(client) {
   retry.addEventListener("click", () => {
     client.connect();
     client.retry();
-    document.getElementById("text").focus();
+    byId("text").focus();
   });
   client.state.subscribe(show);
 }
 
+/**
+ * @param {Status} state
+ * @param {number} seconds
+ * @param {boolean} broken
+ */
 function label(state, seconds, broken) {
   switch (state) {
     case "online":
@@ -67,6 +83,11 @@ function label(state, seconds, broken) {
   }
 }
 
+/**
+ * @param {Status} state
+ * @param {string | undefined} reason
+ * @param {boolean} broken
+ */
 function announcement(state, reason, broken) {
   if (state === "online") return "Online";
   if (state === "ended") return explanation(state, reason);
@@ -74,6 +95,10 @@ function announcement(state, reason, broken) {
   return "";
 }
 
+/**
+ * @param {Status} state
+ * @param {string | undefined} reason
+ */
 function explanation(state, reason) {
   if (state === "ended") {
     return reason || "The server ended the session.";

@@ -1,11 +1,19 @@
 // Who is writing in a room.
 
+/** @import { Writer } from "./routes.js" */
+
+import { byId } from "./element.js";
+
 const SHOWN_MS = 4_000;
 
 export class Typing {
-  /** By person: {name, timer}. */
+  /**
+   * By person.
+   *
+   * @type {Map<string, { name: string, timer: number }>}
+   */
   #writers = new Map();
-  #line = document.getElementById("typing");
+  #line = byId("typing");
   #isShown = false;
 
   show() {
@@ -17,12 +25,14 @@ export class Typing {
     this.#isShown = false;
   }
 
+  /** @param {Writer} writer */
   add({ person, name }) {
     clearTimeout(this.#writers.get(person)?.timer);
     this.#writers.set(person, { name, timer: setTimeout(() => this.stop(person), SHOWN_MS) });
     this.#render();
   }
 
+  /** @param {string} person */
   stop(person) {
     clearTimeout(this.#writers.get(person)?.timer);
     if (this.#writers.delete(person)) this.#render();

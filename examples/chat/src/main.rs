@@ -1,12 +1,13 @@
 //! A chat with rooms in one page: names that nobody can forge, rooms that remember what was said
 //! and show who is there, and moderators who remove somebody from whatever node.
 //!
-//! `chat [--listen ADDR]`. In the environment: `BROKER_URL`, `PRESENCE_URL` and `HISTORY_URL`
+//! `chat [--listen ADDR]`, or `chat --asyncapi`, which prints what the page may rely on. In the environment: `BROKER_URL`, `PRESENCE_URL` and `HISTORY_URL`
 //! choose the backends, `local:` by default (histories are where presence is); `CHAT_KEY` signs the
 //! tokens of visitors, and several nodes need the same; `CHAT_MODERATOR` is the password of
 //! moderators, without which there are none. See the README for what removing somebody does, and
 //! what it can't.
 
+mod contract;
 mod lines;
 mod login;
 mod moderators;
@@ -23,10 +24,10 @@ use std::{env, error::Error};
 use login::Visitors;
 use moderators::Moderators;
 use realtime::{
-    Gateway, bind,
+    Gateway, Router, bind,
     broker::AnyBroker,
     connect,
-    history::AnyHistory,
+    history::{AnyHistory, InvalidRetention},
     middleware::{LoggerLayer, RecoveryLayer},
     presence::AnyPresence,
     serve, shutdown_signal,
@@ -36,6 +37,10 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    if env::args().any(|argument| argument == "--asyncapi") {
+        println!("{:#}", contract::contract().asyncapi()?);
+        return Ok(());
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -86,16 +91,17 @@ fn build(key: Key, backends: Backends) -> Result<Gateway, Box<dyn Error>> {
         .broker(backends.broker)
         .history(backends.history)
         .presence(backends.presence)
-        .router(
-            rooms::router()?
-                .merge(lines::router())
-                .merge(removal::router()?),
-        )
+        .router(router()?)
         // Outermost, so that it sees panics as the failures that the other one makes of them.
         .layer(LoggerLayer::new())
         .layer(RecoveryLayer::new())
         .build()?;
     Ok(gateway)
+}
+
+fn router() -> Result<Router, InvalidRetention> {
+    let (rooms, removal) = (rooms::router()?, removal::router()?);
+    Ok(rooms.merge(lines::router()).merge(removal))
 }
 
 fn url(name: &str, default: &str) -> String {

@@ -45,6 +45,7 @@ const PARTS: &[(&str, &str, &str)] = &[
     part!("conversation.js", JS),
     part!("door.js", JS),
     part!("drawer.js", JS),
+    part!("element.js", JS),
     part!("faces.js", JS),
     part!("line.js", JS),
     part!("login.js", JS),

@@ -8,14 +8,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use realtime::{
     ClientError, CloseCode, Gateway, Identity, Json, Router, Session,
-    error::{ControlError, DeliverError},
+    contract::{Failure, RouterExt},
     history::{HistoryError, InvalidRetention, Retention},
     room::RoomRule,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::{
+    contract::{Gone, NotRemoved, REMOVE, REMOVED, Removal, Remove},
     people::{self, MODERATOR, Person},
     rooms::{entered, title},
 };
@@ -25,7 +25,7 @@ const OUT: Duration = Duration::from_secs(600);
 /// The longest name of a person, in bytes. Those that were signed here are shorter.
 const PERSON: usize = 64;
 /// With this code a page knows that it should not come back by itself.
-const REMOVED: CloseCode = match CloseCode::new(4500) {
+const STAY_AWAY: CloseCode = match CloseCode::new(4500) {
     Ok(code) => code,
     Err(_) => CloseCode::DISCONNECTED,
 };
@@ -33,7 +33,7 @@ const REMOVED: CloseCode = match CloseCode::new(4500) {
 pub(crate) fn router() -> Result<Router, InvalidRetention> {
     let removals = RoomRule::new().history(Retention::new(1, OUT)?);
     Ok(Router::new()
-        .route("remove", remove)
+        .handle(REMOVE, remove)
         .room("removed:{room}:{person}", removals))
 }
 
@@ -41,43 +41,24 @@ fn removals(room: &str, person: &str) -> String {
     format!("removed:{room}:{person}")
 }
 
-#[derive(Deserialize)]
-struct Remove {
-    room: String,
-    /// As the gateway tells of them.
-    id: String,
-}
-
-/// That somebody was removed.
+/// That somebody was removed, as it is noted.
 #[derive(Serialize, Deserialize)]
 struct Removed {
     /// Milliseconds since 1970.
     until: u64,
 }
 
-#[derive(Debug, thiserror::Error)]
-enum Failed {
-    #[error("the request was not a proper one")]
-    Bad(#[from] ClientError),
-    #[error("the removal could not be noted, or the others could not be told")]
-    Deliver(#[from] DeliverError),
-    #[error("nobody could be disconnected")]
-    Control(#[from] ControlError),
-}
-
 async fn remove(
     gateway: Gateway,
     session: Session,
     Json(Remove { room: name, id }): Json<Remove>,
-) -> Result<Json<Value>, Failed> {
+) -> Result<Json<Removal>, Failure<NotRemoved>> {
     if !session.identity().has_role(MODERATOR) {
-        return Err(ClientError::new("forbidden", "That is for moderators.").into());
+        return Err(NotRemoved::Forbidden.into());
     }
-    let room = entered(&session, &name)?;
+    let room = entered(&session, &name).ok_or(NotRemoved::NotAMember)?;
     let somebody = Person::of_id(&id).filter(|somebody| somebody.person.len() <= PERSON);
-    let Some(somebody) = somebody else {
-        return Err(ClientError::new("bad_request", "There is nobody with this id.").into());
-    };
+    let somebody = somebody.ok_or(NotRemoved::Nobody)?;
     // First they can't come back, and then they have to go: whoever was let in a moment ago is
     // disconnected all the same. To take them out of the room would not be enough. A request to
     // join that was allowed already could still let them in.
@@ -93,19 +74,18 @@ async fn remove(
         OUT.as_secs() / 60
     );
     let everywhere = gateway.identity(&people::key(&id));
-    let receipt = everywhere.disconnect(REMOVED, why).await?;
+    let receipt = everywhere.disconnect(STAY_AWAY, why).await?;
     if !receipt.is_complete() {
         tracing::warn!(
             missing = receipt.missing.len(),
             "not all nodes have answered"
         );
-        let message = "Not all servers have answered. Please try again.";
-        return Err(ClientError::new("unavailable", message).temporary().into());
+        return Err(NotRemoved::Unavailable.into());
     }
     // That they have left is told after a grace. This is told now, and says why.
-    let event = json!({ "id": id });
-    gateway.room(room).send("removed", Json(&event)).await?;
-    Ok(Json(json!({ "sessions": receipt.sessions })))
+    REMOVED.send(gateway.room(room), &Gone { id }).await?;
+    let sessions = receipt.sessions;
+    Ok(Json(Removal { sessions }))
 }
 
 /// Refuses who was removed from a room. A moderator never is.

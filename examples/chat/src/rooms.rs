@@ -6,11 +6,14 @@ use realtime::{
     ClientError, Gateway, Identity, Router, Session,
     extract::RoomParam,
     history::{InvalidRetention, Retention},
-    room::RoomRule,
+    room::{RoomName, RoomRule},
 };
 use serde::Serialize;
 
-use crate::removal;
+use crate::{
+    contract::{PEOPLE, ROOM, WRITERS},
+    removal,
+};
 
 /// A room as the page shows it.
 #[derive(Debug, Serialize)]
@@ -52,10 +55,10 @@ const AGE: Duration = Duration::from_secs(7 * 86_400);
 pub(crate) fn router() -> Result<Router, InvalidRetention> {
     let said = RoomRule::allow(may_enter)
         .history(Retention::new(LINES, AGE)?)
-        .announce("people");
+        .announce(PEOPLE.route());
     Ok(Router::new()
-        .room("room:{name}", said)
-        .room("typing:{name}", RoomRule::allow(may_enter)))
+        .room(ROOM, said)
+        .room(WRITERS, RoomRule::allow(may_enter)))
 }
 
 /// Everybody may be in every room that there is, unless they were removed. It is asked again each
@@ -78,14 +81,8 @@ pub(crate) fn title(name: &str) -> &'static str {
 }
 
 /// The room of this name, for somebody who is in it.
-pub(crate) fn entered(session: &Session, name: &str) -> Result<String, ClientError> {
+pub(crate) fn entered(session: &Session, name: &str) -> Option<String> {
     let room = format!("room:{name}");
-    match session
-        .rooms()
-        .iter()
-        .any(|entered| entered.as_str() == room)
-    {
-        true => Ok(room),
-        false => Err(ClientError::new("not_a_member", "Join the room first.")),
-    }
+    let is_in = |entered: &RoomName| entered.as_str() == room;
+    session.rooms().iter().any(is_in).then_some(room)
 }

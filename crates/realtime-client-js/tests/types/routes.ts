@@ -1,6 +1,13 @@
 // What the compiler must accept, and what it must refuse, of a client with declared routes.
 
-import { Client, connect, type Message, type Readable, type State } from "../../dist/index.js";
+import {
+  Client,
+  connect,
+  type Message,
+  type Readable,
+  type Refusal,
+  type State,
+} from "../../dist/index.js";
 import { useRequest, useRoom } from "../../dist/react.js";
 
 interface Line {
@@ -8,7 +15,11 @@ interface Line {
 }
 
 interface Routes {
-  say: { request: { text: string }; reply: { at: number } };
+  say: {
+    request: { text: string };
+    reply: { at: number };
+    error: { code: "long"; data: { most: number } } | { code: "quiet" };
+  };
   forget: { request: string };
   time: { reply: number };
   line: { event: Line };
@@ -40,8 +51,22 @@ client.room("a").on("lines", () => {});
 client.handle("confirm", () => "yes");
 // @ts-expect-error: a line has no author
 client.on("line", ({ author }) => author);
+// @ts-expect-error: it is heard, and not asked
+client.request("line");
+// @ts-expect-error: it is asked, and not heard
+client.on("say", () => {});
+// @ts-expect-error: the server doesn't ask it
+client.handle("time", () => 1);
 // @ts-expect-error: inside of the package alone
 client.room("a").enter;
+
+const most = (refusal: Refusal<Routes, "say">): number | undefined => {
+  // @ts-expect-error: there is no such code
+  if (refusal.code === "loud") return refusal.retryAfter;
+  // @ts-expect-error: of which code it is isn't known
+  refusal.data.most;
+  return refusal.code === "long" ? refusal.data.most : undefined;
+};
 
 const Hooks = () => {
   const { room } = useRoom(client, "a", { line: ({ text }) => text });
@@ -60,4 +85,4 @@ const loose = new Client("/ws");
 loose.on("anything", (data) => data.whatever);
 const reply: Promise<string> = loose.request("anything", { at: "all" });
 
-export default [at, time, nothing, state, Hooks, reply];
+export default [at, time, nothing, state, most, Hooks, reply];

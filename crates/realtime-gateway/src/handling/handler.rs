@@ -36,6 +36,10 @@ use crate::{
     note = "see the documentation of `realtime::Router`: \"My function is not a handler\""
 )]
 pub trait Handler<Args, S>: Clone + Send + Sync + 'static {
+    /// What the function returns; of one with a [`Replier`] it is [`Later`] of that. `Args` are its
+    /// arguments. So whoever takes handlers can demand more of them than this trait does.
+    type Output;
+
     #[doc(hidden)]
     fn call(&self, cx: MessageContext<S>) -> BoxFuture<'static, Result<Reply, BoxError>>;
 }
@@ -92,6 +96,8 @@ macro_rules! handler {
             Fut: Future<Output: IntoReply> + Send + 'static,
             $($arg: FromContext<MessageContext<S>>,)*
         {
+            type Output = Fut::Output;
+
             #[allow(non_snake_case, unused_variables, reason = "one macro for every arity")]
             fn call(&self, cx: MessageContext<S>) -> BoxFuture<'static, Result<Reply, BoxError>> {
                 $(
@@ -107,10 +113,10 @@ macro_rules! handler {
     };
 }
 
-/// The arguments of a handler that has taken a [`Replier`] before them.
-#[doc(hidden)]
+/// What goes into or comes out of a handler that has taken a [`Replier`]: its other arguments, and
+/// what it returns when the answer may still be under way. There are no values of it.
 #[derive(Debug)]
-pub struct Later<Args>(PhantomData<Args>);
+pub struct Later<T>(PhantomData<T>);
 
 /// Arguments of handlers none of which is a [`Replier`]: what is wanted where the answer is needed at
 /// once.
@@ -154,6 +160,8 @@ macro_rules! later {
             Fut: Future<Output: NoReply> + Send + 'static,
             $($arg: FromContext<MessageContext<S>>,)*
         {
+            type Output = Later<Fut::Output>;
+
             #[allow(non_snake_case, unused_variables, reason = "one macro for every arity")]
             fn call(&self, cx: MessageContext<S>) -> BoxFuture<'static, Result<Reply, BoxError>> {
                 $(

@@ -110,10 +110,8 @@ async fn a_line_reaches_its_room_alone_and_its_sender_is_the_servers_word() {
     let mut said = line("hello");
     said["from"] = "eve".into();
     said["name"] = "Eve".into();
-    assert_eq!(
-        asks(&mut ann, "say", said.clone()).await.unwrap(),
-        json!({})
-    );
+    let answer = asks(&mut ann, "say", said.clone()).await.unwrap();
+    assert_eq!(answer, Value::Null);
     // The page didn't hear the answer, and sends it again.
     asks(&mut ann, "say", said).await.unwrap();
     for client in [&mut ann, &mut bob] {
@@ -177,10 +175,10 @@ async fn what_is_no_line_or_not_for_somebody_is_refused_and_nobody_receives_it()
         line
     };
     for (route, data, code) in [
-        ("say", with("text", " ".into()), "bad_request"),
-        ("say", with("text", "x".repeat(2001).into()), "bad_request"),
-        ("say", with("ref", "1".repeat(65).into()), "bad_request"),
-        ("say", with("ref", "".into()), "bad_request"),
+        ("say", with("text", " ".into()), "empty"),
+        ("say", with("text", "x".repeat(2001).into()), "too_long"),
+        ("say", with("ref", "1".repeat(65).into()), "bad_ref"),
+        ("say", with("ref", "".into()), "bad_ref"),
         ("say", with("text", Value::Null), "bad_data"),
         ("say", with("room", "music".into()), "not_a_member"),
         ("lines", json!({ "room": "music" }), "not_a_member"),
@@ -192,6 +190,15 @@ async fn what_is_no_line_or_not_for_somebody_is_refused_and_nobody_receives_it()
         assert_eq!(error.code(), Some(code), "{route} {data}");
     }
     ann.expect_nothing().await.unwrap();
+}
+
+#[test]
+fn what_is_declared_is_handled_and_the_other_way_round() {
+    let (contract, router) = (crate::contract::contract(), crate::router().unwrap());
+    assert_eq!(contract.unhandled(&router), [""; 0]);
+    // Nobody is ever in these, and no page hears of them.
+    let noted = ["the rooms \"removed:{room}:{person}\""];
+    assert_eq!(contract.undeclared(&router), noted);
 }
 
 #[tokio::test(start_paused = true)]

@@ -394,6 +394,35 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         self
     }
 
+    /// The routes that have a handler of their own, in the order in which they came: what
+    /// [`route`](Self::route) was called with, behind the prefixes of [`nest`](Self::nest).
+    ///
+    /// ```
+    /// use realtime::Router;
+    ///
+    /// let chat = Router::<()>::new().route("say", async || ()).prefix("room.", async || ());
+    /// let router = Router::new().route("hello", async || ()).nest("chat.", chat);
+    /// assert_eq!(router.routes().collect::<Vec<_>>(), ["hello", "chat.say"]);
+    /// ```
+    pub fn routes(&self) -> impl Iterator<Item = &str> {
+        self.routes.iter().filter_map(|(pattern, _)| match pattern {
+            Pattern::Exact(route) => Some(route.as_str()),
+            Pattern::Prefix(_) | Pattern::Fallback => None,
+        })
+    }
+
+    /// The patterns of rooms that have a rule, in the order in which they came.
+    ///
+    /// ```
+    /// use realtime::{Router, room::RoomRule};
+    ///
+    /// let router = Router::<()>::new().room("order:{id}", RoomRule::open());
+    /// assert_eq!(router.rooms().collect::<Vec<_>>(), ["order:{id}"]);
+    /// ```
+    pub fn rooms(&self) -> impl Iterator<Item = &str> {
+        self.rooms.iter().map(|(pattern, _)| pattern.as_str())
+    }
+
     /// Gives the handlers their state. The result needs none, or that of a router it is merged
     /// into.
     ///

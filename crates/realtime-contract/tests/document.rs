@@ -1,0 +1,193 @@
+//! The document of a contract: what the official parser says of it, and what stands in it.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
+
+#[allow(
+    dead_code,
+    reason = "what it declares, and not its server, is what is looked at"
+)]
+mod shop;
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use realtime::contract::{Contract, Event, Question, Refusal, Request, Room};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// Asks AsyncAPI's own parser.
+fn parsed(name: &str, document: &Value) -> Output {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/asyncapi");
+    assert!(
+        folder.join("node_modules/@asyncapi/parser").exists(),
+        "the parser is missing: run `just setup`, or `npm ci --ignore-scripts --prefix {}`",
+        folder.display()
+    );
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&file, document.to_string()).unwrap();
+    let mut node = Command::new("node");
+    let node = node.arg(folder.join("validate.mjs")).arg(file);
+    node.output()
+        .expect("node is missing: run `just setup`, or install Node.js 20 or later")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn the_official_parser_takes_the_document() {
+    let document = shop::contract().asyncapi().unwrap();
+    let output = parsed("shop.json", &document);
+    let (said, wrong) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{said}{wrong}\n{document:#}");
+
+    // It looks, and isn't content with everything.
+    let mut broken = document;
+    broken["operations"]["send.offer"]["messages"][0]["$ref"] = json!("#/channels/gateway/thing");
+    let output = parsed("broken.json", &broken);
+    let wrong = text(&output.stderr);
+    assert!(
+        !output.status.success() && wrong.contains("send.offer"),
+        "{wrong}"
+    );
+}
+
+#[test]
+fn a_message_stands_there_as_on_the_wire() {
+    let document = shop::contract().asyncapi().unwrap();
+    let messages = &document["channels"]["gateway"]["messages"];
+    let id = json!({ "$ref": "#/components/schemas/GatewayId" });
+    let buy = &messages["shop_2f_buy.request"];
+    assert_eq!(buy["summary"], "Buys something.");
+    assert_eq!(
+        buy["payload"],
+        json!({
+            "type": "object",
+            "properties": {
+                "id": id,
+                "route": { "const": "shop/buy" },
+                "data": { "$ref": "#/components/schemas/Wanted" },
+            },
+            "required": ["data", "route"],
+        })
+    );
+    // No data is no field.
+    let open = &messages["open.request"]["payload"]["properties"];
+    assert_eq!(open.get("data"), None);
+    let reply = &messages["open.reply"]["payload"];
+    assert_eq!(reply["required"], json!(["data", "id", "route"]));
+
+    let error = &messages["shop_2f_buy.error"]["payload"]["properties"]["data"]["anyOf"];
+    let refusal = |at: usize| error[at]["allOf"][0]["$ref"].as_str().unwrap();
+    assert!(refusal(0).ends_with("/NotBought") && refusal(1).ends_with("/NotAllowed"));
+    assert!(
+        error[2]["$ref"]
+            .as_str()
+            .unwrap()
+            .ends_with("/GatewayRefusal")
+    );
+
+    let table = &document["channels"]["table_3a__7b_floor_7d__2f__7b_number_7d_"];
+    assert_eq!(table["address"], shop::TABLE);
+    assert_eq!(table["parameters"], json!({ "floor": {}, "number": {} }));
+    let room = &table["messages"]["said.event"]["payload"]["properties"]["room"];
+    assert_eq!(room["pattern"], "^table:.+\\/.+$");
+    let published = &table["messages"]["publish.request"]["payload"]["properties"]["data"];
+    assert_eq!(published["properties"]["data"], json!({ "type": "string" }));
+    let counter = &document["channels"]["counter"]["messages"];
+    assert_eq!(
+        counter["offer.event"]["payload"]["properties"]["room"],
+        json!({ "const": "counter" })
+    );
+    assert_eq!(counter.get("join.request"), None);
+}
+
+#[test]
+fn a_type_that_is_read_in_another_form_than_it_is_written_has_two_names() {
+    let document = shop::contract().asyncapi().unwrap();
+    let schemas = &document["components"]["schemas"];
+    let required = |name: &str| schemas[name]["required"].clone();
+    assert_eq!(required("ArticleInput"), json!(["name"]));
+    assert_eq!(required("ArticleOutput"), json!(["name", "colour"]));
+    assert_eq!(schemas.get("Article"), None);
+    let article = |name: &str| &schemas[name]["properties"]["article"]["$ref"];
+    assert_eq!(article("Wanted"), "#/components/schemas/ArticleInput");
+    assert_eq!(article("Bought"), "#/components/schemas/ArticleOutput");
+    assert!(schemas.get("Colour").is_some(), "of one form");
+    assert_eq!(schemas["Offer"]["required"][0], "articleName");
+}
+
+#[test]
+fn the_same_contract_is_the_same_text() {
+    let text = || shop::contract().asyncapi().unwrap().to_string();
+    assert_eq!(text(), text());
+    let fields: Vec<String> = match shop::contract().asyncapi().unwrap() {
+        Value::Object(fields) => fields.into_iter().map(|(name, _)| name).collect(),
+        _ => panic!("it is an object"),
+    };
+    assert!(fields.is_sorted(), "{fields:?}");
+}
+
+fn wrong(contract: Contract) -> String {
+    contract.asyncapi().unwrap_err().to_string()
+}
+
+#[test]
+fn what_can_be_no_contract_is_said() {
+    const LONG: &str = match std::str::from_utf8(&[b'x'; 257]) {
+        Ok(text) => text,
+        Err(_) => "",
+    };
+    let contract = || Contract::new("Shop", "1.0.0");
+    let twice = contract().request(shop::BUY).request(shop::BUY);
+    assert_eq!(
+        wrong(twice),
+        "expected each request once; got \"shop/buy\" twice"
+    );
+    let one = Event::<String>::new("line");
+    let other = Room::new("a").event(Event::<u8>::new("line"));
+    let two = contract()
+        .event(one)
+        .room(Room::new("b").event(one))
+        .room(other);
+    assert_eq!(
+        wrong(two),
+        "expected one type for each event; got \"line\" of two"
+    );
+    let own = contract().request(Request::<()>::new("gap"));
+    assert!(wrong(own).contains("other than the gateway's own; got the request \"gap\""));
+    let long = contract().question(Question::<()>::new(LONG));
+    assert!(wrong(long).contains("at most 256 bytes; got the question"));
+    let rooms = contract().room(Room::new("a")).room(Room::new("a"));
+    assert_eq!(
+        wrong(rooms),
+        "expected each kind of room once; got \"a\" twice"
+    );
+}
+
+/// Without a code that a client could match.
+#[derive(Debug, thiserror::Error, Serialize, JsonSchema)]
+#[error("it doesn't fit")]
+struct Misfit {
+    code: String,
+}
+
+impl Refusal for Misfit {}
+
+#[test]
+fn errors_without_known_codes_are_no_refusals() {
+    const ASK: Request<(), (), Misfit> = Request::new("ask");
+    let said = wrong(Contract::new("Shop", "1.0.0").request(ASK));
+    assert!(
+        said.contains("serialised with a `code`") && said.contains("\"ask\""),
+        "{said}"
+    );
+}

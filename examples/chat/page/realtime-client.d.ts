@@ -1,0 +1,1 @@
+export * from "../../../crates/realtime-client-js/src/index.js";
