@@ -2,7 +2,6 @@
 //! same address.
 
 use std::{
-    convert::Infallible,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
@@ -91,7 +90,7 @@ async fn serve_both(
     let (old, ready, ends) = (old.clone(), new.clone(), Arc::clone(ends));
     let app = service_fn(move |request| {
         let mut chosen = if ends.load(SeqCst) { &ready } else { &old }.clone();
-        async move { Ok::<_, Infallible>(chosen.call(request).await?) }
+        chosen.call(request)
     });
     tokio::spawn(serve(listener, app, new.clone()).into_future());
     Ok(address)

@@ -74,7 +74,7 @@ async fn those_that_are_left_go_on() {
     })
     .await;
     let [first, second] = &mut clients[..] else {
-        unreachable!()
+        panic!("expected two clients");
     };
     let ((_, reason), left) = tokio::select! {
         end = first.closed() => (end.unwrap(), second),

@@ -158,7 +158,9 @@ async fn nobody_misses_a_message_while_all_nodes_are_started_again() {
     .await;
     let (says, is_done) = (service.clone(), Arc::clone(&done));
     let sends = tokio::spawn(async move {
-        for number in 1.. {
+        let mut number = 0_u64;
+        loop {
+            number += 1;
             let is_last = is_done.load(SeqCst);
             let data = Json((number, is_last));
             says.room("order:1").send("n", data).await.unwrap();
@@ -167,7 +169,6 @@ async fn nobody_misses_a_message_while_all_nodes_are_started_again() {
             }
             sleep(Duration::from_millis(3)).await;
         }
-        unreachable!()
     });
     for _ in 0..3 {
         let new = Node::start(&url).await;
@@ -179,7 +180,7 @@ async fn nobody_misses_a_message_while_all_nodes_are_started_again() {
         nodes.push(new);
     }
     done.store(true, SeqCst);
-    let sent: u64 = sends.await.unwrap();
+    let sent = sends.await.unwrap();
     let (mut away, mut in_vain) = (Duration::ZERO, 0);
     for member in members {
         let seen = member.await.unwrap();
