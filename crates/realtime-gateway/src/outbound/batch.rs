@@ -223,6 +223,7 @@ mod tests {
         let entry = Entry {
             frame: large.clone(),
             to: None,
+            at: Stamp::now(),
         };
         let batch = Batch::new(0, vec![entry.clone(), entry.clone()]);
         assert_eq!(batch.part(0, NO_ROOMS).joined, None);
