@@ -301,6 +301,10 @@ struct Operations;
 #[doc = include_str!("../../../docs/control.md")]
 struct Control;
 
+#[cfg(all(doctest, feature = "codec-json", feature = "metrics"))]
+#[doc = include_str!("../../../docs/metrics.md")]
+struct Metrics;
+
 #[cfg(all(doctest, feature = "auth-jwt", feature = "codec-json"))]
 #[doc = include_str!("../../../docs/identities.md")]
 struct Identities;

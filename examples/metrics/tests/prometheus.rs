@@ -17,11 +17,15 @@ use std::{
 
 use realtime::metrics::METRICS;
 use realtime_testkit::{
-    client::{Client, raw_http},
+    client::Client,
     servers::{Process, free_port},
-    wait::{DEADLINE, until},
+    wait::{DEADLINE, until, within},
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// A file of this example.
 fn file(name: &str) -> PathBuf {
@@ -71,10 +75,16 @@ async fn started(name: &str) -> (Process, SocketAddr, Client) {
 }
 
 async fn scraped(metrics: SocketAddr) -> String {
+    let mut connection = TcpStream::connect(metrics).await.unwrap();
     let request = format!("GET /metrics HTTP/1.1\r\nHost: {metrics}\r\nConnection: close\r\n\r\n");
-    let answer = raw_http(metrics, request.as_bytes()).await.unwrap();
-    assert_eq!(answer.status, 200);
-    String::from_utf8_lossy(&answer.body).into_owned()
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    within("the answer", connection.read_to_string(&mut answer))
+        .await
+        .unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    body.to_owned()
 }
 
 /// The metrics that a text names, as series: with the endings of histograms.
@@ -189,7 +199,7 @@ async fn prometheus_scrapes_it_and_answers_all_queries_of_the_dashboard() {
     let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prometheus.log");
     let mut prometheus = Process::spawn(&mut command, log).unwrap();
     let server = format!("http://{address}");
-    let ready = async |_: &Path| tokio::net::TcpStream::connect(&address).await.is_ok();
+    let ready = async |_: &Path| TcpStream::connect(&address).await.is_ok();
     prometheus.ready(DEADLINE, ready).await.unwrap();
     let ask = |query: &str| promtool(&["query", "instant", "-o", "json", &server, query], "");
     let is_there = async || {

@@ -4,6 +4,8 @@
 use realtime_core::broker::Broker;
 
 use super::Node;
+#[cfg(feature = "metrics")]
+use crate::health::Link;
 use crate::{Stats, stats::Counters};
 
 impl Node {
@@ -33,7 +35,10 @@ impl Node {
             rooms: self.hub.rooms().len(),
             nodes: self.peers.all().len(),
             draining: self.is_draining(),
-            loopback: self.broker.loopback(),
+            // What was so before an outage says nothing.
+            loopback: (self.broker_link.link() == Link::Up)
+                .then(|| self.broker.loopback())
+                .flatten(),
             links: [
                 ("broker", self.broker_link.link().name()),
                 ("history", self.history_link.link().name()),

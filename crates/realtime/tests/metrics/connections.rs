@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use realtime::{
-    Identity,
-    auth::{Credentials, StaticToken},
-    config::Limits,
-};
+use realtime::{Identity, auth::StaticToken, config::Limits};
 use realtime_testkit::{client::Request, wait::until};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -57,7 +53,6 @@ async fn who_is_asked_about_is_measured_by_what_comes_of_it() {
 #[tokio::test]
 async fn what_is_no_connection_of_a_client_is_counted() {
     let token = StaticToken::new("s3cret", Identity::new("ann")).unwrap();
-    let token = token.with_credentials(Credentials::new());
     let builder = builder().authenticator(token);
     let (server, metrics) = start(builder.token_in_message(Some(Duration::from_secs(60)))).await;
     let mut waits = Request::new("/ws").connect(server.addr).await.unwrap();

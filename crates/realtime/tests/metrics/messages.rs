@@ -57,7 +57,7 @@ async fn handlers_are_measured_by_the_patterns_of_their_routes() {
 #[tokio::test]
 async fn messages_and_bytes_are_counted_in_both_directions() {
     let mut limits = Limits::default();
-    limits.messages = Some(Rate::per_second(1).with_burst(2));
+    limits.messages_per_session = Some(Rate::per_second(1).with_burst(2));
     let (server, metrics) = start(builder().limits(limits)).await;
     let mut ann = named(&server, "ann").await;
     let text = json!({"id": 1, "route": "echo", "data": "x".repeat(1_000)}).to_string();
@@ -109,7 +109,7 @@ async fn what_nobody_handles_any_more_is_counted_and_what_is_unfinished_too() {
     let waits = Arc::clone(&done);
     let slow = move || {
         let waits = Arc::clone(&waits);
-        async move { drop(waits.acquire().await) }
+        async move { waits.acquire().await.unwrap().forget() }
     };
     let close = async |session: Session| session.close(realtime::CloseCode::NORMAL, "");
     let router = Router::new().route("slow", slow).route("close", close);

@@ -1,5 +1,7 @@
 //! Rooms that clients come into and come back to.
 
+use std::time::Duration;
+
 use realtime::{Json, Router, history::Retention, room::RoomRule};
 use serde_json::{Value, json};
 
@@ -7,26 +9,27 @@ use super::{builder, named, start};
 use realtime_testkit::client::Client;
 
 async fn ask(client: &mut Client, route: &str, data: Value) -> Value {
-    client.request(route, data).await.unwrap()
+    client.request(route, data).await.unwrap()["data"].clone()
 }
 
 #[tokio::test]
 async fn rooms_joins_and_recoveries_are_counted_by_their_outcomes() {
-    let kept = RoomRule::new()
-        .join(async || true)
-        .history(Retention::new(10));
-    let router = Router::new().room("*", kept);
+    let retention = Retention::new(10, Duration::from_secs(600)).unwrap();
+    let kept = RoomRule::open().history(retention);
+    let router = Router::new().room("{room}", kept);
     let (server, metrics) = start(builder().router(router).max_rooms_per_session(2)).await;
     let mut ann = named(&server, "ann").await;
     let mut position = json!(null);
     for room in ["a", "b"] {
-        position = ask(&mut ann, "join", json!({"room": room})).await;
+        let answer = ask(&mut ann, "join", json!({"room": room})).await;
+        position = answer["position"].clone();
     }
     metrics.is("realtime_rooms", &[], 2.).await;
     metrics
         .is("realtime_room_joins_total", &[("outcome", "ok")], 2.)
         .await;
-    assert!(ann.request("join", json!({"room": "c"})).await.is_err());
+    let refused = ask(&mut ann, "join", json!({"room": "c"})).await;
+    assert_eq!(refused["code"], "too_many_rooms", "{refused}");
     metrics
         .is(
             "realtime_room_joins_total",
@@ -42,7 +45,8 @@ async fn rooms_joins_and_recoveries_are_counted_by_their_outcomes() {
             .at_least("realtime_backend_call_duration_seconds", &labels, 1.)
             .await;
     }
-    let mut from = json!({"room": "b", "epoch": position["epoch"], "offset": position["offset"]});
+    let (epoch, offset) = (&position["epoch"], &position["offset"]);
+    let mut from = json!({"room": "b", "epoch": epoch, "offset": offset});
     let answer = ask(&mut ann, "recover", from.clone()).await;
     assert_eq!(answer["recovered"], true, "{answer}");
     metrics

@@ -54,7 +54,7 @@ async fn handlers_that_outlive_their_session_and_a_drain_are_seen() {
     let waits = Arc::clone(&done);
     let slow = move || {
         let waits = Arc::clone(&waits);
-        async move { drop(waits.acquire().await) }
+        async move { waits.acquire().await.unwrap().forget() }
     };
     let builder = builder().router(Router::new().route("slow", slow));
     let builder = builder.shutdown_timeout(Some(Duration::from_secs(2)));
