@@ -146,7 +146,7 @@ table! {
     BROKER_MESSAGES: Counter Count "realtime_broker_messages_total" ["result"]
         "Messages of other nodes, by what became of them.";
     BROKER_LOOPBACK: Gauge Seconds "realtime_broker_loopback_seconds" []
-        "How long what this node published for itself took to come back, the last time.";
+        "How long what this node published for itself took to come back, the last time; 0 while that isn't known.";
     PRESENCE_LEASES: Counter Count "realtime_presence_leases_total" ["outcome"]
         "Leases that were due, by what became of them.";
     PRESENCE_UNSETTLED: Gauge Count "realtime_presence_unsettled" []
