@@ -4,7 +4,8 @@ use realtime_core::DisconnectInfo;
 
 use super::Call;
 
-#[derive(Debug, Clone, Copy, Default)]
+// No `Copy`, since the one that measures isn't either.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics;
 
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +15,7 @@ pub(crate) struct Stamp;
 pub(crate) struct Stamps;
 
 #[derive(Debug, Default)]
-pub(crate) struct Awaited;
+pub(crate) struct Awaited(());
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RouteNumber;
@@ -23,7 +24,7 @@ pub(crate) struct RouteNumber;
 pub(crate) struct Patterns;
 
 #[derive(Debug, Default)]
-pub(crate) struct Timing;
+pub(crate) struct Timing(());
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Noted;
@@ -69,7 +70,7 @@ impl Metrics {
 
     #[inline(always)]
     pub(crate) fn begin(&self, _: impl FnOnce() -> Option<RouteNumber>) -> Timing {
-        Timing
+        Timing(())
     }
 
     #[inline(always)]

@@ -153,6 +153,7 @@ impl Service<Inbound> for RouterService {
 mod tests {
     use proptest::prelude::*;
 
+    use super::*;
     use crate::{BuildErrorKind, Router};
 
     fn route() -> impl Strategy<Value = String> {
