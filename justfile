@@ -21,6 +21,8 @@ setup:
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=(rabbitmq-server)
     command -v nats-server >/dev/null || missing+=(nats-server)
     command -v faketime >/dev/null || missing+=(faketime)
+    # Its server and its tool are wanted, and no service: the tests start their own.
+    command -v promtool >/dev/null && command -v prometheus >/dev/null || missing+=(prometheus)
     if [ ${#missing[@]} -gt 0 ]; then
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
             apt-get update -q

@@ -68,6 +68,8 @@ enum Task {
 /// # Errors
 /// When it can't be done: the text says what was expected.
 pub fn execute(command: Command) -> Result<(), BoxError> {
+    #[cfg(feature = "metrics")]
+    let _exporter = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
     match command.task {
         Task::Serve(options) => runtime(options.workers)?.block_on(serve::serve(options)),
         Task::Load(options) => Ok(load::load(&options)?),

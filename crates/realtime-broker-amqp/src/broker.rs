@@ -14,7 +14,7 @@ use realtime_core::{
     broker::{
         Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerLimits,
         BrokerMessage, Join, Published, Subscription, Topic, TopicName,
-        stream::{self, Numbered, Topics},
+        stream::{self, LoopbackTime, Numbered, Topics},
     },
 };
 use tokio::{
@@ -52,6 +52,7 @@ pub struct AmqpBroker {
     pub(crate) limit: Arc<Limit>,
     /// Of all subscriptions.
     pub(crate) numbered: Numbered,
+    pub(crate) loopback: LoopbackTime,
     own: Mutex<Own>,
 }
 
@@ -65,6 +66,7 @@ impl AmqpBroker {
             state: watch::Sender::new(State::Idle),
             limit: Arc::default(),
             numbered: Numbered::default(),
+            loopback: LoopbackTime::default(),
             own: Mutex::new(Own::Idle(None)),
         }
     }
@@ -243,6 +245,10 @@ impl Broker for AmqpBroker {
 
     fn events(&self) -> BrokerEvents {
         BrokerEvents::new(self.events.subscribe())
+    }
+
+    fn loopback(&self) -> Option<Duration> {
+        self.loopback.last()
     }
 
     async fn close(&self) {

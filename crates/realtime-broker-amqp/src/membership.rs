@@ -94,6 +94,7 @@ impl Joining<'_> {
         } = self.broker;
         let (mut outgoing, incoming) = stream::pair(node, Arc::clone(events));
         outgoing.continue_from(&self.broker.numbered);
+        outgoing.measure(&self.broker.loopback);
         outgoing.set_longest_wait(config.queue_ttl);
         let joined = Arc::clone(outgoing.topics());
         let bound = Arc::new(Bound::default());

@@ -14,7 +14,7 @@ use realtime_core::{
     broker::{
         Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerLimits,
         BrokerMessage, Join, Published, Subscription, Topic, TopicName,
-        stream::{self, Numbered, Topics},
+        stream::{self, LoopbackTime, Numbered, Topics},
     },
 };
 use tokio::{
@@ -57,6 +57,7 @@ pub struct RedisBroker {
     events: Arc<Events<BrokerEvent>>,
     /// Of all subscriptions.
     numbered: Numbered,
+    loopback: LoopbackTime,
     own: Arc<Mutex<Own>>,
 }
 
@@ -94,6 +95,7 @@ impl RedisBroker {
             config: Arc::new(config),
             events: Arc::default(),
             numbered: Numbered::default(),
+            loopback: LoopbackTime::default(),
             own: Arc::new(Mutex::new(Own::Idle(None))),
         }
     }
@@ -146,6 +148,7 @@ impl RedisBroker {
         });
         let (mut outgoing, incoming) = stream::pair(node, Arc::clone(&self.events));
         outgoing.continue_from(&self.numbered);
+        outgoing.measure(&self.loopback);
         let topics = Arc::clone(incoming.topics());
         for topic in &join.topics {
             topics.join(topic)?;
@@ -314,6 +317,10 @@ impl Broker for RedisBroker {
 
     fn events(&self) -> BrokerEvents {
         BrokerEvents::new(self.events.subscribe())
+    }
+
+    fn loopback(&self) -> Option<Duration> {
+        self.loopback.last()
     }
 
     async fn close(&self) {

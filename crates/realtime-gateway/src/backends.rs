@@ -30,7 +30,10 @@ use tokio::task::coop::consume_budget;
 
 pub(crate) use revocations::bounded_revocations;
 
-use crate::guarded::{Broken, GuardedStream, Whose, caught, guarded};
+use crate::{
+    guarded::{Broken, GuardedStream, Whose, caught, guarded},
+    metrics::{Call, Metrics},
+};
 
 /// How long presence may take for a call.
 pub(crate) const PRESENCE_CALL: Duration = Duration::from_secs(5);
@@ -43,18 +46,18 @@ const SUBSCRIBE: Duration = Duration::from_secs(60);
 /// How long each may take to be closed.
 const CLOSE: Duration = Duration::from_secs(5);
 
-/// A broker whose calls return.
-pub(crate) struct BoundedBroker(AnyBroker);
+/// A broker whose calls return, and are measured.
+pub(crate) struct BoundedBroker(AnyBroker, Metrics);
 
-/// A presence store whose calls return.
-pub(crate) struct BoundedPresence(AnyPresence);
+/// A presence store whose calls return, and are measured.
+pub(crate) struct BoundedPresence(AnyPresence, Metrics);
 
-pub(crate) fn bounded_broker(broker: AnyBroker) -> AnyBroker {
-    AnyBroker::new(BoundedBroker(broker))
+pub(crate) fn bounded_broker(broker: AnyBroker, metrics: Metrics) -> AnyBroker {
+    AnyBroker::new(BoundedBroker(broker, metrics))
 }
 
-pub(crate) fn bounded_presence(presence: AnyPresence) -> AnyPresence {
-    AnyPresence::new(BoundedPresence(presence))
+pub(crate) fn bounded_presence(presence: AnyPresence, metrics: Metrics) -> AnyPresence {
+    AnyPresence::new(BoundedPresence(presence, metrics))
 }
 
 fn broker_broke(kind: BrokerErrorKind, broken: Broken) -> BrokerError {
@@ -65,39 +68,51 @@ impl BoundedBroker {
     /// One change of the topics.
     async fn changed(
         &self,
+        of: Call,
         call: impl Future<Output = Result<(), BrokerError>>,
     ) -> Result<(), BrokerError> {
         consume_budget().await;
-        guarded(Whose::Broker, Some(PUBLISH), call)
-            .await
-            .unwrap_or_else(|broken| Err(broker_broke(BrokerErrorKind::Unavailable, broken)))
+        let called = async {
+            guarded(Whose::Broker, Some(PUBLISH), call)
+                .await
+                .unwrap_or_else(|broken| Err(broker_broke(BrokerErrorKind::Unavailable, broken)))
+        };
+        self.1.call(of, called).await
     }
 }
 
 impl Broker for BoundedBroker {
     async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
         let call = async { self.0.subscribe(join).await };
-        let joined = guarded(Whose::Broker, Some(SUBSCRIBE), call)
-            .await
-            .unwrap_or_else(|broken| Err(broker_broke(BrokerErrorKind::Unavailable, broken)))?;
+        let called = async {
+            guarded(Whose::Broker, Some(SUBSCRIBE), call)
+                .await
+                .unwrap_or_else(|broken| Err(broker_broke(BrokerErrorKind::Unavailable, broken)))
+        };
+        let joined = self.1.call(Call::BrokerSubscribe, called).await?;
         Ok(Subscription::new(GuardedStream::new(joined)))
     }
 
     async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        self.changed(async { self.0.join(topic).await }).await
+        self.changed(Call::BrokerJoin, async { self.0.join(topic).await })
+            .await
     }
 
     async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        self.changed(async { self.0.leave(topic).await }).await
+        self.changed(Call::BrokerLeave, async { self.0.leave(topic).await })
+            .await
     }
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
         // Who publishes in a loop to a broker that is always ready lets others have a turn.
         consume_budget().await;
         let call = async { self.0.publish(topic, data).await };
-        guarded(Whose::Broker, Some(PUBLISH), call)
-            .await
-            .unwrap_or_else(|broken| Err(broker_broke(BrokerErrorKind::Unknown, broken)))
+        let called = async {
+            guarded(Whose::Broker, Some(PUBLISH), call)
+                .await
+                .unwrap_or_else(|broken| Err(broker_broke(BrokerErrorKind::Unknown, broken)))
+        };
+        self.1.call(Call::BrokerPublish, called).await
     }
 
     fn limits(&self) -> BrokerLimits {
@@ -117,6 +132,10 @@ impl Broker for BoundedBroker {
         }
     }
 
+    fn loopback(&self) -> Option<Duration> {
+        caught(Whose::Broker, || self.0.loopback()).unwrap_or_default()
+    }
+
     async fn close(&self) {
         let closed = guarded(Whose::Broker, Some(CLOSE), async { self.0.close().await }).await;
         if let Err(broken) = closed {
@@ -125,32 +144,38 @@ impl Broker for BoundedBroker {
     }
 }
 
-/// A history whose calls return.
-pub(crate) struct BoundedHistory(AnyHistory);
+/// A history whose calls return, and are measured.
+pub(crate) struct BoundedHistory(AnyHistory, Metrics);
 
-pub(crate) fn bounded_history(history: AnyHistory) -> AnyHistory {
-    AnyHistory::new(BoundedHistory(history))
+pub(crate) fn bounded_history(history: AnyHistory, metrics: Metrics) -> AnyHistory {
+    AnyHistory::new(BoundedHistory(history, metrics))
 }
 
 impl BoundedHistory {
     async fn called<T>(
         &self,
+        of: Call,
         call: impl Future<Output = Result<T, HistoryError>>,
     ) -> Result<T, HistoryError> {
         consume_budget().await;
-        let called = guarded(Whose::History, Some(HISTORY_CALL), call).await;
-        called.unwrap_or_else(|broken| {
-            let context = "the history did not answer";
-            let kind = HistoryErrorKind::Unavailable;
-            Err(HistoryError::new(kind, context).with_source(broken))
-        })
+        let called = async {
+            let called = guarded(Whose::History, Some(HISTORY_CALL), call).await;
+            called.unwrap_or_else(|broken| {
+                let context = "the history did not answer";
+                let kind = HistoryErrorKind::Unavailable;
+                Err(HistoryError::new(kind, context).with_source(broken))
+            })
+        };
+        self.1.call(of, called).await
     }
 }
 
 impl History for BoundedHistory {
     async fn append(&self, room: &RoomName, append: Append) -> Result<Appended, HistoryError> {
-        self.called(async { self.0.append(room, append).await })
-            .await
+        self.called(Call::HistoryAppend, async {
+            self.0.append(room, append).await
+        })
+        .await
     }
 
     async fn since(
@@ -159,8 +184,10 @@ impl History for BoundedHistory {
         after: &Position,
         limit: usize,
     ) -> Result<Since, HistoryError> {
-        self.called(async { self.0.since(room, after, limit).await })
-            .await
+        self.called(Call::HistorySince, async {
+            self.0.since(room, after, limit).await
+        })
+        .await
     }
 
     async fn latest(
@@ -169,8 +196,10 @@ impl History for BoundedHistory {
         before: Option<u64>,
         count: usize,
     ) -> Result<Page, HistoryError> {
-        self.called(async { self.0.latest(room, before, count).await })
-            .await
+        self.called(Call::HistoryLatest, async {
+            self.0.latest(room, before, count).await
+        })
+        .await
     }
 
     async fn position(
@@ -178,12 +207,15 @@ impl History for BoundedHistory {
         room: &RoomName,
         retention: Retention,
     ) -> Result<Position, HistoryError> {
-        self.called(async { self.0.position(room, retention).await })
-            .await
+        self.called(Call::HistoryPosition, async {
+            self.0.position(room, retention).await
+        })
+        .await
     }
 
     async fn remove(&self, room: &RoomName) -> Result<(), HistoryError> {
-        self.called(async { self.0.remove(room).await }).await
+        self.called(Call::HistoryRemove, async { self.0.remove(room).await })
+            .await
     }
 
     fn outlives_nodes(&self) -> bool {
@@ -218,13 +250,18 @@ fn presence_broke(broken: Broken) -> PresenceError {
 
 /// One call of the store.
 async fn asked<T>(
+    metrics: &Metrics,
+    of: Call,
     call: impl Future<Output = Result<T, PresenceError>>,
 ) -> Result<T, PresenceError> {
     // Who asks in a loop lets others have a turn.
     consume_budget().await;
-    guarded(Whose::Presence, Some(PRESENCE_CALL), call)
-        .await
-        .unwrap_or_else(|broken| Err(presence_broke(broken)))
+    let called = async {
+        guarded(Whose::Presence, Some(PRESENCE_CALL), call)
+            .await
+            .unwrap_or_else(|broken| Err(presence_broke(broken)))
+    };
+    metrics.call(of, called).await
 }
 
 impl Presence for BoundedPresence {
@@ -233,11 +270,17 @@ impl Presence for BoundedPresence {
         sessions: &[SessionInfo],
         ttl: Option<Duration>,
     ) -> Result<Registered, PresenceError> {
-        asked(async { self.0.register(sessions, ttl).await }).await
+        asked(&self.1, Call::PresenceRegister, async {
+            self.0.register(sessions, ttl).await
+        })
+        .await
     }
 
     async fn unregister(&self, sessions: &[SessionKey]) -> Result<Unregistered, PresenceError> {
-        asked(async { self.0.unregister(sessions).await }).await
+        asked(&self.1, Call::PresenceUnregister, async {
+            self.0.unregister(sessions).await
+        })
+        .await
     }
 
     async fn renew(
@@ -245,23 +288,38 @@ impl Presence for BoundedPresence {
         sessions: &[SessionKey],
         ttl: Option<Duration>,
     ) -> Result<Renewed, PresenceError> {
-        asked(async { self.0.renew(sessions, ttl).await }).await
+        asked(&self.1, Call::PresenceRenew, async {
+            self.0.renew(sessions, ttl).await
+        })
+        .await
     }
 
     async fn sessions(&self, identity: &IdentityKey) -> Result<Vec<SessionInfo>, PresenceError> {
-        asked(async { self.0.sessions(identity).await }).await
+        asked(&self.1, Call::PresenceSessions, async {
+            self.0.sessions(identity).await
+        })
+        .await
     }
 
     async fn nodes(&self, identity: &IdentityKey) -> Result<Vec<NodeSessions>, PresenceError> {
-        asked(async { self.0.nodes(identity).await }).await
+        asked(&self.1, Call::PresenceNodes, async {
+            self.0.nodes(identity).await
+        })
+        .await
     }
 
     async fn online(&self, identities: &[IdentityKey]) -> Result<Online, PresenceError> {
-        asked(async { self.0.online(identities).await }).await
+        asked(&self.1, Call::PresenceOnline, async {
+            self.0.online(identities).await
+        })
+        .await
     }
 
     async fn is_online(&self, identity: &IdentityKey) -> Result<bool, PresenceError> {
-        asked(async { self.0.is_online(identity).await }).await
+        asked(&self.1, Call::PresenceOnline, async {
+            self.0.is_online(identity).await
+        })
+        .await
     }
 
     fn outlives_nodes(&self) -> bool {
@@ -270,7 +328,7 @@ impl Presence for BoundedPresence {
 
     fn roster(&self) -> Option<AnyRoster> {
         let roster = caught(Whose::Presence, || self.0.roster()).ok()??;
-        Some(roster::bounded(roster))
+        Some(roster::bounded(roster, self.1.clone()))
     }
 
     fn events(&self) -> PresenceEvents {

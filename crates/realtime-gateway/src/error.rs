@@ -133,6 +133,21 @@ pub enum JoinErrorKind {
     TooManyRooms,
 }
 
+impl JoinErrorKind {
+    /// Its name in metrics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Broker => "broker",
+            Self::Encode => "encode",
+            Self::History => "history",
+            Self::InvalidRoom => "invalid_room",
+            Self::NodeFull => "node_full",
+            Self::SessionClosed => "session_closed",
+            Self::TooManyRooms => "too_many_rooms",
+        }
+    }
+}
+
 operation_error! {
     /// Something that sessions could not be told to do. Nothing was done.
     ControlError, ControlErrorKind

@@ -124,6 +124,17 @@ struct State {
 }
 
 impl Link {
+    /// Its name in metrics.
+    #[cfg(feature = "metrics")]
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Down { .. } => "down",
+            Self::NotStarted => "not_started",
+            Self::Up => "up",
+        }
+    }
+
     fn is_up(&self) -> bool {
         *self == Self::Up
     }

@@ -30,7 +30,7 @@
 //!   outbound ────────────────── log, outbox, queue, writer
 //!   transport  backends  dialects  limits ─ the socket │ broker and presence, with a bound on every call │ what clients speak │ how often
 //!   config  guarded ─────────── settings │ panics of foreign code as errors
-//!   cluster  error  escape  heard  kept  rarely  room_topics ─ which nodes there are, and what they were asked │ errors of our operations │ log lines │ what was revoked just now │ what a restarted task finds again │ which topics carry rooms
+//!   cluster  error  escape  heard  kept  metrics  rarely  room_topics ─ which nodes there are, and what they were asked │ errors of our operations │ log lines │ what was revoked just now │ what a restarted task finds again │ what is measured │ which topics carry rooms
 //!   budget  clock  delivery  health  patience  quiet  receipt  stats  sync  tasks  unreachable
 //! ```
 
@@ -57,6 +57,7 @@ mod hub;
 mod identities;
 mod kept;
 mod limits;
+mod metrics;
 mod node;
 mod outbound;
 mod outgoing;
@@ -96,6 +97,8 @@ pub use handling::{
     NoReply, RoomRule, Router, check_argument, check_no_reply, check_result, extract, middleware,
 };
 pub use health::{Health, HealthStatus, Link};
+#[cfg(feature = "metrics")]
+pub use metrics::{METRICS, Metric, MetricKind, MetricUnit, buckets};
 pub use realtime_core::log_targets;
 pub use receipt::{NodeAnswer, NodeReceipt, Receipt};
 pub use rooms::RoomHistory;

@@ -1,5 +1,7 @@
 //! What the tasks of a gateway share: its sessions and background tasks, and the gateway itself.
 
+mod readings;
+
 use std::{
     fmt,
     sync::{Arc, OnceLock, atomic::AtomicBool, atomic::Ordering::SeqCst},
@@ -18,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Config, ErrorStage, Session,
-    admission::Authentication,
+    admission::{Authentication, Slots},
     backends::{bounded_broker, bounded_history, bounded_presence, bounded_revocations},
     budget::Budget,
     clock::Clock,
@@ -33,6 +35,7 @@ use crate::{
     hub::Hub,
     kept::Kept,
     limits::NodeLimits,
+    metrics::{Metrics, Timing},
     outbound::QueueLimits,
     registry::Registry,
     reports::{Fault, Reports},
@@ -76,6 +79,8 @@ pub(crate) struct Node {
     /// Turns at the authenticator for those who have a session and show a token.
     pub(crate) showing: Semaphore,
     pub(crate) authentication: Authentication,
+    /// How many there are, and may be.
+    slots: Slots,
     /// What is no longer to be believed, for all nodes.
     pub(crate) revocations: AnyRevocations,
     pub(crate) revocations_link: Watched,
@@ -141,6 +146,7 @@ pub(crate) struct Parts {
     pub(crate) joins: bool,
     pub(crate) presence: AnyPresence,
     pub(crate) authentication: Authentication,
+    pub(crate) slots: Slots,
     pub(crate) revocations: Option<AnyRevocations>,
     pub(crate) traceparent: Option<Traceparent>,
     pub(crate) hooks: Hooks,
@@ -160,18 +166,27 @@ impl Node {
             joins,
             presence,
             authentication,
+            slots,
             revocations,
             traceparent,
             hooks,
-            table,
+            mut table,
             rooms,
             history,
             stack,
         } = parts;
         let hub = Arc::new(Hub::new(dialects.ids()));
         let stats = Arc::new(Counters::default());
-        let env = Arc::new(env(&config, &info, dialects, &hub, Arc::clone(&stats)));
-        let presence = bounded_presence(presence);
+        let policy = config.backpressure.name();
+        let metrics = Metrics::new(&config.name, policy, table.take_patterns());
+        let env = Arc::new(env(
+            (&config, &info),
+            dialects,
+            &hub,
+            Arc::clone(&stats),
+            metrics.clone(),
+        ));
+        let presence = bounded_presence(presence, metrics.clone());
         let has_roster = config.tenant_presence || rooms.has_presence();
         let registry = Registry::new(
             presence,
@@ -197,7 +212,7 @@ impl Node {
             info,
             env,
             hub,
-            broker: bounded_broker(broker),
+            broker: bounded_broker(broker, metrics.clone()),
             joins,
             broker_link: Watched::new(),
             joined: Kept::default(),
@@ -205,12 +220,14 @@ impl Node {
             asking: Semaphore::new(ASKING),
             showing: Semaphore::new(config.max_authenticating.min(Semaphore::MAX_PERMITS)),
             room_table: rooms,
-            history: bounded_history(history),
+            history: bounded_history(history, metrics.clone()),
             history_link: Watched::new(),
             authentication,
+            slots,
             has_store_of_revocations: revocations.is_some(),
             revocations: bounded_revocations(
                 revocations.unwrap_or_else(|| AnyRevocations::new(MemoryRevocations::new())),
+                metrics,
             ),
             revocations_link: Watched::new(),
             heard: Heard::default(),
@@ -246,8 +263,8 @@ impl Node {
         self.host.get().cloned().unwrap_or_default()
     }
 
-    pub(crate) fn stats(&self) -> &Counters {
-        &self.env.stats
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.env.metrics
     }
 
     /// Whether no more connections are accepted.
@@ -345,6 +362,12 @@ impl Node {
         self.table.is_own_ping(route)
     }
 
+    /// A message on this route comes to its handler.
+    #[inline]
+    pub(crate) fn begin_with(&self, route: &str) -> Timing {
+        self.metrics().begin(|| self.table.number(route))
+    }
+
     /// The layers and the router, for one session.
     pub(crate) fn new_stack(&self) -> Box<dyn MessageService> {
         (self.stack)(RouterService {
@@ -375,11 +398,11 @@ impl Node {
 }
 
 fn env(
-    config: &Config,
-    info: &NodeInfo,
+    (config, info): (&Config, &NodeInfo),
     dialects: Dialects,
     hub: &Arc<Hub>,
     stats: Arc<Counters>,
+    metrics: Metrics,
 ) -> Env {
     let queued = Arc::new(Budget::new(config.queue_budget));
     let (weak, budget) = (Arc::downgrade(hub), Arc::clone(&queued));
@@ -394,6 +417,7 @@ fn env(
         queued,
         held: Arc::new(Budget::new(config.assembly_budget)),
         stats,
+        metrics,
         clock: Arc::new(Clock::new(tick(config))),
         expiry_notice: config.expiry_notice.unwrap_or_default(),
         max_repliers: config.max_repliers_per_session,

@@ -24,37 +24,56 @@ macro_rules! stats {
             $(pub(crate) $name: Counter,)*
         }
 
-        /// Counts since the gateway was built, and what is held at present.
+        /// Counts since the gateway was built, and what is held at present: each field says whether it
+        /// is a counter, which only grows, or a gauge.
         ///
         /// Export it to the metrics system of your choice; it is cheap to read.
         #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
         #[non_exhaustive]
         pub struct Stats {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[$doc])*
+            #[doc = "\n\nA counter."]
+            pub $name: u64,)*
             /// Requests that are authenticating now, and connections that have not shown yet who they
             /// are: see [`Config::token_in_message`](crate::Config::token_in_message).
+            ///
+            /// A gauge.
             pub authenticating: u64,
             /// Sessions that have ended, and whose removal from presence is tried again or under way
             /// now.
+            ///
+            /// A gauge.
             pub departures_waiting: u64,
             /// Identities, tenants and addresses of which a [limit](crate::Limits) keeps something now:
             /// those that are there, and those that have gone and still count. One that is limited in
             /// two ways is two.
+            ///
+            /// A gauge.
             pub limits_kept: u64,
             /// Sessions that are open now.
+            ///
+            /// A gauge.
             pub open: u64,
             /// Sessions whose connection is gone, and of which a handler or a hook still runs now.
+            ///
+            /// A gauge.
             pub outlived: u64,
             /// Open sessions that presence may not know now: they could not be registered or renewed,
             /// and are tried again. The others don't suffer for it, and a store that is up for
             /// them counts as up.
+            ///
+            /// A gauge.
             pub presence_unsettled: u64,
             /// Memory of what waits in the queues of all sessions now, in bytes: what sockets have
             /// not accepted, also of frames that they have accepted in part, and some 100 bytes for
             /// each frame that waits whole.
+            ///
+            /// A gauge.
             pub queued_bytes: u64,
             /// Memory of messages that are held now, in bytes: unfinished or waiting for their
             /// handlers, decoded or as they were read.
+            ///
+            /// A gauge.
             pub assembling_bytes: u64,
         }
 

@@ -41,6 +41,7 @@
 //! | [`config`] | the choices behind some fields of [`Config`] |
 //! | [`error`] | one error for each operation |
 //! | [`control`] | what sessions are told to do and clients are asked, and the receipts |
+//! | [`mod@metrics`] | the names of all that is measured, with the feature `metrics` |
 //! | [`report`] | what the gateway says of deliveries, of its health and of itself |
 //! | [`node`] | the names of nodes and clusters, and what is shown to servers, for backends |
 //! | [`log_targets`] | the names under which everything is logged |
@@ -58,6 +59,7 @@
 //!   [`contract`].
 //! - `macros`: `#[debug_handler]`, by which the compiler names the argument of a handler that doesn't
 //!   fit.
+//! - `metrics`: what happens, told to the recorder of the crate `metrics`, [`mod@metrics`].
 //! - `server` (default): [`bind`], [`serve`] and [`shutdown_signal`].
 //! - `auth-jwt`: sessions for those who show a JWT, [`auth::jwt`].
 //! - `broker-amqp`: nodes joined over RabbitMQ, [`broker::amqp`].
@@ -193,6 +195,15 @@ pub mod hooks {
     pub use realtime_gateway::{ErrorContext, ErrorStage, Hook, HookResult};
 }
 
+/// What is measured, for the recorder of your choice: see [docs/metrics.md].
+///
+/// [docs/metrics.md]: https://github.com/forerunner-space/realtime-rs/blob/main/docs/metrics.md
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub mod metrics {
+    pub use realtime_gateway::{METRICS, Metric, MetricKind, MetricUnit, buckets};
+}
+
 /// The parts of a message.
 pub mod message {
     pub use realtime_core::{
@@ -289,6 +300,10 @@ struct Operations;
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/control.md")]
 struct Control;
+
+#[cfg(all(doctest, feature = "codec-json", feature = "metrics"))]
+#[doc = include_str!("../../../docs/metrics.md")]
+struct Metrics;
 
 #[cfg(all(doctest, feature = "auth-jwt", feature = "codec-json"))]
 #[doc = include_str!("../../../docs/identities.md")]

@@ -40,6 +40,7 @@ pub struct Nats {
     events: Arc<Events<BrokerEvent>>,
     /// How far the numbers of all subscriptions have come.
     numbered: Numbered,
+    loopback: LoopbackTime,
     /// Alive while this member is subscribed; nothing when it is closed.
     own: Mutex<Option<Weak<Link>>>,
 }
@@ -67,6 +68,7 @@ impl Nats {
             prefix: namespace.as_str().replace('.', "/"),
             events: Arc::default(),
             numbered: Numbered::default(),
+            loopback: LoopbackTime::default(),
             own: Mutex::new(Some(Weak::new())),
         })
     }
@@ -116,6 +118,7 @@ impl Broker for Nats {
         let (client, changes) = self.connect().await?;
         let (mut outgoing, incoming) = pair(join.node, Arc::clone(&self.events));
         outgoing.continue_from(&self.numbered);
+        outgoing.measure(&self.loopback);
         let (inbox, mut received) = mpsc::channel(QUEUE);
         let (publications, asked) = mpsc::channel(QUEUE);
         let link = Arc::new(Link {
@@ -195,6 +198,10 @@ impl Broker for Nats {
 
     fn events(&self) -> BrokerEvents {
         BrokerEvents::new(self.events.subscribe())
+    }
+
+    fn loopback(&self) -> Option<Duration> {
+        self.loopback.last()
     }
 
     async fn close(&self) {

@@ -1,6 +1,6 @@
 //! Any broker behind one type.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -47,6 +47,10 @@ impl Broker for AnyBroker {
         self.0.events()
     }
 
+    fn loopback(&self) -> Option<Duration> {
+        self.0.loopback()
+    }
+
     async fn close(&self) {
         self.0.close().await;
     }
@@ -70,6 +74,7 @@ trait DynBroker: Send + Sync {
     ) -> BoxFuture<'a, Result<Published, BrokerError>>;
     fn limits(&self) -> BrokerLimits;
     fn events(&self) -> BrokerEvents;
+    fn loopback(&self) -> Option<Duration>;
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
@@ -100,6 +105,10 @@ impl<T: Broker> DynBroker for T {
 
     fn events(&self) -> BrokerEvents {
         Broker::events(self)
+    }
+
+    fn loopback(&self) -> Option<Duration> {
+        Broker::loopback(self)
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

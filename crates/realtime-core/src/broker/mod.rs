@@ -11,6 +11,8 @@ mod message;
 pub mod stream;
 mod topic;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 pub use any::AnyBroker;
@@ -119,6 +121,12 @@ pub trait Broker: Send + Sync + 'static {
     ///   count.
     /// - The stream ends after [`close`](Self::close).
     fn events(&self) -> BrokerEvents;
+
+    /// How long what this node publishes for itself took to come back, the last time that is known:
+    /// for metrics. `None` where nothing is known, as by default.
+    fn loopback(&self) -> Option<Duration> {
+        None
+    }
 
     /// Leaves the cluster and frees what the broker holds.
     ///

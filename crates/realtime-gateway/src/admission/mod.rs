@@ -147,16 +147,6 @@ impl Admission {
         Some((handshake, place))
     }
 
-    /// How many are authenticating, or have not shown yet who they are.
-    pub(crate) fn authenticating(&self) -> usize {
-        self.slots.authenticating()
-    }
-
-    /// How many sessions have no connection any more, though a handler or a hook of theirs runs.
-    pub(crate) fn outlived(&self) -> usize {
-        self.slots.outlived()
-    }
-
     /// The address of the client: the peer's, or what a trusted proxy says.
     pub(crate) fn client_address(&self, request: &Parts) -> Option<SocketAddr> {
         self.proxies.client(request)

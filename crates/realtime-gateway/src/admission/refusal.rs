@@ -69,6 +69,32 @@ impl Refusal {
         })
     }
 
+    /// Its name in metrics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::BadHost => "bad_host",
+            Self::BadKey => "bad_key",
+            Self::Draining => "draining",
+            Self::Full => "full",
+            Self::HasBody => "has_body",
+            Self::HttpVersion => "http_version",
+            Self::Method => "method",
+            Self::NotUpgrade => "not_upgrade",
+            Self::NotUpgradable => "not_upgradable",
+            Self::Origin => "origin",
+            Self::AddressFull => "address_full",
+            Self::IdentityFull => "identity_full",
+            Self::TooManyFailures(_) => "too_many_failures",
+            Self::TooManyUpgrades => "too_many_upgrades",
+            Self::AuthBroken => "auth_failed",
+            Self::AuthUnavailable => "auth_unavailable",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Unauthorized => "unauthorized",
+            Self::Version => "version",
+        }
+    }
+
     /// What counts it, beside all refusals, where something does.
     pub(crate) const fn counter(self, stats: &Counters) -> Option<&Counter> {
         Some(match self {

@@ -6,7 +6,7 @@ use crate::sync::Mutex;
 
 /// Counts requests that are authenticating, among them connections that have not shown yet who they
 /// are, sessions from their 101 to the end of their connection, and what of a session outlives that.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Slots {
     max_authenticating: usize,
     counts: Arc<Counts>,

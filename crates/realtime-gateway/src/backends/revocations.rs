@@ -9,29 +9,37 @@ use realtime_core::{
     },
 };
 
-use crate::guarded::{Whose, caught, guarded};
+use crate::{
+    guarded::{Whose, caught, guarded},
+    metrics::{Call, Metrics},
+};
 
 /// How long it may take for a call.
 const CALL: Duration = Duration::from_secs(5);
 
-/// A store whose calls return.
-struct BoundedRevocations(AnyRevocations);
+/// A store whose calls return, and are measured.
+struct BoundedRevocations(AnyRevocations, Metrics);
 
-pub(crate) fn bounded_revocations(revocations: AnyRevocations) -> AnyRevocations {
-    AnyRevocations::new(BoundedRevocations(revocations))
+pub(crate) fn bounded_revocations(revocations: AnyRevocations, metrics: Metrics) -> AnyRevocations {
+    AnyRevocations::new(BoundedRevocations(revocations, metrics))
 }
 
 async fn bounded<T>(
+    metrics: &Metrics,
+    of: Call,
     call: impl Future<Output = Result<T, RevocationError>>,
 ) -> Result<T, RevocationError> {
-    let called = guarded(Whose::Revocations, Some(CALL), call).await;
-    called.unwrap_or_else(|broken| {
-        let (kind, context) = (
-            RevocationErrorKind::Unavailable,
-            "the store of revocations did not answer",
-        );
-        Err(RevocationError::new(kind, context).with_source(broken))
-    })
+    let called = async {
+        let called = guarded(Whose::Revocations, Some(CALL), call).await;
+        called.unwrap_or_else(|broken| {
+            let (kind, context) = (
+                RevocationErrorKind::Unavailable,
+                "the store of revocations did not answer",
+            );
+            Err(RevocationError::new(kind, context).with_source(broken))
+        })
+    };
+    metrics.call(of, called).await
 }
 
 impl Revocations for BoundedRevocations {
@@ -40,15 +48,24 @@ impl Revocations for BoundedRevocations {
         revocation: &Revocation,
         until: SystemTime,
     ) -> Result<(), RevocationError> {
-        bounded(async { self.0.revoke(revocation, until).await }).await
+        bounded(&self.1, Call::RevocationsRevoke, async {
+            self.0.revoke(revocation, until).await
+        })
+        .await
     }
 
     async fn is_revoked(&self, identity: &Identity) -> Result<bool, RevocationError> {
-        bounded(async { self.0.is_revoked(identity).await }).await
+        bounded(&self.1, Call::RevocationsIsRevoked, async {
+            self.0.is_revoked(identity).await
+        })
+        .await
     }
 
     async fn since(&self, after: u64) -> Result<Page, RevocationError> {
-        bounded(async { self.0.since(after).await }).await
+        bounded(&self.1, Call::RevocationsSince, async {
+            self.0.since(after).await
+        })
+        .await
     }
 
     fn is_shared(&self) -> bool {

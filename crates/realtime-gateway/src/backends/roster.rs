@@ -11,12 +11,13 @@ use realtime_core::{
 };
 
 use super::asked;
+use crate::metrics::{Call, Metrics};
 
-/// A roster whose calls return.
-struct BoundedRoster(AnyRoster);
+/// A roster whose calls return, and are measured.
+struct BoundedRoster(AnyRoster, Metrics);
 
-pub(super) fn bounded(roster: AnyRoster) -> AnyRoster {
-    AnyRoster::new(BoundedRoster(roster))
+pub(super) fn bounded(roster: AnyRoster, metrics: Metrics) -> AnyRoster {
+    AnyRoster::new(BoundedRoster(roster, metrics))
 }
 
 impl Roster for BoundedRoster {
@@ -26,7 +27,10 @@ impl Roster for BoundedRoster {
         members: &[Member],
         ttl: Option<Duration>,
     ) -> Result<Entered, PresenceError> {
-        asked(async { self.0.enter(node, members, ttl).await }).await
+        asked(&self.1, Call::RosterEnter, async {
+            self.0.enter(node, members, ttl).await
+        })
+        .await
     }
 
     async fn leave(
@@ -35,7 +39,10 @@ impl Roster for BoundedRoster {
         members: &[Member],
         grace: Duration,
     ) -> Result<Departed, PresenceError> {
-        asked(async { self.0.leave(node, members, grace).await }).await
+        asked(&self.1, Call::RosterLeave, async {
+            self.0.leave(node, members, grace).await
+        })
+        .await
     }
 
     async fn renew(
@@ -44,15 +51,24 @@ impl Roster for BoundedRoster {
         groups: &[(Group, u64)],
         ttl: Option<Duration>,
     ) -> Result<Prolonged, PresenceError> {
-        asked(async { self.0.renew(node, groups, ttl).await }).await
+        asked(&self.1, Call::RosterRenew, async {
+            self.0.renew(node, groups, ttl).await
+        })
+        .await
     }
 
     async fn changes(&self, limit: usize) -> Result<Vec<Change>, PresenceError> {
-        asked(async { self.0.changes(limit).await }).await
+        asked(&self.1, Call::RosterChanges, async {
+            self.0.changes(limit).await
+        })
+        .await
     }
 
     async fn confirm(&self, changes: &[Change]) -> Result<(), PresenceError> {
-        asked(async { self.0.confirm(changes).await }).await
+        asked(&self.1, Call::RosterConfirm, async {
+            self.0.confirm(changes).await
+        })
+        .await
     }
 
     async fn members(
@@ -61,6 +77,9 @@ impl Roster for BoundedRoster {
         after: Option<u64>,
         limit: usize,
     ) -> Result<MemberPage, PresenceError> {
-        asked(async { self.0.members(group, after, limit).await }).await
+        asked(&self.1, Call::RosterMembers, async {
+            self.0.members(group, after, limit).await
+        })
+        .await
     }
 }

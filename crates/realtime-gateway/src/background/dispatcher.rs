@@ -27,6 +27,7 @@ pub(super) async fn run(node: Arc<Node>, shard: usize) {
             () = &mut stopped => return,
             batch = shard.log().take() => batch,
         };
+        node.metrics().taken(batch.stamps());
         let turn = (TURN_BYTES / batch.bytes().max(1)).clamp(1, TURN);
         match batch.rooms() {
             None => {
@@ -58,6 +59,7 @@ pub(super) async fn run(node: Arc<Node>, shard: usize) {
                 }
             }
         }
+        node.metrics().carried(batch.stamps());
         shard.log().release(&batch);
     }
 }

@@ -163,10 +163,17 @@ async fn renew_batch(node: &Node, batch: &[Session], failures: &mut Failures) {
     let keys: Vec<_> = batch.iter().map(Session::key).collect();
     let lost = match presence.renew(&keys, ttl).await {
         Ok(renewed) => {
+            let (failed, unknown) = (renewed.failed.len(), renewed.unknown.len());
+            let well = batch.len().saturating_sub(failed + unknown);
+            node.metrics().leases("renewed", well);
+            node.metrics().leases("failed", failed);
             failures.add_each(renewed.failed);
             renewed.unknown
         }
-        Err(error) => return failures.add_all(batch, error),
+        Err(error) => {
+            node.metrics().leases("failed", batch.len());
+            return failures.add_all(batch, error);
+        }
     };
     // Only what the hub still holds open is registered again, and what closed meanwhile is
     // unregistered once more: a session that has gone must not come back.
@@ -176,6 +183,7 @@ async fn renew_batch(node: &Node, batch: &[Session], failures: &mut Failures) {
         return;
     }
     let infos: Vec<_> = open.iter().map(Session::info).collect();
+    node.metrics().leases("lost", open.len());
     match presence.register(&infos, ttl).await {
         Ok(registered) => failures.add_each(registered.failed),
         Err(error) => failures.add_all(&open, error),

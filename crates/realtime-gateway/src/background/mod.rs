@@ -6,6 +6,8 @@ mod departures;
 mod dispatcher;
 mod history;
 mod leases;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod missed;
 mod rejoin;
 mod relay;
@@ -123,6 +125,11 @@ impl Background {
         duty(
             "changes",
             Box::new(|node| changes::run(Arc::clone(node)).boxed()),
+        );
+        #[cfg(feature = "metrics")]
+        duty(
+            "metrics",
+            Box::new(|node| metrics::run(Arc::clone(node)).boxed()),
         );
         Arc::new(Self {
             node: Arc::clone(node),

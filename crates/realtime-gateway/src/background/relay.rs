@@ -174,6 +174,7 @@ fn on_event(node: &Node, event: BrokerEvent, lost: &mut Missed) {
 }
 
 async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
+    node.metrics().relayed();
     let source = message.source;
     node.unreachable.has_sent(&source, message.incarnation);
     let from = || NodeInfo::new(source.clone(), message.incarnation);

@@ -44,6 +44,9 @@ pub use limits::{ConnectionPolicy, Limits, Rate};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
+    /// What this gateway is called where a process has several: the label `gateway` of its metrics.
+    /// Between 1 and 64 letters, digits, `-`, `_` and `.`. Default `main`.
+    pub name: String,
     /// How often a session is pinged: the first time at random between half of it and the whole,
     /// then within a tenth of it. `None`: never. Default 30 s.
     #[serde(with = "duration")]
@@ -247,6 +250,17 @@ pub enum Backpressure {
     DropOldest,
 }
 
+impl Backpressure {
+    /// Its name, as in files.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Close => "close",
+            Self::DropNewest => "drop-newest",
+            Self::DropOldest => "drop-oldest",
+        }
+    }
+}
+
 /// What a message to one identity does when presence can't say where it is online.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -283,6 +297,7 @@ const LEAST_BUDGET: usize = 1_024;
 impl Default for Config {
     fn default() -> Self {
         Self {
+            name: "main".to_owned(),
             heartbeat: Some(Duration::from_secs(30)),
             pong_timeout: Some(Duration::from_secs(10)),
             write_timeout: Some(Duration::from_secs(10)),
@@ -328,6 +343,14 @@ impl Default for Config {
 impl Config {
     /// Checks all numbers and durations.
     pub(crate) fn check_ranges(&self) -> Result<(), BuildError> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if !(1..=64).contains(&self.name.len()) || !self.name.chars().all(fits) {
+            let got = format!(
+                "name must be 1 to 64 letters, digits, `-`, `_` and `.`; got {:?}",
+                self.name
+            );
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+        }
         let (ms, day) = (Duration::from_millis(1), Duration::from_secs(24 * 60 * 60));
         let durations = [
             ("heartbeat", self.heartbeat, 10 * ms),
@@ -462,6 +485,14 @@ mod tests {
             ..Config::default()
         };
         assert!(config.validate().is_err());
+        for name in ["", "a b", "ä", &"x".repeat(65)] {
+            let config = Config {
+                name: name.to_owned(),
+                ..Config::default()
+            };
+            let error = config.validate().unwrap_err();
+            assert!(error.to_string().starts_with("name must be"), "{error}");
+        }
     }
 
     #[test]

@@ -91,6 +91,7 @@ pub(crate) async fn turn_away(node: &Node, arrived: Arrived, refusal: Refusal) {
         return;
     };
     node.stats().refused.add(1);
+    node.metrics().refused(refusal.name());
     tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
     let encoder = node.env.dialects.of(arrived.dialect);
     let said = say(Line::new(arrived.connection), &farewell, encoder);

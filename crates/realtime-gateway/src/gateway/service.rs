@@ -145,6 +145,7 @@ impl Gateway {
         outcome.unwrap_or_else(|refusal| {
             let stats = self.node().stats();
             stats.refused.add(1);
+            self.node().metrics().refused(refusal.name());
             if let Some(counter) = refusal.counter(stats) {
                 counter.add(1);
             }

@@ -24,6 +24,7 @@ use crate::{
     budget::{Budget, Share},
     config::Backpressure,
     dialects::DialectId,
+    metrics::Metrics,
     outbound::{Audience, Log, Opening, Outbox, QueueLimits, Refused, Room},
     session::End,
     transport::Sink,
@@ -122,7 +123,8 @@ fn outbox_on(peer: &Peer, messages: usize, log: Arc<Log>) -> Outbox<Peer> {
         policy: Backpressure::Close,
     };
     let queued = Share::new(Arc::new(Budget::new(usize::MAX)));
-    Outbox::new(peer.clone(), Arc::new(limits), queued, log)
+    let metrics = Metrics::default();
+    Outbox::new(peer.clone(), Arc::new(limits), queued, log, metrics)
 }
 
 /// What the session's task does: writes until the peer has got so much.

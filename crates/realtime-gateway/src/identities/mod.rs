@@ -18,6 +18,7 @@ use realtime_core::{BoxError, Identity, auth::Token};
 use crate::{
     Session,
     admission::{Refusal, Unauthenticated},
+    metrics::Stamp,
     node::Node,
     quiet::drop_quietly,
     session::Gatekeeper,
@@ -35,6 +36,10 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 /// the request may mean several, as by a stale cookie beside a fresh one, the others are asked about
 /// before it is refused.
 pub(crate) async fn of_request(node: &Node, request: &Parts) -> Result<Identity, Unauthenticated> {
+    measured(node, asked_of_request(node, request)).await
+}
+
+async fn asked_of_request(node: &Node, request: &Parts) -> Result<Identity, Unauthenticated> {
     let refusal = match node.authentication.of_request(request).await {
         Ok(identity) => match revocation::check(node, identity).await {
             Err(revoked) if hides_others(revoked.refusal) => revoked,
@@ -44,7 +49,7 @@ pub(crate) async fn of_request(node: &Node, request: &Parts) -> Result<Identity,
         Err(other) => return Err(other),
     };
     for token in node.authentication.alternatives_in(request) {
-        match of_token(node, token, node.config.auth_timeout).await {
+        match asked_of_token(node, token, node.config.auth_timeout).await {
             Err(other) if refused::is_theirs(other.refusal) => drop_quietly(other.error),
             decided => {
                 drop_quietly(refusal.error);
@@ -66,8 +71,28 @@ pub(crate) async fn of_token(
     token: Token,
     limit: Option<Duration>,
 ) -> Result<Identity, Unauthenticated> {
+    measured(node, asked_of_token(node, token, limit)).await
+}
+
+async fn asked_of_token(
+    node: &Node,
+    token: Token,
+    limit: Option<Duration>,
+) -> Result<Identity, Unauthenticated> {
     let identity = node.authentication.of_token(token, limit).await?;
     revocation::check(node, identity).await
+}
+
+/// Measures how long it takes, and what comes of it.
+async fn measured(
+    node: &Node,
+    asked: impl Future<Output = Result<Identity, Unauthenticated>>,
+) -> Result<Identity, Unauthenticated> {
+    let since = Stamp::now();
+    let found = asked.await;
+    let refused = found.as_ref().err().map(|error| error.refusal.name());
+    node.metrics().authenticated(since, refused);
+    found
 }
 
 /// How long an answer about a token in a message may take. Others may wait for its place, so there is

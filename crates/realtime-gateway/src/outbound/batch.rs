@@ -8,6 +8,7 @@ use super::{
     log::{Entry, Reader},
     room::{Audience, Room},
 };
+use crate::metrics::Stamps;
 
 /// Up to this much is copied into one piece, so that each session's write has one slice.
 const JOINED_BYTES: usize = 64 * 1024;
@@ -23,6 +24,8 @@ pub(crate) struct Batch {
     joined: Bytes,
     /// What is for everybody, where a part isn't: for the many who are in none of its rooms.
     for_all: Option<Box<Batch>>,
+    /// When its messages came.
+    stamps: Stamps,
 }
 
 /// What of a batch is for one session.
@@ -34,6 +37,7 @@ pub(super) struct Part<'b> {
 
 impl Batch {
     pub(super) fn new(first: u64, entries: Vec<Entry>) -> Self {
+        let stamps = Stamps::of(entries.iter().map(|entry| entry.at));
         let is_for_all = |entry: &&Entry| entry.to.is_none();
         let (mut to, mut for_all) = (Vec::new(), None);
         let common = entries.iter().filter(is_for_all).count();
@@ -61,7 +65,13 @@ impl Batch {
             to,
             joined,
             for_all,
+            stamps,
         }
+    }
+
+    /// When its messages came, in their order.
+    pub(crate) const fn stamps(&self) -> &Stamps {
+        &self.stamps
     }
 
     /// Its bytes.
@@ -165,6 +175,7 @@ mod tests {
         super::room::{Memberships, Offset},
         *,
     };
+    use crate::metrics::Stamp;
 
     const NO_ROOMS: Reader<'_> = Reader {
         outbox: 1,
@@ -175,6 +186,7 @@ mod tests {
         Entry {
             frame: Bytes::from(frame),
             to: to.cloned(),
+            at: Stamp::now(),
         }
     }
 
@@ -211,6 +223,7 @@ mod tests {
         let entry = Entry {
             frame: large.clone(),
             to: None,
+            at: Stamp::now(),
         };
         let batch = Batch::new(0, vec![entry.clone(), entry.clone()]);
         assert_eq!(batch.part(0, NO_ROOMS).joined, None);

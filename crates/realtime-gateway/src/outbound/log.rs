@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     dialects::DialectId,
+    metrics::Stamp,
     sync::{
         AtomicU64, Mutex, Ordering, Semaphore,
         TryAcquireError::{Closed, NoPermits},
@@ -45,6 +46,8 @@ fn room_for(frame: &Bytes) -> u32 {
 pub(super) struct Entry {
     pub(super) frame: Bytes,
     pub(super) to: Option<Arc<Audience>>,
+    /// When it came.
+    pub(super) at: Stamp,
 }
 
 /// Who reads it: the place of an outbox, and the rooms that its session is in.
@@ -209,7 +212,7 @@ impl Log {
         if to.is_some_and(|to| to.followers(self.shard) == 0) {
             return 0;
         }
-        let wanted = room_for(frame);
+        let (wanted, at) = (room_for(frame), Stamp::now());
         let room = match self.room.try_acquire_many(wanted) {
             Ok(room) => Ok(room),
             // Boxed, since there nearly always is room.
@@ -234,6 +237,7 @@ impl Log {
             state.entries.push_back(Entry {
                 frame: frame.clone(),
                 to: to.cloned(),
+                at,
             });
             self.head.store(state.head(), Ordering::Release);
             if to.is_none() {

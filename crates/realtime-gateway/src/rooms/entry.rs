@@ -40,6 +40,22 @@ pub(super) async fn enter(
     session: &Session,
     entrance: Entrance,
 ) -> Result<(), JoinError> {
+    let recovers = entrance.recover.is_some();
+    let entered = come_in(node, session, entrance).await;
+    let metrics = node.metrics();
+    metrics.joined(
+        entered
+            .as_ref()
+            .map_or_else(|error| error.kind().name(), |()| "ok"),
+    );
+    // What has become of the others is known where it is decided.
+    if recovers && entered.is_err() {
+        metrics.recovered("failed");
+    }
+    entered
+}
+
+async fn come_in(node: &Node, session: &Session, entrance: Entrance) -> Result<(), JoinError> {
     if session.is_closed() {
         return Err(room_closed());
     }
@@ -95,6 +111,9 @@ pub(super) async fn enter(
     };
     joined.map_err(|refused| told(refused, limits))?;
     drop(entering);
+    if entrance.recover.is_some() && !has.history {
+        node.metrics().recovered("lost");
+    }
     ask_anew(node, session, entrance.asked_about);
     if has.presence {
         presence::is_told(node, &entrance.room, session.identity_key()).await;
@@ -199,6 +218,10 @@ async fn join_with_history(
             joined
         });
         if let Some(joined) = joined {
+            if entrance.recover.is_some() && joined.is_ok() {
+                let outcome = if missed.is_some() { "complete" } else { "lost" };
+                node.metrics().recovered(outcome);
+            }
             return Ok(joined);
         }
     }

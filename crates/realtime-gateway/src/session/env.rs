@@ -10,7 +10,8 @@ use realtime_core::broker::NodeInfo;
 
 use super::{Doors, Gatekeeper};
 use crate::{
-    budget::Budget, clock::Clock, dialects::Dialects, outbound::QueueLimits, stats::Counters,
+    budget::Budget, clock::Clock, dialects::Dialects, metrics::Metrics, outbound::QueueLimits,
+    stats::Counters,
 };
 
 /// Shared by all sessions of a node.
@@ -24,6 +25,7 @@ pub(crate) struct Env {
     /// What all sessions hold of messages that are unfinished, or wait for their handlers.
     pub(crate) held: Arc<Budget>,
     pub(crate) stats: Arc<Counters>,
+    pub(crate) metrics: Metrics,
     pub(crate) clock: Arc<Clock>,
     /// How long before an identity ends its client is told.
     pub(crate) expiry_notice: Duration,

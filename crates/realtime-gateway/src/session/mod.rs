@@ -95,7 +95,13 @@ impl Session {
             remote_addr,
             connected_at: SystemTime::now(),
             end: End::default(),
-            outbox: Outbox::new(socket, Arc::clone(&env.queue_limits), queued, log),
+            outbox: Outbox::new(
+                socket,
+                Arc::clone(&env.queue_limits),
+                queued,
+                log,
+                env.metrics.clone(),
+            ),
             wake_at: WakeAt::new(),
             held: Share::new(Arc::clone(&env.held)),
             extensions: Extensions::default(),
@@ -559,6 +565,9 @@ impl Session {
             return false;
         };
         end.notify();
+        if let Some(info) = end.info() {
+            env.metrics.closed(info);
+        }
         if let Some(counter) = counter {
             counter.add(1);
         }

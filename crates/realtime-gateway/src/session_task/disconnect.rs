@@ -113,6 +113,7 @@ pub(super) async fn disconnect(
 
 fn finish(node: &Node, handling: &mut Handling, cx: &mut Context<'_>) -> Poll<()> {
     handling.poll(cx).map(|done| {
+        node.metrics().handled(&done.timing, done.result.is_ok());
         if let Err(error) = done.result {
             node.stats().failed.add(1);
             let shown = Chain(&*error);

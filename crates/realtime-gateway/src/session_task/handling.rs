@@ -9,7 +9,8 @@ use futures::{FutureExt, future::BoxFuture};
 use realtime_core::{BoxError, Message, MessageId, Text, extract::Reply};
 
 use crate::{
-    Inbound, guarded::handler_panicked, handling::middleware::MessageService, quiet::drop_quietly,
+    Inbound, guarded::handler_panicked, handling::middleware::MessageService, metrics::Timing,
+    quiet::drop_quietly,
 };
 
 /// The stack, and the message that is in it.
@@ -18,6 +19,7 @@ pub(super) struct Handling {
     doing: Doing,
     /// Of the message that is in it. Boxed, since most are done at once.
     request: Option<Box<Request>>,
+    timing: Timing,
 }
 
 /// What of a message with an id its answer needs.
@@ -52,6 +54,7 @@ pub(super) struct Done {
     pub(super) result: Result<Reply, BoxError>,
     /// The handler panicked and nothing recovered it.
     pub(super) panicked: bool,
+    pub(super) timing: Timing,
 }
 
 impl Done {
@@ -61,6 +64,7 @@ impl Done {
             request: Request::of(message),
             result: Ok(reply),
             panicked: false,
+            timing: Timing::default(),
         }
     }
 }
@@ -72,12 +76,13 @@ struct Ended {
 }
 
 impl Ended {
-    fn answering(self, request: Option<Request>) -> Done {
+    fn answering(self, request: Option<Request>, timing: Timing) -> Done {
         let Self { result, panicked } = self;
         Done {
             request,
             result,
             panicked,
+            timing,
         }
     }
 }
@@ -88,6 +93,7 @@ impl Handling {
             stack,
             doing: Doing::Nothing,
             request: None,
+            timing: Timing::default(),
         }
     }
 
@@ -110,11 +116,17 @@ impl Handling {
     }
 
     /// Begins with a message, and polls its handler at once. Only while idle.
-    pub(super) fn start(&mut self, inbound: Inbound, cx: &mut Context<'_>) -> Poll<Done> {
+    pub(super) fn start(
+        &mut self,
+        inbound: Inbound,
+        timing: Timing,
+        cx: &mut Context<'_>,
+    ) -> Poll<Done> {
         let request = Request::of(&inbound.message);
         match self.go(|handling| handling.begin(inbound, cx)) {
-            Poll::Ready(ended) => Poll::Ready(ended.answering(request)),
+            Poll::Ready(ended) => Poll::Ready(ended.answering(request, timing)),
             Poll::Pending => {
+                self.timing = timing;
                 self.request = request.map(Box::new);
                 Poll::Pending
             }
@@ -125,7 +137,8 @@ impl Handling {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Done> {
         let ended = ready!(self.go(|handling| handling.step(cx)));
         let request = self.request.take().map(|request| *request);
-        Poll::Ready(ended.answering(request))
+        let timing = std::mem::take(&mut self.timing);
+        Poll::Ready(ended.answering(request, timing))
     }
 
     fn go(&mut self, step: impl FnOnce(&mut Self) -> Poll<Result<Reply, BoxError>>) -> Poll<Ended> {

@@ -97,9 +97,11 @@ pub(crate) async fn ten_thousand_connections_leave_nothing_behind() {
     let fresh = server.held();
     // A first round, so that what is made once and kept is there already: memory, the two tasks
     // that look after presence, the one that keeps the time of sessions, the relay, the three that
-    // look after rooms, the two that tell who is there, the one that looks for revocations, and those
-    // that carry broadcasts, at most one for each core.
-    let kept = 10 + std::thread::available_parallelism().map_or(1, usize::from);
+    // look after rooms, the two that tell who is there, the one that looks for revocations, the one
+    // that tells metrics, where there are some, and those that carry broadcasts, at most one for each
+    // core.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kept = 10 + usize::from(cfg!(feature = "metrics")) + cores;
     drop(round(&mut server, 500).await);
     let before = server.until("nothing of the first round is left", |held| {
         held.sessions == 0

@@ -14,10 +14,10 @@ use std::{
             Ordering::{AcqRel, Acquire, Release},
         },
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use super::BEACON_INTERVAL;
+use super::{BEACON_INTERVAL, LoopbackTime};
 
 /// How many may be missing as the next is due.
 const MISSING: usize = 2;
@@ -53,6 +53,7 @@ struct State {
     /// How many looks in a row may find deliveries, and nothing of this node among them: nothing
     /// stands in a queue for longer.
     most_behind: u64,
+    time: LoopbackTime,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +68,8 @@ struct Line {
     others: u64,
     /// For how many looks they may.
     memory: u64,
+    /// When the last was sent.
+    sent_at: Option<Instant>,
 }
 
 impl State {
@@ -107,6 +110,7 @@ impl Default for Loopback {
                 sent: 0,
                 back: 0,
                 most_behind: 0,
+                time: LoopbackTime::default(),
             }),
             delivered: Default::default(),
             was_stalled: Default::default(),
@@ -126,6 +130,11 @@ impl Loopback {
         self.state().most_behind = wait.as_secs().div_ceil(BEACON_INTERVAL.as_secs());
     }
 
+    /// Where it is noted how long it takes.
+    pub(super) fn measure(&self, time: &LoopbackTime) {
+        self.state().time = time.clone();
+    }
+
     /// The link may be used, for the first time or again: nothing is missing yet.
     pub(super) fn begin(&self) {
         let mut state = self.state();
@@ -135,6 +144,7 @@ impl Loopback {
             line.memory = memory;
         }
         state.back = state.sent;
+        state.time.forget();
         self.stalled.store(false, Release);
         for flag in self.delivered.iter().chain(&self.was_stalled) {
             flag.store(false, Release);
@@ -153,7 +163,9 @@ impl Loopback {
         let mut state = self.state();
         state.sent += 1;
         let number = state.sent;
-        push(&mut state.lines[way as usize].out, number);
+        let line = &mut state.lines[way as usize];
+        line.sent_at = Some(Instant::now());
+        push(&mut line.out, number);
     }
 
     /// One is about to be published that isn't looked for.
@@ -173,9 +185,17 @@ impl Loopback {
         // Which one it was isn't known: the first at least, where no others may still come.
         let first = line.excused.front().or(line.out.front()).copied();
         let first = first.filter(|_| line.others == 0).unwrap_or(0);
+        let is_the_only_one = first > 0 && line.excused.len() + line.out.len() == 1;
+        let took = line
+            .sent_at
+            .filter(|_| is_the_only_one)
+            .map(|at| at.elapsed());
         line.let_go(memory);
         line.others = line.others.saturating_sub(1);
         state.back = state.back.max(first);
+        if let Some(took) = took {
+            state.time.set(took);
+        }
     }
 
     pub(super) fn delivered(&self) {
@@ -248,6 +268,33 @@ mod tests {
 
     fn returned(loopback: &Loopback) {
         loopback.returned(Way::ForAll);
+    }
+
+    #[test]
+    fn it_is_measured_where_it_is_known_which_one_came_back() {
+        let (loopback, time) = (Loopback::default(), LoopbackTime::default());
+        loopback.measure(&time);
+        loopback.begin();
+        assert_eq!(time.last(), None);
+        let sent = || {
+            let before = Instant::now();
+            loopback.sent(ForAll);
+            before
+        };
+        let first = sent();
+        std::thread::sleep(Duration::from_millis(5));
+        loopback.returned(ForAll);
+        let took = time.last().unwrap();
+        assert!(
+            (Duration::from_millis(5)..=first.elapsed()).contains(&took),
+            "{took:?}"
+        );
+        sent();
+        sent();
+        loopback.returned(ForAll);
+        assert_eq!(time.last(), Some(took), "it may be either of the two");
+        loopback.begin();
+        assert_eq!(time.last(), None, "of another link nothing is known");
     }
 
     #[test]

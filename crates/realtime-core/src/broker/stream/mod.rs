@@ -31,6 +31,7 @@
 mod beacon;
 mod incoming;
 mod loopback;
+mod loopback_time;
 mod outgoing;
 mod peers;
 mod shared;
@@ -45,6 +46,7 @@ use super::{BrokerEvent, BrokerMessage, NodeInfo, Topic};
 use crate::{Events, Incarnation};
 
 pub use incoming::{Incoming, Look, look};
+pub use loopback_time::LoopbackTime;
 pub use outgoing::{Numbered, Outgoing};
 pub use stamp::MAX_STAMP;
 pub use topics::Topics;

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
-    Announcement, BEACON_INTERVAL, Due, Topics, beacon,
+    Announcement, BEACON_INTERVAL, Due, LoopbackTime, Topics, beacon,
     loopback::Way,
     shared::Shared,
     stamp::{HELLO, Kind, Numbers, Stamp},
@@ -111,6 +111,11 @@ impl Outgoing {
     /// so long what comes back may stand behind others.
     pub fn set_longest_wait(&mut self, wait: Duration) {
         self.shared.loopback.set_longest_wait(wait);
+    }
+
+    /// Notes there how long what it sends for itself takes to come back.
+    pub fn measure(&mut self, time: &LoopbackTime) {
+        self.shared.loopback.measure(time);
     }
 
     /// Continues behind the numbers of this start's earlier subscriptions, which others would take

@@ -410,11 +410,8 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             origin,
             proxies,
         } = settings;
-        let admission = Admission::new(
-            origin,
-            proxies,
-            Slots::new(config.max_connections, config.max_authenticating),
-        );
+        let slots = Slots::new(config.max_connections, config.max_authenticating);
+        let admission = Admission::new(origin, proxies, slots.clone());
         let (table, rooms) = self.router.build(self.authenticator.accepts_tokens())?;
         let authentication = Authentication::new(
             self.authenticator,
@@ -454,6 +451,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             joins: self.joins,
             presence: self.presence,
             authentication,
+            slots,
             revocations: self.revocations,
             traceparent: self.traceparent,
             hooks: self.hooks,

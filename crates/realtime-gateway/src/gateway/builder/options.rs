@@ -103,6 +103,12 @@ impl<S, L> Builder<S, L> {
         limits: Limits,
     }
 
+    /// See [`Config::name`].
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.config.name = name.into();
+        self
+    }
+
     /// See [`Config::node_id`].
     pub fn node_id(mut self, node_id: NodeId) -> Self {
         self.config.node_id = Some(node_id);

@@ -70,6 +70,15 @@ pub(crate) enum Pattern {
 }
 
 impl Pattern {
+    /// How it is written in labels of metrics.
+    fn label(&self) -> String {
+        match self {
+            Self::Exact(route) => route.clone(),
+            Self::Prefix(prefix) => format!("{prefix}*"),
+            Self::Fallback => "*".to_owned(),
+        }
+    }
+
     /// Whether a message can come by it.
     fn check(&self) -> Result<(), BuildError> {
         let longest = Message::MAX_NAME_BYTES;

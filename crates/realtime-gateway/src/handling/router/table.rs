@@ -17,11 +17,18 @@ use crate::{
     escape::Escaped,
     extract::{ALL, MessageContext},
     handling::{Host, ping},
+    metrics::{Patterns, RouteNumber},
 };
 
 /// With a quick hash that needs no secret: the application chooses what is in it, and clients only
 /// look things up.
-type Handlers = HashMap<String, Erased<()>, FxBuildHasher>;
+type Handlers = HashMap<String, Found, FxBuildHasher>;
+
+/// A handler, and the number of its pattern.
+struct Found {
+    handler: Erased<()>,
+    number: RouteNumber,
+}
 
 /// Exact before the longest prefix before the fallback.
 #[derive(Default)]
@@ -29,28 +36,32 @@ pub(crate) struct RouteTable {
     exact: Handlers,
     /// By length, so that a look-up costs one hash for each length that occurs.
     prefixes: BTreeMap<usize, Handlers>,
-    fallback: Option<Erased<()>>,
+    fallback: Option<Found>,
     /// The handler of pings is the gateway's own.
     answers_pings: bool,
+    patterns: Patterns,
 }
 
 impl RouteTable {
     /// Returns whether the pattern was free.
     pub(super) fn insert(&mut self, pattern: &Pattern, handler: Erased<()>) -> bool {
+        let number = self.patterns.add(|| pattern.label());
+        let found = Found { handler, number };
         match pattern {
-            Pattern::Exact(route) => self.exact.insert(route.clone(), handler).is_none(),
+            Pattern::Exact(route) => self.exact.insert(route.clone(), found).is_none(),
             Pattern::Prefix(prefix) => {
                 let same_length = self.prefixes.entry(prefix.len()).or_default();
-                same_length.insert(prefix.clone(), handler).is_none()
+                same_length.insert(prefix.clone(), found).is_none()
             }
-            Pattern::Fallback => self.fallback.replace(handler).is_none(),
+            Pattern::Fallback => self.fallback.replace(found).is_none(),
         }
     }
 
     /// Answers pings where the application doesn't, by any pattern.
     pub(super) fn answer_pings(&mut self) {
         if self.find(ping::ROUTE).is_none() {
-            self.exact.insert(ping::ROUTE.to_owned(), ping::handler());
+            let ping = Pattern::Exact(ping::ROUTE.to_owned());
+            let _was_free = self.insert(&ping, ping::handler());
             self.answers_pings = true;
         }
     }
@@ -65,8 +76,18 @@ impl RouteTable {
         self.fallback.is_some() && self.prefixes.contains_key(&0)
     }
 
+    /// All patterns, by their numbers, for the one who measures.
+    pub(crate) fn take_patterns(&mut self) -> Patterns {
+        std::mem::take(&mut self.patterns)
+    }
+
+    /// The number of the pattern by which a message on this route finds its handler.
+    pub(crate) fn number(&self, route: &str) -> Option<RouteNumber> {
+        self.find(route).map(|(found, _)| found.number)
+    }
+
     /// The handler, and how much of the route its pattern used up.
-    fn find(&self, route: &str) -> Option<(&Erased<()>, usize)> {
+    fn find(&self, route: &str) -> Option<(&Found, usize)> {
         if let Some(handler) = self.exact.get(route) {
             return Some((handler, ALL));
         }
@@ -113,7 +134,7 @@ impl Service<Inbound> for RouterService {
 
     fn call(&mut self, inbound: Inbound) -> Running {
         let route = inbound.message.route_text();
-        let Some((handler, used)) = self.table.find(route) else {
+        let Some((Found { handler, .. }, used)) = self.table.find(route) else {
             let context = format!("no handler is registered for the route {}", Escaped(route));
             let error = HandlerError::new(HandlerErrorKind::UnknownRoute, context);
             return Box::pin(std::future::ready(Err(error.into())));
@@ -168,7 +189,7 @@ mod tests {
             prop_assert_eq!(table.find(&wanted).map(|(_, used)| used), naive);
             let exact_hit = table.find(&wanted).zip(table.exact.get(&wanted));
             prop_assert_eq!(
-                exact_hit.is_some_and(|((found, _), exact)| Arc::ptr_eq(found, exact)),
+                exact_hit.is_some_and(|((found, _), exact)| std::ptr::eq(found, exact)),
                 exact.contains(&wanted)
             );
         }

@@ -38,6 +38,7 @@ use super::{
 use crate::{
     budget::Share,
     dialects::DialectId,
+    metrics::{Metrics, Noted},
     sync::{Mutex, MutexGuard},
     transport::{Sink, SocketWriter},
 };
@@ -52,6 +53,7 @@ pub(crate) struct Outbox<W: Sink = SocketWriter> {
     queued: Share,
     /// What is broadcast to the session's shard.
     log: Arc<Log>,
+    metrics: Metrics,
     state: Mutex<State<W>>,
 }
 
@@ -120,6 +122,7 @@ pub(crate) struct Progress {
 struct Locked<'o, W: Sink> {
     outbox: &'o Outbox<W>,
     state: MutexGuard<'o, State<W>>,
+    noted: Noted,
 }
 
 impl<W: Sink> Deref for Locked<'_, W> {
@@ -140,6 +143,7 @@ impl<W: Sink> Drop for Locked<'_, W> {
     fn drop(&mut self) {
         let (before, after) = (self.outbox.queued.bytes(), self.state.writer.queue.memory());
         self.outbox.queued.set(after);
+        self.outbox.metrics.moved(self.noted, self.state.noted());
         if after < before && mem::take(&mut self.state.room_wanted) {
             self.state.notify_waiting();
         }
@@ -147,7 +151,13 @@ impl<W: Sink> Drop for Locked<'_, W> {
 }
 
 impl<W: Sink> Outbox<W> {
-    pub(crate) fn new(writer: W, limits: Arc<QueueLimits>, queued: Share, log: Arc<Log>) -> Self {
+    pub(crate) fn new(
+        writer: W,
+        limits: Arc<QueueLimits>,
+        queued: Share,
+        log: Arc<Log>,
+        metrics: Metrics,
+    ) -> Self {
         let state = State {
             writer: Writer::new(writer, limits),
             cursor: Cursor::NOWHERE,
@@ -160,14 +170,17 @@ impl<W: Sink> Outbox<W> {
         Self {
             queued,
             log,
+            metrics,
             state: Mutex::new(state),
         }
     }
 
     fn lock(&self) -> Locked<'_, W> {
+        let state = self.state.lock();
         Locked {
             outbox: self,
-            state: self.state.lock(),
+            noted: state.noted(),
+            state,
         }
     }
 
@@ -499,6 +512,11 @@ impl<W: Sink> Outbox<W> {
 }
 
 impl<W: Sink> State<W> {
+    #[inline]
+    fn noted(&self) -> Noted {
+        Noted::new(self.writer.queue.frames(), self.writer.written)
+    }
+
     /// Reads what the log holds for the session, so that nothing overtakes it.
     fn read_log(&mut self, log: &Log, outbox: usize, accepted: &mut Accepted) {
         let cursor = self.cursor.place();

@@ -62,6 +62,7 @@ impl Open {
         match self.heartbeat.poll(times(&self.node), &env.clock, peer) {
             Beat::Nothing => {}
             Beat::Ping => {
+                self.pong.begin();
                 self.session
                     .outbox()
                     .set_ping(env.dialects.ping(self.session.outbox().dialect()));

@@ -89,12 +89,13 @@ impl Open {
 
     /// Control frames don't wait behind messages that were read with them.
     fn scout(&mut self) {
-        let outbox = self.session.outbox();
+        let (outbox, metrics, pong) = (self.session.outbox(), self.node.metrics(), &mut self.pong);
         let mut closed = None;
         self.reader.scout(|event| match event {
             Event::Ping(payload) => outbox.set_pong(frame::pong(&payload)),
             Event::Close(close) => closed = Some(close),
-            Event::Pong(_) | Event::Text(_) | Event::Binary(_) => {}
+            Event::Pong(_) => metrics.came(pong),
+            Event::Text(_) | Event::Binary(_) => {}
         });
         if let Some(close) = closed {
             self.peer_is_done = true;
@@ -112,8 +113,9 @@ impl Open {
     }
 
     fn handle(&mut self, message: Message, cx: &mut Context<'_>) {
+        let timing = self.node.begin_with(message.route());
         let inbound = Inbound::new(self.session.clone(), message);
-        let started = self.handling.start(inbound, cx);
+        let started = self.handling.start(inbound, timing, cx);
         if !self.handling.is_waiting() {
             self.node.stats().received.add(1);
         }
@@ -127,7 +129,7 @@ impl Open {
             Event::Text(text) => self.on_frame(Frame::Text(text.into()), cx),
             Event::Binary(payload) => self.on_frame(Frame::Binary(payload), cx),
             Event::Ping(payload) => self.session.outbox().set_pong(frame::pong(&payload)),
-            Event::Pong(_) => {}
+            Event::Pong(_) => self.node.metrics().came(&mut self.pong),
             Event::Close(close) => {
                 self.peer_is_done = true;
                 self.left(EndCause::ClientClosed(close));
@@ -138,6 +140,7 @@ impl Open {
     fn on_frame(&mut self, frame: Frame, cx: &mut Context<'_>) {
         self.assembly = None;
         let bytes = frame.as_bytes().len();
+        self.node.metrics().received(bytes);
         if let Some(conduct) = &mut self.conduct
             && let Err(over) = conduct.take(bytes, self.reader.received())
         {
@@ -299,7 +302,9 @@ impl Open {
             request,
             result,
             panicked,
+            timing,
         } = done;
+        self.node.metrics().handled(&timing, result.is_ok());
         match result {
             Ok(reply) => {
                 if let (Some(request), Some(data)) = (request, reply.into_payload()) {

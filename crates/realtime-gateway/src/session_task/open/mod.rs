@@ -35,6 +35,7 @@ use super::{
 use crate::{
     ErrorStage, Session,
     clock::{Millis, NEVER},
+    metrics::Awaited,
     node::Node,
     session::EndCause,
 };
@@ -60,6 +61,8 @@ pub(super) struct Open {
     pub(super) peer_is_done: bool,
     ahead: ReadAhead,
     heartbeat: Heartbeat,
+    /// The answer to a ping.
+    pong: Awaited,
     // Boxed, since there seldom are any.
     assembly: Option<Box<Assembly>>,
     stall: Option<Box<Stall>>,
@@ -95,6 +98,7 @@ impl Open {
             peer_is_done: false,
             ahead: ReadAhead::default(),
             heartbeat,
+            pong: Awaited::default(),
             assembly: None,
             stall: None,
             conduct,

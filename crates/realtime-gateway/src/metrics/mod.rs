@@ -1,0 +1,34 @@
+//! What is measured beside [`Stats`](crate::Stats), and how all of it reaches the recorder of the
+//! application, through the facade `metrics`. This is the only module that names it.
+//!
+//! Without the feature `metrics` all of this has no size and does nothing, so that who doesn't
+//! measure doesn't pay. With it, what `Stats` counts is counted once, and told from time to time
+//! (`export`); only what takes time is recorded where it happens, by handles that are kept.
+//!
+//! Every label has few values, which the application or this crate has chosen: never a peer.
+
+mod call;
+#[cfg(feature = "metrics")]
+mod export;
+#[cfg(feature = "metrics")]
+mod facade;
+#[cfg(not(feature = "metrics"))]
+mod off;
+#[cfg(feature = "metrics")]
+mod on;
+#[cfg(feature = "metrics")]
+mod table;
+#[cfg(feature = "metrics")]
+mod time;
+
+pub(crate) use call::Call;
+#[cfg(feature = "metrics")]
+pub(crate) use export::Reading;
+#[cfg(not(feature = "metrics"))]
+pub(crate) use off::*;
+#[cfg(feature = "metrics")]
+pub(crate) use on::{Metrics, Noted};
+#[cfg(feature = "metrics")]
+pub use table::{METRICS, Metric, MetricKind, MetricUnit, buckets};
+#[cfg(feature = "metrics")]
+pub(crate) use time::{Awaited, Patterns, RouteNumber, Stamp, Stamps, Timing};

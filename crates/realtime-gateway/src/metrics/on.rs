@@ -1,0 +1,318 @@
+//! What is recorded where it happens.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use metrics::Histogram;
+use realtime_core::{CloseCode, DisconnectInfo};
+
+use super::{
+    Awaited, Call, Patterns, RouteNumber, Stamp, Stamps, Timing,
+    export::Exported,
+    facade::{Facade, label},
+    table,
+};
+use crate::sync::Mutex;
+
+/// What is measured of one gateway. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Metrics(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) facade: Facade,
+    /// What happens to messages for which there is no room.
+    pub(super) policy: &'static str,
+    routes: Box<[Route]>,
+    unknown: Route,
+    calls: [Outcomes; Call::COUNT],
+    carried: Lazy,
+    taken: Lazy,
+    heartbeat: Lazy,
+    pub(super) traffic: Traffic,
+    pub(super) exported: Mutex<Exported>,
+}
+
+/// What goes through all sessions.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    pub(super) received_bytes: AtomicU64,
+    pub(super) sent_bytes: AtomicU64,
+    pub(super) relayed: AtomicU64,
+    /// Signed: one is taken out before it is booked, where two threads meet at it.
+    pub(super) queued: AtomicI64,
+}
+
+struct Route {
+    pattern: Arc<str>,
+    outcomes: Outcomes,
+}
+
+#[derive(Default)]
+struct Outcomes {
+    ok: Lazy,
+    failed: Lazy,
+}
+
+/// A histogram that is asked for once, when something is first recorded in it.
+#[derive(Default)]
+struct Lazy(OnceLock<Histogram>);
+
+/// What an outbox holds and has written, at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Noted {
+    frames: usize,
+    written: u64,
+}
+
+impl Noted {
+    #[inline]
+    pub(crate) const fn new(frames: usize, written: u64) -> Self {
+        Self { frames, written }
+    }
+}
+
+impl Outcomes {
+    fn of(&self, ok: bool) -> (&Lazy, &'static str) {
+        match ok {
+            true => (&self.ok, "ok"),
+            false => (&self.failed, "failed"),
+        }
+    }
+}
+
+impl Lazy {
+    #[inline]
+    fn record(&self, took: Duration, make: impl FnOnce() -> Histogram) {
+        self.0.get_or_init(make).record(took.as_secs_f64());
+    }
+}
+
+impl Route {
+    fn new(pattern: &str) -> Self {
+        Self {
+            pattern: pattern.into(),
+            outcomes: Outcomes::default(),
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new(gateway: &str, policy: &'static str, patterns: Patterns) -> Self {
+        let routes = patterns.0.iter().map(|pattern| Route::new(pattern));
+        Self(Arc::new(Inner {
+            facade: Facade::new(gateway),
+            policy,
+            routes: routes.collect(),
+            unknown: Route::new("unknown"),
+            calls: std::array::from_fn(|_| Outcomes::default()),
+            carried: Lazy::default(),
+            taken: Lazy::default(),
+            heartbeat: Lazy::default(),
+            traffic: Traffic::default(),
+            exported: Mutex::new(Exported::default()),
+        }))
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    /// A message comes to its handler, by this pattern.
+    #[inline]
+    pub(crate) fn begin(&self, pattern: impl FnOnce() -> Option<RouteNumber>) -> Timing {
+        Timing(Some((Instant::now(), pattern())))
+    }
+
+    /// It was handled, or that has failed.
+    pub(crate) fn handled(&self, timing: &Timing, ok: bool) {
+        let Some((begun, number)) = timing.0 else {
+            return;
+        };
+        let inner = &*self.0;
+        let route = number.and_then(|RouteNumber(number)| inner.routes.get(number as usize));
+        let Route { pattern, outcomes } = route.unwrap_or(&inner.unknown);
+        let (histogram, outcome) = outcomes.of(ok);
+        histogram.record(begun.elapsed(), || {
+            let labels = [
+                label("route", Arc::clone(pattern)),
+                label("outcome", outcome),
+            ];
+            inner.facade.histogram(&table::HANDLER_DURATION, labels)
+        });
+    }
+
+    /// A message of a client has come, of so many bytes.
+    #[inline]
+    pub(crate) fn received(&self, bytes: usize) {
+        let received = &self.0.traffic.received_bytes;
+        received.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// An outbox held and had written this before, and that now.
+    #[inline]
+    pub(crate) fn moved(&self, before: Noted, after: Noted) {
+        let traffic = &self.0.traffic;
+        if after.written != before.written {
+            let written = after.written.saturating_sub(before.written);
+            traffic.sent_bytes.fetch_add(written, Relaxed);
+        }
+        if after.frames != before.frames {
+            let more = after.frames.cast_signed() - before.frames.cast_signed();
+            traffic.queued.fetch_add(more as i64, Relaxed);
+        }
+    }
+
+    /// A dispatcher begins with what waited for it since then.
+    pub(crate) fn taken(&self, stamps: &Stamps) {
+        if let Some(oldest) = stamps.0.first() {
+            let make = || self.0.facade.histogram(&table::DISPATCHER_LAG, []);
+            self.0.taken.record(oldest.elapsed(), make);
+        }
+    }
+
+    /// Its sessions have got all of it.
+    pub(crate) fn carried(&self, stamps: &Stamps) {
+        let now = Instant::now();
+        for at in &stamps.0 {
+            let make = || self.0.facade.histogram(&table::BROADCAST_DURATION, []);
+            self.0
+                .carried
+                .record(now.saturating_duration_since(*at), make);
+        }
+    }
+
+    /// What was waited for of a peer has come.
+    pub(crate) fn came(&self, awaited: &mut Awaited) {
+        if let Some(since) = awaited.0.take() {
+            let make = || self.0.facade.histogram(&table::HEARTBEAT_DURATION, []);
+            self.0.heartbeat.record(since.elapsed(), make);
+        }
+    }
+
+    /// A message of another node has come.
+    pub(crate) fn relayed(&self) {
+        self.0.traffic.relayed.fetch_add(1, Relaxed);
+    }
+
+    /// Measures a call of a backend.
+    pub(crate) async fn call<T, E>(
+        &self,
+        of: Call,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let begun = Instant::now();
+        let result = call.await;
+        let (histogram, outcome) = self.0.calls[of as usize].of(result.is_ok());
+        histogram.record(begun.elapsed(), || {
+            let (backend, call) = of.names();
+            let labels = [("backend", backend), ("call", call), ("outcome", outcome)];
+            let labels = labels.map(|(name, value)| label(name, value));
+            self.0
+                .facade
+                .histogram(&table::BACKEND_CALL_DURATION, labels)
+        });
+        result
+    }
+
+    /// It was found out who somebody is, or why they are refused.
+    pub(crate) fn authenticated(&self, since: Stamp, refused: Option<&'static str>) {
+        let labels = [label("outcome", refused.unwrap_or("ok"))];
+        let facade = &self.0.facade;
+        let histogram = facade.histogram(&table::AUTHENTICATION_DURATION, labels);
+        histogram.record(since.0.elapsed().as_secs_f64());
+    }
+
+    /// A request, or a connection behind its 101, was refused.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.count(&table::REFUSALS, &[("reason", reason)], 1);
+    }
+
+    /// A session has ended.
+    pub(crate) fn closed(&self, info: &DisconnectInfo) {
+        let by = initiator(info);
+        let labels = [("initiator", by), ("code", code(info.code))];
+        self.count(&table::SESSIONS_CLOSED, &labels, 1);
+    }
+
+    /// A session wanted to come into a room.
+    pub(crate) fn joined(&self, outcome: &'static str) {
+        self.count(&table::ROOM_JOINS, &[("outcome", outcome)], 1);
+    }
+
+    /// A session wanted what it has missed.
+    pub(crate) fn recovered(&self, outcome: &'static str) {
+        self.count(&table::ROOM_RECOVERIES, &[("outcome", outcome)], 1);
+    }
+
+    /// This has become of so many leases.
+    pub(crate) fn leases(&self, outcome: &'static str, count: usize) {
+        self.count(
+            &table::PRESENCE_LEASES,
+            &[("outcome", outcome)],
+            count as u64,
+        );
+    }
+
+    fn count(&self, of: &table::Metric, labels: &[super::facade::Value], more: u64) {
+        self.0.facade.counter(of, labels).increment(more);
+    }
+}
+
+impl Default for Metrics {
+    /// Those of a gateway without a name.
+    fn default() -> Self {
+        Self::new("", "", Patterns::default())
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+const fn initiator(info: &DisconnectInfo) -> &'static str {
+    use realtime_core::Initiator as By;
+    match info.initiator {
+        By::Backpressure => "backpressure",
+        By::Client => "client",
+        By::Error => "error",
+        By::Server => "server",
+        By::Shutdown => "shutdown",
+        _ => "other",
+    }
+}
+
+/// A client may close with any code, so only those count by themselves that have a name.
+fn code(code: Option<CloseCode>) -> &'static str {
+    let Some(code) = code else { return "none" };
+    match code.as_u16() {
+        1000 => "1000",
+        1001 => "1001",
+        1002 => "1002",
+        1003 => "1003",
+        1007 => "1007",
+        1008 => "1008",
+        1009 => "1009",
+        1010 => "1010",
+        1011 => "1011",
+        1012 => "1012",
+        1013 => "1013",
+        1014 => "1014",
+        3005 => "3005",
+        3012 => "3012",
+        3013 => "3013",
+        3500 => "3500",
+        3502 => "3502",
+        3503 => "3503",
+        3504 => "3504",
+        3506 => "3506",
+        _ => "other",
+    }
+}

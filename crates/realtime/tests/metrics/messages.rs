@@ -1,0 +1,242 @@
+//! What clients send, what becomes of it, and how long it takes.
+
+use std::{sync::Arc, time::Duration};
+
+use realtime::{
+    BoxError, Json, Router, Session,
+    config::{Limits, Rate},
+    hooks::ErrorContext,
+};
+use realtime_testkit::{client::Client, wait::until};
+use realtime_websocket::Event;
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::{builder, named, start};
+
+#[tokio::test]
+async fn handlers_are_measured_by_the_patterns_of_their_routes() {
+    let fails = async || Err::<(), _>(BoxError::from("as it should"));
+    let fine = async || Json("fine");
+    let router = Router::new()
+        .route("fine", fine)
+        .prefix("room.", fine)
+        .route("fails", fails);
+    let (server, metrics) = start(builder().router(router)).await;
+    let mut ann = named(&server, "ann").await;
+    for route in ["fine", "room.a", "room.b"] {
+        ann.request(route, json!(null)).await.unwrap();
+    }
+    for route in ["fails", "made.up.by.the.client"] {
+        ann.send(route, json!(null)).await.unwrap();
+    }
+    let handled = "realtime_handler_duration_seconds";
+    for (route, outcome, count) in [
+        ("fine", "ok", 1.),
+        ("room.*", "ok", 2.),
+        ("fails", "failed", 1.),
+        ("unknown", "failed", 1.),
+    ] {
+        metrics
+            .is(handled, &[("route", route), ("outcome", outcome)], count)
+            .await;
+    }
+    metrics
+        .is("realtime_handler_duration_seconds", &[], 5.)
+        .await;
+    metrics.is("realtime_messages_failed_total", &[], 2.).await;
+    assert!(!metrics.all().iter().any(|sample| {
+        sample
+            .labels
+            .values()
+            .any(|value| value.contains("made.up") || value == "room.a")
+    }));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn messages_and_bytes_are_counted_in_both_directions() {
+    let mut limits = Limits::default();
+    limits.messages_per_session = Some(Rate::per_second(1).with_burst(2));
+    let (server, metrics) = start(builder().limits(limits)).await;
+    let mut ann = named(&server, "ann").await;
+    let text = json!({"id": 1, "route": "echo", "data": "x".repeat(1_000)}).to_string();
+    ann.send_text(&text).await.unwrap();
+    ann.send_text("no envelope").await.unwrap();
+    for _ in 0..4 {
+        ann.send_text(&text).await.unwrap();
+    }
+    metrics
+        .is(
+            "realtime_messages_received_total",
+            &[("result", "malformed")],
+            1.,
+        )
+        .await;
+    metrics
+        .at_least(
+            "realtime_messages_received_total",
+            &[("result", "handled")],
+            1.,
+        )
+        .await;
+    metrics
+        .at_least(
+            "realtime_messages_received_total",
+            &[("result", "rate_limited")],
+            1.,
+        )
+        .await;
+    metrics
+        .is(
+            "realtime_received_bytes_total",
+            &[],
+            5. * text.len() as f64 + 11.,
+        )
+        .await;
+    metrics
+        .at_least("realtime_messages_sent_total", &[], 5.)
+        .await;
+    metrics
+        .at_least("realtime_sent_bytes_total", &[], 1_000.)
+        .await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_nobody_handles_any_more_is_counted_and_what_is_unfinished_too() {
+    let done = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&done);
+    let slow = move || {
+        let waits = Arc::clone(&waits);
+        async move { waits.acquire().await.unwrap().forget() }
+    };
+    let close = async |session: Session| session.close(realtime::CloseCode::NORMAL, "");
+    let router = Router::new().route("slow", slow).route("close", close);
+    let (server, metrics) = start(builder().router(router)).await;
+    let mut ann = named(&server, "ann").await;
+    ann.send_frame(1, false, &[b'x'; 50_000]).await.unwrap();
+    metrics.at_least("realtime_held_bytes", &[], 50_000.).await;
+    drop(ann);
+    metrics.is("realtime_held_bytes", &[], 0.).await;
+    let mut bob = named(&server, "bob").await;
+    bob.send("slow", json!(null)).await.unwrap();
+    for _ in 0..3 {
+        bob.send("close", json!(null)).await.unwrap();
+    }
+    let session = server.gateway.local_sessions().remove(0);
+    metrics.at_least("realtime_held_bytes", &[], 1.).await;
+    session.close(realtime::CloseCode::NORMAL, "");
+    metrics
+        .is(
+            "realtime_messages_received_total",
+            &[("result", "unhandled")],
+            3.,
+        )
+        .await;
+    done.add_permits(1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_measured_to_its_pong() {
+    let builder = builder().heartbeat(Some(Duration::from_millis(50)));
+    let (server, metrics) = start(builder).await;
+    let mut ann = named(&server, "ann").await;
+    ann.auto_pong = false;
+    for n in 1..=2 {
+        let Event::Ping(payload) = ann.recv().await.unwrap() else {
+            panic!("a ping is due");
+        };
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        ann.send_frame(10, true, &payload).await.unwrap();
+        metrics
+            .at_least("realtime_heartbeat_duration_seconds", &[], f64::from(n))
+            .await;
+    }
+    let sum = metrics
+        .all()
+        .into_iter()
+        .find(|sample| sample.name == "realtime_heartbeat_duration_seconds_sum");
+    assert!(sum.unwrap().value >= 0.02, "from the ping on");
+    // Nothing was asked with these.
+    let before = metrics.value("realtime_heartbeat_duration_seconds", &[]);
+    for _ in 0..20 {
+        ann.send_frame(10, true, b"").await.unwrap();
+    }
+    ann.send("echo", json!(1)).await.unwrap();
+    metrics
+        .at_least("realtime_messages_received_total", &[], 1.)
+        .await;
+    let after = metrics.value("realtime_heartbeat_duration_seconds", &[]);
+    assert!(after - before <= 3., "{after} and {before}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn hooks_that_take_too_long_and_errors_without_a_place_are_counted() {
+    let fails = async || Err::<(), _>(BoxError::from("as it should"));
+    let stuck = async |_: ErrorContext| std::future::pending::<()>().await;
+    let builder = builder()
+        .router(Router::new().route("fails", fails))
+        .on_connect(async |_: Session| std::future::pending::<()>().await)
+        .on_error(stuck)
+        .hook_timeout(Some(Duration::from_millis(200)));
+    let (server, metrics) = start(builder).await;
+    let mut ann = named(&server, "ann").await;
+    assert_eq!(ann.closed().await.unwrap().0, 1011);
+    metrics
+        .at_least("realtime_hooks_abandoned_total", &[], 1.)
+        .await;
+    metrics
+        .is(
+            "realtime_sessions_failed_total",
+            &[("cause", "connect_refused")],
+            1.,
+        )
+        .await;
+    server.stop().await;
+
+    let router = Router::new().route("fails", async || Err::<(), _>(BoxError::from("again")));
+    let builder = super::builder()
+        .router(router)
+        .on_error(async |_: ErrorContext| {
+            std::future::pending::<()>().await;
+        });
+    let (server, metrics) = start(builder.hook_timeout(Some(Duration::from_secs(5)))).await;
+    let mut ann = named(&server, "ann").await;
+    for _ in 0..300 {
+        ann.send("fails", json!(null)).await.unwrap();
+    }
+    metrics
+        .at_least("realtime_errors_unreported_total", &[], 40.)
+        .await;
+    drop(ann);
+    server.stop().await;
+}
+
+/// What the server has asked a client.
+async fn asked(client: &mut Client) -> serde_json::Value {
+    client.recv_json().await.unwrap()["request"].clone()
+}
+
+#[tokio::test]
+async fn answers_that_nobody_waits_for_are_counted() {
+    let (server, metrics) = start(builder()).await;
+    let mut ann = named(&server, "ann").await;
+    until("she is there", async || server.gateway.stats().open == 1).await;
+    let session = server.gateway.local_sessions().remove(0);
+    let waits = tokio::spawn(async move {
+        let request = session.request("age", Json("?"), Duration::from_millis(50));
+        request.await.unwrap_err()
+    });
+    let id = asked(&mut ann).await;
+    waits.await.unwrap();
+    ann.send_text(&json!({"reply": id, "data": 7}).to_string())
+        .await
+        .unwrap();
+    metrics
+        .is("realtime_answers_lost_total", &[("cause", "unmatched")], 1.)
+        .await;
+    server.stop().await;
+}
