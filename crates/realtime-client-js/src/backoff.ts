@@ -27,12 +27,12 @@ export class Backoff {
   }
 
   /** From now on at least as if it had failed a few times, and the next wait is no short one. */
-  slow(): void {
+  slow_(): void {
     this.#tries = Math.max(this.#tries, SLOW);
     this.#isSlow = true;
   }
 
-  reset(): void {
+  reset_(): void {
     this.#tries = 0;
   }
 }

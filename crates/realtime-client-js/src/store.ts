@@ -13,7 +13,7 @@ export interface Readable<T> {
 
 export class Store<T> implements Readable<T> {
   #value: T;
-  readonly #listeners = new Set<{ call: (value: T) => void }>();
+  readonly #listeners = new Set<{ call_: (value: T) => void }>();
 
   constructor(value: T) {
     this.#value = value;
@@ -23,7 +23,7 @@ export class Store<T> implements Readable<T> {
 
   readonly subscribe = (call: (value: T) => void): (() => void) => {
     // An object of its own, since the same function may be there twice.
-    const entry = { call };
+    const entry = { call_: call };
     this.#listeners.add(entry);
     guarded(call, this.#value);
     return () => {
@@ -32,13 +32,13 @@ export class Store<T> implements Readable<T> {
   };
 
   /** Whether somebody listens. */
-  isWatched(): boolean {
+  isWatched_(): boolean {
     return this.#listeners.size > 0;
   }
 
   set(value: T): void {
     this.#value = value;
-    for (const { call } of [...this.#listeners]) {
+    for (const { call_: call } of [...this.#listeners]) {
       // One that has set another value has told everybody of that one already.
       if (this.#value === value) guarded(call, value);
     }

@@ -2,7 +2,6 @@
 
 use std::{io, sync::Arc};
 
-use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
@@ -13,7 +12,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::BuildError;
+use crate::{BuildError, socket::Socket};
 
 #[derive(Clone)]
 pub(crate) struct Tls(TlsConnector);
@@ -48,9 +47,9 @@ impl Tls {
 
     pub(crate) async fn over(
         &self,
-        stream: TcpStream,
+        stream: Socket,
         host: &str,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    ) -> io::Result<TlsStream<Socket>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         self.0.connect(name, stream).await
     }

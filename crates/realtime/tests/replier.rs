@@ -607,3 +607,29 @@ async fn an_id_that_was_answered_for_by_a_replier_may_fail_later() {
     held.reply(Json("late")).unwrap();
     assert_eq!(client.receive().await.unwrap().route(), "later");
 }
+
+/// The session's task answers for the first, and tells the error hooks, who drop the second.
+#[tokio::test]
+async fn one_that_is_dropped_while_another_one_is_answered_for_is_answered_for_at_once() {
+    let (taken, mut repliers) = taken();
+    let kept: Arc<Mutex<Option<Replier>>> = Arc::default();
+    let of_hook = Arc::clone(&kept);
+    let builder = builder(&taken).on_error(move |_: ErrorContext| {
+        drop(of_hook.lock().unwrap().take());
+        async {}
+    });
+    let gateway = builder.build().unwrap();
+    let mut client = ann(&gateway).await;
+    for id in [1, 2] {
+        ask(&mut client, "later", id).await;
+    }
+    let first = within("the handler", repliers.recv()).await.unwrap();
+    let second = within("the handler", repliers.recv()).await.unwrap();
+    *kept.lock().unwrap() = Some(second);
+    drop(first);
+    client.set_deadline(Duration::from_secs(10));
+    for id in ["1", "2"] {
+        let answer = client.receive().await.unwrap();
+        assert_eq!((answer.id(), &*code(&answer)), (Some(id), "unanswered"));
+    }
+}
