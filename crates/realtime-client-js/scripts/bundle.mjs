@@ -28,7 +28,6 @@ const { outputFiles } = await build({
 const bundle = `// @forerunner/realtime-client, MIT\n${outputFiles[0].text}`;
 const size = gzipSync(bundle, { level: 9 }).length;
 console.log(`${bundle.length} bytes, ${size} gzipped`);
-if (process.env.X) writeFileSync("/tmp/b.js", bundle);
 if (size >= MOST_BYTES) throw new Error(`expected less than ${MOST_BYTES} bytes gzipped`);
 if (!process.argv.includes("--check")) writeFileSync(path, bundle);
 else if (readFileSync(path, "utf8") !== bundle) {

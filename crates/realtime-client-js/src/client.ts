@@ -171,7 +171,7 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
     const { link_: link } = this.#connection;
     const frame = await this.#answers.to(request, message);
     // A server that asks and doesn't read waits for its time.
-    if (link === this.#connection.link_ && !this.#connection.isStuck_()) link?.send(frame);
+    if (link === this.#connection.link_ && !this.#connection.isStuck_()) link?.send_(frame);
   }
 }
 

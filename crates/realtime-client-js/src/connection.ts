@@ -113,7 +113,7 @@ export class Connection {
       this.#open(found?.token);
     } catch {
       // It would be so the next time, too. What was thrown may have the token in it.
-      const reason = "no WebSocket can have this URL, or a token of these characters";
+      const reason = "the URL or the token's characters can't be used";
       this.#finish({ status: "ended", reason });
     }
   }
@@ -176,7 +176,7 @@ export class Connection {
 
   #online(): void {
     // Before anybody hears of it, and sends more: what has waited longer is first.
-    this.outbox_.flush_((frame) => this.link_?.send(frame));
+    this.outbox_.flush_((frame) => this.link_?.send_(frame));
     this.state.set({ status: "online" });
   }
 
@@ -188,7 +188,7 @@ export class Connection {
       // What is lost with its connection isn't tried again on another one.
       if (link !== this.link_) return;
       clearTimeout(this.#renewing);
-      this.#renewing = after(least + backoff.next(), () => this.renew_(reason, backoff));
+      this.#renewing = after(least + backoff.next_(), () => this.renew_(reason, backoff));
     };
     let found: Found | undefined;
     try {
@@ -230,7 +230,7 @@ export class Connection {
 
   /** With a slot no sooner than that; and where it is asked to, no sooner for whatever hope. */
   #wait(why: { code?: number; reason: string }, slot = 0, isAsked = false): void {
-    const wait = Math.max(slot, this.#backoff.next());
+    const wait = Math.max(slot, this.#backoff.next_());
     const retryAt = Date.now() + wait;
     this.#notBefore = isAsked ? retryAt : 0;
     const status = isOffline() ? "offline" : "waiting";
@@ -242,7 +242,7 @@ export class Connection {
     this.#tokens?.drop_();
     const link = this.link_;
     this.#lose(state);
-    if (code !== undefined) link?.end_(code);
+    if (code) link?.end_(code);
   }
 
   /** There is no connection any more. Without a timer there won't be another. */
@@ -256,7 +256,7 @@ export class Connection {
     // First the state, so that nobody who hears of a loss takes this for a connection.
     this.state.set(state);
     // Who hears that it has ended may have connected anew: then what waits goes on waiting.
-    const isOver = timer === undefined && attempt === this.#attempt;
+    const isOver = !timer && attempt === this.#attempt;
     this.outbox_.lose_(isOver);
     this.#user.onLost_(isOver);
   }
@@ -287,7 +287,7 @@ export class Connection {
   /** What sends now, if that can be. */
   #sender(isDirect = false): ((frame: string) => void) | undefined {
     const { link_: link } = this;
-    return link && (isDirect || this.isOnline_()) ? (frame) => link.send(frame) : undefined;
+    return link && (isDirect || this.isOnline_()) ? (frame) => link.send_(frame) : undefined;
   }
 
   /** As much as may waits in the socket already. (Where nobody knows, nothing does.) */

@@ -62,7 +62,7 @@ export class Link {
   }
 
   /** It may be given to a socket that is closing: then it is lost, and the end comes soon. */
-  send(frame: string): void {
+  send_(frame: string): void {
     const before = this.buffered_()!;
     try {
       if (this.#isOpen) this.#socket.send(frame);
@@ -80,18 +80,18 @@ export class Link {
   /** Ends it. Nothing is heard of it any more. */
   end_(code?: number): void {
     this.#forget();
-    if (code === undefined && this.#socket.terminate) this.#socket.terminate();
+    if (!code && this.#socket.terminate) this.#socket.terminate();
     else this.#socket.close(code);
   }
 
   /** Asks whether the server is there, and ends it without an answer in time. */
   probe_(isAgain = false): void {
     // Without a ping it can't be found out.
-    if (!this.#isOpen || this.#probing !== undefined || !this.#ping) return;
+    if (!this.#isOpen || this.#probing || !this.#ping) return;
     const { route, timeout } = this.#ping;
     // Where nothing waits, it says nothing that the network takes more.
-    this.#untaken = this.buffered_() || Number.NaN;
-    this.send(JSON.stringify({ id: PING_ID, route }));
+    this.#untaken = this.buffered_() || NaN;
+    this.send_(JSON.stringify({ id: PING_ID, route }));
     const askedAt = Date.now();
     this.#probing = after(timeout, () => {
       this.#probing = undefined;
@@ -104,7 +104,7 @@ export class Link {
   }
 
   #watch(): void {
-    const every = this.#ping ? this.#ping.every : Number.POSITIVE_INFINITY;
+    const every = this.#ping ? this.#ping.every : Infinity;
     const tick = Math.min(TICK_MS, every);
     this.#heardAt = Date.now();
     let tickedAt = this.#heardAt;

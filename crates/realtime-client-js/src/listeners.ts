@@ -16,8 +16,7 @@ export function guarded<A extends unknown[]>(call: (...data: A) => unknown, ...d
 
 /** Tells whoever looks at the errors of this page or process. */
 export function report(error: unknown): void {
-  if ("reportError" in globalThis) reportError(error);
-  else console.error(error);
+  (globalThis.reportError ?? console.error)(error);
 }
 
 export class Listeners {

@@ -22,7 +22,7 @@ type Send = (frame: string) => void;
 interface Entry {
   frame_: string;
   isSent_: boolean;
-  done: Done;
+  done_: Done;
   timer_: Timer;
 }
 
@@ -60,7 +60,7 @@ export class Outbox {
       if (isSent) onLate();
     };
     if (this.#add(id, frame, done, timeout, late, send)) signal?.addEventListener("abort", onAbort);
-    else answered(new ConnectionLost("there is no connection, and nothing more may wait for one"));
+    else answered(new ConnectionLost("as much waits as may"));
   }
 
   /** A message without an answer. False if it can't be sent and can't wait. */
@@ -108,7 +108,7 @@ export class Outbox {
   #add(id: number, frame: string, done: Done, timeout: number, late: () => void, send?: Send): boolean {
     if (!send && this.#queued >= this.#queue) return false;
     const timer = after(timeout, late);
-    this.#entries.set(id, { frame_: frame, done, timer_: timer, isSent_: send !== undefined });
+    this.#entries.set(id, { frame_: frame, done_: done, timer_: timer, isSent_: !!send });
     if (send) send(frame);
     else this.#queued += 1;
     return true;
@@ -120,6 +120,6 @@ export class Outbox {
     this.#entries.delete(id);
     clearTimeout(entry.timer_);
     if (!entry.isSent_) this.#queued -= 1;
-    entry.done(error, data);
+    entry.done_(error, data);
   }
 }

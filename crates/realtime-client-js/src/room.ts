@@ -118,12 +118,12 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
    * `ConnectionLost` where the client is closed or ends, and with a `TypeError` where there is a
    * `position` and the room is wanted already, from where it is.
    */
-  join({ position }: { position?: Position | undefined } = {}): Promise<void> {
+  async join({ position }: { position?: Position | undefined } = {}): Promise<void> {
     if (position && this.#isWanted) {
-      return Promise.reject(new TypeError("expected a position before the room is joined"));
+      throw new TypeError("expected a position before the room is joined");
     }
     this.#position ??= position;
-    if (this.#state.get().status === "joined") return Promise.resolve();
+    if (this.#state.get().status === "joined") return;
     const joined = new Promise<void>((resolve, reject) => {
       this.#waiters.push((error) => (error ? reject(error) : resolve()));
     });
@@ -306,7 +306,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
 
   #entered(from: Position | undefined, { position, recovered, missed = [] }: Entered): void {
     const before = this.#position;
-    const isNew = (offset = Number.POSITIVE_INFINITY) => !recovered || offset > (before?.offset ?? 0);
+    const isNew = (offset = Infinity) => !recovered || offset > (before?.offset ?? 0);
     const news: Message[] = [];
     // One that can't be read is no reason to lose the others.
     for (const message of missed) guarded(() => isNew(message.offset) && news.push(opened(message)));
@@ -321,7 +321,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     if (recovered) this.#events.emit_("recovered", { missed: news.length });
     else this.#events.emit_(isFirst ? "joined" : "lost");
     this.#settle();
-    const isBehind = this.#position !== undefined && this.#ahead > this.#position.offset;
+    const isBehind = this.#position && this.#ahead > this.#position.offset;
     this.#ahead = 0;
     if (this.#again || isBehind) this.enter_();
   }
@@ -339,7 +339,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
 
   /** How long, before the same is tried again: not all at once who were refused at once. */
   #wait(error: Error): number {
-    return ((error as Partial<RequestError>).retryAfter ?? 0) + this.#backoff.next();
+    return ((error as Partial<RequestError>).retryAfter ?? 0) + this.#backoff.next_();
   }
 
   #halt(): void {
