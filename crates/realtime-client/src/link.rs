@@ -333,11 +333,7 @@ pub(crate) async fn until(wake: Option<Instant>) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::panic,
-        clippy::unwrap_used,
-        reason = "a test fails by a panic"
-    )]
+    #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
 
     use std::{
         pin::Pin,
@@ -358,7 +354,13 @@ mod tests {
     };
 
     fn link(stream: impl Stream + 'static) -> Link {
-        Link::new(Box::new(stream), Arc::default(), BytesMut::new(), 1_000, TIMES)
+        Link::new(
+            Box::new(stream),
+            Arc::default(),
+            BytesMut::new(),
+            1_000,
+            TIMES,
+        )
     }
 
     /// As while commands are heard and timers are due.
@@ -367,7 +369,10 @@ mod tests {
         let (ours, mut theirs) = duplex(64);
         let mut link = link(ours);
         link.send(FrameKind::Text, &[b'x'; 500]);
-        theirs.write_all(&frame::close(1012, "so it is")).await.unwrap();
+        theirs
+            .write_all(&frame::close(1012, "so it is"))
+            .await
+            .unwrap();
         let begun = Instant::now();
         let heard = loop {
             assert!(begun.elapsed() < 3 * GOODBYE, "it doesn't end");

@@ -123,7 +123,10 @@ mod tests {
         assert_eq!(end("a\nb"), "a\\nb");
         assert_eq!(end(&"x".repeat(200)), "x".repeat(LOGGED));
         // Each is nine bytes.
-        assert_eq!(end(&"\u{e0001}".repeat(40)), "\\u{e0001}".repeat(LOGGED / 9));
+        assert_eq!(
+            end(&"\u{e0001}".repeat(40)),
+            "\\u{e0001}".repeat(LOGGED / 9)
+        );
         assert_eq!(end(&"\u{0}".repeat(200)).len(), LOGGED);
         assert_eq!(end(&"ä".repeat(200)), "ä".repeat(LOGGED / 2));
     }

@@ -45,11 +45,7 @@ impl Tls {
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
-    pub(crate) async fn over(
-        &self,
-        stream: Socket,
-        host: &str,
-    ) -> io::Result<TlsStream<Socket>> {
+    pub(crate) async fn over(&self, stream: Socket, host: &str) -> io::Result<TlsStream<Socket>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         self.0.connect(name, stream).await
     }

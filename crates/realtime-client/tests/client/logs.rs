@@ -112,7 +112,10 @@ async fn the_words_with_which_a_token_is_refused_are_not_logged() {
     let mut state = client.state();
     let away = state.wait_for(|state| matches!(state, State::Waiting { .. }));
     let why = format!("{:?}", *within("the end", away).await.unwrap());
-    assert!(why.contains("refused the token: no_seat") && !why.contains("s3cret"), "{why}");
+    assert!(
+        why.contains("refused the token: no_seat") && !why.contains("s3cret"),
+        "{why}"
+    );
     let text = log.text();
     assert!(text.contains("no_seat"), "{text}");
     assert!(!text.contains("s3cret"), "{text}");
@@ -133,7 +136,10 @@ async fn who_logs_a_refusal_does_not_log_its_data() {
     let (refused, ()) = tokio::join!(client.request("sign_up", ()), refusing);
     let error = refused.unwrap_err();
     let shown = format!("{error} {error:?}");
-    assert!(shown.contains("invalid") && shown.contains("a field"), "{shown}");
+    assert!(
+        shown.contains("invalid") && shown.contains("a field"),
+        "{shown}"
+    );
     assert!(!shown.contains("s3cret"), "{shown}");
     let data = error.refusal().unwrap().data().unwrap();
     assert!(data.as_bytes().ends_with(br#""s3cret"}"#), "{data:?}");

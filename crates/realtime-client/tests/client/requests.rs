@@ -75,10 +75,7 @@ async fn a_refusal_is_typed() {
         data["data"].to_string().as_bytes()
     );
     for shown in [error.to_string(), format!("{error:?}")] {
-        assert!(
-            shown.contains("busy") && !shown.contains("name"),
-            "{shown}"
-        );
+        assert!(shown.contains("busy") && !shown.contains("name"), "{shown}");
     }
 }
 
