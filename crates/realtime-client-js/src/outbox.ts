@@ -60,7 +60,7 @@ export class Outbox {
       if (isSent) onLate();
     };
     if (this.#add(id, frame, done, timeout, late, send)) signal?.addEventListener("abort", onAbort);
-    else answered(new ConnectionLost("as much waits as may"));
+    else answered(new ConnectionLost("too much waits"));
   }
 
   /** A message without an answer. False if it can't be sent and can't wait. */
