@@ -24,13 +24,13 @@ export function adviceOf(code: number): Advice {
  * A reason for people, and after how many milliseconds, at the least, to come back, where the server says so: then
  * the reason is JSON, `{"reason": "…", "retry_after": 2.5}`, in seconds.
  */
-export function readReason(reason: string): { reason: string; slot?: number } {
+export function readReason(reason: string): { reason: string; slot_?: number } {
   if (reason.startsWith("{")) {
     try {
       const said = JSON.parse(reason);
       const slot = said.retry_after;
       const isSlot = typeof slot === "number" && slot >= 0;
-      return { reason: String(said.reason ?? ""), ...(isSlot && { slot: slot * 1000 }) };
+      return { reason: String(said.reason ?? ""), ...(isSlot && { slot_: slot * 1000 }) };
     } catch {
       // A text that begins with a brace.
     }

@@ -1,8 +1,6 @@
 // How long to wait before the next try: a random part of a delay that doubles up to a limit, so
 // that a crowd that was cut off at once comes back spread, from the first try on.
 
-/** Doublings after which it certainly can't grow any more. */
-const MOST_DOUBLINGS = 30;
 /** Where one starts who was asked not to come back at once. */
 const SLOW = 3;
 
@@ -18,21 +16,21 @@ export class Backoff {
     this.#most = most;
   }
 
-  next(): number {
+  next_(): number {
     const ceiling = Math.min(this.#most, this.#first * 2 ** this.#tries);
-    this.#tries = Math.min(this.#tries + 1, MOST_DOUBLINGS);
+    this.#tries += 1;
     const least = this.#isSlow ? ceiling / 2 : 0;
     this.#isSlow = false;
     return least + Math.random() * (ceiling - least);
   }
 
   /** From now on at least as if it had failed a few times, and the next wait is no short one. */
-  slow(): void {
+  slow_(): void {
     this.#tries = Math.max(this.#tries, SLOW);
     this.#isSlow = true;
   }
 
-  reset(): void {
+  reset_(): void {
     this.#tries = 0;
   }
 }

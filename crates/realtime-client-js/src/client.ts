@@ -31,20 +31,20 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
   constructor(url: string | URL, options: Options = {}) {
     const rooms = this.#rooms;
     const connection = new Connection(url, options, {
-      onOpen: () => rooms.each((room) => room.enter()),
-      onFrame: (frame) => this.#receive(frame),
-      onLost: (isOver) => {
-        rooms.each((room) => {
-          if (isOver) room.over();
-          else room.disconnected();
+      onOpen_: () => rooms.each_((room) => room.enter_()),
+      onFrame_: (frame) => this.#receive(frame),
+      onLost_: (isOver) => {
+        rooms.each_((room) => {
+          if (isOver) room.over_();
+          else room.disconnected_();
         });
       },
     });
     this.#connection = connection;
     this.#host = {
-      registry: rooms,
-      connection,
-      deliver: (message) => this.#routes.emit(message.route, message.data, message),
+      registry_: rooms,
+      connection_: connection,
+      deliver_: (message) => this.#routes.emit_(message.route, message.data, message),
     };
   }
 
@@ -93,7 +93,7 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
       ? [data?: Of<R, K, "request">]
       : [data: Of<R, K, "request">]
   ): boolean {
-    return this.#connection.post(route, data);
+    return this.#connection.post_(route, data);
   }
 
   /**
@@ -131,9 +131,9 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
   room(name: string): Room<R> {
     const known = this.#rooms.get(name);
     if (known) return known;
-    this.#rooms.tidy();
+    this.#rooms.tidy_();
     const room = new Room<R>(name, this.#host);
-    this.#rooms.keep(room);
+    this.#rooms.keep_(room);
     return room;
   }
 
@@ -146,31 +146,32 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
     }
     const { id, request, route, data, room } = message;
     if (id !== undefined) {
-      if (id !== PING_ID) this.#connection.outbox.answer(id, route, data);
+      if (id !== PING_ID) this.#connection.outbox_.answer_(id, route, data);
     } else if (request !== undefined) {
       this.#answer(request, message);
     } else if (room !== undefined) {
       const known = this.#rooms.get(room);
-      if (known) known.receive(message);
-      else this.#routes.emit(route, data, message);
+      if (known) known.receive_(message);
+      else this.#routes.emit_(route, data, message);
     } else {
       this.#heed(route, data);
-      this.#routes.emit(route, data, message);
+      this.#routes.emit_(route, data, message);
     }
   }
 
   /** What the server says of this session. */
   #heed(route: string, data: unknown): void {
-    if (route === "expiring") this.#connection.renew("expiring");
-    if (route === "removed") this.#rooms.get(Object(data).room)?.removed();
-    if (route === "gap") this.#rooms.gap(Object(Object(data).rooms));
+    if (route === "expiring") this.#connection.renew_("expiring");
+    if (route === "removed") this.#rooms.get(Object(data).room)?.removed_();
+    if (route === "gap") this.#rooms.gap_(Object(Object(data).rooms));
   }
 
   /** Answers a request of the server, on the connection on which it came. */
   async #answer(request: string, message: Envelope): Promise<void> {
-    const { link } = this.#connection;
+    const { link_: link } = this.#connection;
     const frame = await this.#answers.to(request, message);
-    if (link === this.#connection.link) link?.send(frame);
+    // A server that asks and doesn't read waits for its time.
+    if (link === this.#connection.link_ && !this.#connection.isStuck_()) link?.send_(frame);
   }
 }
 

@@ -15,18 +15,18 @@ import { type Found, Tokens } from "./tokens.js";
 /** Who uses the connection. */
 interface User {
   /** It may be asked for what does no harm if it is done twice; the rest waits for `online`. */
-  onOpen: () => void;
-  onFrame: (frame: unknown) => void;
+  onOpen_: () => void;
+  onFrame_: (frame: unknown) => void;
   /** There is no connection any more, and with `isOver` there won't be another. */
-  onLost: (isOver: boolean) => void;
+  onLost_: (isOver: boolean) => void;
 }
 
 export class Connection {
   readonly state = new Store<State>({ status: "idle" });
-  readonly outbox: Outbox;
+  readonly outbox_: Outbox;
   /** It may be used for what does no harm if it is done twice. */
-  isOpen = false;
-  link: Link | undefined;
+  isOpen_ = false;
+  link_: Link | undefined;
   readonly #url: string | URL;
   readonly #settings: Settings;
   readonly #user: User;
@@ -51,25 +51,25 @@ export class Connection {
     this.#settings = settingsOf(options);
     const { token, connectTimeout, queue } = this.#settings;
     this.#tokens = token && new Tokens(token, connectTimeout);
-    this.#backoff = this.newBackoff();
-    this.outbox = new Outbox(queue);
+    this.#backoff = this.newBackoff_();
+    this.outbox_ = new Outbox(queue);
   }
 
   connect(): void {
-    if (this.isWanted()) return;
+    if (this.isWanted_()) return;
     this.#environment = new AbortController();
     watchEnvironment(
       {
-        onHope: () => {
-          this.link?.probe();
+        onHope_: () => {
+          this.link_?.probe_();
           const state = this.state.get();
           if (Date.now() >= this.#notBefore) this.retry();
           else if (state.status === "offline" && !isOffline()) {
             this.state.set({ ...state, status: "waiting" });
           }
         },
-        onOffline: () => {
-          this.link?.probe();
+        onOffline_: () => {
+          this.link_?.probe_();
           const state = this.state.get();
           if (state.status === "waiting") this.state.set({ ...state, status: "offline" });
         },
@@ -86,7 +86,7 @@ export class Connection {
   }
 
   close(): void {
-    if (this.isWanted()) this.#finish({ status: "idle" }, 1000);
+    if (this.isWanted_()) this.#finish({ status: "idle" }, 1000);
   }
 
   async #start(): Promise<void> {
@@ -95,16 +95,16 @@ export class Connection {
     this.state.set({ status: "connecting" });
     let found: Found | undefined;
     try {
-      found = await this.#tokens?.ask(this.#reason);
+      found = await this.#tokens?.ask_(this.#reason);
     } catch (error) {
       if (attempt === this.#attempt) this.#wait({ reason: `there is no token now: ${error}` });
       return;
     }
     if (attempt !== this.#attempt) return;
-    if (found?.kind === "nobody") {
+    if (found?.kind_ === "nobody") {
       return this.#finish({ status: "ended", reason: "nobody is signed in" });
     }
-    if (found?.kind === "stale") {
+    if (found?.kind_ === "stale") {
       const reason = "the token was refused";
       if (this.#wasRefused) return this.#finish({ status: "ended", code: 3500, reason });
       return this.#wait({ reason });
@@ -113,7 +113,7 @@ export class Connection {
       this.#open(found?.token);
     } catch {
       // It would be so the next time, too. What was thrown may have the token in it.
-      const reason = "no WebSocket can have this URL, or a token of these characters";
+      const reason = "the URL or the token's characters can't be used";
       this.#finish({ status: "ended", reason });
     }
   }
@@ -124,37 +124,37 @@ export class Connection {
     url.protocol = url.protocol.replace("http", "ws");
     const protocols = [...this.#settings.protocols];
     if (token !== undefined) {
-      this.#tokens?.show(token);
+      this.#tokens?.show_(token);
       if (tokenIn === "protocol") protocols.push(`token.${token}`);
       if (tokenIn === "query") url.searchParams.set(tokenParameter, token);
     }
     let hasOpened = false;
     const link = new Link(new WebSocket(url.href, protocols), this.#settings, {
-      onOpen: () => {
+      onOpen_: () => {
         hasOpened = true;
         if (token === undefined || tokenIn !== "message") return this.#greet(false);
         const shown = (error?: Error) => {
-          if (link !== this.link) return;
+          if (link !== this.link_) return;
           if (!error) return this.#greet(true);
-          link.end();
+          link.end_();
           this.#ended(1006, error.message, true);
         };
-        this.ask("authenticate", { token }, {}, shown, true);
+        this.ask_("authenticate", { token }, {}, shown, true);
       },
-      onFrame: (frame) => {
+      onFrame_: (frame) => {
         // Not when it opens: something on the way may end each connection right after that.
         this.#proven();
-        if (this.isOpen && !this.isOnline()) this.#online();
+        if (this.isOpen_ && !this.isOnline_()) this.#online();
         // Somebody who heard of that may have closed it.
-        if (link === this.link) this.#user.onFrame(frame);
+        if (link === this.link_) this.#user.onFrame_(frame);
       },
-      onEnd: (code, reason) => this.#ended(code, reason, hasOpened),
+      onEnd_: (code, reason) => this.#ended(code, reason, hasOpened),
     });
-    this.link = link;
+    this.link_ = link;
   }
 
   #proven(): void {
-    this.#backoff.reset();
+    this.#backoff.reset_();
     this.#reason = "connect";
     this.#wasRefused = false;
   }
@@ -165,47 +165,47 @@ export class Connection {
    * message of the server on, and what mustn't be lost waits until then.
    */
   #greet(isAccepted: boolean): void {
-    const { link, outbox } = this;
-    this.isOpen = true;
+    const { link_: link, outbox_: outbox } = this;
+    this.isOpen_ = true;
     const isHeard = outbox.size;
-    this.#user.onOpen();
+    this.#user.onOpen_();
     // Without a ping there may be nothing to which there is an answer.
     if (isAccepted || !this.#settings.ping) this.#online();
-    else if (outbox.size === isHeard) link?.probe();
+    else if (outbox.size === isHeard) link?.probe_();
   }
 
   #online(): void {
     // Before anybody hears of it, and sends more: what has waited longer is first.
-    this.outbox.flush((frame) => this.link?.send(frame));
+    this.outbox_.flush_((frame) => this.link_?.send_(frame));
     this.state.set({ status: "online" });
   }
 
   /** Shows a fresh token on this connection, until that has worked or the server closes it. */
-  async renew(reason: TokenReason, backoff = this.newBackoff()): Promise<void> {
-    const link = this.link;
+  async renew_(reason: TokenReason, backoff = this.newBackoff_()): Promise<void> {
+    const link = this.link_;
     clearTimeout(this.#renewing);
     const again = (reason: TokenReason, least = 0) => {
       // What is lost with its connection isn't tried again on another one.
-      if (link !== this.link) return;
+      if (link !== this.link_) return;
       clearTimeout(this.#renewing);
-      this.#renewing = after(least + backoff.next(), () => this.renew(reason, backoff));
+      this.#renewing = after(least + backoff.next_(), () => this.renew_(reason, backoff));
     };
     let found: Found | undefined;
     try {
-      found = await this.#tokens?.ask(reason);
+      found = await this.#tokens?.ask_(reason);
     } catch {
       return again(reason);
     }
     // Who has nothing to show is closed in a while, and asked once more then.
-    if (found?.kind !== "token" || link !== this.link || !this.isOnline()) return;
+    if (found?.kind_ !== "token" || link !== this.link_ || !this.isOnline_()) return;
     const { token } = found;
-    this.ask("authenticate", { token }, {}, (error) => {
+    this.ask_("authenticate", { token }, {}, (error) => {
       if (!error) {
-        this.#tokens?.show(token);
+        this.#tokens?.show_(token);
       } else if (!(error instanceof RequestError)) {
         again(reason);
       } else if (error.code === "expired") {
-        this.#tokens?.refuse(token);
+        this.#tokens?.refuse_(token);
         again("expired");
       } else if (error.temporary) {
         again(reason, error.retryAfter);
@@ -214,14 +214,14 @@ export class Connection {
   }
 
   #ended(code: number, text: string, hasOpened: boolean): void {
-    const { reason, slot } = readReason(text);
+    const { reason, slot_: slot } = readReason(text);
     const advice = adviceOf(code);
     const isRefused = advice === "refused" && (!this.#tokens || this.#wasRefused);
     if (advice === "away" || isRefused) return this.#finish({ status: "ended", code, reason });
-    if (advice === "later") this.#backoff.slow();
+    if (advice === "later") this.#backoff.slow_();
     this.#reason = hasOpened ? "connect" : "unreachable";
     if (advice === "expired" || advice === "refused") {
-      this.#tokens?.refuse();
+      this.#tokens?.refuse_();
       this.#reason = advice;
       this.#wasRefused = advice === "refused";
     }
@@ -230,7 +230,7 @@ export class Connection {
 
   /** With a slot no sooner than that; and where it is asked to, no sooner for whatever hope. */
   #wait(why: { code?: number; reason: string }, slot = 0, isAsked = false): void {
-    const wait = Math.max(slot, this.#backoff.next());
+    const wait = Math.max(slot, this.#backoff.next_());
     const retryAt = Date.now() + wait;
     this.#notBefore = isAsked ? retryAt : 0;
     const status = isOffline() ? "offline" : "waiting";
@@ -239,10 +239,10 @@ export class Connection {
 
   #finish(state: State, code?: number): void {
     this.#environment?.abort();
-    this.#tokens?.drop();
-    const link = this.link;
+    this.#tokens?.drop_();
+    const link = this.link_;
     this.#lose(state);
-    if (code !== undefined) link?.end(code);
+    if (code) link?.end_(code);
   }
 
   /** There is no connection any more. Without a timer there won't be another. */
@@ -251,21 +251,21 @@ export class Connection {
     clearTimeout(this.#timer);
     clearTimeout(this.#renewing);
     this.#timer = timer;
-    this.link = undefined;
-    this.isOpen = false;
+    this.link_ = undefined;
+    this.isOpen_ = false;
     // First the state, so that nobody who hears of a loss takes this for a connection.
     this.state.set(state);
     // Who hears that it has ended may have connected anew: then what waits goes on waiting.
-    const isOver = timer === undefined && attempt === this.#attempt;
-    this.outbox.lose(isOver);
-    this.#user.onLost(isOver);
+    const isOver = !timer && attempt === this.#attempt;
+    this.outbox_.lose_(isOver);
+    this.#user.onLost_(isOver);
   }
 
   request(route: string, data: unknown, options: AskOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (!this.isWanted()) throw new ConnectionLost("the client isn't connected");
-      if (this.isStuck()) throw new ConnectionLost("the server doesn't read");
-      this.ask(route, data, options, (error, reply) => {
+      if (!this.isWanted_()) throw new ConnectionLost("the client isn't connected");
+      if (this.isStuck_()) throw new ConnectionLost("the server doesn't read");
+      this.ask_(route, data, options, (error, reply) => {
         // The reason of a signal may be anything.
         if (error === undefined) resolve(reply);
         else reject(error);
@@ -274,37 +274,37 @@ export class Connection {
   }
 
   /** What is asked directly doesn't wait until it is online. */
-  ask(route: string, data: unknown, options: AskOptions, done: Done, isDirect = false): void {
+  ask_(route: string, data: unknown, options: AskOptions, done: Done, isDirect = false): void {
     const bounded = { ...options, timeout: options.timeout ?? this.#settings.timeout };
-    this.outbox.ask(route, data, bounded, this.#sender(isDirect), () => this.link?.probe(), done);
+    this.outbox_.ask_(route, data, bounded, this.#sender(isDirect), () => this.link_?.probe_(), done);
   }
 
-  post(route: string, data: unknown): boolean {
-    if (!this.isWanted() || this.isStuck()) return false;
-    return this.outbox.post(route, data, this.#settings.timeout, this.#sender());
+  post_(route: string, data: unknown): boolean {
+    if (!this.isWanted_() || this.isStuck_()) return false;
+    return this.outbox_.post_(route, data, this.#settings.timeout, this.#sender());
   }
 
   /** What sends now, if that can be. */
   #sender(isDirect = false): ((frame: string) => void) | undefined {
-    const { link } = this;
-    return link && (isDirect || this.isOnline()) ? (frame) => link.send(frame) : undefined;
+    const { link_: link } = this;
+    return link && (isDirect || this.isOnline_()) ? (frame) => link.send_(frame) : undefined;
   }
 
   /** As much as may waits in the socket already. (Where nobody knows, nothing does.) */
-  isStuck(): boolean {
-    return this.link?.buffered()! > this.#settings.maxBuffered;
+  isStuck_(): boolean {
+    return this.link_?.buffered_()! > this.#settings.maxBuffered;
   }
 
-  isOnline(): boolean {
+  isOnline_(): boolean {
     return this.state.get().status === "online";
   }
 
-  isWanted(): boolean {
+  isWanted_(): boolean {
     const { status } = this.state.get();
     return status !== "idle" && status !== "ended";
   }
 
-  newBackoff(): Backoff {
+  newBackoff_(): Backoff {
     const { first, most } = this.#settings.backoff;
     return new Backoff(first, most);
   }

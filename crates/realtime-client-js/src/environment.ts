@@ -3,24 +3,25 @@
 
 interface Told {
   /** The network is back, the page is looked at again, or it comes out of the back-forward cache. */
-  onHope: () => void;
-  onOffline: () => void;
+  onHope_: () => void;
+  onOffline_: () => void;
 }
 
 /** Until `signal` is aborted. */
-export function watchEnvironment({ onHope, onOffline }: Told, signal: AbortSignal): void {
-  const page = globalThis.document as Document | undefined;
+export function watchEnvironment({ onHope_: onHope, onOffline_: onOffline }: Told, signal: AbortSignal): void {
   globalThis.addEventListener?.("online", onHope, { signal });
   globalThis.addEventListener?.("offline", onOffline, { signal });
   globalThis.addEventListener?.("pageshow", (event) => event.persisted && onHope(), { signal });
-  const onLook = () => page?.visibilityState === "visible" && onHope();
-  page?.addEventListener("visibilitychange", onLook, { signal });
+  const onLook = () => isHidden() || onHope();
+  page()?.addEventListener("visibilitychange", onLook, { signal });
 }
 
 /** Of a page that nobody looks at, the timers are late. */
 export function isHidden(): boolean {
-  return (globalThis.document as Document | undefined)?.visibilityState === "hidden";
+  return page()?.visibilityState === "hidden";
 }
+
+const page = () => globalThis.document as Document | undefined;
 
 /** Only an opinion: a server on this machine can be reached all the same. */
 export function isOffline(): boolean {

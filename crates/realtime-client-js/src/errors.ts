@@ -55,9 +55,7 @@ export type Refusal<R, K extends keyof R> = RequestError & Told<Of<R, K, "error"
 
 type Told<E> = E extends unknown ? Pick<E, keyof E & ("code" | "data")> : never;
 
-/** The connection ended before there was an answer, or there is none and nothing waits for one. */
-export class ConnectionLost extends Error {
-  override readonly name = "ConnectionLost";
+class Unanswered extends Error {
   /** Whether the message may have reached the server. If not, it was certainly not done. */
   readonly sent: boolean;
 
@@ -67,14 +65,12 @@ export class ConnectionLost extends Error {
   }
 }
 
-/** There was no answer in time. What became of the request is unknown where it was sent. */
-export class Timeout extends Error {
-  override readonly name = "Timeout";
-  /** Whether the message may have reached the server. If not, it was certainly not done. */
-  readonly sent: boolean;
+/** The connection ended before there was an answer, or there is none and nothing waits for one. */
+export class ConnectionLost extends Unanswered {
+  override readonly name = "ConnectionLost";
+}
 
-  constructor(message: string, sent: boolean) {
-    super(message);
-    this.sent = sent;
-  }
+/** There was no answer in time. What became of the request is unknown where it was sent. */
+export class Timeout extends Unanswered {
+  override readonly name = "Timeout";
 }

@@ -15,23 +15,25 @@ export const PING_ID = 0;
 const ABNORMAL = 1006;
 
 interface Events {
-  onOpen: () => void;
-  onFrame: (frame: unknown) => void;
+  onOpen_: () => void;
+  onFrame_: (frame: unknown) => void;
   /** Once, and nothing after it. Not after `end`. */
-  onEnd: (code: number, reason: string) => void;
+  onEnd_: (code: number, reason: string) => void;
 }
 
 export class Link {
   readonly #socket: Socket;
   readonly #ping: Settings["ping"];
-  readonly #onEnd: Events["onEnd"];
+  readonly #onEnd: Events["onEnd_"];
   #opening: Timer;
   #ticking: ReturnType<typeof setInterval> | undefined;
   #probing: Timer | undefined;
   #heardAt = 0;
+  /** How many bytes would wait if the network had taken none since the ping, where some did then. */
+  #untaken = 0;
   #isOpen = false;
 
-  constructor(socket: Socket, { ping, connectTimeout }: Settings, { onOpen, onFrame, onEnd }: Events) {
+  constructor(socket: Socket, { ping, connectTimeout }: Settings, { onOpen_: onOpen, onFrame_: onFrame, onEnd_: onEnd }: Events) {
     this.#socket = socket;
     this.#ping = ping;
     this.#onEnd = onEnd;
@@ -60,46 +62,49 @@ export class Link {
   }
 
   /** It may be given to a socket that is closing: then it is lost, and the end comes soon. */
-  send(frame: string): void {
+  send_(frame: string): void {
+    const before = this.buffered_()!;
     try {
       if (this.#isOpen) this.#socket.send(frame);
     } catch {
       // Outside of browsers one that is closing may throw: the same.
     }
+    this.#untaken += this.buffered_()! - before;
   }
 
   /** How many bytes wait for the network to take them. */
-  buffered(): number | undefined {
+  buffered_(): number | undefined {
     return this.#socket.bufferedAmount;
   }
 
   /** Ends it. Nothing is heard of it any more. */
-  end(code?: number): void {
+  end_(code?: number): void {
     this.#forget();
-    if (code === undefined && this.#socket.terminate) this.#socket.terminate();
+    if (!code && this.#socket.terminate) this.#socket.terminate();
     else this.#socket.close(code);
   }
 
   /** Asks whether the server is there, and ends it without an answer in time. */
-  probe(isAgain = false): void {
+  probe_(isAgain = false): void {
     // Without a ping it can't be found out.
-    if (!this.#isOpen || this.#probing !== undefined || !this.#ping) return;
+    if (!this.#isOpen || this.#probing || !this.#ping) return;
     const { route, timeout } = this.#ping;
-    this.send(JSON.stringify({ id: PING_ID, route }));
+    // Where nothing waits, it says nothing that the network takes more.
+    this.#untaken = this.buffered_() || NaN;
+    this.send_(JSON.stringify({ id: PING_ID, route }));
     const askedAt = Date.now();
-    const before = this.buffered();
     this.#probing = after(timeout, () => {
       this.#probing = undefined;
       // Who takes what was said before the ping is there. And the answer may have come while this
       // machine slept, and wait behind this. Once: a hidden page's timers are late each time.
       const hasSlept = !isAgain && Date.now() - askedAt - timeout > ASLEEP_MS;
-      if (this.buffered()! < before! || hasSlept) this.probe(true);
+      if (this.buffered_()! < this.#untaken || hasSlept) this.probe_(true);
       else this.#fail("the server doesn't answer");
     });
   }
 
   #watch(): void {
-    const every = this.#ping ? this.#ping.every : Number.POSITIVE_INFINITY;
+    const every = this.#ping ? this.#ping.every : Infinity;
     const tick = Math.min(TICK_MS, every);
     this.#heardAt = Date.now();
     let tickedAt = this.#heardAt;
@@ -110,7 +115,7 @@ export class Link {
       const hasSlept = now < tickedAt || now - tickedAt - tick > ASLEEP_MS;
       if (hasSlept && !this.#ping && !isHidden()) return this.#fail("this machine was asleep");
       tickedAt = now;
-      if (hasSlept || now - this.#heardAt >= every) this.probe();
+      if (hasSlept || now - this.#heardAt >= every) this.probe_();
     }, tick);
   }
 
@@ -121,7 +126,7 @@ export class Link {
   }
 
   #fail(reason: string): void {
-    this.end();
+    this.end_();
     this.#onEnd(ABNORMAL, reason);
   }
 

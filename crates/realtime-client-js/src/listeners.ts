@@ -16,16 +16,15 @@ export function guarded<A extends unknown[]>(call: (...data: A) => unknown, ...d
 
 /** Tells whoever looks at the errors of this page or process. */
 export function report(error: unknown): void {
-  if ("reportError" in globalThis) reportError(error);
-  else console.error(error);
+  (globalThis.reportError ?? console.error)(error);
 }
 
 export class Listeners {
-  readonly #byName = new Map<string, Set<{ call: Listener }>>();
+  readonly #byName = new Map<string, Set<{ call_: Listener }>>();
 
   /** Returns what removes it again. */
   add(name: string, call: Listener): () => void {
-    const entry = { call };
+    const entry = { call_: call };
     const set = this.#byName.get(name) ?? new Set();
     this.#byName.set(name, set.add(entry));
     return () => {
@@ -34,8 +33,8 @@ export class Listeners {
     };
   }
 
-  emit(name: string, ...data: unknown[]): void {
-    for (const { call } of [...(this.#byName.get(name) ?? [])]) guarded(call, ...data);
+  emit_(name: string, ...data: unknown[]): void {
+    for (const { call_: call } of [...(this.#byName.get(name) ?? [])]) guarded(call, ...data);
   }
 
   get size(): number {

@@ -96,23 +96,23 @@ const LEAST_BACKOFF_MS = 10;
 const LEAST_PING_MS = 100;
 
 export function settingsOf(options: Options): Settings {
-  const WebSocket = options.WebSocket ?? globalThis.WebSocket;
+  const { tokenIn, tokenParameter, backoff, ping, WebSocket = globalThis.WebSocket } = options;
   if (!WebSocket) throw new TypeError("expected a global WebSocket, or one in the options");
   return {
     token: options.token,
-    tokenIn: options.tokenIn ?? "protocol",
-    tokenParameter: options.tokenParameter ?? "token",
+    tokenIn: tokenIn ?? "protocol",
+    tokenParameter: tokenParameter ?? "token",
     protocols: ["realtime.json", ...(options.protocols ?? [])],
     timeout: number(options.timeout, 10_000),
     connectTimeout: number(options.connectTimeout, 10_000),
     backoff: {
-      first: number(options.backoff?.first, 500, LEAST_BACKOFF_MS),
-      most: number(options.backoff?.most, 20_000, LEAST_BACKOFF_MS),
+      first: number(backoff?.first, 500, LEAST_BACKOFF_MS),
+      most: number(backoff?.most, 20_000, LEAST_BACKOFF_MS),
     },
-    ping: options.ping !== false && {
-      every: number(options.ping?.every, 25_000, LEAST_PING_MS),
-      timeout: number(options.ping?.timeout, 5_000),
-      route: options.ping?.route ?? "ping",
+    ping: ping !== false && {
+      every: number(ping?.every, 25_000, LEAST_PING_MS),
+      timeout: number(ping?.timeout, 5_000),
+      route: ping?.route ?? "ping",
     },
     queue: number(options.queue, 100),
     maxBuffered: number(options.maxBuffered, 2 ** 20),

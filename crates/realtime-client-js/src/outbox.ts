@@ -20,10 +20,10 @@ export type Done = (error: Error | undefined, data?: unknown) => void;
 type Send = (frame: string) => void;
 
 interface Entry {
-  frame: string;
-  isSent: boolean;
-  done: Done;
-  timer: Timer;
+  frame_: string;
+  isSent_: boolean;
+  done_: Done;
+  timer_: Timer;
 }
 
 export class Outbox {
@@ -38,7 +38,7 @@ export class Outbox {
   }
 
   /** A request: sent at once, or kept until there is a connection. `onLate` hears of a timeout. */
-  ask(
+  ask_(
     route: string,
     data: unknown,
     { timeout, signal, metadata }: AskOptions & { timeout: number },
@@ -55,16 +55,16 @@ export class Outbox {
       answered(error, reply);
     };
     const late = () => {
-      const isSent = this.#entries.get(id)?.isSent ?? false;
+      const isSent = this.#entries.get(id)?.isSent_ ?? false;
       this.#settle(id, new Timeout(`no answer on ${route} within ${timeout} ms`, isSent));
       if (isSent) onLate();
     };
     if (this.#add(id, frame, done, timeout, late, send)) signal?.addEventListener("abort", onAbort);
-    else answered(new ConnectionLost("there is no connection, and nothing more may wait for one"));
+    else answered(new ConnectionLost("too much waits"));
   }
 
   /** A message without an answer. False if it can't be sent and can't wait. */
-  post(route: string, data: unknown, timeout: number, send: Send | undefined): boolean {
+  post_(route: string, data: unknown, timeout: number, send: Send | undefined): boolean {
     const id = ++this.#lastId;
     const frame = JSON.stringify({ route, ...packed(data) });
     if (send) {
@@ -80,26 +80,26 @@ export class Outbox {
   }
 
   /** An answer of the server. */
-  answer(id: number, route: string | undefined, data: unknown): void {
+  answer_(id: number, route: string | undefined, data: unknown): void {
     if (route === "error") this.#settle(id, new RequestError((data ?? {}) as Failure));
     else this.#settle(id, undefined, data);
   }
 
   /** Sends what waits for it. */
-  flush(send: Send): void {
+  flush_(send: Send): void {
     for (const [id, entry] of this.#entries) {
-      if (entry.isSent) continue;
-      entry.isSent = true;
+      if (entry.isSent_) continue;
+      entry.isSent_ = true;
       this.#queued -= 1;
-      send(entry.frame);
+      send(entry.frame_);
       // Nobody answers to a message without an id.
-      if (!entry.frame.startsWith('{"id"')) this.#settle(id);
+      if (!entry.frame_.startsWith('{"id"')) this.#settle(id);
     }
   }
 
   /** The connection has ended. What wasn't sent waits for the next one, if there is to be one. */
-  lose(isOver: boolean): void {
-    for (const [id, { isSent }] of [...this.#entries]) {
+  lose_(isOver: boolean): void {
+    for (const [id, { isSent_: isSent }] of [...this.#entries]) {
       if (!isSent && !isOver) continue;
       this.#settle(id, new ConnectionLost("the connection ended before the answer", isSent));
     }
@@ -108,7 +108,7 @@ export class Outbox {
   #add(id: number, frame: string, done: Done, timeout: number, late: () => void, send?: Send): boolean {
     if (!send && this.#queued >= this.#queue) return false;
     const timer = after(timeout, late);
-    this.#entries.set(id, { frame, done, timer, isSent: send !== undefined });
+    this.#entries.set(id, { frame_: frame, done_: done, timer_: timer, isSent_: !!send });
     if (send) send(frame);
     else this.#queued += 1;
     return true;
@@ -118,8 +118,8 @@ export class Outbox {
     const entry = this.#entries.get(id);
     if (!entry) return;
     this.#entries.delete(id);
-    clearTimeout(entry.timer);
-    if (!entry.isSent) this.#queued -= 1;
-    entry.done(error, data);
+    clearTimeout(entry.timer_);
+    if (!entry.isSent_) this.#queued -= 1;
+    entry.done_(error, data);
   }
 }

@@ -52,21 +52,16 @@ export interface Member {
 
 /** @internal What a room needs of its client. */
 export interface Host {
-  readonly registry: Rooms;
-  readonly connection: Connection;
+  readonly registry_: Rooms;
+  readonly connection_: Connection;
   /** A message that is new to its room. */
-  deliver(message: Message): void;
+  deliver_(message: Message): void;
 }
 
 interface Entered {
   position?: Position;
   recovered?: boolean;
   missed?: Message[];
-}
-
-interface Waiter {
-  resolve: () => void;
-  reject: (error: Error) => void;
 }
 
 /** Whether the same may go well in a while. */
@@ -91,7 +86,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
   /** The highest offset that was dropped since something before it is missing. */
   #ahead = 0;
   #users = 0;
-  #waiters: Waiter[] = [];
+  #waiters: ((error?: Error) => void)[] = [];
   /** Until it asks anew for what has failed. */
   #timer: Timer | undefined;
   /** Raised when it is out: an answer that was asked for before is void. */
@@ -103,7 +98,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
   constructor(name: string, host: Host) {
     this.name = name;
     this.#host = host;
-    this.#backoff = host.connection.newBackoff();
+    this.#backoff = host.connection_.newBackoff_();
   }
 
   /** Whether this client is in the room: a store. */
@@ -123,22 +118,24 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
    * `ConnectionLost` where the client is closed or ends, and with a `TypeError` where there is a
    * `position` and the room is wanted already, from where it is.
    */
-  join({ position }: { position?: Position | undefined } = {}): Promise<void> {
+  async join({ position }: { position?: Position | undefined } = {}): Promise<void> {
     if (position && this.#isWanted) {
-      return Promise.reject(new TypeError("expected a position before the room is joined"));
+      throw new TypeError("expected a position before the room is joined");
     }
     this.#position ??= position;
-    if (this.#state.get().status === "joined") return Promise.resolve();
-    const joined = new Promise<void>((resolve, reject) => this.#waiters.push({ resolve, reject }));
+    if (this.#state.get().status === "joined") return;
+    const joined = new Promise<void>((resolve, reject) => {
+      this.#waiters.push((error) => (error ? reject(error) : resolve()));
+    });
     if (!this.#isWanted) {
       this.#isWanted = true;
       this.#isLeaving = false;
-      this.#host.registry.keep(this);
+      this.#host.registry_.keep_(this);
       this.#state.set({ status: "joining" });
-      this.enter();
+      this.enter_();
     }
     // Who waits for a client that stays away waits in vain; one that isn't connected yet may be.
-    if (this.#host.connection.state.get().status === "ended") this.over();
+    if (this.#host.connection_.state.get().status === "ended") this.over_();
     return joined;
   }
 
@@ -150,12 +147,12 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     if (!this.#isWanted) return;
     this.#out({ status: "left" }, new ConnectionLost("the room was left"));
     // A session that has ended has left all its rooms.
-    if (!this.#host.connection.isOpen) return;
+    if (!this.#host.connection_.isOpen_) return;
     this.#isLeaving = true;
     await new Promise<void>((resolve, reject) => this.#goOut(resolve, reject));
   }
 
-  #goOut(resolve = () => {}, reject: Waiter["reject"] = () => {}): void {
+  #goOut(resolve = () => {}, reject: (error: Error) => void = () => {}): void {
     this.#ask("leave", {}, (error) => {
       if (!this.#isLeaving || !error) {
         this.#isLeaving = false;
@@ -192,7 +189,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     route: K,
     listener: (data: Of<R, K, "event">, message: Message<Of<R, K, "event">>) => unknown,
   ): () => void {
-    this.#host.registry.keep(this);
+    this.#host.registry_.keep_(this);
     return this.#routes.add(route, listener);
   }
 
@@ -201,7 +198,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     event: E,
     listener: (data: RoomEvents[E]) => unknown,
   ): () => void {
-    this.#host.registry.keep(this);
+    this.#host.registry_.keep_(this);
     return this.#events.add(event, listener);
   }
 
@@ -210,7 +207,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
    * in a room with a history: the same key of the same identity is taken once.
    */
   async publish(data: unknown, { key, ...options }: AskOptions & { key?: string } = {}): Promise<void> {
-    await this.#host.connection.request("publish", { room: this.name, ...packed(data), key }, options);
+    await this.#host.connection_.request("publish", { room: this.name, ...packed(data), key }, options);
   }
 
   /** Who is there, where the room's rule says so: a page of up to `limit`, after a version. */
@@ -224,24 +221,24 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     after?: number;
   }> {
     const data = { room: this.name, after, limit };
-    return (await this.#host.connection.request("members", data, options)) as Awaited<
+    return (await this.#host.connection_.request("members", data, options)) as Awaited<
       ReturnType<Room["members"]>
     >;
   }
 
   /** @internal Asks to be let in, or for what was missed, if that makes sense now. */
-  enter(): void {
-    if (!this.#isWanted || !this.#host.connection.isOpen) return;
+  enter_(): void {
+    if (!this.#isWanted || !this.#host.connection_.isOpen_) return;
     this.#again = this.#isAsking;
-    if (this.#isAsking || !this.#host.registry.mayEnter(this)) return;
+    if (this.#isAsking || !this.#host.registry_.mayEnter_(this)) return;
     this.#isAsking = true;
     this.#halt();
     const [from, stay] = [this.#position, this.#stay];
     this.#ask(from ? "recover" : "join", from, (error, data) => {
       this.#isAsking = false;
-      this.#host.registry.entered();
+      this.#host.registry_.entered_();
       if (!this.#isWanted) return;
-      if (stay !== this.#stay) this.enter();
+      if (stay !== this.#stay) this.enter_();
       else if (error) this.#failed(error);
       else this.#entered(from, (data ?? {}) as Entered);
     });
@@ -249,11 +246,11 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
 
   /** Asks at once. */
   #ask(route: string, data: object | undefined, done: Done): void {
-    this.#host.connection.ask(route, { room: this.name, ...data }, {}, done, true);
+    this.#host.connection_.ask_(route, { room: this.name, ...data }, {}, done, true);
   }
 
   /** @internal A message that says that it is for this room. */
-  receive(message: Message): void {
+  receive_(message: Message): void {
     // On its way when it left.
     if (this.#isLeaving) return;
     const { offset } = message;
@@ -263,7 +260,7 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
       if (offset > last + 1) {
         this.#ahead = Math.max(this.#ahead, offset);
         // Where that has failed just now, it has its time.
-        if (!this.#isAsking && !this.#timer) this.enter();
+        if (!this.#isAsking && !this.#timer) this.enter_();
         return;
       }
       this.#position = { epoch, offset };
@@ -272,44 +269,44 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
   }
 
   /** @internal The server has dropped messages: where it is in this room by now. */
-  gap(at: Position | undefined): void {
+  gap_(at: Position | undefined): void {
     if (!this.#isWanted) return;
     const last = this.#position;
     if (!last) {
-      if (this.#state.get().status === "joined") this.#events.emit("lost");
+      if (this.#state.get().status === "joined") this.#events.emit_("lost");
     } else if (!at || at.epoch !== last.epoch || at.offset > last.offset) {
-      if (!this.#timer) this.enter();
+      if (!this.#timer) this.enter_();
     }
   }
 
   /** @internal */
-  removed(): void {
+  removed_(): void {
     this.#out({ status: "removed" }, new RequestError({ code: "removed" }));
-    this.#events.emit("removed");
+    this.#events.emit_("removed");
   }
 
   /** @internal */
-  disconnected(): void {
+  disconnected_(): void {
     this.#halt();
     this.#isLeaving = false;
     if (this.#isWanted) this.#state.set({ status: "joining" });
   }
 
   /** @internal There will be no connection. What is wanted stays so, for the next one. */
-  over(): void {
-    this.disconnected();
+  over_(): void {
+    this.disconnected_();
     this.#settle(new ConnectionLost("the client is closed"));
   }
 
   /** @internal Nobody would notice if it were another object. */
-  isUnused(): boolean {
-    const isHeard = this.#routes.size + this.#events.size > 0 || this.#state.isWatched();
+  isUnused_(): boolean {
+    const isHeard = this.#routes.size + this.#events.size > 0 || this.#state.isWatched_();
     return !this.#isWanted && !this.#isLeaving && this.#users === 0 && !isHeard;
   }
 
   #entered(from: Position | undefined, { position, recovered, missed = [] }: Entered): void {
     const before = this.#position;
-    const isNew = (offset = Number.POSITIVE_INFINITY) => !recovered || offset > (before?.offset ?? 0);
+    const isNew = (offset = Infinity) => !recovered || offset > (before?.offset ?? 0);
     const news: Message[] = [];
     // One that can't be read is no reason to lose the others.
     for (const message of missed) guarded(() => isNew(message.offset) && news.push(opened(message)));
@@ -318,15 +315,15 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     // What has come meanwhile comes again behind the answer.
     const isAhead = recovered && before && position && before.offset > position.offset;
     this.#position = isAhead ? before : position;
-    this.#backoff.reset();
+    this.#backoff.reset_();
     this.#state.set({ status: "joined" });
     for (const message of news) this.#deliver(message);
-    if (recovered) this.#events.emit("recovered", { missed: news.length });
-    else this.#events.emit(isFirst ? "joined" : "lost");
+    if (recovered) this.#events.emit_("recovered", { missed: news.length });
+    else this.#events.emit_(isFirst ? "joined" : "lost");
     this.#settle();
-    const isBehind = this.#position !== undefined && this.#ahead > this.#position.offset;
+    const isBehind = this.#position && this.#ahead > this.#position.offset;
     this.#ahead = 0;
-    if (this.#again || isBehind) this.enter();
+    if (this.#again || isBehind) this.enter_();
   }
 
   #failed(error: Error): void {
@@ -337,12 +334,12 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
       return;
     }
     this.#state.set({ status: "joining", error });
-    this.#timer = after(this.#wait(error), () => this.enter());
+    this.#timer = after(this.#wait(error), () => this.enter_());
   }
 
   /** How long, before the same is tried again: not all at once who were refused at once. */
   #wait(error: Error): number {
-    return ((error as Partial<RequestError>).retryAfter ?? 0) + this.#backoff.next();
+    return ((error as Partial<RequestError>).retryAfter ?? 0) + this.#backoff.next_();
   }
 
   #halt(): void {
@@ -361,12 +358,11 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
   }
 
   #settle(error?: Error): void {
-    const waiters = this.#waiters.splice(0);
-    for (const { resolve, reject } of waiters) error ? reject(error) : resolve();
+    for (const tell of this.#waiters.splice(0)) tell(error);
   }
 
   #deliver(message: Message): void {
-    this.#routes.emit(message.route, message.data, message);
-    this.#host.deliver(message);
+    this.#routes.emit_(message.route, message.data, message);
+    this.#host.deliver_(message);
   }
 }

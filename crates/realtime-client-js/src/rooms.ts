@@ -24,45 +24,45 @@ export class Rooms {
   }
 
   /** From now on this object is the room of its name. */
-  keep(room: AnyRoom): void {
+  keep_(room: AnyRoom): void {
     this.#rooms.set(room.name, room);
     this.#unused.delete(room.name);
   }
 
   /** Makes room for others. Who has one of these rooms, and uses it later, has the right one. */
-  tidy(): void {
+  tidy_(): void {
     if (this.#rooms.size < ROOMS_KEPT) return;
     for (const [name, room] of this.#unused) if (!room.deref()) this.#unused.delete(name);
     for (const [name, room] of this.#rooms) {
       if (this.#rooms.size < ROOMS_KEPT) break;
-      if (!room.isUnused()) continue;
+      if (!room.isUnused_()) continue;
       this.#rooms.delete(name);
       this.#unused.set(name, new WeakRef(room));
     }
   }
 
-  each(call: (room: AnyRoom) => void): void {
+  each_(call: (room: AnyRoom) => void): void {
     for (const room of [...this.#rooms.values()]) call(room);
   }
 
   /** Whether a room may be entered now, which ends with `entered`. Else it is told to, in its turn. */
-  mayEnter(room: AnyRoom): boolean {
+  mayEnter_(room: AnyRoom): boolean {
     const may = this.#entering < ENTERED_AT_ONCE;
     if (may) this.#entering += 1;
     else this.#turns.add(room);
     return may;
   }
 
-  entered(): void {
+  entered_(): void {
     this.#entering -= 1;
     for (const room of this.#turns) {
       if (this.#entering >= ENTERED_AT_ONCE) break;
       this.#turns.delete(room);
-      room.enter();
+      room.enter_();
     }
   }
 
-  gap(positions: Record<string, Position>): void {
-    this.each((room) => room.gap(positions[room.name]));
+  gap_(positions: Record<string, Position>): void {
+    this.each_((room) => room.gap_(positions[room.name]));
   }
 }

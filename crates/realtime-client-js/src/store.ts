@@ -1,7 +1,7 @@
 // A value that can be watched. Its `subscribe` is the contract of Svelte's stores, and what React's
 // `useSyncExternalStore` and Vue's `shallowRef` need is here, too.
 
-import { guarded } from "./listeners.js";
+import { guarded, Listeners } from "./listeners.js";
 
 /** A value that changes. Both functions may be passed on without their object. */
 export interface Readable<T> {
@@ -13,7 +13,7 @@ export interface Readable<T> {
 
 export class Store<T> implements Readable<T> {
   #value: T;
-  readonly #listeners = new Set<{ call: (value: T) => void }>();
+  readonly #listeners = new Listeners();
 
   constructor(value: T) {
     this.#value = value;
@@ -22,25 +22,19 @@ export class Store<T> implements Readable<T> {
   readonly get = (): T => this.#value;
 
   readonly subscribe = (call: (value: T) => void): (() => void) => {
-    // An object of its own, since the same function may be there twice.
-    const entry = { call };
-    this.#listeners.add(entry);
+    // One that has set another value has told everybody of that one already.
+    const end = this.#listeners.add("", (value: T) => this.#value === value && call(value));
     guarded(call, this.#value);
-    return () => {
-      this.#listeners.delete(entry);
-    };
+    return end;
   };
 
   /** Whether somebody listens. */
-  isWatched(): boolean {
+  isWatched_(): boolean {
     return this.#listeners.size > 0;
   }
 
   set(value: T): void {
     this.#value = value;
-    for (const { call } of [...this.#listeners]) {
-      // One that has set another value has told everybody of that one already.
-      if (this.#value === value) guarded(call, value);
-    }
+    this.#listeners.emit_("", value);
   }
 }

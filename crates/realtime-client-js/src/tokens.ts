@@ -5,12 +5,12 @@ import type { Settings, TokenReason } from "./options.js";
 import { after } from "./timer.js";
 
 /** What the getter has: nobody is signed in; only what was refused already; or a token. */
-export type Found = { kind: "nobody" } | { kind: "stale" } | { kind: "token"; token: string };
+export type Found = { kind_: "nobody" } | { kind_: "stale" } | { kind_: "token"; token: string };
 
 interface Question {
   readonly reason: TokenReason;
-  readonly end: AbortController;
-  readonly found: Promise<Found>;
+  readonly end_: AbortController;
+  readonly found_: Promise<Found>;
 }
 
 export class Tokens {
@@ -26,28 +26,28 @@ export class Tokens {
   }
 
   /** Rejects where the getter does, where it takes too long, and where it is dropped. */
-  async ask(reason: TokenReason): Promise<Found> {
+  async ask_(reason: TokenReason): Promise<Found> {
     // Whoever asks meanwhile gets the same: many refresh tokens are good once.
     const joined = this.#asking ?? this.#begin(reason);
-    const found = await joined.found;
+    const found = await joined.found_;
     // But for one that was asked for something else, and didn't know that its token is refused.
-    if (found.kind !== "stale" || joined.reason === reason || joined.end.signal.aborted) return found;
-    return (this.#asking ?? this.#begin(reason)).found;
+    if (found.kind_ !== "stale" || joined.reason === reason || joined.end_.signal.aborted) return found;
+    return (this.#asking ?? this.#begin(reason)).found_;
   }
 
   /** The server knows this one: it is that of the connection. */
-  show(token: string): void {
+  show_(token: string): void {
     this.#shown = token;
   }
 
   /** The server doesn't accept it. */
-  refuse(token = this.#shown): void {
+  refuse_(token = this.#shown): void {
     this.#stale = token;
   }
 
   /** The client is closed. What is asked meanwhile belongs to nobody, and the next one begins anew. */
-  drop(): void {
-    this.#asking?.end.abort();
+  drop_(): void {
+    this.#asking?.end_.abort();
     this.#asking = this.#shown = this.#stale = undefined;
   }
 
@@ -56,7 +56,7 @@ export class Tokens {
     const found = this.#ask(reason, end).finally(() => {
       if (this.#asking === question) this.#asking = undefined;
     });
-    const question: Question = { reason, end, found };
+    const question: Question = { reason, end_: end, found_: found };
     this.#asking = question;
     return question;
   }
@@ -69,8 +69,8 @@ export class Tokens {
     });
     try {
       const token = await Promise.race([this.#get({ reason, signal }), over]);
-      if (token == null) return { kind: "nobody" };
-      return token === this.#stale ? { kind: "stale" } : { kind: "token", token };
+      if (token == null) return { kind_: "nobody" };
+      return token === this.#stale ? { kind_: "stale" } : { kind_: "token", token };
     } finally {
       clearTimeout(timer);
     }

@@ -10,8 +10,9 @@ use crate::{
     builder::is_token,
     link::{Link, Stream},
     liveness::Times,
-    reach::reach,
+    reach::{Tried, reach},
     settings::Settings,
+    socket::Socket,
     token::{Found, TokenIn, TokenReason},
     upgrade::{Unopened, Upgrade},
 };
@@ -38,7 +39,7 @@ pub(crate) async fn dial(
     settings: Arc<Settings>,
     reason: TokenReason,
     stale: Option<Token>,
-    failures: u32,
+    tried: Arc<Tried>,
 ) -> Result<Opened, Failed> {
     let within = settings.connect_timeout;
     let token = match &settings.token {
@@ -50,17 +51,18 @@ pub(crate) async fn dial(
             Ok(Found::Token(token)) => Some(token),
         },
     };
-    match timeout(within, open(&settings, token.as_ref(), failures)).await {
+    match timeout(within, open(&settings, token.as_ref(), &tried)).await {
         Ok(Ok(link)) => Ok(Opened { link, token }),
         Ok(Err(unopened)) => Err(Failed::Unopened(unopened, token)),
         Err(_) => Err(Failed::TooLate),
     }
 }
 
-async fn open(settings: &Settings, token: Option<&Token>, failures: u32) -> Result<Link, Unopened> {
+async fn open(settings: &Settings, token: Option<&Token>, tried: &Tried) -> Result<Link, Unopened> {
     let address = &settings.address;
-    let stream = reach(&address.host, address.port, failures).await?;
+    let stream = reach(&address.host, address.port, tried).await?;
     stream.set_nodelay(true)?;
+    let (stream, gauge) = Socket::new(stream);
     let mut stream: Box<dyn Stream> = match &settings.tls {
         None => Box::new(stream),
         #[cfg(feature = "rustls")]
@@ -99,5 +101,5 @@ async fn open(settings: &Settings, token: Option<&Token>, failures: u32) -> Resu
         pong,
         write: settings.write_timeout,
     };
-    Ok(Link::new(stream, input, settings.max_message, times))
+    Ok(Link::new(stream, gauge, input, settings.max_message, times))
 }

@@ -11,9 +11,10 @@ use serde_json::value::RawValue;
 #[non_exhaustive]
 pub enum RequestError {
     /// The server answered with an error. What that says of what was asked is for its
-    /// [code](Refusal::code) to tell: `unknown_route`, `bad_data`, `malformed` and
-    /// `too_many_requests` mean that no handler has begun with it. With `timeout`, `internal` and
-    /// `unanswered` one may have, and been stopped in the middle.
+    /// [code](Refusal::code) to tell: `unknown_route`, `bad_data`, `bad_request`, `malformed` and
+    /// `too_many_requests` of the gateway mean that no handler has begun with it. With `timeout`,
+    /// `internal` and `unanswered` one may have, and been stopped in the middle. What others mean is
+    /// the application's own affair.
     #[error("the server refused: {0}")]
     Refused(Refusal),
     /// The connection ended before there was an answer.
@@ -62,9 +63,6 @@ pub struct Refusal {
     /// As it came.
     whole: Payload,
 }
-
-/// How much of an error's data is shown to people.
-const SHOWN: usize = 256;
 
 impl Refusal {
     /// Of the data of a message on the route `error`.
@@ -147,36 +145,16 @@ impl Refusal {
     pub fn payload(&self) -> &Payload {
         &self.whole
     }
-
-    /// The data as text for people: escaped where it would disturb a terminal, and cut.
-    fn shown(&self) -> Option<String> {
-        let text = String::from_utf8_lossy(self.data()?.as_bytes());
-        let mut shown: String = text
-            .chars()
-            .take(SHOWN)
-            .flat_map(|c| match c.is_control() {
-                true => c.escape_default().collect::<Vec<_>>(),
-                false => vec![c],
-            })
-            .collect();
-        if text.chars().nth(SHOWN).is_some() {
-            shown.push('…');
-        }
-        Some(shown)
-    }
 }
 
-/// The message and the code, and the beginning of the data.
+/// The message and the code. The data is left out, since errors are logged: [`Refusal::data`].
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.error, f)?;
-        match self.shown() {
-            Some(data) => write!(f, ": {data}"),
-            None => Ok(()),
-        }
+        fmt::Display::fmt(&self.error, f)
     }
 }
 
+/// Of the data only how many bytes it has.
 impl fmt::Debug for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Refusal")
@@ -184,7 +162,7 @@ impl fmt::Debug for Refusal {
             .field("message", &self.message())
             .field("is_temporary", &self.is_temporary())
             .field("retry_after", &self.retry_after())
-            .field("data", &self.shown())
+            .field("data_bytes", &self.data().map(Payload::len))
             .finish()
     }
 }

@@ -56,6 +56,7 @@ mod room;
 mod rooms;
 mod settings;
 mod shared;
+mod socket;
 mod state;
 mod task;
 #[cfg(feature = "rustls")]

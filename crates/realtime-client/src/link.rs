@@ -1,7 +1,7 @@
 //! One WebSocket: frames in and out, and whether the other side is still there. It has no task of
 //! its own: whoever waits for what it hears drives it.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::FutureExt;
@@ -16,11 +16,12 @@ use realtime_websocket::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split},
     task::unconstrained,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use crate::{
     liveness::{Fault, Liveness, Look, Times},
+    socket::Gauge,
     state::End,
 };
 
@@ -34,6 +35,7 @@ const READ: usize = 8 * 1024;
 const GOODBYE: Duration = Duration::from_secs(2);
 /// How long an attempt has to live before a pong counts as a success of it.
 const PROVEN: Duration = Duration::from_secs(10);
+
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
@@ -45,7 +47,11 @@ pub(crate) struct Link {
     output: BytesMut,
     is_flushed: bool,
     liveness: Liveness,
-    end: Option<End>,
+    socket: Arc<Gauge>,
+    /// How much the socket had taken when that was looked at last.
+    taken: u64,
+    /// Why it has ended, and until when the last that is said may be on its way.
+    end: Option<(End, Instant)>,
 }
 
 /// Something that came.
@@ -61,6 +67,7 @@ pub(crate) enum Heard {
 impl Link {
     pub(crate) fn new(
         stream: Box<dyn Stream>,
+        socket: Arc<Gauge>,
         input: BytesMut,
         max_message: usize,
         times: Times,
@@ -75,12 +82,19 @@ impl Link {
             output: BytesMut::new(),
             is_flushed: true,
             liveness: Liveness::new(times, Instant::now()),
+            taken: socket.taken(),
+            socket,
             end: None,
         }
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.output.len() < HIGH_WATER
+        !self.is_over() && self.output.len() < HIGH_WATER
+    }
+
+    /// Nothing more can be said.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.end.is_some()
     }
 
     pub(crate) fn send(&mut self, kind: FrameKind, payload: &[u8]) {
@@ -93,7 +107,7 @@ impl Link {
 
     /// Asks whether the server is there, and ends it without an answer in time.
     pub(crate) fn probe(&mut self) {
-        if self.liveness.may_ask() {
+        if !self.is_over() && self.liveness.may_ask() {
             self.put(frame::client_frame(true, Opcode::Ping, b"", key()));
             self.liveness.asks(self.output.len());
         }
@@ -107,7 +121,7 @@ impl Link {
 
     /// What has come already, without waiting.
     pub(crate) fn buffered(&mut self) -> Option<Heard> {
-        while !self.input.is_empty() && self.end.is_none() {
+        while !self.input.is_empty() && !self.is_over() {
             let mut rest = &self.input[..];
             let decoded = self.decoder.decode(&mut rest);
             let read = self.input.len() - rest.len();
@@ -119,7 +133,7 @@ impl Link {
                     let code = violation.close_code();
                     self.goodbye(code);
                     // What was wrong is the server's: to come back at once would be of no use.
-                    self.end = Some(End::closed(code, violation.to_string()));
+                    self.ends(End::closed(code, violation.to_string()));
                     continue;
                 }
             };
@@ -140,11 +154,16 @@ impl Link {
                         None => (1005, String::new()),
                     };
                     self.goodbye(if code == 1005 { 1000 } else { code });
-                    self.end = Some(End::closed(code, reason));
+                    self.ends(End::closed(code, reason));
                 }
             }
         }
         None
+    }
+
+    fn ends(&mut self, end: End) {
+        self.end
+            .get_or_insert_with(|| (end, Instant::now() + GOODBYE));
     }
 
     fn goodbye(&mut self, code: u16) {
@@ -158,13 +177,13 @@ impl Link {
             if let Some(heard) = self.buffered() {
                 return heard;
             }
-            if let Some(end) = self.end.clone() {
+            if let Some((end, by)) = self.end.clone() {
                 let last = async {
                     self.write.write_all_buf(&mut self.output).await?;
                     self.write.flush().await
                 };
                 // It ends either way.
-                let _sent_or_not = timeout(GOODBYE, last).await;
+                let _sent_or_not = timeout_at(by, last).await;
                 return Heard::End(end);
             }
             self.input.reserve(READ);
@@ -185,9 +204,26 @@ impl Link {
                 },
                 () = until(wake) => self.look(),
             }
-            if self.has_room() && !had_room && self.end.is_none() {
+            if self.has_room() && !had_room {
                 return Heard::Room;
             }
+        }
+    }
+
+    /// What is there by now, without waiting for it, in so many reads: pings alone may come faster than
+    /// they are read.
+    pub(crate) fn hear_now(&mut self, reads: &mut usize) -> Option<Heard> {
+        loop {
+            if let Some(heard) = self.buffered() {
+                return Some(heard);
+            }
+            if self.is_over() {
+                return unconstrained(self.hear()).now_or_never();
+            }
+            *reads = reads.checked_sub(1)?;
+            self.input.reserve(READ);
+            let read = unconstrained(self.read.read_buf(&mut self.input)).now_or_never()?;
+            self.heard(read);
         }
     }
 
@@ -207,14 +243,13 @@ impl Link {
     fn written(&mut self, bytes: Option<usize>) {
         self.is_flushed = bytes.is_none();
         let (bytes, is_all) = (bytes.unwrap_or(0), self.is_idle());
+        self.taken = self.socket.taken();
         self.liveness.taken(bytes, is_all, Instant::now());
     }
 
     fn lost(&mut self, reason: impl Into<String>) {
         self.output.clear();
-        if self.end.is_none() {
-            self.end = Some(End::closed(1006, reason));
-        }
+        self.ends(End::closed(1006, reason));
     }
 
     fn look(&mut self) {
@@ -235,33 +270,51 @@ impl Link {
                     return self.heard(read);
                 }
             }
-            Fault::Stuck if !self.output.is_empty() => {
-                let written = unconstrained(self.write.write_buf(&mut self.output));
-                if let Some(Ok(written)) = written.now_or_never() {
-                    return self.written(Some(written));
+            Fault::Stuck => {
+                self.socket.insist();
+                let written = match self.output.is_empty() {
+                    true => unconstrained(self.write.flush())
+                        .now_or_never()
+                        .map(|flushed| flushed.map(|()| None)),
+                    false => unconstrained(self.write.write_buf(&mut self.output))
+                        .now_or_never()
+                        .map(|written| written.map(Some)),
+                };
+                match written {
+                    Some(Ok(written)) => return self.written(written),
+                    Some(Err(error)) => return self.lost(error.to_string()),
+                    // TLS has some of what it holds itself taken.
+                    None if self.socket.taken() > self.taken => return self.written(Some(0)),
+                    None => {}
                 }
             }
-            Fault::Stuck => {}
         }
         self.lost(fault.as_str());
     }
 
     /// Ends it from this side, and waits a moment for the other one.
     pub(crate) async fn close(mut self) {
-        self.goodbye(1000);
+        let by = match &self.end {
+            // It was said.
+            Some((_, by)) => *by,
+            None => {
+                self.goodbye(1000);
+                Instant::now() + GOODBYE
+            }
+        };
         let goodbye = async {
             self.write.write_all_buf(&mut self.output).await?;
             self.write.flush().await?;
-            while self.end.is_none() {
+            while !self.is_over() {
                 while self.buffered().is_some() {}
-                if self.end.is_some() || self.read.read_buf(&mut self.input).await? == 0 {
+                if self.is_over() || self.read.read_buf(&mut self.input).await? == 0 {
                     break;
                 }
             }
             self.write.shutdown().await
         };
         // Who doesn't answer is left.
-        let _done_or_not = timeout(GOODBYE, goodbye).await;
+        let _done_or_not = timeout_at(by, goodbye).await;
     }
 }
 
@@ -275,5 +328,103 @@ pub(crate) async fn until(wake: Option<Instant>) {
     match wake {
         Some(wake) => sleep_until(wake).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
+
+    use std::{
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use tokio::{
+        io::{ReadBuf, duplex},
+        time::timeout,
+    };
+
+    use super::*;
+
+    const TIMES: Times = Times {
+        every: None,
+        pong: Duration::from_secs(60),
+        write: Duration::from_secs(60),
+    };
+
+    fn link(stream: impl Stream + 'static) -> Link {
+        Link::new(
+            Box::new(stream),
+            Arc::default(),
+            BytesMut::new(),
+            1_000,
+            TIMES,
+        )
+    }
+
+    /// As while commands are heard and timers are due.
+    #[tokio::test]
+    async fn a_goodbye_takes_its_time_once_however_often_its_wait_begins_anew() {
+        let (ours, mut theirs) = duplex(64);
+        let mut link = link(ours);
+        link.send(FrameKind::Text, &[b'x'; 500]);
+        theirs
+            .write_all(&frame::close(1012, "so it is"))
+            .await
+            .unwrap();
+        let begun = Instant::now();
+        let heard = loop {
+            assert!(begun.elapsed() < 3 * GOODBYE, "it doesn't end");
+            if let Ok(heard) = timeout(GOODBYE / 4, link.hear()).await {
+                break heard;
+            }
+            assert!(link.is_over() && !link.has_room(), "nothing more is said");
+        };
+        let Heard::End(end) = heard else {
+            panic!("expected the end");
+        };
+        assert_eq!(end, End::closed(1012, "so it is"));
+    }
+
+    /// Pings without an end.
+    struct Pings;
+
+    impl AsyncRead for Pings {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            while buffer.remaining() >= 2 {
+                buffer.put_slice(&[0x89, 0]);
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Pings {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_at_what_is_there_ends_however_fast_it_comes() {
+        let mut reads = 100;
+        assert!(link(Pings).hear_now(&mut reads).is_none());
+        assert_eq!(reads, 0);
     }
 }

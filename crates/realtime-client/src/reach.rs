@@ -1,6 +1,12 @@
 //! TCP to a name, which may have several addresses of which some are dead.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    collections::VecDeque,
+    io,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::{
@@ -13,16 +19,49 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// Of a name with more addresses, so many are tried.
 const MOST: usize = 16;
 
+/// The addresses that have accepted a connection since the last attempt that was a success, the last
+/// one last. One that accepts may be dead behind that.
+#[derive(Default)]
+pub(crate) struct Tried(Mutex<VecDeque<SocketAddr>>);
+
+impl Tried {
+    pub(crate) fn forget(&self) {
+        self.lock().clear();
+    }
+
+    fn note(&self, address: SocketAddr) {
+        let mut tried = self.lock();
+        tried.retain(|other| *other != address);
+        if tried.len() >= MOST {
+            tried.pop_front();
+        }
+        tried.push_back(address);
+    }
+
+    /// When it was tried, and first of all if it wasn't.
+    fn place(&self, address: &SocketAddr) -> Option<usize> {
+        self.lock().iter().position(|other| other == address)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<SocketAddr>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Connects to the first address that answers. An address that refuses, or from which nothing comes,
-/// holds up none of the others. With each attempt that came to nothing (`failures`) it begins with
-/// another one, since one that accepts a connection may be dead behind that.
-pub(crate) async fn reach(host: &str, port: u16, failures: u32) -> io::Result<TcpStream> {
+/// holds up none of the others. It begins with those that weren't tried, in whatever order the name's
+/// addresses come this time.
+pub(crate) async fn reach(host: &str, port: u16, tried: &Tried) -> io::Result<TcpStream> {
     let found = lookup_host((host, port)).await?;
-    any_of(in_turn(found.collect(), failures)).await
+    let stream = any_of(in_turn(found.collect(), tried)).await?;
+    if let Ok(address) = stream.peer_addr() {
+        tried.note(address);
+    }
+    Ok(stream)
 }
 
 /// Addresses of both families alternate: where one doesn't work at all, half of them are dead.
-fn in_turn(found: Vec<SocketAddr>, failures: u32) -> Vec<SocketAddr> {
+fn in_turn(found: Vec<SocketAddr>, tried: &Tried) -> Vec<SocketAddr> {
     let first = found.first().is_some_and(SocketAddr::is_ipv6);
     let (one, other): (Vec<_>, Vec<_>) = found.into_iter().partition(|at| at.is_ipv6() == first);
     let (mut one, mut other) = (one.into_iter(), other.into_iter());
@@ -34,10 +73,7 @@ fn in_turn(found: Vec<SocketAddr>, failures: u32) -> Vec<SocketAddr> {
         }
         addresses.extend(next.into_iter().flatten());
     }
-    if !addresses.is_empty() {
-        let begin = usize::try_from(failures).unwrap_or(0) % addresses.len();
-        addresses.rotate_left(begin);
-    }
+    addresses.sort_by_key(|address| tried.place(address));
     addresses.truncate(MOST);
     addresses
 }
@@ -122,27 +158,53 @@ mod tests {
     }
 
     #[test]
-    fn families_alternate_and_each_attempt_begins_with_another_address() {
+    fn families_alternate_and_what_was_tried_comes_last() {
         let all = |list: &[&str]| {
             list.iter()
                 .map(|at| at.parse().unwrap())
                 .collect::<Vec<_>>()
         };
         let found = all(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"]);
-        let turn = |failures| in_turn(found.clone(), failures);
-        assert_eq!(
-            turn(0),
-            all(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"])
-        );
-        assert_eq!(
-            turn(1),
-            all(&["1.1.1.1:1", "[::2]:1", "[::3]:1", "[::1]:1"])
-        );
-        assert_eq!(turn(4), turn(0));
-        assert_eq!(in_turn(Vec::new(), 3), Vec::new());
+        let tried = Tried::default();
+        let turn = || in_turn(found.clone(), &tried);
+        let fresh = all(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]);
+        assert_eq!(turn(), fresh);
+        tried.note(fresh[0]);
+        assert_eq!(turn(), [&fresh[1..], &fresh[..1]].concat());
+        tried.note(fresh[2]);
+        tried.note(fresh[0]);
+        let last = [fresh[1], fresh[3], fresh[2], fresh[0]];
+        assert_eq!(turn(), last, "the longest ago first");
+        tried.forget();
+        assert_eq!(turn(), fresh);
+        assert_eq!(in_turn(Vec::new(), &tried), Vec::new());
         let many: Vec<SocketAddr> = (1..=40)
             .map(|n| SocketAddr::from(([127, 0, 0, n], 1)))
             .collect();
-        assert_eq!(in_turn(many, 0).len(), MOST);
+        assert_eq!(in_turn(many.clone(), &tried).len(), MOST);
+        many.into_iter().for_each(|address| tried.note(address));
+        assert_eq!(tried.lock().len(), MOST);
+    }
+
+    /// As of a name server that begins with another one in each of its answers.
+    #[test]
+    fn each_attempt_begins_with_another_address_in_whatever_order_they_come() {
+        let mut found: Vec<SocketAddr> = (1..=4)
+            .map(|n| SocketAddr::from(([127, 0, 0, n], 1)))
+            .collect();
+        for turned in [1, 3] {
+            let tried = Tried::default();
+            let mut begun = Vec::new();
+            for _ in 0..8 {
+                let first = in_turn(found.clone(), &tried)[0];
+                tried.note(first);
+                begun.push(first);
+                found.rotate_right(turned);
+            }
+            assert_eq!(begun[..4], begun[4..], "in a round");
+            begun.sort_unstable();
+            begun.dedup();
+            assert_eq!(begun.len(), 4, "all of them");
+        }
     }
 }

@@ -122,6 +122,11 @@ impl Room {
         self.asking.is_none() && self.retry_at.is_none() && !self.waits
     }
 
+    /// Whether it is this object of its name, and waits for its turn.
+    pub(crate) const fn has_turn(&self, generation: u64) -> bool {
+        self.waits && self.generation == generation
+    }
+
     /// Whether anybody reads it.
     pub(crate) fn is_read(&mut self) -> bool {
         self.readers.retain(Outlet::is_open);

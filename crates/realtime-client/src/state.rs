@@ -46,7 +46,7 @@ pub struct End {
     is_private: bool,
 }
 
-/// How much of a reason is logged.
+/// How much of a reason is logged, in bytes.
 const LOGGED: usize = 128;
 
 impl End {
@@ -71,12 +71,7 @@ impl End {
     pub(crate) fn shown(&self) -> String {
         match self.is_private {
             true => "there is no token now".to_owned(),
-            false => self
-                .reason
-                .chars()
-                .take(LOGGED)
-                .flat_map(char::escape_debug)
-                .collect(),
+            false => escaped(&self.reason, LOGGED),
         }
     }
 
@@ -90,6 +85,20 @@ impl End {
     }
 }
 
+/// In one line, and no longer than so many bytes.
+fn escaped(text: &str, most: usize) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        let before = shown.len();
+        shown.extend(c.escape_debug());
+        if shown.len() > most {
+            shown.truncate(before);
+            break;
+        }
+    }
+    shown
+}
+
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.code, self.status) {
@@ -101,5 +110,24 @@ impl fmt::Display for End {
             "" => Ok(()),
             reason => write!(f, ": {reason}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_logged_of_a_reason_is_short_however_it_is_escaped() {
+        let end = |reason: &str| End::closed(4000, reason).shown();
+        assert_eq!(end("a\nb"), "a\\nb");
+        assert_eq!(end(&"x".repeat(200)), "x".repeat(LOGGED));
+        // Each is nine bytes.
+        assert_eq!(
+            end(&"\u{e0001}".repeat(40)),
+            "\\u{e0001}".repeat(LOGGED / 9)
+        );
+        assert_eq!(end(&"\u{0}".repeat(200)).len(), LOGGED);
+        assert_eq!(end(&"ä".repeat(200)), "ä".repeat(LOGGED / 2));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{io, sync::Arc};
 
-use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
@@ -13,7 +12,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::BuildError;
+use crate::{BuildError, socket::Socket};
 
 #[derive(Clone)]
 pub(crate) struct Tls(TlsConnector);
@@ -46,11 +45,7 @@ impl Tls {
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
-    pub(crate) async fn over(
-        &self,
-        stream: TcpStream,
-        host: &str,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn over(&self, stream: Socket, host: &str) -> io::Result<TlsStream<Socket>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         self.0.connect(name, stream).await
     }

@@ -151,6 +151,84 @@ mod dialect {
         }
     }
 
+    /// Dialects that break their promises, and are found out.
+    mod broken {
+        use bytes::BytesMut;
+        use realtime_core::{
+            codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, Notice},
+            dialect::{Actions, Client, Dialect, Event},
+        };
+        use realtime_testkit::conformance::dialect as suite;
+
+        #[derive(Debug, PartialEq)]
+        enum Broken {
+            HasNoReply,
+            HasNoError,
+            ClearsWhereItFails,
+        }
+
+        impl Dialect for Broken {
+            fn name(&self) -> &str {
+                "broken"
+            }
+
+            fn read(
+                &self,
+                frame: Frame,
+                _: &Client<'_>,
+                actions: &mut Actions,
+            ) -> Result<(), CodecError> {
+                actions.handle(realtime_codec_json::JsonCodec.decode(frame)?)
+            }
+
+            fn write(
+                &self,
+                event: &Event<'_>,
+                out: &mut BytesMut,
+            ) -> Result<Option<FrameKind>, CodecError> {
+                let codec = realtime_codec_json::JsonCodec;
+                match event {
+                    Event::Message(message) if *self == Self::ClearsWhereItFails => {
+                        codec.encode(message, out)?;
+                        out.clear();
+                        Err(CodecError::new(CodecErrorKind::Encode, "no room"))
+                    }
+                    Event::Reply(message) if *self != Self::HasNoReply => {
+                        codec.encode(message, out).map(Some)
+                    }
+                    Event::Notice(Notice::Error { .. }) if *self == Self::HasNoError => Ok(None),
+                    Event::Notice(notice) => codec.encode_notice(notice, out),
+                    _ => Ok(None),
+                }
+            }
+        }
+
+        fn frames() -> [Frame; 1] {
+            [Frame::Text(r#"{"id":1,"route":"echo"}"#.into())]
+        }
+
+        #[tokio::test]
+        #[should_panic(expected = "a reply to")]
+        async fn one_without_replies() {
+            suite::what_was_asked_has_an_answer_and_an_error((&Broken::HasNoReply, &frames()))
+                .await;
+        }
+
+        #[tokio::test]
+        #[should_panic(expected = "an error to")]
+        async fn one_without_errors() {
+            suite::what_was_asked_has_an_answer_and_an_error((&Broken::HasNoError, &frames()))
+                .await;
+        }
+
+        #[tokio::test]
+        #[should_panic(expected = "Message")]
+        async fn one_that_loses_what_was_there_before() {
+            let broken = Broken::ClearsWhereItFails;
+            suite::an_event_is_only_appended((&broken, &frames())).await;
+        }
+    }
+
     mod json {
         use realtime_core::codec::Frame;
 

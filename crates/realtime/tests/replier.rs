@@ -14,9 +14,11 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use realtime::{
     BoxError, Builder, ClientError, CloseCode, Gateway, Identity, Json, Message, Payload, Router,
     Session,
+    codec::{Codec, CodecError, Frame, FrameKind, JsonCodec, Notice},
     error::{HandlerError, HandlerErrorKind, SendError, SendErrorKind},
     extract::{Replier, Reply},
     hooks::ErrorContext,
@@ -606,4 +608,53 @@ async fn an_id_that_was_answered_for_by_a_replier_may_fail_later() {
     assert_eq!(code(&client.receive().await.unwrap()), "too_many_requests");
     held.reply(Json("late")).unwrap();
     assert_eq!(client.receive().await.unwrap().route(), "later");
+}
+
+/// JSON, which lets go of a replier while an error is written.
+#[derive(Debug, Clone, Default)]
+struct LetsGo(Arc<Mutex<Option<Replier>>>);
+
+impl Codec for LetsGo {
+    fn name(&self) -> &str {
+        "lets-go"
+    }
+
+    fn decode(&self, frame: Frame) -> Result<Message, CodecError> {
+        JsonCodec.decode(frame)
+    }
+
+    fn encode(&self, message: &Message, out: &mut BytesMut) -> Result<FrameKind, CodecError> {
+        JsonCodec.encode(message, out)
+    }
+
+    fn encode_notice(
+        &self,
+        notice: &Notice<'_>,
+        out: &mut BytesMut,
+    ) -> Result<Option<FrameKind>, CodecError> {
+        let kept = self.0.lock().unwrap().take();
+        drop(kept);
+        JsonCodec.encode_notice(notice, out)
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_dropped_while_another_one_is_answered_for_is_answered_for_at_once() {
+    let (taken, mut repliers) = taken();
+    let codec = LetsGo::default();
+    let builder = Gateway::builder(codec.clone()).router(router(&taken));
+    let gateway = builder.build().unwrap();
+    let mut client = ann(&gateway).await;
+    for id in [1, 2] {
+        ask(&mut client, "later", id).await;
+    }
+    let first = within("the handler", repliers.recv()).await.unwrap();
+    let second = within("the handler", repliers.recv()).await.unwrap();
+    *codec.0.lock().unwrap() = Some(second);
+    drop(first);
+    client.set_deadline(Duration::from_secs(10));
+    for id in ["1", "2"] {
+        let answer = client.receive().await.unwrap();
+        assert_eq!((answer.id(), &*code(&answer)), (Some(id), "unanswered"));
+    }
 }

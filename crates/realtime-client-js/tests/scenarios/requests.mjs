@@ -171,6 +171,66 @@ export default {
     await isState(client, "waiting", "connecting");
   },
 
+  async "who goes on saying more than the network takes is not given up while it takes some"({ online, network }) {
+    const net = await network();
+    const client = await online({ network: net, ping: { every: 100, timeout: 200 } });
+    const { socket } = client.sockets[0];
+    let waiting = 1_000;
+    Object.defineProperty(socket, "bufferedAmount", { configurable: true, get: () => waiting });
+    const send = socket.send.bind(socket);
+    socket.send = (frame) => {
+      waiting += frame.length;
+      send(frame);
+    };
+    await net("blackhole");
+    let isTaking = true;
+    const saying = setInterval(() => {
+      client.send("told", "so much");
+      if (isTaking) waiting -= 1;
+    }, 10);
+    await pause(1_000);
+    equal(client.state.get().status, "online");
+    isTaking = false;
+    await isState(client, "waiting", "connecting");
+    clearInterval(saying);
+  },
+
+  async "what is said once nothing waits any more is no sign of life"({ online, network }) {
+    const net = await network();
+    const client = await online({ network: net, ping: { every: 100, timeout: 200 } });
+    const { socket } = client.sockets[0];
+    // As a socket that has room, and tells of all it was given until it has passed it on.
+    let waiting = 0;
+    Object.defineProperty(socket, "bufferedAmount", { configurable: true, get: () => waiting });
+    const send = socket.send.bind(socket);
+    socket.send = (frame) => {
+      waiting += frame.length;
+      setTimeout(() => (waiting -= frame.length));
+      send(frame);
+    };
+    await net("blackhole");
+    await isState(client, "waiting", "connecting");
+  },
+
+  async "a server that asks and doesn't read gets no answers"({ online }) {
+    const client = await online({ maxBuffered: 1_000 });
+    const { socket } = client.sockets[0];
+    let waiting = 0;
+    Object.defineProperty(socket, "bufferedAmount", { configurable: true, get: () => waiting });
+    client.handle("confirm", () => {
+      waiting = 1_001;
+      return true;
+    });
+    const answer = client.request("ask", { route: "confirm", data: null });
+    await until("the question", () => waiting > 0);
+    await pause(50);
+    ok(!client.sockets[0].sent.some(({ reply }) => reply !== undefined), "nothing was answered");
+    waiting = 0;
+    equal((await answer).kind, "TimedOut");
+    client.handle("confirm", () => true);
+    equal(await client.request("ask", { route: "confirm", data: null }), { answer: true });
+  },
+
   async "nothing waits where nothing may"({ client }) {
     const strict = client({ queue: 0 }).connect();
     equal((await rejects(strict.request("echo"))).name, "ConnectionLost");

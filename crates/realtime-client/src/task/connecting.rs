@@ -26,9 +26,8 @@ impl Task {
         self.attempts = self.attempts.saturating_add(1);
         tracing::debug!(target: crate::LOG, attempt = self.attempts, "connecting");
         self.state.send_replace(State::Connecting);
-        let failures = self.attempts - 1;
         let (settings, stale) = (Arc::clone(&self.settings), self.stale.clone());
-        let dialling = dial(settings, self.reason, stale, failures);
+        let dialling = dial(settings, self.reason, stale, Arc::clone(&self.tried));
         self.phase = Phase::Opening(Box::pin(dialling));
     }
 
@@ -134,6 +133,7 @@ impl Task {
     /// The attempt was a success.
     pub(super) fn proven(&mut self) {
         self.backoff.reset();
+        self.tried.forget();
         (self.attempts, self.was_refused) = (0, false);
         self.reason = TokenReason::Connect;
     }
@@ -190,8 +190,8 @@ pub(super) fn log(end: &End, wait: Option<Duration>) {
     let reason = end.shown();
     match wait {
         Some(wait) => {
-            tracing::debug!(target: crate::LOG, ?code, ?status, reason, ?wait, "no connection");
+            tracing::debug!(target: crate::LOG, ?code, ?status, %reason, ?wait, "no connection");
         }
-        None => tracing::debug!(target: crate::LOG, ?code, ?status, reason, "ended"),
+        None => tracing::debug!(target: crate::LOG, ?code, ?status, %reason, "ended"),
     }
 }

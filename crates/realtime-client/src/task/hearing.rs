@@ -102,6 +102,10 @@ impl Task {
         if let Err(question) = outlet.offer(question) {
             // It is answered right here.
             question.ignore();
+            if !self.has_room() {
+                // A server that asks and doesn't read waits for its time.
+                return;
+            }
             let error = match is_read {
                 true => ClientError::new("busy", "as many requests wait as may").temporary(),
                 false => ClientError::new("unknown_route", "this client answers no requests"),

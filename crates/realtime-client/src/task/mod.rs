@@ -4,20 +4,14 @@ mod connecting;
 mod hearing;
 mod saying;
 mod tokens;
+mod turns;
 
-use std::{
-    collections::{HashMap, VecDeque},
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-};
+use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use futures::FutureExt;
 use realtime_core::{RoomName, auth::Token};
 use tokio::{
     sync::{mpsc, watch},
-    task::unconstrained,
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use crate::{
@@ -28,6 +22,7 @@ use crate::{
     inbox::Outlet,
     link::{Heard, Link, until},
     outbox::{Done, Outbox},
+    reach::Tried,
     rooms::Room,
     settings::Settings,
     shared::Shared,
@@ -38,6 +33,10 @@ use crate::{
 const TURN: usize = 64;
 /// How many such turns what has come may have before timers are looked at.
 const TURNS: usize = 64;
+/// In how many reads: about as much as a kernel keeps for a socket.
+const READS: usize = 1_024;
+/// How long those that are just saying something to a client that has ended may take for it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 type Opening = Pin<Box<dyn Future<Output = Result<Opened, Failed>> + Send>>;
 
@@ -85,11 +84,12 @@ struct Task {
     outbox: Outbox,
     rooms: HashMap<RoomName, Room>,
     /// Those that are to be entered, one after the other.
-    turns: VecDeque<RoomName>,
+    turns: turns::Turns,
     generations: u64,
     /// The earliest time at which a room is to be entered again.
     rooms_at: Option<Instant>,
     backoff: Backoff,
+    tried: Arc<Tried>,
     /// Attempts since the last message from the server.
     attempts: u32,
     /// Why the next token is asked for.
@@ -124,9 +124,10 @@ pub(crate) async fn run(
         is_open: false,
         is_online: false,
         rooms: HashMap::new(),
-        turns: VecDeque::new(),
+        turns: turns::Turns::default(),
         generations: 0,
         rooms_at: None,
+        tried: Arc::default(),
         attempts: 0,
         reason: TokenReason::Connect,
         was_refused: false,
@@ -157,9 +158,16 @@ pub(crate) async fn run(
     }
     // Whoever is told of the end, and asks again, hears of it at once.
     commands.close();
-    while let Some(command) = commands.recv().await {
-        task.decline(command);
-    }
+    shared.close();
+    drop(task);
+    let declining = async {
+        while let Some(command) = commands.recv().await {
+            Task::decline(command);
+        }
+    };
+    // A place among the commands may be kept by a future that nobody polls. Polled, it learns that
+    // there is none.
+    let _all_or_not = timeout(LAST_WORDS, declining).await;
 }
 
 /// Nothing is heard any more once it is dropped.
@@ -201,11 +209,12 @@ impl Task {
     /// What has come by now, before anybody is told that it hasn't: this process may have been stopped
     /// for a while, and an answer waits in the socket.
     fn hear_what_is_there(&mut self) {
+        let mut reads = READS;
         for _ in 0..TURNS {
             let Phase::Open(link) = &mut self.phase else {
                 return;
             };
-            let Some(heard) = unconstrained(link.hear()).now_or_never() else {
+            let Some(heard) = link.hear_now(&mut reads) else {
                 return;
             };
             self.brought(Brought::Heard(heard));

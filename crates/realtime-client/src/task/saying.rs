@@ -108,7 +108,7 @@ impl Task {
     }
 
     /// The client has ended.
-    pub(super) fn decline(&mut self, command: Command) {
+    pub(super) fn decline(command: Command) {
         // Who doesn't wait for it needn't hear it.
         match command {
             Command::Ask { answer, .. } | Command::Leave { answer, .. } => {
@@ -185,6 +185,9 @@ impl Task {
         let Phase::Open(link) = &mut self.phase else {
             return Err(RequestError::Lost { sent: false });
         };
+        if link.is_over() {
+            return Err(RequestError::Lost { sent: false });
+        }
         let mut out = BytesMut::new();
         let codec = &self.settings.codec;
         // A codec may be the user's code.
@@ -208,24 +211,25 @@ impl Task {
         if self.outbox.entering() < ENTERED_AT_ONCE {
             return self.enter_now(name);
         }
-        if self.turns.len() >= MOST_ROOMS {
-            // Of rooms that were left meanwhile.
-            self.turns.retain(|name| self.rooms.contains_key(name));
-        }
         if let Some(room) = self.rooms.get_mut(name)
             && !std::mem::replace(&mut room.waits, true)
         {
-            self.turns.push_back(name.clone());
+            let generation = room.generation;
+            let rooms = &self.rooms;
+            let is_wanted = |name: &RoomName, of| rooms.get(name).is_some_and(|r| r.has_turn(of));
+            self.turns
+                .push(name.clone(), generation, MOST_ROOMS, is_wanted);
         }
     }
 
     /// Some of those that were asked for may have their answers.
     pub(super) fn enter_waiting(&mut self) {
         while self.outbox.entering() < ENTERED_AT_ONCE
-            && let Some(name) = self.turns.pop_front()
+            && let Some((name, generation)) = self.turns.pop()
         {
             // Unless it was left, or has had its turn.
-            if self.rooms.get(&name).is_some_and(|room| room.waits) {
+            let room = self.rooms.get(&name);
+            if room.is_some_and(|room| room.has_turn(generation)) {
                 self.enter_now(&name);
             }
         }

@@ -96,8 +96,15 @@ impl Task {
             }
             Err(error) if first => {
                 // The server closes a connection whose first message isn't right. One that says so, and
-                // doesn't, or says nothing, is left.
-                self.wait(crate::End::closed(1006, error.to_string()), None);
+                // doesn't, or says nothing, is left. An end is logged: of an error without the
+                // application's own words.
+                let reason = match &error {
+                    RequestError::Refused(refusal) => {
+                        format!("the server refused the token: {}", refusal.code())
+                    }
+                    _ => error.to_string(),
+                };
+                self.wait(crate::End::closed(1006, reason), None);
             }
             Err(RequestError::Refused(refusal)) if refusal.code() == "expired" => {
                 self.stale = self.shown.take();

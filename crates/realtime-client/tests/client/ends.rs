@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use realtime_client::State;
+use futures::StreamExt;
+use realtime_client::{RequestError, State};
 use realtime_testkit::wait::within;
 use serde_json::json;
 
@@ -100,4 +101,29 @@ async fn what_the_server_must_not_send_ends_the_connection() {
     peer.send(json!([1])).await;
     peer.send(json!({"route": "welcome"})).await;
     within("a connection", client.online()).await.unwrap();
+}
+
+/// A future that waits for a place among the commands may be kept, and never polled again.
+#[tokio::test]
+async fn a_client_ends_whatever_futures_are_kept() {
+    let server = Scripted::start().await;
+    let client = quick(server.port()).connect().unwrap();
+    let mut peer = server.accept().await;
+    peer.send(json!({"route": "welcome"})).await;
+    within("a connection", client.online()).await.unwrap();
+    let mut messages = client.messages();
+    let mut kept: Vec<_> = (0..100)
+        .map(|_| Box::pin(client.request("never", ())))
+        .collect();
+    // More than there are places, before the task has its turn.
+    for asking in &mut kept {
+        assert!(futures::poll!(asking).is_pending());
+    }
+    within("the end", client.close()).await;
+    assert_eq!(within("the end of a stream", messages.next()).await, None);
+    for asking in kept {
+        let error = within("the end of a request", asking).await.unwrap_err();
+        let is_over = matches!(error, RequestError::Ended | RequestError::Lost { .. });
+        assert!(is_over, "{error:?}");
+    }
 }

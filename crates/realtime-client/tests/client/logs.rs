@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use realtime_client::Json;
+use realtime_client::{Json, State, TokenIn};
 use realtime_testkit::wait::within;
 use serde_json::json;
 
@@ -72,7 +72,7 @@ async fn connections_and_their_ends_are_logged_and_nothing_secret() {
         "the connection is open",
         "online",
         "code=Some(1012)",
-        "a new\\\\nversion",
+        "a new\\nversion",
         "ended code=Some(1000)",
     ] {
         assert!(text.contains(words), "{words} in:\n{text}");
@@ -93,4 +93,54 @@ async fn the_words_of_what_gets_the_token_are_not_logged() {
     let text = log.text();
     assert!(text.contains("there is no token now"), "{text}");
     assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[tokio::test]
+async fn the_words_with_which_a_token_is_refused_are_not_logged() {
+    let (log, _guard) = Log::begin();
+    let server = Scripted::start().await;
+    let client = quick(server.port())
+        .token(async |_| Ok(Some("t".to_owned())))
+        .token_in(TokenIn::Message)
+        .connect()
+        .unwrap();
+    let mut peer = server.accept().await;
+    let asked = peer.message().await;
+    let error = json!({"code": "no_seat", "message": "said s3cret", "data": {"why": "s3cret"}});
+    peer.send(json!({"id": asked["id"], "route": "error", "data": error}))
+        .await;
+    let mut state = client.state();
+    let away = state.wait_for(|state| matches!(state, State::Waiting { .. }));
+    let why = format!("{:?}", *within("the end", away).await.unwrap());
+    assert!(
+        why.contains("refused the token: no_seat") && !why.contains("s3cret"),
+        "{why}"
+    );
+    let text = log.text();
+    assert!(text.contains("no_seat"), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[tokio::test]
+async fn who_logs_a_refusal_does_not_log_its_data() {
+    let server = Scripted::start().await;
+    let client = quick(server.port()).connect().unwrap();
+    let mut peer = server.accept().await;
+    peer.send(json!({"route": "welcome"})).await;
+    let refusing = async {
+        let asked = peer.message().await;
+        let error = json!({"code": "invalid", "message": "a field", "data": {"field": "s3cret"}});
+        peer.send(json!({"id": asked["id"], "route": "error", "data": error}))
+            .await;
+    };
+    let (refused, ()) = tokio::join!(client.request("sign_up", ()), refusing);
+    let error = refused.unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(
+        shown.contains("invalid") && shown.contains("a field"),
+        "{shown}"
+    );
+    assert!(!shown.contains("s3cret"), "{shown}");
+    let data = error.refusal().unwrap().data().unwrap();
+    assert!(data.as_bytes().ends_with(br#""s3cret"}"#), "{data:?}");
 }

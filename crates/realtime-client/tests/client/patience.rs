@@ -89,6 +89,30 @@ async fn a_server_that_reads_slowly_is_not_left() {
     flood.abort();
 }
 
+/// So slowly that Linux doesn't call the socket writable before the server is given up.
+#[tokio::test]
+async fn a_server_that_reads_very_slowly_is_not_left() {
+    let server = Scripted::start().await;
+    let client = quick(server.port())
+        .write_timeout(2 * SECOND)
+        .ping(None, SECOND)
+        .connect()
+        .unwrap();
+    let mut peer = server.accept().await;
+    peer.send(json!({"route": "welcome"})).await;
+    within("a connection", client.online()).await.unwrap();
+    let flood = flood(&client);
+    let mut state = client.state();
+    state.mark_unchanged();
+    let begun = Instant::now();
+    while begun.elapsed() < 7 * SECOND {
+        peer.read_some(32 * 1024).await;
+        let changed = timeout(250 * MS, state.changed()).await;
+        assert!(changed.is_err(), "{state:?}");
+    }
+    flood.abort();
+}
+
 /// A server in a thread of its own, which holds back its answers until the client's thread stands
 /// still.
 struct Aside {

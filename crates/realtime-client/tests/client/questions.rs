@@ -4,6 +4,7 @@ use futures::StreamExt;
 use realtime::{Json as ServerJson, error::RequestErrorKind};
 use realtime_client::{ClientError, Exchange, Json, Message, RequestError};
 use realtime_testkit::wait::within;
+use realtime_websocket::{Kind, frame};
 use serde_json::json;
 
 use super::{SECOND, quick, scripted::Scripted, server::Server};
@@ -106,4 +107,32 @@ async fn an_answer_is_to_the_question_of_its_own_connection() {
         .ignore();
     client.send("after", ()).await.unwrap();
     assert_eq!(peer.message().await["route"], "after");
+}
+
+/// What this client answers by itself is bounded, too.
+#[tokio::test]
+async fn a_server_that_asks_and_does_not_read_gets_no_more_than_so_many_answers() {
+    const ASKED: usize = 60_000;
+    let server = Scripted::start().await;
+    let client = quick(server.port()).connect().unwrap();
+    let mut peer = server.accept().await;
+    let long = "x".repeat(180);
+    for first in (0..ASKED).step_by(1_000) {
+        let asked = (first..first + 1_000).map(|n| {
+            let question = json!({"request": format!("{n}{long}"), "route": "confirm"});
+            frame::server_frame(Kind::Text, question.to_string().as_bytes())
+        });
+        peer.bytes(&asked.collect::<Vec<_>>().concat()).await;
+    }
+    peer.send(json!({"id": 1, "route": "heard"})).await;
+    let reading = async {
+        let mut refused = 0;
+        while peer.message().await["route"] != "after" {
+            refused += 1;
+        }
+        refused
+    };
+    let (sent, refused) = tokio::join!(client.send("after", ()), reading);
+    sent.unwrap();
+    assert!(refused > 0 && refused < ASKED, "{refused}");
 }

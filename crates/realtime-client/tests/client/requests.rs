@@ -68,17 +68,14 @@ async fn a_refusal_is_typed() {
     assert_eq!(refusal.retry_after(), Some(250 * MS));
     let data: Value = serde_json::from_slice(refusal.payload().as_bytes()).unwrap();
     assert_eq!(data["x"], 1);
-    // What the application adds can be read, and is shown.
+    // What the application adds can be read, and isn't shown.
     assert_eq!(refusal.decode_data::<Value>().unwrap()["field"], "name");
     assert_eq!(
         refusal.data().unwrap().as_bytes(),
         data["data"].to_string().as_bytes()
     );
     for shown in [error.to_string(), format!("{error:?}")] {
-        assert!(
-            shown.contains("name") && !shown.contains('\u{1b}'),
-            "{shown}"
-        );
+        assert!(shown.contains("busy") && !shown.contains("name"), "{shown}");
     }
 }
 
@@ -107,8 +104,6 @@ async fn what_a_gateway_adds_to_an_error_is_there() {
         let error = client.request("sign_up", ()).await.unwrap_err();
         let refusal = error.refusal().unwrap();
         assert_eq!(refusal.decode_data::<Value>().unwrap(), wrong, "{codec}");
-        let shown = refusal.to_string();
-        assert!(shown.ends_with('…') && shown.len() < 400, "{shown}");
     }
 }
 

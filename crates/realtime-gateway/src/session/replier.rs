@@ -14,7 +14,7 @@ use realtime_core::{
 use super::{Env, Session};
 use crate::{
     HandlerError, HandlerErrorKind, SendError, SendErrorKind,
-    clock::{Millis, millis},
+    clock::Millis,
     guarded::{Whose, caught},
     sync::Mutex,
 };
@@ -422,7 +422,7 @@ impl Taken {
         let Some(timeout) = *replier_timeout else {
             return;
         };
-        let until = clock.now() + millis(timeout);
+        let until = clock.after(timeout);
         {
             let mut table = self.repliers.0.lock();
             // One that was answered meanwhile isn't to be waited for.

@@ -30,10 +30,6 @@ impl WakeAt {
         let _due_meanwhile = self.0.compare_exchange(NEVER, at.max(1), Relaxed, Relaxed);
     }
 
-    pub(crate) fn set(&self, at: Millis) {
-        self.0.store(at.max(1), Relaxed);
-    }
-
     /// Makes its session look at the clock, once it is woken.
     pub(crate) fn set_due(&self) {
         self.0.store(DUE, Relaxed);
@@ -67,16 +63,21 @@ impl WakeAt {
 mod tests {
     use super::*;
 
+    fn set(wake_at: &WakeAt, at: Millis) {
+        wake_at.begin();
+        wake_at.look_again(at);
+    }
+
     #[test]
     fn it_becomes_due_once_when_it_is_time() {
         let wake_at = WakeAt::new();
         assert!(wake_at.is_due() && !wake_at.becomes_due(5));
-        wake_at.set(7);
+        set(&wake_at, 7);
         assert!(!wake_at.is_due() && !wake_at.becomes_due(6));
         assert!(wake_at.becomes_due(7) && wake_at.is_due() && !wake_at.becomes_due(8));
-        wake_at.set(NEVER);
+        set(&wake_at, NEVER);
         assert!(!wake_at.is_due() && !wake_at.becomes_due(1 << 40));
-        wake_at.set(0);
+        set(&wake_at, 0);
         assert!(!wake_at.is_due() && wake_at.becomes_due(1));
         wake_at.begin();
         wake_at.look_again(9);
@@ -85,7 +86,7 @@ mod tests {
         wake_at.set_due();
         wake_at.look_again(9);
         assert!(wake_at.is_due(), "it was made due while it was looked at");
-        wake_at.set(9);
+        set(&wake_at, 9);
         for at in [12, 7] {
             assert!(!wake_at.no_later_than(at));
         }

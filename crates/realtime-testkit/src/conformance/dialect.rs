@@ -2,10 +2,10 @@
 //!
 //! Each test gets the dialect and frames that its clients send.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use realtime_core::{
-    CloseCode, IdentityKey, Message, MessageId, Payload, RoomName, SessionId, Text,
-    codec::{CodecError, CodecErrorKind, Frame, FrameKind},
+    ClientError, CloseCode, IdentityKey, Message, MessageId, Payload, RoomName, SessionId, Text,
+    codec::{CodecError, CodecErrorKind, Frame, FrameKind, Notice},
     dialect::{Action, Actions, Client, Dialect, Event, Heartbeat, Opening},
     history::{Epoch, Position},
 };
@@ -30,6 +30,7 @@ macro_rules! dialect_suite {
             an_event_without_a_form_appends_nothing
             what_is_written_is_a_frame
             what_clients_have_to_see_has_a_form
+            what_was_asked_has_an_answer_and_an_error
             answers_to_different_requests_are_different
         }
     };
@@ -298,14 +299,16 @@ fn written(dialect: &impl Dialect, event: &Event<'_>, out: &mut BytesMut) -> Opt
     }
 }
 
-/// An event only appends: what `out` held before stays as it was.
+/// An event only appends: what `out` held before stays as it was, also where it can't be written.
 pub async fn an_event_is_only_appended((dialect, _): (&impl Dialect, &[Frame])) {
     each_event(|event| {
         let mut out = BytesMut::from(&b"before"[..]);
-        let Ok(kind) = dialect.write(event, &mut out) else {
+        let kind = dialect.write(event, &mut out);
+        assert!(out.starts_with(b"before"), "{event:?}: {out:?}");
+        let Ok(kind) = kind else {
             return;
         };
-        assert_eq!(out.split_to(6), "before", "{event:?}");
+        out.advance(6);
         let mut alone = BytesMut::new();
         assert_eq!(written(dialect, event, &mut alone), kind, "{event:?}");
         assert_eq!(out, alone, "{event:?}");
@@ -339,25 +342,52 @@ pub async fn what_clients_have_to_see_has_a_form((dialect, _): (&impl Dialect, &
     }
 }
 
+/// The requests in frames: messages that were read with an id.
+fn requests(dialect: &impl Dialect, frames: &[Frame]) -> Vec<Message> {
+    let reads = frames.iter().map(|frame| read_of_each(dialect, frame));
+    let reads: Vec<_> = reads.map(|[read, _]| read).collect();
+    let asked = reads.iter().flat_map(messages);
+    asked
+        .filter(|message| message.id().is_some())
+        .cloned()
+        .collect()
+}
+
+/// What a client is answered: the reply to its request, and an error.
+fn answers(dialect: &impl Dialect, asked: &Message) -> [Option<(FrameKind, BytesMut)>; 2] {
+    let (id, route) = (asked.message_id(), asked.route_text().clone());
+    let reply = Message::plain(id.cloned(), route, Payload::empty());
+    let error = &ClientError::new("full", "no room is left");
+    let notice = Notice::Error { id, error };
+    [Event::Reply(&reply), Event::Notice(&notice)].map(|event| {
+        let mut out = BytesMut::new();
+        written(dialect, &event, &mut out).map(|kind| (kind, out))
+    })
+}
+
+/// Who asks, with an id, waits for an answer: a reply has a form, and so has an error.
+pub async fn what_was_asked_has_an_answer_and_an_error(
+    (dialect, frames): (&impl Dialect, &[Frame]),
+) {
+    for asked in requests(dialect, frames) {
+        let [reply, error] = answers(dialect, &asked);
+        assert!(reply.is_some(), "a reply to {asked:?}");
+        assert!(error.is_some(), "an error to {asked:?}");
+    }
+}
+
 /// An id comes back as it was, so a client can tell the answers to its requests apart.
 pub async fn answers_to_different_requests_are_different(
     (dialect, frames): (&impl Dialect, &[Frame]),
 ) {
-    let reads = frames.iter().map(|frame| read_of_each(dialect, frame));
-    let reads: Vec<_> = reads.map(|[read, _]| read).collect();
-    let asked = reads.iter().flat_map(messages);
-    let asked: Vec<_> = asked.filter(|message| message.id().is_some()).collect();
-    let answer = |message: &Message| {
-        let route = message.route_text().clone();
-        let answer = Message::plain(message.message_id().cloned(), route, Payload::empty());
-        let mut out = BytesMut::new();
-        written(dialect, &Event::Reply(&answer), &mut out).map(|kind| (kind, out))
-    };
+    let asked = requests(dialect, frames);
     for one in &asked {
         for other in &asked {
             if one.message_id() != other.message_id() && one.route() == other.route() {
-                let (here, there) = (answer(one), answer(other));
-                assert!(here.is_none() || here != there, "{one:?} and {other:?}");
+                let (here, there) = (answers(dialect, one), answers(dialect, other));
+                for (here, there) in here.iter().zip(&there) {
+                    assert!(here.is_none() || here != there, "{one:?} and {other:?}");
+                }
             }
         }
     }

@@ -34,15 +34,16 @@ impl Open {
     ///
     /// What the peer has sent until now was read before this.
     pub(super) fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
+        // Before anything is looked at: what comes up behind its look makes the session look once more.
+        self.session.wake_at().begin();
         let (has_answered, replier) = self.answer_for_repliers();
         if has_answered {
             self.pump(cx);
         }
         if self.finish_by != NEVER {
-            self.session.wake_at().set(self.finish_by);
+            self.session.wake_at().look_again(self.finish_by);
             return self.is_over();
         }
-        self.session.wake_at().begin();
         let progress = self.session.outbox().progress();
         let deadlines = [
             self.watch_assembly(),
