@@ -42,6 +42,7 @@ pub const NAMES: &[&str] = &[
     "broker-encode",
     "session-request",
     "session-request-limited",
+    "session-request-ending",
     "session-echo",
 ];
 
@@ -120,6 +121,8 @@ pub fn prepare(name: &str, size: usize) -> Option<Operation> {
         "session-request" => together(Burst::new, &data)?,
         // The same with a limit on messages and bytes.
         "session-request-limited" => together(Burst::limited, &data)?,
+        // The same of one whose identity ends.
+        "session-request-ending" => together(Burst::ending, &data)?,
         // Without an id and a limit: sent back, not answered.
         "session-echo" => together(Burst::sent_back, &data)?,
         _ => return None,

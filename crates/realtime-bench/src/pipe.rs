@@ -1,11 +1,16 @@
 //! Sessions over pipes in this process: no kernel, no network.
 
-use std::io;
+use std::{
+    io,
+    time::{Duration, SystemTime},
+};
 
+use http::request::Parts;
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use realtime::{
-    BoxError, Gateway, Payload, Router, Session,
+    BoxError, Gateway, Identity, Payload, Router, Session,
+    auth::{AuthError, Authenticator},
     config::{Limits, Rate},
 };
 use realtime_websocket::{Kind, frame};
@@ -75,6 +80,16 @@ impl Burst {
         Self::to(&gateway, requests, data)
     }
 
+    /// The same where what the client has shown ends in an hour.
+    ///
+    /// # Errors
+    /// When the gateway can't be built or connected to.
+    pub fn ending(requests: usize, data: &str) -> Result<Self, BoxError> {
+        let router = Router::new().route("echo", async |data: Payload| data);
+        let builder = realtime::builder().router(router).authenticator(InAnHour);
+        Self::to(&builder.build()?, requests, data)
+    }
+
     /// So many messages without an id, to a route that sends their data back.
     ///
     /// # Errors
@@ -131,13 +146,23 @@ impl Burst {
     }
 }
 
+/// Everybody is somebody until then.
+struct InAnHour;
+
+impl Authenticator for InAnHour {
+    async fn authenticate(&self, _: &Parts) -> Result<Identity, AuthError> {
+        let end = SystemTime::now() + Duration::from_secs(3600);
+        Ok(Identity::new("ann").with_expires_at(end))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_request_of_every_burst_is_answered() {
-        for burst in [Burst::new, Burst::limited, Burst::sent_back] {
+        for burst in [Burst::new, Burst::limited, Burst::ending, Burst::sent_back] {
             let mut burst = burst(16, r#""hello""#).unwrap();
             let expected = burst.answers.clone();
             for _ in 0..3 {

@@ -127,6 +127,16 @@ export async function run(scenario, { lib, origin, WebSocket }) {
       clients.push(client);
       return Object.assign(client, { sockets });
     },
+    /** The code with which a bare socket is closed: what a page sees without this client. */
+    closed(path) {
+      const url = String(new URL(path, origin)).replace(/^http/, "ws");
+      return new Promise((resolve) => {
+        const socket = new WebSocket(url);
+        socket.onclose = ({ code }) => resolve(code);
+        // Of a refusal by a status, of which no more is said; unheard, it would end a program in Node.
+        socket.onerror = () => {};
+      });
+    },
     /** One that is online. */
     async online(options) {
       const client = context.client(options).connect();

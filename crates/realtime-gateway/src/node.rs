@@ -284,14 +284,23 @@ impl Node {
 
     /// Whether messages go to other nodes, too.
     pub(crate) fn reaches_others(&self) -> bool {
-        self.say_if_alone();
-        self.is_started()
+        let started = self.is_started();
+        if !started && self.joins {
+            self.say_that_it_is_alone();
+        }
+        started
     }
 
     /// Says that it isn't started, though there may be other nodes: once, when a session opens or
     /// something is sent, for half a cluster looks like a whole one.
     pub(crate) fn say_if_alone(&self) {
-        if !self.is_started() && self.joins && !self.said_alone.swap(true, SeqCst) {
+        self.reaches_others();
+    }
+
+    #[cold]
+    fn say_that_it_is_alone(&self) {
+        // It may be started just now: then this sees it, or what starts it sees that this was said.
+        if !self.said_alone.swap(true, SeqCst) && !self.is_started() {
             tracing::warn!(
                 target: crate::log_targets::BROKER,
                 "the gateway has a broker and isn't started, so messages reach this node's \
@@ -322,6 +331,13 @@ impl Node {
 
     pub(crate) fn set_started(&self) {
         self.started.store(true, SeqCst);
+        if self.said_alone.load(SeqCst) {
+            // A host that listened before it has started it: nothing is wrong any more.
+            tracing::info!(
+                target: crate::log_targets::BROKER,
+                "the gateway is started now, so messages reach the other nodes, too",
+            );
+        }
     }
 
     /// Listens to presence from here on: before it is first asked, so that nothing that happens to

@@ -351,6 +351,12 @@ async fn a_gateway_with_a_broker_that_is_not_started_says_so_with_its_first_sess
         client.request("nowhere", json!(null)).await.unwrap();
         is_said_to_be_alone(&warnings(&log));
     }
+    // A host that listens first and starts it then has done nothing wrong in the end.
+    assert!(!log.lines().iter().any(|line| line.contains("INFO")));
+    server.gateway.start().await.unwrap();
+    let lines = log.lines();
+    let taken_back = |line: &&String| line.contains("INFO") && line.contains("is started now");
+    assert_eq!(lines.iter().filter(taken_back).count(), 1, "{lines:?}");
     server.stop().await;
     // Under `serve` it is started.
     let (log, _guard) = Log::at(tracing::Level::INFO);

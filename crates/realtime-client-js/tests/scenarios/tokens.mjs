@@ -48,6 +48,14 @@ export default {
     equal(get.reasons, ["connect", "unreachable"]);
   },
 
+  async "a page learns why it is refused where the server accepts and then closes, and there alone"({ closed }) {
+    const ended = token("ann", { issued: Date.now() - 2_000, life: 1_000 });
+    for (const [shown, code] of [["no-token", 3500], [ended, 3005]]) {
+      const seen = [await closed(`/spoken?token=${shown}`), await closed(`/ws?token=${shown}`)];
+      equal(seen, [code, 1006], shown);
+    }
+  },
+
   async "a refused token is replaced once, and then it ends"({ client }) {
     const get = getter("bad-1", "bad-2", "bad-3");
     const one = client({ path: "/spoken", token: get }).connect();

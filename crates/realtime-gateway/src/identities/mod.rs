@@ -8,7 +8,7 @@ mod show;
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use futures::{FutureExt, future::BoxFuture};
@@ -48,9 +48,17 @@ async fn asked_of_request(node: &Node, request: &Parts) -> Result<Identity, Unau
         Err(over) if hides_others(over.refusal) => over,
         Err(other) => return Err(other),
     };
+    let begun = Instant::now();
+    let (limit, mut refusal) = (node.config.auth_timeout, refusal);
     for token in node.authentication.alternatives_in(request) {
-        match asked_of_token(node, token, node.config.auth_timeout).await {
+        // All of them together are given no longer than one is.
+        let left = limit.map(|limit| limit.saturating_sub(begun.elapsed()));
+        match asked_of_token(node, token, left).await {
             Err(other) if refused::is_theirs(other.refusal) => drop_quietly(other.error),
+            // Nobody can say of this one: of another they may.
+            Err(other) if other.refusal == Refusal::AuthUnavailable => {
+                drop_quietly(std::mem::replace(&mut refusal, other).error);
+            }
             decided => {
                 drop_quietly(refusal.error);
                 return decided;

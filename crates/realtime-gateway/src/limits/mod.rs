@@ -67,8 +67,9 @@ struct Traffic {
 #[derive(Debug)]
 pub(crate) struct Allowance {
     own: OwnMeter,
-    identity: Option<SharedMeter>,
-    tenant: Option<SharedMeter>,
+    /// Those of its identity and of its tenant, where they are limited: boxed, for many limit
+    /// sessions alone.
+    shared: Option<Box<[SharedMeter]>>,
 }
 
 /// The places that a connection takes for as long as it is there.
@@ -123,14 +124,14 @@ impl NodeLimits {
     /// How much a session of this identity may send; `None` where that isn't limited.
     pub(crate) fn allowance(&self, identity: &IdentityKey) -> Option<Allowance> {
         let traffic = self.traffic.as_ref()?;
+        let identities = traffic.identities.as_ref();
+        let identities = identities.map(|identities| identities.of(identity.clone()));
         let tenant = || IdentityKey::new("").with_tenant(identity.tenant());
+        let tenants = traffic.tenants.as_ref().map(|tenants| tenants.of(tenant()));
+        let shared: Box<[_]> = identities.into_iter().chain(tenants).collect();
         Some(Allowance {
             own: OwnMeter::new(traffic.own, Moment::now()),
-            identity: traffic
-                .identities
-                .as_ref()
-                .map(|identities| identities.of(identity.clone())),
-            tenant: traffic.tenants.as_ref().map(|tenants| tenants.of(tenant())),
+            shared: (!shared.is_empty()).then_some(shared),
         })
     }
 
@@ -245,26 +246,26 @@ impl Allowance {
     pub(crate) fn take(&mut self, bytes: usize, now: Moment) -> Result<(), OverLimit> {
         let is_own = |wait| OverLimit { wait, is_own: true };
         self.own.take(bytes, now).map_err(is_own)?;
-        if self.identity.is_none() && self.tenant.is_none() {
+        let Some(shared) = &self.shared else {
             return Ok(());
-        }
-        self.take_shared(bytes, now).map_err(|wait| OverLimit {
+        };
+        take_shared(shared, bytes, now).map_err(|wait| OverLimit {
             wait: wait.max(self.own.wait(bytes, now)),
             is_own: false,
         })
     }
+}
 
-    /// The same of what it shares with others.
-    fn take_shared(&self, bytes: usize, now: Moment) -> Result<(), Duration> {
-        let mut again = Duration::ZERO;
-        for shared in [&self.identity, &self.tenant].into_iter().flatten() {
-            match shared.meter().take(bytes, now) {
-                Ok(left) => again = again.max(left.again()),
-                Err(wait) => return Err(again.max(wait)),
-            }
+/// The same of what it shares with others.
+fn take_shared(shared: &[SharedMeter], bytes: usize, now: Moment) -> Result<(), Duration> {
+    let mut again = Duration::ZERO;
+    for shared in shared {
+        match shared.meter().take(bytes, now) {
+            Ok(left) => again = again.max(left.again()),
+            Err(wait) => return Err(again.max(wait)),
         }
-        Ok(())
     }
+    Ok(())
 }
 
 #[cfg(all(test, not(realtime_loom)))]

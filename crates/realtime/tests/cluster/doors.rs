@@ -110,7 +110,9 @@ pub(crate) async fn a_token_in_the_first_message_opens_a_session_on_any_node_tha
     store.restart().await.unwrap();
     for node in [&a, &c] {
         until("it is asked again", async || {
-            let mut client = nobody(node).await;
+            let Ok(mut client) = Client::connect(node.addr).await else {
+                return false;
+            };
             let data = json!({"token": laptop.to_string()});
             let entered = client.request("authenticate", data).await;
             entered.is_ok_and(|answer| answer["route"] == "authenticate")
@@ -124,6 +126,34 @@ pub(crate) async fn a_token_in_the_first_message_opens_a_session_on_any_node_tha
         .await;
     }
     stop([a, c, later]).await;
+}
+
+pub(crate) async fn who_shows_nothing_is_closed_on_every_node_in_its_time() {
+    let (_shared, mut store, stores) = stores().await;
+    let node = || stores.node(|builder| builder.token_in_message(Some(SECOND)));
+    let nodes = [node().await, node().await, node().await];
+    let (victim, addr) = Victim::with_jwt(&stores);
+    until_known(&nodes.each_ref(), 0, 4).await;
+    let mut on_victim = Client::connect(addr).await.unwrap();
+    let mut silent = Vec::new();
+    for node in &nodes {
+        silent.push(nobody(node).await);
+    }
+    drop(victim);
+    assert!(on_victim.closed().await.is_none(), "it was cut off");
+    for client in silent {
+        assert_eq!(code(client).await, 3502);
+    }
+    // For this nobody is asked.
+    store.kill().unwrap();
+    for node in &nodes {
+        assert_eq!(code(nobody(node).await).await, 3502);
+        until("nobody is at the door", async || {
+            node.gateway.stats().authenticating == 0
+        })
+        .await;
+    }
+    stop(nodes).await;
 }
 
 pub(crate) async fn a_page_learns_on_every_node_why_it_was_refused() {
@@ -158,7 +188,9 @@ pub(crate) async fn a_page_learns_on_every_node_why_it_was_refused() {
     drop(victim);
     let mut on_c = None;
     until("there is room for one", async || {
-        let mut client = with(&phone).connect(c.addr).await.unwrap();
+        let Ok(mut client) = with(&phone).connect(c.addr).await else {
+            return false;
+        };
         match client.request("who", json!(null)).await {
             Ok(_) => on_c = Some(client),
             Err(_) => drop(client),
@@ -179,7 +211,9 @@ pub(crate) async fn a_page_learns_on_every_node_why_it_was_refused() {
     store.restart().await.unwrap();
     for node in [&a, &c] {
         until("it is asked again", async || {
-            let mut client = with(&ann).connect(node.addr).await.unwrap();
+            let Ok(mut client) = with(&ann).connect(node.addr).await else {
+                return false;
+            };
             client.request("who", json!(null)).await.is_ok()
         })
         .await;

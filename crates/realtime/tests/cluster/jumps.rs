@@ -71,11 +71,7 @@ async fn is(client: &mut Client, role: &str) {
 
 pub(crate) async fn a_clock_that_jumps_ends_nobody_and_lets_nobody_live_longer() {
     let redis = Redis::start().await.unwrap();
-    let stores = Stores {
-        broker: redis.url(),
-        presence: redis.url(),
-        revocations: redis.url(),
-    };
+    let stores = Stores::all(&redis);
     let other = stores.node(|builder| builder).await;
     let wall = Wall::new();
     let (_node, addr) = Victim::under(&wall, &stores);
@@ -98,7 +94,8 @@ pub(crate) async fn a_clock_that_jumps_ends_nobody_and_lets_nobody_live_longer()
         assert_eq!(closed, Some((3005, "expired".into())), "{jump}");
         let lasted = begun.elapsed();
         let most = BRIEF + GRACE + 10 * SECOND;
-        assert!(lasted > BRIEF && lasted < most, "{jump}: {lasted:?}");
+        let least = BRIEF + GRACE;
+        assert!(lasted >= least && lasted < most, "{jump}: {lasted:?}");
 
         // Who shows something now is judged by the clock as it is, and may come back.
         let (status, answer) = if jump > 0 {

@@ -9,11 +9,12 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use realtime::{
     Builder, Json, Router, Session,
-    auth::jwt::{Jwt, Key},
+    auth::jwt::{Jwks, Jwt, Key, Keys},
     connect,
 };
 use realtime_testkit::{
     client::{Client, Request},
+    servers::Redis,
     wait::until,
 };
 use serde_json::{Value, json};
@@ -33,12 +34,14 @@ pub(crate) const GRACE: Duration = Duration::from_secs(4);
 pub(crate) const VICTIM: &str = "jwt";
 const HOUR: Duration = Duration::from_secs(3600);
 const SECRET: &[u8] = b"a secret of these tests, which everybody knows";
+const ISSUER: &str = "the login";
 const AUDIENCE: &str = "the cluster";
 
 /// A JWT, to be signed: that of a tenant's user, for an hour.
 #[derive(Clone)]
 pub(crate) struct Access {
     user: &'static str,
+    tenant: &'static str,
     role: &'static str,
     id: &'static str,
     life: Duration,
@@ -49,6 +52,7 @@ impl Access {
     pub(crate) fn of(user: &'static str, id: &'static str) -> Self {
         Self {
             user,
+            tenant: "t",
             role: "guest",
             id,
             life: HOUR,
@@ -61,42 +65,61 @@ impl Access {
         self
     }
 
+    pub(crate) fn tenant(mut self, tenant: &'static str) -> Self {
+        self.tenant = tenant;
+        self
+    }
+
+    pub(crate) fn issued(mut self, ago: Duration) -> Self {
+        self.issued -= ago;
+        self
+    }
+
     pub(crate) fn brief(mut self) -> Self {
         self.life = BRIEF;
         self
     }
 
     /// It ended a while ago.
-    pub(crate) fn ended(mut self) -> Self {
-        self.issued -= 2 * HOUR;
-        self
+    pub(crate) fn ended(self) -> Self {
+        self.issued(2 * HOUR)
     }
-}
 
-impl fmt::Display for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Signed with this algorithm, by what signs.
+    pub(crate) fn signed(&self, header: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
         let issued = self.issued.duration_since(UNIX_EPOCH).unwrap();
         let claims = json!({
+            "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": self.user,
-            "tenant": "t",
+            "tenant": self.tenant,
             "roles": self.role,
             "jti": self.id,
             "iat": issued.as_secs_f64(),
             "exp": (issued + self.life).as_secs_f64(),
         });
-        let header = json!({"alg": "HS256", "typ": "JWT"});
-        let [header, claims] = [header, claims].map(|part| encoded(part.to_string()));
-        let signed = format!("{header}.{claims}");
-        let tag = Hmac::<Sha256>::new_from_slice(SECRET)
-            .unwrap()
-            .chain_update(&signed)
-            .finalize();
-        write!(f, "{signed}.{}", encoded(tag.into_bytes()))
+        let signed = format!(
+            "{}.{}",
+            encoded(header.to_string()),
+            encoded(claims.to_string())
+        );
+        let signature = encoded(sign(signed.as_bytes()));
+        format!("{signed}.{signature}")
     }
 }
 
-fn encoded(bytes: impl AsRef<[u8]>) -> String {
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by_secret = |signed: &[u8]| {
+            let mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
+            mac.chain_update(signed).finalize().into_bytes().to_vec()
+        };
+        let header = json!({"alg": "HS256", "typ": "JWT"});
+        f.write_str(&self.signed(&header, by_secret))
+    }
+}
+
+pub(crate) fn encoded(bytes: impl AsRef<[u8]>) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
@@ -109,8 +132,27 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
+    /// All in one.
+    pub(crate) fn all(redis: &Redis) -> Self {
+        Self {
+            broker: redis.url(),
+            presence: redis.url(),
+            revocations: redis.url(),
+        }
+    }
+
     pub(crate) async fn node(&self, with: impl FnOnce(Builder) -> Builder) -> Node {
-        let jwt = Jwt::builder(Key::hmac(SECRET).unwrap())
+        self.node_by(Key::hmac(SECRET).unwrap(), with).await
+    }
+
+    /// One that believes what these keys have signed.
+    pub(crate) async fn node_by(
+        &self,
+        keys: impl Into<Keys>,
+        with: impl FnOnce(Builder) -> Builder,
+    ) -> Node {
+        let jwt = Jwt::builder(keys)
+            .issuer(ISSUER)
             .audience(AUDIENCE)
             .tenant_claim("tenant")
             .roles_claim("roles")
@@ -144,22 +186,50 @@ impl Stores {
         } = self;
         format!("{broker} {presence} {revocations} {VICTIM}")
     }
+
+    /// The same of one whose keys are those of an issuer.
+    pub(crate) fn of_a_victim_with_keys_at(&self, url: &str) -> String {
+        format!("{} {url}", self.of_a_victim())
+    }
+}
+
+/// Those of an issuer, as somebody takes them who doesn't wait long.
+pub(crate) fn keys_at(url: &str) -> Jwks {
+    Jwks::from_url(url)
+        .unwrap()
+        .refresh_after(SECOND / 2)
+        .unknown_kid_interval(SECOND / 10)
 }
 
 /// The node in another process: it takes tokens in the request and in the first message.
-pub(crate) async fn victim([broker, presence, revocations]: [String; 3]) -> Node {
+pub(crate) async fn victim(urls: [&str; 3], issuer: Option<&str>) -> Node {
+    let [broker, presence, revocations] = urls.map(str::to_owned);
     let stores = Stores {
         broker,
         presence,
         revocations,
     };
     let at_the_door = |builder: Builder| builder.token_in_message(Some(30 * SECOND));
-    stores.node(at_the_door).await
+    match issuer {
+        None => stores.node(at_the_door).await,
+        Some(url) => stores.node_by(keys_at(url), at_the_door).await,
+    }
 }
 
 /// A request that shows this.
-pub(crate) fn with(token: &Access) -> Request {
+pub(crate) fn with(token: &impl fmt::Display) -> Request {
     Request::new(format!("/ws?token={token}"))
+}
+
+/// Somebody who is let in.
+pub(crate) async fn join(node: &Node, token: &impl fmt::Display) -> Client {
+    let mut client = with(token).connect(node.addr).await.unwrap();
+    who(&mut client).await;
+    client
+}
+
+pub(crate) async fn is_refused(node: &Node, token: &impl fmt::Display, status: u16) {
+    assert_eq!(with(token).refused(node.addr).await.status, status);
 }
 
 pub(crate) async fn who(client: &mut Client) -> Value {
@@ -167,7 +237,7 @@ pub(crate) async fn who(client: &mut Client) -> Value {
 }
 
 /// Shows a token on the connection, and returns the answer.
-pub(crate) async fn show(client: &mut Client, token: &Access) -> Value {
+pub(crate) async fn show(client: &mut Client, token: &impl fmt::Display) -> Value {
     let data = json!({"token": token.to_string()});
     client.request("authenticate", data).await.unwrap()
 }

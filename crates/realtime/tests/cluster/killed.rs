@@ -17,7 +17,7 @@ use crate::{
     cluster::Cluster,
     jumps::Wall,
     jwts::{self, Stores},
-    nodes::{Node, key},
+    nodes::{Node, is_quick, key},
     rooms,
 };
 
@@ -40,9 +40,9 @@ pub(crate) async fn be_a_node(cluster: &str) {
     let node = match *words {
         [broker, presence] => Node::start(broker, presence, |b| b.presence_ttl(Some(LEASE))).await,
         [broker, redis, WITH_ROOMS] => rooms::victim(broker, redis).await,
-        [broker, presence, revocations, jwts::VICTIM] => {
+        [broker, presence, revocations, jwts::VICTIM, ref issuer @ ..] => {
             let urls = [broker, presence, revocations];
-            jwts::victim(urls.map(str::to_owned)).await
+            jwts::victim(urls, issuer.first().copied()).await
         }
         _ => panic!("expected a broker and a presence store; got {cluster:?}"),
     };
@@ -76,6 +76,11 @@ impl Victim {
     /// One whose clients show JWTs, in the request or in the first message, and where it listens.
     pub(crate) fn with_jwt(stores: &Stores) -> (Self, SocketAddr) {
         Self::run(Self::command(stores.of_a_victim()))
+    }
+
+    /// The same, with the keys of an issuer.
+    pub(crate) fn with_keys_at(url: &str, stores: &Stores) -> (Self, SocketAddr) {
+        Self::run(Self::command(stores.of_a_victim_with_keys_at(url)))
     }
 
     /// The same, with this time of day.
@@ -182,16 +187,22 @@ pub(crate) async fn a_revoked_user_is_out_everywhere_though_a_node_was_killed() 
     until("all are known", all_known).await;
     let mut clients = [a.join("bob").await, b.join("bob").await];
     drop(victim);
-    let revocation = Revocation::identity(key("bob"), SystemTime::now());
-    let gateway = a.gateway.clone();
-    let begun = Instant::now();
-    let revoking = tokio::spawn(async move { gateway.revoke(revocation).await.unwrap() });
-    for client in &mut clients {
-        assert_eq!(client.closed().await.unwrap().0, 3500);
-    }
-    assert!(begun.elapsed() < Duration::from_secs(1));
-    let receipt = revoking.await.unwrap();
+    let revoke = async |name: &str, clients: &mut [Client; 2]| {
+        let revocation = Revocation::identity(key(name), SystemTime::now());
+        let (gateway, begun) = (a.gateway.clone(), Instant::now());
+        let revoking = tokio::spawn(async move { gateway.revoke(revocation).await.unwrap() });
+        for client in clients {
+            assert_eq!(client.closed().await.unwrap().0, 3500);
+        }
+        (begun.elapsed(), revoking.await.unwrap())
+    };
+    let (took, receipt) = revoke("bob", &mut clients).await;
     assert_eq!((receipt.sessions, receipt.missing.len()), (2, 1));
+    is_quick(took, async |name| {
+        let mut clients = [a.join(name).await, b.join(name).await];
+        revoke(name, &mut clients).await.0
+    })
+    .await;
     // Neither there, nor where one begins in its place.
     let later = node().await;
     for node in [&a, &b, &later] {

@@ -16,12 +16,15 @@ mod doors;
 mod faults;
 mod identities;
 mod jumps;
+mod jwks;
 mod jwt;
 mod jwts;
 mod killed;
 mod limits;
 mod nodes;
+mod revoked;
 mod rooms;
+mod rules;
 #[path = "../identities/tokens.rs"]
 #[allow(dead_code, reason = "shared with tests that use more of it")]
 mod tokens;
@@ -59,6 +62,7 @@ fn main() {
         books::over_redis_with_faults_what_is_missing_was_reported,
         books::with_faults_what_is_missing_was_reported,
         doors::a_page_learns_on_every_node_why_it_was_refused,
+        doors::who_shows_nothing_is_closed_on_every_node_in_its_time,
         doors::a_token_in_the_first_message_opens_a_session_on_any_node_that_lives,
         faults::a_memory_alarm_is_seen_as_blocked,
         faults::a_message_of_a_later_version_is_refused_and_counted,
@@ -71,6 +75,7 @@ fn main() {
         faults::redis_is_away,
         identities::sessions_outlive_their_tokens_a_killed_node_and_the_store_of_revocations,
         jumps::a_clock_that_jumps_ends_nobody_and_lets_nobody_live_longer,
+        jwks::keys_change_while_their_issuer_is_away_and_a_node_is_killed,
         jwt::a_jwt_ends_is_shown_anew_and_revoked_by_its_id,
         killed::a_killed_node_is_gone_for_a_targeted_message_at_once,
         killed::a_killed_node_is_gone_from_presence_within_its_lease,
@@ -81,6 +86,8 @@ fn main() {
         limits::the_oldest_is_closed_wherever_it_is_and_those_of_a_killed_node_count_by_their_age,
         limits::while_presence_is_away_each_node_counts_its_own_and_afterwards_all_are_counted,
         limits::messages_of_an_identity_count_on_each_node,
+        revoked::a_tenant_is_out_on_two_nodes_but_for_what_was_issued_since,
+        rules::a_rule_is_asked_again_on_the_node_of_the_one_whom_another_node_changes,
         rooms::the_checker_of_rooms_finds_what_is_wrong,
         rooms::within_one_process_rooms_lose_nothing,
         rooms::over_redis_rooms_lose_nothing,

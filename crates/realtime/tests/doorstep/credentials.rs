@@ -77,10 +77,16 @@ async fn of_a_static_token() {
     end(server, ()).await;
 }
 
+/// Nor one of which nobody can say: a JWT of an issuer whose clock is ahead, say.
 #[tokio::test]
 async fn an_expired_cookie_hides_no_good_one() {
     let server = start(builder().token_in_message(None)).await;
-    for cookies in ["auth=expired; auth=ann", "auth=ann; auth=expired"] {
+    for cookies in [
+        "auth=expired; auth=ann",
+        "auth=ann; auth=expired",
+        "auth=away; auth=ann",
+        "auth=expired; auth=away; auth=wrong; auth=ann",
+    ] {
         let request = Request::new("/ws").header("Cookie", cookies);
         let mut client = request.connect(server.addr).await.unwrap();
         assert_eq!(who(&mut client).await, "ann", "{cookies}");
@@ -88,6 +94,8 @@ async fn an_expired_cookie_hides_no_good_one() {
     for (cookies, expected) in [
         ("auth=expired; auth=wrong", 401),
         ("auth=expired; auth=away", 503),
+        ("auth=away; auth=expired", 503),
+        ("auth=away; auth=wrong", 503),
     ] {
         let request = Request::new("/ws").header("Cookie", cookies);
         assert_eq!(
@@ -124,6 +132,8 @@ async fn a_revoked_cookie_hides_no_good_one() {
         "auth=new; auth=old",
         "auth=old; auth=wrong; auth=expired; auth=new",
         "auth=expired; auth=older; auth=old; auth=new",
+        "auth=old; auth=away; auth=new",
+        "auth=away; auth=old; auth=new",
     ] {
         let request = Request::new("/ws").header("Cookie", cookies);
         let mut client = request.connect(server.addr).await.unwrap();
@@ -135,6 +145,8 @@ async fn a_revoked_cookie_hides_no_good_one() {
         ("auth=older; auth=old", 401),
         ("auth=old; auth=wrong", 401),
         ("auth=old; auth=away", 503),
+        ("auth=away; auth=old", 503),
+        ("auth=old; auth=away; auth=wrong", 503),
         ("auth=old; auth=panics", 500),
     ] {
         let request = Request::new("/ws").header("Cookie", cookies);

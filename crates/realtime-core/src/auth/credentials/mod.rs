@@ -284,29 +284,35 @@ impl Credentials {
     /// That of the function.
     ///
     /// # Errors
-    /// The last error of the function, and that of a token that has [expired] before that of one
-    /// that never was right; another kind than these two at once. Without any token, and for one
-    /// that is malformed, kind [`Unauthorized`](AuthErrorKind::Unauthorized).
+    /// The last error of the function: that of a token of which [nobody can say][unavailable] whether
+    /// it is right before that of one that has [expired], and this before that of one that never was
+    /// right. Another kind than these three at once. Without any token, and for one that is
+    /// malformed, kind [`Unauthorized`](AuthErrorKind::Unauthorized).
     ///
+    /// [unavailable]: AuthErrorKind::Unavailable
     /// [expired]: AuthErrorKind::Expired
     pub async fn try_each<T, F, Fut>(&self, request: &Parts, mut check: F) -> Result<T, AuthError>
     where
         F: FnMut(Token) -> Fut,
         Fut: Future<Output = Result<T, AuthError>>,
     {
-        let mut last = none();
+        let weight = |error: &AuthError| match error.kind() {
+            AuthErrorKind::Unauthorized => Some(0),
+            AuthErrorKind::Expired => Some(1),
+            // Of this one: the next may be judged without whoever is away.
+            AuthErrorKind::Unavailable => Some(2),
+            _ => None,
+        };
+        let mut told = none();
         for token in self.candidates(request)? {
             match check(token).await {
-                Err(error) if error.kind() == AuthErrorKind::Expired => last = error,
-                Err(error) if error.kind() == AuthErrorKind::Unauthorized => {
-                    if last.kind() != AuthErrorKind::Expired {
-                        last = error;
-                    }
-                }
-                decided => return decided,
+                Ok(right) => return Ok(right),
+                Err(error) if weight(&error).is_none() => return Err(error),
+                Err(error) if weight(&error) >= weight(&told) => told = error,
+                Err(_of_less_weight) => {}
             }
         }
-        Err(last)
+        Err(told)
     }
 }
 
