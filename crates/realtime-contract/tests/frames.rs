@@ -14,7 +14,7 @@ use realtime_testkit::client::Client;
 use serde_json::{Value, json};
 
 const CONNECTION: &str = "gateway";
-const TABLE: &str = "table_3a__7b_floor_7d__2f__7b_number_7d_";
+const TABLE: &str = "room.table_3a__7b_floor_7d__2f__7b_number_7d_";
 
 /// A client that notes what goes over its connection, and what it is called in the document.
 struct Witness {

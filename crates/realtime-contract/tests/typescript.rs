@@ -92,7 +92,10 @@ fn what_is_no_document_is_said() {
     for (arguments, expected) in [
         (vec![&*old], "expected a document of AsyncAPI 3"),
         (vec![&*text], "expected an AsyncAPI document in JSON"),
-        (vec![], "usage: realtime-contract"),
+        (
+            vec![],
+            "usage: npx -p @forerunner/realtime-client realtime-contract",
+        ),
         (
             vec![&*old, Path::new("--name"), Path::new("my routes")],
             "the name of a type",
