@@ -12,6 +12,8 @@
 )]
 mod shop;
 
+mod forms;
+
 use std::{
     path::Path,
     process::{Command, Output},
@@ -229,6 +231,22 @@ fn each_declaration_has_a_place_of_its_own() {
     assert_eq!(place("send.counter.offer"), "#/channels/gateway");
     assert_eq!(place("send.room.counter.send.offer"), "#/channels/gateway");
     assert_eq!(place("room.counter.send.offer"), "#/channels/room.counter");
+}
+
+#[test]
+fn types_of_all_forms_stand_in_the_document() {
+    let document = forms::contract().asyncapi().unwrap();
+    let output = parsed("forms.json", &document);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let tree = &schemas["Tree"]["properties"]["children"]["items"];
+    assert_eq!(tree["$ref"], "#/components/schemas/Tree");
+    let lists = schemas.keys().filter(|name| name.starts_with("List"));
+    assert_eq!(lists.count(), 2, "one for each type in it: {schemas:#?}");
+    let counts = &schemas["Forms"]["properties"]["counts"];
+    assert_eq!(counts["additionalProperties"]["type"], "integer");
+    let flat = &schemas["Forms"]["properties"]["flat"];
+    assert_eq!(flat["type"], "boolean", "it stands beside the others");
 }
 
 /// Without a code that a client could match.

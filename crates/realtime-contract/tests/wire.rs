@@ -14,13 +14,15 @@ use realtime::{
     Gateway, Identity, Json, Message, Router, Session,
     contract::{AskError, Contract, Failure, Request, Room, RouterExt},
     error::RequestErrorKind,
+    history::MemoryHistory,
     room::RoomRule,
 };
 use realtime_testkit::memory::{TestClient, connect};
 use serde_json::{Value, json};
 
 fn shop() -> Gateway {
-    realtime::builder().router(shop::router()).build().unwrap()
+    let gateway = realtime::builder().router(shop::router());
+    gateway.history(MemoryHistory::new()).build().unwrap()
 }
 
 async fn client(gateway: &Gateway, name: &str) -> TestClient {
