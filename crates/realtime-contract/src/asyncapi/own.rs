@@ -31,7 +31,7 @@ pub(super) fn describe(paper: &mut Paper<'_>) {
         (
             "error",
             any_error(),
-            "What was sent without an id has failed.",
+            "What was sent can't be read, or is too much, and has no id.",
         ),
         ("expiring", seconds, "What this client has shown ends soon."),
         ("gap", missed, "Messages for this client were lost."),
