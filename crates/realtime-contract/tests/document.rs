@@ -81,6 +81,11 @@ fn a_message_stands_there_as_on_the_wire() {
             "required": ["data", "route"],
         })
     );
+    let ids = &document["components"]["schemas"]["GatewayId"]["oneOf"];
+    assert_eq!(
+        (&ids[0]["type"], &ids[1]["type"]),
+        (&json!("string"), &json!("number"))
+    );
     // No data is no field.
     let open = &messages["open.request"]["payload"]["properties"];
     assert_eq!(open.get("data"), None);
