@@ -1,11 +1,14 @@
 #!/usr/bin/env node
 // The types of a contract for `new Client<Routes>()`, made from the AsyncAPI document of its server:
-// `realtime-contract asyncapi.json > routes.ts`. See docs/contract.md of the server.
+// `npx -p @forerunner/realtime-client realtime-contract asyncapi.json > routes.ts`. See
+// docs/contract.md of the server.
 
 import { readFile, writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 
-const USAGE = "usage: realtime-contract ASYNCAPI_JSON [--name Routes] [--out FILE]";
+// With the package's name: npx would take any package that is called as the command is.
+const USAGE =
+  "usage: npx -p @forerunner/realtime-client realtime-contract ASYNCAPI_JSON [--name Routes] [--out FILE]";
 
 /** A mistake of who calls it: said without a stack. */
 class Wrong extends Error {}
@@ -53,7 +56,8 @@ async function compiler() {
   } catch (error) {
     if (error.code !== "ERR_MODULE_NOT_FOUND") throw error;
     throw new Wrong(
-      "json-schema-to-typescript is missing: npm install --save-dev json-schema-to-typescript",
+      "json-schema-to-typescript is missing: " +
+        "npm install --save-dev @forerunner/realtime-client json-schema-to-typescript",
     );
   }
 }

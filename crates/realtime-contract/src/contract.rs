@@ -8,9 +8,10 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use crate::{
-    Event, Question, Refusal, Request, Room, asyncapi,
+    Event, Question, Refusal, Request, Room, asyncapi, codes,
     entry::{Asked, Errors, Heard, Inquiry, MakeSchema},
     schemas::Schemas,
+    unhandled,
 };
 
 /// What a server and its clients agree on: every route with its types, and the rooms.
@@ -112,14 +113,21 @@ impl Contract {
 
     /// Every request may be answered with these errors, too: what a layer around the handlers refuses
     /// with, say.
+    ///
+    /// An extractor whose rejection is a [`ClientError`](realtime_core::ClientError) refuses before
+    /// the handler runs, whatever that fails with, and the client is told: declare its code here, too.
+    /// The compiler doesn't know of it.
     #[must_use]
     pub fn errors<E: Refusal>(mut self) -> Self {
         self.errors.extend(E::schema());
         self
     }
 
-    /// What is declared and not handled: requests without a route in the router, and rooms without a
-    /// rule. For a test, which expects that there is nothing.
+    /// What is declared and not handled so: requests without a route that has come by
+    /// [`handle`](crate::RouterExt::handle) of the same declaration, and rooms without a rule that
+    /// publishes, announces and is asked as they say. For a test, which expects that there is nothing.
+    ///
+    /// Routes behind the prefix of a [`Router::nest`] are others: declare them with their whole names.
     ///
     /// ```
     /// use realtime::{Json, Router, contract::{Contract, Request, RouterExt}};
@@ -136,17 +144,17 @@ impl Contract {
     /// ```
     #[must_use]
     pub fn unhandled<S: Clone + Send + Sync + 'static>(&self, router: &Router<S>) -> Vec<String> {
-        let routes: Vec<&str> = router.routes().collect();
-        let rooms: Vec<&str> = router.rooms().collect();
-        let requests = self.requests.iter().map(|asked| asked.route);
-        let requests = requests
-            .filter(|route| !routes.contains(route))
-            .map(request_on);
-        let patterns = self.rooms.iter().map(|room| room.pattern.as_str());
-        let patterns = patterns
-            .filter(|pattern| !rooms.contains(pattern))
-            .map(rooms_of);
-        requests.chain(patterns).collect()
+        let requests = self.requests.iter();
+        let requests = requests.filter_map(|asked| {
+            let reason = unhandled::request(asked, router)?;
+            Some(format!("{}{reason}", request_on(asked.route)))
+        });
+        let rooms = self.rooms.iter();
+        let rooms = rooms.filter_map(|room| {
+            let reason = unhandled::room(room, router)?;
+            Some(format!("{}{reason}", rooms_of(&room.pattern)))
+        });
+        requests.chain(rooms).collect()
     }
 
     /// What is handled and not declared: routes of the router, and rules of rooms.
@@ -169,8 +177,8 @@ impl Contract {
     /// the same contract is the same text.
     ///
     /// # Errors
-    /// When something is declared twice in different ways, when a route can't be one, and when errors
-    /// are not serialised as a [`Refusal`] has to be.
+    /// When something is declared twice in different ways, when a route can't be one or is the
+    /// gateway's own, and when errors are not serialised as a [`Refusal`] has to be.
     pub fn asyncapi(&self) -> Result<Value, InvalidContract> {
         let mut schemas = Schemas::new();
         let mut wrong = Vec::new();
@@ -178,7 +186,7 @@ impl Contract {
         self.check_rooms(&mut wrong);
         self.check_errors(&mut schemas, &mut wrong);
         match wrong.is_empty() {
-            true => Ok(asyncapi::document(self, schemas)),
+            true => asyncapi::document(self, schemas).map_err(|wrong| InvalidContract { wrong }),
             false => Err(InvalidContract { wrong }),
         }
     }
@@ -207,9 +215,7 @@ impl Contract {
                          {bytes}"
                     ));
                 }
-                // Applications may have an event `removed`: that of the gateway is for the client
-                // alone that was removed.
-                if routes::is_reserved(route) && *kind != "event" {
+                if routes::is_reserved(route) {
                     wrong.push(format!(
                         "expected a route other than the gateway's own; got the {kind} {route:?}"
                     ));
@@ -249,28 +255,15 @@ impl Contract {
         let common = self.errors.iter().map(|make| ("every request", *make));
         for (what, make) in of_requests.chain(common) {
             let schema = schemas.written(make);
-            if !has_codes(schemas.definition(&schema)) {
+            if !codes::are_refusals(schemas, &schema) {
                 wrong.push(format!(
                     "expected errors that are serialised with a `code` that is one of a few strings, \
-                     such as an enum with `#[serde(tag = \"code\", content = \"data\")]`; got others \
-                     for {what:?}"
+                     and beside it nothing but `data`, such as an enum with \
+                     `#[serde(tag = \"code\", content = \"data\")]`; got others for {what:?}"
                 ));
             }
         }
     }
-}
-
-/// Whether what fits a schema has a code, of which all values are known.
-fn has_codes(schema: &Value) -> bool {
-    if let Some(either) = schema.get("oneOf").or_else(|| schema.get("anyOf")) {
-        let variants = either.as_array();
-        return variants.is_some_and(|variants| variants.iter().all(has_codes));
-    }
-    let code = &schema["properties"]["code"];
-    let is_required = |name: &Value| name == "code";
-    let required = schema["required"].as_array();
-    (code.get("const").is_some() || code.get("enum").is_some())
-        && required.is_some_and(|names| names.iter().any(is_required))
 }
 
 fn request_on(route: &str) -> String {

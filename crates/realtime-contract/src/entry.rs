@@ -53,6 +53,8 @@ impl Heard {
 /// A request of clients.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
+    /// Of the declaration, with its types.
+    pub(crate) id: TypeId,
     pub(crate) route: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) data: Typed,
@@ -69,6 +71,7 @@ impl Asked {
         E: Errors,
     {
         Self {
+            id: TypeId::of::<Request<Q, R, E>>(),
             route: request.route(),
             summary: request.summary_text(),
             data: Typed::of::<Q>(),
@@ -103,7 +106,7 @@ impl Inquiry {
 }
 
 /// The errors of a request: a [`Refusal`], or [`Undeclared`].
-pub trait Errors {
+pub trait Errors: 'static {
     #[doc(hidden)]
     fn schema() -> Option<fn(&mut SchemaGenerator) -> Schema>;
 }

@@ -1,7 +1,10 @@
 //! Handlers that are held to a declaration by the compiler.
 
+use std::{any::TypeId, marker::PhantomData};
+
+use bytes::Bytes;
 use realtime_codec_json::Json;
-use realtime_core::{BoxError, codec::CodecError};
+use realtime_core::{BoxError, Payload, codec::CodecError};
 use realtime_gateway::{Handler, Later, Router};
 
 use crate::{Failure, Refusal, Request, Undeclared};
@@ -12,7 +15,8 @@ pub trait RouterExt<S>: Sized {
     /// declared.
     ///
     /// - It takes the data as its last argument, as `Json<Q>`, an `Option` or a `Result` of that;
-    ///   where the request has no data, none.
+    ///   where the request has no data, none. No other argument reads the data: none that is
+    ///   [`ReadsData`].
     /// - It returns `Json<R>`, or `()` where the reply has no data; or a `Result` of that.
     /// - Where errors are declared, that of the `Result` is [`Failure<E>`](Failure); else it is what
     ///   any handler may fail with.
@@ -25,6 +29,9 @@ pub trait RouterExt<S>: Sized {
         handler: impl Handler<Args, S, Output: Answers<R, E>>,
     ) -> Self
     where
+        Q: 'static,
+        R: 'static,
+        E: 'static,
         Args: Takes<Q, Place>;
 }
 
@@ -35,9 +42,13 @@ impl<S: Clone + Send + Sync + 'static> RouterExt<S> for Router<S> {
         handler: impl Handler<Args, S, Output: Answers<R, E>>,
     ) -> Self
     where
+        Q: 'static,
+        R: 'static,
+        E: 'static,
         Args: Takes<Q, Place>,
     {
         self.route(request.route(), handler)
+            .__declare(request.route(), TypeId::of::<Request<Q, R, E>>())
     }
 }
 
@@ -50,13 +61,44 @@ impl<S: Clone + Send + Sync + 'static> RouterExt<S> for Router<S> {
 )]
 pub trait Takes<Q, Place> {}
 
-/// In the last place.
+/// In the last place, and what the arguments before it are.
 #[derive(Debug)]
-pub struct InLastPlace(());
+pub struct InLastPlace<Before>(PhantomData<Before>);
 
-/// Nowhere: there is no data.
+/// Nowhere: there is no data. And what the arguments are.
 #[derive(Debug)]
-pub struct InNoPlace(());
+pub struct InNoPlace<All>(PhantomData<All>);
+
+/// An argument that reads the data of a message: `Json`, `Payload` and `Bytes`, and `Option` and
+/// `Result` of them. Beside the declared data, [`RouterExt::handle`] takes none.
+///
+/// An extractor of the application's own that reads the data implements it, too; without that the
+/// compiler doesn't know it. A `Message`, of which a handler may want to know more than its data, is
+/// none.
+pub trait ReadsData {}
+
+impl<T> ReadsData for Json<T> {}
+impl ReadsData for Payload {}
+impl ReadsData for Bytes {}
+impl<T: ReadsData> ReadsData for Option<T> {}
+impl<T: ReadsData, X> ReadsData for Result<T, X> {}
+
+/// An argument that may stand beside the declared data.
+///
+/// All types are one, and those that [read the data](ReadsData) are so in two ways, between which
+/// the compiler won't choose: that is how it refuses them.
+pub trait Beside<Way> {}
+
+/// As all arguments are.
+#[derive(Debug)]
+pub struct AnArgument(());
+
+/// As only those are that read the data.
+#[derive(Debug)]
+pub struct ButItReadsTheData(());
+
+impl<T> Beside<AnArgument> for T {}
+impl<T: ReadsData> Beside<ButItReadsTheData> for T {}
 
 /// An argument that is the data that was declared.
 #[diagnostic::on_unimplemented(
@@ -100,18 +142,32 @@ impl<E: Refusal> Fails<E> for Failure<E> {}
 impl<Q, Place, T: Takes<Q, Place>> Takes<Q, Place> for Later<T> {}
 
 macro_rules! takes {
-    ($($before:ident),*) => {
-        impl<Q, $($before,)* D: DataOf<Q>> Takes<Q, InLastPlace> for ($($before,)* D,) {}
-        impl<$($before,)*> Takes<(), InNoPlace> for ($($before,)*) {}
+    ($($before:ident $way:ident),*) => {
+        impl<Q, $($before: Beside<$way>, $way,)* D: DataOf<Q>> Takes<Q, InLastPlace<($($way,)*)>>
+            for ($($before,)* D,) {}
+        impl<$($before: Beside<$way>, $way,)*> Takes<(), InNoPlace<($($way,)*)>>
+            for ($($before,)*) {}
     };
 }
 takes!();
-takes!(A);
-takes!(A, B);
-takes!(A, B, C);
-takes!(A, B, C, I);
-takes!(A, B, C, I, F);
-takes!(A, B, C, I, F, G);
-takes!(A, B, C, I, F, G, H);
+takes!(A WA);
+takes!(A WA, B WB);
+takes!(A WA, B WB, C WC);
+takes!(A WA, B WB, C WC, I WI);
+takes!(A WA, B WB, C WC, I WI, F WF);
+takes!(A WA, B WB, C WC, I WI, F WF, G WG);
+takes!(A WA, B WB, C WC, I WI, F WF, G WG, H WH);
 
-impl<A, B, C, D, F, G, H, I> Takes<(), InNoPlace> for (A, B, C, D, F, G, H, I) {}
+impl<A, B, C, D, F, G, H, I, WA, WB, WC, WD, WF, WG, WH, WI>
+    Takes<(), InNoPlace<(WA, WB, WC, WD, WF, WG, WH, WI)>> for (A, B, C, D, F, G, H, I)
+where
+    A: Beside<WA>,
+    B: Beside<WB>,
+    C: Beside<WC>,
+    D: Beside<WD>,
+    F: Beside<WF>,
+    G: Beside<WG>,
+    H: Beside<WH>,
+    I: Beside<WI>,
+{
+}

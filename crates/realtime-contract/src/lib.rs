@@ -8,7 +8,7 @@
 //!          ┌────────────────────────┼────────────────────────────┐
 //!   router.handle(SAY, say)   LINE.send(room, &line)   Contract::request(SAY).room(…)
 //!   held to it by rustc                                          │
-//!                                               asyncapi.json ──►│ realtime-contract (npm)
+//!                                               asyncapi.json ──►│ @forerunner/realtime-client (npm)
 //!                                                                └► types of the client
 //! ```
 //!
@@ -66,6 +66,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod asyncapi;
+mod codes;
 mod contract;
 mod entry;
 mod event;
@@ -75,11 +76,15 @@ mod refusal;
 mod request;
 mod room;
 mod schemas;
+mod unhandled;
 
 pub use contract::{Contract, InvalidContract};
 pub use entry::Errors;
 pub use event::Event;
-pub use handler::{Answers, DataOf, Fails, InLastPlace, InNoPlace, RouterExt, Takes};
+pub use handler::{
+    AnArgument, Answers, Beside, ButItReadsTheData, DataOf, Fails, InLastPlace, InNoPlace,
+    ReadsData, RouterExt, Takes,
+};
 pub use question::{AskError, Question};
 pub use refusal::{Failure, Refusal, Undeclared};
 pub use request::Request;

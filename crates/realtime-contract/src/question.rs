@@ -3,7 +3,7 @@
 use std::{fmt, marker::PhantomData, time::Duration};
 
 use realtime_core::{Message, codec::CodecError};
-use realtime_gateway::{RequestError, Session};
+use realtime_gateway::{RequestError, RequestErrorKind, Session};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::request::Written;
@@ -48,9 +48,11 @@ pub struct Question<Q, A = ()> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AskError {
-    /// The client has answered something else.
+    /// The client has answered something else. It counts as not answered, whoever's request has
+    /// asked: the error is of the kind [`Answer`](RequestErrorKind::Answer), and its source says what
+    /// doesn't fit.
     #[error("the client's answer is not of the declared type")]
-    Answer(#[from] CodecError),
+    Answer(#[source] RequestError),
     /// The client was not asked, or has not answered.
     #[error("the client was not asked, or has not answered")]
     Request(#[from] RequestError),
@@ -102,7 +104,7 @@ impl<Q: Serialize + 'static, A: DeserializeOwned> Question<Q, A> {
         within: Duration,
     ) -> Result<A, AskError> {
         let answer = session.request(self.route, Written(question), within).await;
-        Ok(self.decode(&answer?)?)
+        self.decode(&answer?)
     }
 
     /// The question, for [`Audience::request_message`](realtime_gateway::Audience::request_message):
@@ -117,9 +119,15 @@ impl<Q: Serialize + 'static, A: DeserializeOwned> Question<Q, A> {
     /// Reads an answer.
     ///
     /// # Errors
-    /// When it is of another type.
-    pub fn decode(&self, answer: &Message) -> Result<A, CodecError> {
-        answer.decode()
+    /// [`AskError::Answer`] when it is of another type.
+    pub fn decode(&self, answer: &Message) -> Result<A, AskError> {
+        // Never the codec's error alone: the gateway takes that for one of the client that it
+        // answers.
+        let unfit = |error: CodecError| {
+            let context = "the client's answer is not of the declared type";
+            RequestError::new(RequestErrorKind::Answer, context).with_source(error)
+        };
+        answer.decode().map_err(unfit).map_err(AskError::Answer)
     }
 }
 

@@ -12,8 +12,9 @@ use serde_json::Value;
 /// The errors that a request may be answered with: an error that is serialised with a `code` and,
 /// where it has more to say, with `data`.
 ///
-/// An enum with serde's `tag = "code", content = "data"` is that. Its `Display` is the message for
-/// people.
+/// An enum with serde's `tag = "code", content = "data"` is that, and so is an untagged one of such
+/// types. It has no other fields: with `tag = "code"` alone, those of a variant would stand beside the
+/// code, where clients don't see them. Its `Display` is the message for people.
 ///
 /// ```
 /// use realtime::{Json, Router, contract::{Failure, Refusal, Request, RouterExt}};
@@ -80,7 +81,11 @@ pub trait Refusal: Error + Serialize + JsonSchema + Send + Sync + 'static {
         if let Some(wait) = self.retry_after() {
             error = error.with_retry_after(wait);
         }
-        match fields.remove("data") {
+        let data = fields.remove("data");
+        if !fields.is_empty() {
+            return not_a_refusal();
+        }
+        match data {
             Some(data) => error.with_data(Json(data)),
             None => error,
         }
@@ -94,7 +99,8 @@ pub struct Undeclared(());
 
 /// How a handler of declared errors fails: with one of them, which the client is told, or with any
 /// other error, of which it learns as much as of every error: `internal`, or one of the gateway's own
-/// codes. Both come into it by `?` and by `into`.
+/// codes. Both come into it by `?` and by `into`. What isn't an [`Error`] itself, such as a
+/// [`BoxError`] or that of `anyhow`, comes by [`other`](Self::other).
 ///
 /// A [`ClientError`] that isn't declared isn't told: the client gets `internal`, and the error hooks
 /// hear which code it was.
@@ -103,15 +109,50 @@ pub struct Failure<E> {
     declared: PhantomData<fn() -> E>,
 }
 
-impl<E: Refusal, X: Error + Send + Sync + 'static> From<X> for Failure<E> {
-    fn from(error: X) -> Self {
-        let refusal = ClientError::__causes(&error).find_map(|cause| cause.downcast_ref::<E>());
+impl<E: Refusal> Failure<E> {
+    /// With any error, as `?` does with those that are an [`Error`]. The error hooks hear of this
+    /// one.
+    ///
+    /// ```
+    /// use realtime::{BoxError, Json, Router, contract::{Failure, Refusal, Request, RouterExt}};
+    ///
+    /// #[derive(Debug, thiserror::Error, serde::Serialize, schemars::JsonSchema)]
+    /// #[serde(tag = "code", rename_all = "snake_case")]
+    /// enum NotKept {
+    ///     #[error("The disk is full.")]
+    ///     Full,
+    /// }
+    ///
+    /// impl Refusal for NotKept {}
+    ///
+    /// const KEEP: Request<String, (), NotKept> = Request::new("keep");
+    ///
+    /// fn write(text: &str) -> Result<(), BoxError> {
+    ///     std::fs::write("/dev/full", text).map_err(|_| NotKept::Full)?;
+    ///     Ok(())
+    /// }
+    ///
+    /// async fn keep(Json(text): Json<String>) -> Result<(), Failure<NotKept>> {
+    ///     write(&text).map_err(Failure::other)
+    /// }
+    ///
+    /// let router: Router = Router::new().handle(KEEP, keep);
+    /// ```
+    pub fn other(error: impl Into<BoxError>) -> Self {
+        let error = error.into();
+        let refusal = ClientError::__causes(&*error).find_map(|cause| cause.downcast_ref::<E>());
         let error = match refusal {
             Some(refusal) => refusal.to_client_error().into(),
             None => not_told(error),
         };
         let declared = PhantomData;
         Self { error, declared }
+    }
+}
+
+impl<E: Refusal, X: Error + Send + Sync + 'static> From<X> for Failure<E> {
+    fn from(error: X) -> Self {
+        Self::other(error)
     }
 }
 
@@ -138,9 +179,9 @@ struct NotDeclared {
     text: String,
 }
 
-fn not_told(error: impl Error + Send + Sync + 'static) -> BoxError {
+fn not_told(error: BoxError) -> BoxError {
     // What another client has refused with stays here in any case.
-    let code = ClientError::__causes(&error)
+    let code = ClientError::__causes(&*error)
         .take_while(|cause| !cause.is::<RequestError>())
         .find_map(|cause| cause.downcast_ref::<ClientError>())
         .map(|told| told.code().to_owned());
@@ -150,7 +191,7 @@ fn not_told(error: impl Error + Send + Sync + 'static) -> BoxError {
             let text = error.to_string();
             NotDeclared { code, text }.into()
         }
-        None => error.into(),
+        None => error,
     }
 }
 

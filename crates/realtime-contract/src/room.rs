@@ -24,7 +24,7 @@ pub struct Room {
     pub(crate) summary: String,
     pub(crate) events: Vec<Heard>,
     pub(crate) published: Option<Heard>,
-    pub(crate) is_announced: bool,
+    pub(crate) announced: Option<Heard>,
     pub(crate) clients_join: bool,
 }
 
@@ -36,7 +36,7 @@ impl Room {
             summary: String::new(),
             events: Vec::new(),
             published: None,
-            is_announced: false,
+            announced: None,
             clients_join: true,
         }
     }
@@ -64,7 +64,7 @@ impl Room {
     /// Members hear who comes and goes: what
     /// [`RoomRule::announce`](realtime_gateway::RoomRule::announce) does with the same route.
     pub fn announce(mut self, event: Event<Attendance>) -> Self {
-        self.is_announced = true;
+        self.announced = Some(Heard::of(event));
         self.event(event)
     }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
-use crate::{asyncapi::component, entry::MakeSchema};
+use crate::{asyncapi::type_name, entry::MakeSchema};
 
 const READ: &str = "/read";
 const WRITTEN: &str = "/written";
@@ -42,12 +42,10 @@ impl Schemas {
         made(&mut self.written, make)
     }
 
-    /// The definition behind what [`written`](Self::written) has returned.
-    pub(crate) fn definition<'s>(&'s self, schema: &'s Value) -> &'s Value {
-        let reference = schema.get("$ref").and_then(Value::as_str);
-        let name = reference.and_then(|path| path.strip_prefix(&format!("#{WRITTEN}/")));
-        let definition = name.and_then(|name| self.written.definitions().get(&unescaped(name)));
-        definition.unwrap_or(schema)
+    /// To which definition of what is written a schema refers.
+    pub(crate) fn definition(&self, reference: &str) -> Option<&Value> {
+        let name = reference.strip_prefix(&format!("#{WRITTEN}/"))?;
+        self.written.definitions().get(&unescaped(name))
     }
 
     /// All of them by their names in the document, in which references are made to name them.
@@ -96,14 +94,14 @@ impl Names {
         // Those of one form keep their names, whatever the others are called.
         let all: BTreeSet<&String> = read.keys().chain(written.keys()).collect();
         for name in all.iter().filter(|name| !different.contains(**name)) {
-            let free = free(component(name));
+            let free = free(type_name(name));
             for side in [READ, WRITTEN] {
                 names.insert((side, (*name).clone()), free.clone());
             }
         }
         for name in &different {
             for (side, ending) in [(READ, "Input"), (WRITTEN, "Output")] {
-                let free = free(component(name) + ending);
+                let free = free(type_name(name) + ending);
                 names.insert((side, name.clone()), free);
             }
         }
@@ -112,7 +110,7 @@ impl Names {
 
     fn name(&self, side: &'static str, name: &str) -> String {
         let known = self.0.get(&(side, name.to_owned()));
-        known.cloned().unwrap_or_else(|| component(name))
+        known.cloned().unwrap_or_else(|| type_name(name))
     }
 
     /// Makes all references in a schema name what is in the document.

@@ -10,11 +10,21 @@ mod shop;
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-use realtime_testkit::client::Client;
+use axum::body::Bytes;
+use realtime::{
+    broker::{
+        Broker, Join, LocalBroker, NodeInfo, Topic,
+        envelope::{Envelope, Target},
+    },
+    codec::FrameKind,
+    history::MemoryHistory,
+    node::{Incarnation, NodeId},
+};
+use realtime_testkit::{client::Client, wait::until};
 use serde_json::{Value, json};
 
 const CONNECTION: &str = "gateway";
-const TABLE: &str = "table_3a__7b_floor_7d__2f__7b_number_7d_";
+const TABLE: &str = "room.table_3a__7b_floor_7d__2f__7b_number_7d_";
 
 /// A client that notes what goes over its connection, and what it is called in the document.
 struct Witness {
@@ -66,7 +76,7 @@ macro_rules! asks {
     }};
 }
 
-async fn everything(ann: &mut Witness) {
+async fn everything(ann: &mut Witness, bus: &LocalBroker) {
     asks!(
         ann,
         CONNECTION,
@@ -148,7 +158,7 @@ async fn everything(ann: &mut Witness) {
     };
     ann.says(TABLE, "join.request", with(8, "join", json!({})))
         .await;
-    let [..]: [Value; 2] = ann
+    let entered: [Value; 2] = ann
         .hears(vec![
             (json!({"id": 8}), TABLE, "join.reply"),
             (json!({"route": "who"}), TABLE, "who.event"),
@@ -174,10 +184,48 @@ async fn everything(ann: &mut Witness) {
         with(10, "members", json!({"limit": 10}))
     );
     let back = json!({"epoch": "3f9a0c5d11ab27e4", "offset": 7});
-    asks!(ann, TABLE, "recover", "reply", with(11, "recover", back));
+    let lost = asks!(ann, TABLE, "recover", "reply", with(11, "recover", back));
+    assert_eq!(lost["data"]["recovered"], false);
+    let entered = entered.iter().find(|frame| frame["id"] == 8).unwrap();
+    let position = entered["data"]["position"].clone();
+    let got = asks!(
+        ann,
+        TABLE,
+        "recover",
+        "reply",
+        with(14, "recover", position)
+    );
+    assert_eq!(got["data"]["recovered"], true);
+    assert_eq!(got["data"]["missed"][0]["data"], "hello");
     asks!(ann, TABLE, "leave", "reply", with(12, "leave", json!({})));
     let again = with(13, "publish", json!({"data": "hello"}));
     asks!(ann, TABLE, "publish", "error", again);
+    notices(ann, bus).await;
+}
+
+/// What the server says of its own accord.
+async fn notices(ann: &mut Witness, bus: &LocalBroker) {
+    // It has no id that could be read.
+    ann.client.send_text("{").await.unwrap();
+    let [error] = ann
+        .hears(vec![(
+            json!({"route": "error"}),
+            CONNECTION,
+            "error.notice",
+        )])
+        .await;
+    assert_eq!(
+        (error.get("id"), &error["data"]["code"]),
+        (None, &json!("malformed"))
+    );
+
+    // A message for this node that it can't read.
+    let body = Bytes::from_static(b"?");
+    let unread = Envelope::new(Target::All, "another", FrameKind::Text, body);
+    let _routed = bus.publish(&Topic::All, unread.encode()).await.unwrap();
+    let [..]: [Value; 1] = ann
+        .hears(vec![(json!({"route": "gap"}), CONNECTION, "gap.notice")])
+        .await;
 }
 
 /// Asks ajv about each of them.
@@ -204,17 +252,25 @@ fn conform(name: &str, document: &Value, seen: &[Value]) -> (bool, String) {
 
 #[tokio::test]
 async fn what_goes_over_the_wire_is_what_the_document_says() {
-    let gateway = realtime::builder().router(shop::router()).build().unwrap();
+    // Two nodes of one bus, of which the test is one.
+    let bus = LocalBroker::default();
+    let gateway = realtime::builder().router(shop::router());
+    let gateway = gateway.history(MemoryHistory::new()).broker(bus.clone());
+    let gateway = gateway.build().unwrap();
+    let node = NodeInfo::new(NodeId::random(), Incarnation::random());
+    let _inbox = bus.subscribe(Join::new(node)).await.unwrap();
     let app = axum::Router::new().route_service("/ws", gateway.clone());
     let listener = realtime::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(async move { realtime::serve(listener, app, gateway).await });
+    let served = gateway.clone();
+    let server = tokio::spawn(async move { realtime::serve(listener, app, served).await });
+    until("it is started", async || gateway.health().is_good()).await;
     let client = Client::connect(address).await.unwrap();
     let mut ann = Witness {
         client,
         seen: Vec::new(),
     };
-    everything(&mut ann).await;
+    everything(&mut ann, &bus).await;
     server.abort();
 
     let document = shop::contract().asyncapi().unwrap();
@@ -242,11 +298,16 @@ async fn what_goes_over_the_wire_is_what_the_document_says() {
         };
         unseen.extend(messages.keys().filter(|name| !was_seen(name)).cloned());
     }
-    unseen.retain(|name| !name.ends_with(".error") && !name.ends_with(".notice"));
-    let later = ["later.reply", "later.request"];
+    unseen.retain(|name| !name.ends_with(".error"));
+    let others = [
+        "expiring.notice",
+        "later.reply",
+        "later.request",
+        "removed.notice",
+    ];
     assert_eq!(
         unseen.iter().collect::<Vec<_>>(),
-        later,
-        "typed by hand: see wire.rs"
+        others,
+        "nobody has an identity that ends or changes, and `later` is typed by hand: see wire.rs"
     );
 }

@@ -6,6 +6,7 @@
     reason = "a test fails by a panic"
 )]
 
+mod forms;
 #[allow(
     dead_code,
     reason = "what it declares, and not its server, is what is looked at"
@@ -18,6 +19,7 @@ use std::{
     process::{Command, Output},
 };
 
+use realtime::contract::Contract;
 use serde_json::json;
 
 /// The npm package.
@@ -53,14 +55,25 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn a_client_holds_to_the_types_of_the_contract() {
-    let folder = folder("types");
+    holds("shop", &shop::contract());
+}
+
+#[test]
+fn types_of_all_forms_are_what_they_are_in_rust() {
+    holds("forms", &forms::contract());
+}
+
+/// A client in `tests/types` is what the compiler takes with the types of a contract.
+fn holds(name: &str, contract: &Contract) {
+    let folder = folder(name);
+    let client = format!("{name}.ts");
     let document = folder.join("asyncapi.json");
-    fs::write(&document, shop::contract().asyncapi().unwrap().to_string()).unwrap();
+    fs::write(&document, contract.asyncapi().unwrap().to_string()).unwrap();
     let made = node("bin/contract.mjs", &[&document]);
     assert!(made.status.success(), "{}", said(&made));
     fs::write(folder.join("routes.ts"), &made.stdout).unwrap();
-    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/types/shop.ts");
-    fs::copy(client, folder.join("shop.ts")).unwrap();
+    let types = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/types");
+    fs::copy(types.join(&client), folder.join(&client)).unwrap();
     let config = json!({
         "compilerOptions": {
             "target": "ES2022",
@@ -72,7 +85,7 @@ fn a_client_holds_to_the_types_of_the_contract() {
             "strict": true,
             "paths": { "@forerunner/realtime-client": [package().join("src/index.ts")] },
         },
-        "files": ["shop.ts"],
+        "files": [client],
     });
     fs::write(folder.join("tsconfig.json"), config.to_string()).unwrap();
     let checked = node(
@@ -92,7 +105,10 @@ fn what_is_no_document_is_said() {
     for (arguments, expected) in [
         (vec![&*old], "expected a document of AsyncAPI 3"),
         (vec![&*text], "expected an AsyncAPI document in JSON"),
-        (vec![], "usage: realtime-contract"),
+        (
+            vec![],
+            "usage: npx -p @forerunner/realtime-client realtime-contract",
+        ),
         (
             vec![&*old, Path::new("--name"), Path::new("my routes")],
             "the name of a type",

@@ -72,6 +72,8 @@ operation_error! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RequestErrorKind {
+    /// The client's answer is not of the type that was expected; the source says why.
+    Answer,
     /// The session's queue is full and its policy didn't accept the request.
     Backpressure,
     /// The request could not be encoded.

@@ -74,7 +74,7 @@ export class Room extends EventTarget {
   #listen() {
     const [said, writing] = [this.#said, this.#writing];
     said.on("line", (line, message) => this.#receive(message, () => this.#takeLine(line)));
-    said.on("removed", ({ id }, message) => this.#receive(message, () => this.#takeRemoval(id)));
+    said.on("gone", ({ id }, message) => this.#receive(message, () => this.#takeRemoval(id)));
     said.on("people", (data) => this.#presence.receive(data));
     writing.on("typing", (data) => this.#typing.add(data));
     said.when("joined", () => this.#load());

@@ -75,6 +75,12 @@ export type NotAMember = {
  */
 export interface Routes {
   /**
+   * A moderator has removed somebody.
+   */
+  gone: {
+    event: Gone;
+  };
+  /**
    * Somebody has said something.
    */
   line: {
@@ -103,12 +109,6 @@ export interface Routes {
     error: NotRemoved | GatewayRefusal;
   };
   /**
-   * A moderator has removed somebody.
-   */
-  removed: {
-    event: Gone;
-  };
-  /**
    * Says a line in a room.
    */
   say: {
@@ -125,6 +125,12 @@ export interface Routes {
     error: NotAMember | GatewayRefusal;
     event: Writer;
   };
+}
+/**
+ * Who was removed.
+ */
+export interface Gone {
+  id: string;
 }
 /**
  * A line as everybody gets it. Who said it is the server's word, not the page's.
@@ -235,12 +241,6 @@ export interface Removal {
    * How many connections of theirs were closed.
    */
   sessions: number;
-}
-/**
- * Who was removed.
- */
-export interface Gone {
-  id: string;
 }
 /**
  * A line that somebody says. `ref` is the page's own name for it: sent twice, because the answer

@@ -5,6 +5,9 @@ use realtime::contract::{Attendance, Contract, Event, Refusal, Request, Room};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// What a client may rely on: higher when routes change, whatever the version of the server is.
+const VERSION: &str = "1.0.0";
+
 /// The longest line, in characters.
 pub(crate) const TEXT: usize = 2000;
 /// The longest name of a line, in bytes.
@@ -22,8 +25,8 @@ pub(crate) const REMOVE: Request<Remove, Removal, NotRemoved> =
 pub(crate) const LINE: Event<Line> = Event::new("line").summary("Somebody has said something.");
 pub(crate) const PEOPLE: Event<Attendance> =
     Event::new("people").summary("Somebody comes or goes.");
-pub(crate) const REMOVED: Event<Gone> =
-    Event::new("removed").summary("A moderator has removed somebody.");
+pub(crate) const GONE: Event<Gone> =
+    Event::new("gone").summary("A moderator has removed somebody.");
 pub(crate) const WRITES: Event<Writer> = Event::new("typing").summary("Somebody is writing.");
 
 /// What is said, and who is there: kept.
@@ -35,13 +38,13 @@ pub(crate) const WRITERS: &str = "typing:{name}";
 pub(crate) fn contract() -> Contract {
     let room = Room::new(ROOM).summary("What is said in a room, and who is there.");
     let writers = Room::new(WRITERS).summary("Who is writing in a room.");
-    Contract::new("Chat", env!("CARGO_PKG_VERSION"))
+    Contract::new("Chat", VERSION)
         .path("/ws")
         .request(SAY)
         .request(LINES)
         .request(TYPING)
         .request(REMOVE)
-        .room(room.event(LINE).event(REMOVED).announce(PEOPLE))
+        .room(room.event(LINE).event(GONE).announce(PEOPLE))
         .room(writers.event(WRITES))
 }
 

@@ -15,7 +15,7 @@ use realtime::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    contract::{Gone, NotRemoved, REMOVE, REMOVED, Removal, Remove},
+    contract::{GONE, Gone, NotRemoved, REMOVE, Removal, Remove},
     people::{self, MODERATOR, Person},
     rooms::{entered, title},
 };
@@ -67,7 +67,7 @@ async fn remove(
         until: until.as_millis() as u64,
     };
     let removals = gateway.room(removals(&name, &somebody.person));
-    removals.send("removed", Json(&removed)).await?;
+    removals.send("noted", Json(&removed)).await?;
     let why = format!(
         "A moderator has removed you from {}. You can come back to it in {} minutes.",
         title(&name),
@@ -83,7 +83,7 @@ async fn remove(
         return Err(NotRemoved::Unavailable.into());
     }
     // That they have left is told after a grace. This is told now, and says why.
-    REMOVED.send(gateway.room(room), &Gone { id }).await?;
+    GONE.send(gateway.room(room), &Gone { id }).await?;
     let sessions = receipt.sessions;
     Ok(Json(Removal { sessions }))
 }

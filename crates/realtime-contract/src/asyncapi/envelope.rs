@@ -191,7 +191,7 @@ fn refusal() -> Value {
 fn id() -> Value {
     json!({
         "description": "Chosen by who asks, and the same in the answer.",
-        "oneOf": [{ "type": "string", "maxLength": 256 }, { "type": "integer" }],
+        "oneOf": [{ "type": "string", "maxLength": 256 }, { "type": "number" }],
     })
 }
 

@@ -3,6 +3,13 @@
 //!
 //! One channel is the connection, and one each kind of room, whose messages come over the same
 //! connection. A message is described as it stands on the wire in JSON, with its envelope.
+//!
+//! | | key of its channel | key of its operation |
+//! | --- | --- | --- |
+//! | requests | `gateway` | `receive.ROUTE` |
+//! | events | `gateway` | `send.ROUTE` |
+//! | questions | `gateway` | `ask.ROUTE` |
+//! | in rooms | `room.PATTERN` | `room.PATTERN.receive.ROUTE`, `room.PATTERN.send.ROUTE` |
 
 mod envelope;
 mod own;
@@ -23,12 +30,16 @@ const CONNECTION: &str = "gateway";
 const OWN_TAG: &str = "gateway";
 
 /// The document of a contract that was checked.
-pub(crate) fn document(contract: &Contract, mut schemas: Schemas) -> Value {
+///
+/// # Errors
+/// When two declarations that are not the same have one place in it: all such places.
+pub(crate) fn document(contract: &Contract, mut schemas: Schemas) -> Result<Value, Vec<String>> {
     let mut paper = Paper {
         schemas: &mut schemas,
         common: Vec::new(),
         channels: Map::new(),
         operations: Map::new(),
+        wrong: Vec::new(),
     };
     paper.common = contract
         .errors
@@ -60,8 +71,12 @@ pub(crate) fn document(contract: &Contract, mut schemas: Schemas) -> Value {
     let Paper {
         channels,
         operations,
+        wrong,
         ..
     } = paper;
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
     let mut info = json!({ "title": contract.title, "version": contract.version });
     if !contract.description.is_empty() {
         info["description"] = contract.description.as_str().into();
@@ -85,7 +100,7 @@ pub(crate) fn document(contract: &Contract, mut schemas: Schemas) -> Value {
     let mut all = schemas.finish(&mut document, &own);
     all.extend(envelope::OWN.map(|own| (own.name.to_owned(), (own.schema)())));
     document["components"]["schemas"] = Value::Object(all);
-    sorted(document)
+    Ok(sorted(document))
 }
 
 /// A document that is being written.
@@ -95,14 +110,44 @@ struct Paper<'s> {
     common: Vec<Value>,
     channels: Map<String, Value>,
     operations: Map<String, Value>,
+    /// What has the place of something else.
+    wrong: Vec<String>,
+}
+
+/// Who says it, and whether for an answer: each has its own namespace on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The client, with or without one.
+    Received,
+    /// The server, without one.
+    Sent,
+    /// The server, with one.
+    Asked,
+}
+
+impl Kind {
+    /// The action of AsyncAPI.
+    const fn action(self) -> &'static str {
+        match self {
+            Self::Received => "receive",
+            Self::Sent | Self::Asked => "send",
+        }
+    }
+
+    const fn namespace(self) -> &'static str {
+        match self {
+            Self::Received => "receive",
+            Self::Sent => "send",
+            Self::Asked => "ask",
+        }
+    }
 }
 
 /// What is said on a channel, and in which direction.
 struct Said<'a> {
     channel: &'a str,
-    /// What the operation is called behind its direction.
-    name: &'a str,
-    is_received: bool,
+    route: &'a str,
+    kind: Kind,
     is_own: bool,
     message: (String, Value),
     /// Empty where there is no answer.
@@ -112,7 +157,13 @@ struct Said<'a> {
 impl Paper<'_> {
     fn channel(&mut self, key: &str, mut channel: Value) {
         channel["messages"] = json!({});
-        self.channels.insert(key.to_owned(), channel);
+        put(
+            &mut self.channels,
+            &mut self.wrong,
+            "channel",
+            key.to_owned(),
+            channel,
+        );
     }
 
     fn request(&mut self, asked: &Asked) {
@@ -123,8 +174,8 @@ impl Paper<'_> {
         let errors = error_data(errors, &self.common);
         self.say(Said {
             channel: CONNECTION,
-            name: route,
-            is_received: true,
+            route,
+            kind: Kind::Received,
             is_own: false,
             message: (
                 format!("{route}.request"),
@@ -175,8 +226,8 @@ impl Paper<'_> {
         });
         self.say(Said {
             channel: CONNECTION,
-            name: route,
-            is_received: false,
+            route,
+            kind: Kind::Asked,
             is_own: false,
             message: (
                 format!("{route}.question"),
@@ -200,15 +251,11 @@ impl Paper<'_> {
     fn event(&mut self, channel: &str, heard: &Heard, envelope: Envelope) {
         let route = heard.route;
         let data = self.written(heard.data.schema);
-        let name = match channel {
-            CONNECTION => route.to_owned(),
-            room => format!("{room}.{route}"),
-        };
         let message = envelope.data(data).message(route, heard.summary);
         self.say(Said {
             channel,
-            name: &name,
-            is_received: false,
+            route,
+            kind: Kind::Sent,
             is_own: false,
             message: (format!("{route}.event"), message),
             answers: Vec::new(),
@@ -217,15 +264,11 @@ impl Paper<'_> {
 
     /// A request that the gateway answers by itself.
     fn own_request(&mut self, channel: &str, route: &str, data: Value, reply: Option<Value>) {
-        let name = match channel {
-            CONNECTION => route.to_owned(),
-            room => format!("{room}.{route}"),
-        };
         let data = Some(data).filter(|data| !data.is_null());
         self.say(Said {
             channel,
-            name: &name,
-            is_received: true,
+            route,
+            kind: Kind::Received,
             is_own: true,
             message: (
                 format!("{route}.request"),
@@ -253,36 +296,46 @@ impl Paper<'_> {
     fn say(&mut self, said: Said<'_>) {
         let Said {
             channel,
-            name,
-            is_received,
+            route,
+            kind,
             is_own,
             message,
             answers,
         } = said;
-        let mut put = |(key, message): (String, Value)| {
+        let (channels, wrong) = (&mut self.channels, &mut self.wrong);
+        let mut put_message = |(key, message): (String, Value)| {
             let key = component(&key);
             let reference = format!("#/channels/{channel}/messages/{key}");
-            if let Some(channel) = self.channels.get_mut(channel) {
-                channel["messages"][key] = message;
+            let channel = channels.get_mut(channel).map(|it| &mut it["messages"]);
+            if let Some(Value::Object(messages)) = channel {
+                put(messages, wrong, "message", key, message);
             }
             json!({ "$ref": reference })
         };
         let place = || json!({ "$ref": format!("#/channels/{channel}") });
-        let direction = if is_received { "receive" } else { "send" };
         let mut operation = json!({
-            "action": direction,
+            "action": kind.action(),
             "channel": place(),
-            "messages": [put(message)],
+            "messages": [put_message(message)],
         });
         if !answers.is_empty() {
-            let answers: Vec<Value> = answers.into_iter().map(put).collect();
+            let answers: Vec<Value> = answers.into_iter().map(put_message).collect();
             operation["reply"] = json!({ "channel": place(), "messages": answers });
         }
         if is_own {
             operation["tags"] = json!([{ "name": OWN_TAG }]);
         }
-        let key = component(&format!("{direction}.{name}"));
-        self.operations.insert(key, operation);
+        let key = match (channel, kind.namespace(), component(route)) {
+            (CONNECTION, namespace, route) => format!("{namespace}.{route}"),
+            (room, namespace, route) => format!("{room}.{namespace}.{route}"),
+        };
+        put(
+            &mut self.operations,
+            &mut self.wrong,
+            "operation",
+            key,
+            operation,
+        );
     }
 
     fn read(&mut self, make: Option<MakeSchema>) -> Option<Value> {
@@ -294,14 +347,49 @@ impl Paper<'_> {
     }
 }
 
-/// A route or a pattern as a key of the document, which has letters, digits and `._-`: every other
-/// byte in hexadecimal digits, so that no two become the same.
-pub(crate) fn component(name: &str) -> String {
+/// Puts something in its place of the document. Where something else stands already, it says so: it
+/// would be lost.
+fn put(
+    all: &mut Map<String, Value>,
+    wrong: &mut Vec<String>,
+    what: &str,
+    key: String,
+    value: Value,
+) {
+    match all.get(&key) {
+        Some(there) if *there != value => wrong.push(format!(
+            "expected one declaration for each {what} of the document; got two that differ for \
+             {key:?}"
+        )),
+        _ => {
+            all.insert(key, value);
+        }
+    }
+}
+
+/// A route as a key of the document, which has letters, digits and `._-`: every other byte, and `_`
+/// itself, in hexadecimal digits, so that no two become the same.
+fn component(route: &str) -> String {
+    key(route, |byte| matches!(byte, b'.' | b'-'))
+}
+
+/// The channel of the rooms of a pattern. It has no dots but the first, so that what follows it is
+/// told apart from it.
+fn channel_of(pattern: &str) -> String {
+    format!("room.{}", key(pattern, |byte| byte == b'-'))
+}
+
+/// The name of a type as a key. Two may become the same: who gives them out tells them apart.
+pub(crate) fn type_name(name: &str) -> String {
+    key(name, |byte| matches!(byte, b'.' | b'-' | b'_'))
+}
+
+fn key(name: &str, is_kept: impl Fn(u8) -> bool) -> String {
     let mut key = String::new();
     for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => key.push(byte.into()),
-            other => key.push_str(&format!("_{other:02x}_")),
+        match byte.is_ascii_alphanumeric() || is_kept(byte) {
+            true => key.push(byte.into()),
+            false => key.push_str(&format!("_{byte:02x}_")),
         }
     }
     key

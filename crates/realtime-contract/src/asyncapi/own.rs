@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CONNECTION, Envelope, Paper, Said, any_error};
+use super::{CONNECTION, Envelope, Kind, Paper, Said, any_error};
 
 pub(super) fn describe(paper: &mut Paper<'_>) {
     paper.own_request(CONNECTION, "ping", Value::Null, None);
@@ -31,7 +31,7 @@ pub(super) fn describe(paper: &mut Paper<'_>) {
         (
             "error",
             any_error(),
-            "What was sent without an id has failed.",
+            "What was sent can't be read, or is too much, and has no id.",
         ),
         ("expiring", seconds, "What this client has shown ends soon."),
         ("gap", missed, "Messages for this client were lost."),
@@ -41,8 +41,8 @@ pub(super) fn describe(paper: &mut Paper<'_>) {
         let message = Envelope::on(route).data(Some(data)).message(route, summary);
         paper.say(Said {
             channel: CONNECTION,
-            name: route,
-            is_received: false,
+            route,
+            kind: Kind::Sent,
             is_own: true,
             message: (format!("{route}.notice"), message),
             answers: Vec::new(),

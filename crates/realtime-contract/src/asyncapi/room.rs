@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Envelope, Paper, component};
+use super::{Envelope, Paper, channel_of};
 use crate::{Member, Room, entry::Typed};
 
 pub(super) fn describe(paper: &mut Paper<'_>, room: &Room) {
     let parts = parts(&room.pattern);
-    let channel = component(&room.pattern);
+    let channel = channel_of(&room.pattern);
     let parameters = parts.iter().filter_map(|part| match part {
         Part::Text(_) => None,
         Part::Parameter(name) => Some(((*name).to_owned(), json!({}))),
@@ -38,7 +38,7 @@ pub(super) fn describe(paper: &mut Paper<'_>, room: &Room) {
     if let Some(published) = &room.published {
         publishing(paper, &channel, &name, published.data);
     }
-    if room.is_announced {
+    if room.announced.is_some() {
         attending(paper, &channel, &name);
     }
 }

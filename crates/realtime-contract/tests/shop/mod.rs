@@ -9,6 +9,7 @@ use realtime::{
     },
     error::DeliverError,
     extract::{Replier, Reply},
+    history::Retention,
     middleware::{Inbound, Next, from_fn},
     room::RoomRule,
 };
@@ -120,7 +121,10 @@ pub(crate) fn router() -> Router {
         .layer(from_fn(no_guests))
         .room(
             TABLE,
-            RoomRule::open().publish(SAID.route()).announce(WHO.route()),
+            RoomRule::open()
+                .publish(SAID.route())
+                .announce(WHO.route())
+                .history(Retention::new(10, Duration::from_secs(60)).unwrap()),
         )
         .room("counter", RoomRule::new())
 }

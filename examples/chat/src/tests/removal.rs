@@ -47,7 +47,7 @@ async fn who_is_removed_learns_why_and_stays_out_of_the_room_for_a_while() -> Re
         assert!(end.reason.contains("removed you from Lobby"), "{end:?}");
     }
     // The others are told of it at once, and that he has left when he doesn't come back.
-    let event: Value = cid.receive_on("removed").await?.decode()?;
+    let event: Value = cid.receive_on("gone").await?.decode()?;
     assert_eq!(event, json!({ "id": "bob Bob" }));
     while told(&mut cid).await[1] != ["bob Bob"] {}
     assert_eq!(members(&mut cid).await, ["ann Ann", "cid Cid"]);

@@ -144,6 +144,24 @@ impl<S: Clone + Send + Sync + 'static> RoomRule<S> {
         self
     }
 
+    /// Whether clients may ask to be let in.
+    #[must_use]
+    pub const fn is_asked(&self) -> bool {
+        self.allow.is_some()
+    }
+
+    /// The route of what clients [`publish`](Self::publish).
+    #[must_use]
+    pub fn published(&self) -> Option<&str> {
+        self.options.publish.as_deref()
+    }
+
+    /// The route on which who comes and goes is [announced](Self::announce).
+    #[must_use]
+    pub fn announced(&self) -> Option<&str> {
+        self.options.announce.as_deref()
+    }
+
     pub(crate) fn with_state<S2: 'static>(self, state: S) -> RoomRule<S2> {
         RoomRule {
             allow: self

@@ -3,7 +3,7 @@
 mod layered;
 mod table;
 
-use std::{fmt, sync::Arc};
+use std::{any::TypeId, fmt, sync::Arc};
 
 use futures::future::BoxFuture;
 use realtime_core::{BoxError, Message, codec::routes, extract::Reply};
@@ -59,6 +59,8 @@ pub struct Router<S = ()> {
     routes: Vec<(Pattern, Erased<S>)>,
     rooms: Vec<(String, RoomRule<S>)>,
     inboxes: Vec<RoomRule<S>>,
+    /// Which declaration a route's handler was held to, where there is one.
+    declared: Vec<(String, TypeId)>,
 }
 
 /// When a handler is chosen.
@@ -121,6 +123,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
             routes: Vec::new(),
             rooms: Vec::new(),
             inboxes: Vec::new(),
+            declared: Vec::new(),
         }
     }
 
@@ -298,6 +301,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         self.routes.extend(other.routes);
         self.rooms.extend(other.rooms);
         self.inboxes.extend(other.inboxes);
+        self.declared.extend(other.declared);
         self
     }
 
@@ -346,6 +350,9 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         self.routes.extend(nested);
         self.rooms.extend(other.rooms);
         self.inboxes.extend(other.inboxes);
+        let declared = other.declared.into_iter();
+        self.declared
+            .extend(declared.map(|(route, types)| (format!("{prefix}{route}"), types)));
         self
     }
 
@@ -420,6 +427,22 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         })
     }
 
+    /// Notes that the handler of a route was held to a declaration.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn __declare(mut self, route: &str, types: TypeId) -> Self {
+        self.declared.push((route.to_owned(), types));
+        self
+    }
+
+    /// What was noted, behind the prefixes of [`nest`](Self::nest).
+    #[doc(hidden)]
+    pub fn __declared(&self) -> impl Iterator<Item = (&str, TypeId)> {
+        self.declared
+            .iter()
+            .map(|(route, types)| (route.as_str(), *types))
+    }
+
     /// The patterns of rooms that have a rule, in the order in which they came.
     ///
     /// ```
@@ -430,6 +453,22 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// ```
     pub fn rooms(&self) -> impl Iterator<Item = &str> {
         self.rooms.iter().map(|(pattern, _)| pattern.as_str())
+    }
+
+    /// The same with their rules.
+    ///
+    /// ```
+    /// use realtime::{Router, room::RoomRule};
+    ///
+    /// let router = Router::<()>::new().room("chat:{id}", RoomRule::open().publish("said"));
+    /// for (pattern, rule) in router.rules() {
+    ///     assert_eq!((pattern, rule.published()), ("chat:{id}", Some("said")));
+    /// }
+    /// ```
+    pub fn rules(&self) -> impl Iterator<Item = (&str, &RoomRule<S>)> {
+        self.rooms
+            .iter()
+            .map(|(pattern, rule)| (pattern.as_str(), rule))
     }
 
     /// Gives the handlers their state. The result needs none, or that of a router it is merged
@@ -459,6 +498,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
             routes: routes.map(route).collect(),
             rooms: rooms.map(room).collect(),
             inboxes: inboxes.map(inbox).collect(),
+            declared: self.declared,
         }
     }
 }
