@@ -41,3 +41,19 @@ fn change(name: &str, to: impl FnOnce(usize) -> usize) -> usize {
     };
     count
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_free_again_once_nobody_has_it() {
+        let count = || change("of this test", |count| count);
+        let (one, two) = (Named::new("of this test"), Named::new("of this test"));
+        assert_eq!(count(), 2);
+        drop(one);
+        assert_eq!(count(), 1);
+        drop(two);
+        assert_eq!(count(), 0);
+    }
+}
