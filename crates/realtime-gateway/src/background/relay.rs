@@ -174,7 +174,6 @@ fn on_event(node: &Node, event: BrokerEvent, lost: &mut Missed) {
 }
 
 async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
-    node.metrics().relayed();
     let source = message.source;
     node.unreachable.has_sent(&source, message.incarnation);
     let from = || NodeInfo::new(source.clone(), message.incarnation);
@@ -192,7 +191,10 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
         }
     };
     match envelope.kind() {
-        EnvelopeKind::Control => return control::receive(node, from(), envelope),
+        EnvelopeKind::Control => {
+            node.metrics().relayed();
+            return control::receive(node, from(), envelope);
+        }
         EnvelopeKind::Receipt => return control::take_receipt(node, from(), &envelope),
         _ => {}
     }
@@ -206,6 +208,7 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
             return node.report(ErrorStage::Broker, error, None);
         }
     };
+    node.metrics().relayed();
     if let Some(lost) = lost.take_before_a_message() {
         lost.tell(&node.hub).await;
     }

@@ -246,6 +246,7 @@ pub(crate) fn take_receipt(node: &Node, from: NodeInfo, envelope: &Envelope) {
             return node.report(ErrorStage::Broker, error, None);
         }
     };
+    node.metrics().relayed();
     let number = envelope.correlation().unwrap_or(0);
     match node.surveys.receive(number, from, outcome) {
         Received::Taken => {}

@@ -431,10 +431,12 @@ impl Gateway {
     }
 
     /// Tells the recorder of the process what [`stats`](Self::stats) counts and how the gateway is
-    /// now, with all else of [`METRICS`](crate::METRICS) that isn't recorded where it happens. It is done every 5 s by itself,
-    /// and when the gateway ends; call it before a scrape is answered, and the answer is of now.
+    /// now, with all else of [`METRICS`](crate::METRICS) that isn't recorded where it happens. It is done
+    /// every 5 s by itself; call it before a scrape is answered, and the answer is of now. When the
+    /// gateway has ended, all gauges are told to be 0, and stay so.
     ///
-    /// It may be called by several at once, and costs some 100 look-ups in the recorder.
+    /// It may be called by several at once, and costs some 150 look-ups in the recorder. A panic of
+    /// the recorder's is passed on.
     ///
     /// ```
     /// # fn render() -> String { String::new() }

@@ -331,6 +331,8 @@ impl Gateway {
         let _bounded = timeout(ABORT, node.background.wait()).await;
         // What the background tasks reported last.
         let _bounded = timeout(ABORT, node.tasks.ended()).await;
+        #[cfg(feature = "metrics")]
+        node.tell_end_of_metrics();
         node.broker.close().await;
         node.registry.presence.close().await;
         node.history.close().await;

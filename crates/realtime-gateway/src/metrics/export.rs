@@ -7,7 +7,9 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use super::{
     Metrics,
+    events::named,
     facade::{Value, describe},
+    names::Named,
     on::{Inner, Traffic},
     table::{self, Metric},
 };
@@ -23,19 +25,35 @@ pub(crate) struct Reading {
     pub(crate) draining: bool,
     /// How long what it publishes for itself takes to come back.
     pub(crate) loopback: Option<Duration>,
-    /// The links to the backends, each with its name and how it is.
-    pub(crate) links: [Value; 4],
+    /// How the links to the backends are, in the order of `BACKENDS`.
+    pub(crate) links: [&'static str; 4],
 }
 
 /// What was told last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Exported {
     stats: Stats,
     received_bytes: u64,
     sent_bytes: u64,
     relayed: u64,
+    /// Until the end is told. Another gateway may have the name from then on.
+    name: Option<Named>,
 }
 
+impl Exported {
+    pub(super) fn new(name: Named) -> Self {
+        Self {
+            stats: Stats::default(),
+            received_bytes: 0,
+            sent_bytes: 0,
+            relayed: 0,
+            name: Some(name),
+        }
+    }
+}
+
+/// What there are links to.
+const BACKENDS: [&str; 4] = ["broker", "history", "presence", "revocations"];
 /// How a link may be.
 const STATES: [&str; 4] = ["blocked", "down", "not_started", "up"];
 
@@ -47,13 +65,16 @@ macro_rules! fields {
         gauges { $($gauge:ident => $gauged:ident,)* }
         told_elsewhere { $($elsewhere:ident,)* }
     ) => {
-        fn tell_stats(inner: &Inner, now: &Stats, before: &Stats) {
+        fn count_stats(inner: &Inner, now: &Stats, before: &Stats) {
             let Stats { $($counter: _,)* $($gauge: _,)* $($elsewhere: _,)* } = now;
             $(
                 let labels: &[Value] = &[$(($label, $value(inner)))?];
                 count(inner, &table::$metric, labels, now.$counter, before.$counter);
             )*
-            $(set(inner, &table::$gauged, &[], now.$gauge);)*
+        }
+
+        fn set_stats(inner: &Inner, now: Option<&Stats>) {
+            $(set(inner, &table::$gauged, &[], now.map_or(0, |now| now.$gauge));)*
         }
     };
 }
@@ -136,64 +157,122 @@ fn set(inner: &Inner, of: &Metric, labels: &[Value], now: u64) {
     inner.facade.gauge(of, labels).set(now as f64);
 }
 
+fn add(inner: &Inner, of: &Metric, labels: &[Value], more: u64) {
+    inner.facade.counter(of, labels).increment(more);
+}
+
 impl Metrics {
     /// Tells the recorder how the gateway is now, and what has happened since the last time.
-    pub(crate) fn tell(&self, reading: &Reading) {
+    ///
+    /// It is read and told by one at a time, so that nothing is told twice and what is told last was
+    /// read last.
+    pub(crate) fn tell(&self, read: impl FnOnce() -> Reading) {
         let inner = self.inner();
         describe();
-        // One at a time, so that nothing is told twice.
         let mut exported = inner.exported.lock();
-        let Exported {
-            stats,
-            received_bytes,
-            sent_bytes,
-            relayed,
-        } = &mut *exported;
-        tell_stats(inner, &reading.stats, stats);
-        stats.clone_from(&reading.stats);
-        let Traffic {
-            received_bytes: now_received,
-            sent_bytes: now_sent,
-            relayed: now_relayed,
-            queued,
-        } = &inner.traffic;
-        let result: &[Value] = &[("result", "received")];
-        for (of, labels, now, before) in [
-            (
-                &table::RECEIVED_BYTES,
-                &[][..],
-                now_received,
-                received_bytes,
-            ),
-            (&table::SENT_BYTES, &[], now_sent, sent_bytes),
-            (&table::BROKER_MESSAGES, result, now_relayed, relayed),
-        ] {
-            let now = now.load(Relaxed);
-            count(inner, of, labels, now, *before);
-            *before = now;
+        let reading = read();
+        tell_counters(inner, &mut exported, &reading.stats);
+        // Of one that has ended nothing is so any more, and another may have its name.
+        if exported.name.is_some() {
+            tell_gauges(inner, Some(&reading));
         }
-        drop(exported);
-        let queued = u64::try_from(queued.load(Relaxed)).unwrap_or(0);
-        set(inner, &table::QUEUED_MESSAGES, &[], queued);
-        set(inner, &table::ROOMS, &[], reading.rooms as u64);
-        set(inner, &table::BROKER_NODES, &[], reading.nodes as u64);
-        let loopback = reading.loopback.unwrap_or_default().as_secs_f64();
-        inner
-            .facade
-            .gauge(&table::BROKER_LOOPBACK, &[])
-            .set(loopback);
-        set(inner, &table::DRAINING, &[], reading.draining.into());
-        let left = if reading.draining {
-            reading.stats.open
-        } else {
-            0
-        };
-        set(inner, &table::DRAIN_SESSIONS, &[], left);
-        for (backend, state) in reading.links {
-            for of in STATES {
-                let labels = [("backend", backend), ("state", of)];
-                set(inner, &table::BACKEND_STATE, &labels, (of == state).into());
-            }
+    }
+
+    /// Tells it what has happened since the last time, and that the gateway has ended: whatever was
+    /// so isn't any more. It is told once.
+    pub(crate) fn tell_end(&self, read: impl FnOnce() -> Stats) {
+        let inner = self.inner();
+        describe();
+        let mut exported = inner.exported.lock();
+        let stats = read();
+        tell_counters(inner, &mut exported, &stats);
+        if exported.name.take().is_some() {
+            tell_gauges(inner, None);
+        }
+    }
+}
+
+fn tell_counters(inner: &Inner, exported: &mut Exported, stats: &Stats) {
+    // Noted first: a recorder that panics rather loses something than counts it twice.
+    let before = std::mem::replace(&mut exported.stats, stats.clone());
+    count_stats(inner, stats, &before);
+    let Exported {
+        received_bytes,
+        sent_bytes,
+        relayed,
+        ..
+    } = exported;
+    let Traffic {
+        received_bytes: now_received,
+        sent_bytes: now_sent,
+        relayed: now_relayed,
+        queued: _,
+    } = &inner.traffic;
+    let result: &[Value] = &[("result", "received")];
+    for (of, labels, now, before) in [
+        (
+            &table::RECEIVED_BYTES,
+            &[][..],
+            now_received,
+            received_bytes,
+        ),
+        (&table::SENT_BYTES, &[], now_sent, sent_bytes),
+        (&table::BROKER_MESSAGES, result, now_relayed, relayed),
+    ] {
+        let now = now.load(Relaxed);
+        let before = std::mem::replace(before, now);
+        count(inner, of, labels, now, before);
+    }
+    let events = &inner.events;
+    for (reason, more) in named(&events.refusals) {
+        add(inner, &table::REFUSALS, &[("reason", reason)], more);
+    }
+    for (outcome, more) in named(&events.joins) {
+        add(inner, &table::ROOM_JOINS, &[("outcome", outcome)], more);
+    }
+    for (outcome, more) in named(&events.recoveries) {
+        let labels = [("outcome", outcome)];
+        add(inner, &table::ROOM_RECOVERIES, &labels, more);
+    }
+    for (outcome, more) in named(&events.leases) {
+        let labels = [("outcome", outcome)];
+        add(inner, &table::PRESENCE_LEASES, &labels, more);
+    }
+    for (by, code, more) in events.take_closed() {
+        let labels = [("initiator", by), ("code", code)];
+        add(inner, &table::SESSIONS_CLOSED, &labels, more);
+    }
+}
+
+/// What is so now, or that nothing is so any more.
+fn tell_gauges(inner: &Inner, now: Option<&Reading>) {
+    set_stats(inner, now.map(|now| &now.stats));
+    let number = |of: fn(&Reading) -> u64| now.map_or(0, of);
+    let queued = now.map(|_| inner.traffic.queued.load(Relaxed));
+    let queued = queued.and_then(|queued| u64::try_from(queued).ok());
+    set(inner, &table::QUEUED_MESSAGES, &[], queued.unwrap_or(0));
+    set(inner, &table::ROOMS, &[], number(|now| now.rooms as u64));
+    let nodes = number(|now| now.nodes as u64);
+    set(inner, &table::BROKER_NODES, &[], nodes);
+    let loopback = now.and_then(|now| now.loopback).unwrap_or_default();
+    inner
+        .facade
+        .gauge(&table::BROKER_LOOPBACK, &[])
+        .set(loopback.as_secs_f64());
+    let draining = now.filter(|now| now.draining);
+    set(inner, &table::DRAINING, &[], draining.is_some().into());
+    let left = draining.map_or(0, |now| now.stats.open);
+    set(inner, &table::DRAIN_SESSIONS, &[], left);
+    for (nth, backend) in BACKENDS.into_iter().enumerate() {
+        let is = now.and_then(|now| now.links.get(nth));
+        for state in STATES {
+            let labels = [("backend", backend), ("state", state)];
+            set(
+                inner,
+                &table::BACKEND_STATE,
+                &labels,
+                (is == Some(&state)).into(),
+            );
         }
     }
 }

@@ -9,15 +9,21 @@
 
 mod call;
 #[cfg(feature = "metrics")]
+mod events;
+#[cfg(feature = "metrics")]
 mod export;
 #[cfg(feature = "metrics")]
 mod facade;
+#[cfg(feature = "metrics")]
+mod names;
 #[cfg(not(feature = "metrics"))]
 mod off;
 #[cfg(feature = "metrics")]
 mod on;
 #[cfg(feature = "metrics")]
 mod table;
+#[cfg(feature = "metrics")]
+mod tally;
 #[cfg(feature = "metrics")]
 mod time;
 

@@ -1,5 +1,7 @@
 //! The same names where nothing is measured: no size, no instruction.
 
+use std::time::Duration;
+
 use realtime_core::DisconnectInfo;
 
 use super::Call;
@@ -45,7 +47,7 @@ impl Stamps {
 
 impl Awaited {
     #[inline(always)]
-    pub(crate) const fn begin(&mut self) {}
+    pub(crate) const fn begin(&mut self, _: &[u8]) {}
 }
 
 impl Patterns {
@@ -89,7 +91,7 @@ impl Metrics {
     pub(crate) const fn carried(&self, _: &Stamps) {}
 
     #[inline(always)]
-    pub(crate) const fn came(&self, _: &mut Awaited) {}
+    pub(crate) const fn came(&self, _: &mut Awaited, _: Option<Duration>) {}
 
     #[inline(always)]
     pub(crate) const fn relayed(&self) {}

@@ -10,15 +10,17 @@ use std::{
 };
 
 use metrics::Histogram;
-use realtime_core::{CloseCode, DisconnectInfo};
+use realtime_core::DisconnectInfo;
 
 use super::{
     Awaited, Call, Patterns, RouteNumber, Stamp, Stamps, Timing,
+    events::Events,
     export::Exported,
     facade::{Facade, label},
+    names::Named,
     table,
 };
-use crate::sync::Mutex;
+use crate::{quiet::quietly, sync::Mutex};
 
 /// What is measured of one gateway. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +37,7 @@ pub(super) struct Inner {
     taken: Lazy,
     heartbeat: Lazy,
     pub(super) traffic: Traffic,
+    pub(super) events: Events,
     pub(super) exported: Mutex<Exported>,
 }
 
@@ -87,9 +90,10 @@ impl Outcomes {
 }
 
 impl Lazy {
+    /// A recorder is somebody else's: where it panics, this is missing in it, and nothing else.
     #[inline]
     fn record(&self, took: Duration, make: impl FnOnce() -> Histogram) {
-        self.0.get_or_init(make).record(took.as_secs_f64());
+        quietly(|| self.0.get_or_init(make).record(took.as_secs_f64()));
     }
 }
 
@@ -115,7 +119,8 @@ impl Metrics {
             taken: Lazy::default(),
             heartbeat: Lazy::default(),
             traffic: Traffic::default(),
-            exported: Mutex::new(Exported::default()),
+            events: Events::new(),
+            exported: Mutex::new(Exported::new(Named::new(gateway))),
         }))
     }
 
@@ -187,15 +192,17 @@ impl Metrics {
         }
     }
 
-    /// What was waited for of a peer has come.
-    pub(crate) fn came(&self, awaited: &mut Awaited) {
-        if let Some(since) = awaited.0.take() {
+    /// A pong has come. One that comes later than this is none of the ping that is waited for, or
+    /// of a peer that tells what it likes.
+    pub(crate) fn came(&self, awaited: &mut Awaited, limit: Option<Duration>) {
+        let took = awaited.0.take().map(|since| since.elapsed());
+        if let Some(took) = took.filter(|took| limit.is_none_or(|limit| *took <= limit)) {
             let make = || self.0.facade.histogram(&table::HEARTBEAT_DURATION, []);
-            self.0.heartbeat.record(since.elapsed(), make);
+            self.0.heartbeat.record(took, make);
         }
     }
 
-    /// A message of another node has come.
+    /// A message of another node has come, and can be used.
     pub(crate) fn relayed(&self) {
         self.0.traffic.relayed.fetch_add(1, Relaxed);
     }
@@ -224,43 +231,35 @@ impl Metrics {
     pub(crate) fn authenticated(&self, since: Stamp, refused: Option<&'static str>) {
         let labels = [label("outcome", refused.unwrap_or("ok"))];
         let facade = &self.0.facade;
-        let histogram = facade.histogram(&table::AUTHENTICATION_DURATION, labels);
-        histogram.record(since.0.elapsed().as_secs_f64());
+        quietly(|| {
+            let histogram = facade.histogram(&table::AUTHENTICATION_DURATION, labels);
+            histogram.record(since.0.elapsed().as_secs_f64());
+        });
     }
 
     /// A request, or a connection behind its 101, was refused.
     pub(crate) fn refused(&self, reason: &'static str) {
-        self.count(&table::REFUSALS, &[("reason", reason)], 1);
+        self.0.events.refusals.add(reason, 1);
     }
 
     /// A session has ended.
     pub(crate) fn closed(&self, info: &DisconnectInfo) {
-        let by = initiator(info);
-        let labels = [("initiator", by), ("code", code(info.code))];
-        self.count(&table::SESSIONS_CLOSED, &labels, 1);
+        self.0.events.closed(info);
     }
 
     /// A session wanted to come into a room.
     pub(crate) fn joined(&self, outcome: &'static str) {
-        self.count(&table::ROOM_JOINS, &[("outcome", outcome)], 1);
+        self.0.events.joins.add(outcome, 1);
     }
 
     /// A session wanted what it has missed.
     pub(crate) fn recovered(&self, outcome: &'static str) {
-        self.count(&table::ROOM_RECOVERIES, &[("outcome", outcome)], 1);
+        self.0.events.recoveries.add(outcome, 1);
     }
 
     /// This has become of so many leases.
     pub(crate) fn leases(&self, outcome: &'static str, count: usize) {
-        self.count(
-            &table::PRESENCE_LEASES,
-            &[("outcome", outcome)],
-            count as u64,
-        );
-    }
-
-    fn count(&self, of: &table::Metric, labels: &[super::facade::Value], more: u64) {
-        self.0.facade.counter(of, labels).increment(more);
+        self.0.events.leases.add(outcome, count as u64);
     }
 }
 
@@ -277,42 +276,29 @@ impl fmt::Debug for Metrics {
     }
 }
 
-const fn initiator(info: &DisconnectInfo) -> &'static str {
-    use realtime_core::Initiator as By;
-    match info.initiator {
-        By::Backpressure => "backpressure",
-        By::Client => "client",
-        By::Error => "error",
-        By::Server => "server",
-        By::Shutdown => "shutdown",
-        _ => "other",
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A client may close with any code, so only those count by themselves that have a name.
-fn code(code: Option<CloseCode>) -> &'static str {
-    let Some(code) = code else { return "none" };
-    match code.as_u16() {
-        1000 => "1000",
-        1001 => "1001",
-        1002 => "1002",
-        1003 => "1003",
-        1007 => "1007",
-        1008 => "1008",
-        1009 => "1009",
-        1010 => "1010",
-        1011 => "1011",
-        1012 => "1012",
-        1013 => "1013",
-        1014 => "1014",
-        3005 => "3005",
-        3012 => "3012",
-        3013 => "3013",
-        3500 => "3500",
-        3502 => "3502",
-        3503 => "3503",
-        3504 => "3504",
-        3506 => "3506",
-        _ => "other",
+    #[test]
+    fn a_pong_counts_from_the_last_ping_and_not_too_late() {
+        let metrics = Metrics::default();
+        let is_recorded = || metrics.0.heartbeat.0.get().is_some();
+        let mut awaited = Awaited::default();
+        awaited.begin(&[0x89, 0]);
+        let first = awaited.0;
+        std::thread::sleep(Duration::from_millis(1));
+        awaited.begin(&[0x89, 0]);
+        assert!(awaited.0 > first);
+        // A dialect's own, in a text message.
+        awaited.begin(&[0x81, 0]);
+        metrics.came(&mut awaited, None);
+        assert!(!is_recorded());
+        awaited.begin(&[0x89, 0]);
+        metrics.came(&mut awaited, Some(Duration::ZERO));
+        assert!(!is_recorded() && awaited.0.is_none());
+        awaited.begin(&[0x89, 0]);
+        metrics.came(&mut awaited, Some(Duration::MAX));
+        assert!(is_recorded());
     }
 }

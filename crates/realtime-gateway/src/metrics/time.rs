@@ -2,6 +2,9 @@
 
 use std::time::Instant;
 
+/// How a ping begins: a whole message, of opcode 9.
+const PING: u8 = 0x89;
+
 /// A moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp(pub(super) Instant);
@@ -28,9 +31,11 @@ impl Stamps {
 pub(crate) struct Awaited(pub(super) Option<Instant>);
 
 impl Awaited {
-    /// It is waited for from now on, if not already.
-    pub(crate) fn begin(&mut self) {
-        self.0.get_or_insert_with(Instant::now);
+    /// The answer to this frame is waited for from now on, and no longer that to the one before. A
+    /// dialect's own ping is answered by a message of the dialect's, and by no pong.
+    pub(crate) fn begin(&mut self, ping: &[u8]) {
+        let is_websocket_ping = ping.first() == Some(&PING);
+        self.0 = is_websocket_ping.then(Instant::now);
     }
 }
 

@@ -4,9 +4,9 @@
 use realtime_core::broker::Broker;
 
 use super::Node;
-#[cfg(feature = "metrics")]
-use crate::health::Link;
 use crate::{Stats, stats::Counters};
+#[cfg(feature = "metrics")]
+use crate::{health::Link, quiet::quietly};
 
 impl Node {
     pub(crate) fn stats(&self) -> &Counters {
@@ -30,7 +30,7 @@ impl Node {
     /// Tells the recorder of the process what is counted, and what is so now.
     #[cfg(feature = "metrics")]
     pub(crate) fn tell_metrics(&self) {
-        self.env.metrics.tell(&crate::metrics::Reading {
+        self.env.metrics.tell(|| crate::metrics::Reading {
             stats: self.snapshot(),
             rooms: self.hub.rooms().len(),
             nodes: self.peers.all().len(),
@@ -40,11 +40,26 @@ impl Node {
                 .then(|| self.broker.loopback())
                 .flatten(),
             links: [
-                ("broker", self.broker_link.link().name()),
-                ("history", self.history_link.link().name()),
-                ("presence", self.registry.link.link().name()),
-                ("revocations", self.revocations_link.link().name()),
+                self.broker_link.link().name(),
+                self.history_link.link().name(),
+                self.registry.link.link().name(),
+                self.revocations_link.link().name(),
             ],
         });
+    }
+
+    /// Tells it that the gateway has ended. It may be told again, which adds what happened since.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn tell_end_of_metrics(&self) {
+        // The recorder may panic, and this may be called by a drop.
+        quietly(|| self.env.metrics.tell_end(|| self.snapshot()));
+    }
+}
+
+/// Where nobody has shut it down, this is its end: its last session and background task are gone.
+#[cfg(feature = "metrics")]
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.tell_end_of_metrics();
     }
 }

@@ -565,14 +565,14 @@ impl Session {
             return false;
         };
         end.notify();
-        if let Some(info) = end.info() {
-            env.metrics.closed(info);
-        }
         if let Some(counter) = counter {
             counter.add(1);
         }
         self.count(accepted);
         self.wake();
+        if let Some(info) = end.info() {
+            env.metrics.closed(info);
+        }
         true
     }
 

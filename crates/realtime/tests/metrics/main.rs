@@ -11,6 +11,7 @@
 mod support;
 
 mod backends;
+mod broken;
 mod connections;
 mod identities;
 mod late;

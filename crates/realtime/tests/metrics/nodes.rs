@@ -59,7 +59,7 @@ async fn what_nobody_waits_for_or_understands_is_counted() {
         .is(
             "realtime_broker_messages_total",
             &[("result", "received")],
-            3.,
+            2.,
         )
         .await;
     server.stop().await;

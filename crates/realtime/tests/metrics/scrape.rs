@@ -61,18 +61,7 @@ impl Metrics {
 
     /// All of them, as they were told last.
     pub(crate) fn recorded(&self) -> Vec<Sample> {
-        let text = install().render();
-        let lines = text
-            .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let mut samples: Vec<_> = lines.map(Sample::of).collect();
-        samples.retain(|sample| {
-            sample
-                .labels
-                .get("gateway")
-                .is_some_and(|name| name == self.0.name())
-        });
-        samples
+        recorded_of(self.0.name())
     }
 
     /// The value now of a counter or a gauge, or the count of a histogram, with these labels, and
@@ -106,4 +95,20 @@ impl Metrics {
         let what = format!("{name} {labels:?} is at least {value}");
         until(&what, async || self.value(name, labels) >= value).await;
     }
+}
+
+/// The metrics of the gateway of this name, as they were told last.
+pub(crate) fn recorded_of(gateway: &str) -> Vec<Sample> {
+    let text = install().render();
+    let lines = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut samples: Vec<_> = lines.map(Sample::of).collect();
+    samples.retain(|sample| {
+        sample
+            .labels
+            .get("gateway")
+            .is_some_and(|name| name == gateway)
+    });
+    samples
 }

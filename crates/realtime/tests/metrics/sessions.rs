@@ -89,7 +89,7 @@ async fn handlers_that_outlive_their_session_and_a_drain_are_seen() {
     until("one is left of the drain", drains).await;
     metrics.is("realtime_drain_sessions", &[], 0.).await;
     shutdown.await.unwrap();
-    metrics.is("realtime_draining", &[], 1.).await;
+    metrics.is("realtime_draining", &[], 0.).await;
     metrics
         .is(
             "realtime_sessions_ended_total",

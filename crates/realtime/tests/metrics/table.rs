@@ -126,13 +126,6 @@ async fn whatever_is_scraped_stands_in_the_table_with_its_labels() {
         .filter(|metric| metric.kind != MetricKind::Histogram);
     let missing = told.filter(|metric| !all.iter().any(|sample| sample.name == metric.name));
     let missing: Vec<_> = missing.map(|metric| metric.name).collect();
-    let by_event = [
-        "realtime_sessions_closed_total",
-        "realtime_refusals_total",
-        "realtime_room_joins_total",
-        "realtime_room_recoveries_total",
-        "realtime_presence_leases_total",
-    ];
-    assert_eq!(missing, by_event);
+    assert!(missing.is_empty(), "{missing:?}");
     server.stop().await;
 }

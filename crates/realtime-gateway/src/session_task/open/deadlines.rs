@@ -63,10 +63,9 @@ impl Open {
         match self.heartbeat.poll(times(&self.node), &env.clock, peer) {
             Beat::Nothing => {}
             Beat::Ping => {
-                self.pong.begin();
-                self.session
-                    .outbox()
-                    .set_ping(env.dialects.ping(self.session.outbox().dialect()));
+                let ping = env.dialects.ping(self.session.outbox().dialect());
+                self.pong.begin(&ping);
+                self.session.outbox().set_ping(ping);
                 self.pump(cx);
             }
             Beat::Dead => {
@@ -140,6 +139,11 @@ impl Open {
         }
         Some(deadline)
     }
+}
+
+/// How long after a ping its pong may come.
+pub(super) fn longest_pong(node: &Node) -> Option<Duration> {
+    node.config.pong_timeout.or(node.config.heartbeat)
 }
 
 pub(super) const fn times(node: &Node) -> Times {

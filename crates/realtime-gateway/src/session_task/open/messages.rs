@@ -11,7 +11,7 @@ use realtime_core::{
 };
 use realtime_websocket::{Event, frame};
 
-use super::Open;
+use super::{Open, deadlines::longest_pong};
 use crate::{
     ErrorStage, Inbound,
     clock::{Millis, NEVER},
@@ -89,12 +89,12 @@ impl Open {
 
     /// Control frames don't wait behind messages that were read with them.
     fn scout(&mut self) {
-        let (outbox, metrics, pong) = (self.session.outbox(), self.node.metrics(), &mut self.pong);
+        let (outbox, node, pong) = (self.session.outbox(), &self.node, &mut self.pong);
         let mut closed = None;
         self.reader.scout(|event| match event {
             Event::Ping(payload) => outbox.set_pong(frame::pong(&payload)),
             Event::Close(close) => closed = Some(close),
-            Event::Pong(_) => metrics.came(pong),
+            Event::Pong(_) => node.metrics().came(pong, longest_pong(node)),
             Event::Text(_) | Event::Binary(_) => {}
         });
         if let Some(close) = closed {
@@ -129,7 +129,10 @@ impl Open {
             Event::Text(text) => self.on_frame(Frame::Text(text.into()), cx),
             Event::Binary(payload) => self.on_frame(Frame::Binary(payload), cx),
             Event::Ping(payload) => self.session.outbox().set_pong(frame::pong(&payload)),
-            Event::Pong(_) => self.node.metrics().came(&mut self.pong),
+            Event::Pong(_) => {
+                let limit = longest_pong(&self.node);
+                self.node.metrics().came(&mut self.pong, limit);
+            }
             Event::Close(close) => {
                 self.peer_is_done = true;
                 self.left(EndCause::ClientClosed(close));
