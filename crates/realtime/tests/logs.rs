@@ -141,7 +141,9 @@ async fn a_client_that_only_makes_mistakes_is_closed_and_warns_nobody() {
     let router = router().route("full", async || {
         Err::<(), _>(ClientError::new("full", "come back later"))
     });
-    let other = Server::start(realtime::builder().router(router).build().unwrap()).await;
+    // Of one name they would be warned of.
+    let other = realtime::builder().name("other").router(router);
+    let other = Server::start(other.build().unwrap()).await;
     let mut client = other.connect().await;
     for _ in 0..90 {
         let answer = client.request("nowhere", json!(null)).await.unwrap();
@@ -384,7 +386,7 @@ async fn a_gateway_with_a_broker_that_is_not_started_says_so_once() {
     // Started, or alone for good: there is nothing to say.
     let started = with_a_broker();
     started.start().await.unwrap();
-    let alone = realtime::builder().build().unwrap();
+    let alone = realtime::builder().name("alone").build().unwrap();
     for gateway in [started, alone] {
         gateway.broadcast("news", ()).await.unwrap();
         gateway.shutdown().await;
