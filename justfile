@@ -176,11 +176,11 @@ bench-cluster *options:
     cargo build --release -p realtime-bench --features full
     target/release/realtime-bench cluster {{options}}
 
-# A node that ends, and how many of its clients come back a second: 10,000 over TCP and 50,000
+# A node that ends, and how many of its clients come back a second: 9,900 over TCP and 50,000
 # simulated, about two minutes. `just bench-drain --picture docs/drain.svg` draws it.
 bench-drain *options:
     cargo build --release -p realtime-bench --features full
-    ulimit -n 32768 && target/release/realtime-bench drain {{options}}
+    ulimit -n 20000 && target/release/realtime-bench drain {{options}}
 
 # Time and allocations of single steps, and of sessions without a kernel.
 bench-steps *filter:

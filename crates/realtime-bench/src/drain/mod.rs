@@ -29,7 +29,7 @@ impl Way {
         match self {
             Self::AtOnce => "closed at once".to_owned(),
             Self::Shutdown => "shutdown: a moment for each".to_owned(),
-            Self::Drain(over) => format!("drained over {} s", over.as_secs_f64()),
+            Self::Drain(over) => format!("drained over {:.0} s", over.as_secs_f64()),
         }
     }
 }
@@ -37,8 +37,8 @@ impl Way {
 /// The options of `drain`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Real clients. Each takes two descriptors (`ulimit -n`).
-    #[arg(long, default_value_t = 10_000)]
+    /// Real clients. Each takes two descriptors (`ulimit -n`): so many fit into 20,000.
+    #[arg(long, default_value_t = 9_900)]
     clients: usize,
     /// Simulated ones: sessions in memory, by a clock of their own.
     #[arg(long, default_value_t = 50_000)]

@@ -39,7 +39,11 @@ async fn measure(count: usize, way: Way) -> Result<Returns, BoxError> {
         .build()?;
     let ends = Arc::new(AtomicBool::new(false));
     let address = serve_both(&old, &new, &ends).await?;
-    let clients = connect(address, count, &old).await?;
+    let connecting = timeout(PATIENCE, connect(address, count, &old));
+    let clients = connecting.await.map_err(|_| {
+        let open = old.stats().open;
+        format!("expected {count} connections; got {open}: are there descriptors (`ulimit -n`)?")
+    })??;
 
     ends.store(true, SeqCst);
     let begun = Instant::now();
@@ -119,6 +123,6 @@ async fn connect(
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, all).await?;
+    all.await;
     Ok(clients)
 }
