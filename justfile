@@ -34,7 +34,7 @@ setup:
     fi
     command -v cargo-nextest >/dev/null || cargo install cargo-nextest --locked
     # Each folder by what it has got last.
-    for last in {{browser}}:playwright-core {{client}}:json-schema-to-typescript {{asyncapi}}:@asyncapi; do
+    for last in {{browser}}:playwright-core {{client}}:deno {{asyncapi}}:@asyncapi; do
         folder=${last%%:*}
         [ -d "$folder/node_modules/${last#*:}" ] ||
             npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund

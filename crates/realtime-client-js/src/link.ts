@@ -50,7 +50,8 @@ export class Link {
     };
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => {
       this.#forget();
-      onEnd(code, reason);
+      // Where nobody has said a code, Deno says 0.
+      onEnd(code || 1006, reason);
     };
     // A close follows at once, but not where Node.js couldn't open its own WebSocket. (And where
     // nobody listens, `ws` throws it.)

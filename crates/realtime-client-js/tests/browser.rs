@@ -1,4 +1,4 @@
-//! The browser client against a real gateway, in Node.js and in real browsers; and its package.
+//! The browser client against a real gateway, in Node.js, Deno and real browsers; and its package.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -49,7 +49,7 @@ impl Drop for Server {
 fn run(program: &str, arguments: &[&str], server: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert!(
-        folder.join("node_modules/playwright-core").exists(),
+        folder.join("node_modules/deno").exists(),
         "the package's tools are missing: run `just setup`, or `npm ci --prefix {}`",
         folder.display()
     );
@@ -69,6 +69,14 @@ fn run(program: &str, arguments: &[&str], server: &str) {
 fn scenarios_in_node() {
     let server = Server::start();
     let arguments = ["--test", "--test-reporter=spec", "tests/node.mjs"];
+    run("node", &arguments, &server.url);
+}
+
+/// The npm package of Deno brings it; its first run puts it in its place.
+#[test]
+fn scenarios_in_deno() {
+    let server = Server::start();
+    let arguments = ["node_modules/deno/bin.cjs", "test", "-A", "tests/node.mjs"];
     run("node", &arguments, &server.url);
 }
 

@@ -1,4 +1,4 @@
-// All scenarios in Node.js. REALTIME_SERVER is where the server is.
+// All scenarios in Node.js, and in Deno. REALTIME_SERVER is where the server is.
 
 import { describe, test } from "node:test";
 import ws from "ws";

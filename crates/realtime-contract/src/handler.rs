@@ -7,7 +7,7 @@ use realtime_codec_json::Json;
 use realtime_core::{BoxError, Payload, codec::CodecError};
 use realtime_gateway::{Handler, Later, Router};
 
-use crate::{Failure, Refusal, Request, Undeclared};
+use crate::{Failure, Refusal, Replier, Request, Undeclared};
 
 /// Routes by their declaration.
 pub trait RouterExt<S>: Sized {
@@ -20,8 +20,7 @@ pub trait RouterExt<S>: Sized {
     /// - It returns `Json<R>`, or `()` where the reply has no data; or a `Result` of that.
     /// - Where errors are declared, that of the `Result` is [`Failure<E>`](Failure); else it is what
     ///   any handler may fail with.
-    /// - One that takes a [`Replier`](realtime_gateway::extract::Replier) answers by
-    ///   [`Request::reply`].
+    /// - One that answers later takes a [`Replier`] of these types as its first argument.
     #[must_use]
     fn handle<Q, R, E, Args, Place>(
         self,
@@ -116,16 +115,16 @@ impl<Q> DataOf<Q> for Result<Json<Q>, CodecError> {}
     message = "`{Self}` is not the reply with which the request is declared",
     label = "expected `Json<{R}>`, or a `Result` of it",
     note = "a reply that is declared with `()` has no data: the handler returns `()`, or a `Result` \
-            of it"
+            of it",
+    note = "one that answers later takes a `realtime::contract::Replier<{R}, {E}>`"
 )]
 pub trait Answers<R, E> {}
 
 impl<R, E> Answers<R, E> for Json<R> {}
 impl<E> Answers<(), E> for () {}
 impl<R, E, T: Answers<R, E>, X: Fails<E>> Answers<R, E> for Result<T, X> {}
-// What it answers, and with which errors, is said by `Request::reply` and `Request::refuse`.
-impl<R, E> Answers<R, E> for Later<()> {}
-impl<R, E, X: Fails<E>> Answers<R, E> for Later<Result<(), X>> {}
+impl<R, E> Answers<R, E> for Later<(), Replier<R, E>> {}
+impl<R, E, X: Fails<E>> Answers<R, E> for Later<Result<(), X>, Replier<R, E>> {}
 
 /// What a handler may fail with: the errors that were declared.
 #[diagnostic::on_unimplemented(
@@ -139,7 +138,7 @@ pub trait Fails<E> {}
 impl<X: Into<BoxError>> Fails<Undeclared> for X {}
 impl<E: Refusal> Fails<E> for Failure<E> {}
 
-impl<Q, Place, T: Takes<Q, Place>> Takes<Q, Place> for Later<T> {}
+impl<Q, Place, R, T: Takes<Q, Place>> Takes<Q, Place> for Later<T, R> {}
 
 macro_rules! takes {
     ($($before:ident $way:ident),*) => {

@@ -73,6 +73,7 @@ mod event;
 mod handler;
 mod question;
 mod refusal;
+mod replier;
 mod request;
 mod room;
 mod schemas;
@@ -87,5 +88,6 @@ pub use handler::{
 };
 pub use question::{AskError, Question};
 pub use refusal::{Failure, Refusal, Undeclared};
+pub use replier::Replier;
 pub use request::Request;
 pub use room::{Attendance, Member, Room};

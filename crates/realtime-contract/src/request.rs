@@ -4,10 +4,9 @@ use std::{any::TypeId, fmt, marker::PhantomData};
 
 use realtime_codec_json::Json;
 use realtime_core::{IntoPayload, Payload, codec::CodecError};
-use realtime_gateway::{SendError, extract::Replier};
 use serde::Serialize;
 
-use crate::{Refusal, Undeclared};
+use crate::Undeclared;
 
 /// A route on which clients ask: what they send, what they are answered, and the errors that they may
 /// be answered with instead.
@@ -96,39 +95,6 @@ impl<Q, R, E> Request<Q, R, E> {
 
     pub(crate) const fn summary_text(&self) -> &'static str {
         self.summary
-    }
-}
-
-impl<Q, R: Serialize + 'static, E> Request<Q, R, E> {
-    /// Answers from a task of the application's own: for a handler that has taken a [`Replier`], of
-    /// which the compiler knows nothing but what it is asked.
-    ///
-    /// ```
-    /// use realtime::{Json, Router, contract::{Request, RouterExt}, extract::Replier};
-    ///
-    /// const REPORT: Request<u32, String> = Request::new("report");
-    ///
-    /// async fn report(replier: Replier, Json(year): Json<u32>) {
-    ///     tokio::spawn(async move { REPORT.reply(replier, &format!("all of {year}")) });
-    /// }
-    ///
-    /// let router: Router = Router::new().handle(REPORT, report);
-    /// ```
-    ///
-    /// # Errors
-    /// Those of [`Replier::reply`].
-    pub fn reply(&self, replier: Replier, reply: &R) -> Result<(), SendError> {
-        replier.reply(Written(reply))
-    }
-}
-
-impl<Q, R, E: Refusal> Request<Q, R, E> {
-    /// Answers with an error, as [`reply`](Self::reply) does with data.
-    ///
-    /// # Errors
-    /// Those of [`Replier::refuse`].
-    pub fn refuse(&self, replier: Replier, refusal: &E) -> Result<(), SendError> {
-        replier.refuse(refusal.to_client_error())
     }
 }
 

@@ -43,7 +43,13 @@ struct Inner {
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Shown {
     expires_at: Option<SystemTime>,
-    issued_at: Option<SystemTime>,
+    issued: Option<Box<Issued>>,
+}
+
+/// What is asked when something was revoked.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Issued {
+    at: Option<SystemTime>,
     token_id: Option<String>,
 }
 
@@ -68,10 +74,13 @@ struct Written {
 
 impl From<Written> for Inner {
     fn from(written: Written) -> Self {
+        let issued = Issued {
+            at: written.issued_at,
+            token_id: written.token_id,
+        };
         let shown = Shown {
             expires_at: written.expires_at,
-            issued_at: written.issued_at,
-            token_id: written.token_id,
+            issued: (issued != Issued::default()).then(|| Box::new(issued)),
         };
         Self {
             key: written.key,
@@ -85,13 +94,14 @@ impl From<Written> for Inner {
 impl From<Inner> for Written {
     fn from(inner: Inner) -> Self {
         let shown = inner.shown.map_or_else(Shown::default, |shown| *shown);
+        let issued = shown.issued.map_or_else(Issued::default, |issued| *issued);
         Self {
             key: inner.key,
             roles: inner.roles,
             claims: inner.claims,
             expires_at: shown.expires_at,
-            issued_at: shown.issued_at,
-            token_id: shown.token_id,
+            issued_at: issued.at,
+            token_id: issued.token_id,
         }
     }
 }
@@ -99,6 +109,10 @@ impl From<Inner> for Written {
 impl Inner {
     fn shown(&mut self) -> &mut Shown {
         self.shown.get_or_insert_default()
+    }
+
+    fn issued(&mut self) -> &mut Issued {
+        self.shown().issued.get_or_insert_default()
     }
 }
 
@@ -164,7 +178,7 @@ impl Identity {
     /// before some time leaves what is younger. One without this time is taken for older.
     #[must_use]
     pub fn with_issued_at(mut self, at: SystemTime) -> Self {
-        Arc::make_mut(&mut self.0).shown().issued_at = Some(at);
+        Arc::make_mut(&mut self.0).issued().at = Some(at);
         self
     }
 
@@ -172,7 +186,7 @@ impl Identity {
     /// can be revoked.
     #[must_use]
     pub fn with_token_id(mut self, id: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.0).shown().token_id = Some(id.into());
+        Arc::make_mut(&mut self.0).issued().token_id = Some(id.into());
         self
     }
 
@@ -221,13 +235,14 @@ impl Identity {
     /// When what the caller has shown was issued, where that is known.
     #[must_use]
     pub fn issued_at(&self) -> Option<SystemTime> {
-        self.0.shown.as_ref()?.issued_at
+        self.0.shown.as_ref()?.issued.as_ref()?.at
     }
 
     /// The id of the token that the caller has shown, where it has one.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
-        self.0.shown.as_ref()?.token_id.as_deref()
+        let issued = self.0.shown.as_ref()?.issued.as_ref()?;
+        issued.token_id.as_deref()
     }
 }
 

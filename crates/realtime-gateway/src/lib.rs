@@ -93,8 +93,9 @@ pub use gateway::{
     Answer, Answers, Audience, Builder, Gateway, Livez, Readyz, ShutdownReport, Speaking,
 };
 pub use handling::{
-    AtOnce, CompleteRouter, ErrorContext, ErrorStage, Handler, Hook, HookResult, Inbound, Later,
-    NoReply, RoomRule, Router, check_argument, check_no_reply, check_result, extract, middleware,
+    AtOnce, CompleteRouter, ErrorContext, ErrorStage, FromReplier, Handler, Hook, HookResult,
+    Inbound, Later, NoReply, RoomRule, Router, check_argument, check_no_reply, check_result,
+    extract, middleware,
 };
 pub use health::{Health, HealthStatus, Link};
 #[cfg(feature = "metrics")]

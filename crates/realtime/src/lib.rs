@@ -185,8 +185,8 @@ pub mod history {
 /// What is a handler, and what is a router that is complete.
 pub mod handler {
     pub use realtime_gateway::{
-        AtOnce, CompleteRouter, Handler, Later, NoReply, check_argument, check_no_reply,
-        check_result,
+        AtOnce, CompleteRouter, FromReplier, Handler, Later, NoReply, check_argument,
+        check_no_reply, check_result,
     };
 }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 use realtime::{
     BoxError, Gateway, Json, Router, Session,
     contract::{
-        AskError, Attendance, Contract, Event, Failure, Question, Refusal, Request, Room, RouterExt,
+        AskError, Attendance, Contract, Event, Failure, Question, Refusal, Replier, Request, Room,
+        RouterExt,
     },
     error::DeliverError,
-    extract::{Replier, Reply},
+    extract::Reply,
     history::Retention,
     middleware::{Inbound, Next, from_fn},
     room::RoomRule,
@@ -170,11 +171,14 @@ async fn forget(session: Session, Json(what): Json<String>) -> Result<(), AskErr
     Ok(())
 }
 
-async fn later(replier: Replier, Json(count): Json<u32>) -> Result<(), Failure<NotBought>> {
+async fn later(
+    replier: Replier<String, NotBought>,
+    Json(count): Json<u32>,
+) -> Result<(), Failure<NotBought>> {
     tokio::spawn(async move {
         let done = match count {
-            0 => LATER.refuse(replier, &NotBought::TooMany { left: 0 }),
-            _ => LATER.reply(replier, &format!("{count} of them")),
+            0 => replier.refuse(&NotBought::TooMany { left: 0 }),
+            _ => replier.reply(&format!("{count} of them")),
         };
         done.ok();
     });

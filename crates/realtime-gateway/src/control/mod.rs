@@ -87,7 +87,15 @@ pub(crate) async fn perform(node: &Arc<Node>, to: &Target, except: &[Except], de
         Deed::Revoke(revocation) => revoke(node, revocation).await,
         Deed::Update(update) => self::update(node, sessions, update).await,
         Deed::Leave(room) => {
-            each(&sessions, |session| session.leave(room.clone())).await;
+            let is_asked_for = node.room_table.is_asked_for(room);
+            let leave = |session: &Session| {
+                let was_member = session.leave(room.clone());
+                if was_member && is_asked_for {
+                    identities::tell_removed(node, session, room);
+                }
+                was_member
+            };
+            each(&sessions, leave).await;
             Done {
                 sessions: sessions.len() as u64,
                 failed: 0,

@@ -147,7 +147,8 @@ impl Audience<'_> {
     }
 
     /// Takes the sessions of the audience out of a room, on all nodes, as [`Session::leave`] does.
-    /// Those that are no members count, too: they are out.
+    /// Those that are no members count, too: they are out. Where clients may ask to come into the room,
+    /// those that were in it are told that they no longer are (the notice `removed`).
     ///
     /// # Cancel safety
     /// Dropped before it returns, some may have left and others not.

@@ -113,10 +113,53 @@ macro_rules! handler {
     };
 }
 
-/// What goes into or comes out of a handler that has taken a [`Replier`]: its other arguments, and
-/// what it returns when the answer may still be under way. There are no values of it.
+/// What goes into or comes out of a handler that has taken a [`Replier`]: its other arguments, or what
+/// it returns when the answer may still be under way; and what its replier is. There are no values of
+/// it.
 #[derive(Debug)]
-pub struct Later<T>(PhantomData<T>);
+pub struct Later<T, R = Replier>(PhantomData<(T, R)>);
+
+/// What a handler that answers later takes as its first argument: a [`Replier`], or something that
+/// answers by one.
+///
+/// ```
+/// use realtime::{
+///     Router,
+///     extract::Replier,
+///     handler::FromReplier,
+/// };
+///
+/// /// Answers by yes or no.
+/// struct Ballot(Replier);
+///
+/// impl FromReplier for Ballot {
+///     fn from_replier(replier: Replier) -> Self {
+///         Self(replier)
+///     }
+/// }
+///
+/// impl Ballot {
+///     fn cast(self, yes: bool) -> Result<(), realtime::error::SendError> {
+///         self.0.reply(realtime::Json(yes))
+///     }
+/// }
+///
+/// async fn vote(ballot: Ballot) -> Result<(), realtime::error::SendError> {
+///     ballot.cast(true)
+/// }
+///
+/// let router: Router = Router::new().route("vote", vote);
+/// ```
+pub trait FromReplier {
+    /// It has the replier from now on: where it is dropped, so is that.
+    fn from_replier(replier: Replier) -> Self;
+}
+
+impl FromReplier for Replier {
+    fn from_replier(replier: Replier) -> Self {
+        replier
+    }
+}
 
 /// Arguments of handlers none of which is a [`Replier`]: what is wanted where the answer is needed at
 /// once.
@@ -154,13 +197,13 @@ impl<E: Into<BoxError>> NoReply for Result<(), E> {
 
 macro_rules! later {
     ($($arg:ident),*) => {
-        impl<F, Fut, S, $($arg,)*> Handler<Later<($($arg,)*)>, S> for F
+        impl<F, Fut, S, R: FromReplier, $($arg,)*> Handler<Later<($($arg,)*), R>, S> for F
         where
-            F: Fn(Replier, $($arg),*) -> Fut + Clone + Send + Sync + 'static,
+            F: Fn(R, $($arg),*) -> Fut + Clone + Send + Sync + 'static,
             Fut: Future<Output: NoReply> + Send + 'static,
             $($arg: FromContext<MessageContext<S>>,)*
         {
-            type Output = Later<Fut::Output>;
+            type Output = Later<Fut::Output, R>;
 
             #[allow(non_snake_case, unused_variables, reason = "one macro for every arity")]
             fn call(&self, cx: MessageContext<S>) -> BoxFuture<'static, Result<Reply, BoxError>> {
@@ -175,7 +218,7 @@ macro_rules! later {
                     Ok(opened) => opened,
                     Err(refusal) => return Box::pin(std::future::ready(Err(refusal.into()))),
                 };
-                let running = self(replier, $($arg),*);
+                let running = self(R::from_replier(replier), $($arg),*);
                 Box::pin(async move {
                     let ended = underway.ended(running.await.into_result());
                     ended.map(|()| Reply::none())

@@ -12,7 +12,9 @@ pub(crate) mod ping;
 mod rooms;
 mod router;
 
-pub use handler::{AtOnce, Handler, Later, NoReply, check_argument, check_no_reply, check_result};
+pub use handler::{
+    AtOnce, FromReplier, Handler, Later, NoReply, check_argument, check_no_reply, check_result,
+};
 pub(crate) use hooks::Hooks;
 pub use hooks::{ErrorContext, ErrorStage, Hook, HookResult};
 pub(crate) use host::Host;

@@ -26,6 +26,7 @@ use crate::{
 
 pub(crate) use change::update;
 pub(crate) use refused::{has_failed, refused};
+pub(crate) use rules::tell_removed;
 
 /// How long an answer about a token in a message may take where the configuration says nothing.
 const LONGEST_ANSWER: Duration = Duration::from_secs(30);

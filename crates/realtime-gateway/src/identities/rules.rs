@@ -76,7 +76,7 @@ async fn ask(node: &Node, session: &Session) {
             // What is asked about an identity that has changed meanwhile counts for nobody.
             let may_stay = may_stay(node, session, &room).await;
             if !may_stay && living.changes() == change && session.leave(room.clone()) {
-                tell(node, session, &room);
+                tell_removed(node, session, &room);
             }
         }
         living.has_asked(change);
@@ -116,7 +116,8 @@ async fn may_stay(node: &Node, session: &Session, room: &RoomName) -> bool {
     }
 }
 
-fn tell(node: &Node, session: &Session, room: &RoomName) {
+/// Tells a client that it is no longer in a room.
+pub(crate) fn tell_removed(node: &Node, session: &Session, room: &RoomName) {
     let room = &RoomTable::shown(room);
     if let Err(error) = session.tell(&Notice::Removed { room }) {
         node.report(ErrorStage::Message, error, Some(session.clone()));

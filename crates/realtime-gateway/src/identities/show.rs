@@ -30,7 +30,7 @@ struct Shows(Arc<Bucket>);
 
 impl Default for Shows {
     fn default() -> Self {
-        Self(Arc::new(Bucket::new(SHOWS, Moment::now())))
+        Self(Arc::new(Bucket::new(SHOWS)))
     }
 }
 

@@ -1,11 +1,14 @@
-//! One bucket of tokens: `governor`'s, read at a time that its caller has looked up.
+//! Buckets of tokens: `governor`'s, read at a time that their caller has looked up.
+//!
+//! What many buckets hold is the same, so it is kept once ([`Capacity`]), and of each no more than how
+//! full it is ([`Level`]): one number, which its owner has.
 
 use std::{
     cell::Cell,
-    convert::Infallible,
     fmt,
-    num::NonZeroU32,
+    num::{NonZeroU32, NonZeroU64},
     sync::OnceLock,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -14,7 +17,7 @@ use governor::{
     clock::Clock,
     middleware::{StateInformationMiddleware, StateSnapshot},
     nanos::Nanos,
-    state::{InMemoryState, NotKeyed, StateStore},
+    state::{NotKeyed, StateStore},
 };
 
 use crate::config::Rate;
@@ -39,35 +42,26 @@ impl Moment {
 thread_local! {
     /// What the limiters of this thread read, for as long as one of them is asked.
     static NOW: Cell<u64> = const { Cell::new(0) };
-    /// By how much what is asked is to be emptier afterwards, in place of fuller: so many
-    /// nanoseconds, where it isn't 0.
-    static GIVEN_BACK: Cell<u64> = const { Cell::new(0) };
+    /// The level of the bucket that is asked about, and afterwards what it is to be.
+    static LEVEL: Cell<u64> = const { Cell::new(0) };
 }
 
-/// `governor` takes and never gives back, though its state is a number from which that can be
-/// subtracted.
-#[derive(Default)]
-struct State(InMemoryState);
+/// Levels aren't kept by their limiter, but handed to it.
+#[derive(Debug)]
+struct Handed;
 
-impl StateStore for State {
+impl StateStore for Handed {
     type Key = NotKeyed;
 
     #[inline]
-    fn measure_and_replace<T, F, E>(&self, key: &Self::Key, measure: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, _key: &Self::Key, measure: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let given_back = GIVEN_BACK.get();
-        if given_back == 0 {
-            return self.0.measure_and_replace(key, measure);
-        }
-        let replaced = self.0.measure_and_replace(key, |full_at| {
-            let full_at = full_at.unwrap_or_default();
-            let sooner = full_at.saturating_sub(Nanos::new(given_back));
-            let measured = measure(Some(full_at)).map(|(measured, _)| measured);
-            Ok::<_, Infallible>((measured, sooner))
-        });
-        replaced.unwrap_or_else(|never| match never {})
+        let level = NonZeroU64::new(LEVEL.get());
+        let (measured, level) = measure(level.map(|level| level.get().into()))?;
+        LEVEL.set(level.into());
+        Ok(measured)
     }
 }
 
@@ -106,31 +100,30 @@ impl Left {
     }
 }
 
-/// So many at once, and so many that come back with time. Full at first.
-pub(crate) struct Bucket {
-    limiter: RateLimiter<NotKeyed, State, Told, StateInformationMiddleware>,
+/// What buckets of one kind hold: so many at once, and so many that come back with time.
+pub(crate) struct Capacity {
+    limiter: RateLimiter<NotKeyed, Handed, Told, StateInformationMiddleware>,
     burst: NonZeroU32,
 }
 
-impl Bucket {
-    pub(crate) fn new(rate: Rate, now: Moment) -> Self {
-        Self::with(
-            Quota::per_second(at_least_one(rate.per_second)),
-            rate.burst,
-            now,
-        )
+/// How full one bucket is. Full at first.
+///
+/// It is when the bucket will be full again, in nanoseconds of its [`Capacity`]; 0 is long ago.
+#[derive(Debug, Default)]
+pub(crate) struct Level(AtomicU64);
+
+impl Capacity {
+    pub(crate) fn new(rate: Rate) -> Self {
+        let quota = Quota::per_second(at_least_one(rate.per_second));
+        Self::with(quota, rate.burst)
     }
 
-    /// So many a minute, and as many at once.
-    pub(crate) fn per_minute(count: u32, now: Moment) -> Self {
-        Self::with(Quota::per_minute(at_least_one(count)), count, now)
-    }
-
-    fn with(quota: Quota, burst: u32, now: Moment) -> Self {
+    fn with(quota: Quota, burst: u32) -> Self {
         let burst = at_least_one(burst);
-        NOW.set(now.0.as_u64());
+        // Moments are counted from the first of this process, so all capacities begin there.
+        NOW.set(0);
         Self {
-            limiter: RateLimiter::new(quota.allow_burst(burst), State::default(), Told),
+            limiter: RateLimiter::new(quota.allow_burst(burst), Handed, Told),
             burst,
         }
     }
@@ -139,38 +132,80 @@ impl Bucket {
     /// costs all of it. Returns what is left; where there aren't so many now, none are taken, and the
     /// error is how long it takes until there are.
     #[inline]
-    pub(crate) fn take(&self, count: u32, now: Moment) -> Result<Left, Duration> {
+    pub(crate) fn take(&self, level: &Level, count: u32, now: Moment) -> Result<Left, Duration> {
         let count = at_least_one(count).min(self.burst);
-        NOW.set(now.0.as_u64());
-        match self.limiter.check_n(count) {
-            Ok(Ok(left)) => Ok(Left { left, count }),
-            Ok(Err(not_yet)) => Err(not_yet.wait_time_from(now.0)),
-            // More than there can be, which it isn't.
-            Err(_) => Err(Duration::ZERO),
+        let mut before = level.0.load(Relaxed);
+        loop {
+            NOW.set(now.0.as_u64());
+            LEVEL.set(before);
+            let left = match self.limiter.check_n(count) {
+                Ok(Ok(left)) => left,
+                Ok(Err(not_yet)) => return Err(not_yet.wait_time_from(now.0)),
+                // More than there can be, which it isn't.
+                Err(_) => return Err(Duration::ZERO),
+            };
+            let after = LEVEL.get();
+            match (level.0).compare_exchange_weak(before, after, Relaxed, Relaxed) {
+                Ok(_) => return Ok(Left { left, count }),
+                Err(other) => before = other,
+            }
         }
     }
 
     /// Gives back what was taken: what it was for doesn't happen.
     #[cold]
-    pub(crate) fn give_back(&self, left: &Left, now: Moment) {
+    pub(crate) fn give_back(&self, level: &Level, left: &Left) {
         let interval = left.left.quota().replenish_interval();
         let taken = interval.saturating_mul(left.count.get());
-        NOW.set(now.0.as_u64());
-        GIVEN_BACK.set(u64::try_from(taken.as_nanos()).unwrap_or(u64::MAX));
-        let _as_it_was = self.limiter.check_n(left.count);
-        GIVEN_BACK.set(0);
+        let taken = u64::try_from(taken.as_nanos()).unwrap_or(u64::MAX);
+        let sooner = |full_at: u64| Some(full_at.saturating_sub(taken));
+        let _always_some = level.0.fetch_update(Relaxed, Relaxed, sooner);
     }
 
     /// Whether so many could be taken; if not, how long it takes until they can.
-    pub(crate) fn has(&self, count: u32, now: Moment) -> Result<(), Duration> {
-        let left = self.take(count, now)?;
-        self.give_back(&left, now);
+    pub(crate) fn has(&self, level: &Level, count: u32, now: Moment) -> Result<(), Duration> {
+        let left = self.take(level, count, now)?;
+        self.give_back(level, &left);
         Ok(())
+    }
+}
+
+/// A bucket of a kind of its own.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    capacity: Capacity,
+    level: Level,
+}
+
+impl Bucket {
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self::of(Capacity::new(rate))
+    }
+
+    /// So many a minute, and as many at once.
+    pub(crate) fn per_minute(count: u32) -> Self {
+        let quota = Quota::per_minute(at_least_one(count));
+        Self::of(Capacity::with(quota, count))
+    }
+
+    fn of(capacity: Capacity) -> Self {
+        let level = Level::default();
+        Self { capacity, level }
+    }
+
+    /// As [`Capacity::take`] does.
+    pub(crate) fn take(&self, count: u32, now: Moment) -> Result<Left, Duration> {
+        self.capacity.take(&self.level, count, now)
+    }
+
+    /// As [`Capacity::has`] does.
+    pub(crate) fn has(&self, count: u32, now: Moment) -> Result<(), Duration> {
+        self.capacity.has(&self.level, count, now)
     }
 
     /// Takes all, if nothing was missing: a full bucket says no more than one that isn't there.
     pub(crate) fn was_full(&self, now: Moment) -> bool {
-        self.take(self.burst.get(), now).is_ok()
+        self.take(self.capacity.burst.get(), now).is_ok()
     }
 }
 
@@ -178,9 +213,9 @@ fn at_least_one(count: u32) -> NonZeroU32 {
     NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
 }
 
-impl fmt::Debug for Bucket {
+impl fmt::Debug for Capacity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bucket")
+        f.debug_struct("Capacity")
             .field("burst", &self.burst)
             .finish_non_exhaustive()
     }
@@ -194,7 +229,7 @@ mod tests {
     fn who_keeps_to_the_rate_is_never_refused() {
         for rate in [1, 3, 7, 60, 999, 1_000_003] {
             let mut now = Moment::now();
-            let bucket = Bucket::new(Rate::per_second(rate).with_burst(1), now);
+            let bucket = Bucket::new(Rate::per_second(rate).with_burst(1));
             let pause = Duration::from_nanos(1_000_000_000_u64.div_ceil(rate.into()));
             for n in 0..10_000 {
                 assert!(bucket.take(1, now).is_ok(), "{rate} a second, number {n}");
@@ -206,7 +241,7 @@ mod tests {
     #[test]
     fn the_wait_is_neither_too_short_nor_too_long() {
         let now = Moment::now();
-        let bucket = Bucket::new(Rate::per_second(10).with_burst(5), now);
+        let bucket = Bucket::new(Rate::per_second(10).with_burst(5));
         assert!((0..5).all(|_| bucket.take(1, now).is_ok()));
         let wait = bucket.take(1, now).unwrap_err();
         assert_eq!(wait, Duration::from_millis(100));
@@ -218,7 +253,7 @@ mod tests {
     #[test]
     fn what_is_larger_than_the_bucket_costs_all_of_it() {
         let now = Moment::now();
-        let bucket = Bucket::new(Rate::per_second(100).with_burst(1_000), now);
+        let bucket = Bucket::new(Rate::per_second(100).with_burst(1_000));
         let left = bucket.take(1_000_000, now).unwrap();
         assert_eq!(left.again(), Duration::from_secs(10));
         let wait = bucket.take(1_000_000, now).unwrap_err();
@@ -231,12 +266,12 @@ mod tests {
     #[test]
     fn what_is_given_back_is_there_again_and_no_more() {
         let now = Moment::now();
-        let bucket = Bucket::new(Rate::per_second(10).with_burst(20), now);
+        let bucket = Bucket::new(Rate::per_second(10).with_burst(20));
         assert!(bucket.take(15, now).is_ok());
         for _ in 0..100 {
             let left = bucket.take(5, now).unwrap();
             assert!(bucket.take(1, now).is_err());
-            bucket.give_back(&left, now);
+            bucket.capacity.give_back(&bucket.level, &left);
         }
         assert!(bucket.take(6, now).is_err());
         assert!(bucket.take(5, now).is_ok());
@@ -246,7 +281,7 @@ mod tests {
     #[test]
     fn a_pause_gives_a_burst_and_no_more() {
         let now = Moment::now();
-        let bucket = Bucket::new(Rate::per_second(10).with_burst(20), now);
+        let bucket = Bucket::new(Rate::per_second(10).with_burst(20));
         let later = now.after(Duration::from_secs(3_600));
         let accepted = (0..100).filter(|_| bucket.take(1, later).is_ok());
         assert_eq!(accepted.count(), 20);

@@ -85,7 +85,7 @@ impl Failures {
             return Ok(());
         };
         if known.bucket.was_full(now) {
-            *known = self.known(now);
+            *known = self.known();
             return Ok(());
         }
         known.bucket.take(1, now).map(drop)
@@ -105,7 +105,7 @@ impl Failures {
         if state.known.len() >= self.most {
             state.forget_oldest(|_| true);
         }
-        let mut known = self.known(now);
+        let mut known = self.known();
         known.failed(now);
         state.known.insert(from, known);
         state.order.push_back(from);
@@ -116,9 +116,9 @@ impl Failures {
         self.state.lock().known.len()
     }
 
-    fn known(&self, now: Moment) -> Known {
+    fn known(&self) -> Known {
         Known {
-            bucket: Bucket::per_minute(self.per_minute, now),
+            bucket: Bucket::per_minute(self.per_minute),
             is_suspect: false,
         }
     }

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Bucket, Moment, bucket::Left, own::Amount};
+use super::{
+    Moment,
+    bucket::{Capacity, Left, Level},
+    own::Amount,
+};
 use crate::config::Rate;
 
 /// How much may come.
@@ -13,10 +17,6 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    pub(super) const fn are_off(&self) -> bool {
-        self.messages.is_none() && self.bytes.is_none()
-    }
-
     /// How long it takes from nothing to all.
     pub(super) fn refill(&self) -> Duration {
         let rates = [self.messages, self.bytes].into_iter().flatten();
@@ -25,54 +25,84 @@ impl Rates {
     }
 }
 
-/// How much has come.
+/// What meters of one kind hold. A bucket that isn't limited isn't there.
 #[derive(Debug)]
-pub(super) struct Meter {
-    messages: Option<Bucket>,
-    bytes: Option<Bucket>,
+pub(super) struct Capacities {
+    messages: Option<Capacity>,
+    bytes: Option<Capacity>,
 }
 
-impl Meter {
-    pub(super) fn new(rates: Rates, now: Moment) -> Self {
-        let bucket = |rate: Option<Rate>| rate.map(|rate| Bucket::new(rate, now));
+/// How much has come.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    messages: Level,
+    bytes: Level,
+}
+
+impl Capacities {
+    pub(super) fn new(rates: Rates) -> Self {
         Self {
-            messages: bucket(rates.messages),
-            bytes: bucket(rates.bytes),
+            messages: rates.messages.map(Capacity::new),
+            bytes: rates.bytes.map(Capacity::new),
         }
+    }
+
+    /// Whether they hold everything.
+    pub(super) const fn are_endless(&self) -> bool {
+        self.messages.is_none() && self.bytes.is_none()
+    }
+
+    fn buckets<'m>(&'m self, meter: &'m Meter) -> [Option<Bucket<'m>>; 2] {
+        let bucket = |capacity: &'m Option<Capacity>, level| {
+            let capacity = capacity.as_ref()?;
+            Some(Bucket { capacity, level })
+        };
+        [
+            bucket(&self.messages, &meter.messages),
+            bucket(&self.bytes, &meter.bytes),
+        ]
     }
 
     /// A message of so many bytes. Where one of the buckets refuses it, the other one is asked all
     /// the same, so that the wait is long enough for both, and gets back what it gave.
     #[inline(always)]
-    pub(super) fn take(&self, bytes: usize, now: Moment) -> Result<Lefts, Duration> {
-        let bytes = counted(bytes);
-        let messages = take(self.messages.as_ref(), 1, now);
-        let bytes = take(self.bytes.as_ref(), bytes, now);
-        match (messages, bytes) {
+    pub(super) fn take(&self, meter: &Meter, bytes: usize, now: Moment) -> Result<Lefts, Duration> {
+        let [messages, all_bytes] = self.buckets(meter);
+        let took = take(messages, 1, now);
+        let took_bytes = take(all_bytes, counted(bytes), now);
+        match (took, took_bytes) {
             (Ok(messages), Ok(bytes)) => Ok(Lefts(messages, bytes)),
             (Err(wait), Err(longer)) => Err(wait.max(longer)),
-            (Err(wait), Ok(left)) => Err(refused(wait, self.bytes.as_ref(), left, now)),
-            (Ok(left), Err(wait)) => Err(refused(wait, self.messages.as_ref(), left, now)),
+            (Err(wait), Ok(left)) => Err(refused(wait, all_bytes, left)),
+            (Ok(left), Err(wait)) => Err(refused(wait, messages, left)),
         }
     }
 
     /// How long it takes until a message of so many bytes would be accepted.
-    pub(super) fn wait(&self, bytes: usize, now: Moment) -> Duration {
-        let wait = |bucket: &Option<Bucket>, count| {
-            let bucket = bucket.as_ref()?;
-            bucket.has(count, now).err()
+    pub(super) fn wait(&self, meter: &Meter, bytes: usize, now: Moment) -> Duration {
+        let wait = |bucket: Option<Bucket<'_>>, count| {
+            let Bucket { capacity, level } = bucket?;
+            capacity.has(level, count, now).err()
         };
-        let (messages, bytes) = (wait(&self.messages, 1), wait(&self.bytes, counted(bytes)));
+        let [messages, all_bytes] = self.buckets(meter);
+        let (messages, bytes) = (wait(messages, 1), wait(all_bytes, counted(bytes)));
         messages.max(bytes).unwrap_or_default()
     }
 
     /// So many have come, of which it is known that they were there.
-    pub(super) fn book(&self, taken: Amount, at: Moment) {
-        let buckets = [(&self.messages, taken.messages), (&self.bytes, taken.bytes)];
-        for (bucket, count) in buckets {
-            let _were_there = bucket.as_ref().map(|bucket| bucket.take(count, at));
+    pub(super) fn book(&self, meter: &Meter, taken: Amount, at: Moment) {
+        let [messages, bytes] = self.buckets(meter);
+        for (bucket, count) in [(messages, taken.messages), (bytes, taken.bytes)] {
+            let _were_there = take(bucket, count, at);
         }
     }
+}
+
+/// One of a meter.
+#[derive(Clone, Copy)]
+struct Bucket<'m> {
+    capacity: &'m Capacity,
+    level: &'m Level,
 }
 
 fn counted(bytes: usize) -> u32 {
@@ -80,15 +110,18 @@ fn counted(bytes: usize) -> u32 {
 }
 
 #[inline(always)]
-fn take(bucket: Option<&Bucket>, count: u32, now: Moment) -> Result<Option<Left>, Duration> {
-    bucket.map(|bucket| bucket.take(count, now)).transpose()
+fn take(bucket: Option<Bucket<'_>>, count: u32, now: Moment) -> Result<Option<Left>, Duration> {
+    let Some(Bucket { capacity, level }) = bucket else {
+        return Ok(None);
+    };
+    capacity.take(level, count, now).map(Some)
 }
 
 /// One of the buckets has refused what the other one accepted.
 #[cold]
-fn refused(wait: Duration, other: Option<&Bucket>, left: Option<Left>, now: Moment) -> Duration {
-    if let Some((other, left)) = other.zip(left) {
-        other.give_back(&left, now);
+fn refused(wait: Duration, other: Option<Bucket<'_>>, left: Option<Left>) -> Duration {
+    if let Some((Bucket { capacity, level }, left)) = other.zip(left) {
+        capacity.give_back(level, &left);
     }
     wait
 }

@@ -31,7 +31,7 @@ pub(crate) use bucket::{Bucket, Moment};
 use failures::Failures;
 use guesses::Guesses;
 pub(crate) use guesses::{Failure, Try};
-use meter::{Meter, Rates};
+use meter::{Capacities, Meter, Rates};
 pub(crate) use network::Network;
 use own::OwnMeter;
 pub(crate) use places::{Place, Places};
@@ -58,7 +58,7 @@ pub(crate) struct NodeLimits {
 /// How much may be sent.
 #[derive(Debug)]
 struct Traffic {
-    own: Rates,
+    own: Capacities,
     identities: Option<Arc<SharedMeters>>,
     tenants: Option<Arc<SharedMeters>>,
 }
@@ -67,9 +67,15 @@ struct Traffic {
 #[derive(Debug)]
 pub(crate) struct Allowance {
     own: OwnMeter,
-    /// Those of its identity and of its tenant, where they are limited: boxed, for many limit
-    /// sessions alone.
-    shared: Option<Box<[SharedMeter]>>,
+    /// Boxed, for many limit sessions alone.
+    shared: Option<Box<Shared>>,
+}
+
+/// What others send, too, where that is limited.
+#[derive(Debug)]
+struct Shared {
+    identity: Option<SharedMeter>,
+    tenant: Option<SharedMeter>,
 }
 
 /// The places that a connection takes for as long as it is there.
@@ -125,14 +131,32 @@ impl NodeLimits {
     pub(crate) fn allowance(&self, identity: &IdentityKey) -> Option<Allowance> {
         let traffic = self.traffic.as_ref()?;
         let identities = traffic.identities.as_ref();
-        let identities = identities.map(|identities| identities.of(identity.clone()));
         let tenant = || IdentityKey::new("").with_tenant(identity.tenant());
-        let tenants = traffic.tenants.as_ref().map(|tenants| tenants.of(tenant()));
-        let shared: Box<[_]> = identities.into_iter().chain(tenants).collect();
+        let shared = Shared {
+            identity: identities.map(|identities| identities.of(identity.clone())),
+            tenant: traffic.tenants.as_ref().map(|all| all.of(tenant())),
+        };
+        let is_shared = shared.identity.is_some() || shared.tenant.is_some();
         Some(Allowance {
-            own: OwnMeter::new(traffic.own, Moment::now()),
-            shared: (!shared.is_empty()).then_some(shared),
+            own: OwnMeter::new(Moment::now()),
+            shared: is_shared.then(|| Box::new(shared)),
         })
+    }
+
+    /// A message of so many bytes has come to this session, when it had received so many of all. Where
+    /// it is one too many for its session, it takes nothing of what others share with it.
+    #[inline]
+    pub(crate) fn take(
+        &self,
+        allowance: &mut Allowance,
+        bytes: usize,
+        received: u64,
+    ) -> Result<(), OverLimit> {
+        let Some(Traffic { own: of, .. }) = &self.traffic else {
+            return Ok(());
+        };
+        allowance.own.came(of, received);
+        allowance.take(of, bytes)
     }
 
     /// A place for a connection from this address, where they are limited and it is known.
@@ -229,43 +253,43 @@ impl Traffic {
         let own = rates(limits.messages_per_session, limits.bytes_per_session);
         let identity = rates(limits.messages_per_identity, limits.bytes_per_identity);
         let tenant = rates(limits.messages_per_tenant, limits.bytes_per_tenant);
-        let shared = |rates: Rates| (!rates.are_off()).then(|| SharedMeters::new(rates));
-        let all_off = own.are_off() && identity.are_off() && tenant.are_off();
-        (!all_off).then(|| Self {
-            own,
-            identities: shared(identity),
-            tenants: shared(tenant),
-        })
+        let this = Self {
+            own: Capacities::new(own),
+            identities: SharedMeters::new(identity),
+            tenants: SharedMeters::new(tenant),
+        };
+        let is_endless =
+            this.own.are_endless() && this.identities.is_none() && this.tenants.is_none();
+        (!is_endless).then_some(this)
     }
 }
 
 impl Allowance {
-    /// A message of so many bytes has come. Where it is one too many for its session, it takes nothing
-    /// of what others share with it.
     #[inline]
-    pub(crate) fn take(&mut self, bytes: usize, now: Moment) -> Result<(), OverLimit> {
+    fn take(&mut self, of: &Capacities, bytes: usize) -> Result<(), OverLimit> {
         let is_own = |wait| OverLimit { wait, is_own: true };
-        self.own.take(bytes, now).map_err(is_own)?;
+        self.own.take(of, bytes).map_err(is_own)?;
         let Some(shared) = &self.shared else {
             return Ok(());
         };
-        take_shared(shared, bytes, now).map_err(|wait| OverLimit {
-            wait: wait.max(self.own.wait(bytes, now)),
+        shared.take(bytes, self.own.at()).map_err(|wait| OverLimit {
+            wait: wait.max(self.own.wait(of, bytes)),
             is_own: false,
         })
     }
 }
 
-/// The same of what it shares with others.
-fn take_shared(shared: &[SharedMeter], bytes: usize, now: Moment) -> Result<(), Duration> {
-    let mut again = Duration::ZERO;
-    for shared in shared {
-        match shared.meter().take(bytes, now) {
-            Ok(left) => again = again.max(left.again()),
-            Err(wait) => return Err(again.max(wait)),
+impl Shared {
+    fn take(&self, bytes: usize, now: Moment) -> Result<(), Duration> {
+        let mut again = Duration::ZERO;
+        for meter in [&self.identity, &self.tenant].into_iter().flatten() {
+            match meter.take(bytes, now) {
+                Ok(left) => again = again.max(left.again()),
+                Err(wait) => return Err(again.max(wait)),
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(all(test, not(realtime_loom)))]
@@ -278,6 +302,18 @@ mod tests {
         let mut limits = Limits::default();
         set(&mut limits);
         NodeLimits::new(&limits)
+    }
+
+    /// A message of so many bytes at this moment.
+    fn take(
+        node: &NodeLimits,
+        who: &mut Allowance,
+        bytes: usize,
+        now: Moment,
+    ) -> Result<(), OverLimit> {
+        let of = &node.traffic.as_ref().unwrap().own;
+        who.own.turn(of, now);
+        who.take(of, bytes)
     }
 
     #[test]
@@ -307,7 +343,10 @@ mod tests {
                 .unwrap()
         };
         let (mut ann, mut bob, mut cid) = (of("ann"), of("bob"), of("cid"));
-        let accepted = |who: &mut Allowance| (0..100).filter(|_| who.take(1, now).is_ok()).count();
+        let accepted = |who: &mut Allowance| {
+            let taken = (0..100).filter(|_| take(&node, who, 1, now).is_ok());
+            taken.count()
+        };
         assert_eq!(
             (accepted(&mut ann), accepted(&mut bob), accepted(&mut cid)),
             (5, 5, 0)
@@ -325,16 +364,21 @@ mod tests {
         let now = Moment::now();
         let mut ann = node.allowance(&IdentityKey::new("ann")).unwrap();
         let mut bob = node.allowance(&IdentityKey::new("bob")).unwrap();
-        assert_eq!(ann.take(900, now), Ok(()));
+        assert_eq!(take(&node, &mut ann, 900, now), Ok(()));
         for _ in 0..100 {
-            assert!(!ann.take(500, now).unwrap_err().is_own);
+            assert!(!take(&node, &mut ann, 500, now).unwrap_err().is_own);
         }
-        assert_eq!((0..9).filter(|_| bob.take(1, now).is_ok()).count(), 9);
+        assert_eq!(
+            (0..9)
+                .filter(|_| take(&node, &mut bob, 1, now).is_ok())
+                .count(),
+            9
+        );
         // Nor the other way round.
-        assert!((0..100).all(|_| bob.take(50, now).is_err()));
+        assert!((0..100).all(|_| take(&node, &mut bob, 50, now).is_err()));
         // The buckets are a little younger than `now`.
         let later = now.after(Duration::from_millis(1_500));
-        assert_eq!(bob.take(90, later), Ok(()));
+        assert_eq!(take(&node, &mut bob, 90, later), Ok(()));
     }
 
     #[test]
@@ -348,11 +392,11 @@ mod tests {
         let mut waits = 0;
         for n in 0..1_000 {
             let bytes = [1, 40, 2_000, 700, 5_000][n % 5];
-            if let Err(OverLimit { wait, is_own }) = ann.take(bytes, now) {
+            if let Err(OverLimit { wait, is_own }) = take(&node, &mut ann, bytes, now) {
                 assert!(is_own && wait > Duration::ZERO);
                 now = now.after(wait);
                 waits += 1;
-                assert_eq!(ann.take(bytes, now), Ok(()), "message {n}");
+                assert_eq!(take(&node, &mut ann, bytes, now), Ok(()), "message {n}");
             }
             now = now.after(MS);
         }

@@ -7,12 +7,14 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use realtime_core::IdentityKey;
 
 use super::{
-    Meter, Moment, Rates,
+    Meter, Moment,
+    meter::{Capacities, Lefts, Rates},
     shrink::{shrink_map, shrink_queue},
 };
 use crate::sync::Mutex;
@@ -23,7 +25,9 @@ const LEFT: usize = 65_536;
 /// The meters of all identities, or of all tenants, which are identities without an id.
 #[derive(Debug)]
 pub(super) struct SharedMeters {
-    rates: Rates,
+    capacities: Capacities,
+    /// How long it takes until any of them is full again.
+    refill: Duration,
     state: Mutex<State>,
 }
 
@@ -55,9 +59,17 @@ pub(super) struct SharedMeter {
 }
 
 impl SharedMeters {
-    pub(super) fn new(rates: Rates) -> Arc<Self> {
+    /// Where they are limited.
+    pub(super) fn new(rates: Rates) -> Option<Arc<Self>> {
+        let capacities = Capacities::new(rates);
+        let limits = !capacities.are_endless();
+        limits.then(|| Self::of_capacities(capacities, rates.refill()))
+    }
+
+    fn of_capacities(capacities: Capacities, refill: Duration) -> Arc<Self> {
         Arc::new(Self {
-            rates,
+            capacities,
+            refill,
             state: Mutex::default(),
         })
     }
@@ -65,15 +77,12 @@ impl SharedMeters {
     /// A session begins.
     pub(super) fn of(self: &Arc<Self>, key: IdentityKey) -> SharedMeter {
         let mut state = self.state.lock();
-        let known = state.known.entry(key.clone()).or_insert_with(|| {
-            let now = Moment::now();
-            Known {
-                meter: Arc::new(Meter::new(self.rates, now)),
-                sessions: 0,
-                is_left: false,
-                is_late: false,
-                full_at: now,
-            }
+        let known = state.known.entry(key.clone()).or_insert_with(|| Known {
+            meter: Arc::default(),
+            sessions: 0,
+            is_left: false,
+            is_late: false,
+            full_at: Moment::now(),
         });
         known.sessions += 1;
         let meter = Arc::clone(&known.meter);
@@ -98,7 +107,7 @@ impl SharedMeters {
             return;
         };
         known.sessions = known.sessions.saturating_sub(1);
-        known.full_at = now.after(self.rates.refill());
+        known.full_at = now.after(self.refill);
         if known.sessions > 0 {
             return;
         }
@@ -152,8 +161,9 @@ impl State {
 }
 
 impl SharedMeter {
-    pub(super) fn meter(&self) -> &Meter {
-        &self.meter
+    /// A message of so many bytes; the error is how long it takes until it would be accepted.
+    pub(super) fn take(&self, bytes: usize, now: Moment) -> Result<Lefts, Duration> {
+        self.all.capacities.take(&self.meter, bytes, now)
     }
 }
 
@@ -165,8 +175,6 @@ impl Drop for SharedMeter {
 
 #[cfg(all(test, not(realtime_loom)))]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::config::Rate;
 
@@ -175,6 +183,7 @@ mod tests {
             messages: Some(Rate::per_second(1).with_burst(10)),
             bytes: None,
         })
+        .unwrap()
     }
 
     fn known(all: &SharedMeters) -> (usize, usize) {
@@ -191,7 +200,7 @@ mod tests {
         let all = meters();
         for n in 0..10_000 {
             let session = all.of(key(n));
-            assert!(session.meter().take(1, Moment::now()).is_ok());
+            assert!(session.take(1, Moment::now()).is_ok());
         }
         assert_eq!(known(&all), (10_000, 10_000));
         let later = Moment::now().after(Duration::from_secs(12));
@@ -205,7 +214,7 @@ mod tests {
     fn nobody_gets_a_full_bucket_by_coming_again() {
         let all = meters();
         let now = Moment::now();
-        let take = |session: &SharedMeter| session.meter().take(1, now).is_ok();
+        let take = |session: &SharedMeter| session.take(1, now).is_ok();
         let ann = all.of(key(1));
         assert!((0..10).all(|_| take(&ann)) && !take(&ann));
         let other = all.of(key(1));
@@ -244,7 +253,7 @@ mod tests {
         let all = meters();
         for n in 0..LEFT + 1_000 {
             let session = all.of(key(n));
-            let _taken = session.meter().take(10, Moment::now());
+            let _taken = session.take(10, Moment::now());
         }
         assert_eq!(known(&all), (LEFT, LEFT));
     }

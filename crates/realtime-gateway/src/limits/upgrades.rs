@@ -34,7 +34,7 @@ impl Upgrades {
         Self {
             #[cfg(feature = "server")]
             per_second,
-            bucket: Bucket::new(Rate::per_second(per_second), Moment::now()),
+            bucket: Bucket::new(Rate::per_second(per_second)),
             first: Semaphore::new(1),
             waiting: AtomicUsize::new(0),
             most_waiting: AtomicUsize::new(longest(per_second, LEAST_WAITING)),

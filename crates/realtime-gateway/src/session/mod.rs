@@ -135,8 +135,8 @@ impl Session {
     /// ```
     #[must_use]
     pub fn identity(&self) -> Identity {
-        let living = self.0.living.get();
-        living.map_or_else(|| self.0.connected_as.clone(), Living::identity)
+        let changed = self.0.living.get().and_then(Living::identity);
+        changed.unwrap_or_else(|| self.0.connected_as.clone())
     }
 
     /// Tenant and id of whom it belongs to. They stay the same for as long as it lives.
@@ -465,7 +465,8 @@ impl Session {
             expiry_notice,
             ..
         } = &*self.0.env;
-        self.lives().show(identity, clock, *expiry_notice);
+        let began = self.connected_as();
+        self.lives().show(began, identity, clock, *expiry_notice);
         self.look_at_the_clock();
     }
 
@@ -476,7 +477,8 @@ impl Session {
             expiry_notice,
             ..
         } = &*self.0.env;
-        self.lives().update(update, clock, *expiry_notice)?;
+        let began = self.connected_as();
+        self.lives().update(began, update, clock, *expiry_notice)?;
         self.look_at_the_clock();
         Ok(())
     }
@@ -488,8 +490,7 @@ impl Session {
                 expiry_notice,
                 ..
             } = &*self.0.env;
-            let identity = self.0.connected_as.clone();
-            Box::new(Living::new(identity, clock, *expiry_notice))
+            Box::new(Living::new(self.connected_as(), clock, *expiry_notice))
         })
     }
 

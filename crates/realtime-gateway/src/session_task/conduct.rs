@@ -28,19 +28,11 @@ const LINES: u32 = 5;
 #[derive(Debug, Default)]
 pub(super) struct Conduct {
     /// What it may send.
-    allowance: Option<Limited>,
+    allowance: Option<Allowance>,
     /// The places that its connection takes.
     held: Option<Box<Held>>,
     /// What it has done wrong, if anything.
     wrong: Option<Box<Wrong>>,
-}
-
-#[derive(Debug)]
-struct Limited {
-    allowance: Allowance,
-    /// How much had been received at the last look at the clock, and when that was: what was read
-    /// together came at the same time.
-    read: (u64, Moment),
 }
 
 #[derive(Debug)]
@@ -62,10 +54,6 @@ impl Conduct {
         held: Option<Box<Held>>,
     ) -> Option<Box<Self>> {
         let allowance = node.limits.allowance(session.identity_key());
-        let allowance = allowance.map(|allowance| Limited {
-            allowance,
-            read: (0, Moment::now()),
-        });
         let is_limited = allowance.is_some() || held.is_some();
         is_limited.then(|| {
             Box::new(Self {
@@ -79,21 +67,23 @@ impl Conduct {
     /// A message of so many bytes has come, when so many had been received of all.
     // Apart from the way of those that aren't limited, which is dearer with this in it.
     #[inline(never)]
-    pub(super) fn take(&mut self, bytes: usize, received: u64) -> Result<(), OverLimit> {
-        let Some(Limited { allowance, read }) = &mut self.allowance else {
-            return Ok(());
-        };
-        if read.0 != received {
-            *read = (received, Moment::now());
+    pub(super) fn take(
+        &mut self,
+        node: &Node,
+        bytes: usize,
+        received: u64,
+    ) -> Result<(), OverLimit> {
+        match &mut self.allowance {
+            Some(allowance) => node.limits.take(allowance, bytes, received),
+            None => Ok(()),
         }
-        allowance.take(bytes, read.1)
     }
 
     /// A message was one too many, for the session by itself. Returns whether that goes on for too
     /// long.
     pub(super) fn floods(&mut self, node: &Node) -> bool {
         let now = Moment::now();
-        let wrong = self.wrong(node, now);
+        let wrong = self.wrong(node);
         let Some(strikes) = &wrong.strikes else {
             return false;
         };
@@ -103,18 +93,18 @@ impl Conduct {
     /// A long message was one too many. Returns whether it is looked at all the same.
     pub(super) fn may_look(&mut self, node: &Node) -> bool {
         let now = Moment::now();
-        self.wrong(node, now).looks.take(1, now).is_ok()
+        self.wrong(node).looks.take(1, now).is_ok()
     }
 
     /// A message was one that nobody can handle. Returns whether there are too many of them.
     pub(super) fn is_mistaken(&mut self, node: &Node) -> bool {
         let now = Moment::now();
-        self.wrong(node, now).mistakes.take(1, now).is_err()
+        self.wrong(node).mistakes.take(1, now).is_err()
     }
 
     /// What says when the log has a line about it.
     pub(super) fn lines(&mut self, node: &Node) -> &Rarely {
-        &self.wrong(node, Moment::now()).lines
+        &self.wrong(node).lines
     }
 
     /// Its connection is gone, so others may take its places.
@@ -122,18 +112,18 @@ impl Conduct {
         self.held = None;
     }
 
-    fn wrong(&mut self, node: &Node, now: Moment) -> &Wrong {
+    fn wrong(&mut self, node: &Node) -> &Wrong {
         self.wrong.get_or_insert_with(|| {
             let patience = node.config.limits.flood_patience;
             let strikes = patience.map(|patience| {
                 let strikes = patience.as_millis() / STRIKE.as_millis();
                 let strikes = u32::try_from(strikes).unwrap_or(u32::MAX);
-                Bucket::new(FORGOTTEN.with_burst(strikes), now)
+                Bucket::new(FORGOTTEN.with_burst(strikes))
             });
             Box::new(Wrong {
-                mistakes: Bucket::new(MISTAKES, now),
-                looks: Bucket::new(LOOKS, now),
-                pace: Bucket::new(Rate::per_second(10).with_burst(1), now),
+                mistakes: Bucket::new(MISTAKES),
+                looks: Bucket::new(LOOKS),
+                pace: Bucket::new(Rate::per_second(10).with_burst(1)),
                 strikes,
                 lines: Rarely::new(LINES),
             })

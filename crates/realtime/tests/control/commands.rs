@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use realtime::{CloseCode, Config, IdentityKey, Json, SessionId, error::ControlErrorKind};
+use realtime::{
+    CloseCode, Config, IdentityKey, Json, SessionId, error::ControlErrorKind, room::RoomRule,
+};
 use realtime_testkit::wait::until;
 use serde_json::json;
 
-use super::{builder, counts, named, rooms, support::Server};
+use super::{builder, counts, named, rooms, router, support::Server};
 
 async fn node() -> Server {
     let builder = builder().node_id("alone".parse().unwrap());
@@ -93,6 +95,32 @@ async fn rooms_are_joined_and_left_as_sessions_do_it() {
     assert_eq!(rooms(&mut bob).await, ["c"]);
     assert_eq!(gateway.everybody().leave("a").await.unwrap().sessions, 2);
     assert_eq!(rooms(&mut ann).await, ["b"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_removed_from_a_room_that_it_may_ask_for_is_told() {
+    let router = router().room("open:{n}", RoomRule::open());
+    let server = Server::start(builder().router(router).build().unwrap()).await;
+    let gateway = &server.gateway;
+    let (mut ann, mut bob) = (named(&server, "ann").await, named(&server, "bob").await);
+    let joined = ann
+        .request("join", json!({"room": "open:1"}))
+        .await
+        .unwrap();
+    assert!(joined.get("error").is_none(), "{joined}");
+    gateway.everybody().join("hers").await.unwrap();
+    assert_eq!(rooms(&mut ann).await, ["hers", "open:1"]);
+    for room in ["hers", "open:1"] {
+        gateway.everybody().leave(room).await.unwrap();
+    }
+    // The first room is the server's own affair, and only she was in the second.
+    let told = json!({"route": "removed", "data": {"room": "open:1"}});
+    assert_eq!(ann.recv_json().await.unwrap(), told);
+    gateway.everybody().send("end", ()).await.unwrap();
+    for client in [&mut ann, &mut bob] {
+        assert_eq!(client.recv_json().await.unwrap()["route"], "end");
+    }
     server.stop().await;
 }
 

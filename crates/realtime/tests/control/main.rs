@@ -48,6 +48,10 @@ impl Authenticator for ByName {
 }
 
 fn builder() -> Builder {
+    realtime::builder().authenticator(ByName).router(router())
+}
+
+fn router() -> Router {
     let rooms = async |session: Session| {
         let mut names: Vec<String> = session.rooms().iter().map(ToString::to_string).collect();
         names.sort();
@@ -55,11 +59,10 @@ fn builder() -> Builder {
     };
     let enter = async |session: Session, Json(room): Json<String>| session.join(room).await;
     let id = async |session: Session| Json(session.id());
-    let router = Router::new()
+    Router::new()
         .route("rooms", rooms)
         .route("enter", enter)
-        .route("id", id);
-    realtime::builder().authenticator(ByName).router(router)
+        .route("id", id)
 }
 
 /// Nodes with one broker in this process.

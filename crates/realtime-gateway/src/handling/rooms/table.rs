@@ -131,6 +131,12 @@ impl RoomTable {
             .filter(|options| options.publish.is_some())
     }
 
+    /// Whether clients may ask to come into a room, so that they know of their membership.
+    pub(crate) fn is_asked_for(&self, room: &RoomName) -> bool {
+        let found = self.find(room);
+        found.is_some_and(|(rule, _)| rule.allow.is_some())
+    }
+
     /// Who decides whether a client may come into a room, and the parameters of its name.
     pub(super) fn allow(&self, room: &RoomName) -> Option<(Erased<()>, Params)> {
         let (rule, values) = self.find(room)?;

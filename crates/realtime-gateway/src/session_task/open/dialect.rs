@@ -121,7 +121,7 @@ impl Open {
         // The first was counted with its frame.
         let counted = std::mem::take(&mut batch.is_counted);
         let taken = match &mut self.conduct {
-            Some(conduct) if !counted => conduct.take(0, self.reader.received()),
+            Some(conduct) if !counted => conduct.take(&self.node, 0, self.reader.received()),
             _ => Ok(()),
         };
         match (action, taken) {

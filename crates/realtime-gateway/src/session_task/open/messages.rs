@@ -145,7 +145,7 @@ impl Open {
         let bytes = frame.as_bytes().len();
         self.node.metrics().received(bytes);
         if let Some(conduct) = &mut self.conduct
-            && let Err(over) = conduct.take(bytes, self.reader.received())
+            && let Err(over) = conduct.take(&self.node, bytes, self.reader.received())
         {
             return self.refuse(frame, over);
         }
