@@ -27,7 +27,7 @@ async fn waiting(client: &Client) -> String {
 }
 
 /// A flood, which ends with its client.
-fn flood(client: &Client) -> tokio::task::JoinHandle<()> {
+pub(super) fn flood(client: &Client) -> tokio::task::JoinHandle<()> {
     let client = client.clone();
     tokio::spawn(async move {
         let big = "x".repeat(100_000);
