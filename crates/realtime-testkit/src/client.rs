@@ -146,14 +146,7 @@ impl Request {
         if answer.status != 101 {
             return Err(ClientError::Refused(answer));
         }
-        let mut client = Client {
-            stream,
-            answer,
-            decoder: Decoder::new(Role::Client, Limits::default().with_message(64 << 20)),
-            events: VecDeque::new(),
-            auto_pong: true,
-            next_id: 0,
-        };
+        let mut client = Client::of(stream, answer);
         client.take(&rest)?;
         Ok(client)
     }
@@ -225,6 +218,23 @@ impl Client {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// One over a stream that is a WebSocket already, such as one of HTTP/2.
+    pub fn upgraded(stream: S) -> Self {
+        let (status, head) = (200, String::new());
+        Self::of(stream, Answer { status, head })
+    }
+
+    fn of(stream: S, answer: Answer) -> Self {
+        Self {
+            stream,
+            answer,
+            decoder: Decoder::new(Role::Client, Limits::default().with_message(64 << 20)),
+            events: VecDeque::new(),
+            auto_pong: true,
+            next_id: 0,
+        }
+    }
+
     fn take(&mut self, mut bytes: &[u8]) -> Result<(), ClientError> {
         while let Some(event) = self.decoder.decode(&mut bytes)? {
             self.events.push_back(event);

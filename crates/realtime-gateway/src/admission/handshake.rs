@@ -1,4 +1,5 @@
-//! The opening handshake: what a request must have, and the answer to it.
+//! The opening handshake: what a request must have, and the answer to it. Over HTTP/1.1 that is an
+//! upgrade, over HTTP/2 a stream that becomes a WebSocket (RFC 8441).
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
@@ -16,13 +17,22 @@ use crate::dialects::DialectId;
 /// A request that is a proper WebSocket handshake.
 #[derive(Debug)]
 pub(crate) struct Handshake {
-    accept: String,
+    opening: Opening,
     /// Whom the client wants to reach.
     pub(super) host: HostAndPort,
     /// What the client has offered first of what is spoken here, if anything.
     protocol: Option<HeaderValue>,
     /// Which dialect that is.
     pub(crate) dialect: Option<DialectId>,
+}
+
+/// How a WebSocket begins.
+#[derive(Debug)]
+enum Opening {
+    /// The connection is nothing else from then on. This proves that the request was understood.
+    Upgrade { accept: String },
+    /// One stream of HTTP/2 is, beside others.
+    Stream,
 }
 
 impl Handshake {
@@ -32,52 +42,67 @@ impl Handshake {
         named: impl Fn(&[u8]) -> Option<DialectId>,
     ) -> Result<Self, Refusal> {
         let headers = &request.headers;
-        if request.method != Method::GET {
-            return Err(Refusal::Method);
+        match request.version {
+            Version::HTTP_11 if request.method != Method::GET => return Err(Refusal::Method),
+            Version::HTTP_2 if request.method == Method::CONNECT => {}
+            Version::HTTP_11 => {}
+            _ => return Err(Refusal::HttpVersion),
         }
-        if request.version != Version::HTTP_11 {
-            return Err(Refusal::HttpVersion);
-        }
+        let is_stream = request.version == Version::HTTP_2;
         let no_length = |length: &HeaderValue| length.as_bytes() == b"0";
         if headers.contains_key(TRANSFER_ENCODING)
             || !headers.get_all(CONTENT_LENGTH).iter().all(no_length)
         {
             return Err(Refusal::HasBody);
         }
-        if !has_token(headers, &UPGRADE, "websocket") || !has_token(headers, &CONNECTION, "upgrade")
+        let is_upgrade =
+            has_token(headers, &UPGRADE, "websocket") && has_token(headers, &CONNECTION, "upgrade");
+        if !is_stream && !is_upgrade {
+            return Err(Refusal::NotUpgrade);
+        }
+        #[cfg(feature = "http2")]
+        if let Some(protocol) = request.extensions.get::<hyper::ext::Protocol>()
+            && protocol.as_str() != "websocket"
         {
             return Err(Refusal::NotUpgrade);
         }
         if single(headers, &SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
             return Err(Refusal::Version);
         }
-        let key = single(headers, &SEC_WEBSOCKET_KEY).ok_or(Refusal::BadKey)?;
-        if !is_valid_key(key.as_bytes()) {
-            return Err(Refusal::BadKey);
-        }
-        let host = HostAndPort::of_request(headers).ok_or(Refusal::BadHost)?;
+        let opening = if is_stream {
+            Opening::Stream
+        } else {
+            let key = single(headers, &SEC_WEBSOCKET_KEY).ok_or(Refusal::BadKey)?;
+            if !is_valid_key(key.as_bytes()) {
+                return Err(Refusal::BadKey);
+            }
+            Opening::Upgrade {
+                accept: accept_key(key.as_bytes()),
+            }
+        };
+        let host = HostAndPort::of_request(request).ok_or(Refusal::BadHost)?;
         // A name in another case is another name: clients refuse one that they haven't offered.
         let mut offered = items(headers, &SEC_WEBSOCKET_PROTOCOL);
         let chosen = offered.find_map(|item| Some((item, named(item)?)));
         Ok(Self {
-            accept: accept_key(key.as_bytes()),
+            opening,
             host,
             protocol: chosen.and_then(|(name, _)| HeaderValue::from_bytes(name).ok()),
             dialect: chosen.map(|(_, dialect)| dialect),
         })
     }
 
-    /// 101 Switching Protocols.
+    /// 101 Switching Protocols, or over HTTP/2 200.
     pub(crate) fn response(self) -> Option<Response<Body>> {
         let mut response = Response::new(Body::default());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        if let Opening::Upgrade { accept } = &self.opening {
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = response.headers_mut();
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(accept).ok()?);
+        }
         let headers = response.headers_mut();
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(
-            SEC_WEBSOCKET_ACCEPT,
-            HeaderValue::from_str(&self.accept).ok()?,
-        );
         if let Some(protocol) = self.protocol {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
         }
@@ -157,6 +182,56 @@ mod tests {
         );
         assert!(!response.headers().contains_key("sec-websocket-protocol"));
         assert!(request(set("content-length", "0")).is_ok());
+    }
+
+    /// As hyper shows one: no `Host`, no `Upgrade`, no key.
+    fn stream(change: impl FnOnce(&mut Parts)) -> Result<Handshake, Refusal> {
+        request(|parts| {
+            parts.version = Version::HTTP_2;
+            parts.method = Method::CONNECT;
+            parts.uri = "https://example.com/ws".parse().unwrap();
+            for name in ["host", "upgrade", "connection", "sec-websocket-key"] {
+                parts.headers.remove(name);
+            }
+            change(parts);
+        })
+    }
+
+    #[test]
+    fn a_stream_of_http2_may_become_one() {
+        let offered = add("sec-websocket-protocol", "realtime.json");
+        let response = stream(offered).unwrap().response().unwrap();
+        assert_eq!(response.status(), 200);
+        let headers: Vec<_> = response.headers().keys().collect();
+        assert_eq!(headers, ["sec-websocket-protocol"]);
+        let refused = |change: Box<dyn FnOnce(&mut Parts)>| stream(change).unwrap_err();
+        assert_eq!(
+            refused(Box::new(|p| p.method = Method::GET)),
+            Refusal::HttpVersion
+        );
+        assert_eq!(
+            refused(Box::new(without("sec-websocket-version"))),
+            Refusal::Version
+        );
+        let nameless = |p: &mut Parts| p.uri = "/ws".parse().unwrap();
+        assert_eq!(refused(Box::new(nameless)), Refusal::BadHost);
+        assert!(
+            stream(|p| {
+                nameless(p);
+                set("host", "example.com")(p);
+            })
+            .is_ok()
+        );
+        let two = |p: &mut Parts| set("host", "evil.example")(p);
+        assert_eq!(
+            stream(two).unwrap().host,
+            request(|_| ()).unwrap().host,
+            "the authority counts"
+        );
+        assert_eq!(
+            request(|p| p.method = Method::CONNECT).unwrap_err(),
+            Refusal::Method
+        );
     }
 
     #[test]

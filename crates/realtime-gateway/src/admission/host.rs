@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use http::{HeaderMap, header::HOST, uri::Authority};
+use http::{Version, header::HOST, request::Parts, uri::Authority};
 
 use super::handshake::single;
 
@@ -56,9 +56,13 @@ impl HostAndPort {
         Some(Self { host, port })
     }
 
-    /// The one valid `Host` of a request.
-    pub(crate) fn of_request(headers: &HeaderMap) -> Option<Self> {
-        let host = single(headers, &HOST)?.to_str().ok()?;
+    /// Whom a request means: over HTTP/2 the authority, where there is one, else the one valid `Host`.
+    pub(crate) fn of_request(request: &Parts) -> Option<Self> {
+        let authority = request.uri.authority();
+        if let Some(authority) = authority.filter(|_| request.version == Version::HTTP_2) {
+            return Self::parse(authority);
+        }
+        let host = single(&request.headers, &HOST)?.to_str().ok()?;
         Self::parse(&host.parse().ok()?)
     }
 }

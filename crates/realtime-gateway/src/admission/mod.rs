@@ -101,7 +101,7 @@ impl Admission {
             return Err(Refusal::Draining);
         }
         if !self.origin.allows(&handshake.host, &request.headers) {
-            self.origin_refusals.log(&request.headers);
+            self.origin_refusals.log(request);
             return Err(Refusal::Origin);
         }
         Ok(handshake)

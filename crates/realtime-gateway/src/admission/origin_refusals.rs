@@ -7,8 +7,9 @@
 use std::{borrow::Cow, fmt};
 
 use http::{
-    HeaderMap, HeaderName,
+    HeaderMap, HeaderName, Version,
     header::{HOST, ORIGIN},
+    request::Parts,
 };
 
 use crate::{escape::Escaped, rarely::Rarely};
@@ -22,8 +23,9 @@ impl OriginRefusals {
         Self(Rarely::new(1))
     }
 
-    pub(super) fn log(&self, headers: &HeaderMap) {
-        let (origin, host) = (Shown(headers, &ORIGIN), Shown(headers, &HOST));
+    pub(super) fn log(&self, request: &Parts) {
+        let origin = Shown(&request.headers, &ORIGIN);
+        let host = ShownHost(request);
         match self.0.turn() {
             Some(left_out) => tracing::warn!(
                 target: crate::log_targets::ADMISSION, %origin, %host, left_out,
@@ -33,6 +35,21 @@ impl OriginRefusals {
             None => tracing::debug!(
                 target: crate::log_targets::ADMISSION, %origin, %host, "the origin may not connect",
             ),
+        }
+    }
+}
+
+/// What the origin was compared with.
+struct ShownHost<'r>(&'r Parts);
+
+impl fmt::Display for ShownHost<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(request) = self;
+        match request.uri.authority() {
+            Some(authority) if request.version == Version::HTTP_2 => {
+                write!(f, "{}", Escaped(authority.as_str()))
+            }
+            _ => Shown(&request.headers, &HOST).fmt(f),
         }
     }
 }

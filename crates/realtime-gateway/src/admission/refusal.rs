@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{
-    HeaderName, HeaderValue, Response, StatusCode,
+    HeaderName, HeaderValue, Response, StatusCode, Version,
     header::{ALLOW, CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE},
 };
 
@@ -106,7 +106,8 @@ impl Refusal {
         })
     }
 
-    pub(crate) fn response(self) -> Response<Body> {
+    /// What a request is answered that has come over this version of HTTP.
+    pub(crate) fn response(self, version: Version) -> Response<Body> {
         use StatusCode as S;
         type Headers = &'static [(HeaderName, &'static str)];
         const NONE: Headers = &[];
@@ -123,7 +124,10 @@ impl Refusal {
                 &[(CONNECTION, "close")],
                 "an upgrade request has no body",
             ),
-            Self::HttpVersion => (S::BAD_REQUEST, NONE, "expected HTTP/1.1"),
+            Self::HttpVersion => {
+                let text = "expected HTTP/1.1, or an extended CONNECT over HTTP/2";
+                (S::BAD_REQUEST, NONE, text)
+            }
             Self::Method => (
                 S::METHOD_NOT_ALLOWED,
                 &[(ALLOW, "GET")],
@@ -184,7 +188,11 @@ impl Refusal {
         };
         let mut response = Response::new(Body::from(text));
         *response.status_mut() = status;
-        for (name, value) in headers {
+        // Over HTTP/2 nothing is said of the connection: it has other streams.
+        let is_said = |name: &HeaderName| {
+            version != Version::HTTP_2 || (*name != CONNECTION && *name != UPGRADE)
+        };
+        for (name, value) in headers.iter().filter(|(name, _)| is_said(name)) {
             response
                 .headers_mut()
                 .insert(name, HeaderValue::from_static(value));

@@ -2,7 +2,6 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use hyper::upgrade::OnUpgrade;
 use realtime_core::CloseCode;
 use realtime_websocket::{CloseFrame, frame};
 use tokio::time::sleep;
@@ -14,7 +13,7 @@ use crate::{
     guarded::{Whose, caught},
     node::Node,
     patience::patient,
-    transport::recover,
+    transport::Upgrading,
 };
 
 /// How long a refused connection may take to become a WebSocket after the 101.
@@ -98,15 +97,15 @@ pub(super) async fn say(line: Line, farewell: &Farewell, encoder: &Encoder) {
 /// Closes a connection that was told 101 and is refused, once that has become a WebSocket.
 pub(crate) async fn refuse(
     node: Arc<Node>,
-    upgrade: OnUpgrade,
+    upgrade: Upgrading,
     dialect: DialectId,
     farewell: Farewell,
 ) {
     let refused = async {
-        match patient(UPGRADE, upgrade).await {
-            Some(Ok(upgraded)) => {
+        match patient(UPGRADE, upgrade.upgraded()).await {
+            Some(Ok(connection)) => {
                 let encoder = node.env.dialects.of(dialect);
-                say(Line::new(recover(upgraded)), &farewell, encoder).await;
+                say(Line::new(connection), &farewell, encoder).await;
             }
             Some(Err(_)) | None => node.stats().upgrades_failed.add(1),
         }

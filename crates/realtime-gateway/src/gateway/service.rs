@@ -11,7 +11,6 @@ use std::{
 
 use futures::future::BoxFuture;
 use http::{Request, Response, request::Parts};
-use hyper::upgrade::OnUpgrade;
 use realtime_core::Identity;
 use tokio::{runtime::Handle, time::sleep};
 use tower_service::Service;
@@ -28,7 +27,7 @@ use crate::{
     node::Node,
     patience::patient,
     session_task::{self, Newcomer},
-    transport::recover,
+    transport::Upgrading,
 };
 
 /// How long the connection may take to become a WebSocket after the 101.
@@ -151,7 +150,7 @@ impl Gateway {
             }
             tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
             let closed = self.refuse_by_close(request, refusal);
-            closed.unwrap_or_else(|| refusal.response())
+            closed.unwrap_or_else(|| refusal.response(request.version))
         })
     }
 
@@ -168,7 +167,7 @@ impl Gateway {
         if node.is_cut_off() {
             return None;
         }
-        let upgrade = request.extensions.remove::<OnUpgrade>()?;
+        let upgrade = Upgrading::of(request)?;
         let dialect = spoken(request, &handshake);
         let response = handshake.response()?;
         node.stats().refused_by_close.add(1);
@@ -205,10 +204,7 @@ impl Gateway {
         } else {
             slot.open();
         }
-        let upgrade = request
-            .extensions
-            .remove::<OnUpgrade>()
-            .ok_or(Refusal::NotUpgradable)?;
+        let upgrade = Upgrading::of(request).ok_or(Refusal::NotUpgradable)?;
         let dialect = spoken(request, &handshake);
         let response = handshake.response().ok_or(Refusal::NotUpgradable)?;
         let remote_addr = self.admission().client_address(request);
@@ -224,13 +220,12 @@ impl Gateway {
             };
             let upgraded = tokio::select! {
                 biased;
-                upgraded = patient(UPGRADE, upgrade) => upgraded,
+                upgraded = patient(UPGRADE, upgrade.upgraded()) => upgraded,
                 () = node.abort.cancelled() => return,
                 () = shut_down => return,
             };
             match upgraded {
-                Some(Ok(stream)) => {
-                    let connection = recover(stream);
+                Some(Ok(connection)) => {
                     let arrived = Arrived {
                         connection,
                         dialect,

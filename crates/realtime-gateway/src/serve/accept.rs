@@ -1,7 +1,6 @@
 //! Accepting: from the listener to a task for each connection.
 
 use std::{
-    any::Any,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -12,19 +11,18 @@ use futures::FutureExt;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use realtime_core::BoxError;
-use tokio::{
-    net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
 use super::{
     Secure,
-    connection::{Stop, connection},
+    connection::{Around, Stop, connection},
+    panics::Panics,
+    place::Place,
     trouble::Trouble,
 };
-use crate::{Gateway, escape::Chain, quiet::drop_quietly, rarely::Rarely};
+use crate::{Gateway, escape::Chain, quiet::drop_quietly};
 
 /// How many plain HTTP connections there may be at once. Sessions are counted by the gateway.
 const CONNECTIONS: usize = 16 * 1024;
@@ -32,9 +30,6 @@ const CONNECTIONS: usize = 16 * 1024;
 const TURN: usize = 64;
 /// How long to wait where the system is short of something, such as descriptors.
 const SHORTAGE: Duration = Duration::from_millis(50);
-
-/// How many lines a minute the log has of apps that panic: anybody may be able to make one do so.
-const PANIC_LINES: u32 = 20;
 
 /// What accepts.
 pub(super) struct Acceptor<A> {
@@ -49,7 +44,7 @@ pub(super) struct Acceptor<A> {
     tasks: TaskTracker,
     stop: Stop,
     trouble: Trouble,
-    panics: Arc<Rarely>,
+    panics: Panics,
 }
 
 impl<A, B> Acceptor<A>
@@ -78,13 +73,13 @@ where
             listener,
             app,
             secure,
+            panics: Panics::new(gateway.clone()),
             gateway,
             limiting,
             places: Arc::new(Semaphore::new(CONNECTIONS)),
             tasks: TaskTracker::new(),
             stop: Stop::default(),
             trouble: Trouble::default(),
-            panics: Arc::new(Rarely::new(PANIC_LINES)),
         }
     }
 
@@ -96,13 +91,13 @@ where
                 // While there is no place, or others wait to be let in, new connections wait in the
                 // listener's backlog.
                 let accepted = async {
-                    let place = Arc::clone(&self.places).acquire_owned().await;
+                    let place = Place::of(&self.places).await;
                     for gateway in &self.limiting {
                         if let Some(upgrades) = &gateway.node().limits.upgrades {
                             upgrades.calm().await;
                         }
                     }
-                    (place.ok(), self.listener.accept().await)
+                    (place, self.listener.accept().await)
                 };
                 let (place, accepted) = tokio::select! {
                     biased;
@@ -112,14 +107,20 @@ where
                 match accepted {
                     Ok((tcp, peer)) => match catch_unwind(AssertUnwindSafe(|| self.app.clone())) {
                         Ok(app) => {
-                            let (secure, stop) = (self.secure.clone(), self.stop.clone());
-                            self.spawn(connection(secure, tcp, peer, app, stop), place);
+                            let secure = self.secure.clone();
+                            let around = Around {
+                                stop: self.stop.clone(),
+                                place,
+                                #[cfg(feature = "http2")]
+                                panics: self.panics.clone(),
+                            };
+                            self.spawn(connection(secure, tcp, peer, app, around));
                             if !self.limiting.is_empty() {
                                 // Whether it has to wait shows before the next one is accepted.
                                 tokio::task::yield_now().await;
                             }
                         }
-                        Err(panic) => panicked(&self.gateway, &self.panics, panic),
+                        Err(panic) => self.panics.panicked(panic),
                     },
                     Err(error) => match kind(&error) {
                         Kind::Connection => self.failed(&error),
@@ -152,12 +153,8 @@ where
     }
 
     /// A task of its own, so that nothing that happens to a connection reaches the others.
-    fn spawn(
-        &self,
-        connection: impl Future<Output = io::Result<()>> + Send + 'static,
-        place: Option<OwnedSemaphorePermit>,
-    ) {
-        let (gateway, panics) = (self.gateway.clone(), Arc::clone(&self.panics));
+    fn spawn(&self, connection: impl Future<Output = io::Result<()>> + Send + 'static) {
+        let (gateway, panics) = (self.gateway.clone(), self.panics.clone());
         self.tasks.spawn(async move {
             match AssertUnwindSafe(connection).catch_unwind().await {
                 Ok(Ok(())) => {}
@@ -166,26 +163,13 @@ where
                     // The acceptor's, or the app's.
                     drop_quietly(error);
                 }
-                Err(panic) => panicked(&gateway, &panics, panic),
+                Err(panic) => panics.panicked(panic),
             }
-            drop(place);
         });
     }
 
     fn failed(&self, error: &io::Error) {
         failed(&self.gateway, error);
-    }
-}
-
-/// The app or the TLS acceptor did, and what it panicked with may panic again when it is dropped.
-fn panicked(gateway: &Gateway, lines: &Rarely, panic: Box<dyn Any + Send>) {
-    drop_quietly(panic);
-    gateway.node().stats().connections_failed.add(1);
-    if let Some(left_out) = lines.turn() {
-        tracing::warn!(
-            target: crate::log_targets::SERVE, left_out,
-            "the app or the TLS acceptor panicked, which ended its connection",
-        );
     }
 }
 

@@ -13,10 +13,12 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use super::Secure;
+use super::{Secure, place::Place};
+#[cfg(feature = "http2")]
+use super::{http2, panics::Panics};
 use crate::{
     PeerAddr,
-    transport::{Stream, WriteTimeout},
+    transport::{HttpStream, Stream},
 };
 
 /// How long a client may take for the head of a request.
@@ -24,7 +26,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may read nothing of a response.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of a request's head is buffered.
-const HEADER_BYTES: usize = 64 * 1024;
+pub(super) const HEADER_BYTES: usize = 64 * 1024;
 /// How many headers a request may have.
 const HEADERS: usize = 100;
 
@@ -37,13 +39,22 @@ pub(super) struct Stop {
     pub(super) now: CancellationToken,
 }
 
+/// What a connection needs of its server.
+#[derive(Debug)]
+pub(super) struct Around {
+    pub(super) stop: Stop,
+    pub(super) place: Place,
+    #[cfg(feature = "http2")]
+    pub(super) panics: Panics,
+}
+
 /// Serves a connection until its end.
 pub(super) async fn connection<A, B>(
     secure: Option<Secure>,
     tcp: TcpStream,
     peer: SocketAddr,
     app: A,
-    stop: Stop,
+    around: Around,
 ) -> io::Result<()>
 where
     A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
@@ -55,17 +66,17 @@ where
     tcp.set_nodelay(true)?;
     let app = WithPeer { app, peer };
     match secure {
-        None => http(tcp, app, stop).await,
+        None => http(tcp, hold_little, app, around).await,
         Some(secure) => {
             hold_little(&tcp);
             let secured = tokio::time::timeout(HEADER_TIMEOUT, secure(tcp));
             let secured = tokio::select! {
                 secured = secured => secured,
                 // Nothing has been asked yet.
-                () = stop.soon.cancelled() => return Ok(()),
+                () = around.stop.soon.cancelled() => return Ok(()),
             };
             let stream = secured.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-            http(stream, app, stop).await
+            http(stream, |_| (), app, around).await
         }
     }
 }
@@ -84,7 +95,56 @@ fn hold_little(tcp: &TcpStream) {
     let _ = tcp;
 }
 
-async fn http<A, B>(stream: impl Stream, app: A, stop: Stop) -> io::Result<()>
+/// `shared` prepares a connection that several sessions are to share.
+#[cfg(feature = "http2")]
+async fn http<S, A, B>(
+    mut stream: S,
+    shared: impl FnOnce(&S),
+    app: A,
+    around: Around,
+) -> io::Result<()>
+where
+    S: Stream,
+    A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
+    A: Clone + Send + 'static,
+    A::Future: Send + 'static,
+    B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
+    B::Data: Send,
+{
+    let begun = tokio::select! {
+        begun = tokio::time::timeout(HEADER_TIMEOUT, http2::begun(&mut stream)) => begun,
+        () = around.stop.soon.cancelled() => return Ok(()),
+    };
+    let (bytes, is_http2) = begun.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    if is_http2 {
+        shared(&stream);
+    }
+    let stream = HttpStream::new(stream, WRITE_TIMEOUT).after(bytes);
+    if is_http2 {
+        return http2::http2(stream, app, around).await;
+    }
+    http1(stream, app, around).await
+}
+
+#[cfg(not(feature = "http2"))]
+async fn http<S, A, B>(
+    stream: S,
+    _shared: impl FnOnce(&S),
+    app: A,
+    around: Around,
+) -> io::Result<()>
+where
+    S: Stream,
+    A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
+    A: Clone + Send + 'static,
+    A::Future: Send + 'static,
+    B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
+    B::Data: Send,
+{
+    http1(HttpStream::new(stream, WRITE_TIMEOUT), app, around).await
+}
+
+async fn http1<A, B>(stream: HttpStream<impl Stream>, app: A, around: Around) -> io::Result<()>
 where
     A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
     A: Clone + Send + 'static,
@@ -92,6 +152,7 @@ where
     B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
     B::Data: Send,
 {
+    let Around { stop, .. } = &around;
     let service = TowerToHyperService::new(app);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -99,10 +160,7 @@ where
         .max_buf_size(HEADER_BYTES)
         .max_headers(HEADERS)
         .half_close(false)
-        .serve_connection(
-            TokioIo::new(WriteTimeout::new(stream, WRITE_TIMEOUT)),
-            service,
-        )
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {

@@ -4,6 +4,10 @@ mod accept;
 mod bind;
 mod connection;
 mod drain;
+#[cfg(feature = "http2")]
+mod http2;
+mod panics;
+mod place;
 mod signal;
 mod trouble;
 
@@ -29,7 +33,7 @@ pub use signal::shutdown_signal;
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves an app, such as an `axum::Router` that has the gateway on one of its paths, over
-/// HTTP/1.1.
+/// HTTP/1.1; with the feature `http2` over HTTP/2, too, where a client begins with that.
 ///
 /// It does what an embedding host must do itself: timeouts for clients that are slow to ask or
 /// don't read, bounded buffers, `TCP_NODELAY`, the peer's address as [`PeerAddr`](crate::PeerAddr),
@@ -134,7 +138,7 @@ impl<A> Serve<A> {
     /// # async fn run(
     /// #     gateway: realtime::Gateway, app: axum::Router, mut config: ServerConfig,
     /// # ) -> std::io::Result<()> {
-    /// // What is spoken behind it: browsers would offer HTTP/2, too.
+    /// // What is spoken behind it; with the feature `http2`, put `b"h2".to_vec()` before it.
     /// config.alpn_protocols = vec![b"http/1.1".to_vec()];
     /// let acceptor = TlsAcceptor::from(Arc::new(config));
     /// let listener = realtime::bind("0.0.0.0:443").await?;

@@ -1,7 +1,7 @@
 //! The socket under a session, whatever it is made of.
 //!
 //! The rest of the gateway knows a [`SocketReader`] and a [`SocketWriter`] and nothing of hyper,
-//! TLS or TCP. Plain TCP takes the short way (`tcp`), everything else the general one (`stream`).
+//! TLS, HTTP/2 or TCP. Plain TCP takes the short way (`tcp`), everything else the general one (`stream`).
 //!
 //! Two things end here. A foreign stream that panics becomes an error of its connection. And the
 //! task's cooperative budget, which is the handler's: a handler that has used it up must not make
@@ -9,11 +9,12 @@
 //! is bounded by its own count.
 
 mod boundary;
+#[cfg(feature = "server")]
+mod http;
+mod lease;
 mod recover;
 mod stream;
 mod tcp;
-#[cfg(feature = "server")]
-mod write_timeout;
 
 use std::{
     cell::Cell,
@@ -31,9 +32,10 @@ use tokio::{
 
 #[cfg(feature = "server")]
 pub(crate) use boundary::Foreign;
-pub(crate) use recover::recover;
 #[cfg(feature = "server")]
-pub(crate) use write_timeout::WriteTimeout;
+pub(crate) use http::HttpStream;
+pub(crate) use lease::{Lease, Shared};
+pub(crate) use recover::Upgrading;
 
 /// An upgraded connection.
 #[derive(Debug)]

@@ -1,21 +1,49 @@
 //! What an upgraded connection is made of.
 
 use bytes::Bytes;
-use hyper::upgrade::Upgraded;
+use http::request::Parts;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio::net::TcpStream;
 
-use super::{Connection, stream, tcp};
+use super::{BoxStream, Connection, Lease, Shared, lease::Leased, stream, tcp};
 
-/// An upgraded connection, with what the peer sent right behind its request.
-///
+/// A connection that is about to be one.
+pub(crate) struct Upgrading {
+    upgrade: OnUpgrade,
+    /// Where others share it.
+    lease: Option<Lease>,
+}
+
+impl Upgrading {
+    /// That of a request, of which it is taken, if it can be upgraded.
+    pub(crate) fn of(request: &mut Parts) -> Option<Self> {
+        let extensions = &mut request.extensions;
+        Some(Self {
+            upgrade: extensions.remove::<OnUpgrade>()?,
+            lease: extensions.get::<Shared>().map(Shared::lease),
+        })
+    }
+
+    /// The connection, with what the peer sent right behind its request.
+    pub(crate) async fn upgraded(self) -> Result<Connection, hyper::Error> {
+        let upgraded = self.upgrade.await?;
+        Ok(recover(upgraded, self.lease))
+    }
+}
+
 /// Where it is plain TCP, under `serve`, `axum::serve` or the host's own hyper server, the
 /// stream is taken out, and nothing of the HTTP server is kept. Anything else is used as it is.
-pub(crate) fn recover(upgraded: Upgraded) -> Connection {
+fn recover(upgraded: Upgraded, lease: Option<Lease>) -> Connection {
     match taken_out(upgraded) {
         Ok(parts) => parts,
         Err(upgraded) => {
-            let (reader, writer) = stream::split(Box::new(TokioIo::new(upgraded)));
+            let stream = TokioIo::new(upgraded);
+            let stream: BoxStream = match lease {
+                Some(lease) => Box::new(Leased::new(stream, lease)),
+                None => Box::new(stream),
+            };
+            let (reader, writer) = stream::split(stream);
             Connection {
                 reader,
                 writer,
@@ -44,16 +72,16 @@ fn taken_out(upgraded: Upgraded) -> Result<Connection, Upgraded> {
 /// From `serve`, plain or secured.
 #[cfg(feature = "server")]
 fn served(upgraded: Upgraded) -> Result<Connection, Upgraded> {
-    use super::{BoxStream, WriteTimeout};
+    use super::HttpStream;
 
-    let upgraded = match upgraded.downcast::<TokioIo<WriteTimeout<TcpStream>>>() {
+    let upgraded = match upgraded.downcast::<TokioIo<HttpStream<TcpStream>>>() {
         Ok(parts) => {
             let tcp = parts.io.into_inner().into_inner();
             return Ok(plain(tcp, parts.read_buf));
         }
         Err(upgraded) => upgraded,
     };
-    let parts = upgraded.downcast::<TokioIo<WriteTimeout<BoxStream>>>()?;
+    let parts = upgraded.downcast::<TokioIo<HttpStream<BoxStream>>>()?;
     let (reader, writer) = stream::split(parts.io.into_inner().into_inner());
     Ok(Connection {
         reader,

@@ -10,6 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{BoxStream, SocketReader, SocketWriter, boundary::Boundary, join};
 
+/// How much of one slice is given to a stream at once.
+const PIECE: usize = 64 * 1024;
+
 /// Splits a stream into its two directions.
 pub(super) fn split(stream: BoxStream) -> (SocketReader, SocketWriter) {
     let (read, write) = Boundary::split(stream);
@@ -40,8 +43,12 @@ impl StreamWriter {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.0.poll(cx, |stream, cx| {
-            if let [one] = slices {
-                return stream.poll_write(cx, one);
+            // A piece of what is large: a stream that takes it whole, such as one of HTTP/2, would
+            // look as if its peer read nothing until it has read all of that.
+            if let [one, ..] = slices
+                && (slices.len() == 1 || one.len() >= PIECE)
+            {
+                return stream.poll_write(cx, &one[..one.len().min(PIECE)]);
             }
             if stream.is_write_vectored() {
                 return stream.poll_write_vectored(cx, slices);

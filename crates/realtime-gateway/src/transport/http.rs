@@ -1,4 +1,5 @@
-//! A limit for a peer that reads nothing, while its connection is still HTTP.
+//! A connection while it is still HTTP: a limit for a peer that reads nothing, and what was read
+//! already to see which HTTP it speaks.
 
 use std::{
     io,
@@ -14,24 +15,37 @@ use tokio::{
 
 use super::Stream;
 
-/// A stream on which writing fails once the peer has accepted nothing for so long.
+/// A stream on which writing fails once the peer has accepted nothing for so long, and that begins
+/// with what was read of it before.
 ///
 /// `serve` puts it under HTTP, which waits without end. It is taken off a session, which has a
 /// limit of its own.
-pub(crate) struct WriteTimeout<S> {
+pub(crate) struct HttpStream<S> {
     stream: S,
     limit: Duration,
     /// There while the peer accepts nothing.
     waiting: Option<Pin<Box<Sleep>>>,
+    /// What was read before. Nothing of it is left when a request was read.
+    #[cfg(feature = "http2")]
+    begun: bytes::Bytes,
 }
 
-impl<S: Stream> WriteTimeout<S> {
+impl<S: Stream> HttpStream<S> {
     pub(crate) fn new(stream: S, limit: Duration) -> Self {
         Self {
             stream,
             limit,
             waiting: None,
+            #[cfg(feature = "http2")]
+            begun: bytes::Bytes::new(),
         }
+    }
+
+    /// Begins with these bytes.
+    #[cfg(feature = "http2")]
+    pub(crate) fn after(mut self, begun: bytes::Bytes) -> Self {
+        self.begun = begun;
+        self
     }
 
     pub(crate) fn into_inner(self) -> S {
@@ -57,17 +71,23 @@ impl<S: Stream> WriteTimeout<S> {
     }
 }
 
-impl<S: Stream> AsyncRead for WriteTimeout<S> {
+impl<S: Stream> AsyncRead for HttpStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        #[cfg(feature = "http2")]
+        if !self.begun.is_empty() {
+            let some = self.begun.len().min(buffer.remaining());
+            buffer.put_slice(&self.begun.split_to(some));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
-impl<S: Stream> AsyncWrite for WriteTimeout<S> {
+impl<S: Stream> AsyncWrite for HttpStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,0 +1,21 @@
+//! WebSockets over HTTP/2 (RFC 8441): several sessions on one connection, beside plain requests.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
+
+mod bounds;
+mod hosts;
+mod sessions;
+#[path = "../support/mod.rs"]
+mod support;
+mod wire;
+
+use realtime::{Json, Router};
+use serde_json::Value;
+
+fn router() -> Router {
+    Router::new().route("echo", async |Json(data): Json<Value>| Json(data))
+}
