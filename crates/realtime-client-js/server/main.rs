@@ -1,10 +1,11 @@
 //! What the browser client is tested against: three gateways over the same routes and rooms, a
 //! network in front of them that can be cut, and the files that a page needs.
 //!
-//! `client-js-server` prints where it listens. For tests alone: everybody may make tokens, and
+//! `client-js-server` prints where it listens: over HTTP/1.1, and with TLS over HTTP/2, too. For tests alone: everybody may make tokens, and
 //! everybody may cut the network.
 
 mod files;
+mod http2;
 mod network;
 mod rooms;
 mod routes;
@@ -37,11 +38,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route_service("/ws", gateway.clone())
         .route_service("/spoken", spoken.clone())
         .route_service("/open", open.clone());
-    for other in [&spoken, &open] {
-        other.start().await?;
+    let app = http2::counting(app);
+    for gateway in [&gateway, &spoken, &open] {
+        gateway.start().await?;
     }
+    let tls = http2::serve_tls(app.clone(), gateway.clone()).await?;
     let shutdown = shutdown_signal();
-    println!("listening on http://{address}");
+    println!("listening on http://{address} https://localhost:{tls}");
     serve(listener, app, gateway)
         .with_graceful_shutdown(shutdown)
         .await?;

@@ -17,6 +17,8 @@ const NODE_IS_MISSING: &str = "node is missing: run `just setup`, or install Nod
 struct Server {
     process: Child,
     url: String,
+    /// With TLS, over HTTP/2.
+    secure: String,
 }
 
 impl Server {
@@ -29,12 +31,14 @@ impl Server {
         BufReader::new(process.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("listening on ")
-            .unwrap_or_default();
-        let url = url.to_owned();
-        Self { process, url }
+        let urls = line.trim().strip_prefix("listening on ").unwrap();
+        let (url, secure) = urls.split_once(' ').unwrap();
+        let (url, secure) = (url.to_owned(), secure.to_owned());
+        Self {
+            process,
+            url,
+            secure,
+        }
     }
 }
 
@@ -84,6 +88,18 @@ fn scenarios_in_deno() {
 fn scenarios_in_chromium() {
     let server = Server::start();
     run("node", &["tests/browsers.mjs", "chromium"], &server.url);
+}
+
+#[test]
+fn sockets_of_chromium_over_http2() {
+    let server = Server::start();
+    run("node", &["tests/http2.mjs", "chromium"], &server.secure);
+}
+
+#[test]
+fn sockets_of_firefox_over_http2() {
+    let server = Server::start();
+    run("node", &["tests/http2.mjs", "firefox"], &server.secure);
 }
 
 #[test]

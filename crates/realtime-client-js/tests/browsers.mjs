@@ -1,28 +1,12 @@
 // All scenarios in a page of a real browser: `node browsers.mjs chromium|firefox`, with the
 // server in REALTIME_SERVER.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { build } from "esbuild";
-import { chromium, firefox } from "playwright-core";
 import { token } from "./harness.mjs";
+import { launch } from "./launch.mjs";
 
 const name = process.argv[2];
 const origin = process.env.REALTIME_SERVER;
-const browsers = {
-  chromium: () => chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-      "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    ],
-  }),
-  // The distribution's, over WebDriver BiDi. From 1.64 on playwright sends it a command that the
-  // extended support release doesn't know (emulation.setMediaFeaturesOverride).
-  firefox: () => firefox.launch({ channel: "moz-firefox", executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr" }),
-};
-
 /** The hooks with React, as a page's own build makes them. */
 async function react() {
   const { outputFiles } = await build({
@@ -54,9 +38,7 @@ async function readme(browser) {
   }
 }
 
-const home = mkdtempSync(join(tmpdir(), "browser-"));
-process.env.HOME = home;
-const browser = await browsers[name]();
+const { browser, close } = await launch(name);
 let failed = 0;
 try {
   const page = await browser.newPage();
@@ -102,7 +84,6 @@ try {
   }
   console.log(`${results.length} scenarios in ${name} ${browser.version()}, ${failed} failed`);
 } finally {
-  await browser.close();
-  rmSync(home, { recursive: true, force: true });
+  await close();
 }
 process.exit(failed === 0 ? 0 : 1);
