@@ -197,6 +197,19 @@ test-long:
             -E 'binary(faults)' || exit 1; \
     done
 
+# The tests of sessions again, over TLS and over HTTP/2. Left out is what relies on how much a plain
+# socket takes at once.
+transports:
+    for transport in tls http2; do \
+        REALTIME_TRANSPORT=$transport cargo nextest run --workspace --all-features -E 'package(realtime) \
+            & (binary(messages) | binary(delivery) | binary(lifecycle) | binary(answers) | binary(binary) \
+                | binary(control) | binary(dialects) | binary(doorstep) | binary(drain) | binary(errors) \
+                | binary(hostile) | binary(identities) | binary(limits) | binary(links) | binary(replier) \
+                | binary(rooms)) \
+            - test(a_reading_peer_gets_a_pong_for_every_ping) \
+            - test(a_peer_that_accepts_no_byte_is_closed_under_every_policy)' || exit 1; \
+    done
+
 # Every test again and again, to find what fails once in a while.
 flaky times="20":
     for n in $(seq {{times}}); do \

@@ -250,7 +250,8 @@ async fn flood(policy: Backpressure) -> (Vec<u64>, u64, u64, u64) {
 async fn drop_newest_keeps_the_session_counts_and_tells() {
     let (received, dropped, told, refused) = flood(Backpressure::DropNewest).await;
     assert!(dropped > 0 && told == dropped && refused == dropped);
-    assert_eq!(received[..100], (0..100).collect::<Vec<_>>());
+    // What the queue alone has room for.
+    assert_eq!(received[..8], (0..8).collect::<Vec<_>>());
 }
 
 #[tokio::test]

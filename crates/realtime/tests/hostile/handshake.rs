@@ -121,6 +121,7 @@ async fn what_is_no_http_is_answered_with_400_or_closed() {
         ("no colon", with(&["X"])),
         ("TLS", hello),
         ("random bytes", random),
+        #[cfg(not(feature = "http2"))]
         (
             "HTTP/2",
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec(),

@@ -5,6 +5,8 @@
     reason = "shared by test files that use a part of it each"
 )]
 
+mod transport;
+
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -14,9 +16,13 @@ use realtime::{Builder, DisconnectInfo, Gateway, Serve};
 use realtime_testkit::{client::Client, wait::within};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
+use transport::{Between, Transport};
+
 pub struct Server {
     pub gateway: Gateway,
     pub addr: SocketAddr,
+    /// Where another transport is tested.
+    _between: Option<Between>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -35,11 +41,14 @@ impl Server {
         let addr = listener.local_addr().unwrap();
         let app = axum::Router::new().route_service("/ws", gateway.clone());
         let (stop, stopped) = oneshot::channel();
-        let server = prepare(realtime::serve(listener, app, gateway.clone()));
+        let transport = Transport::chosen();
+        let server = prepare(transport.prepare(realtime::serve(listener, app, gateway.clone())));
+        let (addr, between) = transport.before(addr).await;
         let task = tokio::spawn(server.with_graceful_shutdown(stopped).into_future());
         Self {
             gateway,
             addr,
+            _between: between,
             stop: Some(stop),
             task,
         }
@@ -60,6 +69,7 @@ impl Server {
         Self {
             gateway,
             addr,
+            _between: None,
             stop: Some(stop),
             task: tokio::spawn(server.into_future()),
         }

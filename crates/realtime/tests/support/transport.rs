@@ -1,0 +1,228 @@
+//! The same tests over another transport: what stands between a test's client and its server, which
+//! speaks HTTP/1.1 over TCP with the one and something else with the other.
+//!
+//! `REALTIME_TRANSPORT` is `tls` or `http2`; without it nothing stands between them. The bytes of
+//! WebSockets go through as they are.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use axum::body::Body;
+use hyper::{
+    Method, Request,
+    client::conn::http2::{self, SendRequest},
+    ext::Protocol,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use realtime::Serve;
+use realtime_websocket::handshake;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    sync::Mutex,
+    task::JoinHandle,
+};
+use tokio_rustls::{
+    TlsAcceptor, TlsConnector,
+    rustls::{
+        ClientConfig, RootCertStore, ServerConfig,
+        pki_types::{PrivateKeyDer, ServerName},
+    },
+};
+
+/// How many WebSockets share a connection.
+const SHARED_BY: usize = 16;
+
+pub enum Transport {
+    Plain,
+    Tls {
+        acceptor: TlsAcceptor,
+        connector: TlsConnector,
+    },
+    Http2,
+}
+
+/// Stands between them until it is dropped.
+pub struct Between(JoinHandle<()>);
+
+impl Drop for Between {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Transport {
+    pub fn chosen() -> Self {
+        match std::env::var("REALTIME_TRANSPORT").as_deref() {
+            Err(_) | Ok("" | "plain") => Self::Plain,
+            Ok("tls") => Self::tls(),
+            Ok("http2") => Self::Http2,
+            Ok(other) => panic!("expected REALTIME_TRANSPORT to be tls or http2; got {other}"),
+        }
+    }
+
+    fn tls() -> Self {
+        let made = rcgen::generate_simple_self_signed(["gateway.test".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let server = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let client = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self::Tls {
+            acceptor: TlsAcceptor::from(Arc::new(server)),
+            connector: TlsConnector::from(Arc::new(client)),
+        }
+    }
+
+    pub fn prepare(&self, server: Serve<axum::Router>) -> Serve<axum::Router> {
+        match self {
+            Self::Plain | Self::Http2 => server,
+            Self::Tls { acceptor, .. } => {
+                let acceptor = acceptor.clone();
+                server.secure(move |tcp| acceptor.accept(tcp))
+            }
+        }
+    }
+
+    /// Where clients connect to reach the server that is there.
+    pub async fn before(self, server: SocketAddr) -> (SocketAddr, Option<Between>) {
+        if matches!(self, Self::Plain) {
+            return (server, None);
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (this, wires) = (Arc::new(self), Arc::<Wires>::default());
+        let task = tokio::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                client.set_nodelay(true).unwrap();
+                let (this, wires) = (Arc::clone(&this), Arc::clone(&wires));
+                tokio::spawn(async move {
+                    let _ended = this.carry(client, server, &wires).await;
+                });
+            }
+        });
+        (addr, Some(Between(task)))
+    }
+
+    async fn carry(&self, client: TcpStream, server: SocketAddr, wires: &Wires) -> io::Result<()> {
+        match self {
+            Self::Plain => pump(client, TcpStream::connect(server).await?).await,
+            Self::Tls { connector, .. } => {
+                let name = ServerName::try_from("gateway.test").unwrap();
+                let tcp = TcpStream::connect(server).await?;
+                tcp.set_nodelay(true)?;
+                pump(client, connector.connect(name, tcp).await?).await
+            }
+            Self::Http2 => over_http2(client, server, wires).await,
+        }
+    }
+}
+
+async fn pump(
+    mut client: TcpStream,
+    mut server: impl AsyncRead + AsyncWrite + Unpin,
+) -> io::Result<()> {
+    copy_bidirectional(&mut client, &mut server).await.map(drop)
+}
+
+/// The last connection, and how many WebSockets were opened on it.
+#[derive(Default)]
+struct Wires(Mutex<Option<(SendRequest<Body>, usize)>>);
+
+impl Wires {
+    async fn one(&self, server: SocketAddr) -> io::Result<SendRequest<Body>> {
+        let mut last = self.0.lock().await;
+        if let Some((wire, opened)) = last.as_mut()
+            && *opened < SHARED_BY
+            && !wire.is_closed()
+        {
+            *opened += 1;
+            return Ok(wire.clone());
+        }
+        let tcp = TcpStream::connect(server).await?;
+        tcp.set_nodelay(true)?;
+        let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await;
+        let (mut wire, connection) = handshake.map_err(io::Error::other)?;
+        tokio::spawn(connection);
+        // Whether WebSockets are spoken is among what a server says first.
+        let nothing = Request::get("http://gateway.test/nothing").body(Body::empty());
+        let answer = wire.send_request(nothing.unwrap()).await;
+        answer.map_err(io::Error::other)?;
+        *last = Some((wire.clone(), 1));
+        Ok(wire)
+    }
+}
+
+async fn over_http2(mut client: TcpStream, server: SocketAddr, wires: &Wires) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match client.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => break,
+        }
+    }
+    let Some((request, key)) = translated(&head) else {
+        // What can't be said over HTTP/2.
+        let mut server = TcpStream::connect(server).await?;
+        server.write_all(&head).await?;
+        return pump(client, server).await;
+    };
+    let mut wire = wires.one(server).await?;
+    let mut response = wire.send_request(request).await.map_err(io::Error::other)?;
+    let mut answer = match response.status().as_u16() {
+        200 => format!(
+            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
+             sec-websocket-accept: {}\r\n",
+            handshake::accept_key(key.as_bytes())
+        ),
+        _ => format!("HTTP/1.1 {}\r\n", response.status()),
+    };
+    for (name, value) in response.headers() {
+        answer += &format!("{name}: {}\r\n", value.to_str().unwrap());
+    }
+    client.write_all(format!("{answer}\r\n").as_bytes()).await?;
+    if response.status() != 200 {
+        return Ok(());
+    }
+    let upgraded = hyper::upgrade::on(&mut response).await;
+    pump(client, TokioIo::new(upgraded.map_err(io::Error::other)?)).await
+}
+
+/// A proper upgrade, as HTTP/2 says it, and its key.
+fn translated(head: &[u8]) -> Option<(Request<Body>, String)> {
+    let head = std::str::from_utf8(head).ok()?;
+    let mut lines = head.lines();
+    let (method, rest) = lines.next()?.split_once(' ')?;
+    let path = rest.strip_suffix(" HTTP/1.1").filter(|_| method == "GET")?;
+    let headers: Vec<_> = lines.filter_map(|line| line.split_once(':')).collect();
+    let one = |name: &str| {
+        let mut found = headers
+            .iter()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        let first = found.next().map(|(_, value)| value.trim())?;
+        found.next().is_none().then_some(first)
+    };
+    let (host, key) = (one("host")?, one("sec-websocket-key")?);
+    let is_proper = one("upgrade")?.eq_ignore_ascii_case("websocket")
+        && one("connection")?.eq_ignore_ascii_case("upgrade")
+        && one("transfer-encoding").is_none();
+    if !is_proper {
+        return None;
+    }
+    let mut request = Request::builder()
+        .method(Method::CONNECT)
+        .uri(format!("http://{host}{path}"))
+        .extension(Protocol::from_static("websocket"));
+    let own = ["host", "upgrade", "connection", "sec-websocket-key"];
+    for (name, value) in &headers {
+        if !own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+            request = request.header(*name, value.trim());
+        }
+    }
+    Some((request.body(Body::empty()).ok()?, key.to_owned()))
+}
