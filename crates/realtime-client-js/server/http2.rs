@@ -47,7 +47,9 @@ pub(crate) async fn serve_tls(app: Router, gateway: Gateway) -> Result<u16, Box<
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
-    let serving = serve(listener, app, gateway).secure(move |tcp| acceptor.accept(tcp));
+    let serving = serve(listener, app, gateway)
+        .secure(move |tcp| acceptor.accept(tcp))
+        .http2();
     tokio::spawn(serving.into_future());
     Ok(port)
 }

@@ -57,6 +57,8 @@
 //!   `ConnectInfo`.
 //! - `contract`: routes whose types are declared once, for the compiler and for clients,
 //!   [`contract`].
+//! - `http2`: HTTP/2 under [`serve`], and WebSockets over it: a browser's sockets share one connection.
+//!   Under another server that speaks it no feature is needed.
 //! - `macros`: `#[debug_handler]`, by which the compiler names the argument of a handler that doesn't
 //!   fit.
 //! - `metrics`: what happens, told to the recorder of the crate `metrics`, [`mod@metrics`].

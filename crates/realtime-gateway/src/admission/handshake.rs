@@ -60,10 +60,7 @@ impl Handshake {
         if !is_stream && !is_upgrade {
             return Err(Refusal::NotUpgrade);
         }
-        #[cfg(feature = "http2")]
-        if let Some(protocol) = request.extensions.get::<hyper::ext::Protocol>()
-            && protocol.as_str() != "websocket"
-        {
+        if is_stream && !is_for_websockets(request) {
             return Err(Refusal::NotUpgrade);
         }
         if single(headers, &SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
@@ -107,6 +104,21 @@ impl Handshake {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
         }
         Some(response)
+    }
+}
+
+/// Whether a `CONNECT` is one for WebSockets (RFC 8441) and not for a proxy.
+fn is_for_websockets(request: &Parts) -> bool {
+    #[cfg(feature = "http2")]
+    {
+        let protocol = request.extensions.get::<hyper::ext::Protocol>();
+        protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
+    }
+    // Its name is nowhere to be found without HTTP/2 of hyper. Only an extended `CONNECT` has more
+    // than an authority, and what else it may be for has no version of WebSockets.
+    #[cfg(not(feature = "http2"))]
+    {
+        request.uri.scheme().is_some()
     }
 }
 
@@ -190,6 +202,10 @@ mod tests {
             parts.version = Version::HTTP_2;
             parts.method = Method::CONNECT;
             parts.uri = "https://example.com/ws".parse().unwrap();
+            #[cfg(feature = "http2")]
+            parts
+                .extensions
+                .insert(hyper::ext::Protocol::from_static("websocket"));
             for name in ["host", "upgrade", "connection", "sec-websocket-key"] {
                 parts.headers.remove(name);
             }
@@ -213,15 +229,29 @@ mod tests {
             refused(Box::new(without("sec-websocket-version"))),
             Refusal::Version
         );
-        let nameless = |p: &mut Parts| p.uri = "/ws".parse().unwrap();
-        assert_eq!(refused(Box::new(nameless)), Refusal::BadHost);
-        assert!(
-            stream(|p| {
+        let of_a_proxy = |p: &mut Parts| {
+            p.uri = "example.com:443".parse().unwrap();
+            #[cfg(feature = "http2")]
+            p.extensions.remove::<hyper::ext::Protocol>();
+        };
+        assert_eq!(refused(Box::new(of_a_proxy)), Refusal::NotUpgrade);
+        #[cfg(feature = "http2")]
+        {
+            let other = hyper::ext::Protocol::from_static("connect-udp");
+            let of_another = |p: &mut Parts| drop(p.extensions.insert(other));
+            assert_eq!(refused(Box::new(of_another)), Refusal::NotUpgrade);
+        }
+        // hyper has an authority; others may have a `Host`.
+        #[cfg(feature = "http2")]
+        {
+            let nameless = |p: &mut Parts| p.uri = "/ws".parse().unwrap();
+            assert_eq!(refused(Box::new(nameless)), Refusal::BadHost);
+            let named = stream(|p| {
                 nameless(p);
                 set("host", "example.com")(p);
-            })
-            .is_ok()
-        );
+            });
+            assert!(named.is_ok());
+        }
         let two = |p: &mut Parts| set("host", "evil.example")(p);
         assert_eq!(
             stream(two).unwrap().host,

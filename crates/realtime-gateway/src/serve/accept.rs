@@ -45,6 +45,8 @@ pub(super) struct Acceptor<A> {
     stop: Stop,
     trouble: Trouble,
     panics: Panics,
+    #[cfg(feature = "http2")]
+    pub(super) http2: bool,
 }
 
 impl<A, B> Acceptor<A>
@@ -80,6 +82,8 @@ where
             tasks: TaskTracker::new(),
             stop: Stop::default(),
             trouble: Trouble::default(),
+            #[cfg(feature = "http2")]
+            http2: false,
         }
     }
 
@@ -113,6 +117,10 @@ where
                                 place,
                                 #[cfg(feature = "http2")]
                                 panics: self.panics.clone(),
+                                #[cfg(feature = "http2")]
+                                http2: self.http2,
+                                #[cfg(feature = "http2")]
+                                draining: self.gateway.node().draining.clone(),
                             };
                             self.spawn(connection(secure, tcp, peer, app, around));
                             if !self.limiting.is_empty() {

@@ -46,6 +46,12 @@ pub(super) struct Around {
     pub(super) place: Place,
     #[cfg(feature = "http2")]
     pub(super) panics: Panics,
+    /// Whether HTTP/2 is spoken.
+    #[cfg(feature = "http2")]
+    pub(super) http2: bool,
+    /// No session begins any more.
+    #[cfg(feature = "http2")]
+    pub(super) draining: CancellationToken,
 }
 
 /// Serves a connection until its end.
@@ -111,6 +117,9 @@ where
     B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
     B::Data: Send,
 {
+    if !around.http2 {
+        return http1(HttpStream::new(stream, WRITE_TIMEOUT), app, around).await;
+    }
     let begun = tokio::select! {
         begun = tokio::time::timeout(HEADER_TIMEOUT, http2::begun(&mut stream)) => begun,
         () = around.stop.soon.cancelled() => return Ok(()),

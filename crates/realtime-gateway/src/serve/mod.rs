@@ -33,7 +33,7 @@ pub use signal::shutdown_signal;
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves an app, such as an `axum::Router` that has the gateway on one of its paths, over
-/// HTTP/1.1; with the feature `http2` over HTTP/2, too, where a client begins with that.
+/// HTTP/1.1; with the feature `http2` and [`Serve::http2`] over HTTP/2, too.
 ///
 /// It does what an embedding host must do itself: timeouts for clients that are slow to ask or
 /// don't read, bounded buffers, `TCP_NODELAY`, the peer's address as [`PeerAddr`](crate::PeerAddr),
@@ -85,6 +85,8 @@ pub fn serve<A>(listener: TcpListener, app: A, gateway: Gateway) -> Serve<A> {
         app,
         gateways: vec![gateway],
         secure: None,
+        #[cfg(feature = "http2")]
+        http2: false,
     }
 }
 
@@ -99,6 +101,8 @@ pub struct Serve<A> {
     gateways: Vec<Gateway>,
     /// `None`: plain TCP, which is kept visible to the gateway.
     secure: Option<Secure>,
+    #[cfg(feature = "http2")]
+    http2: bool,
 }
 
 /// A server that a signal ends. Made by [`Serve::with_graceful_shutdown`].
@@ -138,7 +142,7 @@ impl<A> Serve<A> {
     /// # async fn run(
     /// #     gateway: realtime::Gateway, app: axum::Router, mut config: ServerConfig,
     /// # ) -> std::io::Result<()> {
-    /// // What is spoken behind it; with the feature `http2`, put `b"h2".to_vec()` before it.
+    /// // What is spoken behind it: browsers would offer HTTP/2, too.
     /// config.alpn_protocols = vec![b"http/1.1".to_vec()];
     /// let acceptor = TlsAcceptor::from(Arc::new(config));
     /// let listener = realtime::bind("0.0.0.0:443").await?;
@@ -159,6 +163,37 @@ impl<A> Serve<A> {
             let secured = secure(tcp);
             Box::pin(async move { Ok(Box::new(Foreign::new(secured.await?)) as BoxStream) })
         }));
+        self
+    }
+
+    /// Speaks HTTP/2 with clients that begin with it, too: without TLS those that know, with TLS those
+    /// that have agreed on it.
+    ///
+    /// A client may have 64 requests and sessions (RFC 8441) on one connection. While it has sessions,
+    /// it takes none of the places of plain HTTP; one on which nothing happens for a minute is ended.
+    /// Where the gateway drains, its clients are told to use another connection.
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    ///
+    /// use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
+    ///
+    /// # async fn run(
+    /// #     gateway: realtime::Gateway, app: axum::Router, mut config: ServerConfig,
+    /// # ) -> std::io::Result<()> {
+    /// config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    /// let acceptor = TlsAcceptor::from(Arc::new(config));
+    /// let listener = realtime::bind("0.0.0.0:443").await?;
+    /// realtime::serve(listener, app, gateway)
+    ///     .secure(move |tcp| acceptor.accept(tcp))
+    ///     .http2()
+    ///     .await
+    /// # }
+    /// ```
+    #[cfg(feature = "http2")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http2")))]
+    pub const fn http2(mut self) -> Self {
+        self.http2 = true;
         self
     }
 
@@ -191,8 +226,14 @@ impl<A> Serve<A> {
             app,
             gateways,
             secure,
+            #[cfg(feature = "http2")]
+            http2,
         } = self;
         let mut acceptor = Acceptor::new(listener, app, secure, &gateways, gateways[0].clone());
+        #[cfg(feature = "http2")]
+        {
+            acceptor.http2 = http2;
+        }
         let outcome = {
             let served = async {
                 drain::start(&gateways).await?;

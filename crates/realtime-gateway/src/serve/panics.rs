@@ -28,7 +28,8 @@ impl Panics {
         if let Some(left_out) = self.lines.turn() {
             tracing::warn!(
                 target: crate::log_targets::SERVE, left_out,
-                "the app or the TLS acceptor panicked, which ended its connection",
+                "the app or the TLS acceptor panicked, which ended its connection, or over HTTP/2 the \
+                 stream of its request",
             );
         }
     }

@@ -37,6 +37,10 @@ impl Place {
         if self.held.is_none() {
             self.held = Arc::clone(&self.all).try_acquire_owned().ok();
         }
+        self.is_held()
+    }
+
+    pub(super) fn is_held(&self) -> bool {
         self.held.is_some()
     }
 }

@@ -1,25 +1,32 @@
-//! A connection that several sessions share, over HTTP/2: how many of them have a stream of it.
+//! A connection that several sessions share, over HTTP/2: how many of them have a stream of it, and
+//! until when a stream of which nothing is taken is waited for.
 
 use std::{
     io,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::Notify,
+    time::Instant,
 };
 
 use super::Stream;
+use crate::sync::Mutex;
 
-/// Who serves such a connection puts it into each of its requests.
+/// How long what a session has left in its stream may take to be read.
+const LEFT_BEHIND: Duration = Duration::from_secs(5);
+
+/// Whoever serves such a connection has it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Shared(Arc<Sessions>);
+pub(crate) struct SharedConnection(Arc<Sessions>);
 
 #[derive(Debug, Default)]
 struct Sessions {
@@ -27,26 +34,103 @@ struct Sessions {
     changed: Notify,
 }
 
+/// One stream of it: whoever serves it puts that into its request.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedStream {
+    connection: SharedConnection,
+    patience: Arc<Patience>,
+}
+
+#[derive(Debug, Default)]
+struct Patience {
+    /// It is a session's.
+    is_leased: AtomicBool,
+    until: Mutex<Option<Instant>>,
+    /// It ends sooner than before.
+    changed: Notify,
+}
+
 /// Held by whoever has a stream of it.
 #[derive(Debug)]
-pub(crate) struct Lease(Arc<Sessions>);
+pub(crate) struct Lease(SharedStream);
 
-impl Shared {
-    /// One more has a stream of it.
-    pub(crate) fn lease(&self) -> Lease {
-        self.0.count.fetch_add(1, SeqCst);
-        self.0.changed.notify_one();
-        Lease(Arc::clone(&self.0))
+impl SharedStream {
+    #[cfg(feature = "http2")]
+    pub(crate) fn of(connection: &SharedConnection) -> Self {
+        Self {
+            connection: connection.clone(),
+            patience: Arc::default(),
+        }
     }
 
-    /// How many have.
+    /// It becomes a session's.
+    pub(crate) fn lease(&self) -> Lease {
+        self.patience.is_leased.store(true, SeqCst);
+        let sessions = &self.connection.0;
+        sessions.count.fetch_add(1, SeqCst);
+        sessions.changed.notify_one();
+        Lease(self.clone())
+    }
+
+    /// What is sent on it now is waited for so long, unless it is a session's.
     #[cfg(feature = "http2")]
+    pub(crate) fn is_waited_for(&self, time: Duration) {
+        if !self.patience.is_leased.load(SeqCst) {
+            self.wait(time);
+        }
+    }
+
+    /// It is waited for without an end, unless it is a session's.
+    #[cfg(feature = "http2")]
+    pub(crate) fn has_time(&self) {
+        if !self.patience.is_leased.load(SeqCst) {
+            *self.patience.until.lock() = None;
+        }
+    }
+
+    fn wait(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let before = self.patience.until.lock().replace(until);
+        if before.is_none_or(|before| until < before) {
+            self.patience.changed.notify_one();
+        }
+    }
+
+    /// Returns once nobody waits for it any more. Cancel safe.
+    #[cfg(feature = "http2")]
+    pub(crate) async fn given_up(&self) {
+        loop {
+            let until = *self.patience.until.lock();
+            let over = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => {}
+                () = self.patience.changed.notified() => continue,
+            }
+            if self
+                .patience
+                .until
+                .lock()
+                .is_some_and(|at| at <= Instant::now())
+            {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(feature = "http2")]
+impl SharedConnection {
+    /// How many have a stream.
     pub(crate) fn leases(&self) -> usize {
         self.0.count.load(SeqCst)
     }
 
     /// That may have changed. Cancel safe, for one that waits.
-    #[cfg(feature = "http2")]
     pub(crate) async fn changed(&self) {
         self.0.changed.notified().await;
     }
@@ -54,13 +138,17 @@ impl Shared {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.count.fetch_sub(1, SeqCst);
-        self.0.changed.notify_one();
+        let Self(stream) = self;
+        stream.wait(LEFT_BEHIND);
+        let sessions = &stream.connection.0;
+        sessions.count.fetch_sub(1, SeqCst);
+        sessions.changed.notify_one();
     }
 }
 
-/// One stream of it.
+/// The bytes of one.
 pub(super) struct Leased<S> {
+    // Dropped first: what is left of it is waited for from then on.
     stream: S,
     _lease: Lease,
 }

@@ -34,7 +34,9 @@ use tokio::{
 pub(crate) use boundary::Foreign;
 #[cfg(feature = "server")]
 pub(crate) use http::HttpStream;
-pub(crate) use lease::{Lease, Shared};
+#[cfg(feature = "http2")]
+pub(crate) use lease::SharedConnection;
+pub(crate) use lease::{Lease, SharedStream};
 pub(crate) use recover::Upgrading;
 
 /// An upgraded connection.
@@ -68,13 +70,17 @@ thread_local! {
 /// How much of the buffer for joined slices is kept.
 const KEPT_BYTES: usize = 64 * 1024;
 
-/// Hands slices over in one piece.
-fn join<R>(slices: &[IoSlice<'_>], write: impl FnOnce(&[u8]) -> R) -> R {
+/// Hands slices over in one piece, of no more than so many bytes.
+fn join<R>(slices: &[IoSlice<'_>], most: usize, write: impl FnOnce(&[u8]) -> R) -> R {
     // Taken rather than borrowed: a foreign stream may lead back here.
     let mut joined = JOINED.take();
     joined.clear();
     for slice in slices {
-        joined.extend_from_slice(slice);
+        let room = most - joined.len();
+        joined.extend_from_slice(&slice[..slice.len().min(room)]);
+        if joined.len() == most {
+            break;
+        }
     }
     let written = write(&joined);
     joined.shrink_to(KEPT_BYTES);

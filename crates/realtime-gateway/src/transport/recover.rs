@@ -6,7 +6,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio::net::TcpStream;
 
-use super::{BoxStream, Connection, Lease, Shared, lease::Leased, stream, tcp};
+use super::{BoxStream, Connection, Lease, SharedStream, lease::Leased, stream, tcp};
 
 /// A connection that is about to be one.
 pub(crate) struct Upgrading {
@@ -21,7 +21,7 @@ impl Upgrading {
         let extensions = &mut request.extensions;
         Some(Self {
             upgrade: extensions.remove::<OnUpgrade>()?,
-            lease: extensions.get::<Shared>().map(Shared::lease),
+            lease: extensions.get::<SharedStream>().map(SharedStream::lease),
         })
     }
 

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{BoxStream, SocketReader, SocketWriter, boundary::Boundary, join};
 
-/// How much of one slice is given to a stream at once.
-const PIECE: usize = 64 * 1024;
+/// How much is given to a stream at once, unless it takes several slices.
+const PIECE: usize = 32 * 1024;
 
 /// Splits a stream into its two directions.
 pub(super) fn split(stream: BoxStream) -> (SocketReader, SocketWriter) {
@@ -43,8 +43,8 @@ impl StreamWriter {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.0.poll(cx, |stream, cx| {
-            // A piece of what is large: a stream that takes it whole, such as one of HTTP/2, would
-            // look as if its peer read nothing until it has read all of that.
+            // No more than a piece: a stream that takes everything, such as one of HTTP/2, would look
+            // as if its peer read nothing until it has read all of that.
             if let [one, ..] = slices
                 && (slices.len() == 1 || one.len() >= PIECE)
             {
@@ -54,7 +54,7 @@ impl StreamWriter {
                 return stream.poll_write_vectored(cx, slices);
             }
             // TLS, say: one record for all of them rather than one each.
-            join(slices, |joined| stream.poll_write(cx, joined))
+            join(slices, PIECE, |joined| stream.poll_write(cx, joined))
         })
     }
 

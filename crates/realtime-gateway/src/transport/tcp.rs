@@ -90,7 +90,7 @@ impl TcpWriter {
                 [one] => self.half.try_write(one),
                 // To copy a little costs less than to hand the kernel a list.
                 few if bytes(few) <= JOINED_BYTES => {
-                    join(few, |joined| self.half.try_write(joined))
+                    join(few, usize::MAX, |joined| self.half.try_write(joined))
                 }
                 many => self.half.try_write_vectored(many),
             };

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{router, support::Server, wire::Wire};
+use super::{router, server, wire::Wire};
 
 fn gateway() -> realtime::Gateway {
     realtime::builder().router(router()).build().unwrap()
@@ -25,7 +25,7 @@ async fn one_on_which_nothing_happens_is_ended_and_one_with_a_session_is_not() {
     // Nobody answers while nothing but time passes.
     config.heartbeat = None;
     let gateway = realtime::builder().router(router()).config(config);
-    let server = Server::start(gateway.build().unwrap()).await;
+    let server = server(gateway.build().unwrap()).await;
     let idle = Wire::plain(server.addr).await;
     let mut busy = Wire::plain(server.addr).await;
     let mut client = busy.open().await;
@@ -55,7 +55,7 @@ async fn passed(connection: JoinHandle<hyper::Result<()>>) -> Duration {
 /// What could begin with HTTP/2 is waited for, and no longer than the head of a request.
 #[tokio::test]
 async fn the_first_bytes_decide_and_are_not_lost() {
-    let server = Server::start(gateway()).await;
+    let server = server(gateway()).await;
     for parts in [
         ["P", "UT /ws HTTP/1.1\r\nhost: a\r\n\r\n"],
         ["PR", "OPFIND / HTTP/1.1\r\nhost: a\r\n\r\n"],
@@ -82,7 +82,7 @@ async fn the_first_bytes_decide_and_are_not_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_or_half_a_word_is_left() {
-    let server = Server::start(gateway()).await;
+    let server = server(gateway()).await;
     for words in ["", "PR"] {
         let mut tcp = TcpStream::connect(server.addr).await.unwrap();
         tcp.write_all(words.as_bytes()).await.unwrap();
@@ -108,7 +108,7 @@ async fn an_app_that_panics_ends_its_stream_alone() {
         .route_service("/ws", gateway.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let server = realtime::serve(listener, app, gateway.clone());
+    let server = realtime::serve(listener, app, gateway.clone()).http2();
     let serving = tokio::spawn(server.into_future());
     let mut wire = Wire::plain(addr).await;
     let mut client = wire.open().await;

@@ -15,7 +15,7 @@ use tokio_rustls::{
     },
 };
 
-use super::{router, support::Server, wire::Wire};
+use super::{router, server, support::Server, wire::Wire};
 
 fn gateway() -> realtime::Gateway {
     realtime::builder().router(router()).build().unwrap()
@@ -23,7 +23,7 @@ fn gateway() -> realtime::Gateway {
 
 #[tokio::test]
 async fn both_are_spoken_on_one_port() {
-    let server = Server::start(gateway()).await;
+    let server = server(gateway()).await;
     let mut two = Wire::plain(server.addr).await.open().await;
     let mut one = Client::connect(server.addr).await.unwrap();
     assert_eq!(two.request("echo", json!(2)).await.unwrap()["data"], 2);
@@ -54,7 +54,7 @@ async fn behind_the_hosts_own_login() {
     let app = App::new().route("/ws", any(ws));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr: SocketAddr = listener.local_addr().unwrap();
-    let server = realtime::serve(listener, app, gateway.clone());
+    let server = realtime::serve(listener, app, gateway.clone()).http2();
     let serving = tokio::spawn(server.into_future());
     let mut client = Wire::plain(addr).await.open().await;
     assert_eq!(client.request("echo", json!(1)).await.unwrap()["data"], 1);
@@ -73,7 +73,7 @@ async fn with_tls_where_it_is_agreed_upon() {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let server = Server::with(gateway(), |serve| {
-        serve.secure(move |tcp| acceptor.accept(tcp))
+        serve.secure(move |tcp| acceptor.accept(tcp)).http2()
     })
     .await;
 

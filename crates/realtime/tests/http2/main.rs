@@ -13,9 +13,14 @@ mod sessions;
 mod support;
 mod wire;
 
-use realtime::{Json, Router};
+use realtime::{Gateway, Json, Router};
 use serde_json::Value;
+use support::Server;
 
 fn router() -> Router {
     Router::new().route("echo", async |Json(data): Json<Value>| Json(data))
+}
+
+async fn server(gateway: Gateway) -> Server {
+    Server::with(gateway, |serve| serve.http2()).await
 }

@@ -10,15 +10,11 @@ use realtime::{
 use realtime_testkit::wait::{until, within};
 use serde_json::json;
 
-use super::{
-    router,
-    support::{Ends, Server},
-    wire::Wire,
-};
+use super::{router, server, support::Ends, wire::Wire};
 
 #[tokio::test]
 async fn many_share_a_connection_and_each_has_its_own() {
-    let server = Server::start(realtime::builder().router(router()).build().unwrap()).await;
+    let server = server(realtime::builder().router(router()).build().unwrap()).await;
     let mut wire = Wire::plain(server.addr).await;
     let mut clients = Vec::new();
     for _ in 0..60 {
@@ -57,7 +53,7 @@ async fn many_share_a_connection_and_each_has_its_own() {
 async fn the_server_ends_them_with_its_codes() {
     let ends = Ends::default();
     let gateway = ends.hear(realtime::builder().router(router())).build();
-    let server = Server::start(gateway.unwrap()).await;
+    let server = server(gateway.unwrap()).await;
     let mut wire = Wire::plain(server.addr).await;
     let mut client = wire.open().await;
     let everybody = server.gateway.everybody();
@@ -96,7 +92,7 @@ impl Authenticator for Ann {
 #[tokio::test]
 async fn refusals_are_those_of_http1_but_for_what_http2_has_no_words_for() {
     let gateway = realtime::builder().router(router()).authenticator(Ann);
-    let server = Server::start(gateway.build().unwrap()).await;
+    let server = server(gateway.build().unwrap()).await;
     let mut wire = Wire::plain(server.addr).await;
     let mut foreign = wire.request("/ws?ann");
     let origin = "http://evil.example".parse().unwrap();
@@ -139,7 +135,7 @@ async fn a_slow_reader_holds_up_nobody_beside_it() {
     config.queue_bytes = 256 * 1024;
     config.write_timeout = Some(Duration::from_secs(2));
     let gateway = ends.hear(realtime::builder().router(router()).config(config));
-    let server = Server::start(gateway.build().unwrap()).await;
+    let server = server(gateway.build().unwrap()).await;
     let mut wire = Wire::plain(server.addr).await;
     let mut slow = wire.open().await;
     let mut fast = wire.open().await;
@@ -168,7 +164,7 @@ async fn sessions_that_are_not_read_hold_up_nobody_beside_them() {
         async move { drop(gone.wait_for(|go| *go).await) }
     };
     let router = router().route("wait", wait);
-    let server = Server::start(realtime::builder().router(router).build().unwrap()).await;
+    let server = server(realtime::builder().router(router).build().unwrap()).await;
     let mut wire = Wire::plain(server.addr).await;
     let mut clients = Vec::new();
     for _ in 0..40 {

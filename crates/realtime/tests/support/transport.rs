@@ -80,7 +80,11 @@ impl Transport {
 
     pub fn prepare(&self, server: Serve<axum::Router>) -> Serve<axum::Router> {
         match self {
-            Self::Plain | Self::Http2 => server,
+            Self::Plain => server,
+            #[cfg(feature = "http2")]
+            Self::Http2 => server.http2(),
+            #[cfg(not(feature = "http2"))]
+            Self::Http2 => panic!("it needs the feature http2"),
             Self::Tls { acceptor, .. } => {
                 let acceptor = acceptor.clone();
                 server.secure(move |tcp| acceptor.accept(tcp))
