@@ -15,8 +15,17 @@ fn the_documentation_shows_the_recipes_that_the_bench_runs() -> Result<(), Box<d
         .collect();
 
     let mut recipes = Vec::new();
-    for file in fs::read_dir(here.join("proxies"))? {
+    let folders = ["proxies", "proxies/nodes"].map(|folder| fs::read_dir(here.join(folder)));
+    for file in folders
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+    {
         let path = file?.path();
+        if path.is_dir() {
+            continue;
+        }
         let text = fs::read_to_string(&path)?;
         assert!(
             shown.contains(&text.as_str()),
