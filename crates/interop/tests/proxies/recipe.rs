@@ -171,6 +171,14 @@ impl Recipe {
         }
     }
 
+    /// Asks no node by itself how it is. Only HAProxy's recipe does.
+    pub(crate) fn without_checks(self) -> Self {
+        match self.kind {
+            Kind::HaProxy => self.with(" check\n", "\n"),
+            Kind::Nginx | Kind::Caddy => self,
+        }
+    }
+
     /// Shows the gateway another `Host` than the browser sent, as many proxies do by default.
     pub(crate) fn rewriting_host(self) -> Self {
         match self.kind {
