@@ -127,7 +127,7 @@ async fn a_node_ends_and_everybody_goes_on_at_the_other_one() {
         clients.push(client);
     }
     let said = json!({ "room": "lobby", "text": "hello", "ref": "1" });
-    clients[0].request("say", said).await.unwrap();
+    clients[0].send("say", said).await.unwrap();
     for client in &mut clients {
         assert_eq!(next(client, "line").await["text"], "hello");
     }
