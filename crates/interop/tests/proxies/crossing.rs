@@ -2,6 +2,7 @@
 
 use realtime::Initiator;
 use realtime_testkit::client::{Client, Request};
+use realtime_websocket::Event;
 use serde_json::json;
 
 use crate::{behind_each, node::Node, recipe::Kind};
@@ -63,12 +64,15 @@ async fn the_end_of_a_node(kind: Kind) {
     let proxy = kind.one(node.addr).start().await;
     let mut client = Client::connect(proxy.addr).await.unwrap();
     let seen = tokio::spawn(async move {
-        let seen = client.closed().await;
+        let seen = client.recv().await;
         let _answered = client.close(1001, "").await;
-        seen.map(|(code, _)| code)
+        seen
     });
     node.end().await;
-    assert_eq!(seen.await.unwrap(), Some(1001));
+    match seen.await.unwrap() {
+        Ok(Event::Close(Some(close))) => assert_eq!(close.code, 1001),
+        other => panic!("expected a close frame with 1001; got {other:?}"),
+    }
 }
 
 async fn a_message_that_is_too_large(kind: Kind) {

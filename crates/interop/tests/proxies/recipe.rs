@@ -239,7 +239,7 @@ impl Recipe {
         process.ready(DEADLINE, accepts).await?;
         Ok(Proxy {
             addr,
-            _process: process,
+            process,
             _folder: folder,
         })
     }
@@ -249,6 +249,17 @@ impl Recipe {
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) addr: SocketAddr,
-    _process: Process,
+    process: Process,
     _folder: TempDir,
+}
+
+impl Drop for Proxy {
+    /// What it has said helps whoever looks for the reason of a failure.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let status = self.process.end();
+            let log = fs::read_to_string(self.process.log());
+            eprintln!("the proxy ended ({status:?}) and had said: {log:?}");
+        }
+    }
 }
