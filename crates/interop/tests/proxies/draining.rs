@@ -4,14 +4,14 @@ use realtime_testkit::client::{Client, ClientError, Request};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 use tokio_rustls::client::TlsStream;
 
 use crate::{
     behind_each,
     node::Node,
-    recipe::{Kind, Proxy},
+    recipe::{Kind, Proxy, free_address},
     tls::{Certificate, NAME},
 };
 
@@ -86,10 +86,8 @@ async fn node_of<S: AsyncRead + AsyncWrite + Unpin>(client: &mut Client<S>) -> V
 
 async fn a_node_that_is_gone_is_passed_over(kind: Kind) {
     let node = Node::start().await;
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let certificate = Certificate::new();
-    let recipe = kind.two([gone.local_addr().unwrap(), node.addr]);
-    drop(gone);
+    let recipe = kind.two([free_address(), node.addr]);
     let proxy = recipe.start_with(&certificate).await;
     for _ in 0..10 {
         let mut client = connect(&proxy, &certificate).await.unwrap();

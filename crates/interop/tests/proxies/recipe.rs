@@ -2,15 +2,12 @@
 
 use std::{
     fs, io,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use realtime_testkit::{
-    servers::{Process, free_port},
-    wait::DEADLINE,
-};
+use realtime_testkit::{servers::Process, wait::DEADLINE};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
@@ -69,30 +66,30 @@ impl Kind {
         }
     }
 
-    /// What makes it listen on a port of the loopback, and where its certificate is.
-    fn places(self, is_secure: bool, port: u16, folder: &Path) -> Vec<(&'static str, String)> {
+    /// What makes it listen there, and where its certificate is.
+    fn places(self, is_secure: bool, at: SocketAddr, folder: &Path) -> Vec<(&'static str, String)> {
         let [certificate, key] = Certificate::FILES.map(|file| folder.join(file));
         let [certificate, key] = [certificate.display(), key.display()];
+        let (ip, port) = (at.ip(), at.port());
         match (self, is_secure) {
-            (Self::Nginx, false) => vec![("listen 80;", format!("listen 127.0.0.1:{port};"))],
+            (Self::Nginx, false) => vec![("listen 80;", format!("listen {at};"))],
             (Self::Nginx, true) => vec![
-                ("listen 443 ", format!("listen 127.0.0.1:{port} ")),
+                ("listen 443 ", format!("listen {at} ")),
                 ("/etc/ssl/example.com.pem", certificate.to_string()),
                 ("/etc/ssl/example.com.key", key.to_string()),
             ],
-            (Self::HaProxy, false) => vec![("bind :80\n", format!("bind 127.0.0.1:{port}\n"))],
+            (Self::HaProxy, false) => vec![("bind :80\n", format!("bind {at}\n"))],
             (Self::HaProxy, true) => vec![
-                ("bind :443 ", format!("bind 127.0.0.1:{port} ")),
+                ("bind :443 ", format!("bind {at} ")),
                 ("/etc/ssl/example.com.pem", certificate.to_string()),
             ],
-            (Self::Caddy, false) => vec![(
-                "http://:80 {",
-                format!("http://:{port} {{\n\tbind 127.0.0.1"),
-            )],
+            (Self::Caddy, false) => {
+                vec![("http://:80 {", format!("http://:{port} {{\n\tbind {ip}"))]
+            }
             (Self::Caddy, true) => vec![(
                 "https://app.example.com {",
                 format!(
-                    "https://app.example.com:{port} {{\n\tbind 127.0.0.1\n\ttls {certificate} {key}"
+                    "https://app.example.com:{port} {{\n\tbind {ip}\n\ttls {certificate} {key}"
                 ),
             )],
         }
@@ -143,6 +140,17 @@ impl Kind {
 fn found(program: &str) -> PathBuf {
     let path = Path::new("/usr/sbin").join(program);
     if path.exists() { path } else { program.into() }
+}
+
+/// An address of the loopback, of which there are so many that no other test has the same: else its
+/// proxy would seem to be ours until ours has found the port taken.
+pub(crate) fn free_address() -> SocketAddr {
+    let [a, b, c] = [
+        fastrand::u8(64..128),
+        fastrand::u8(..),
+        fastrand::u8(1..255),
+    ];
+    SocketAddr::from(([127, a, b, c], fastrand::u16(10_000..30_000)))
 }
 
 #[derive(Debug, Clone)]
@@ -225,8 +233,8 @@ impl Recipe {
         if let Some(certificate) = certificate {
             certificate.write(folder.path())?;
         }
-        let port = free_port()?;
-        let places = self.kind.places(certificate.is_some(), port, folder.path());
+        let addr = free_address();
+        let places = self.kind.places(certificate.is_some(), addr, folder.path());
         let placed = places
             .iter()
             .fold(self.clone(), |recipe, (written, instead)| {
@@ -234,7 +242,6 @@ impl Recipe {
             });
         let mut command = self.kind.command(folder.path(), &placed.text)?;
         let mut process = Process::spawn(&mut command, folder.path().join("log"))?;
-        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let accepts = async |_: &Path| TcpStream::connect(addr).await.is_ok();
         process.ready(DEADLINE, accepts).await?;
         Ok(Proxy {

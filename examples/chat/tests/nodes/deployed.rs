@@ -1,16 +1,11 @@
 //! What `deploy/compose.yaml` starts, without containers: two nodes with its variables, Redis, and
 //! nginx with its configuration.
 
-use std::{
-    fs, io,
-    net::{Ipv4Addr, SocketAddr},
-    path::Path,
-    process::Command,
-};
+use std::{fs, io, net::SocketAddr, path::Path, process::Command};
 
 use realtime_testkit::{
     client::raw_http,
-    servers::{Process, Redis, free_port},
+    servers::{Process, Redis},
     wait::{DEADLINE, until},
 };
 use serde_json::json;
@@ -56,10 +51,12 @@ fn read(file: &str) -> String {
 /// nginx with the configuration of the folder before two nodes.
 async fn nginx(nodes: [SocketAddr; 2]) -> io::Result<(SocketAddr, Process, TempDir)> {
     let folder = tempfile::Builder::new().prefix("nginx-").tempdir()?;
-    let port = free_port()?;
+    // So many of the loopback's that no other test's nginx is there.
+    let [a, b] = [fastrand::u8(64..128), fastrand::u8(1..255)];
+    let addr = SocketAddr::from(([127, a, b, 1], fastrand::u16(10_000..30_000)));
     let mut site = read("nginx.conf");
     for (written, instead) in [
-        ("listen 80;", format!("listen 127.0.0.1:{port};")),
+        ("listen 80;", format!("listen {addr};")),
         ("node1:8080", nodes[0].to_string()),
         ("node2:8080", nodes[1].to_string()),
     ] {
@@ -87,7 +84,6 @@ async fn nginx(nodes: [SocketAddr; 2]) -> io::Result<(SocketAddr, Process, TempD
     let mut command = Command::new(program);
     command.args(["-e", "stderr", "-c"]).arg(main);
     let mut process = Process::spawn(&mut command, folder.path().join("log"))?;
-    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let accepts = async |_: &Path| TcpStream::connect(addr).await.is_ok();
     process.ready(DEADLINE, accepts).await?;
     Ok((addr, process, folder))
