@@ -21,6 +21,11 @@ setup:
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=(rabbitmq-server)
     command -v nats-server >/dev/null || missing+=(nats-server)
     command -v faketime >/dev/null || missing+=(faketime)
+    # In `sbin`, where only root looks.
+    for proxy in nginx haproxy caddy; do
+        command -v $proxy >/dev/null || [ -x /usr/sbin/$proxy ] || missing+=($proxy)
+    done
+    python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
     # Its server and its tool are wanted, and no service: the tests start their own.
     command -v promtool >/dev/null && command -v prometheus >/dev/null || missing+=(prometheus)
     if [ ${#missing[@]} -gt 0 ]; then
@@ -87,6 +92,26 @@ features:
 deny:
     command -v cargo-deny >/dev/null || cargo install cargo-deny --locked
     cargo deny check bans licenses sources
+
+# The chat's compose files and manifests, and Envoy's recipe, against their schemas.
+deploy-files:
+    .ci/deploy/check
+
+# The chat's image, with what is there to build one: podman, docker or buildah.
+image *options:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    file=examples/chat/deploy/Containerfile
+    if command -v podman >/dev/null; then
+        podman build --format docker -f $file -t realtime-chat {{options}} .
+    elif command -v docker >/dev/null; then
+        docker build -f $file -t realtime-chat {{options}} .
+    elif command -v buildah >/dev/null; then
+        buildah build --format docker -f $file -t realtime-chat {{options}} .
+    else
+        echo "expected podman, docker or buildah; got none of them" >&2
+        exit 1
+    fi
 
 # The WebSocket conformance suite against `raw-echo`, plain and over TLS.
 autobahn:

@@ -1,9 +1,9 @@
-//! The recipes in docs/proxies.md are the files that the bench runs, word for word.
+//! The recipes in docs/proxies.md are the files that the bench and the tests run, word for word.
 
 use std::{error::Error, fs, path::Path};
 
 #[test]
-fn the_documentation_shows_the_recipes_that_the_bench_runs() -> Result<(), Box<dyn Error>> {
+fn the_documentation_shows_the_recipes_that_are_run() -> Result<(), Box<dyn Error>> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(here.join("../../docs/proxies.md"))?;
     // What stands between fences, without the language on the opening one.
@@ -15,8 +15,17 @@ fn the_documentation_shows_the_recipes_that_the_bench_runs() -> Result<(), Box<d
         .collect();
 
     let mut recipes = Vec::new();
-    for file in fs::read_dir(here.join("proxies"))? {
+    let folders = ["proxies", "proxies/nodes"].map(|folder| fs::read_dir(here.join(folder)));
+    for file in folders
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+    {
         let path = file?.path();
+        if path.is_dir() {
+            continue;
+        }
         let text = fs::read_to_string(&path)?;
         assert!(
             shown.contains(&text.as_str()),

@@ -1,12 +1,11 @@
 //! A chat with rooms in one page: names that nobody can forge, rooms that remember what was said
 //! and show who is there, and moderators who remove somebody from whatever node.
 //!
-//! `chat [--listen ADDR]`, or `chat --asyncapi`, which prints what the page may rely on. In the environment: `BROKER_URL`, `PRESENCE_URL` and `HISTORY_URL`
-//! choose the backends, `local:` by default (histories are where presence is); `CHAT_KEY` signs the
-//! tokens of visitors, and several nodes need the same; `CHAT_MODERATOR` is the password of
-//! moderators, without which there are none. See the README for what removing somebody does, and
-//! what it can't.
+//! `chat [--listen ADDR]` runs it; `chat --asyncapi` prints what the page may rely on, and
+//! `chat --alive` asks one that runs here whether it is alive. All else is in the environment: the
+//! README has the variables. See there, too, what removing somebody does, and what it can't.
 
+mod alive;
 mod contract;
 mod lines;
 mod login;
@@ -15,6 +14,7 @@ mod page;
 mod people;
 mod removal;
 mod rooms;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -24,7 +24,7 @@ use std::{env, error::Error};
 use login::Visitors;
 use moderators::Moderators;
 use realtime::{
-    Gateway, Router, bind,
+    Builder, Gateway, Livez, Readyz, Router, bind,
     broker::AnyBroker,
     connect,
     history::{AnyHistory, InvalidRetention},
@@ -32,6 +32,7 @@ use realtime::{
     presence::AnyPresence,
     serve, shutdown_signal,
 };
+use settings::Settings;
 use token::Key;
 use tracing_subscriber::EnvFilter;
 
@@ -41,34 +42,43 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{:#}", contract::contract().asyncapi()?);
         return Ok(());
     }
+    let settings = Settings::read()?;
+    if env::args().any(|argument| argument == "--alive") {
+        return Ok(alive::ask(&settings.listen)?);
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
 
-    let key = match env::var("CHAT_KEY") {
-        Ok(secret) => Key::new(secret.as_bytes())?,
-        Err(_) => {
-            if env::var("BROKER_URL").is_ok() {
+    let key = match &settings.key {
+        Some(secret) => Key::new(secret.as_bytes())?,
+        None => {
+            if settings.is_of_many() {
                 tracing::warn!("no CHAT_KEY: other nodes don't know the visitors of this one");
             }
             Key::random()?
         }
     };
-    let moderators = Moderators::new(key.clone(), env::var("CHAT_MODERATOR").ok())?;
-    let presence = url("PRESENCE_URL", "local:");
+    let moderators = Moderators::new(key.clone(), settings.moderator)?;
     let backends = Backends {
-        broker: connect::broker(&url("BROKER_URL", "local:"))?,
-        history: connect::history(&url("HISTORY_URL", &presence))?,
-        presence: connect::presence(&presence)?,
+        broker: connect::broker(&settings.broker)?,
+        history: connect::history(&settings.history)?,
+        presence: connect::presence(&settings.presence)?,
     };
-    let gateway = build(key.clone(), backends)?;
+    let gateway = build(key.clone(), backends, |builder| {
+        builder
+            .drain_notice(settings.drain_notice)
+            .trusted_proxies(&settings.trusted_proxies)
+    })?;
 
     let app = page::router()
         .merge(login::router(key, moderators))
+        .route_service("/livez", Livez)
+        .route_service("/readyz", Readyz::of(&gateway))
         .route_service("/ws", gateway.clone());
-    let listener = bind(listen_address()).await?;
+    let listener = bind(&settings.listen).await?;
     let shutdown = shutdown_signal();
     println!("listening on http://{}", listener.local_addr()?);
     serve(listener, app, gateway)
@@ -85,8 +95,12 @@ struct Backends {
 }
 
 /// The whole chat but its socket and its page.
-fn build(key: Key, backends: Backends) -> Result<Gateway, Box<dyn Error>> {
-    let gateway = realtime::builder()
+fn build(
+    key: Key,
+    backends: Backends,
+    set: impl FnOnce(Builder) -> Builder,
+) -> Result<Gateway, Box<dyn Error>> {
+    let gateway = set(realtime::builder())
         .authenticator(Visitors::new(key))
         .broker(backends.broker)
         .history(backends.history)
@@ -102,17 +116,4 @@ fn build(key: Key, backends: Backends) -> Result<Gateway, Box<dyn Error>> {
 fn router() -> Result<Router, InvalidRetention> {
     let (rooms, removal) = (rooms::router()?, removal::router()?);
     Ok(rooms.merge(lines::router()).merge(removal))
-}
-
-fn url(name: &str, default: &str) -> String {
-    env::var(name).unwrap_or_else(|_| default.to_owned())
-}
-
-fn listen_address() -> String {
-    let mut arguments = env::args()
-        .skip_while(|argument| argument != "--listen")
-        .skip(1);
-    arguments
-        .next()
-        .unwrap_or_else(|| "127.0.0.1:8080".to_owned())
 }

@@ -63,10 +63,11 @@ const PARTS: &[(&str, &str, &str)] = &[
 ];
 
 pub(crate) fn router() -> Router {
-    let health = Router::new().route("/healthz", get(async || "ok"));
-    PARTS.iter().fold(health, |router, (path, kind, text)| {
-        router.route(path, get(async move || respond(kind, text)))
-    })
+    PARTS
+        .iter()
+        .fold(Router::new(), |router, (path, kind, text)| {
+            router.route(path, get(async move || respond(kind, text)))
+        })
 }
 
 fn respond(kind: &'static str, text: &'static str) -> impl IntoResponse {

@@ -67,7 +67,7 @@ async fn a_shortage_of_descriptors_is_two_lines_with_a_count() {
     // For this long it tries 20 times a second. Nothing else is waited for.
     tokio::time::sleep(SHORTAGE).await;
     drop(idle);
-    let request = b"GET /healthz HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
+    let request = b"GET /livez HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
     assert_eq!(raw_http(addr, request).await.unwrap().status, 200);
     let over = next("accepted again");
     assert!(begun.elapsed() > SHORTAGE);
