@@ -83,7 +83,7 @@ async fn the_first_bytes_decide_and_are_not_lost() {
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_or_half_a_word_is_left() {
     let server = server(gateway()).await;
-    for words in ["", "PR"] {
+    for words in ["", "PR", "PRI * HTTP/2.0\r\n"] {
         let mut tcp = TcpStream::connect(server.addr).await.unwrap();
         tcp.write_all(words.as_bytes()).await.unwrap();
         let begun = Instant::now();

@@ -7,7 +7,9 @@
 )]
 
 mod bounds;
+mod hostile;
 mod hosts;
+mod raw;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;
