@@ -43,6 +43,7 @@ pub(super) struct Stop {
 #[derive(Debug)]
 pub(super) struct Around {
     pub(super) stop: Stop,
+    #[cfg_attr(not(feature = "http2"), expect(dead_code, reason = "it is held"))]
     pub(super) place: Place,
     #[cfg(feature = "http2")]
     pub(super) panics: Panics,
