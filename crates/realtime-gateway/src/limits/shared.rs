@@ -179,11 +179,11 @@ mod tests {
     use crate::config::Rate;
 
     fn meters() -> Arc<SharedMeters> {
-        SharedMeters::new(Rates {
+        let rates = Rates {
             messages: Some(Rate::per_second(1).with_burst(10)),
             bytes: None,
-        })
-        .unwrap()
+        };
+        SharedMeters::of_capacities(Capacities::new(rates), rates.refill())
     }
 
     fn known(all: &SharedMeters) -> (usize, usize) {

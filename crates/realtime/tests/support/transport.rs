@@ -3,6 +3,7 @@
 //!
 //! `REALTIME_TRANSPORT` is `tls` or `http2`; without it nothing stands between them. The bytes of
 //! WebSockets go through as they are.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::{io, net::SocketAddr, sync::Arc};
 
