@@ -11,6 +11,8 @@
 //! assert_eq!(filter, "warn,realtime::admission=debug");
 //! ```
 
+/// What operators do on the page of the feature `admin`, and by whom.
+pub const ADMIN: &str = "realtime::admin";
 /// Requests that were refused, and upgrades that failed.
 pub const ADMISSION: &str = "realtime::admission";
 /// Background tasks that died and were started again: error.
@@ -37,9 +39,9 @@ pub const SESSION: &str = "realtime::session";
 pub const SHUTDOWN: &str = "realtime::shutdown";
 
 /// All of them, in alphabetical order.
-pub const ALL: [&str; 12] = [
-    ADMISSION, BACKGROUND, BROKER, ERROR, HISTORY, MESSAGE, PRESENCE, RELAY, REVOCATION, SERVE,
-    SESSION, SHUTDOWN,
+pub const ALL: [&str; 13] = [
+    ADMIN, ADMISSION, BACKGROUND, BROKER, ERROR, HISTORY, MESSAGE, PRESENCE, RELAY, REVOCATION,
+    SERVE, SESSION, SHUTDOWN,
 ];
 
 #[cfg(test)]

@@ -31,7 +31,7 @@
 //!   transport  backends  dialects  limits ─ the socket │ broker and presence, with a bound on every call │ what clients speak │ how often
 //!   config  guarded ─────────── settings │ panics of foreign code as errors
 //!   cluster  error  escape  heard  kept  metrics  rarely  room_topics ─ which nodes there are, and what they were asked │ errors of our operations │ log lines │ what was revoked just now │ what a restarted task finds again │ what is measured │ which topics carry rooms
-//!   budget  clock  delivery  health  patience  quiet  receipt  stats  sync  tasks  unreachable
+//!   budget  clock  delivery  health  patience  quiet  receipt  stats  sync  tap  tasks  unreachable
 //! ```
 
 mod admission;
@@ -75,6 +75,7 @@ mod session;
 mod session_task;
 mod stats;
 mod sync;
+mod tap;
 mod tasks;
 mod transport;
 mod unreachable;
@@ -90,8 +91,12 @@ pub use error::{
     SendError, SendErrorKind, StartError, StartErrorKind,
 };
 pub use gateway::{
-    Answer, Answers, Audience, Builder, Gateway, Livez, Readyz, ShutdownReport, Speaking,
+    Answer, Answers, Audience, Builder, Gateway, Inspection, LinkAges, Livez, Phase, Readyz,
+    RoomPage, RoomQuery, RoomView, SessionCursor, SessionPage, SessionQuery, SessionView,
+    ShutdownReport, Speaking,
 };
+#[cfg(feature = "admin")]
+pub use gateway::{Tap, TapDirection, TapEnd, TapLimits, TappedMessage};
 pub use handling::{
     AtOnce, CompleteRouter, ErrorContext, ErrorStage, FromReplier, Handler, Hook, HookResult,
     Inbound, Later, NoReply, RoomRule, Router, check_argument, check_no_reply, check_result,
@@ -102,6 +107,8 @@ pub use health::{Health, HealthStatus, Link};
 pub use metrics::{METRICS, Metric, MetricKind, MetricUnit, buckets};
 pub use realtime_core::log_targets;
 pub use receipt::{NodeAnswer, NodeReceipt, Receipt};
+#[cfg(feature = "admin")]
+pub use reports::RecentError;
 pub use rooms::RoomHistory;
 #[cfg(feature = "server")]
 pub use serve::{Bind, Serve, WithGracefulShutdown, bind, serve, shutdown_signal};

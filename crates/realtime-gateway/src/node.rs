@@ -15,7 +15,7 @@ use realtime_core::{
     presence::{AnyPresence, Presence, PresenceEvents},
     revocation::{AnyRevocations, MemoryRevocations},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -59,6 +59,8 @@ const ASKING: usize = 64;
 pub(crate) struct Node {
     pub(crate) config: Config,
     pub(crate) info: NodeInfo,
+    /// When it was built.
+    pub(crate) built: Instant,
     pub(crate) env: Arc<Env>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) broker: AnyBroker,
@@ -210,6 +212,7 @@ impl Node {
             order: Arc::default(),
             refusals: Refusals::default(),
             info,
+            built: Instant::now(),
             env,
             hub,
             broker: bounded_broker(broker, metrics.clone()),
@@ -435,6 +438,8 @@ fn env(
         stats,
         metrics,
         clock: Arc::new(Clock::new(tick(config))),
+        #[cfg(feature = "admin")]
+        taps: crate::tap::Taps::default(),
         expiry_notice: config.expiry_notice.unwrap_or_default(),
         max_repliers: config.max_repliers_per_session,
         replier_timeout: config.replier_timeout,

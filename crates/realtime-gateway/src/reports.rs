@@ -1,10 +1,16 @@
 //! Errors that no caller sees: to the error hooks, or to the log where there are none.
 
+mod recent;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use realtime_core::BoxError;
 use tokio::sync::Semaphore;
+
+use recent::Recent;
+#[cfg(feature = "admin")]
+pub use recent::RecentError;
 
 use crate::{
     ErrorContext, ErrorStage, Session,
@@ -41,6 +47,8 @@ pub(crate) struct Reports {
     host: Arc<OnceLock<Host>>,
     limit: Option<Duration>,
     stats: Arc<Counters>,
+    /// For who looks at the node.
+    recent: Recent,
     /// The hooks run in tasks of their own.
     tasks: Tasks,
     places: Arc<Semaphore>,
@@ -72,6 +80,7 @@ impl Reports {
             host,
             limit,
             stats,
+            recent: Recent::new(),
             tasks,
             places: Arc::new(Semaphore::new(UNDER_WAY)),
             lines: std::array::from_fn(|_| Rarely::new(LINES)),
@@ -80,6 +89,12 @@ impl Reports {
             link_lines: Rarely::new(LINES),
             cut_off_lines: Rarely::new(LINES),
         }
+    }
+
+    /// The last errors of the server, the newest first.
+    #[cfg(feature = "admin")]
+    pub(crate) fn recent(&self) -> Vec<RecentError> {
+        self.recent.all()
     }
 
     /// Whether the application has hooks for errors.
@@ -97,6 +112,9 @@ impl Reports {
         session: Option<Session>,
     ) {
         let context = ErrorContext::new(stage, error, session);
+        if fault == Fault::Server {
+            self.recent.keep(&context);
+        }
         if self.hooks.error.is_empty() {
             self.log(fault, &context);
             return;
@@ -159,6 +177,9 @@ impl Reports {
         // Before the log, whose layers are the program's and may panic.
         if self.has_hooks() {
             self.report(Fault::Server, stage, said.clone(), None);
+        } else {
+            self.recent
+                .keep(&ErrorContext::new(stage, said.clone(), None));
         }
         let said: BoxError = said.into();
         let left_out = self.link_lines.turn();

@@ -63,6 +63,7 @@
 //!   fit.
 //! - `metrics`: what happens, told to the recorder of the crate `metrics`, [`mod@metrics`].
 //! - `server` (default): [`bind`], [`serve`] and [`shutdown_signal`].
+//! - `admin`: a page for operators, [`mod@admin`], and what it shows beyond [`Gateway::inspect`].
 //! - `auth-jwt`: sessions for those who show a JWT, [`auth::jwt`].
 //! - `broker-amqp`: nodes joined over RabbitMQ, [`broker::amqp`].
 //! - `broker-redis`: nodes joined over Redis pub/sub, [`broker::redis`].
@@ -108,6 +109,15 @@ pub use realtime_macros::debug_handler;
 #[cfg(feature = "codec-json")]
 pub fn builder() -> Builder {
     Gateway::builder(codec::JsonCodec)
+}
+
+/// A page for operators, behind the host's own authentication: see [docs/admin.md].
+///
+/// [docs/admin.md]: https://github.com/forerunner-space/realtime-rs/blob/main/docs/admin.md
+#[cfg(feature = "admin")]
+#[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
+pub mod admin {
+    pub use realtime_admin::*;
 }
 
 /// The authentication seam, and what is ready-made for it.
@@ -195,6 +205,16 @@ pub mod handler {
 /// What is a hook, and what an error hook receives.
 pub mod hooks {
     pub use realtime_gateway::{ErrorContext, ErrorStage, Hook, HookResult};
+}
+
+/// A look at a node: how it is, its sessions and its rooms, a page at a time.
+pub mod inspect {
+    pub use realtime_gateway::{
+        Inspection, LinkAges, Phase, RoomPage, RoomQuery, RoomView, SessionCursor, SessionPage,
+        SessionQuery, SessionView,
+    };
+    #[cfg(feature = "admin")]
+    pub use realtime_gateway::{RecentError, Tap, TapDirection, TapEnd, TapLimits, TappedMessage};
 }
 
 /// What is measured, for the recorder of your choice: see [docs/metrics.md].
@@ -302,6 +322,10 @@ struct Operations;
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/control.md")]
 struct Control;
+
+#[cfg(all(doctest, feature = "admin"))]
+#[doc = include_str!("../../../docs/admin.md")]
+struct AdminPage;
 
 #[cfg(all(doctest, feature = "codec-json", feature = "metrics"))]
 #[doc = include_str!("../../../docs/metrics.md")]

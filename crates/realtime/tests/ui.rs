@@ -4,6 +4,9 @@
 fn a_function_that_does_not_fit_is_explained() {
     let cases = trybuild::TestCases::new();
     cases.compile_fail("tests/ui/*.rs");
+    if cfg!(feature = "admin") {
+        cases.compile_fail("tests/ui/admin/*.rs");
+    }
     if cfg!(feature = "contract") {
         cases.compile_fail("tests/ui/contract/*.rs");
     }

@@ -7,6 +7,7 @@ mod control;
 mod drain;
 mod entry;
 mod extract;
+mod inspect;
 mod pace;
 mod probes;
 mod rebalance;
@@ -41,6 +42,12 @@ use crate::{
 
 pub use audience::Audience;
 pub use builder::Builder;
+pub use inspect::{
+    Inspection, LinkAges, Phase, RoomPage, RoomQuery, RoomView, SessionCursor, SessionPage,
+    SessionQuery, SessionView,
+};
+#[cfg(feature = "admin")]
+pub use inspect::{Tap, TapDirection, TapEnd, TapLimits, TappedMessage};
 pub use probes::{Livez, Readyz};
 pub use request::{Answer, Answers};
 use shutdown::Shutdown;

@@ -14,6 +14,7 @@ mod index;
 #[cfg(all(test, realtime_loom))]
 mod loom;
 mod memory_pressure;
+mod page;
 mod rooms;
 mod select;
 mod shard;
@@ -119,6 +120,8 @@ impl Membership {
         let (hub, session) = (&self.hub, &self.session);
         session.env().dialects.came(session.outbox().dialect());
         hub.index.insert(session.clone());
+        // Once it can be found: who begins to look meanwhile sees it there, or is seen here.
+        session.join_taps();
         if let Some(members) = hub.shards.get(shard as usize) {
             let number = members.insert(session.clone());
             self.place = Place::At {

@@ -1,5 +1,7 @@
 //! The rooms that have members on this node, and who they are.
 
+mod page;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ops::Bound,

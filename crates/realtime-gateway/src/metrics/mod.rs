@@ -7,6 +7,7 @@
 //!
 //! Every label has few values, which the application or this crate has chosen: never a peer.
 
+mod awaited;
 mod call;
 #[cfg(feature = "metrics")]
 mod events;
@@ -27,6 +28,7 @@ mod tally;
 #[cfg(feature = "metrics")]
 mod time;
 
+pub(crate) use awaited::Awaited;
 pub(crate) use call::Call;
 #[cfg(feature = "metrics")]
 pub(crate) use export::Reading;
@@ -37,4 +39,4 @@ pub(crate) use on::{Metrics, Noted};
 #[cfg(feature = "metrics")]
 pub use table::{METRICS, Metric, MetricKind, MetricUnit, buckets};
 #[cfg(feature = "metrics")]
-pub(crate) use time::{Awaited, Patterns, RouteNumber, Stamp, Stamps, Timing};
+pub(crate) use time::{Patterns, RouteNumber, Stamp, Stamps, Timing};

@@ -16,9 +16,6 @@ pub(crate) struct Stamp;
 #[derive(Debug, Default)]
 pub(crate) struct Stamps;
 
-#[derive(Debug, Default)]
-pub(crate) struct Awaited(());
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RouteNumber;
 
@@ -43,11 +40,6 @@ impl Stamps {
     pub(crate) fn of(_: impl Iterator<Item = Stamp>) -> Self {
         Self
     }
-}
-
-impl Awaited {
-    #[inline(always)]
-    pub(crate) const fn begin(&mut self, _: &[u8]) {}
 }
 
 impl Patterns {
@@ -91,7 +83,7 @@ impl Metrics {
     pub(crate) const fn carried(&self, _: &Stamps) {}
 
     #[inline(always)]
-    pub(crate) const fn came(&self, _: &mut Awaited, _: Option<Duration>) {}
+    pub(crate) const fn round_trip(&self, _: Option<Duration>) {}
 
     #[inline(always)]
     pub(crate) const fn relayed(&self) {}

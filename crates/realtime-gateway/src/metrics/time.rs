@@ -2,9 +2,6 @@
 
 use std::time::Instant;
 
-/// How a ping begins: a whole message, of opcode 9.
-const PING: u8 = 0x89;
-
 /// A moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp(pub(super) Instant);
@@ -23,19 +20,6 @@ pub(crate) struct Stamps(pub(super) Vec<Instant>);
 impl Stamps {
     pub(crate) fn of(stamps: impl Iterator<Item = Stamp>) -> Self {
         Self(stamps.map(|Stamp(at)| at).collect())
-    }
-}
-
-/// Since when something is waited for, while it is.
-#[derive(Debug, Default)]
-pub(crate) struct Awaited(pub(super) Option<Instant>);
-
-impl Awaited {
-    /// The answer to this frame is waited for from now on, and no longer that to the one before. A
-    /// dialect's own ping is answered by a message of the dialect's, and by no pong.
-    pub(crate) fn begin(&mut self, ping: &[u8]) {
-        let is_websocket_ping = ping.first() == Some(&PING);
-        self.0 = is_websocket_ping.then(Instant::now);
     }
 }
 

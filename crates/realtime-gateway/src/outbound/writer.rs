@@ -12,7 +12,7 @@ use super::{
     outbox::{Accepted, Refused},
     queue::{Push, Queue, QueueLimits, WRITE_BYTES, WRITE_FRAMES},
 };
-use crate::transport::Sink;
+use crate::{tap::TapPoint, transport::Sink};
 
 /// How many frames mostly wait at the most.
 const FEW: usize = 4;
@@ -30,6 +30,8 @@ pub(super) struct Writer<W> {
     pub(super) written: u64,
     /// How often it accepted nothing and then more.
     pub(super) relieved: u32,
+    /// Who looks at what is written.
+    pub(super) tap: TapPoint,
     limits: Arc<QueueLimits>,
     unflushed: bool,
     failed: Option<io::Error>,
@@ -54,6 +56,7 @@ impl<W: Sink> Writer<W> {
             blocked: false,
             written: 0,
             relieved: 0,
+            tap: TapPoint::default(),
             limits,
             unflushed: false,
             failed: None,
@@ -93,6 +96,8 @@ impl<W: Sink> Writer<W> {
             if written == 0 {
                 return self.offer_all(Some(task), &frames[at..], accepted);
             }
+            let copied = self.tap.copy(frame);
+            self.tap.sent(copied);
             if frame.len() > written {
                 self.queue.set_partial(frame.slice(written..));
             }
@@ -129,8 +134,10 @@ impl<W: Sink> Writer<W> {
             self.write_now(task);
         }
         let frame = self.settled(frame);
+        let copied = self.tap.copy(&frame);
         match self.queue.push(frame, *self.limits) {
             Push::Queued { dropped } => {
+                self.tap.sent(copied);
                 accepted.sent += 1;
                 accepted.dropped += dropped;
                 Ok(())

@@ -27,6 +27,9 @@ pub(crate) struct Env {
     pub(crate) stats: Arc<Counters>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Arc<Clock>,
+    /// Who looks at what sessions are sent and say.
+    #[cfg(feature = "admin")]
+    pub(crate) taps: crate::tap::Taps,
     /// How long before an identity ends its client is told.
     pub(crate) expiry_notice: Duration,
     /// How many requests of a session handlers may have taken along unanswered.

@@ -6,6 +6,7 @@ mod end_cause;
 mod env;
 mod extensions;
 mod living;
+mod observed;
 mod replier;
 mod requests;
 mod rooms;
@@ -75,6 +76,8 @@ struct Inner {
     /// Messages that the client has begun and not finished, or that wait for their handlers.
     held: Share,
     extensions: Extensions,
+    #[cfg(feature = "admin")]
+    observed: observed::Observed,
     env: Arc<Env>,
 }
 
@@ -105,6 +108,8 @@ impl Session {
             wake_at: WakeAt::new(),
             held: Share::new(Arc::clone(&env.held)),
             extensions: Extensions::default(),
+            #[cfg(feature = "admin")]
+            observed: observed::Observed::default(),
             env,
         }));
         if ends {

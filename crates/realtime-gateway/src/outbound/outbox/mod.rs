@@ -22,6 +22,8 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+#[cfg(feature = "admin")]
+use realtime_core::{Message, SessionId};
 
 pub(crate) use rooms::Followed;
 
@@ -35,6 +37,8 @@ use super::{
     turnstile::Turnstile,
     writer::{Pumped, Writer},
 };
+#[cfg(feature = "admin")]
+use crate::tap::Line;
 use crate::{
     budget::Share,
     dialects::DialectId,
@@ -314,6 +318,8 @@ impl<W: Sink> Outbox<W> {
         if state.phase != Phase::Sealed {
             state.read_log(&self.log, self.address(), &mut accepted);
             let frame = state.writer.settled(frame);
+            let copied = state.writer.tap.copy(&frame);
+            state.writer.tap.sent(copied);
             state.writer.queue.push_reply(frame);
             accepted.sent += 1;
         }
@@ -376,6 +382,24 @@ impl<W: Sink> Outbox<W> {
         if let Some(socket) = &mut self.lock().writer.socket {
             socket.insist();
         }
+    }
+
+    /// Somebody looks at what is written from here on.
+    #[cfg(feature = "admin")]
+    pub(crate) fn tap(&self, session: SessionId, line: Arc<Line>) {
+        let speaks_codec = self.dialect() == DialectId::CODEC;
+        self.lock().writer.tap.add(session, speaks_codec, line);
+    }
+
+    /// The client has said something. Returns whether anybody still looks.
+    #[cfg(feature = "admin")]
+    pub(crate) fn heard(&self, message: &Message, hidden: bool) -> bool {
+        self.lock().writer.tap.heard(message, hidden)
+    }
+
+    /// How many messages wait.
+    pub(crate) fn frames(&self) -> usize {
+        self.lock().writer.queue.frames()
     }
 
     /// Wakes the session's task, for it to look at what has changed.

@@ -13,11 +13,13 @@ use realtime_websocket::{Event, frame};
 
 use super::{Open, deadlines::longest_pong};
 use crate::{
-    ErrorStage, Inbound,
+    ErrorStage, Inbound, Session,
     clock::{Millis, NEVER},
     dialects::Encoder,
-    handling::{client_error, ping},
+    handling::{authenticate, client_error, ping},
     limits::OverLimit,
+    metrics::Awaited,
+    node::Node,
     session::{EndCause, Sorted, Unanswered, too_late, unanswered},
     session_task::{conduct::Conduct, handling::Done, read_ahead::ReadAhead},
 };
@@ -89,12 +91,12 @@ impl Open {
 
     /// Control frames don't wait behind messages that were read with them.
     fn scout(&mut self) {
-        let (outbox, node, pong) = (self.session.outbox(), &self.node, &mut self.pong);
+        let (session, node, pong) = (&self.session, &self.node, &mut self.pong);
         let mut closed = None;
         self.reader.scout(|event| match event {
-            Event::Ping(payload) => outbox.set_pong(frame::pong(&payload)),
+            Event::Ping(payload) => session.outbox().set_pong(frame::pong(&payload)),
             Event::Close(close) => closed = Some(close),
-            Event::Pong(_) => node.metrics().came(pong, longest_pong(node)),
+            Event::Pong(_) => ponged(pong, session, node),
             Event::Text(_) | Event::Binary(_) => {}
         });
         if let Some(close) = closed {
@@ -129,10 +131,7 @@ impl Open {
             Event::Text(text) => self.on_frame(Frame::Text(text.into()), cx),
             Event::Binary(payload) => self.on_frame(Frame::Binary(payload), cx),
             Event::Ping(payload) => self.session.outbox().set_pong(frame::pong(&payload)),
-            Event::Pong(_) => {
-                let limit = longest_pong(&self.node);
-                self.node.metrics().came(&mut self.pong, limit);
-            }
+            Event::Pong(_) => ponged(&mut self.pong, &self.session, &self.node),
             Event::Close(close) => {
                 self.peer_is_done = true;
                 self.left(EndCause::ClientClosed(close));
@@ -162,6 +161,7 @@ impl Open {
     #[inline(always)]
     pub(super) fn on_message(&mut self, message: Message, bytes: usize, cx: &mut Context<'_>) {
         self.malformed = 0;
+        self.session.heard(&message, || shows_token(&message));
         let message = match message.is_plain() {
             true => message,
             false => match self.sorted_out(message) {
@@ -179,6 +179,7 @@ impl Open {
     /// The same where it is not its turn yet.
     pub(super) fn put_behind(&mut self, message: Message, bytes: usize) {
         self.malformed = 0;
+        self.session.heard(&message, || shows_token(&message));
         if let Some(message) = self.sorted_out(message) {
             self.keep(message, bytes);
         }
@@ -415,4 +416,17 @@ impl Open {
             Err(error) => self.report(ErrorStage::Message, error),
         }
     }
+}
+
+/// The client has answered a ping, maybe the one that is waited for.
+fn ponged(awaited: &mut Awaited, session: &Session, node: &Node) {
+    let took = awaited.came(longest_pong(node));
+    node.metrics().round_trip(took);
+    session.took(took);
+}
+
+/// Whether a message holds what nobody is to see who looks at it.
+#[cold]
+fn shows_token(message: &Message) -> bool {
+    message.route() == authenticate::ROUTE
 }

@@ -1,0 +1,1 @@
+../../realtime-client-js/bundle/realtime-client.js

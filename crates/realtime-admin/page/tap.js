@@ -1,0 +1,62 @@
+// The messages of one identity on this node, for a minute.
+
+const KEPT = 200;
+const SECONDS = 60;
+let until = 0;
+let told = "";
+let shown = 0;
+
+async function watch(identity) {
+  try {
+    const { here, elsewhere } = await client.request("tap", { ...identity, seconds: SECONDS });
+    byId("tap").hidden = false;
+    byId("tap-log").replaceChildren();
+    byId("tap-stop").disabled = false;
+    write(byId("tap-title"), `Messages of ${named(identity)}`);
+    const others = elsewhere ? ` ${plural(elsewhere, "session")} on other nodes can be watched there.` : "";
+    told = `Watching ${plural(here, "session")} on this node for ${SECONDS} s.${others}`;
+    write(byId("tap-state"), told);
+    until = Date.now() + SECONDS * 1000;
+    shown = 0;
+    byId("tap-title").focus();
+  } catch (error) {
+    say(wrong(error), "bad");
+  }
+}
+
+client.on("tapped", (message) => {
+  shown += 1;
+  const log = byId("tap-log");
+  const { direction, route, id, room, data, missed } = message;
+  const names = [route ?? "", id === null ? "" : `id ${id}`, room ? `in ${room}` : ""].filter(Boolean).join(" · ");
+  const cut = data !== null && data.length >= 4096 ? " …" : "";
+  const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
+  log.append(make("li", {},
+    make("div", { className: "soft" },
+      make("span", { className: "way", text: direction === "in" ? "In" : "Out" }),
+      `${clock(message.at_ms)} ${names} · ${bytes(message.bytes)}${missed ? ` · ${plural(missed, "message")} before it not shown` : ""}`),
+    make("code", { text: data === null ? "(hidden: it shows a token)" : data + cut })));
+  while (log.childElementCount > KEPT) log.firstElementChild.remove();
+  if (atEnd) log.scrollTop = log.scrollHeight;
+});
+
+// The log itself is not read aloud as it grows, which may be fast: how much there is, is.
+setInterval(() => {
+  if (until && shown) write(byId("tap-state"), `${told} ${plural(shown, "message")} so far.`);
+}, 5_000);
+
+client.on("tap_ended", ({ why, messages }) => {
+  const ends = { time: "The time is over", messages: "Enough messages were shown", bytes: "Enough was shown", closed: "The node ends" };
+  over(`${ends[why] ?? "It has ended"}: ${plural(messages, "message")} seen.`);
+});
+
+function over(said) {
+  until = 0;
+  byId("tap-stop").disabled = true;
+  write(byId("tap-state"), said);
+}
+
+async function unwatch() {
+  over("Stopped.");
+  await client.request("untap").catch(() => {});
+}

@@ -1,0 +1,180 @@
+//! The service: who may see it, and what is on which path.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode};
+use realtime_core::{
+    Identity,
+    auth::{AnyAuthenticator, Authenticator},
+};
+use realtime_gateway::{Body, BuildError, Gateway, Upgrade};
+use tower_service::Service;
+
+use crate::{
+    api,
+    guard::{Guard, Refused},
+    page::{self, Page},
+    socket::{Host, Socket},
+};
+
+/// A tower service with a page for operators of a gateway, for a path such as `/admin`: mount it with
+/// axum's `nest_service`, or pass it requests whose paths end as the [crate] says.
+///
+/// It has a small gateway of its own inside, for 32 operators at once. While one of them looks, the node
+/// is looked at once a second, whatever it holds; while nobody does, nothing runs. When the gateway shuts
+/// down, so does that.
+///
+/// What somebody does is logged with the target
+/// [`realtime::admin`](realtime_core::log_targets::ADMIN), and by whom: the id of the guard's identity.
+#[derive(Clone)]
+#[must_use = "a service does nothing until it is on a path"]
+pub struct Admin(Arc<Inner>);
+
+struct Inner {
+    gateway: Gateway,
+    guard: Guard,
+    page: Page,
+    socket: Arc<Socket>,
+}
+
+/// A page that nobody guards, and that is no service for as long as that is so.
+#[derive(Debug)]
+#[must_use = "it is a service once it has a guard"]
+pub struct Unguarded {
+    gateway: Gateway,
+    taps: bool,
+    origins: Vec<String>,
+}
+
+impl Admin {
+    /// That of one gateway, which needs a [guard](Unguarded::guard).
+    pub fn of(gateway: &Gateway) -> Unguarded {
+        Unguarded {
+            gateway: gateway.clone(),
+            taps: true,
+            origins: Vec::new(),
+        }
+    }
+}
+
+impl Unguarded {
+    /// Nobody may look at messages: operators see who is there, and not what they say.
+    pub fn without_taps(mut self) -> Self {
+        self.taps = false;
+        self
+    }
+
+    /// Pages of these origins may connect, too, as with
+    /// [`Builder::origin_patterns`](realtime_gateway::Builder::origin_patterns): where a proxy changes
+    /// `Host`, so that the page's own origin isn't known here.
+    pub fn origin_patterns<P: Into<String>>(
+        mut self,
+        patterns: impl IntoIterator<Item = P>,
+    ) -> Self {
+        self.origins = patterns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Lets in those whom `authenticator` knows and who `may`; the id of their identity is in the log
+    /// beside what they do. It is asked for the page, for each call of the API, and for the socket, and
+    /// has 5 s. A browser shows no token with a page, so let it find a cookie, or what a proxy in front
+    /// has added.
+    ///
+    /// Who shows nothing, or something wrong, gets 401; who is known and may not, 403; and 503 says that
+    /// it could not be found out. An identity that [ends](Identity::expires_at) ends the page's
+    /// connection, too.
+    ///
+    /// # Errors
+    /// Those of [`Builder::build`](realtime_gateway::Builder::build): an authenticator that can never
+    /// work, or an origin pattern that is none.
+    pub fn guard(
+        self,
+        authenticator: impl Authenticator,
+        may: impl Fn(&Identity) -> bool + Send + Sync + 'static,
+    ) -> Result<Admin, BuildError> {
+        let authenticator = AnyAuthenticator::new(authenticator);
+        let host = Host {
+            gateway: self.gateway.clone(),
+            taps: self.taps,
+        };
+        let socket = Socket::new(host, authenticator.clone(), self.origins)?;
+        let guard = Guard::new(authenticator, may);
+        Ok(Admin(Arc::new(Inner {
+            gateway: self.gateway,
+            guard,
+            page: Page::new(),
+            socket: Arc::new(socket),
+        })))
+    }
+}
+
+impl Inner {
+    async fn answer(&self, upgrade: Upgrade) -> Response<Body> {
+        let who = match self.guard.admits(upgrade.request()).await {
+            Ok(who) => who,
+            Err(refused) => return refusal(refused),
+        };
+        let request = upgrade.request();
+        if request.uri.path().ends_with("/ws") {
+            self.socket.is_wanted();
+            return self.socket.gateway().accept(upgrade, who);
+        }
+        if request.method != Method::GET && request.method != Method::HEAD {
+            return page::not_allowed();
+        }
+        let query = request.uri.query().unwrap_or_default();
+        match request.uri.path() {
+            path if path.ends_with("/api/node") => page::json(&self.gateway.inspect()),
+            path if path.ends_with("/api/sessions") => api::sessions(&self.gateway, query).await,
+            path if path.ends_with("/api/rooms") => api::rooms(&self.gateway, query),
+            path if path.ends_with("/realtime-client.js") => self.page.client(),
+            path if path.is_empty() || path.ends_with('/') => self.page.page(),
+            _ => page::plain(StatusCode::NOT_FOUND, "there is nothing on this path"),
+        }
+    }
+}
+
+fn refusal(refused: Refused) -> Response<Body> {
+    match refused {
+        Refused::Unknown => page::unauthorized(),
+        Refused::MayNot => page::plain(StatusCode::FORBIDDEN, "you may not see this page"),
+        Refused::Unavailable => page::plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "it could not be found out who you are; try again",
+        ),
+        Refused::Broken => page::plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "it could not be found out who you are",
+        ),
+    }
+}
+
+impl<B> Service<Request<B>> for Admin {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let inner = Arc::clone(&self.0);
+        let upgrade = Upgrade::from_request(request);
+        Box::pin(async move { Ok(inner.answer(upgrade).await) })
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin")
+            .field("gateway", &self.0.gateway)
+            .finish_non_exhaustive()
+    }
+}

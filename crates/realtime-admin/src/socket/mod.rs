@@ -1,0 +1,86 @@
+//! The gateway of the page's own: what it asks, what it is told, and what it may do.
+
+mod actions;
+mod look;
+mod sample;
+mod tapping;
+
+use std::sync::Arc;
+
+use realtime_codec_json::JsonCodec;
+use realtime_core::auth::AnyAuthenticator;
+use realtime_gateway::{
+    BuildError, Config, Gateway, Limits, Rate, Router, middleware::RecoveryLayer,
+};
+
+use sample::Sampler;
+
+/// How many operators look at once.
+const OPERATORS: usize = 32;
+/// How much a page may ask, on average and at once. It asks for two things every two seconds.
+const A_SECOND: u32 = 20;
+const AT_ONCE: u32 = 60;
+/// The longest message of a page, in bytes.
+const LONGEST: usize = 16 * 1024;
+
+/// The inner gateway, and what watches the outer one while somebody looks.
+pub(crate) struct Socket {
+    gateway: Gateway,
+    sampler: Sampler,
+}
+
+/// What handlers work with: the gateway that is looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct Host {
+    pub(crate) gateway: Gateway,
+    /// Messages may be looked at.
+    pub(crate) taps: bool,
+}
+
+impl Socket {
+    pub(crate) fn new(
+        host: Host,
+        authenticator: AnyAuthenticator,
+        origins: Vec<String>,
+    ) -> Result<Self, BuildError> {
+        let sampler = Sampler::new(host.gateway.clone());
+        let mut limits = Limits::default();
+        limits.messages_per_session = Some(Rate::per_second(A_SECOND).with_burst(AT_ONCE));
+        let mut config = Config::default();
+        config.name = "admin".to_owned();
+        config.max_connections = Some(OPERATORS);
+        config.read_limit = LONGEST;
+        config.limits = limits;
+        let gateway = Gateway::builder(JsonCodec)
+            .config(config)
+            // Who is let in the service has asked already. This one checks that it can work, and
+            // hears fresh tokens.
+            .authenticator(authenticator)
+            .origin_patterns(origins)
+            .router(router().with_state(host))
+            .layer(RecoveryLayer::new())
+            .build()?;
+        Ok(Self { gateway, sampler })
+    }
+
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Somebody is about to look.
+    pub(crate) fn is_wanted(self: &Arc<Self>) {
+        sample::begin(self);
+    }
+}
+
+fn router() -> Router<Host> {
+    Router::new()
+        .route("me", look::me)
+        .route("node", look::node)
+        .route("sessions", look::sessions)
+        .route("find", look::find)
+        .route("rooms", look::rooms)
+        .route("disconnect", actions::disconnect)
+        .route("tap", tapping::tap)
+        .route("untap", tapping::untap)
+}
