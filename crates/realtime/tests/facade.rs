@@ -53,7 +53,7 @@ fn everything_public_is_reachable() {
 /// Who reads them depends on `realtime`, and could compile nothing else.
 #[test]
 fn examples_are_written_for_those_who_depend_on_it() {
-    const BEHIND: [&str; 10] = [
+    const BEHIND: [&str; 11] = [
         "auth_jwt",
         "contract",
         "core",
@@ -62,6 +62,7 @@ fn examples_are_written_for_those_who_depend_on_it() {
         "broker_amqp",
         "broker_redis",
         "history_redis",
+        "opentelemetry",
         "presence_redis",
         "revocation_redis",
     ];

@@ -6,6 +6,7 @@ mod end_cause;
 mod env;
 mod extensions;
 mod living;
+mod origin;
 mod replier;
 mod requests;
 mod rooms;
