@@ -129,7 +129,7 @@ impl Gateway {
     }
 
     fn trace(&self, request: &Parts) -> Traced {
-        let client = self.admission().client_address(request);
+        let client = || self.admission().client_address(request);
         self.node().tracer().upgrade(request, client)
     }
 

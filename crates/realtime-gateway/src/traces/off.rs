@@ -80,7 +80,7 @@ impl Traced {
 
 impl Tracer {
     #[inline(always)]
-    pub(crate) const fn upgrade(&self, _: &Parts, _: Option<SocketAddr>) -> Traced {
+    pub(crate) fn upgrade(&self, _: &Parts, _: impl FnOnce() -> Option<SocketAddr>) -> Traced {
         Traced(())
     }
 

@@ -59,18 +59,22 @@ impl Tracer {
 
     /// A request to connect: of the host's trace, where it has begun one; of the client's or a proxy's;
     /// or of its own.
-    pub(crate) fn upgrade(&self, request: &Parts, client: Option<SocketAddr>) -> Traced {
+    pub(crate) fn upgrade(
+        &self,
+        request: &Parts,
+        client: impl FnOnce() -> Option<SocketAddr>,
+    ) -> Traced {
         let Some(inner) = &self.0 else {
             return Traced::default();
         };
         if inner.bridge.current().is_some() {
-            return inner.traced(spans::upgrade(&inner.node, request, client));
+            return inner.traced(spans::upgrade(&inner.node, request, client()));
         }
         let remote = inner.of_headers(&request.headers);
         if !inner.goes_on(remote) {
             return Traced::default();
         }
-        let span = spans::upgrade(&inner.node, request, client);
+        let span = spans::upgrade(&inner.node, request, client());
         inner.begun(span, remote)
     }
 
