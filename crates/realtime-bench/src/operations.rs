@@ -12,6 +12,8 @@ use realtime::{
 use realtime_websocket::{Decoder, Kind, Limits, Role, frame};
 
 use crate::pipe::Burst;
+#[cfg(feature = "traces")]
+use crate::traced;
 
 /// A step that is repeated, with everything that it needs.
 pub struct Operation(Box<dyn FnMut()>);
@@ -44,6 +46,12 @@ pub const NAMES: &[&str] = &[
     "session-request-limited",
     "session-request-ending",
     "session-echo",
+    #[cfg(feature = "traces")]
+    "session-request-untraced",
+    #[cfg(feature = "traces")]
+    "session-request-traced-1%",
+    #[cfg(feature = "traces")]
+    "session-request-traced",
 ];
 
 /// The operation of this name on messages of so many bytes, if there is one.
@@ -125,6 +133,13 @@ pub fn prepare(name: &str, size: usize) -> Option<Operation> {
         "session-request-ending" => together(Burst::ending, &data)?,
         // Without an id and a limit: sent back, not answered.
         "session-echo" => together(Burst::sent_back, &data)?,
+        // The same with a tracer: for none of them, for one in a hundred, and for each.
+        #[cfg(feature = "traces")]
+        "session-request-untraced" => together(traced::none, &data)?,
+        #[cfg(feature = "traces")]
+        "session-request-traced-1%" => together(traced::one_in_a_hundred, &data)?,
+        #[cfg(feature = "traces")]
+        "session-request-traced" => together(traced::each, &data)?,
         _ => return None,
     }))
 }

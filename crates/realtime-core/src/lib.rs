@@ -29,6 +29,7 @@
 //! - [`extract`]: what a codec crate needs to offer extractors and replies of its own;
 //! - [`CredentialProvider`]: what a backend shows its server, asked for again whenever it connects;
 //! - `ServerUrl`, with the feature `server-url`: where a backend's server is;
+//! - [`traces`]: what ties spans of `tracing` to traces that cross processes;
 //! - [`auth`], [`broker`], [`codec`], [`history`], [`presence`], [`revocation`]: the six seams.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -56,6 +57,7 @@ mod room;
 mod server_url;
 mod text;
 mod timestamp;
+pub mod traces;
 
 pub use close::{CloseCode, DisconnectInfo, Initiator, InvalidCloseCode};
 pub use credential_provider::{

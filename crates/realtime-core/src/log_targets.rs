@@ -27,21 +27,24 @@ pub const HISTORY: &str = "realtime::history";
 pub const MESSAGE: &str = "realtime::message";
 /// The presence store's outages and their ends, and records that could not be removed.
 pub const PRESENCE: &str = "realtime::presence";
-/// What comes from other nodes, and nodes that can't be reached. The span `relay` has it, too.
+/// What comes from other nodes, and nodes that can't be reached.
 pub const RELAY: &str = "realtime::relay";
 /// The outages of a store of revocations, and their ends.
 pub const REVOCATION: &str = "realtime::revocation";
 /// The HTTP server of `serve`: connections that failed, and accept errors.
 pub const SERVE: &str = "realtime::serve";
-/// Sessions that connect and disconnect. The span `session` has it, too.
+/// Sessions that connect and disconnect.
 pub const SESSION: &str = "realtime::session";
 /// What was cut off at the deadline of a shutdown.
 pub const SHUTDOWN: &str = "realtime::shutdown";
 
+/// The spans of traces, with the feature `traces`: see `docs/traces.md`.
+pub const TRACE: &str = "realtime::trace";
+
 /// All of them, in alphabetical order.
-pub const ALL: [&str; 13] = [
+pub const ALL: [&str; 14] = [
     ADMIN, ADMISSION, BACKGROUND, BROKER, ERROR, HISTORY, MESSAGE, PRESENCE, RELAY, REVOCATION,
-    SERVE, SESSION, SHUTDOWN,
+    SERVE, SESSION, SHUTDOWN, TRACE,
 ];
 
 #[cfg(test)]

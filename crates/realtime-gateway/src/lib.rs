@@ -29,7 +29,7 @@
 //!   session ─────────────────── the handle of one client, its end, and what it needs of its node
 //!   outbound ────────────────── log, outbox, queue, writer
 //!   transport  backends  dialects  limits ─ the socket │ broker and presence, with a bound on every call │ what clients speak │ how often
-//!   config  guarded ─────────── settings │ panics of foreign code as errors
+//!   config  guarded  traces ─── settings │ panics of foreign code as errors │ what becomes a span, and how a trace goes on
 //!   cluster  error  escape  heard  kept  metrics  rarely  room_topics ─ which nodes there are, and what they were asked │ errors of our operations │ log lines │ what was revoked just now │ what a restarted task finds again │ what is measured │ which topics carry rooms
 //!   budget  clock  delivery  health  patience  quiet  receipt  stats  sync  tap  tasks  unreachable
 //! ```
@@ -77,6 +77,7 @@ mod stats;
 mod sync;
 mod tap;
 mod tasks;
+mod traces;
 mod transport;
 mod unreachable;
 
@@ -114,3 +115,5 @@ pub use rooms::RoomHistory;
 pub use serve::{Bind, Serve, WithGracefulShutdown, bind, serve, shutdown_signal};
 pub use session::{Extensions, Session};
 pub use stats::Stats;
+#[cfg(feature = "traces")]
+pub use traces::Traces;

@@ -19,7 +19,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Config, ErrorStage, Session,
+    Config, ErrorStage, Inbound, Session,
     admission::{Authentication, Slots},
     backends::{bounded_broker, bounded_history, bounded_presence, bounded_revocations},
     budget::Budget,
@@ -43,6 +43,7 @@ use crate::{
     session::{EndCause, Env},
     stats::Counters,
     tasks::Tasks,
+    traces::{Traced, Tracer},
     unreachable::Unreachable,
 };
 
@@ -107,7 +108,6 @@ pub(crate) struct Node {
     pub(crate) limits: NodeLimits,
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) reports: Reports,
-    pub(crate) traceparent: Option<Traceparent>,
     /// The tasks of sessions, and of what they started.
     pub(crate) tasks: Tasks,
     /// The background tasks.
@@ -136,9 +136,6 @@ pub(crate) struct Joined {
     pub(crate) events: BrokerEvents,
 }
 
-/// Finds out the current W3C trace context.
-pub(crate) type Traceparent = Arc<dyn Fn() -> Option<String> + Send + Sync>;
-
 /// What the builder has put together.
 pub(crate) struct Parts {
     pub(crate) config: Config,
@@ -150,7 +147,7 @@ pub(crate) struct Parts {
     pub(crate) authentication: Authentication,
     pub(crate) slots: Slots,
     pub(crate) revocations: Option<AnyRevocations>,
-    pub(crate) traceparent: Option<Traceparent>,
+    pub(crate) tracer: Tracer,
     pub(crate) hooks: Hooks,
     pub(crate) table: RouteTable,
     pub(crate) rooms: Arc<RoomTable>,
@@ -170,7 +167,7 @@ impl Node {
             authentication,
             slots,
             revocations,
-            traceparent,
+            tracer,
             hooks,
             mut table,
             rooms,
@@ -186,7 +183,7 @@ impl Node {
             dialects,
             &hub,
             Arc::clone(&stats),
-            metrics.clone(),
+            (metrics.clone(), tracer),
         ));
         let presence = bounded_presence(presence, metrics.clone());
         let has_roster = config.tenant_presence || rooms.has_presence();
@@ -240,7 +237,6 @@ impl Node {
             limits: NodeLimits::new(&config.limits),
             hooks,
             reports,
-            traceparent,
             tasks,
             background: TaskTracker::new(),
             draining: ending.child_token(),
@@ -268,6 +264,20 @@ impl Node {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.env.metrics
+    }
+
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.env.tracer
+    }
+
+    /// A message comes to its handler: whether that is traced.
+    #[inline]
+    pub(crate) fn trace(&self, inbound: &Inbound) -> Option<Traced> {
+        let Inbound { session, message } = inbound;
+        self.tracer().message(message, || {
+            let label = self.table.label(message.route());
+            (session.id(), session.origin(), label)
+        })
     }
 
     /// Whether no more connections are accepted.
@@ -421,7 +431,7 @@ fn env(
     dialects: Dialects,
     hub: &Arc<Hub>,
     stats: Arc<Counters>,
-    metrics: Metrics,
+    (metrics, tracer): (Metrics, Tracer),
 ) -> Env {
     let queued = Arc::new(Budget::new(config.queue_budget));
     let (weak, budget) = (Arc::downgrade(hub), Arc::clone(&queued));
@@ -437,6 +447,7 @@ fn env(
         held: Arc::new(Budget::new(config.assembly_budget)),
         stats,
         metrics,
+        tracer,
         clock: Arc::new(Clock::new(tick(config))),
         #[cfg(feature = "admin")]
         taps: crate::tap::Taps::default(),

@@ -1,6 +1,5 @@
 //! Messages on their way out of this node: encoded once for all who get them, and to other nodes.
 
-use bytes::Bytes;
 use realtime_core::{
     Message,
     broker::{
@@ -19,7 +18,11 @@ use crate::{
 /// Encodes and frames a message, once for all who receive it.
 pub(crate) fn prepare(node: &Node, message: &Message) -> Result<Encoded, DeliverError> {
     check_open(node)?;
-    Ok(node.env.dialects.encode(message)?)
+    let told = &mut None;
+    Ok(node
+        .env
+        .dialects
+        .encode(node.tracer().told(message, told))?)
 }
 
 /// Whether messages are still sent.
@@ -55,7 +58,7 @@ pub(crate) fn envelope(
     target: Target,
     except: &[Except],
     position: Option<&Position>,
-) -> Bytes {
+) -> Envelope {
     let (codec, body) = (node.env.dialects.codec().name(), message.body.clone());
     let mut envelope = Envelope::new(target, codec, message.kind, body);
     if !except.is_empty() {
@@ -64,23 +67,25 @@ pub(crate) fn envelope(
     if let Some(position) = position {
         envelope = envelope.with_position(position.clone());
     }
-    let traceparent = node.traceparent.as_ref().and_then(|current| current());
-    match traceparent {
-        Some(traceparent) => envelope.with_traceparent(traceparent).encode(),
-        None => envelope.encode(),
-    }
+    envelope
 }
 
 /// Publishes what this node's sessions have got already.
 pub(crate) async fn publish(
     node: &Node,
     topic: Topic,
-    envelope: impl FnOnce() -> Bytes,
+    envelope: impl FnOnce() -> Envelope,
     mut delivery: Delivery,
 ) -> Result<Delivery, DeliverError> {
     if node.reaches_others() {
-        let published = node.broker.publish(&topic, envelope()).await;
-        let _any_number = published.map_err(|error| not_accepted(error, delivery))?;
+        let envelope = envelope();
+        let traced = node.tracer().publish(&envelope);
+        let envelope = traced.sign(envelope).encode();
+        let published = traced.around(node.broker.publish(&topic, envelope)).await;
+        let _any_number = published.map_err(|error| {
+            traced.failed(|| (true, format!("{:?}", error.kind())));
+            not_accepted(error, delivery)
+        })?;
         delivery.remote = Remote::Published;
     }
     Ok(delivery)

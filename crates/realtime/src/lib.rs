@@ -42,6 +42,7 @@
 //! | [`error`] | one error for each operation |
 //! | [`control`] | what sessions are told to do and clients are asked, and the receipts |
 //! | [`mod@metrics`] | the names of all that is measured, with the feature `metrics` |
+//! | [`traces`] | the seam to traces, and the one over OpenTelemetry, with the feature `traces` |
 //! | [`report`] | what the gateway says of deliveries, of its health and of itself |
 //! | [`node`] | the names of nodes and clusters, and what is shown to servers, for backends |
 //! | [`log_targets`] | the names under which everything is logged |
@@ -64,6 +65,7 @@
 //! - `metrics`: what happens, told to the recorder of the crate `metrics`, [`mod@metrics`].
 //! - `server` (default): [`bind`], [`serve`] and [`shutdown_signal`].
 //! - `admin`: a page for operators, [`mod@admin`], and what it shows beyond [`Gateway::inspect`].
+//! - `traces`: connections, messages and what goes between nodes as spans of OpenTelemetry, [`traces`].
 //! - `auth-jwt`: sessions for those who show a JWT, [`auth::jwt`].
 //! - `broker-amqp`: nodes joined over RabbitMQ, [`broker::amqp`].
 //! - `broker-redis`: nodes joined over Redis pub/sub, [`broker::redis`].
@@ -290,6 +292,20 @@ pub mod room {
     pub use realtime_gateway::{Audience, RoomHistory, RoomRule};
 }
 
+/// The seam to traces, for the tracer of your choice: see [docs/traces.md].
+///
+/// [docs/traces.md]: https://github.com/forerunner-space/realtime-rs/blob/main/docs/traces.md
+pub mod traces {
+    pub use realtime_core::traces::*;
+
+    #[cfg(feature = "traces")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "traces")))]
+    pub use realtime_gateway::Traces;
+    #[cfg(feature = "traces")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "traces")))]
+    pub use realtime_opentelemetry::OpenTelemetry;
+}
+
 /// The request that becomes a session, and its response.
 pub mod service {
     pub use realtime_gateway::{Body, PeerAddr, Upgrade};
@@ -330,6 +346,15 @@ struct AdminPage;
 #[cfg(all(doctest, feature = "codec-json", feature = "metrics"))]
 #[doc = include_str!("../../../docs/metrics.md")]
 struct Metrics;
+
+#[cfg(all(
+    doctest,
+    feature = "codec-json",
+    feature = "server",
+    feature = "traces"
+))]
+#[doc = include_str!("../../../docs/traces.md")]
+struct TracesDocs;
 
 #[cfg(all(doctest, feature = "auth-jwt", feature = "codec-json"))]
 #[doc = include_str!("../../../docs/identities.md")]

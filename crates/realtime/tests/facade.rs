@@ -63,6 +63,7 @@ fn examples_are_written_for_those_who_depend_on_it() {
         "broker_amqp",
         "broker_redis",
         "history_redis",
+        "opentelemetry",
         "presence_redis",
         "revocation_redis",
     ];

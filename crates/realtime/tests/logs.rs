@@ -246,6 +246,54 @@ async fn the_logger_says_how_each_message_ended() {
     server.stop().await;
 }
 
+/// What a handler logs says whose message it was, if the layer is asked for that.
+#[tokio::test]
+async fn a_handlers_own_line_says_whose_message_it_was() {
+    for in_span in [false, true] {
+        let (log, _guard) = Log::at(tracing::Level::INFO);
+        let save = async |session: Session| {
+            tokio::task::yield_now().await;
+            tracing::info!(target: "app", "saved");
+            Json(session.id())
+        };
+        let layer = match in_span {
+            true => LoggerLayer::new().in_span(),
+            false => LoggerLayer::new(),
+        };
+        let builder = realtime::builder().router(Router::new().route("save", save));
+        let server = Server::start(builder.layer(layer).build().unwrap()).await;
+        let mut client = server.connect().await;
+        let answer = client.request("save", json!(null)).await.unwrap();
+        let session = answer["data"].as_str().unwrap();
+        let lines = log.lines();
+        let line = lines.iter().find(|line| line.contains("saved")).unwrap();
+        let whose = format!("message{{session={session} route=\"save\"}}");
+        assert_eq!(line.contains(&whose), in_span, "{line}");
+        server.stop().await;
+    }
+}
+
+/// What the gateway itself says of a session has its id.
+#[tokio::test]
+async fn a_sessions_own_lines_say_which_it_is() {
+    let (log, _guard) = Log::at(tracing::Level::DEBUG);
+    let id = async |session: Session| Json(session.id());
+    let router = Router::new().route("id", id);
+    let server = Server::start(realtime::builder().router(router).build().unwrap()).await;
+    let mut client = server.connect().await;
+    let answer = client.request("id", json!(null)).await.unwrap();
+    let session = format!("session={}", answer["data"].as_str().unwrap());
+    client.close(1000, "").await.unwrap();
+    client.closed().await;
+    for word in [" connected", " disconnected"] {
+        let says = |line: &String| line.contains(word) && line.contains("realtime::session");
+        until("it is said", async || log.lines().iter().any(says)).await;
+        let line = log.lines().into_iter().find(says).unwrap();
+        assert!(line.contains(&session), "{line}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_client_that_is_lost_is_no_warning() {
     let (log, _guard) = Log::at(tracing::Level::INFO);

@@ -12,13 +12,12 @@ use realtime_core::{
     },
 };
 use tokio::task::yield_now;
-use tracing::Instrument;
 
 use super::{missed::Missed, rejoin::rejoin};
 use crate::{
     ErrorStage, control,
     dialects::{Frames, Unsaid, Whom},
-    escape::{Chain, Escaped},
+    escape::Chain,
     guarded::{Whose, caught},
     health::Link,
     hub::Publication,
@@ -212,10 +211,7 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
     if let Some(lost) = lost.take_before_a_message() {
         lost.tell(&node.hub).await;
     }
-    let span = envelope.traceparent().map(|traceparent| {
-        let traceparent = Escaped(traceparent);
-        tracing::info_span!(target: crate::log_targets::RELAY, "relay", %source, %traceparent)
-    });
+    let traced = node.tracer().relay(&envelope, &source);
     let except = envelope.except();
     tell_unsaid(
         node,
@@ -234,6 +230,7 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
                 offset: position.offset,
                 frames,
                 except: except.to_vec(),
+                traced,
             };
             stream.offer(&position.epoch, publication);
         }
@@ -254,10 +251,7 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
             _ => 0,
         }
     };
-    match span {
-        Some(span) => handed_over.instrument(span).await,
-        None => handed_over.await,
-    };
+    traced.around(handed_over).await;
 }
 
 /// What its clients get of it, and why some of them don't.

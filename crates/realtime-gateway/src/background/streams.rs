@@ -87,7 +87,8 @@ async fn advance(node: &Arc<Node>, stream: &Arc<Stream>, work: &mut Work) {
     loop {
         match stream.step(Instant::now()) {
             Step::Hand(life, publication) => {
-                node.hub.send_in(stream.room(), life, &publication).await;
+                let sent = node.hub.send_in(stream.room(), life, &publication);
+                publication.traced.around(sent).await;
                 stream.was_handed();
                 handed += 1;
                 if handed >= TURN {

@@ -29,7 +29,9 @@ pub(crate) async fn disconnect_there(
         return;
     }
     let reason = reason.into();
-    let command = Command::new(Operation::Disconnect { code, reason }, WITHIN).encode();
+    let operation = Operation::Disconnect { code, reason };
+    let traced = node.tracer().ask(&operation);
+    let command = Command::new(operation, WITHIN).encode();
     let codec = node.env.dialects.codec().name();
     // Without a number nobody answers.
     let envelope = Envelope::new(
@@ -40,7 +42,9 @@ pub(crate) async fn disconnect_there(
     )
     .with_kind(EnvelopeKind::Control);
     let topic = Topic::Node(session.node_id.clone());
-    if let Err(error) = node.broker.publish(&topic, envelope.encode()).await {
+    let envelope = traced.sign(envelope).encode();
+    if let Err(error) = traced.around(node.broker.publish(&topic, envelope)).await {
+        traced.failed(|| (true, format!("{:?}", error.kind())));
         node.report(ErrorStage::Broker, error, None);
     }
 }

@@ -56,11 +56,13 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
             return refuse(node, to, Outcome::NotUnderstood);
         }
     };
+    let traced = node.tracer().asked(&envelope, &to.id, &command.operation);
     // Whether there is a place for it, and time, or not.
     if let Operation::Revoke(revocation) = &command.operation {
         revocation::hear(node, std::slice::from_ref(revocation));
     }
     let Some(place) = node.load.accept(&command.operation) else {
+        traced.failed(|| (true, "busy"));
         return refuse(node, to, Outcome::Busy);
     };
     let within = command.within.min(LONGEST);
@@ -69,15 +71,15 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
         Operation::Request(body) => {
             let clients_by = by - time_to_return(within);
             let this = Arc::clone(node);
-            spawn(node, async move {
+            let work = async move {
                 let asked = request(&this, &to, &envelope, body, clients_by);
                 // Nobody hears of what is done later.
                 if let Ok(outcome) = timeout_at(by, asked).await {
                     let _sent = answer(&this, &to, &outcome).await;
                 }
                 drop(place);
-            });
-            return;
+            };
+            return spawn(node, traced.around(work));
         }
         Operation::Disconnect { code, reason } => Deed::Disconnect(code, reason.to_string()),
         Operation::Join(room) => Deed::Join(room),
@@ -92,12 +94,13 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
     let is_in_order = !is_ban || matches!(envelope.target(), Target::Rooms(_));
     let line = is_in_order.then(|| node.order.stand_behind(&to.id));
     let this = Arc::clone(node);
-    spawn(node, async move {
+    let work = async move {
         if let Some(outcome) = in_its_turn(&this, &envelope, &deed, line, by).await {
             let _sent = answer(&this, &to, &outcome).await;
         }
         drop(place);
-    });
+    };
+    spawn(node, traced.around(work));
 }
 
 /// Who has asked, and under which number the answer is expected.

@@ -311,18 +311,15 @@ impl Gateway {
             self.await_new(asked);
         }
         let within = by.saturating_duration_since(Instant::now());
+        let traced = node.tracer().ask(&operation);
         let command = Command::new(operation, within).encode();
         let codec = node.env.dialects.codec().name();
-        let mut envelope = Envelope::new(to, codec, kind, command)
+        let envelope = Envelope::new(to, codec, kind, command)
             .with_kind(EnvelopeKind::Control)
             .with_correlation(asked.number())
             .with_except(except);
-        let traceparent = node.traceparent.as_ref().and_then(|current| current());
-        if let Some(traceparent) = traceparent {
-            envelope = envelope.with_traceparent(traceparent);
-        }
-        let envelope = envelope.encode();
-        let published = node.broker.publish(&Topic::All, envelope.clone());
+        let envelope = traced.sign(envelope).encode();
+        let published = traced.around(node.broker.publish(&Topic::All, envelope.clone()));
         let mut published = pin!(published);
         let settled = async {
             if !asks_clients {
@@ -358,7 +355,10 @@ impl Gateway {
             },
         };
         match accepted {
-            Err(error) if error.kind() != BrokerErrorKind::Unknown => Some(error),
+            Err(error) if error.kind() != BrokerErrorKind::Unknown => {
+                traced.failed(|| (true, format!("{:?}", error.kind())));
+                Some(error)
+            }
             _ => {
                 let _late = settled.await;
                 None

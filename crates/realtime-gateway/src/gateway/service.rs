@@ -27,6 +27,7 @@ use crate::{
     node::Node,
     patience::patient,
     session_task::{self, Newcomer},
+    traces::Traced,
     transport::Upgrading,
 };
 
@@ -101,26 +102,35 @@ impl Gateway {
     #[must_use = "the response must be returned to the client"]
     pub fn accept(&self, upgrade: Upgrade, identity: Identity) -> Response<Body> {
         let Upgrade(mut parts) = upgrade;
-        let opened = self.admit_now(&parts).and_then(|mut admitted| {
-            let identity =
-                check(identity).map_err(|error| identities::refused(self.node(), error))?;
-            entry::count_here(self.node(), &mut admitted.held, &identity)?;
-            self.open(&mut parts, admitted, Known::Told(identity))
-        });
-        self.respond(&mut parts, opened)
+        let traced = self.trace(&parts);
+        traced.within(|| {
+            let opened = self.admit_now(&parts).and_then(|mut admitted| {
+                let identity =
+                    check(identity).map_err(|error| identities::refused(self.node(), error))?;
+                entry::count_here(self.node(), &mut admitted.held, &identity)?;
+                self.open(&mut parts, admitted, Known::Told(identity), &traced)
+            });
+            self.respond(&mut parts, opened, &traced)
+        })
     }
 
     async fn answer(&self, mut parts: Parts) -> Response<Body> {
+        let traced = self.trace(&parts);
         let opened = async {
             let mut admitted = self.admit(&parts).await?;
             let known = self.who(&parts).await?;
             if let Known::Who(identity) = &known {
                 entry::count(self.node(), &mut admitted.held, identity).await?;
             }
-            self.open(&mut parts, admitted, known)
+            self.open(&mut parts, admitted, known, &traced)
         };
-        let opened = opened.await;
-        self.respond(&mut parts, opened)
+        let opened = traced.around(opened).await;
+        traced.within(|| self.respond(&mut parts, opened, &traced))
+    }
+
+    fn trace(&self, request: &Parts) -> Traced {
+        let client = || self.admission().client_address(request);
+        self.node().tracer().upgrade(request, client)
     }
 
     /// Who has sent a request, or that this is to be shown in the first message.
@@ -140,8 +150,10 @@ impl Gateway {
         &self,
         request: &mut Parts,
         outcome: Result<Response<Body>, Refusal>,
+        traced: &Traced,
     ) -> Response<Body> {
-        outcome.unwrap_or_else(|refusal| {
+        let response = outcome.unwrap_or_else(|refusal| {
+            traced.refused(refusal.name());
             let stats = self.node().stats();
             stats.refused.add(1);
             self.node().metrics().refused(refusal.name());
@@ -151,7 +163,9 @@ impl Gateway {
             tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
             let closed = self.refuse_by_close(request, refusal);
             closed.unwrap_or_else(|| refusal.response(request.version))
-        })
+        });
+        traced.responded(response.status());
+        response
     }
 
     /// 101, and a close frame that says why and whether to come back, where that is wished and
@@ -185,6 +199,7 @@ impl Gateway {
         request: &mut Parts,
         admitted: Admitted,
         known: Known,
+        traced: &Traced,
     ) -> Result<Response<Body>, Refusal> {
         let node = self.node();
         // It may have begun to shut down while the authenticator was asked.
@@ -212,6 +227,7 @@ impl Gateway {
         self.background().remember_runtime();
         self.background().ensure();
         let node = Arc::clone(node);
+        let origin = traced.origin();
         let tasks = node.tasks.clone();
         tasks.spawn(|mut mark| async move {
             let shut_down = async {
@@ -235,6 +251,7 @@ impl Gateway {
                         return;
                     };
                     slot.open();
+                    let newcomer = newcomer.asked_by(origin);
                     let place = (slot, held.boxed());
                     let spawn =
                         || session_task::spawn(&node, place, newcomer, dialect, remote_addr);

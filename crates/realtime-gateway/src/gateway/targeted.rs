@@ -104,12 +104,23 @@ impl Gateway {
         };
         if node.reaches_others() {
             let envelope = envelope(node, &out, target, except, None);
+            let traced = node.tracer().publish(&envelope);
+            let envelope = traced.sign(envelope).encode();
             match asked {
-                Ok(nodes) => self.reach(identity, nodes, envelope, &mut delivery).await?,
+                Ok(nodes) => {
+                    let reached = self.reach(identity, nodes, envelope, &mut delivery);
+                    let reached = traced.around(reached).await;
+                    if let Err(error) = &reached {
+                        traced.failed(|| (true, format!("{:?}", error.kind())));
+                    }
+                    reached?;
+                }
                 Err(_) if policy == PresenceDown::Broadcast => {
-                    match self.publish(&Topic::All, envelope).await {
+                    let published = self.publish(&Topic::All, envelope);
+                    match traced.around(published).await {
                         Ok(_any_number) => delivery.remote = Remote::Published,
                         Err(error) if delivery.is_taken() => {
+                            traced.failed(|| (true, format!("{:?}", error.kind())));
                             tracing::debug!(
                                 target: crate::log_targets::RELAY, error = %Chain(&error),
                                 "other nodes did not get a targeted message",
@@ -117,7 +128,10 @@ impl Gateway {
                             delivery.remote = Remote::Nodes(0);
                             delivery.unreached = 1;
                         }
-                        Err(error) => return Err(not_confirmed(error, delivery)),
+                        Err(error) => {
+                            traced.failed(|| (true, format!("{:?}", error.kind())));
+                            return Err(not_confirmed(error, delivery));
+                        }
                     }
                 }
                 Err(_) => delivery.remote = Remote::Nodes(0),

@@ -105,6 +105,17 @@ pub(crate) fn for_client_in_detail(error: &BoxError) -> ClientError {
     }
 }
 
+/// Whether it is our fault, and how a trace calls it: as its client does.
+pub(crate) fn for_trace(error: &BoxError, panicked: bool) -> (bool, String) {
+    match panicked {
+        true => (true, "panic".to_owned()),
+        false => {
+            let is_theirs = is_mistake(error) || is_clients(error);
+            (!is_theirs, for_client(error).code().to_owned())
+        }
+    }
+}
+
 /// Whether clients are to blame for an error, and not the server: this one has sent what it may
 /// not, the handler has answered it with a [`ClientError`], or one to whom something was sent has
 /// left or doesn't read.

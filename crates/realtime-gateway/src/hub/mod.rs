@@ -272,6 +272,7 @@ impl Hub {
             offset,
             frames,
             except,
+            ..
         } = publication;
         let except = except.iter().flat_map(|who| self.index.those(who));
         let except = except.map(|session| session.outbox().address());

@@ -19,6 +19,7 @@ use crate::{
     node::Node,
     outgoing::{check_open, envelope, prepare, publish, tell_unsaid},
     room_topics::RoomTopic,
+    traces::Traced,
 };
 
 /// How long a send waits for messages before it that are missing. They come, or are read from the
@@ -101,6 +102,7 @@ async fn send_and_keep(
         ..
     } = to;
     check_open(node)?;
+    let message = node.tracer().tell(message);
     let mut append = Append::new(stored::write(node, &room, &message, &except)?, retention);
     append.key = key;
     let appended = node.history.append(&room, append).await.map_err(not_kept)?;
@@ -124,6 +126,7 @@ async fn send_and_keep(
             offset,
             frames: out.frames.clone(),
             except: except.clone(),
+            traced: Traced::default(),
         };
         stream.offer(&epoch, publication);
         delivery.local = node.hub.followers(&room, &except);

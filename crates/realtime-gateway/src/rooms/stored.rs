@@ -20,6 +20,7 @@ use crate::{
     hub::{Publication, Stream},
     node::Node,
     outgoing::tell_unsaid,
+    traces::Traced,
 };
 
 /// The bytes that are kept of a message.
@@ -106,6 +107,7 @@ fn publication(
         offset: entry.offset,
         frames: encoded.frames,
         except,
+        traced: Traced::default(),
     };
     Ok((publication, encoded.unsaid))
 }

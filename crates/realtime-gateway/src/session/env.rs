@@ -11,7 +11,7 @@ use realtime_core::broker::NodeInfo;
 use super::{Doors, Gatekeeper};
 use crate::{
     budget::Budget, clock::Clock, dialects::Dialects, metrics::Metrics, outbound::QueueLimits,
-    stats::Counters,
+    stats::Counters, traces::Tracer,
 };
 
 /// Shared by all sessions of a node.
@@ -26,6 +26,7 @@ pub(crate) struct Env {
     pub(crate) held: Arc<Budget>,
     pub(crate) stats: Arc<Counters>,
     pub(crate) metrics: Metrics,
+    pub(crate) tracer: Tracer,
     pub(crate) clock: Arc<Clock>,
     /// Who looks at what sessions are sent and say.
     #[cfg(feature = "admin")]

@@ -7,6 +7,7 @@ mod env;
 mod extensions;
 mod living;
 mod observed;
+mod origin;
 mod replier;
 mod requests;
 mod rooms;

@@ -224,6 +224,8 @@ impl Session {
     }
 
     fn notice_of(&self, id: &MessageId, message: &Message) -> Result<bytes::Bytes, RequestError> {
+        let told = &mut None;
+        let message = self.env().tracer.told(message, told);
         let notice = self.encoder().notice(&Notice::Request { id, message })?;
         notice.ok_or_else(|| {
             let context = "the codec has no form for requests of the server";

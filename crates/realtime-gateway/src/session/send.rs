@@ -23,6 +23,18 @@ impl Session {
     /// Makes a frame for this session alone.
     pub(super) fn encode(&self, message: &Message) -> Result<Bytes, CodecError> {
         let outbox = &self.0.outbox;
+        if self.0.env.tracer.tells_clients() {
+            return self.encode_telling(message);
+        }
+        outbox.make(|out| self.encoder().frame_in(out, message))
+    }
+
+    /// The same where clients are told of traces.
+    #[cold]
+    fn encode_telling(&self, message: &Message) -> Result<Bytes, CodecError> {
+        let told = &mut None;
+        let message = self.0.env.tracer.told(message, told);
+        let outbox = &self.0.outbox;
         outbox.make(|out| self.encoder().frame_in(out, message))
     }
 

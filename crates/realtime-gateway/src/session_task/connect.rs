@@ -43,7 +43,9 @@ pub(super) async fn connect(node: &Node, open: &mut Open) -> bool {
             Ok(()) => continue,
             Err(Failed::Refused(error)) => {
                 let shown = Chain(&*error);
-                tracing::debug!(target: crate::log_targets::SESSION, error = %shown, "refused");
+                tracing::debug!(
+                    target: crate::log_targets::SESSION, session = %session.id(), error = %shown, "refused",
+                );
                 EndCause::Refused(error)
             }
             Err(Failed::Broken(broken)) => EndCause::ConnectFailed(broken),

@@ -18,6 +18,7 @@ use crate::{
     budget::Share,
     escape::Chain,
     guarded::{Whose, guarded},
+    handling::client_error,
     hook_call::{Failed, call_hook},
     node::Node,
     patience::patient,
@@ -102,7 +103,7 @@ pub(super) async fn disconnect(
         if handling.is_idle() {
             Poll::Ready(())
         } else {
-            finish(node, handling, cx)
+            finish(node, &session, handling, cx)
         }
     });
     let (said, ()) = join(gone, handler).await;
@@ -111,14 +112,23 @@ pub(super) async fn disconnect(
     }
 }
 
-fn finish(node: &Node, handling: &mut Handling, cx: &mut Context<'_>) -> Poll<()> {
+fn finish(
+    node: &Node,
+    session: &Session,
+    handling: &mut Handling,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
     handling.poll(cx).map(|done| {
+        let traced = handling.take_traced();
         node.metrics().handled(&done.timing, done.result.is_ok());
         if let Err(error) = done.result {
             node.stats().failed.add(1);
+            let panicked = done.panicked;
+            traced.failed(|| client_error::for_trace(&error, panicked));
             let shown = Chain(&*error);
             tracing::debug!(
-                target: crate::log_targets::MESSAGE, error = %shown, "failed after the session closed",
+                target: crate::log_targets::MESSAGE, session = %session.id(), error = %shown,
+                "failed after the session closed",
             );
             drop_quietly(error);
         }

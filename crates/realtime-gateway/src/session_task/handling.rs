@@ -10,7 +10,7 @@ use realtime_core::{BoxError, Message, MessageId, Text, extract::Reply};
 
 use crate::{
     Inbound, guarded::handler_panicked, handling::middleware::MessageService, metrics::Timing,
-    quiet::drop_quietly,
+    quiet::drop_quietly, traces::Traced,
 };
 
 /// The stack, and the message that is in it.
@@ -20,6 +20,8 @@ pub(super) struct Handling {
     /// Of the message that is in it. Boxed, since most are done at once.
     request: Option<Box<Request>>,
     timing: Timing,
+    /// That message, until it is answered.
+    traced: Traced,
 }
 
 /// What of a message with an id its answer needs.
@@ -94,6 +96,7 @@ impl Handling {
             doing: Doing::Nothing,
             request: None,
             timing: Timing::default(),
+            traced: Traced::default(),
         }
     }
 
@@ -115,6 +118,23 @@ impl Handling {
         waits
     }
 
+    /// The message with which it begins next is traced.
+    #[cold]
+    pub(super) fn trace(&mut self, traced: Traced) {
+        self.traced = traced;
+    }
+
+    /// Whether the message that is in it, or has just been handled, is traced.
+    #[inline]
+    pub(super) fn is_traced(&self) -> bool {
+        self.traced.is_on()
+    }
+
+    /// Whoever answers the message says how it ended.
+    pub(super) fn take_traced(&mut self) -> Traced {
+        std::mem::take(&mut self.traced)
+    }
+
     /// Begins with a message, and polls its handler at once. Only while idle.
     pub(super) fn start(
         &mut self,
@@ -123,6 +143,7 @@ impl Handling {
         cx: &mut Context<'_>,
     ) -> Poll<Done> {
         let request = Request::of(&inbound.message);
+        self.enter();
         match self.go(|handling| handling.begin(inbound, cx)) {
             Poll::Ready(ended) => Poll::Ready(ended.answering(request, timing)),
             Poll::Pending => {
@@ -135,14 +156,26 @@ impl Handling {
 
     /// Goes on with the message that was begun.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Done> {
+        self.enter();
         let ended = ready!(self.go(|handling| handling.step(cx)));
         let request = self.request.take().map(|request| *request);
         let timing = std::mem::take(&mut self.timing);
         Poll::Ready(ended.answering(request, timing))
     }
 
+    /// What `go` does from here on is a part of the message that is traced.
+    #[inline]
+    fn enter(&self) {
+        if self.traced.is_on() {
+            self.traced.enter();
+        }
+    }
+
     fn go(&mut self, step: impl FnOnce(&mut Self) -> Poll<Result<Reply, BoxError>>) -> Poll<Ended> {
         let step = catch_unwind(AssertUnwindSafe(|| step(self)));
+        if self.traced.is_on() {
+            self.traced.exit();
+        }
         let (result, panicked) = match step {
             Ok(step) => (ready!(step), false),
             Err(panic) => (Err(handler_panicked(panic)), true),

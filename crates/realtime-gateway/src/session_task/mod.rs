@@ -31,7 +31,6 @@ use futures::FutureExt;
 use realtime_core::{CloseCode, DisconnectInfo};
 use realtime_websocket::{Decoder, Limits, Role};
 use tokio::time::timeout;
-use tracing::Instrument;
 
 use self::{
     conduct::Conduct,
@@ -64,6 +63,7 @@ pub(crate) fn spawn(
         connection,
         identity,
         early,
+        origin,
     } = newcomer;
     let Connection {
         reader,
@@ -77,10 +77,7 @@ pub(crate) fn spawn(
     let handling = Handling::new(node.new_stack());
     let conduct = Conduct::new(node, &session, held);
     crowd::number(node, &session);
-    // So that what handlers and hooks log says whose it is.
-    let span = tracing::info_span!(
-        target: crate::log_targets::SESSION, parent: None, "session", id = %session.id(),
-    );
+    session.set_origin(origin);
     let mut open = Box::new(Open::new(
         session.clone(),
         reader,
@@ -104,7 +101,7 @@ pub(crate) fn spawn(
         poll_fn(|cx| mark.within(|| open.poll_guarded(cx))).await;
         mark.around(Box::pin(end(&mut life, open))).await;
     };
-    node.tasks.spawn(|mark| live(mark).instrument(span));
+    node.tasks.spawn(live);
 }
 
 /// What a session's task holds. Its end is the session's, also when the runtime drops the task.
@@ -134,7 +131,7 @@ impl Drop for Life {
 /// From here on it is in the hub. Where it can't be connected, it is closing.
 async fn begin(life: &mut Life, open: &mut Open) {
     let (node, session) = (Arc::clone(&open.node), life.session().clone());
-    tracing::debug!(target: crate::log_targets::SESSION, "connected");
+    tracing::debug!(target: crate::log_targets::SESSION, session = %session.id(), "connected");
     node.stats().opened.add(1);
     node.say_if_alone();
     life.membership.join();
@@ -145,7 +142,9 @@ async fn begin(life: &mut Life, open: &mut Open) {
     if node.is_ending() {
         session.end(EndCause::Shutdown);
     }
-    let connecting = AssertUnwindSafe(unless_aborted(&node, connect(&node, open)));
+    let traced = node.tracer().opening(session.id(), || session.origin());
+    let connecting = traced.around(unless_aborted(&node, connect(&node, open)));
+    let connecting = AssertUnwindSafe(connecting);
     match connecting.catch_unwind().await {
         Ok(connected) => {
             open.connected = connected.unwrap_or(false);
@@ -157,6 +156,9 @@ async fn begin(life: &mut Life, open: &mut Open) {
         Err(panic) => {
             session.end(EndCause::TaskPanicked(panic));
         }
+    }
+    if !open.connected {
+        traced.failed(|| (false, "not_connected"));
     }
 }
 
@@ -195,12 +197,18 @@ async fn close(node: &Node, life: &mut Life, mut open: Box<Open>) -> bool {
             run_disconnect_hooks(node, &session, &info).await;
         }
     };
-    if unless_aborted(node, closed).await.is_none() {
+    let traced = node
+        .tracer()
+        .closing(session.id(), &info, || session.origin());
+    if !info.expected {
+        traced.failed(|| (is_ours(&info), "unexpected"));
+    }
+    if unless_aborted(node, traced.around(closed)).await.is_none() {
         return false;
     }
     node.stats().closed.add(1);
     tracing::debug!(
-        target: crate::log_targets::SESSION,
+        target: crate::log_targets::SESSION, session = %session.id(),
         initiator = %info.initiator, code = ?info.code, "disconnected",
     );
     if !info.expected {

@@ -2,13 +2,14 @@
 
 use realtime_core::{Identity, MessageId, dialect::Action};
 
-use crate::transport::Connection;
+use crate::{traces::Origin, transport::Connection};
 
 /// A connection that is about to become a session.
 pub(crate) struct Newcomer {
     pub(super) connection: Connection,
     pub(super) identity: Identity,
     pub(super) early: Early,
+    pub(super) origin: Origin,
 }
 
 /// What its client has said on the doorstep.
@@ -26,7 +27,14 @@ impl Newcomer {
             connection,
             identity,
             early: Early::default(),
+            origin: Origin::default(),
         }
+    }
+
+    /// Its request was traced.
+    pub(crate) fn asked_by(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
     }
 
     pub(crate) fn having_said(mut self, early: Early) -> Self {

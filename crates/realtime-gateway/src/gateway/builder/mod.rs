@@ -20,6 +20,8 @@ use tower_service::Service;
 
 use self::spoken::dialects;
 use super::{Gateway, settings::Settings};
+#[cfg(feature = "traces")]
+use crate::Traces;
 use crate::{
     BuildError, BuildErrorKind, Config, Inbound, Router,
     admission::{Admission, Authentication, Slots},
@@ -29,7 +31,8 @@ use crate::{
         extract::{ConnectContext, DisconnectContext, ErrorHookContext, PresenceContext},
         middleware::stack_factory,
     },
-    node::{Parts, Traceparent},
+    node::Parts,
+    traces::Tracer,
 };
 
 /// Describes a gateway. Made by [`Gateway::builder`].
@@ -73,7 +76,8 @@ pub struct Builder<S = (), L = NoLayer> {
     hooks: Hooks,
     hook_state: S,
     layers: L,
-    traceparent: Option<Traceparent>,
+    #[cfg(feature = "traces")]
+    traces: Option<Traces>,
 }
 
 impl Builder {
@@ -92,7 +96,8 @@ impl Builder {
             hooks: Hooks::default(),
             hook_state: (),
             layers: NoLayer::new(),
-            traceparent: None,
+            #[cfg(feature = "traces")]
+            traces: None,
         }
     }
 }
@@ -222,7 +227,8 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             hooks: self.hooks,
             hook_state: self.hook_state,
             layers: Stack::new(layer, self.layers),
-            traceparent: self.traceparent,
+            #[cfg(feature = "traces")]
+            traces: self.traces,
         }
     }
 
@@ -256,7 +262,8 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             hooks: self.hooks,
             hook_state: state,
             layers: self.layers,
-            traceparent: self.traceparent,
+            #[cfg(feature = "traces")]
+            traces: self.traces,
         }
     }
 
@@ -362,24 +369,22 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
         self
     }
 
-    /// Sets how the current W3C trace context is found out. What it returns travels with
-    /// broadcasts and targeted messages to the other nodes, where it is the field `traceparent`
-    /// of the span `realtime::relay`. Default: none travels.
+    /// Sets how the gateway takes part in traces: connections, messages, and what goes to other nodes
+    /// become spans of `tracing`, under the target `realtime::trace`, and a trace goes on from one node
+    /// to the other. Default: nothing is traced.
     ///
     /// ```
-    /// fn current() -> Option<String> {
-    ///     // What your tracer says, for example by `opentelemetry`'s `TraceContextPropagator`.
-    ///     Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned())
-    /// }
+    /// use realtime::traces::{OpenTelemetry, Traces};
     ///
-    /// let gateway = realtime::builder().traceparent(current).build()?;
+    /// // One in a hundred.
+    /// let traces = Traces::new(OpenTelemetry::new()).ratio(0.01);
+    /// let gateway = realtime::builder().traces(traces).build()?;
     /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
-    pub fn traceparent(
-        mut self,
-        current: impl Fn() -> Option<String> + Send + Sync + 'static,
-    ) -> Self {
-        self.traceparent = Some(Arc::new(current));
+    #[cfg(feature = "traces")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "traces")))]
+    pub fn traces(mut self, traces: Traces) -> Self {
+        self.traces = Some(traces);
         self
     }
 
@@ -443,6 +448,14 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             .history
             .unwrap_or_else(|| AnyHistory::new(MemoryHistory::new()));
         let id = config.node_id.clone().unwrap_or_else(NodeId::random);
+        #[cfg(feature = "traces")]
+        let tracer = {
+            let checked = self.traces.as_ref().map_or(Ok(()), Traces::check);
+            checked.map_err(|got| BuildError::new(BuildErrorKind::InvalidOption, got))?;
+            Tracer::new(self.traces, &id)
+        };
+        #[cfg(not(feature = "traces"))]
+        let tracer = Tracer;
         let parts = Parts {
             info: NodeInfo::new(id, Incarnation::random()),
             config,
@@ -453,7 +466,7 @@ impl<S: Clone + Send + Sync + 'static, L> Builder<S, L> {
             authentication,
             slots,
             revocations: self.revocations,
-            traceparent: self.traceparent,
+            tracer,
             hooks: self.hooks,
             table,
             rooms,

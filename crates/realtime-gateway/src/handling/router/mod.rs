@@ -72,7 +72,7 @@ pub(crate) enum Pattern {
 }
 
 impl Pattern {
-    /// How it is written in labels of metrics.
+    /// How it is written in labels of metrics, and in traces.
     fn label(&self) -> String {
         match self {
             Self::Exact(route) => route.clone(),

@@ -18,6 +18,7 @@ use crate::{
     extract::{ALL, MessageContext},
     handling::{Host, ping},
     metrics::{Patterns, RouteNumber},
+    traces::Label,
 };
 
 /// With a quick hash that needs no secret: the application chooses what is in it, and clients only
@@ -28,6 +29,7 @@ type Handlers = HashMap<String, Found, FxBuildHasher>;
 struct Found {
     handler: Erased<()>,
     number: RouteNumber,
+    label: Label,
 }
 
 /// Exact before the longest prefix before the fallback.
@@ -46,7 +48,11 @@ impl RouteTable {
     /// Returns whether the pattern was free.
     pub(super) fn insert(&mut self, pattern: &Pattern, handler: Erased<()>) -> bool {
         let number = self.patterns.add(|| pattern.label());
-        let found = Found { handler, number };
+        let found = Found {
+            handler,
+            number,
+            label: Label::new(|| pattern.label()),
+        };
         match pattern {
             Pattern::Exact(route) => self.exact.insert(route.clone(), found).is_none(),
             Pattern::Prefix(prefix) => {
@@ -84,6 +90,11 @@ impl RouteTable {
     /// The number of the pattern by which a message on this route finds its handler.
     pub(crate) fn number(&self, route: &str) -> Option<RouteNumber> {
         self.find(route).map(|(found, _)| found.number)
+    }
+
+    /// The same pattern as it was registered.
+    pub(crate) fn label(&self, route: &str) -> Option<&Label> {
+        self.find(route).map(|(found, _)| &found.label)
     }
 
     /// The handler, and how much of the route its pattern used up.

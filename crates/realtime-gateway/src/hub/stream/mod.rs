@@ -22,6 +22,7 @@ use crate::{
     dialects::{DialectId, Frames},
     outbound::{Offset, Room},
     sync::Mutex,
+    traces::Traced,
 };
 
 /// How many messages wait for one that is missing, or for the beginning, at the most. What is
@@ -41,15 +42,18 @@ pub(crate) struct Publication {
     pub(crate) offset: u64,
     pub(crate) frames: Frames,
     pub(crate) except: Vec<Except>,
+    /// That it comes from another node.
+    pub(crate) traced: Traced,
 }
 
 impl Publication {
     /// One that is kept, and can't be read: nobody gets it.
-    pub(crate) const fn unreadable(offset: u64) -> Self {
+    pub(crate) fn unreadable(offset: u64) -> Self {
         Self {
             offset,
             frames: Frames::none(),
             except: Vec::new(),
+            traced: Traced::default(),
         }
     }
 }

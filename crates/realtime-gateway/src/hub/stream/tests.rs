@@ -15,6 +15,7 @@ fn message(offset: u64) -> Publication {
         offset,
         frames: Frames::of_codec(Bytes::from(offset.to_string())),
         except: Vec::new(),
+        traced: Traced::default(),
     }
 }
 

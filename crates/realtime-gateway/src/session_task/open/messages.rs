@@ -117,6 +117,10 @@ impl Open {
     fn handle(&mut self, message: Message, cx: &mut Context<'_>) {
         let timing = self.node.begin_with(message.route());
         let inbound = Inbound::new(self.session.clone(), message);
+        // Only now: before, it would cost the message one more move.
+        if let Some(traced) = self.node.trace(&inbound) {
+            self.handling.trace(traced);
+        }
         let started = self.handling.start(inbound, timing, cx);
         if !self.handling.is_waiting() {
             self.node.stats().received.add(1);
@@ -190,7 +194,7 @@ impl Open {
     fn keep(&mut self, message: Message, bytes: usize) {
         if !self.full_of_replies && self.node.is_own_ping(message.route()) {
             self.node.stats().received.add(1);
-            return self.answer(Done::at_once(&message, ping::answer()));
+            return self.answer_untraced(Done::at_once(&message, ping::answer()));
         }
         self.ahead.push(message, bytes);
         self.book_ahead();
@@ -301,7 +305,28 @@ impl Open {
         self.node.stats().unhandled.add(waiting as u64 + undecoded);
     }
 
+    #[inline(always)]
     fn answer(&mut self, done: Done) {
+        match self.handling.is_traced() {
+            true => self.answer_traced(done),
+            false => self.answer_untraced(done),
+        }
+    }
+
+    #[cold]
+    fn answer_traced(&mut self, done: Done) {
+        let traced = self.handling.take_traced();
+        if let Err(error) = &done.result {
+            traced.failed(|| client_error::for_trace(error, done.panicked));
+        }
+        // Entering it costs something, and most answers say nothing of it.
+        match done.result.is_ok() && !self.node.tracer().tells_clients() {
+            true => self.answer_untraced(done),
+            false => traced.within(|| self.answer_untraced(done)),
+        }
+    }
+
+    fn answer_untraced(&mut self, done: Done) {
         let Done {
             request,
             result,

@@ -1,0 +1,292 @@
+//! Whether something is traced.
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use http::{HeaderMap, request::Parts};
+use realtime_core::{
+    DisconnectInfo, Message, Metadata, NodeId, SessionId,
+    broker::{control::Operation, envelope::Envelope},
+    traces::{TraceBridge, TraceParent},
+};
+
+use super::{Label, Origin, Traced, Traces, spans};
+
+/// What begins traces, and goes on with them, on one node. Cheap to clone; empty where the
+/// application has said nothing of traces.
+#[derive(Clone, Default)]
+pub(crate) struct Tracer(Option<Arc<Inner>>);
+
+struct Inner {
+    bridge: Arc<dyn TraceBridge>,
+    node: NodeId,
+    share: Share,
+    follows_clients: bool,
+    tells_clients: bool,
+}
+
+/// Of so many, one is traced.
+#[derive(Debug, Clone, Copy)]
+struct Share(u64);
+
+impl Share {
+    /// Of 2³² equally likely numbers, those below it.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is from 0 to 1, which was checked"
+    )]
+    fn new(ratio: f64) -> Self {
+        Self((ratio * 2f64.powi(32)) as u64)
+    }
+
+    #[inline]
+    fn has_luck(self) -> bool {
+        u64::from(fastrand::u32(..)) < self.0
+    }
+}
+
+impl Tracer {
+    pub(crate) fn new(traces: Option<Traces>, node: &NodeId) -> Self {
+        let inner = traces.map(|traces| Inner {
+            bridge: traces.bridge,
+            node: node.clone(),
+            share: Share::new(traces.ratio),
+            follows_clients: traces.follows_clients,
+            tells_clients: traces.tells_clients,
+        });
+        Self(inner.map(Arc::new))
+    }
+
+    /// A request to connect: of the host's trace, where it has begun one; of the client's or a proxy's;
+    /// or of its own.
+    pub(crate) fn upgrade(
+        &self,
+        request: &Parts,
+        client: impl FnOnce() -> Option<SocketAddr>,
+    ) -> Traced {
+        let Some(inner) = &self.0 else {
+            return Traced::default();
+        };
+        if inner.bridge.current().is_some() {
+            return inner.traced(spans::upgrade(&inner.node, request, client()));
+        }
+        let remote = inner.of_headers(&request.headers);
+        if !inner.goes_on(remote) {
+            return Traced::default();
+        }
+        let span = spans::upgrade(&inner.node, request, client());
+        inner.begun(span, remote)
+    }
+
+    /// A session begins. Where its request was traced, it is a part of that.
+    pub(crate) fn opening(&self, session: SessionId, of: impl FnOnce() -> Origin) -> Traced {
+        self.with_origin(of, |inner, origin| {
+            inner.begun(spans::opening(&inner.node, session), Some(origin))
+        })
+    }
+
+    /// A session ends. That may be a week later, so it is a trace of its own, with a link.
+    pub(crate) fn closing(
+        &self,
+        session: SessionId,
+        info: &DisconnectInfo,
+        of: impl FnOnce() -> Origin,
+    ) -> Traced {
+        self.with_origin(of, |inner, origin| {
+            let span = spans::closing(&inner.node, session, info);
+            inner.bridge.add_link(&span, origin);
+            inner.traced(span)
+        })
+    }
+
+    fn with_origin(
+        &self,
+        of: impl FnOnce() -> Origin,
+        begin: impl FnOnce(&Inner, TraceParent) -> Traced,
+    ) -> Traced {
+        let Some(inner) = &self.0 else {
+            return Traced::default();
+        };
+        let Origin(Some(origin)) = of() else {
+            return Traced::default();
+        };
+        begin(inner, origin)
+    }
+
+    /// A message comes to its handler.
+    #[inline]
+    pub(crate) fn message<'l>(
+        &self,
+        message: &Message,
+        of: impl FnOnce() -> (SessionId, Origin, Option<&'l Label>),
+    ) -> Option<Traced> {
+        let inner = self.0.as_ref()?;
+        let remote = match message.metadata() {
+            Some(metadata) => inner.of_message(metadata),
+            None => None,
+        };
+        let is_traced = inner.goes_on(remote);
+        is_traced.then(|| inner.handled(message, remote, of()))
+    }
+
+    /// A message goes to other nodes. It begins no trace: what isn't traced would be in parts, if what
+    /// is sent for it were.
+    pub(crate) fn publish(&self, envelope: &Envelope) -> Traced {
+        self.sent(|inner| spans::publish(&inner.node, envelope))
+    }
+
+    /// Other nodes are asked for something.
+    pub(crate) fn ask(&self, operation: &Operation) -> Traced {
+        self.sent(|inner| spans::ask(&inner.node, operation))
+    }
+
+    fn sent(&self, span: impl FnOnce(&Inner) -> tracing::Span) -> Traced {
+        match &self.0 {
+            Some(inner) if inner.is_traced() => inner.traced(span(inner)),
+            _ => Traced::default(),
+        }
+    }
+
+    /// What another node has published arrives.
+    pub(crate) fn relay(&self, envelope: &Envelope, source: &NodeId) -> Traced {
+        self.received(envelope, |inner| {
+            spans::relay(&inner.node, envelope, source)
+        })
+    }
+
+    /// Another node asks for something.
+    pub(crate) fn asked(
+        &self,
+        envelope: &Envelope,
+        source: &NodeId,
+        operation: &Operation,
+    ) -> Traced {
+        self.received(envelope, |inner| {
+            spans::asked(&inner.node, operation, source)
+        })
+    }
+
+    fn received(&self, envelope: &Envelope, span: impl FnOnce(&Inner) -> tracing::Span) -> Traced {
+        let Some((inner, said)) = self.0.as_ref().zip(envelope.traceparent()) else {
+            return Traced::default();
+        };
+        let parent = said.parse::<TraceParent>().ok();
+        match parent.filter(TraceParent::is_sampled) {
+            Some(parent) => inner.begun(span(inner), Some(parent)),
+            None => Traced::default(),
+        }
+    }
+
+    /// The message as clients get it: with the place in the trace that is under way, where they are
+    /// told.
+    pub(crate) fn tell(&self, message: Message) -> Message {
+        match self.to_tell(&message) {
+            Some(context) => message.with_metadata(TraceParent::NAME, context.to_string()),
+            None => message,
+        }
+    }
+
+    /// The same of one that somebody else has; where it is told more, it is put there.
+    #[inline]
+    pub(crate) fn told<'m>(
+        &self,
+        message: &'m Message,
+        place: &'m mut Option<Message>,
+    ) -> &'m Message {
+        match self.to_tell(message) {
+            Some(context) => place.insert(with_context(message, context)),
+            None => message,
+        }
+    }
+
+    /// Whether clients are told anything.
+    #[inline]
+    pub(crate) fn tells_clients(&self) -> bool {
+        self.0.as_ref().is_some_and(|inner| inner.tells_clients)
+    }
+
+    #[inline]
+    fn to_tell(&self, message: &Message) -> Option<TraceParent> {
+        let inner = self.0.as_ref().filter(|inner| inner.tells_clients)?;
+        inner.to_tell(message)
+    }
+}
+
+impl Inner {
+    /// Whether the trace that something continues is sampled, or it has the luck to begin one.
+    #[inline]
+    fn goes_on(&self, remote: Option<TraceParent>) -> bool {
+        match remote {
+            Some(remote) => remote.is_sampled(),
+            None => self.share.has_luck(),
+        }
+    }
+
+    /// What is said by several, or isn't read, is nothing.
+    fn of_headers(&self, headers: &HeaderMap) -> Option<TraceParent> {
+        let mut said = headers.get_all(TraceParent::NAME).iter();
+        let only = said.next().filter(|_| said.next().is_none())?;
+        let only = only.to_str().ok().filter(|_| self.follows_clients)?;
+        only.parse().ok()
+    }
+
+    #[cold]
+    fn of_message(&self, metadata: &Metadata) -> Option<TraceParent> {
+        let said = metadata.get(TraceParent::NAME);
+        said.filter(|_| self.follows_clients)?.parse().ok()
+    }
+
+    fn is_traced(&self) -> bool {
+        let current = self.bridge.current();
+        current.is_some_and(|context| context.is_sampled())
+    }
+
+    fn traced(&self, span: tracing::Span) -> Traced {
+        Traced::new(span, &self.bridge)
+    }
+
+    fn begun(&self, span: tracing::Span, parent: Option<TraceParent>) -> Traced {
+        if let Some(parent) = parent {
+            self.bridge.set_parent(&span, parent);
+        }
+        self.traced(span)
+    }
+
+    #[cold]
+    fn to_tell(&self, message: &Message) -> Option<TraceParent> {
+        let says_it = |data: &Metadata| data.contains_key(TraceParent::NAME);
+        if message.metadata().is_some_and(says_it) {
+            return None;
+        }
+        self.bridge.current().filter(TraceParent::is_sampled)
+    }
+
+    #[cold]
+    fn handled(
+        &self,
+        message: &Message,
+        remote: Option<TraceParent>,
+        (session, origin, pattern): (SessionId, Origin, Option<&Label>),
+    ) -> Traced {
+        let pattern = pattern.map(|Label(pattern)| pattern.as_str());
+        let is_request = message.message_id().is_some();
+        let span = spans::message(&self.node, session, pattern, is_request);
+        if let Origin(Some(origin)) = origin {
+            self.bridge.add_link(&span, origin);
+        }
+        self.begun(span, remote)
+    }
+}
+
+#[cold]
+fn with_context(message: &Message, context: TraceParent) -> Message {
+    let (name, context) = (TraceParent::NAME, context.to_string());
+    message.clone().with_metadata(name, context)
+}
+
+impl fmt::Debug for Tracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_on = self.0.is_some();
+        f.debug_struct("Tracer").field("is_on", &is_on).finish()
+    }
+}

@@ -1,0 +1,127 @@
+//! How what fails is recorded: whose fault it was, and a word for it.
+
+use realtime::middleware::RecoveryLayer;
+use realtime_testkit::client::Request;
+use serde_json::json;
+
+use super::{
+    Server, Trace, ask, builder,
+    collector::{self, the},
+    continuing, named,
+};
+
+#[tokio::test]
+async fn a_message_that_fails_says_why_and_whose_fault_it_was() {
+    collector::start();
+    let builder = builder(continuing()).layer(RecoveryLayer::new());
+    let server = Server::start(builder.build().unwrap()).await;
+    let mut client = named(&server, "ann").await;
+    for (route, word, is_ours) in [
+        ("echo", None, false),
+        ("fail", Some("internal"), true),
+        ("panic", Some("internal"), true),
+        ("full", Some("full"), false),
+        ("nowhere", Some("unknown_route"), false),
+        ("enter", Some("bad_data"), false),
+    ] {
+        let trace = Trace::new();
+        ask(&mut client, route, json!(1), &trace.said("01")).await;
+        let span = the("it is traced", |seen| seen.trace == trace.id).await;
+        assert_eq!(span.field("error.type"), word, "{route}");
+        assert_eq!(span.is_error, is_ours, "{route}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_panic_that_nobody_recovers_is_one_in_the_trace() {
+    let server = super::server(continuing()).await;
+    let mut client = named(&server, "ann").await;
+    let trace = Trace::new();
+    ask(&mut client, "panic", json!(1), &trace.said("01")).await;
+    let span = the("it is traced", |seen| seen.trace == trace.id).await;
+    assert_eq!(
+        (span.field("error.type"), span.is_error),
+        (Some("panic"), true)
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_says_why() {
+    let server = super::server(continuing()).await;
+    for (request, status, reason) in [
+        (
+            Request::new("/ws?secret").header("Origin", "https://evil.example"),
+            "403",
+            "origin",
+        ),
+        (
+            Request::new("/ws?secret").without("Sec-WebSocket-Key"),
+            "400",
+            "bad_key",
+        ),
+    ] {
+        let trace = Trace::new();
+        let request = request.header("traceparent", &trace.said("01"));
+        request.refused(server.addr).await;
+        let span = the("it is traced", |seen| seen.trace == trace.id).await;
+        assert_eq!(span.name, "upgrade");
+        assert_eq!(span.field("http.response.status_code"), Some(status));
+        assert_eq!(span.field("realtime.refusal"), Some(reason));
+        assert!(!span.is_error, "the client is to blame");
+        assert!(!format!("{span:?}").contains("secret"), "{span:?}");
+    }
+    // The server's own fault.
+    let addr = server.addr;
+    let gateway = server.gateway.clone();
+    let mut client = named(&server, "ann").await;
+    let draining =
+        tokio::spawn(async move { gateway.drain(std::time::Duration::from_secs(5)).await });
+    realtime_testkit::wait::until("it is draining", async || {
+        !server.gateway.health().is_good()
+    })
+    .await;
+    let trace = Trace::new();
+    let request = Request::new("/ws?ann").header("traceparent", &trace.said("01"));
+    assert_eq!(request.refused(addr).await.status, 503);
+    let span = the("it is traced", |seen| seen.trace == trace.id).await;
+    assert_eq!(
+        (span.field("error.type"), span.is_error),
+        (Some("503"), true)
+    );
+    client.closed().await;
+    draining.await.unwrap();
+    server.stop().await;
+}
+
+/// The broker is away: what was to go out says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_go_out_says_why() {
+    use realtime::connect;
+    use realtime_testkit::{servers::Redis, wait::until};
+
+    collector::start();
+    let mut redis = Redis::start().await.unwrap();
+    let broker = connect::broker(&redis.url()).unwrap();
+    let gateway = builder(continuing()).broker(broker);
+    let history = realtime::history::MemoryHistory::new();
+    let gateway = gateway.history(history).build().unwrap();
+    gateway.start().await.unwrap();
+    let server = Server::start(gateway).await;
+    let mut client = named(&server, "ann").await;
+    redis.kill().unwrap();
+    until("the outage is known", async || {
+        !server.gateway.health().is_good()
+    })
+    .await;
+    let trace = Trace::new();
+    ask(&mut client, "to.everybody", json!(null), &trace.said("01")).await;
+    let sent = |seen: &collector::Seen| seen.trace == trace.id && seen.name.starts_with("publish");
+    let sent = the("it is traced", sent).await;
+    assert!(
+        sent.is_error && sent.field("error.type").is_some(),
+        "{sent:?}"
+    );
+    server.stop().await;
+}
