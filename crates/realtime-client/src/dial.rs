@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use realtime_core::auth::Token;
+use realtime_websocket::Limits;
 use tokio::time::timeout;
 
 use crate::{
     builder::is_token,
+    compression::Wire,
     link::{Link, Stream},
     liveness::Times,
     reach::{Tried, reach},
@@ -93,13 +95,16 @@ async fn open(settings: &Settings, token: Option<&Token>, tried: &Tried) -> Resu
         headers: &settings.headers,
         protocols,
         authorization,
+        compression: settings.compression,
     };
-    let input = upgrade.ask(&mut stream).await?;
+    let (input, agreed) = upgrade.ask(&mut stream).await?;
     let (every, pong) = settings.ping;
     let times = Times {
         every,
         pong,
         write: settings.write_timeout,
     };
-    Ok(Link::new(stream, gauge, input, settings.max_message, times))
+    let limits = Limits::default().with_message(settings.max_message);
+    let wire = Wire::new(limits, agreed);
+    Ok(Link::new(stream, gauge, input, wire, times))
 }

@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use realtime_websocket::handshake;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::compression::{Agreed, Compression};
+
 /// The longest head of an answer, in bytes.
 const LONGEST_HEAD: usize = 16 * 1024;
 
@@ -43,11 +45,12 @@ pub(crate) struct Upgrade<'u> {
     /// The codec's name first.
     pub(crate) protocols: Vec<String>,
     pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) compression: Compression,
 }
 
 impl Upgrade<'_> {
-    /// Returns what came behind the answer.
-    pub(crate) async fn ask<S>(&self, stream: &mut S) -> Result<BytesMut, Unopened>
+    /// Returns what came behind the answer, and what is agreed on by it.
+    pub(crate) async fn ask<S>(&self, stream: &mut S) -> Result<(BytesMut, Agreed), Unopened>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -67,8 +70,8 @@ impl Upgrade<'_> {
             }
         };
         let head = input.split_to(end);
-        self.check(&String::from_utf8_lossy(&head), &key)?;
-        Ok(input)
+        let agreed = self.check(&String::from_utf8_lossy(&head), &key)?;
+        Ok((input, agreed))
     }
 
     fn head(&self, key: &str) -> Vec<u8> {
@@ -93,11 +96,14 @@ impl Upgrade<'_> {
         if let Some(value) = &self.authorization {
             put("authorization", value);
         }
+        if let Some(offer) = self.compression.offer() {
+            head.extend_from_slice(format!("sec-websocket-extensions: {offer}\r\n").as_bytes());
+        }
         head.extend_from_slice(b"\r\n");
         head
     }
 
-    fn check(&self, head: &str, key: &str) -> Result<(), Unopened> {
+    fn check(&self, head: &str, key: &str) -> Result<Agreed, Unopened> {
         let mut lines = head.lines();
         let status = lines
             .next()
@@ -105,6 +111,7 @@ impl Upgrade<'_> {
         let status = status.and_then(|rest| rest.split(' ').next()?.parse::<u16>().ok());
         let status = status.ok_or(Unopened::Other("it doesn't speak HTTP/1.1"))?;
         let (mut accept, mut protocol, mut retry_after, mut upgrades) = (None, None, None, false);
+        let mut extensions = Vec::new();
         for line in lines {
             let Some((name, value)) = line.split_once(':') else {
                 continue;
@@ -112,6 +119,7 @@ impl Upgrade<'_> {
             let value = value.trim();
             match name.to_ascii_lowercase().as_str() {
                 "sec-websocket-accept" => accept = Some(value),
+                "sec-websocket-extensions" => extensions.push(value),
                 "sec-websocket-protocol" => protocol = Some(value),
                 "retry-after" => retry_after = value.parse().ok(),
                 "upgrade" => upgrades = value.eq_ignore_ascii_case("websocket"),
@@ -130,6 +138,9 @@ impl Upgrade<'_> {
         if protocol.map(str::as_bytes) != self.protocols.first().map(String::as_bytes) {
             return Err(Unopened::Other("it doesn't speak this codec"));
         }
-        Ok(())
+        let agreed = self.compression.accept(&extensions);
+        agreed.ok_or(Unopened::Other(
+            "it compresses otherwise than it was offered",
+        ))
     }
 }

@@ -9,6 +9,8 @@
 mod after;
 mod burst;
 mod codec;
+#[cfg(feature = "deflate")]
+mod compression;
 mod connection;
 mod ends;
 mod logs;
