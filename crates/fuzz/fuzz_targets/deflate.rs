@@ -14,7 +14,7 @@ use realtime_websocket::{
 
 const MESSAGE: usize = 16_384;
 /// What waits to be inflated, and an inflater.
-const BESIDE: usize = 4_096 + 57_000;
+const BESIDE: usize = 2 * 4_096 + MESSAGE / 16 + 57_000;
 const KEY: [u8; 4] = [1, 2, 3, 4];
 
 #[derive(Debug, Arbitrary)]

@@ -197,9 +197,13 @@ impl ClientBuilder {
 
     /// Offers to compress messages (`permessage-deflate`). Default: no.
     ///
-    /// Where the server agrees, messages of 512 bytes and more are compressed, each by itself: idle, a
-    /// connection holds no window, and once it has sent such a message 380 KB. [`max_message`] is what
-    /// a message may have once it is inflated.
+    /// Where the server agrees, messages of 512 bytes and more are compressed, each by itself. A gateway
+    /// doesn't speak it yet: it declines, and nothing is compressed. It is for servers of another make.
+    ///
+    /// A connection holds no window: each thread that has sent such a message holds about 380 KB, and
+    /// each that has received one about 56 KB, for all its connections. Only where the server asks for
+    /// a small window, a connection may hold up to as much by itself. [`max_message`] is what a message
+    /// may have once it is inflated.
     ///
     /// How long a compressed message is tells something of what is in it. Leave it off where messages
     /// carry secrets beside what others have written.

@@ -78,12 +78,12 @@ async fn open(settings: &Settings, token: Option<&Token>, tried: &Tried) -> Resu
         match settings.token_in {
             TokenIn::Header => {
                 let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
-                let mut value = value.map_err(|_| Unopened::Other("the token is no header"))?;
+                let mut value = value.map_err(|_| Unopened::other("the token is no header"))?;
                 value.set_sensitive(true);
                 authorization = Some(value);
             }
             TokenIn::Subprotocol if !is_token(token.expose()) => {
-                return Err(Unopened::Other("the token can't stand in a subprotocol"));
+                return Err(Unopened::other("the token can't stand in a subprotocol"));
             }
             TokenIn::Subprotocol => protocols.push(format!("token.{}", token.expose())),
             TokenIn::Message => {}

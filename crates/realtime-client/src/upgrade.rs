@@ -1,6 +1,6 @@
 //! The opening handshake over HTTP/1.1: what is asked, and what the answer must be.
 
-use std::io;
+use std::{borrow::Cow, io};
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -29,7 +29,13 @@ pub(crate) enum Unopened {
     },
     Io(io::Error),
     /// What answers isn't a WebSocket server that speaks the codec.
-    Other(&'static str),
+    Other(Cow<'static, str>),
+}
+
+impl Unopened {
+    pub(crate) fn other(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::Other(text.into())
+    }
 }
 
 impl From<io::Error> for Unopened {
@@ -63,7 +69,7 @@ impl Upgrade<'_> {
                 break at + 4;
             }
             if input.len() > LONGEST_HEAD {
-                return Err(Unopened::Other("the head of its answer is too long"));
+                return Err(Unopened::other("the head of its answer is too long"));
             }
             if stream.read_buf(&mut input).await? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -109,7 +115,7 @@ impl Upgrade<'_> {
             .next()
             .and_then(|line| line.strip_prefix("HTTP/1.")?.get(2..));
         let status = status.and_then(|rest| rest.split(' ').next()?.parse::<u16>().ok());
-        let status = status.ok_or(Unopened::Other("it doesn't speak HTTP/1.1"))?;
+        let status = status.ok_or_else(|| Unopened::other("it doesn't speak HTTP/1.1"))?;
         let (mut accept, mut protocol, mut retry_after, mut upgrades) = (None, None, None, false);
         let mut extensions = Vec::new();
         for line in lines {
@@ -133,14 +139,13 @@ impl Upgrade<'_> {
             });
         }
         if !upgrades || accept != Some(&handshake::accept_key(key.as_bytes())) {
-            return Err(Unopened::Other("its answer to the upgrade isn't one"));
+            return Err(Unopened::other("its answer to the upgrade isn't one"));
         }
         if protocol.map(str::as_bytes) != self.protocols.first().map(String::as_bytes) {
-            return Err(Unopened::Other("it doesn't speak this codec"));
+            return Err(Unopened::other("it doesn't speak this codec"));
         }
-        let agreed = self.compression.accept(&extensions);
-        agreed.ok_or(Unopened::Other(
-            "it compresses otherwise than it was offered",
-        ))
+        self.compression
+            .accept(&extensions)
+            .map_err(Unopened::Other)
     }
 }

@@ -7,9 +7,11 @@
 )]
 
 use allocation_counter::{AllocationInfo, measure};
+use miniz_oxide::deflate::compress_to_vec;
 use realtime_websocket::{
     Event, Kind, Limits, Role,
     deflate::{Agreed, Compressor, InflatingDecoder, Level, Policy, SpareInflater, Window},
+    frame,
 };
 
 const KEY: [u8; 4] = [1, 2, 3, 4];
@@ -43,6 +45,14 @@ fn sent(size: usize) -> Vec<u8> {
     compressor
         .client_frame(Kind::Text, &text(size), KEY)
         .to_vec()
+}
+
+/// What zlib-rs allocates is its own affair, and may change by a little.
+#[track_caller]
+fn assert_about(measured: i64, said: usize) {
+    let said = said as i64;
+    let is_about = (measured - said).abs() <= said / 8;
+    assert!(is_about, "{measured} bytes, where it says {said}");
 }
 
 /// What decoding these bytes costs, while its event is kept.
@@ -80,13 +90,13 @@ fn what_is_said_of_an_inflater_is_so() {
     let mut spare = SpareInflater::new();
     let mut one = decoder(Policy::default(), Limits::default());
     let (info, _event) = cost(&mut one, &sent(1_000), &mut spare);
-    assert_eq!(info.bytes_current, 1_000 + spare.memory() as i64);
-    assert!((55_000..57_000).contains(&spare.memory()));
+    assert_about(info.bytes_current - 1_000, spare.memory());
+    assert_about(56_000, spare.memory());
 
     let mut spare = SpareInflater::new();
     let mut one = decoder(takeover(), Limits::default());
     let (info, _event) = cost(&mut one, &sent(1_000), &mut spare);
-    assert_eq!(info.bytes_current, 1_000 + one.retained() as i64);
+    assert_about(info.bytes_current - 1_000, one.retained());
     assert_eq!((one.buffered(), spare.memory()), (0, 0));
 
     let mut without = decoder(Policy::default(), Limits::default());
@@ -97,13 +107,13 @@ fn what_is_said_of_an_inflater_is_so() {
 }
 
 #[test]
-fn a_bomb_costs_the_limit_and_no_more() {
+fn a_bomb_costs_at_most_twice_the_limit_and_an_inflater() {
     const LIMIT: usize = 256 * 1024;
     let sent = {
-        let zeros = vec![0; 16 << 20];
-        let frame = Compressor::new(Level::Small).client_frame(Kind::Binary, &zeros, KEY);
-        assert!(frame.len() < 17_000, "{}", frame.len());
-        frame
+        let data = compress_to_vec(&vec![0; 16 << 20], 9);
+        assert!(data.len() < 17_000, "{}", data.len());
+        // Binary, and compressed.
+        frame::fragment(0x42, true, &data, Some(KEY))
     };
     for policy in [Policy::default(), takeover()] {
         let mut decoder = decoder(policy, Limits::default().with_message(LIMIT)).with_ratio(None);
@@ -111,8 +121,9 @@ fn a_bomb_costs_the_limit_and_no_more() {
         let info = measure(|| {
             assert!(decoder.decode_with(&mut &sent[..], &mut spare).is_err());
         });
-        // A buffer that grows is there twice while it does.
-        assert!(info.bytes_max as usize <= 2 * LIMIT + 64 * 1024, "{info:?}");
+        // A buffer that grows is there twice while it does. What waits is a 32nd, and 4 KiB.
+        let beside = 2 * (LIMIT / 32 + 4 * 1024) + 64 * 1024;
+        assert!(info.bytes_max as usize <= 2 * LIMIT + beside, "{info:?}");
     }
 }
 
@@ -126,7 +137,7 @@ fn what_is_said_of_a_compressor_is_so() {
             compressor = Some(Compressor::with_flow(flow, Level::default()));
         });
         let compressor = compressor.unwrap();
-        assert_eq!(info.bytes_current as usize, compressor.memory(), "{bits}");
+        assert_about(info.bytes_current, compressor.memory());
     }
 }
 
@@ -142,14 +153,15 @@ fn a_compressed_frame_is_one_allocation_of_its_size() {
         (1, frame.len() as u64)
     );
 
-    let large = vec![7; 1 << 20];
-    let frame = compressor.server_frame(Kind::Binary, &large);
-    assert!(frame.len() < 2_000);
+    let numbers: String = (0..200_000).map(|n| n.to_string()).collect();
+    assert!(numbers.len() > 800_000);
+    let frame = compressor.server_frame(Kind::Text, numbers.as_bytes());
+    assert!(frame.len() < numbers.len() / 2);
     assert!(compressor.memory() < 400_000, "the buffer isn't kept");
 }
 
 #[test]
 fn an_idle_decoder_is_small() {
     let size = size_of::<InflatingDecoder>();
-    assert!(size <= 152, "{size}");
+    assert!(size <= 160, "{size}");
 }

@@ -1,5 +1,7 @@
 //! Without the feature: nothing of all that.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use realtime_websocket::{
     Decoder, Event, Limits, Role, Violation,
@@ -18,8 +20,10 @@ impl Compression {
         None
     }
 
-    pub(crate) const fn accept(self, _: &[&str]) -> Option<Agreed> {
-        Some(Agreed())
+    /// # Errors
+    /// Why what the server has answered is no answer, for people.
+    pub(crate) fn accept(self, answered: &[&str]) -> Result<Agreed, Cow<'static, str>> {
+        super::accept_nothing(answered)
     }
 }
 

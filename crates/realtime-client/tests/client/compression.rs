@@ -6,6 +6,7 @@ use realtime_testkit::wait::within;
 use realtime_websocket::{
     Event, Kind, Limits, Role,
     deflate::{Compressor, InflatingDecoder, Level, Policy},
+    frame,
 };
 use serde_json::{Value, json};
 
@@ -69,6 +70,37 @@ async fn messages_are_compressed_both_ways_where_the_server_agrees() {
     assert_eq!((first, heard["data"].as_str()), (0x81, Some("short")));
 }
 
+/// A compressor of ours sends such a message plain, and others don't.
+#[tokio::test]
+async fn what_compresses_very_well_is_heard_from_servers_of_another_make() {
+    let server = Scripted::start().await;
+    let client = quick(server.port()).compression().connect().unwrap();
+    let mut messages = client.messages();
+    let mut peer = server.next().await;
+    peer.upgrade(&format!("Sec-WebSocket-Extensions: {NEVER}\r\n"))
+        .await;
+    let mut compressor = Compressor::new(Level::Small).with_floor(0);
+    let mut data = |part: &str| {
+        let frame = compressor.server_frame(Kind::Text, part.as_bytes());
+        let header = if frame[1] == 126 { 4 } else { 2 };
+        assert_eq!(frame[0], 0xc1);
+        frame[header..].to_vec()
+    };
+    // Data that are flushed now and then are put together from those of their parts.
+    let quarter = " ".repeat(64 << 10);
+    let said = json!({ "route": "news", "data": long() }).to_string();
+    let spaces = [&data(&quarter)[..], &[0, 0, 0xff, 0xff]]
+        .concat()
+        .repeat(8);
+    let payload = [spaces, data(&said)].concat();
+    assert!(payload.len() * 256 < 512 << 10, "{}", payload.len());
+    let frame = frame::fragment(0x41, true, &payload, None);
+    peer.bytes(&frame).await;
+    let heard = within("the message", messages.next()).await.unwrap();
+    let heard = heard.into_message().unwrap();
+    assert_eq!(heard.decode::<String>().unwrap(), long());
+}
+
 #[tokio::test]
 async fn it_is_offered_only_where_it_was_asked_for_and_a_server_may_decline() {
     let server = Scripted::start().await;
@@ -89,18 +121,18 @@ async fn it_is_offered_only_where_it_was_asked_for_and_a_server_may_decline() {
 #[tokio::test]
 async fn an_answer_that_was_not_offered_is_no_connection() {
     let server = Scripted::start().await;
-    let client = quick(server.port()).compression().connect().unwrap();
-    for answer in [
-        "permessage-deflate",
-        "permessage-bzip2",
-        "permessage-deflate;",
+    for (answer, why) in [
+        ("permessage-deflate", "expected server_no_context_takeover"),
+        ("permessage-bzip2", "expected no extension but"),
+        ("permessage-deflate;", "expected a list of extensions"),
     ] {
+        let client = quick(server.port()).compression().max_attempts(1);
+        let client = client.connect().unwrap();
         let mut peer = server.next().await;
         let answer = format!("Sec-WebSocket-Extensions: {answer}\r\n");
         peer.upgrade(&answer).await;
         assert_eq!(peer.event().await, None, "it goes");
+        let end = within("the end", client.ended()).await;
+        assert!(end.reason.contains(why), "{end:?}");
     }
-    let mut peer = server.accept().await;
-    peer.send(json!({ "route": "hello" })).await;
-    within("a connection", client.online()).await.unwrap();
 }

@@ -13,6 +13,7 @@ mod codec;
 mod compression;
 mod connection;
 mod ends;
+mod extensions;
 mod logs;
 mod patience;
 mod questions;

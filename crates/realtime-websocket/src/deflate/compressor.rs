@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress};
 
-use super::{Flow, RSV1, TAIL, Window};
+use super::{Flow, RATIO, RSV1, SMALL, SharedFrame, TAIL, Window};
 use crate::{
     Kind,
     frame::{self, Opcode},
@@ -14,12 +14,17 @@ use crate::{
 /// Compresses messages, for all connections or for one.
 ///
 /// A compressor without takeover makes frames that stand for themselves: keep one for each thread,
-/// and send each frame to everybody who [may have it](super::Agreed::takes_shared). One with takeover
-/// belongs to one connection, which then gets no compressed frame of another.
+/// and send each frame to everybody who may have it, which a [`SharedFrame`] knows. One with takeover
+/// belongs to one connection, which then gets no compressed frame of another. Every frame that it
+/// makes must be sent, in that order: where one is dropped, [`reset`](Self::reset) it.
 ///
-/// A message below the floor, by default 512 bytes, and one that wouldn't shrink, is sent plain.
+/// A peer that has not agreed to compression fails the connection over a compressed frame.
 ///
-/// It takes 248,960 bytes and four times its window: 380 KB with the largest, 251 KB with the
+/// A message below the floor, by default 512 bytes, and one that wouldn't shrink, is sent plain. So is
+/// one over 64 KiB that would shrink to less than a 256th, which an
+/// [`InflatingDecoder`](super::InflatingDecoder) takes for a bomb: a megabyte of zeros, say.
+///
+/// It takes about 249 KB and four times its window: 380 KB with the largest, 251 KB with the
 /// smallest. Beside that it keeps up to 64 KiB for what comes out.
 ///
 /// ```
@@ -99,21 +104,74 @@ impl Compressor {
         self
     }
 
-    /// The memory that it holds, in bytes.
+    /// Forgets what it has compressed: the next frame refers to nothing before it. For one with
+    /// takeover, where a frame that it has made is not sent after all: the peer lacks what the next
+    /// would refer to.
+    ///
+    /// ```
+    /// use realtime_websocket::{Event, Kind, Limits, Role};
+    /// use realtime_websocket::deflate::{Compressor, InflatingDecoder, Level, Policy};
+    ///
+    /// let policy = Policy::default().with_send_takeover(true).with_receive_takeover(true);
+    /// let agreed = policy.answer([policy.offer().as_bytes()]).unwrap().agreed();
+    /// let mut compressor = Compressor::with_flow(agreed.send.unwrap(), Level::default());
+    /// let text = "so much ado ".repeat(100);
+    ///
+    /// let _dropped = compressor.server_frame(Kind::Text, text.as_bytes());
+    /// compressor.reset();
+    /// let sent = compressor.server_frame(Kind::Text, text.as_bytes());
+    ///
+    /// let mut client = InflatingDecoder::new(Role::Client, Limits::default(), Some(agreed));
+    /// assert_eq!(client.decode(&mut &sent[..]), Ok(Some(Event::Text(text))));
+    /// ```
+    pub fn reset(&mut self) {
+        self.stream.reset();
+    }
+
+    /// The memory that it holds, in bytes, as measured with zlib-rs: an estimate.
     #[must_use]
     pub const fn memory(&self) -> usize {
         248_960 + 4 * self.flow.window.bytes() + self.out.capacity()
     }
 
-    /// A server's frame that holds a message: compressed, or [plain](frame::server_frame).
+    /// A server's frame that holds a message: compressed, or [plain](frame::server_frame). For a peer
+    /// that has agreed; for many of them, and others, there is [`shared_frame`](Self::shared_frame).
     #[must_use]
     pub fn server_frame(&mut self, kind: Kind, payload: &[u8]) -> Bytes {
         self.smaller_server_frame(kind, payload)
             .unwrap_or_else(|| frame::server_frame(kind, payload))
     }
 
+    /// A server's frame for all connections, whatever each has agreed to. One with takeover makes none
+    /// that is compressed.
+    ///
+    /// ```
+    /// use realtime_websocket::{Kind, deflate::{Compressor, Level, Policy}, frame};
+    ///
+    /// let message = "[1, 2, 3, 4, 5, 6, 7, 8, 9]".repeat(30);
+    /// let shared = Compressor::new(Level::default()).shared_frame(Kind::Text, message.as_bytes());
+    ///
+    /// let answer = Policy::default().answer([&b"permessage-deflate"[..]]);
+    /// let agreed = answer.map(|answer| answer.agreed());
+    /// assert!(shared.for_peer(agreed).len() < 50);
+    /// assert_eq!(shared.for_peer(None), &frame::server_frame(Kind::Text, message.as_bytes()));
+    /// ```
+    #[must_use]
+    pub fn shared_frame(&mut self, kind: Kind, payload: &[u8]) -> SharedFrame {
+        let compressed = match self.flow.takeover {
+            true => None,
+            false => self.smaller_server_frame(kind, payload),
+        };
+        SharedFrame::new(
+            frame::server_frame(kind, payload),
+            compressed,
+            payload.len(),
+        )
+    }
+
     /// A server's frame that holds a message compressed, or `None` where the plain one is to be sent.
-    /// For a fan-out that builds the plain frame anyway, for those who have not agreed to compression.
+    /// For a fan-out that builds the plain frame anyway, and otherwise than
+    /// [`shared_frame`](Self::shared_frame) does.
     ///
     /// ```
     /// use realtime_websocket::{Kind, deflate::{Compressor, Level}, frame};
@@ -165,12 +223,15 @@ impl Compressor {
             && self.out.len() < self.out.capacity()
             && self.out.ends_with(&TAIL);
         let length = self.out.len().saturating_sub(TAIL.len());
-        let is_smaller = is_whole && length < payload.len();
+        // What our own side would refuse is nothing to be sent to others.
+        let is_bomb =
+            payload.len() > SMALL && payload.len() as u64 > length as u64 * u64::from(RATIO);
+        let is_sent = is_whole && length < payload.len() && !is_bomb;
         // What isn't sent must not be referred to.
-        if !self.flow.takeover || !is_smaller {
+        if !self.flow.takeover || !is_sent {
             self.stream.reset();
         }
-        is_smaller.then(|| &self.out[..length])
+        is_sent.then(|| &self.out[..length])
     }
 }
 

@@ -1,9 +1,9 @@
 //! From bytes to events where messages may be compressed: the decoder, with an inflater between the
 //! frames and the message.
 
-use super::{Agreed, RSV1, SpareInflater, inflater::Inflater};
+use super::{Agreed, RATIO, RSV1, SpareInflater, inflater::Inflater, message::Message};
 use crate::{
-    Decoder, Event, Kind, Limits, Role, Violation,
+    Decoder, Event, Limits, Role, Violation,
     frame::{Header, MAX, Opcode},
     mask,
     parse::{Open, Stage, grow},
@@ -17,7 +17,8 @@ use crate::{
 /// violation.
 ///
 /// A message that is compressed waits as it came until it is whole or 4 KiB of it are there. Only
-/// then an inflater is taken, which belongs to the decoder until the message is over.
+/// then an inflater is taken, which belongs to the decoder until the message is over. Until it is
+/// whole it is inflated to 32 times what has come of it and no further, and the rest waits.
 ///
 /// ```
 /// use realtime_websocket::{Event, Limits, Role, deflate::{InflatingDecoder, Policy}, frame};
@@ -46,15 +47,15 @@ pub struct InflatingDecoder {
     has_begun: bool,
     /// The bytes of it that have come, inflated or not.
     came: u64,
-    /// Those that aren't inflated yet.
+    /// The last of them, with those that aren't inflated yet.
     waiting: Vec<u8>,
+    /// So many of these are inflated.
+    inflated: usize,
     inflater: Option<Box<Inflater>>,
 }
 
-/// So many bytes of an unfinished message wait before they are inflated.
+/// With each so many bytes of an unfinished message it is inflated further.
 const WAITING: usize = 4 * 1024;
-/// A message of so many bytes may be as well compressed as it likes.
-const SMALL: u64 = 64 * 1024;
 
 impl InflatingDecoder {
     /// A decoder for what is sent *to* this role, with what was agreed on, if anything.
@@ -63,19 +64,23 @@ impl InflatingDecoder {
         Self {
             frames: Decoder::new(role, limits),
             agreed,
-            max_ratio: Some(256),
+            max_ratio: Some(RATIO),
             is_marked: false,
             is_compressed: false,
             has_begun: false,
             came: 0,
             waiting: Vec::new(),
+            inflated: 0,
             inflater: None,
         }
     }
 
-    /// Sets how many times as large as what was sent for it a message may be, once it has 64 KiB;
-    /// `None`: no matter, as long as it is within the limit of messages. Nothing can be more than
-    /// 1,032 times as large. Default 256, which no text comes near that isn't made for it.
+    /// Sets how many times as large as what was sent for it a message may be, once it has more than
+    /// 64 KiB; `None`: no matter, as long as it is within the limit of messages. Default 256.
+    ///
+    /// A [`Compressor`](super::Compressor) sends plain what would be above the default. Other
+    /// compressors send it: with one value over and over they come to 500 times and more, and nothing
+    /// can be more than 1,032 times as large.
     #[must_use]
     pub const fn with_ratio(mut self, max_ratio: Option<u32>) -> Self {
         self.max_ratio = max_ratio;
@@ -133,15 +138,15 @@ impl InflatingDecoder {
 
     fn forget_message(&mut self) {
         self.end_message();
-        self.waiting = Vec::new();
         // Nobody may refer to what was lost.
         if self.agreed.is_some_and(|agreed| agreed.receive.takeover) {
             self.inflater = None;
         }
     }
 
-    const fn end_message(&mut self) {
+    fn end_message(&mut self) {
         (self.is_compressed, self.has_begun, self.came) = (false, false, 0);
+        (self.waiting, self.inflated) = (Vec::new(), 0);
     }
 
     /// As [`Decoder::discarded`].
@@ -172,7 +177,7 @@ impl InflatingDecoder {
     }
 
     /// As [`Decoder::buffered`]: 0 while idle. With an unfinished message it counts the inflater that
-    /// was taken for it.
+    /// was taken for it, as measured with zlib-rs: an estimate.
     #[must_use]
     pub fn buffered(&self) -> usize {
         let inflater = match (self.has_begun, self.retained()) {
@@ -182,7 +187,7 @@ impl InflatingDecoder {
         self.frames.buffered() + self.waiting.capacity() + inflater
     }
 
-    /// The memory held from message to message, in bytes: 0 without takeover.
+    /// The memory held from message to message, in bytes, an estimate: 0 without takeover.
     #[must_use]
     pub fn retained(&self) -> usize {
         match (&self.inflater, self.agreed) {
@@ -271,7 +276,7 @@ impl InflatingDecoder {
         self.is_compressed = true;
         let limit = self.frames.limits.max_message;
         // Nothing sensible is larger than what it stands for by more.
-        let most = limit as u64 + limit as u64 / 8 + 64;
+        let most = (limit as u64).saturating_add(limit as u64 / 8 + 64);
         if header.length > most.saturating_sub(self.came) {
             return Err(Violation::TooBig { limit });
         }
@@ -285,17 +290,24 @@ impl InflatingDecoder {
         input: &mut &[u8],
     ) -> Result<(), Violation> {
         while *missing > 0 && !input.is_empty() {
-            if self.waiting.len() == WAITING
+            // By what has come in all, so that the pieces don't matter.
+            let begun = (self.came % WAITING as u64) as usize;
+            if begun == 0
+                && self.came > 0
                 && let Err(violation) = self.inflate()
             {
                 self.frames.stage = Stage::Payload(*open, *missing);
                 return Err(violation);
             }
             let start = self.waiting.len();
-            let length = (WAITING - start).min(*missing).min(input.len());
+            let length = (WAITING - begun).min(*missing).min(input.len());
             let (piece, rest) = input.split_at(length);
             *input = rest;
-            grow(&mut self.waiting, length, WAITING);
+            let most = match start + length <= WAITING {
+                true => WAITING,
+                false => usize::MAX,
+            };
+            grow(&mut self.waiting, length, most);
             self.waiting.extend_from_slice(piece);
             if let Some(key) = &mut open.key {
                 *key = mask::apply(&mut self.waiting[start..], *key);
@@ -306,13 +318,19 @@ impl InflatingDecoder {
         Ok(())
     }
 
-    /// Inflates what waits, of a message of which more comes.
+    /// Inflates what waits, as far as may be, of a message of which more comes.
     fn inflate(&mut self) -> Result<(), Violation> {
-        self.run(|inflater, waiting, mut message| {
-            let inflated = inflater.inflate(waiting, |piece| message.take(piece, true));
-            waiting.clear();
-            inflated
-        })
+        let left = self.run(|inflater, waiting, mut message| {
+            let (came, room) = (message.came, message.room());
+            inflater.inflate(waiting, came, room, |piece| message.take(piece, true))
+        })?;
+        self.inflated = self.waiting.len() - left;
+        // What is left is moved only where more was inflated: each byte is paid for once.
+        if self.inflated >= left {
+            self.waiting.drain(..self.inflated);
+            self.inflated = 0;
+        }
+        Ok(())
     }
 
     /// Inflates the rest of a message.
@@ -321,22 +339,22 @@ impl InflatingDecoder {
         if self.came > 0 {
             let keeps = self.agreed.is_some_and(|agreed| agreed.receive.takeover);
             self.run(|inflater, waiting, mut message| {
+                let came = message.came;
                 // The last piece of a text is looked at with the whole.
-                inflater.finish(waiting, keeps, |piece| message.take(piece, false))
+                inflater.finish(waiting, came, keeps, |piece| message.take(piece, false))
             })?;
         }
-        self.waiting = Vec::new();
         self.end_message();
         Ok(())
     }
 
-    fn run(
+    fn run<T>(
         &mut self,
-        run: impl FnOnce(&mut Inflater, &mut Vec<u8>, Message<'_>) -> Result<(), Violation>,
-    ) -> Result<(), Violation> {
+        run: impl FnOnce(&mut Inflater, &[u8], Message<'_>) -> Result<T, Violation>,
+    ) -> Result<T, Violation> {
         let inflater = self.inflater.get_or_insert_with(Inflater::new);
-        if !self.has_begun && self.agreed.is_some_and(|agreed| !agreed.receive.takeover) {
-            inflater.reset();
+        if !self.has_begun {
+            inflater.begin(self.agreed.is_some_and(|agreed| agreed.receive.takeover));
         }
         self.has_begun = true;
         let message = Message {
@@ -344,42 +362,6 @@ impl InflatingDecoder {
             max_ratio: self.max_ratio,
             came: self.came,
         };
-        run(inflater, &mut self.waiting, message)
-    }
-}
-
-/// Where what is inflated goes.
-struct Message<'d> {
-    frames: &'d mut Decoder,
-    max_ratio: Option<u32>,
-    came: u64,
-}
-
-impl Message<'_> {
-    fn take(&mut self, piece: &[u8], more_comes: bool) -> Result<(), Violation> {
-        let Decoder {
-            data,
-            limits,
-            message,
-            utf8,
-            ..
-        } = &mut *self.frames;
-        let limit = limits.max_message;
-        if piece.len() > limit.saturating_sub(data.len()) {
-            return Err(Violation::TooBig { limit });
-        }
-        let length = (data.len() + piece.len()) as u64;
-        if let Some(limit) = self.max_ratio
-            && length > SMALL
-            && length > self.came.saturating_mul(u64::from(limit))
-        {
-            return Err(Violation::Ratio { limit });
-        }
-        if more_comes && *message == Some(Kind::Text) && utf8.push(piece).is_err() {
-            return Err(Violation::BadUtf8);
-        }
-        grow(data, piece.len(), limit);
-        data.extend_from_slice(piece);
-        Ok(())
+        run(inflater, &self.waiting[self.inflated..], message)
     }
 }

@@ -1,5 +1,5 @@
-//! The grammar of `Sec-WebSocket-Extensions`: RFC 6455, section 9.1, with the lists, tokens and
-//! quoted strings of RFC 7230.
+//! The grammar of `Sec-WebSocket-Extensions`: RFC 6455, section 9.1, with the lists, tokens, quoted
+//! strings and implied space of RFC 2616.
 
 use super::parameters::Parameters;
 
@@ -46,8 +46,12 @@ impl<'v> Rest<'v> {
             }
             self.skip_space();
             let name = self.token()?;
+            self.skip_space();
             let value = match self.eat(b'=') {
-                true => Some(self.value()?),
+                true => {
+                    self.skip_space();
+                    Some(self.value()?)
+                }
                 false => None,
             };
             parameters.add(name, value);
@@ -163,6 +167,9 @@ mod tests {
             (",a,, ,b,", &["a", "b"]),
             ("a;b;c=d , e ; f=\"g\"", &["a", "e"]),
             ("a; b=\"\\c\\d\"", &["a"]),
+            ("a; b =c, d", &["a", "d"]),
+            ("a; b= c, d", &["a", "d"]),
+            ("a ;\tb \t = \t\"c\" ; e , d", &["a", "d"]),
         ] {
             let expected = expected.iter().map(ToString::to_string).collect();
             assert_eq!(names(value.as_bytes()), Ok(expected), "{value}");
@@ -177,8 +184,11 @@ mod tests {
             "a;;b",
             "a; b=",
             "a; =b",
-            "a; b =c",
-            "a; b= c",
+            "a; b =",
+            "a; b c",
+            "a; b = c d",
+            "a = b",
+            "a; b=\" c\"",
             "a; b=\"",
             "a; b=\"c",
             "a; b=\"\"",

@@ -102,12 +102,77 @@ fn a_message_that_is_too_much_larger_than_what_was_sent_is_refused() {
     assert_eq!(hear(Some(1_032), 500_000), zeros(500_000));
     assert_eq!(Violation::Ratio { limit: 256 }.close_code(), 1008);
 
+    // It is that of the whole: what begins like a bomb may go on otherwise.
+    let mixed = [vec![0; 1_500_000], noise(20_000)].concat();
+    let data = Miniz::new(9).message(&mixed);
+    for size in [1, 5_000, data.len()] {
+        let mut server = server_with(Policy::default(), limits(4 << 20));
+        let heard = decode(&mut server, f(BINARY, true, &data).chunks(size));
+        // Not shown: it is long.
+        assert!(heard == (vec![Event::Binary(mixed.clone().into())], None));
+    }
+
     // The default lets pass what compresses well without being made for it.
     let text = json(1_000_000);
     let data = Miniz::new(9).message(&text);
     let mut server = server_with(Policy::default(), Limits::default());
     let heard = decode(&mut server, [&f(BINARY, true, &data)[..]]);
     assert_eq!(heard, (vec![Event::Binary(text.into())], None));
+}
+
+#[test]
+fn a_limit_that_is_none_is_one_of_all_that_there_is() {
+    let text = json(300_000);
+    let sent = f(BINARY, true, &Miniz::new(6).message(&text));
+    for limit in [usize::MAX, usize::MAX - 1, usize::MAX / 2] {
+        let mut server = server_with(Policy::default(), limits(limit));
+        let heard = decode(&mut server, sent.chunks(1_000));
+        assert_eq!(heard, (vec![Event::Binary(text.clone().into())], None));
+    }
+}
+
+#[test]
+fn a_little_of_a_bomb_does_not_pin_much() {
+    const SIZE: usize = 16 << 20;
+    let sent = f(BINARY, true, &Miniz::new(9).message(&vec![0; SIZE]));
+    assert!(sent.len() > 8_192, "{}", sent.len());
+    for ratio in [None, Some(2_000), Some(10)] {
+        for policy in [Policy::default(), takeover()] {
+            let mut server = server_with(policy, limits(SIZE)).with_ratio(ratio);
+            let (mut came, mut events) = (0, Vec::new());
+            for mut piece in sent.chunks(100) {
+                came += piece.len();
+                let heard = server.decode(&mut piece);
+                // Twice what came and 32 times as much, since buffers grow by doubling.
+                let most = 2 * 33 * came + 4_096 + 57_000;
+                assert!(server.buffered() <= most, "{} at {came}", server.buffered());
+                events.extend(heard.transpose());
+            }
+            assert_eq!(came, sent.len());
+            match (&events[..], ratio) {
+                ([Ok(Event::Binary(data))], None | Some(2_000)) => assert_eq!(data.len(), SIZE),
+                ([Err(Violation::Ratio { limit: 10 })], Some(10)) => {}
+                _ => panic!("{ratio:?}: {} events", events.len()),
+            }
+            assert_eq!(server.buffered(), 0);
+        }
+    }
+}
+
+#[test]
+fn what_is_inflated_does_not_wait_as_well() {
+    const LIMIT: usize = 1 << 20;
+    let said = noise(LIMIT);
+    let sent = f(BINARY, true, &Miniz::new(6).message(&said));
+    let mut server = server_with(Policy::default(), limits(LIMIT));
+    let mut events = Vec::new();
+    for mut piece in sent.chunks(1_000) {
+        events.extend(server.decode(&mut piece).unwrap());
+        let held = server.buffered();
+        assert!(held <= LIMIT + 4_096 + 57_000, "{held}");
+    }
+    // Not shown: it is long.
+    assert!(events == [Event::Binary(said.into())]);
 }
 
 #[test]
@@ -130,7 +195,7 @@ fn a_message_that_waits_holds_no_inflater_until_there_is_something_to_inflate() 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Twice what may come out, what waits, and an inflater.
+    /// What may come out, what waits, and an inflater.
     #[test]
     fn memory_stays_under_the_limit_whatever_is_sent(
         data in prop_oneof![

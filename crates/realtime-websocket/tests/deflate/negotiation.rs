@@ -23,7 +23,7 @@ fn small() -> Policy {
 #[test]
 fn what_a_server_answers() {
     const BOTH: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
-    let rows: [(&[&str], Option<&str>); 44] = [
+    let rows: [(&[&str], Option<&str>); 45] = [
         // Nothing of ours.
         (&[], None),
         (&[""], None),
@@ -143,7 +143,15 @@ fn what_a_server_answers() {
         (&["permessage-deflate;"], None),
         (&["permessage-deflate, ;;;"], None),
         (&["permessage-deflate", "\"permessage-deflate\""], None),
-        (&["permessage-deflate; server_max_window_bits = 9"], None),
+        // The grammar is that of RFC 2616: there may be space between any two words.
+        (
+            &["permessage-deflate ; server_max_window_bits\t= 9"],
+            Some(
+                "permessage-deflate; server_no_context_takeover; server_max_window_bits=9; \
+                 client_no_context_takeover",
+            ),
+        ),
+        (&["permessage-deflate; server_max_window_bits 9"], None),
     ];
     for (offered, expected) in rows {
         assert_eq!(

@@ -26,6 +26,8 @@ fn messages() -> Vec<(Kind, Vec<u8>)> {
         messages.push((Kind::Binary, noise(size)));
         messages.push((Kind::Text, json(size)));
     }
+    messages.push((Kind::Binary, vec![0; 900_000]));
+    messages.push((Kind::Text, json(4_000)));
     messages
 }
 
@@ -133,6 +135,85 @@ fn what_is_short_or_would_not_shrink_is_sent_plain() {
     let mut all = Compressor::new(Level::Fast).with_floor(0);
     assert_eq!(all.server_frame(Kind::Text, &[b'a'; 30])[0], 0xc1);
     assert_eq!(all.server_frame(Kind::Text, b"")[..], [0x81, 0]);
+}
+
+/// What the default ratio lets through, and what it doesn't.
+#[test]
+fn what_would_look_like_a_bomb_is_sent_plain() {
+    for policy in [Policy::default(), takeover()] {
+        let (server, client) = agree(policy, policy);
+        for (size, first) in [(65_536, 0xc2), (65_537, 0x82), (1 << 20, 0x82)] {
+            let (zeros, more) = (vec![0; size], json(2_000));
+            let mut compressor = Compressor::with_flow(server.send.unwrap(), Level::default());
+            let frames = [
+                compressor.server_frame(Kind::Binary, &more),
+                compressor.server_frame(Kind::Binary, &zeros),
+                compressor.server_frame(Kind::Binary, &more),
+            ];
+            assert_eq!(frames[1][0], first, "{size}");
+            let mut decoder = InflatingDecoder::new(Role::Client, Limits::default(), Some(client));
+            let heard = decode(&mut decoder, frames.iter().map(|frame| &frame[..]));
+            let expected = [&more, &zeros, &more].map(|said| message(Kind::Binary, said));
+            // Not shown: it is long.
+            assert!(heard == (expected.to_vec(), None), "{size}");
+        }
+    }
+}
+
+#[test]
+fn a_shared_frame_is_compressed_for_those_alone_who_may_have_it() {
+    let small = Policy::default().with_receive_window(Window::MIN);
+    let peers = [
+        None,
+        Some(agree(Policy::default(), Policy::default()).0),
+        Some(agree(Policy::default(), small).0),
+        Some(agree(takeover(), takeover()).0),
+    ];
+    let mut compressor = Compressor::new(Level::default());
+    for (payload, expected) in [
+        (json(512), [0x81, 0xc1, 0xc1, 0x81]),
+        (json(513), [0x81, 0xc1, 0x81, 0x81]),
+        (json(20_000), [0x81, 0xc1, 0x81, 0x81]),
+        (json(100), [0x81; 4]),
+        (noise(20_000), [0x81; 4]),
+    ] {
+        let shared = compressor.shared_frame(Kind::Text, &payload);
+        let plain = frame::server_frame(Kind::Text, &payload);
+        for (peer, first) in peers.into_iter().zip(expected) {
+            let sent = shared.for_peer(peer);
+            assert_eq!(sent[0], first, "{} to {peer:?}", payload.len());
+            assert_eq!(sent == &plain, first == 0x81);
+        }
+    }
+    // What refers to earlier messages is nothing to be shared.
+    let flow = peers[3].and_then(|agreed| agreed.send).unwrap();
+    let shared = Compressor::with_flow(flow, Level::default()).shared_frame(Kind::Text, &json(999));
+    for peer in peers {
+        assert_eq!(shared.for_peer(peer)[0], 0x81);
+    }
+}
+
+#[test]
+fn a_frame_that_is_not_sent_is_forgotten_by_a_reset() {
+    let (server, client) = agree(takeover(), takeover());
+    for is_reset in [true, false] {
+        let mut compressor = Compressor::with_flow(server.send.unwrap(), Level::default());
+        let first = compressor.server_frame(Kind::Text, &json(600));
+        let _dropped = compressor.server_frame(Kind::Binary, &[noise(600), json(600)].concat());
+        if is_reset {
+            compressor.reset();
+        }
+        let next = compressor.server_frame(Kind::Binary, &noise(600).repeat(2));
+        let last = compressor.server_frame(Kind::Text, &json(600));
+        let mut decoder = InflatingDecoder::new(Role::Client, Limits::default(), Some(client));
+        let heard = decode(&mut decoder, [&first[..], &next, &last]);
+        let expected = vec![
+            message(Kind::Text, &json(600)),
+            message(Kind::Binary, &noise(600).repeat(2)),
+            message(Kind::Text, &json(600)),
+        ];
+        assert_eq!(heard == (expected, None), is_reset);
+    }
 }
 
 #[test]

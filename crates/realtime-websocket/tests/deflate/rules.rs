@@ -193,6 +193,34 @@ fn what_is_forbidden_has_its_close_code() {
 }
 
 #[test]
+fn data_may_end_within_a_message_but_not_at_every_other_byte() {
+    let read = |data: &[u8]| decode(&mut server(), [&f(BINARY, true, data)[..]]);
+    let empty = |ends: usize| b"\x03\x00".repeat(ends);
+    let nothing = (vec![Event::Binary("".into())], None);
+    let refused = (vec![], Some(Violation::BadDeflate));
+    for ends in [1, 15, 16] {
+        assert_eq!(read(&empty(ends)), nothing, "{ends}");
+        // Our own end isn't counted.
+        assert_eq!(read(&[empty(ends), vec![0]].concat()), nothing, "{ends}");
+    }
+    assert_eq!(read(&empty(17)), refused);
+
+    // Beside one for each 64 bytes.
+    let part = Miniz::new(6).last(&crate::peers::noise(100));
+    let whole = vec![Event::Binary(crate::peers::noise(100).repeat(900).into())];
+    assert_eq!(read(&part.repeat(900)), (whole, None));
+
+    // Found while it comes, and counted anew for each message.
+    let many = f(BINARY, true, &empty(1 << 19));
+    assert_eq!(decode(&mut server(), [&many[..5_000]]), refused);
+    let messages = f(BINARY, true, &empty(16)).repeat(10);
+    for policy in [Policy::default(), takeover()] {
+        let heard = decode(&mut server_with(policy, Limits::default()), [&messages[..]]);
+        assert_eq!(heard, (vec![Event::Binary("".into()); 10], None));
+    }
+}
+
+#[test]
 fn what_is_cut_off_anywhere_is_refused() {
     for level in [1, 6, 9] {
         let long = Miniz::new(level).message(&crate::peers::json(10_000));
