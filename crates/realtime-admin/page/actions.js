@@ -19,12 +19,13 @@ async function find(identity) {
   byId("find-id").value = identity.id;
   byId("find-tenant").value = identity.tenant;
   try {
-    const { sessions, total } = await client.request("find", identity);
+    const { sessions, total, nodes } = await client.request("find", identity);
     found = identity;
     byId("found").hidden = false;
-    const nodes = new Set(sessions.map(({ node_id: node }) => node)).size;
-    const rest = total > sessions.length ? `, of which ${sessions.length} are shown` : "";
-    const said = total ? `${plural(total, "session")} on ${plural(nodes, "node")}${rest}` : "not online";
+    const on = nodes.map(({ node_id: node, sessions: there }) => `${node}: ${count(there)}`).join(", ");
+    const none = sessions.length ? `of which ${sessions.length} are shown` : `too many to show (${on})`;
+    const rest = total > sessions.length ? `, ${none}` : "";
+    const said = total ? `${plural(total, "session")} on ${plural(nodes.length, "node")}${rest}` : "not online";
     write(byId("found-count"), `${named(identity)}: ${said}`);
     byId("disconnect-all").disabled = !total;
     list(byId("found-rows"), sessions, (session) => session.session_id, (session, existing) => row([

@@ -11,6 +11,15 @@ function make(tag, { text, className, ...attributes } = {}, ...children) {
   return element;
 }
 
+// What isn't seen, or changes the order in which the rest is read.
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\ufe00-\ufe0f]/gu;
+
+/** What a peer has chosen, as it is: nothing in it stays unseen. */
+const seen = (text) => text.replace(UNSEEN, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+
+/** The same within a sentence: in quotes, and on its own whatever it is written in. */
+const quoted = (text) => `\u2068"${seen(text).replaceAll('"', '\\"')}"\u2069`;
+
 /** Writes only what has changed: a screen reader reads live regions again that are written. */
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -24,7 +33,7 @@ function list(parent, items, keyOf, draw) {
   const stays = new Set(items.map((item) => String(keyOf(item))));
   for (const gone of [...parent.children].filter((child) => !stays.has(child.dataset.key))) {
     // The focus isn't to be lost with what goes.
-    if (gone.contains(document.activeElement)) byId("sessions-title").focus();
+    if (gone.contains(document.activeElement)) focusTitle(parent);
     gone.remove();
   }
   const before = new Map([...parent.children].map((child) => [child.dataset.key, child]));
@@ -42,6 +51,13 @@ function list(parent, items, keyOf, draw) {
   }
 }
 
+/** Puts the focus on the title of what an element is part of. */
+function focusTitle(element) {
+  const title = element.closest("section").querySelector("h2");
+  title.tabIndex = -1;
+  title.focus();
+}
+
 /** A line of a table: a cell for each column, of text or of elements that stay. */
 function row(columns, existing) {
   const line = existing ?? make("tr", { role: "row" });
@@ -49,7 +65,7 @@ function row(columns, existing) {
     let cell = line.children[n];
     if (!cell) {
       cell = make("td", { role: "cell", "data-label": label });
-      cell.append(make(mono ? "span" : "div", { className: mono ? "mono" : "" }));
+      cell.append(make("bdi", { className: mono ? "mono" : "" }));
       line.append(cell);
     }
     const inner = cell.firstElementChild;
@@ -79,5 +95,6 @@ function lasted(seconds) {
 
 const since = (time) => lasted((Date.now() - new Date(time)) / 1000);
 const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
-const named = (identity) => (identity.tenant ? `${identity.tenant}/${identity.id}` : identity.id);
+// Apart, since joined they may read as somebody else's.
+const named = ({ id, tenant }) => (tenant ? `${quoted(id)} of the tenant ${quoted(tenant)}` : quoted(id));
 const plural = (n, one) => `${count(n)} ${one}${n === 1 ? "" : "s"}`;

@@ -7,7 +7,9 @@ byId("find").addEventListener("submit", (event) => {
 byId("filter").addEventListener("submit", (event) => event.preventDefault());
 byId("room-filter").addEventListener("submit", (event) => event.preventDefault());
 byId("containing").addEventListener("input", () => turnTo(null));
-byId("room-containing").addEventListener("input", () => void refresh());
+byId("room-containing").addEventListener("input", () => turnRoomsTo(null));
+byId("rooms-first").addEventListener("click", () => turnRoomsTo(null));
+byId("rooms-next").addEventListener("click", () => roomsFollowing && turnRoomsTo(roomsFollowing));
 byId("first").addEventListener("click", () => turnTo(null));
 byId("next").addEventListener("click", () => following && turnTo(following));
 byId("watch").addEventListener("click", () => found && watch(found));
@@ -15,7 +17,19 @@ byId("tap-stop").addEventListener("click", unwatch);
 byId("disconnect-all").addEventListener("click", () => found && disconnect({ identity: found }, `all sessions of ${named(found)}`));
 byId("dismiss").addEventListener("click", dismiss);
 byId("sure-cancel").addEventListener("click", () => byId("sure").close());
-document.addEventListener("visibilitychange", refresh);
+
+// A page that nobody looks at gives up its place, and takes one again when somebody does.
+const RESTS_AFTER = 5 * 60_000;
+let resting;
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(resting);
+  if (document.hidden) {
+    resting = setTimeout(() => client.close(), RESTS_AFTER);
+  } else {
+    if (client.state.get().status === "idle") client.connect();
+    void refresh();
+  }
+});
 setInterval(refresh, EVERY);
 
 client.state.subscribe(({ status }) => {
@@ -25,7 +39,7 @@ client.state.subscribe(({ status }) => {
   }
   void refresh();
   client.request("me").then((me) => {
-    write(byId("me"), `signed in as ${me.id}`);
+    write(byId("me"), `signed in as ${named(me)}`);
     byId("watch").hidden = !me.may_tap;
   }, () => {});
   client.request("node").then(drawNode, () => {});

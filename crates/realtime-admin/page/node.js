@@ -1,21 +1,33 @@
 // How the node is: told once a second.
 
 let last;
+let rates = {};
+const RATES = ["received", "sent"];
 
-/** How often something happens, from two counts. */
-function rate(now, name) {
-  if (!last) return "…";
-  const seconds = (now.at - last.at) / 1000;
-  return count(Math.max(0, Math.round((now.stats[name] - last.stats[name]) / seconds)));
+/** How often things happen, from two counts that are far enough from each other. */
+function measure(now) {
+  // Behind a balancer the next connection may be to another node.
+  if (last?.node_id !== now.node_id) {
+    rates = {};
+    if (last) turnTo(null);
+  } else {
+    const seconds = (now.at - last.at) / 1000;
+    if (seconds < 0.5) return;
+    const each = (name) => Math.max(0, Math.round((now.stats[name] - last.stats[name]) / seconds));
+    rates = Object.fromEntries(RATES.map((name) => [name, each(name)]));
+  }
+  last = now;
 }
+
+const rate = (name) => (name in rates ? count(rates[name]) : "…");
 
 function tiles(node) {
   const { stats } = node;
   const most = node.max_connections;
   return [
     ["Sessions", count(node.health.sessions), most && `of ${count(most)}`],
-    ["Received", rate(node, "received"), "messages/s"],
-    ["Sent", rate(node, "sent"), "messages/s"],
+    ["Received", rate("received"), "messages/s"],
+    ["Sent", rate("sent"), "messages/s"],
     ["Queued", bytes(stats.queued_bytes), ""],
     ["Rooms", count(node.rooms), ""],
     ["Dropped", count(stats.dropped), "messages"],
@@ -41,12 +53,13 @@ function drawLink(link, existing) {
   const pill = item.querySelector(".pill");
   pill.dataset.state = link.state;
   write(pill, link.said);
-  write(item.lastElementChild, link.cause);
+  write(item.lastElementChild, seen(link.cause));
   return item;
 }
 
 function drawNode(node) {
   node.at = Date.now();
+  measure(node);
   const { status, reasons } = node.health;
   const phase = node.phase === "ending" ? "shutting down" : status;
   byId("health").dataset.state = { ready: "ok", degraded: "warn" }[status] ?? "bad";
@@ -62,7 +75,6 @@ function drawNode(node) {
   list(byId("links"), links(node), ({ title }) => title, drawLink);
   list(byId("nodes"), node.nodes, (id) => id, (id, existing) => existing ?? make("li", { className: "mono", text: id === node.node_id ? `${id} (this one)` : id }));
   drawErrors(node.errors);
-  last = node;
 }
 
 function drawErrors(errors) {
@@ -73,7 +85,7 @@ function drawErrors(errors) {
     if (existing) return existing;
     if (!one.at_ms) return make("li", { className: "soft", text: one.error });
     const left = one.left_out ? ` (${plural(one.left_out, "other")} left out before)` : "";
-    return make("li", {}, make("div", { className: "soft", text: `${clock(one.at_ms)} ${one.stage}${left}` }), make("div", { text: one.error }));
+    return make("li", {}, make("div", { className: "soft", text: `${clock(one.at_ms)} ${one.stage}${left}` }), make("div", { text: seen(one.error) }));
   });
 }
 

@@ -4,6 +4,8 @@
 const EVERY = 2_000;
 let after = null;
 let following = null;
+let roomsAfter = null;
+let roomsFollowing = null;
 
 const identityOf = ({ identity_id: id, tenant_id: tenant }) => ({ id, tenant: tenant ?? "" });
 
@@ -25,13 +27,14 @@ function drawSession(session, existing) {
   const { round_trip_ms: ms, queued_messages: waiting, room_count: rooms } = session;
   const more = rooms > session.rooms.length ? `, and ${rooms - session.rooms.length} more` : "";
   const line = row([
-    ["Identity", named(identityOf(session))],
+    ["Identity", seen(session.identity_id)],
+    ["Tenant", seen(session.tenant_id ?? "") || "none"],
     ["Session", session.session_id, true],
     ["Address", session.remote_addr ?? "not known"],
-    ["Connected", since(session.connected_at)],
+    ["Connected", `${since(session.connected_at)}${session.is_closing ? ", closing" : ""}`],
     ["Round trip", ms === null ? "not yet" : `${ms.toFixed(1)} ms`],
     ["Waiting", waiting ? `${plural(waiting, "message")}, ${bytes(session.queued_bytes)}` : "nothing"],
-    ["Rooms", session.rooms.join(", ") + more || "none"],
+    ["Rooms", session.rooms.map(seen).join(", ") + more || "none"],
     ["Actions", () => acts(session)],
   ], existing);
   line.toggleAttribute("data-closing", session.is_closing);
@@ -53,15 +56,19 @@ async function askSessions() {
 }
 
 async function askRooms() {
+  const asked = roomsAfter;
   const containing = byId("room-containing").value;
-  const page = await client.request("rooms", { containing, limit: 50 });
+  const page = await client.request("rooms", { containing, after: asked, limit: 50 });
+  if (asked !== roomsAfter || containing !== byId("room-containing").value) return;
+  roomsFollowing = page.next;
   list(byId("rooms"), page.rooms, ({ name }) => name, (room, existing) => {
-    const item = existing ?? make("li", { className: "line" }, make("span", { className: "mono", text: room.name }), make("span", { className: "soft" }));
+    const item = existing ?? make("li", { className: "line" }, make("bdi", { className: "mono", text: seen(room.name) }), make("span", { className: "soft" }));
     write(item.lastElementChild, plural(room.members, "session"));
     return item;
   });
-  const said = page.rooms.length ? "" : "No rooms.";
-  write(byId("rooms-state"), page.is_complete ? said : "There are more: search for a name.");
+  byId("rooms-first").disabled = roomsAfter === null;
+  byId("rooms-next").disabled = roomsFollowing === null;
+  write(byId("rooms-state"), `${plural(page.rooms.length, "room")} shown${roomsFollowing ? ", there may be more" : ""}`);
 }
 
 let asking = false;
@@ -75,5 +82,10 @@ async function refresh() {
 
 function turnTo(cursor) {
   after = cursor;
+  void refresh();
+}
+
+function turnRoomsTo(cursor) {
+  roomsAfter = cursor;
   void refresh();
 }

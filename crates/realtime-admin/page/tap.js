@@ -8,15 +8,16 @@ let shown = 0;
 
 async function watch(identity) {
   try {
-    const { here, elsewhere } = await client.request("tap", { ...identity, seconds: SECONDS });
+    const { here, watched, elsewhere, seconds } = await client.request("tap", { ...identity, seconds: SECONDS });
     byId("tap").hidden = false;
     byId("tap-log").replaceChildren();
     byId("tap-stop").disabled = false;
     write(byId("tap-title"), `Messages of ${named(identity)}`);
     const others = elsewhere ? ` ${plural(elsewhere, "session")} on other nodes can be watched there.` : "";
-    told = `Watching ${plural(here, "session")} on this node for ${SECONDS} s.${others}`;
+    const of = watched < here ? `${count(watched)} of ` : "";
+    told = `Watching ${of}${plural(here, "session")} on this node for ${seconds} s.${others}`;
     write(byId("tap-state"), told);
-    until = Date.now() + SECONDS * 1000;
+    until = Date.now() + seconds * 1000;
     shown = 0;
     byId("tap-title").focus();
   } catch (error) {
@@ -28,14 +29,14 @@ client.on("tapped", (message) => {
   shown += 1;
   const log = byId("tap-log");
   const { direction, route, id, room, data, missed } = message;
-  const names = [route ?? "", id === null ? "" : `id ${id}`, room ? `in ${room}` : ""].filter(Boolean).join(" · ");
+  const names = [route === null ? "" : quoted(route), id === null ? "" : `id ${quoted(id)}`, room ? `in ${quoted(room)}` : ""].filter(Boolean).join(" · ");
   const cut = data !== null && data.length >= 4096 ? " …" : "";
   const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
   log.append(make("li", {},
     make("div", { className: "soft" },
       make("span", { className: "way", text: direction === "in" ? "In" : "Out" }),
       `${clock(message.at_ms)} ${names} · ${bytes(message.bytes)}${missed ? ` · ${plural(missed, "message")} before it not shown` : ""}`),
-    make("code", { text: data === null ? "(hidden: it shows a token)" : data + cut })));
+    make("code", { dir: "ltr", text: data === null ? "(hidden: it shows a token)" : seen(data) + cut })));
   while (log.childElementCount > KEPT) log.firstElementChild.remove();
   if (atEnd) log.scrollTop = log.scrollHeight;
 });

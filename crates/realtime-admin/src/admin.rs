@@ -9,10 +9,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode};
-use realtime_core::{
-    Identity,
-    auth::{AnyAuthenticator, Authenticator},
-};
+use realtime_core::{Identity, auth::Authenticator};
 use realtime_gateway::{Body, BuildError, Gateway, Upgrade};
 use tower_service::Service;
 
@@ -26,12 +23,14 @@ use crate::{
 /// A tower service with a page for operators of a gateway, for a path such as `/admin`: mount it with
 /// axum's `nest_service`, or pass it requests whose paths end as the [crate] says.
 ///
-/// It has a small gateway of its own inside, for 32 operators at once. While one of them looks, the node
+/// It has a small gateway of its own inside, for 32 pages at once and 4 of each operator; with a fifth,
+/// the oldest ends. While one of them looks, the node
 /// is looked at once a second, whatever it holds; while nobody does, nothing runs. When the gateway shuts
 /// down, so does that.
 ///
 /// What somebody does is logged with the target
-/// [`realtime::admin`](realtime_core::log_targets::ADMIN), and by whom: the id of the guard's identity.
+/// [`realtime::admin`](realtime_core::log_targets::ADMIN), and by whom: tenant and id of the guard's
+/// identity.
 #[derive(Clone)]
 #[must_use = "a service does nothing until it is on a path"]
 pub struct Admin(Arc<Inner>);
@@ -81,14 +80,16 @@ impl Unguarded {
         self
     }
 
-    /// Lets in those whom `authenticator` knows and who `may`; the id of their identity is in the log
-    /// beside what they do. It is asked for the page, for each call of the API, and for the socket, and
-    /// has 5 s. A browser shows no token with a page, so let it find a cookie, or what a proxy in front
+    /// Lets in those whom `authenticator` knows and who `may`; tenant and id of their identity are in the
+    /// log beside what they do. Both are asked for the page, for each call of the API, for the socket,
+    /// and for each token that is shown on it, and have 5 s. A page's connection ends after 15 minutes
+    /// at the most, and comes back by itself: then they are asked anew. A browser shows no token with a page, so let it find a cookie, or what a proxy in front
     /// has added.
     ///
     /// Who shows nothing, or something wrong, gets 401; who is known and may not, 403; and 503 says that
     /// it could not be found out. An identity that [ends](Identity::expires_at) ends the page's
-    /// connection, too.
+    /// connection, too; and so does the gateway where it [revokes](Gateway::revoke) what the operator
+    /// has shown, who is then let in no more than its other users are.
     ///
     /// # Errors
     /// Those of [`Builder::build`](realtime_gateway::Builder::build): an authenticator that can never
@@ -98,13 +99,12 @@ impl Unguarded {
         authenticator: impl Authenticator,
         may: impl Fn(&Identity) -> bool + Send + Sync + 'static,
     ) -> Result<Admin, BuildError> {
-        let authenticator = AnyAuthenticator::new(authenticator);
+        let guard = Guard::new(self.gateway.clone(), authenticator, may);
         let host = Host {
             gateway: self.gateway.clone(),
             taps: self.taps,
         };
-        let socket = Socket::new(host, authenticator.clone(), self.origins)?;
-        let guard = Guard::new(authenticator, may);
+        let socket = Socket::new(host, guard.clone(), self.origins)?;
         Ok(Admin(Arc::new(Inner {
             gateway: self.gateway,
             guard,
@@ -122,7 +122,7 @@ impl Inner {
         };
         let request = upgrade.request();
         if request.uri.path().ends_with("/ws") {
-            self.socket.is_wanted();
+            self.socket.begin();
             return self.socket.gateway().accept(upgrade, who);
         }
         if request.method != Method::GET && request.method != Method::HEAD {
@@ -132,7 +132,7 @@ impl Inner {
         match request.uri.path() {
             path if path.ends_with("/api/node") => page::json(&self.gateway.inspect()),
             path if path.ends_with("/api/sessions") => api::sessions(&self.gateway, query).await,
-            path if path.ends_with("/api/rooms") => api::rooms(&self.gateway, query),
+            path if path.ends_with("/api/rooms") => api::rooms(&self.gateway, query).await,
             path if path.ends_with("/realtime-client.js") => self.page.client(),
             path if path.is_empty() || path.ends_with('/') => self.page.page(),
             _ => page::plain(StatusCode::NOT_FOUND, "there is nothing on this path"),

@@ -28,16 +28,23 @@ pub(crate) async fn sessions(gateway: &Gateway, query: &str) -> Response<Body> {
     page::json(&gateway.inspect_sessions(&asked).await)
 }
 
-pub(crate) fn rooms(gateway: &Gateway, query: &str) -> Response<Body> {
+pub(crate) async fn rooms(gateway: &Gateway, query: &str) -> Response<Body> {
     let mut asked = RoomQuery::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match (&*name, value.parse()) {
-            ("containing", _) => asked.containing = value.into_owned(),
-            ("limit", Ok(limit)) => asked.limit = Some(limit),
+        match &*name {
+            "containing" => asked.containing = value.into_owned(),
+            "after" => match value.parse() {
+                Ok(after) => asked.after = Some(after),
+                Err(_) => return wrong(),
+            },
+            "limit" => match value.parse() {
+                Ok(limit) => asked.limit = Some(limit),
+                Err(_) => return wrong(),
+            },
             _ => return wrong(),
         }
     }
-    page::json(&gateway.inspect_rooms(&asked))
+    page::json(&gateway.inspect_rooms(&asked).await)
 }
 
 fn wrong() -> Response<Body> {

@@ -7,7 +7,7 @@
 //!   GET /admin/realtime-client.js  the browser client of this project
 //!   GET /admin/api/node            what `Gateway::inspect` says, as JSON
 //!   GET /admin/api/sessions        a page of sessions: ?containing=ann&limit=50&after=…
-//!   GET /admin/api/rooms           some rooms: ?containing=chat:&limit=50
+//!   GET /admin/api/rooms           a page of rooms: ?containing=chat:&limit=50&after=…
 //!       /admin/ws                  a small gateway of the page's own: all of that, once a second, and
 //!                                  what changes something
 //! ```

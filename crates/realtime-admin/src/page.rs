@@ -30,8 +30,8 @@ const CLIENT: &str = include_str!("../page/realtime-client.js");
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const COOP: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
-/// The page, put together once. Style and script are in it, so that it works wherever it is mounted, with
-/// and without a slash at the end; its policy allows these and no others.
+/// The page, put together once. Style and script are in it, so that it works wherever it is mounted; its
+/// policy allows these and no others.
 pub(crate) struct Page {
     text: String,
     policy: HeaderValue,

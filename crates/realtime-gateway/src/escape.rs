@@ -38,7 +38,8 @@ impl fmt::Display for Escaped<'_> {
 /// escaped. What serde says of JSON may quote the data of a peer, so only the place is logged.
 ///
 /// An error is foreign code, too: where its `Display` panics or fails, the line says so.
-pub(crate) struct Chain<'e>(pub(crate) &'e (dyn Error + 'static));
+#[derive(Debug)]
+pub struct Chain<'e>(pub &'e (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

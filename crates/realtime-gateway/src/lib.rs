@@ -81,6 +81,12 @@ mod traces;
 mod transport;
 mod unreachable;
 
+/// For the page of the feature `admin`, and no part of what is promised.
+#[doc(hidden)]
+pub mod __log {
+    pub use crate::{escape::Chain, quiet::drop_quietly, rarely::Rarely};
+}
+
 pub use admission::{Body, PeerAddr, Upgrade};
 pub use config::{
     Backpressure, Config, ConnectionPolicy, Limits, PresenceDown, Rate, RevocationsDown,
@@ -93,8 +99,8 @@ pub use error::{
 };
 pub use gateway::{
     Answer, Answers, Audience, Builder, Gateway, Inspection, LinkAges, Livez, Phase, Readyz,
-    RoomPage, RoomQuery, RoomView, SessionCursor, SessionPage, SessionQuery, SessionView,
-    ShutdownReport, Speaking,
+    RoomCursor, RoomPage, RoomQuery, RoomView, SessionCursor, SessionPage, SessionQuery,
+    SessionView, ShutdownReport, Speaking,
 };
 #[cfg(feature = "admin")]
 pub use gateway::{Tap, TapDirection, TapEnd, TapLimits, TappedMessage};

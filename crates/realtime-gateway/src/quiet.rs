@@ -13,7 +13,7 @@ use realtime_core::BoxError;
 const PAYLOADS: usize = 4;
 
 /// Drops a foreign value. Where that panics, the rest of it is lost and nothing else.
-pub(crate) fn drop_quietly<T>(value: T) {
+pub fn drop_quietly<T>(value: T) {
     quietly(|| drop(value));
 }
 

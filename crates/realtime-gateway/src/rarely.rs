@@ -9,7 +9,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Says when a line may be written.
 #[derive(Debug)]
-pub(crate) struct Rarely {
+pub struct Rarely {
     /// So many lines a minute.
     lines: u32,
     state: Mutex<State>,
@@ -26,7 +26,8 @@ struct State {
 }
 
 impl Rarely {
-    pub(crate) fn new(lines: u32) -> Self {
+    /// So many lines a minute.
+    pub fn new(lines: u32) -> Self {
         Self {
             lines,
             state: Mutex::default(),
@@ -35,12 +36,12 @@ impl Rarely {
 
     /// There is something to say. Returns how many lines were left out before, if this one may be
     /// written.
-    pub(crate) fn turn(&self) -> Option<u64> {
+    pub fn turn(&self) -> Option<u64> {
         self.turn_at(Instant::now())
     }
 
     /// The line that had its turn was not written after all, nor said how many were left out.
-    pub(crate) fn give_back(&self, left_out: u64) {
+    pub fn give_back(&self, left_out: u64) {
         let mut state = self.state.lock();
         state.written = state.written.saturating_sub(1);
         state.left_out += left_out + 1;

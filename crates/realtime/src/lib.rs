@@ -212,8 +212,8 @@ pub mod hooks {
 /// A look at a node: how it is, its sessions and its rooms, a page at a time.
 pub mod inspect {
     pub use realtime_gateway::{
-        Inspection, LinkAges, Phase, RoomPage, RoomQuery, RoomView, SessionCursor, SessionPage,
-        SessionQuery, SessionView,
+        Inspection, LinkAges, Phase, RoomCursor, RoomPage, RoomQuery, RoomView, SessionCursor,
+        SessionPage, SessionQuery, SessionView,
     };
     #[cfg(feature = "admin")]
     pub use realtime_gateway::{RecentError, Tap, TapDirection, TapEnd, TapLimits, TappedMessage};

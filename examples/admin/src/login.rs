@@ -51,6 +51,9 @@ async fn enter(State(door): State<Door>, form: String) -> Response {
     if <[u8; 32]>::from(Sha256::digest(given.unwrap_or_default())) != door.password {
         return (StatusCode::FORBIDDEN, Html(FORM)).into_response();
     }
-    let cookie = format!("operator={}; HttpOnly; SameSite=Strict; Path=/", door.word);
+    let cookie = format!(
+        "operator={}; HttpOnly; SameSite=Strict; Path=/admin",
+        door.word
+    );
     ([(header::SET_COOKIE, cookie)], Redirect::to("/admin/")).into_response()
 }

@@ -1,7 +1,7 @@
 //! What an operator does to sessions, on whatever node they are.
 
 use realtime_codec_json::Json;
-use realtime_core::{ClientError, CloseCode, SessionId, log_targets};
+use realtime_core::{ClientError, CloseCode, IdentityKey, SessionId, log_targets};
 use realtime_gateway::{NodeAnswer, Receipt, Session, extract::State};
 use serde::{Deserialize, Serialize};
 
@@ -59,12 +59,11 @@ pub(super) async fn disconnect(
             "A reason has at most 123 bytes.",
         ));
     }
-    let (audience, whom) = match (session_id, identity) {
-        (Some(id), None) => (host.gateway.session(id), id.to_string()),
+    let (audience, session, whom) = match (session_id, identity) {
+        (Some(id), None) => (host.gateway.session(id), Some(id.to_string()), None),
         (None, Some(who)) => {
             let key = who.key();
-            let named = format!("{}/{}", key.tenant(), key.id());
-            (host.gateway.identity(&key), named)
+            (host.gateway.identity(&key), None, Some(key))
         }
         _ => {
             let wrong = "expected either a session_id or an identity";
@@ -72,13 +71,23 @@ pub(super) async fn disconnect(
         }
     };
     // Before it is done: should this never return, it is written who began.
-    let by = by.identity_key().id();
+    let by = by.identity_key();
+    let (by_tenant, by) = (by.tenant(), by.id());
+    // Apart, since joined they may read as somebody else's.
+    let (tenant, id) = (
+        whom.as_ref().map(IdentityKey::tenant),
+        whom.as_ref().map(IdentityKey::id),
+    );
     tracing::info!(
-        target: log_targets::ADMIN, ?by, ?whom, ?reason, "an operator disconnects somebody",
+        target: log_targets::ADMIN, ?by_tenant, ?by, session, tenant = tenant.map(debug),
+        id = id.map(debug), ?reason, "an operator disconnects somebody",
     );
     let receipt = audience.disconnect(CloseCode::DISCONNECTED, reason).await;
     let receipt = receipt.map_err(|error| {
-        tracing::warn!(target: log_targets::ADMIN, ?by, ?whom, %error, "nobody was disconnected");
+        tracing::warn!(
+            target: log_targets::ADMIN, ?by_tenant, ?by, session, tenant = tenant.map(debug),
+            id = id.map(debug), %error, "nobody was disconnected",
+        );
         ClientError::new(
             "not_done",
             "The gateway could not begin with it: try again.",
@@ -87,8 +96,8 @@ pub(super) async fn disconnect(
     })?;
     let is_complete = receipt.is_complete();
     tracing::info!(
-        target: log_targets::ADMIN, ?by, ?whom, sessions = receipt.sessions, is_complete,
-        "an operator has disconnected somebody",
+        target: log_targets::ADMIN, ?by_tenant, ?by, session, tenant = tenant.map(debug),
+        id = id.map(debug), sessions = receipt.sessions, is_complete, "an operator has disconnected somebody",
     );
     Ok(Json(Done::of(&receipt)))
 }

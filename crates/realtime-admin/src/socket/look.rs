@@ -1,7 +1,7 @@
 //! What the page asks without changing anything.
 
 use realtime_codec_json::Json;
-use realtime_core::{ClientError, IdentityKey, presence::SessionInfo};
+use realtime_core::{ClientError, IdentityKey, NodeId, presence::SessionInfo};
 use realtime_gateway::{
     Inspection, RoomPage, RoomQuery, Session, SessionPage, SessionQuery, extract::State,
 };
@@ -11,6 +11,9 @@ use super::Host;
 
 /// How many sessions of one identity are shown.
 const SHOWN: usize = 200;
+/// Of an identity that has more, such as that of all who are anonymous, they are only counted: presence
+/// tells of all or none.
+const LISTED: u64 = 1_000;
 
 /// An identity, as the page names it.
 #[derive(Debug, Deserialize)]
@@ -29,6 +32,7 @@ impl Who {
 /// The one who looks, and what that one may do.
 #[derive(Debug, Serialize)]
 pub(super) struct Me {
+    tenant: String,
     id: String,
     may_tap: bool,
 }
@@ -36,13 +40,23 @@ pub(super) struct Me {
 /// The sessions of an identity, on all nodes.
 #[derive(Debug, Serialize)]
 pub(super) struct Found {
+    /// The oldest; none where there are too many.
     sessions: Vec<SessionInfo>,
-    /// How many there are, of which no more than some are shown.
-    total: usize,
+    /// How many there are.
+    total: u64,
+    /// How many on which node.
+    nodes: Vec<OnNode>,
+}
+
+#[derive(Debug, Serialize)]
+struct OnNode {
+    node_id: NodeId,
+    sessions: u64,
 }
 
 pub(super) async fn me(session: Session, State(host): State<Host>) -> Json<Me> {
     Json(Me {
+        tenant: session.identity_key().tenant().to_owned(),
         id: session.identity_key().id().to_owned(),
         may_tap: host.taps,
     })
@@ -63,7 +77,7 @@ pub(super) async fn rooms(
     State(host): State<Host>,
     Json(query): Json<RoomQuery>,
 ) -> Json<RoomPage> {
-    Json(host.gateway.inspect_rooms(&query))
+    Json(host.gateway.inspect_rooms(&query).await)
 }
 
 /// Presence knows those of other nodes, too.
@@ -71,14 +85,31 @@ pub(super) async fn find(
     State(host): State<Host>,
     Json(who): Json<Who>,
 ) -> Result<Json<Found>, ClientError> {
-    let sessions = host.gateway.sessions_of(&who.key()).await;
-    let mut sessions = sessions.map_err(|_| presence_is_away())?;
-    let total = sessions.len();
-    sessions.sort_by_key(|session| session.connected_at);
-    sessions.truncate(SHOWN);
-    Ok(Json(Found { sessions, total }))
+    let key = who.key();
+    let nodes = host.gateway.nodes_of(&key).await;
+    let nodes: Vec<OnNode> = nodes
+        .map_err(|_| presence_is_away())?
+        .into_iter()
+        .map(|on| OnNode {
+            node_id: on.node.id,
+            sessions: on.sessions,
+        })
+        .collect();
+    let total = nodes.iter().map(|on| on.sessions).sum();
+    let mut sessions = Vec::new();
+    if total <= LISTED {
+        let all = host.gateway.sessions_of(&key).await;
+        sessions = all.map_err(|_| presence_is_away())?;
+        sessions.sort_by_key(|session| session.connected_at);
+        sessions.truncate(SHOWN);
+    }
+    Ok(Json(Found {
+        sessions,
+        total,
+        nodes,
+    }))
 }
 
-pub(super) fn presence_is_away() -> ClientError {
+fn presence_is_away() -> ClientError {
     ClientError::new("unavailable", "Presence can't be asked at the moment.").temporary()
 }

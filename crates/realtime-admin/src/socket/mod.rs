@@ -8,15 +8,16 @@ mod tapping;
 use std::sync::Arc;
 
 use realtime_codec_json::JsonCodec;
-use realtime_core::auth::AnyAuthenticator;
 use realtime_gateway::{
-    BuildError, Config, Gateway, Limits, Rate, Router, middleware::RecoveryLayer,
+    BuildError, Config, ConnectionPolicy, Gateway, Limits, Rate, Router, middleware::RecoveryLayer,
 };
 
+use crate::guard::Guard;
 use sample::Sampler;
 
-/// How many operators look at once.
-const OPERATORS: usize = 32;
+/// How many pages there are at once, and how many of one operator.
+const PAGES: usize = 32;
+const PAGES_OF_ONE: usize = 4;
 /// How much a page may ask, on average and at once. It asks for two things every two seconds.
 const A_SECOND: u32 = 20;
 const AT_ONCE: u32 = 60;
@@ -38,24 +39,24 @@ pub(crate) struct Host {
 }
 
 impl Socket {
-    pub(crate) fn new(
-        host: Host,
-        authenticator: AnyAuthenticator,
-        origins: Vec<String>,
-    ) -> Result<Self, BuildError> {
+    pub(crate) fn new(host: Host, guard: Guard, origins: Vec<String>) -> Result<Self, BuildError> {
         let sampler = Sampler::new(host.gateway.clone());
+        let name = format!("{}-admin", host.gateway.name());
         let mut limits = Limits::default();
         limits.messages_per_session = Some(Rate::per_second(A_SECOND).with_burst(AT_ONCE));
+        // Whoever opens one more wants that one, and not a page that was forgotten somewhere.
+        limits.max_connections_per_identity = Some(PAGES_OF_ONE);
+        limits.connection_policy = ConnectionPolicy::CloseOldest;
         let mut config = Config::default();
-        config.name = "admin".to_owned();
-        config.max_connections = Some(OPERATORS);
+        config.name = name;
+        config.max_connections = Some(PAGES);
         config.read_limit = LONGEST;
         config.limits = limits;
         let gateway = Gateway::builder(JsonCodec)
             .config(config)
-            // Who is let in the service has asked already. This one checks that it can work, and
-            // hears fresh tokens.
-            .authenticator(authenticator)
+            // Who is let in the service has asked already. Here it checks that it can work, and hears
+            // fresh tokens.
+            .authenticator(guard)
             .origin_patterns(origins)
             .router(router().with_state(host))
             .layer(RecoveryLayer::new())
@@ -68,7 +69,7 @@ impl Socket {
     }
 
     /// Somebody is about to look.
-    pub(crate) fn is_wanted(self: &Arc<Self>) {
+    pub(crate) fn begin(self: &Arc<Self>) {
         sample::begin(self);
     }
 }

@@ -1,11 +1,12 @@
 //! Looks at the node once a second, for all who look at the page together, while there is one.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use realtime_codec_json::Json;
+use realtime_core::CloseCode;
 use realtime_gateway::{Gateway, Phase};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -39,14 +40,31 @@ impl Sampler {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nobody has looked for a while. From then on it doesn't run.
-    fn rests(&self, looking: u64) -> bool {
+    /// Ends it where nobody has looked for a while. Returns whether that is so.
+    fn stop_if_idle(&self, looking: u64) -> bool {
         let mut state = self.lock();
         let is_idle = state.wanted.is_none_or(|since| since.elapsed() >= IDLE);
         if looking == 0 && is_idle {
             state.runs = false;
         }
         !state.runs
+    }
+}
+
+/// It runs, until this is dropped, however that comes about: then it can begin anew.
+struct Runs(Weak<Socket>);
+
+impl Runs {
+    fn leave(&mut self) {
+        self.0 = Weak::new();
+    }
+}
+
+impl Drop for Runs {
+    fn drop(&mut self) {
+        if let Some(socket) = self.0.upgrade() {
+            socket.sampler.lock().runs = false;
+        }
     }
 }
 
@@ -59,15 +77,16 @@ pub(super) fn begin(socket: &Arc<Socket>) {
         return;
     }
     drop(state);
-    let socket = Arc::downgrade(socket);
+    let mut runs = Runs(Arc::downgrade(socket));
     tokio::spawn(async move {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let Some(socket) = socket.upgrade() else {
+            let Some(socket) = runs.0.upgrade() else {
                 return;
             };
+            end_revoked(&socket);
             let inspection = socket.sampler.host.inspect();
             // Nobody is there, or it ends itself: then there is nothing to say.
             let _told = socket.gateway.broadcast("node", Json(&inspection)).await;
@@ -75,9 +94,21 @@ pub(super) fn begin(socket: &Arc<Socket>) {
                 socket.gateway.shutdown().await;
                 return;
             }
-            if socket.sampler.rests(socket.gateway.stats().open) {
+            if socket.sampler.stop_if_idle(socket.gateway.stats().open) {
+                // From here on another one may run.
+                runs.leave();
                 return;
             }
         }
     });
+}
+
+/// Ends the pages of those whom the gateway has revoked a moment ago. Who comes is asked about by the
+/// guard.
+fn end_revoked(socket: &Socket) {
+    for page in socket.gateway.local_sessions() {
+        if socket.sampler.host.__has_heard_revoked(&page.identity()) {
+            page.close(CloseCode::UNAUTHORIZED, "revoked");
+        }
+    }
 }

@@ -6,12 +6,18 @@ use realtime_codec_json::Json;
 use realtime_core::{ClientError, IdentityKey, log_targets};
 use realtime_gateway::{Session, Tap, TapEnd, TapLimits, extract::State};
 use serde::{Deserialize, Serialize};
-use tokio::task::AbortHandle;
+use tokio::{
+    sync::Mutex,
+    task::JoinHandle,
+    time::{Instant, sleep_until},
+};
 
 use super::{Host, look::Who};
 
 /// How long, where the page says nothing.
 const USUAL: u64 = 60;
+/// How long a page that doesn't read may take for what was seen last.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Look {
@@ -24,10 +30,14 @@ pub(super) struct Look {
 /// A look has begun.
 #[derive(Debug, Serialize)]
 pub(super) struct Begun {
-    /// How many sessions of the identity are looked at now.
+    /// How many sessions of the identity are on this node.
     here: usize,
+    /// How many of them are looked at.
+    watched: usize,
     /// How many are on other nodes, and aren't; `None` where presence doesn't know.
-    elsewhere: Option<usize>,
+    elsewhere: Option<u64>,
+    /// For how long it goes on.
+    seconds: u64,
 }
 
 /// A look has ended.
@@ -39,14 +49,24 @@ struct Ended {
 
 /// What an operator's page looks at: one identity at a time. It ends when this is dropped.
 #[derive(Debug, Clone)]
-struct Looking(#[expect(dead_code, reason = "it is there to be dropped")] Arc<Aborts>);
+struct Looking(Arc<Mutex<Task>>);
 
 #[derive(Debug)]
-struct Aborts(AbortHandle);
+struct Task(JoinHandle<()>);
 
-impl Drop for Aborts {
+impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// Ends what a page looks at. When it returns, the place is free.
+async fn end(page: &Session) {
+    if let Some(Looking(task)) = page.extensions().remove() {
+        let mut task = task.lock().await;
+        task.0.abort();
+        // It was ended, which is what there is to say of it.
+        let _ended = (&mut task.0).await;
     }
 }
 
@@ -61,60 +81,78 @@ pub(super) async fn tap(
     }
     let key = asked.who.key();
     // The one before ends first: there are few places.
-    drop(page.extensions().remove::<Looking>());
+    end(&page).await;
     let mut limits = TapLimits::default();
     limits.time = Duration::from_secs(asked.seconds.unwrap_or(USUAL));
     limits.messages = asked.messages.unwrap_or(limits.messages);
+    let limits = limits.clamped();
+    let until = Instant::now() + limits.time + LAST_WORDS;
     let tap = host.gateway.tap(&key, limits).map_err(|_| {
         let wrong = "So many looks at messages are under way that there can't be another one now.";
         ClientError::new("too_many", wrong).temporary()
     })?;
-    let (by, tenant, id) = (page.identity_key().id(), key.tenant(), key.id());
-    tracing::info!(
-        target: log_targets::ADMIN, ?by, ?tenant, ?id, time = ?limits.time,
-        "an operator looks at somebody's messages",
-    );
-    let here = host.gateway.local_sessions_of(&key).len();
-    let all = host.gateway.sessions_of(&key).await;
+    let looks = Looks::begin(page.clone(), key.clone(), limits);
+    let here = tap.sessions() + tap.left_out();
+    let watched = tap.sessions();
     let node = host.gateway.node_id();
-    let elsewhere = |session: &&realtime_core::presence::SessionInfo| session.node_id != *node;
-    let elsewhere = all.ok().map(|all| all.iter().filter(elsewhere).count());
-    let looking = tokio::spawn(show(page.clone(), key, tap));
-    let looking = Looking(Arc::new(Aborts(looking.abort_handle())));
+    let nodes = host.gateway.nodes_of(&key).await.ok();
+    let elsewhere = nodes.map(|nodes| {
+        let others = nodes.iter().filter(|on| on.node.id != *node);
+        others.map(|on| on.sessions).sum()
+    });
+    let looking = tokio::spawn(show(looks, tap, until));
+    let looking = Looking(Arc::new(Mutex::new(Task(looking))));
     page.extensions().insert(looking);
-    Ok(Json(Begun { here, elsewhere }))
+    Ok(Json(Begun {
+        here,
+        watched,
+        elsewhere,
+        seconds: limits.time.as_secs(),
+    }))
 }
 
 pub(super) async fn untap(page: Session) {
-    drop(page.extensions().remove::<Looking>());
+    end(&page).await;
 }
 
-/// A look that goes on. The log has its end, however it ends.
+/// A look that goes on. The log has its beginning, and its end, however it ends.
 struct Looks {
-    by: Session,
+    page: Session,
     at: IdentityKey,
     messages: u64,
 }
 
+impl Looks {
+    fn begin(page: Session, at: IdentityKey, limits: TapLimits) -> Self {
+        let by = page.identity_key();
+        let (by_tenant, by, tenant, id) = (by.tenant(), by.id(), at.tenant(), at.id());
+        tracing::info!(
+            target: log_targets::ADMIN, ?by_tenant, ?by, ?tenant, ?id, time = ?limits.time,
+            messages = limits.messages, "an operator looks at somebody's messages",
+        );
+        Self {
+            page,
+            at,
+            messages: 0,
+        }
+    }
+}
+
 impl Drop for Looks {
     fn drop(&mut self) {
-        let (by, messages) = (self.by.identity_key().id(), self.messages);
+        let (by, messages) = (self.page.identity_key(), self.messages);
+        let (by_tenant, by) = (by.tenant(), by.id());
         let (tenant, id) = (self.at.tenant(), self.at.id());
         tracing::info!(
-            target: log_targets::ADMIN, ?by, ?tenant, ?id, messages,
+            target: log_targets::ADMIN, ?by_tenant, ?by, ?tenant, ?id, messages,
             "an operator no longer looks at somebody's messages",
         );
     }
 }
 
-/// It ends with the look, and with the page.
-async fn show(page: Session, at: IdentityKey, mut tap: Tap) {
-    let by = page.clone();
-    let mut looks = Looks {
-        by,
-        at,
-        messages: 0,
-    };
+/// It ends with the look, with the page, and at its time also where the page doesn't read.
+async fn show(mut looks: Looks, mut tap: Tap, until: Instant) {
+    let page = looks.page.clone();
     let shown = async {
         while let Some(message) = tap.next().await {
             looks.messages += 1;
@@ -131,5 +169,6 @@ async fn show(page: Session, at: IdentityKey, mut tap: Tap) {
     tokio::select! {
         () = shown => {}
         () = page.closed() => {}
+        () = sleep_until(until) => {}
     }
 }

@@ -28,7 +28,7 @@ use realtime_core::{
     IdentityKey, NodeId, SessionId,
     broker::Broker,
     codec::Codec,
-    presence::{Online, Presence, PresenceError, PresenceErrorKind, SessionInfo},
+    presence::{NodeSessions, Online, Presence, PresenceError, PresenceErrorKind, SessionInfo},
 };
 
 use crate::{
@@ -43,8 +43,8 @@ use crate::{
 pub use audience::Audience;
 pub use builder::Builder;
 pub use inspect::{
-    Inspection, LinkAges, Phase, RoomPage, RoomQuery, RoomView, SessionCursor, SessionPage,
-    SessionQuery, SessionView,
+    Inspection, LinkAges, Phase, RoomCursor, RoomPage, RoomQuery, RoomView, SessionCursor,
+    SessionPage, SessionQuery, SessionView,
 };
 #[cfg(feature = "admin")]
 pub use inspect::{Tap, TapDirection, TapEnd, TapLimits, TappedMessage};
@@ -277,6 +277,33 @@ impl Gateway {
         identity: &IdentityKey,
     ) -> Result<Vec<SessionInfo>, PresenceError> {
         self.node().registry.presence.sessions(identity).await
+    }
+
+    /// The nodes on which an identity is online, each with the number of its sessions there, as presence
+    /// says. It costs what the number of nodes costs, however many sessions there are.
+    ///
+    /// # Errors
+    /// When presence can't be asked.
+    ///
+    /// ```
+    /// use realtime::{Identity, IdentityKey};
+    ///
+    /// # use realtime_testkit::memory::connect;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let gateway = realtime::builder().build()?;
+    /// # let phone = connect(&gateway, Identity::new("ann")).await?;
+    /// # let laptop = connect(&gateway, Identity::new("ann")).await?;
+    /// let nodes = gateway.nodes_of(&IdentityKey::new("ann")).await?;
+    /// assert_eq!((&nodes[0].node.id, nodes[0].sessions), (gateway.node_id(), 2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn nodes_of(
+        &self,
+        identity: &IdentityKey,
+    ) -> Result<Vec<NodeSessions>, PresenceError> {
+        self.node().registry.presence.nodes(identity).await
     }
 
     /// A session of this node. For one on any node there is [`session`](Self::session).

@@ -2,13 +2,14 @@
 
 use futures::future::join;
 use realtime_core::{
-    IdentityUpdate,
-    revocation::{Revocation, RevocationError},
+    Identity, IdentityUpdate,
+    revocation::{Revocation, RevocationError, Revocations},
 };
 
 use super::Gateway;
 use crate::{
-    Audience, ControlError, ControlErrorKind, Receipt, control::Deed, identities::revocation,
+    Audience, ControlError, ControlErrorKind, Receipt, control::Deed, health::Link,
+    identities::revocation,
 };
 
 impl Gateway {
@@ -85,6 +86,28 @@ impl Gateway {
             ControlError::new(ControlErrorKind::NotRemembered, context).with_source(error)
         })?;
         told
+    }
+
+    /// Whether this node has heard just now that what somebody has shown was revoked. For the page of
+    /// the feature `admin`.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn __has_heard_revoked(&self, identity: &Identity) -> bool {
+        self.node().heard.applies_to(identity)
+    }
+
+    /// Whether what somebody has shown was revoked, as this node has heard or the store says. No store
+    /// is asked that is known to be away.
+    #[doc(hidden)]
+    pub async fn __is_revoked(&self, identity: &Identity) -> Result<bool, RevocationError> {
+        let node = self.node();
+        if node.heard.applies_to(identity) {
+            return Ok(true);
+        }
+        if matches!(node.revocations_link.link(), Link::Down { .. }) {
+            return Ok(false);
+        }
+        node.revocations.is_revoked(identity).await
     }
 }
 

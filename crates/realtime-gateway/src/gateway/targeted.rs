@@ -86,7 +86,7 @@ impl Gateway {
             return Err(not_online(Delivery::none()));
         }
         let node = self.node();
-        let asked = self.nodes_of(identity).await;
+        let asked = self.nodes_to_ask(identity).await;
         let policy = node.config.presence_down;
         let asked = match asked {
             Err(error) if policy == PresenceDown::Fail => {
@@ -145,7 +145,10 @@ impl Gateway {
 
     /// The other nodes on which an identity is online. What presence still says of former lives, of
     /// this node or of others, doesn't count.
-    async fn nodes_of(&self, identity: &IdentityKey) -> Result<BTreeSet<NodeId>, PresenceError> {
+    async fn nodes_to_ask(
+        &self,
+        identity: &IdentityKey,
+    ) -> Result<BTreeSet<NodeId>, PresenceError> {
         let node = self.node();
         let nodes = node.registry.presence.nodes(identity).await?;
         let others = nodes
@@ -172,7 +175,7 @@ impl Gateway {
         let (mut tried, mut not_asked) = (Tried::default(), None);
         let mut returned = self.try_each(nodes, &envelope, &mut tried).await;
         if !returned.is_empty() {
-            match self.nodes_of(identity).await {
+            match self.nodes_to_ask(identity).await {
                 Ok(now) => returned = self.try_each(now, &envelope, &mut tried).await,
                 Err(error) => not_asked = Some(error),
             }

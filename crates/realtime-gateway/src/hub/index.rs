@@ -116,6 +116,17 @@ impl Index {
             .unwrap_or_default()
     }
 
+    /// Some sessions of an identity, and how many it has.
+    pub(super) fn some_of(&self, key: &IdentityKey, most: usize) -> (Vec<Session>, usize) {
+        let Some(sessions) = self.by_identity.get(key) else {
+            return (Vec::new(), 0);
+        };
+        match &*sessions {
+            Sessions::One(session) => (vec![session.clone()], 1),
+            Sessions::Many(all) => (all.values().take(most).cloned().collect(), all.len()),
+        }
+    }
+
     /// Those who are named.
     pub(super) fn those(&self, who: &Except) -> Vec<Session> {
         match who {

@@ -397,6 +397,11 @@ impl Hub {
     pub(crate) fn of(&self, key: &IdentityKey) -> Vec<Session> {
         self.index.of(key)
     }
+
+    /// Up to so many of them, and how many there are.
+    pub(crate) fn some_of(&self, key: &IdentityKey, most: usize) -> (Vec<Session>, usize) {
+        self.index.some_of(key, most)
+    }
 }
 
 pub(crate) fn is_excepted(session: &Session, except: &[Except]) -> bool {

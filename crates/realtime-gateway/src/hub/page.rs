@@ -1,6 +1,8 @@
 //! Some of the sessions at a time, for somebody who looks at them.
 
-use super::{Hub, TURN};
+use std::cell::Cell;
+
+use super::{Hub, Shard, TURN};
 use crate::session::Session;
 
 /// A place in the order of the sessions: a shard, and a number there.
@@ -38,9 +40,10 @@ impl Hub {
                 break;
             }
             let count = (limit - page.sessions.len()).min(TURN);
-            let after = members.pick_from(number, count, &pick, &mut page.sessions);
-            page.looked_at += count;
-            turn += count;
+            let (after, looked_at) = look(members, number, count, &pick, &mut page.sessions);
+            page.looked_at += looked_at;
+            // Shards without anybody in them take their time, too.
+            turn += looked_at.max(1);
             (shard, number) = match after {
                 Some(next) => (shard, next),
                 None => (shard + 1, 0),
@@ -52,4 +55,22 @@ impl Hub {
         }
         page
     }
+}
+
+/// Of the next `count` sessions of a shard copies those that `pick` chooses. Returns where to go on, and
+/// how many there were.
+fn look(
+    shard: &Shard<Session>,
+    from: u64,
+    count: usize,
+    pick: impl Fn(&Session) -> bool,
+    into: &mut Vec<Session>,
+) -> (Option<u64>, usize) {
+    let looked_at = Cell::new(0);
+    let counted = |session: &Session| {
+        looked_at.set(looked_at.get() + 1);
+        pick(session)
+    };
+    let next = shard.pick_from(from, count, counted, into);
+    (next, looked_at.get())
 }

@@ -50,6 +50,14 @@ impl<M: Clone> Shard<M> {
         drop(member);
     }
 
+    /// The first member from this number on, and which that is.
+    pub(crate) fn next_from(&self, from: u64) -> Option<(u64, M)> {
+        let members = self.members.lock();
+        let mut walk = members.by_number.range(from..);
+        walk.next()
+            .map(|(number, member)| (*number, member.clone()))
+    }
+
     /// Copies the next `count` members, so that nothing is locked while they are written to.
     /// Returns where to continue, or `None` when there are no more.
     pub(crate) fn members_from(&self, from: u64, count: usize, into: &mut Vec<M>) -> Option<u64> {

@@ -153,6 +153,13 @@ impl<W: Sink> Writer<W> {
         }
     }
 
+    /// Puts an answer into the queue.
+    pub(super) fn reply(&mut self, frame: Bytes) {
+        let copied = self.tap.copy(&frame);
+        self.tap.sent(copied);
+        self.queue.push_reply(frame);
+    }
+
     /// A frame in a place of its size, where it has to wait there and nobody else has it.
     pub(super) fn settled(&self, frame: Bytes) -> Bytes {
         if self.blocked && frame.len() < SMALL && frame.is_unique() {

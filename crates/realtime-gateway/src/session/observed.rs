@@ -40,7 +40,7 @@ mod on {
     pub(in crate::session) struct Observed {
         /// In microseconds, and one more; 0 is nothing.
         round_trip: AtomicU32,
-        /// Somebody looks at its messages.
+        /// Somebody looks at its messages. Written under the outbox's lock.
         tapped: AtomicBool,
     }
 
@@ -54,16 +54,15 @@ mod on {
 
         /// Somebody begins to look.
         pub(crate) fn tap(&self, line: Arc<Line>) {
-            self.outbox().tap(self.id(), line);
-            self.0.observed.tapped.store(true, Relaxed);
+            self.outbox().tap(self.id(), line, &self.0.observed.tapped);
         }
 
         /// Its client has said something; `hidden` is what nobody is to see of it.
         #[inline]
         pub(crate) fn heard(&self, message: &Message, hidden: impl FnOnce() -> bool) {
             let tapped = &self.0.observed.tapped;
-            if tapped.load(Relaxed) && !self.outbox().heard(message, hidden()) {
-                tapped.store(false, Relaxed);
+            if tapped.load(Relaxed) {
+                self.outbox().heard(message, hidden(), tapped);
             }
         }
 

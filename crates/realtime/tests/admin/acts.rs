@@ -61,17 +61,47 @@ impl io::Write for Log {
     }
 }
 
+impl Log {
+    /// What is logged for as long as the guard lives. On one thread, so all that happens is heard.
+    fn hear() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter("realtime::admin=info")
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_is_in_the_log_a_few_times_a_minute() {
+    let (log, _heard) = Log::hear();
+    let server = Server::start(builder().build().unwrap()).await;
+    for name in ["ann", "away", "broken", "wrong"] {
+        server.get("/admin/", Some(name)).await;
+    }
+    let text = log.text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[0].contains("INFO") && lines[0].contains("id=\"ann\""));
+    assert!(lines[1].contains("WARN") && lines[1].contains("the directory is away"));
+    assert!(lines[2].contains("WARN") && lines[2].contains("the guard panicked"));
+    for _ in 0..50 {
+        server.get("/admin/", Some("away")).await;
+    }
+    assert_eq!(log.text().lines().count(), 20);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn each_act_is_in_the_log_with_who_did_it() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter("realtime::admin=info")
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    // One thread, so all that happens is heard.
-    let _heard = tracing::subscriber::set_default(subscriber);
+    let (log, _heard) = Log::hear();
     let server = Server::start(builder().build().unwrap()).await;
     let mut ann = server.client("acme/ann").await;
     let mut page = server.page().await;
@@ -86,7 +116,7 @@ async fn each_act_is_in_the_log_with_who_did_it() {
     )
     .await;
     server.stop().await;
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines.len(), 4, "{log}");
     for (line, said) in lines.iter().zip([
@@ -100,7 +130,8 @@ async fn each_act_is_in_the_log_with_who_did_it() {
             "{line}"
         );
         assert!(
-            line.contains("by=\"root\"") && line.contains("ann"),
+            line.contains("by_tenant=\"\" by=\"root\"")
+                && line.contains("tenant=\"acme\" id=\"ann\""),
             "{line}"
         );
     }

@@ -1,8 +1,15 @@
 //! Nobody but those whom the guard lets in.
 
-use realtime_testkit::client::Request;
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
-use super::{Server, builder, token};
+use realtime::{CloseCode, IdentityKey, admin::Admin, codec::JsonCodec, revocation::Revocation};
+use realtime_testkit::{client::Request, memory::Connect};
+use serde_json::json;
+
+use super::{ByName, Server, builder, token};
 
 const PATHS: [&str; 7] = [
     "/admin",
@@ -93,6 +100,80 @@ async fn the_page_is_whole_and_its_policy_allows_its_own_parts_alone() {
     assert!(
         !body.contains("http://") && !body.contains("https://"),
         "nothing from elsewhere"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_fresh_token_of_one_who_may_no_longer_ends_the_page() {
+    let server = Server::start(builder().build().unwrap()).await;
+    let mut page = server.page().await;
+    let token = json!({ "token": "root" });
+    page.ask("authenticate", token).await;
+    let token = json!({ "token": "root~demoted" });
+    page.refused("authenticate", token).await;
+    assert_eq!(page.closed().await, 3500);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_is_revoked_loses_the_page_and_gets_none() {
+    let server = Server::start(builder().build().unwrap()).await;
+    let mut page = server.page().await;
+    let root = Revocation::identity(IdentityKey::new("root"), SystemTime::now());
+    server.gateway.revoke(root).await.unwrap();
+    assert_eq!(page.closed().await, 3500);
+    assert_eq!(server.get("/admin/", Some("root")).await.0, 401);
+    let socket = token(Request::new("/admin/ws"), "root");
+    assert_eq!(socket.refused(server.addr).await.status, 401);
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_asked_anew_who_it_is_after_a_quarter_of_an_hour() {
+    let gateway = builder().build().unwrap();
+    let admin = Admin::of(&gateway)
+        .guard(ByName::new(), |who| who.has_role("admin"))
+        .unwrap();
+    let begun = tokio::time::Instant::now();
+    let mut page = Connect::new()
+        .request(token(Request::new("/ws"), "root"))
+        .deadline(Duration::from_secs(20 * 60))
+        .to_app(admin.clone(), JsonCodec)
+        .await
+        .unwrap();
+    assert_eq!(page.closed().await.unwrap().code, Some(CloseCode::EXPIRED));
+    let lasted = begun.elapsed().as_secs();
+    assert!((890..=910).contains(&lasted), "{lasted} s");
+}
+
+#[tokio::test]
+async fn with_a_fifth_page_the_oldest_of_its_operator_ends() {
+    let server = Server::start(builder().build().unwrap()).await;
+    let mut pages = Vec::new();
+    for _ in 0..5 {
+        let mut page = server.page().await;
+        page.ask("me", ().into()).await;
+        pages.push(page);
+    }
+    assert_eq!(pages[0].closed().await, 3506);
+    for page in &mut pages[1..] {
+        page.ask("me", ().into()).await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_pages_client_is_that_of_this_project() {
+    let server = Server::start(builder().build().unwrap()).await;
+    let (_, answer) = server.get("/admin/realtime-client.js", Some("root")).await;
+    let (_, served) = answer.split_once("\r\n\r\n").unwrap();
+    let bundle = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../realtime-client-js/bundle/realtime-client.js");
+    let bundle = std::fs::read_to_string(bundle).unwrap();
+    assert!(
+        served == bundle,
+        "crates/realtime-admin/page/realtime-client.js isn't the bundle of realtime-client-js: copy it"
     );
     server.stop().await;
 }

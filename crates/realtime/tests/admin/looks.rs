@@ -97,7 +97,7 @@ async fn sessions_are_shown_a_page_at_a_time_and_found_by_their_names() {
     let rooms = server.json("/admin/api/rooms?containing=chat").await;
     assert_eq!(
         rooms,
-        json!({ "rooms": [{ "name": "chat:7", "members": 1 }], "is_complete": true })
+        json!({ "rooms": [{ "name": "chat:7", "members": 1 }], "next": null })
     );
     let found = page
         .ask("find", json!({ "tenant": "acme", "id": "ann-1" }))
@@ -108,6 +108,50 @@ async fn sessions_are_shown_a_page_at_a_time_and_found_by_their_names() {
     );
     for wrong in ["?limit=many", "?after=1", "?what=ever", "?after=a.b"] {
         let path = format!("/admin/api/sessions{wrong}");
+        assert_eq!(server.get(&path, Some("root")).await.0, 400, "{wrong}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn rooms_are_shown_a_page_at_a_time_and_found_by_their_whole_names() {
+    let gateway = builder().build().unwrap();
+    let server = Server::start(gateway).await;
+    let mut clients = Vec::new();
+    for n in 0..4 {
+        clients.push(server.client(&format!("ann-{n}")).await);
+    }
+    for room in 0..40 {
+        // Each room has two members, so that it could be found twice.
+        for member in [room % 4, (room + 1) % 4] {
+            let name = json!(format!("room-{room}"));
+            clients[member].request("enter", name).await.unwrap();
+        }
+    }
+    let (mut seen, mut after) = (BTreeSet::new(), String::new());
+    loop {
+        let path = format!("/admin/api/rooms?limit=7{after}");
+        let page = server.json(&path).await;
+        let rooms = page["rooms"].as_array().unwrap();
+        assert!(rooms.len() <= 7);
+        for room in rooms {
+            assert_eq!(room["members"], 2);
+            assert!(seen.insert(room["name"].as_str().unwrap().to_owned()));
+        }
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
+        after = format!("&after={next}");
+    }
+    assert_eq!(seen.len(), 40, "each once");
+    // One whose name is known is first, however many have it in theirs.
+    let path = "/admin/api/rooms?limit=1&containing=room-3";
+    let page = server.json(path).await;
+    assert_eq!(page["rooms"], json!([{ "name": "room-3", "members": 2 }]));
+    let path = format!("{path}0&after={}", page["next"].as_str().unwrap());
+    assert_eq!(server.json(&path).await["rooms"], json!([]), "it was first");
+    for wrong in ["?limit=many", "?after=1.2", "?what=ever"] {
+        let path = format!("/admin/api/rooms{wrong}");
         assert_eq!(server.get(&path, Some("root")).await.0, 400, "{wrong}");
     }
     server.stop().await;

@@ -21,6 +21,7 @@ use realtime::{
     Builder, Gateway, Identity, Json, Router, Session,
     admin::{Admin, Unguarded},
     auth::{AuthError, Authenticator, Credentials},
+    room::RoomRule,
 };
 use realtime_testkit::{
     client::{Client, Request},
@@ -55,6 +56,8 @@ impl Authenticator for ByName {
             "away" => Err(AuthError::unavailable("the directory is away")),
             "broken" => panic!("the directory is broken"),
             "wrong" => Err(AuthError::unauthorized("expected a name")),
+            // A good token of somebody who is no operator any more.
+            "root~demoted" => Ok(Identity::new("root")),
             "root" => Ok(Identity::new(id).with_role("admin")),
             _ => Ok(Identity::new(id).with_tenant(tenant)),
         }
@@ -74,6 +77,7 @@ fn builder() -> Builder {
     let router = Router::new()
         .route("echo", async |Json(said): Json<Value>| Json(said))
         .route("enter", enter)
+        .room("open", RoomRule::open())
         .route("say", async |gateway: Gateway, Json(said): Json<Value>| {
             gateway.broadcast("said", Json(&said)).await.map(drop)
         });

@@ -33,7 +33,10 @@ async fn two_nodes_are_one_cluster([a, b]: [Server; 2]) {
     assert_eq!(nodes, [&json!("a"), &json!("b")]);
     // Messages are looked at where they are, and it is said what isn't.
     let begun = page.ask("tap", ann.clone()).await;
-    assert_eq!(begun, json!({ "here": 1, "elsewhere": 1 }));
+    assert_eq!(
+        begun,
+        json!({ "here": 1, "watched": 1, "elsewhere": 1, "seconds": 60 })
+    );
     let done = page.ask("disconnect", json!({ "identity": ann })).await;
     assert_eq!(
         (&done["sessions"], &done["is_complete"]),

@@ -1,9 +1,13 @@
 //! A look at one identity's messages: theirs alone, and for a while.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use realtime::{IdentityKey, error::ControlErrorKind, inspect::TapLimits};
-use realtime_testkit::wait::until;
+use realtime::{
+    Identity, IdentityKey,
+    error::ControlErrorKind,
+    inspect::{TapEnd, TapLimits},
+};
+use realtime_testkit::{memory::connect, wait::until};
 use serde_json::{Value, json};
 
 use super::{Server, builder};
@@ -23,7 +27,10 @@ async fn a_tap_sees_what_one_identity_says_and_gets_and_nobody_elses() {
     let begun = page
         .ask("tap", json!({ "tenant": "acme", "id": "ann" }))
         .await;
-    assert_eq!(begun, json!({ "here": 1, "elsewhere": 0 }));
+    assert_eq!(
+        begun,
+        json!({ "here": 1, "watched": 1, "elsewhere": 0, "seconds": 60 })
+    );
     bob.request("echo", json!("of bob")).await.unwrap();
     let mut eve = server.client("acme/eve").await;
     eve.request("echo", json!("of eve")).await.unwrap();
@@ -53,6 +60,13 @@ async fn a_tap_sees_what_one_identity_says_and_gets_and_nobody_elses() {
     let mut laptop = server.client("acme/ann").await;
     assert_eq!(seen(&mut page).await[..2], ["in", "echo"].map(Value::from));
     assert_eq!(seen(&mut page).await[..2], ["out", "echo"].map(Value::from));
+    // So is the answer to a client that comes into a room.
+    laptop
+        .request("join", json!({ "room": "open" }))
+        .await
+        .unwrap();
+    assert_eq!(seen(&mut page).await[..2], ["in", "join"].map(Value::from));
+    assert_eq!(seen(&mut page).await[..2], ["out", "join"].map(Value::from));
     // A token that is shown is hidden.
     let token = json!({ "token": "acme/ann~s3cret" });
     laptop.request("authenticate", token).await.unwrap();
@@ -110,6 +124,10 @@ async fn a_tap_ends_by_itself_and_with_its_page() {
     page.ask("tap", json!({ "id": "ann" })).await;
     page.ask("tap", json!({ "id": "ann" })).await;
     let seven: Vec<_> = (0..7).map(|_| tap().unwrap()).collect();
+    // The page's own is free by the time at which it begins another.
+    for _ in 0..50 {
+        page.ask("tap", json!({ "id": "ann" })).await;
+    }
     assert_eq!(tap().unwrap_err().kind(), ControlErrorKind::TooMany);
     let mut other = server.page().await;
     assert_eq!(
@@ -157,13 +175,69 @@ async fn what_comes_faster_than_it_is_read_is_counted() {
 }
 
 #[tokio::test]
+async fn its_time_is_over_while_messages_come_and_nobody_takes_them() {
+    let server = Server::start(builder().build().unwrap()).await;
+    let mut ann = server.client("ann").await;
+    let key = IdentityKey::new("ann");
+    let limits = TapLimits::default().time(Duration::from_millis(50));
+    let mut tap = server.gateway.tap(&key, limits).unwrap();
+    let begun = Instant::now();
+    ann.request("echo", json!(1)).await.unwrap();
+    tokio::time::sleep_until((begun + Duration::from_millis(60)).into()).await;
+    assert!(tap.next().await.is_none(), "what has come is too late");
+    assert_eq!(tap.end(), Some(TapEnd::Time));
+    // Eight that nobody ends are no longer in the way.
+    let limits = TapLimits::default().time(Duration::ZERO);
+    let tap = || server.gateway.tap(&key, limits);
+    let _nobodys: Vec<_> = (0..20).map(|_| tap().unwrap()).collect();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn of_an_identity_of_many_sessions_some_are_looked_at_and_all_are_counted() {
+    let gateway = builder().build().unwrap();
+    let server = Server::start(gateway.clone()).await;
+    let mut clients = Vec::new();
+    for _ in 0..1_001 {
+        clients.push(connect(&gateway, Identity::anonymous()).await.unwrap());
+    }
+    let mut page = server.page().await;
+    let anonymous = json!({ "id": "anonymous" });
+    let begun = page.ask("tap", anonymous.clone()).await;
+    assert_eq!(
+        begun,
+        json!({ "here": 1_001, "watched": 256, "elsewhere": 0, "seconds": 60 })
+    );
+    let found = page.ask("find", anonymous.clone()).await;
+    let node = json!({ "node_id": gateway.node_id(), "sessions": 1_001 });
+    assert_eq!(
+        found,
+        json!({ "sessions": [], "total": 1_001, "nodes": [node] })
+    );
+    drop(clients.pop());
+    let key = IdentityKey::new("anonymous");
+    until("there is one less", async || {
+        gateway.nodes_of(&key).await.unwrap()[0].sessions == 1_000
+    })
+    .await;
+    let found = page.ask("find", anonymous).await;
+    assert_eq!(found["sessions"].as_array().unwrap().len(), 200);
+    // Those that come are left out, too.
+    let limits = TapLimits::default();
+    let tap = gateway.tap(&key, limits).unwrap();
+    let _late = connect(&gateway, Identity::anonymous()).await.unwrap();
+    assert_eq!((tap.sessions(), tap.left_out()), (256, 745));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn nobody_looks_where_nobody_may() {
     let gateway = builder().build().unwrap();
     let server = Server::with(gateway, |admin| admin.without_taps()).await;
     let mut page = server.page().await;
     assert_eq!(
         page.ask("me", ().into()).await,
-        json!({ "id": "root", "may_tap": false })
+        json!({ "tenant": "", "id": "root", "may_tap": false })
     );
     assert_eq!(
         page.refused("tap", json!({ "id": "ann" })).await,

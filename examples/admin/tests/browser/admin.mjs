@@ -36,6 +36,8 @@ async function signIn(viewport, options) {
 
 const picture = async (page, of) => pictures && page.screenshot({ path: `${pictures}/${name}-${of}.png`, fullPage: of.includes("whole") });
 const fits = (page) => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
+/** How an identity is called: what peers have chosen stands for itself. */
+const ANN = '\u2068"ann"\u2069 of the tenant \u2068"acme"\u2069';
 const rows = (page) => page.locator("#session-rows tr").count();
 
 try {
@@ -70,6 +72,18 @@ try {
   await page.waitForTimeout(4_500);
   assert.equal(await focus(page), label);
 
+  // Nothing that peers choose stays unseen, or turns round what stands beside it.
+  await page.locator("#find-id").fill('a\u202e\u200bnn" of the tenant "x');
+  await page.keyboard.press("Enter");
+  await page.getByText(`\u2068"a\\u{202e}\\u{200b}nn\\" of the tenant \\"x"\u2069: not online`).waitFor();
+  await page.locator("#find-id").fill("");
+
+  // Rooms are searched, too.
+  await page.locator("#room-containing").fill("nobody");
+  await page.getByText("0 rooms shown").waitFor();
+  await page.locator("#room-containing").fill("lobby");
+  await page.locator("#rooms").getByText("lobby").waitFor();
+
   // Somebody on all nodes, and what they say.
   await page.evaluate(() => scrollTo(0, 0));
   await page.locator("#find-id").focus();
@@ -77,7 +91,7 @@ try {
   await tabTo(page, "find-tenant");
   await page.keyboard.type("acme");
   await page.keyboard.press("Enter");
-  await page.getByText("acme/ann: 2 sessions on 1 node").waitFor();
+  await page.getByText(`${ANN}: 2 sessions on 1 node`).waitFor();
   await picture(page, "desk");
   await tabTo(page, "watch");
   await page.keyboard.press("Enter");
@@ -96,7 +110,7 @@ try {
   // It is asked once more, Escape is a no, and the receipt is shown.
   await page.locator("#disconnect-all").focus();
   await page.keyboard.press("Enter");
-  const dialog = page.getByRole("dialog", { name: "Disconnect all sessions of acme/ann?" });
+  const dialog = page.getByRole("dialog", { name: `Disconnect all sessions of ${ANN}?` });
   await dialog.waitFor();
   assert.equal(await focus(page), "sure-cancel", "what is safe has the focus");
   await page.keyboard.press("Escape");
@@ -108,7 +122,7 @@ try {
   await page.getByText(/^Disconnected 2 sessions in \d+ ms/).waitFor();
   await picture(page, "receipt");
   await ask("why is ann gone", "see you later, see you later");
-  await page.getByText("acme/ann: not online").waitFor();
+  await page.getByText(`${ANN}: not online`).waitFor();
   await page.locator("#numbers div", { hasText: "Sessions" }).getByText("70", { exact: true }).waitFor();
   assert.ok(await fits(page), "nothing is wider than the window");
 

@@ -7,7 +7,7 @@ mod sessions;
 mod tap;
 
 pub use node::{Inspection, LinkAges, Phase};
-pub use rooms::{RoomPage, RoomQuery, RoomView};
+pub use rooms::{RoomCursor, RoomPage, RoomQuery, RoomView};
 pub use sessions::{SessionCursor, SessionPage, SessionQuery, SessionView};
 #[cfg(feature = "admin")]
 pub use tap::{Tap, TapDirection, TapEnd, TapLimits, TappedMessage};

@@ -1,9 +1,14 @@
 //! The rooms of a node, some at a time.
 
+use std::{fmt, str::FromStr};
+
 use realtime_core::RoomName;
 use serde::{Deserialize, Serialize};
 
 use crate::gateway::Gateway;
+
+/// How many sessions and rooms are looked at for one page.
+const LOOKED_AT: usize = 20_000;
 
 /// Which rooms are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -12,6 +17,8 @@ use crate::gateway::Gateway;
 pub struct RoomQuery {
     /// Those with this in their names; all, where it is empty.
     pub containing: String,
+    /// Those behind an earlier page.
+    pub after: Option<RoomCursor>,
     /// How many at the most: 1 to 200, and 50 where nothing is said.
     pub limit: Option<usize>,
 }
@@ -20,11 +27,22 @@ pub struct RoomQuery {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RoomPage {
-    /// The rooms that were found, those with most members here first.
+    /// The rooms that were found: on the first page first that of exactly this name, where there is
+    /// one, and then in no particular order.
     pub rooms: Vec<RoomView>,
-    /// Whether these are all that were asked for: there is no next page, so that a search is to say
-    /// more. It is false, too, where there are more than 10,000 rooms: no more are looked at.
-    pub is_complete: bool,
+    /// Where there may be more. No more than 20,000 sessions and their rooms are looked at for a page,
+    /// so one that was searched may be short and have a next.
+    pub next: Option<RoomCursor>,
+}
+
+/// Where a page of rooms ended. It stays good while rooms come and go; one whose members come and go
+/// meanwhile may be left out, or be there twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct RoomCursor {
+    shard: usize,
+    number: u64,
+    room: usize,
 }
 
 /// A room with members on this node.
@@ -51,6 +69,13 @@ impl RoomQuery {
         self
     }
 
+    /// Those behind an earlier page.
+    #[must_use]
+    pub const fn after(mut self, cursor: RoomCursor) -> Self {
+        self.after = Some(cursor);
+        self
+    }
+
     /// So many at the most.
     #[must_use]
     pub const fn limit(mut self, limit: usize) -> Self {
@@ -60,7 +85,12 @@ impl RoomQuery {
 }
 
 impl Gateway {
-    /// Some rooms of this node, with how many of its sessions are in them.
+    /// Some rooms of this node, with how many of its sessions are in them: a page, and where the next
+    /// begins. However many there are, it locks nothing for longer than for one session's, and lets
+    /// other tasks have their turns. One whose whole name is known is found at once.
+    ///
+    /// # Cancel safety
+    /// Safe: it changes nothing.
     ///
     /// ```
     /// use realtime::{Identity, inspect::RoomQuery};
@@ -72,26 +102,85 @@ impl Gateway {
     /// # let mut ann = connect(&gateway, Identity::new("ann")).await?;
     /// # let session = ann.session(&gateway).ok_or("no session")?;
     /// session.join("chat:7").await?;
-    /// let page = gateway.inspect_rooms(&RoomQuery::new().containing("chat:"));
+    /// let page = gateway.inspect_rooms(&RoomQuery::new().containing("chat:")).await;
     /// assert_eq!((page.rooms[0].name.as_str(), page.rooms[0].members), ("chat:7", 1));
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use]
-    pub fn inspect_rooms(&self, query: &RoomQuery) -> RoomPage {
+    pub async fn inspect_rooms(&self, query: &RoomQuery) -> RoomPage {
+        let hub = &self.node().hub;
         let limit = super::sessions::limit(query.limit);
         let part = query.containing.as_str();
-        let pick = |name: &RoomName| name.as_str().contains(part);
-        let (found, is_complete) = self.node().hub.rooms().page(limit, pick);
+        let exact = RoomName::try_from(part)
+            .ok()
+            .filter(|_| query.after.is_none());
+        let exact = exact.and_then(|name| {
+            let members = hub.rooms().count_of(&name)?;
+            Some((name, members))
+        });
+        // That one has been first.
+        let pick = |name: &RoomName| name.as_str().contains(part) && name.as_str() != part;
+        let from = query.after.map_or((0, 0, 0), RoomCursor::place);
+        let known = usize::from(exact.is_some());
+        let found = hub.rooms_page(from, limit - known, LOOKED_AT, known, pick);
+        let found = found.await;
         let view = |(name, members): (RoomName, usize)| RoomView {
             name: name.as_str().to_owned(),
             members,
         };
-        let mut rooms: Vec<RoomView> = found.into_iter().map(view).collect();
-        rooms.sort_by(|a, b| {
-            let by_members = b.members.cmp(&a.members);
-            by_members.then_with(|| a.name.cmp(&b.name))
-        });
-        RoomPage { rooms, is_complete }
+        RoomPage {
+            rooms: exact.into_iter().chain(found.rooms).map(view).collect(),
+            next: found.next.map(|(shard, number, room)| RoomCursor {
+                shard,
+                number,
+                room,
+            }),
+        }
+    }
+}
+
+impl RoomCursor {
+    const fn place(self) -> (usize, u64, usize) {
+        (self.shard, self.number, self.room)
+    }
+}
+
+impl fmt::Display for RoomCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.shard, self.number, self.room)
+    }
+}
+
+impl FromStr for RoomCursor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            let (shard, rest) = text.split_once('.')?;
+            let (number, room) = rest.split_once('.')?;
+            let (shard, number) = (shard.parse().ok()?, number.parse().ok()?);
+            let room = room.parse().ok()?;
+            Some(Self {
+                shard,
+                number,
+                room,
+            })
+        };
+        read()
+            .ok_or_else(|| "expected the `next` of an earlier page; got something else".to_owned())
+    }
+}
+
+impl TryFrom<String> for RoomCursor {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<RoomCursor> for String {
+    fn from(cursor: RoomCursor) -> Self {
+        cursor.to_string()
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     gateway::Gateway,
     guarded::{Whose, caught},
     session::Env,
-    tap::{COPIED, Line, Seen, TAPS, What},
+    tap::{COPIED, Line, Seen, TAPPED, TAPS, What},
 };
 
 /// What a look at somebody's messages may take, whatever comes first.
@@ -42,7 +42,6 @@ pub struct Tap {
     line: Arc<Line>,
     receiver: mpsc::Receiver<Seen>,
     stop: CancellationToken,
-    until: Instant,
     left: TapLimits,
     end: Option<TapEnd>,
 }
@@ -122,7 +121,9 @@ impl TapLimits {
         self
     }
 
-    fn clamped(self) -> Self {
+    /// What a tap makes of it: no more than the most.
+    #[must_use]
+    pub fn clamped(self) -> Self {
         Self {
             time: self.time.min(Duration::from_secs(600)),
             messages: self.messages.min(10_000),
@@ -134,7 +135,13 @@ impl TapLimits {
 impl Gateway {
     /// Looks at what one identity's sessions **on this node** send and are sent, from now on and for a
     /// while; sessions that come meanwhile are among them. It holds nobody up: what comes faster than
-    /// it is read is [counted](TappedMessage::missed) and not shown.
+    /// it is read is [counted](TappedMessage::missed) and not shown. It looks at 256 sessions at the
+    /// most, those that come and go counted together: of an identity that has more, such as that of all
+    /// who are anonymous, the others are [left out](Tap::left_out).
+    ///
+    /// It shows messages that are about to be handled, answers, and what is sent. What comes and isn't
+    /// handled isn't shown, though the answer to it is: what is no message, and what is more than the
+    /// client may send.
     ///
     /// Who may see what people say is for the application to decide: offer it to nobody but those who
     /// may, and write down who did. The page of the facade's feature `admin` does both.
@@ -170,22 +177,24 @@ impl Gateway {
             let context = "the gateway is shutting down, and nobody looks at it any more";
             return Err(ControlError::new(ControlErrorKind::Closed, context));
         }
-        let begun = node.env.taps.begin(identity.clone());
+        let left = limits.clamped();
+        let until = Instant::now() + left.time;
+        let begun = node.env.taps.begin(identity.clone(), until);
         let (line, receiver) = begun.ok_or_else(|| {
             let context = format!("expected at most {TAPS} taps at once; there are as many");
             ControlError::new(ControlErrorKind::TooMany, context)
         })?;
         // After it is known: who comes meanwhile is seen here or sees it.
-        for session in node.hub.of(identity) {
+        let (sessions, all) = node.hub.some_of(identity, TAPPED);
+        line.leave_out(all - sessions.len());
+        for session in sessions {
             session.tap(Arc::clone(&line));
         }
-        let left = limits.clamped();
         Ok(Tap {
             env: Arc::clone(&node.env),
             line,
             receiver,
             stop: node.stop.clone(),
-            until: Instant::now() + left.time,
             left,
             end: None,
         })
@@ -201,6 +210,10 @@ impl Tap {
         if self.end.is_some() {
             return None;
         }
+        // First, since there may always be a message.
+        if Instant::now() >= self.line.until() {
+            return self.over(TapEnd::Time);
+        }
         if self.left.messages == 0 || self.left.bytes == 0 {
             let of_messages = self.left.messages == 0;
             return self.over(if of_messages {
@@ -210,7 +223,7 @@ impl Tap {
             });
         }
         let next = self.stop.run_until_cancelled(self.receiver.recv());
-        let seen = match timeout_at(self.until, next).await {
+        let seen = match timeout_at(self.line.until(), next).await {
             Err(_over) => return self.over(TapEnd::Time),
             Ok(None | Some(None)) => return self.over(TapEnd::Closed),
             Ok(Some(Some(seen))) => seen,
@@ -227,6 +240,18 @@ impl Tap {
     #[must_use]
     pub const fn end(&self) -> Option<TapEnd> {
         self.end
+    }
+
+    /// How many sessions it looks at, or has looked at: 256 at the most.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.line.sessions()
+    }
+
+    /// How many sessions of the identity on this node it doesn't look at, since those are enough.
+    #[must_use]
+    pub fn left_out(&self) -> usize {
+        self.line.left_out()
     }
 
     fn over(&mut self, end: TapEnd) -> Option<TappedMessage> {

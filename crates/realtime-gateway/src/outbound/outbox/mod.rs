@@ -14,6 +14,8 @@
 
 mod rooms;
 
+#[cfg(feature = "admin")]
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::{
     io, mem,
     ops::{Deref, DerefMut},
@@ -318,9 +320,7 @@ impl<W: Sink> Outbox<W> {
         if state.phase != Phase::Sealed {
             state.read_log(&self.log, self.address(), &mut accepted);
             let frame = state.writer.settled(frame);
-            let copied = state.writer.tap.copy(&frame);
-            state.writer.tap.sent(copied);
-            state.writer.queue.push_reply(frame);
+            state.writer.reply(frame);
             accepted.sent += 1;
         }
         (accepted, state.writer.queue.reply_memory() >= REPLY_BYTES)
@@ -384,17 +384,21 @@ impl<W: Sink> Outbox<W> {
         }
     }
 
-    /// Somebody looks at what is written from here on.
+    /// Somebody looks at what is written from here on. `tapped` says so, and is written under the
+    /// lock, so that whoever finds at the same time that nobody looks any more doesn't overwrite it.
     #[cfg(feature = "admin")]
-    pub(crate) fn tap(&self, session: SessionId, line: Arc<Line>) {
+    pub(crate) fn tap(&self, session: SessionId, line: Arc<Line>, tapped: &AtomicBool) {
         let speaks_codec = self.dialect() == DialectId::CODEC;
-        self.lock().writer.tap.add(session, speaks_codec, line);
+        let mut state = self.lock();
+        state.writer.tap.add(session, speaks_codec, line);
+        tapped.store(state.writer.tap.is_looked_at(), Relaxed);
     }
 
-    /// The client has said something. Returns whether anybody still looks.
+    /// The client has said something. `tapped` says whether anybody still looks.
     #[cfg(feature = "admin")]
-    pub(crate) fn heard(&self, message: &Message, hidden: bool) -> bool {
-        self.lock().writer.tap.heard(message, hidden)
+    pub(crate) fn heard(&self, message: &Message, hidden: bool, tapped: &AtomicBool) {
+        let mut state = self.lock();
+        tapped.store(state.writer.tap.heard(message, hidden), Relaxed);
     }
 
     /// How many messages wait.

@@ -58,7 +58,7 @@ impl<W: Sink> Outbox<W> {
             state.read_log(&self.log, self.address(), &mut accepted);
         }
         if let Some(answer) = answer {
-            state.writer.queue.push_reply(answer);
+            state.writer.reply(answer);
             accepted.sent += 1;
         }
         let State { writer, task, .. } = &mut *state;
