@@ -44,7 +44,8 @@ fn everything_public_is_reachable() {
         assert!(!public.is_empty(), "{name} has nothing public");
         let missing: Vec<_> = public
             .iter()
-            .filter(|name| !facade.contains(*name))
+            // Those are hidden, and for the crates of this project alone.
+            .filter(|name| !name.starts_with("__") && !facade.contains(*name))
             .collect();
         assert!(missing.is_empty(), "of {name} the facade lacks {missing:?}");
     }

@@ -21,6 +21,8 @@ const PAGES_OF_ONE: usize = 4;
 /// How much a page may ask, on average and at once. It asks for two things every two seconds.
 const A_SECOND: u32 = 20;
 const AT_ONCE: u32 = 60;
+/// So much of the name of the gateway that is looked at is part of its own, which has 64 at the most.
+const LONGEST_NAME: usize = 58;
 /// The longest message of a page, in bytes.
 const LONGEST: usize = 16 * 1024;
 
@@ -41,15 +43,17 @@ pub(crate) struct Host {
 impl Socket {
     pub(crate) fn new(host: Host, guard: Guard, origins: Vec<String>) -> Result<Self, BuildError> {
         let sampler = Sampler::new(host.gateway.clone());
-        let name = format!("{}-admin", host.gateway.name());
+        let name: String = host.gateway.name().chars().take(LONGEST_NAME).collect();
         let mut limits = Limits::default();
         limits.messages_per_session = Some(Rate::per_second(A_SECOND).with_burst(AT_ONCE));
         // Whoever opens one more wants that one, and not a page that was forgotten somewhere.
         limits.max_connections_per_identity = Some(PAGES_OF_ONE);
         limits.connection_policy = ConnectionPolicy::CloseOldest;
         let mut config = Config::default();
-        config.name = name;
+        config.name = format!("{name}-admin");
         config.max_connections = Some(PAGES);
+        // A page has nothing fresh to show: it connects anew.
+        config.expiry_grace = None;
         config.read_limit = LONGEST;
         config.limits = limits;
         let gateway = Gateway::builder(JsonCodec)

@@ -117,6 +117,7 @@ impl Index {
     }
 
     /// Some sessions of an identity, and how many it has.
+    #[cfg(feature = "admin")]
     pub(super) fn some_of(&self, key: &IdentityKey, most: usize) -> (Vec<Session>, usize) {
         let Some(sessions) = self.by_identity.get(key) else {
             return (Vec::new(), 0);

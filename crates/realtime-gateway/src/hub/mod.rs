@@ -399,6 +399,7 @@ impl Hub {
     }
 
     /// Up to so many of them, and how many there are.
+    #[cfg(feature = "admin")]
     pub(crate) fn some_of(&self, key: &IdentityKey, most: usize) -> (Vec<Session>, usize) {
         self.index.some_of(key, most)
     }

@@ -40,8 +40,9 @@ impl Rooms {
 }
 
 impl Hub {
-    /// From this place on, or besides so many that are `known`, up to `limit` rooms that `pick` chooses. No more than `look_at` sessions and
-    /// rooms are looked at, a lock is held for no more than a few, and other tasks have their turns.
+    /// From this place on up to `limit` rooms that `pick` chooses, where so many are `known` already.
+    /// No more than `look_at` sessions and rooms are looked at, a lock is held for no more than one
+    /// session or room, and other tasks have their turns.
     pub(crate) async fn rooms_page(
         &self,
         from: RoomAt,
