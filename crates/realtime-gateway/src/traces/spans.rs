@@ -11,10 +11,7 @@ use realtime_core::{
     },
     log_targets::TRACE,
 };
-use tracing::{
-    Span,
-    field::{Empty, display},
-};
+use tracing::{Span, field::Empty};
 
 use super::traced::cut;
 
@@ -34,7 +31,7 @@ pub(super) fn upgrade(node: &NodeId, request: &Parts, client: Option<SocketAddr>
         url.path = cut(request.uri.path()),
         url.scheme = scheme(&request.uri),
         network.protocol.version = version(request.version),
-        client.address = client.map(|client| display(client.ip())),
+        client.address = client.map(|client| tracing::field::display(client.ip())),
         http.response.status_code = Empty,
         realtime.refusal = Empty,
         realtime.node.id = node.as_str(),

@@ -31,6 +31,12 @@ async fn a_message_that_fails_says_why_and_whose_fault_it_was() {
         let span = the("it is traced", |seen| seen.trace == trace.id).await;
         assert_eq!(span.field("error.type"), word, "{route}");
         assert_eq!(span.is_error, is_ours, "{route}");
+        // What is logged within it goes along: the absence of a secret means something.
+        let says_why = span
+            .events
+            .iter()
+            .any(|line| line.contains("the disk is full"));
+        assert_eq!(says_why, route == "fail", "{span:?}");
     }
     server.stop().await;
 }
