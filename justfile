@@ -86,7 +86,8 @@ features:
         -p realtime-broker-amqp -p realtime-broker-redis -p realtime-redis \
         -p realtime-presence-redis -p realtime-history-redis \
         -p realtime-revocation-redis -p realtime-auth-jwt -p realtime-client \
-        -p realtime-contract -p realtime-admin -p realtime-opentelemetry -- -D warnings
+        -p realtime-contract -p realtime-admin -p realtime-opentelemetry \
+        -p realtime-websocket -- -D warnings
 
 # Licences, bans and sources of all dependencies.
 deny:

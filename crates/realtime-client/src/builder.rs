@@ -9,6 +9,7 @@ use realtime_core::{BoxError, codec::Codec};
 use crate::{
     BuildError, Client,
     address::Address,
+    compression::Compression,
     settings::{Settings, Tls},
     token::{Getter, TokenIn, TokenReason},
     upgrade::is_own,
@@ -46,6 +47,7 @@ pub struct ClientBuilder {
     max_requests: usize,
     inbox: usize,
     max_attempts: Option<u32>,
+    compression: Compression,
 }
 
 /// Tokens may stand in the URL and in headers, so neither is shown.
@@ -74,6 +76,7 @@ impl ClientBuilder {
             max_requests: 1024,
             inbox: 1024,
             max_attempts: None,
+            compression: Compression::default(),
         }
     }
 
@@ -192,6 +195,34 @@ impl ClientBuilder {
         self
     }
 
+    /// Offers to compress messages (`permessage-deflate`). Default: no.
+    ///
+    /// Where the server agrees, messages of 512 bytes and more are compressed, each by itself. A gateway
+    /// doesn't speak it yet: it declines, and nothing is compressed. It is for servers of another make.
+    ///
+    /// A connection holds no window: each thread that has sent such a message holds about 380 KB, and
+    /// each that has received one about 56 KB, for all its connections. Only where the server asks for
+    /// a small window, a connection may hold up to as much by itself. [`max_message`] is what a message
+    /// may have once it is inflated.
+    ///
+    /// How long a compressed message is tells something of what is in it. Leave it off where messages
+    /// carry secrets beside what others have written.
+    ///
+    /// [`max_message`]: Self::max_message
+    ///
+    /// ```no_run
+    /// # use realtime_client::Client;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::builder("wss://gateway.example/ws").compression().connect()?;
+    /// # let _ = client; Ok(()) }
+    /// ```
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    pub fn compression(mut self) -> Self {
+        self.compression = Compression(Some(Default::default()));
+        self
+    }
+
     /// Begins to connect, in a task of its own, and comes back until [`Client::close`], or until the
     /// last handle is dropped.
     ///
@@ -273,6 +304,7 @@ impl ClientBuilder {
             max_requests: self.max_requests,
             inbox: self.inbox,
             max_attempts: self.max_attempts,
+            compression: self.compression,
         })
     }
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use realtime_core::auth::Token;
+use realtime_websocket::Limits;
 use tokio::time::timeout;
 
 use crate::{
     builder::is_token,
+    compression::Wire,
     link::{Link, Stream},
     liveness::Times,
     reach::{Tried, reach},
@@ -76,12 +78,12 @@ async fn open(settings: &Settings, token: Option<&Token>, tried: &Tried) -> Resu
         match settings.token_in {
             TokenIn::Header => {
                 let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
-                let mut value = value.map_err(|_| Unopened::Other("the token is no header"))?;
+                let mut value = value.map_err(|_| Unopened::other("the token is no header"))?;
                 value.set_sensitive(true);
                 authorization = Some(value);
             }
             TokenIn::Subprotocol if !is_token(token.expose()) => {
-                return Err(Unopened::Other("the token can't stand in a subprotocol"));
+                return Err(Unopened::other("the token can't stand in a subprotocol"));
             }
             TokenIn::Subprotocol => protocols.push(format!("token.{}", token.expose())),
             TokenIn::Message => {}
@@ -93,13 +95,16 @@ async fn open(settings: &Settings, token: Option<&Token>, tried: &Tried) -> Resu
         headers: &settings.headers,
         protocols,
         authorization,
+        compression: settings.compression,
     };
-    let input = upgrade.ask(&mut stream).await?;
+    let (input, agreed) = upgrade.ask(&mut stream).await?;
     let (every, pong) = settings.ping;
     let times = Times {
         every,
         pong,
         write: settings.write_timeout,
     };
-    Ok(Link::new(stream, gauge, input, settings.max_message, times))
+    let limits = Limits::default().with_message(settings.max_message);
+    let wire = Wire::new(limits, agreed);
+    Ok(Link::new(stream, gauge, input, wire, times))
 }

@@ -44,6 +44,7 @@ mod backoff;
 mod builder;
 mod client;
 mod command;
+mod compression;
 mod dial;
 mod error;
 mod inbox;

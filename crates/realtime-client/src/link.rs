@@ -10,7 +10,7 @@ use realtime_core::{
     codec::{Frame, FrameKind},
 };
 use realtime_websocket::{
-    Decoder, Event, Limits, Role,
+    Event,
     frame::{self, Kind, Opcode},
 };
 use tokio::{
@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use crate::{
+    compression::Wire,
     liveness::{Fault, Liveness, Look, Times},
     socket::Gauge,
     state::End,
@@ -42,7 +43,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 pub(crate) struct Link {
     read: ReadHalf<Box<dyn Stream>>,
     write: WriteHalf<Box<dyn Stream>>,
-    decoder: Decoder,
+    wire: Wire,
     input: BytesMut,
     output: BytesMut,
     is_flushed: bool,
@@ -69,15 +70,14 @@ impl Link {
         stream: Box<dyn Stream>,
         socket: Arc<Gauge>,
         input: BytesMut,
-        max_message: usize,
+        wire: Wire,
         times: Times,
     ) -> Self {
         let (read, write) = split(stream);
-        let limits = Limits::default().with_message(max_message);
         Self {
             read,
             write,
-            decoder: Decoder::new(Role::Client, limits),
+            wire,
             input,
             output: BytesMut::new(),
             is_flushed: true,
@@ -102,7 +102,8 @@ impl Link {
             FrameKind::Text => Kind::Text,
             FrameKind::Binary => Kind::Binary,
         };
-        self.put(frame::client_frame(true, kind, payload, key()));
+        let frame = self.wire.message(kind, payload, key());
+        self.put(frame);
     }
 
     /// Asks whether the server is there, and ends it without an answer in time.
@@ -123,7 +124,7 @@ impl Link {
     pub(crate) fn buffered(&mut self) -> Option<Heard> {
         while !self.input.is_empty() && !self.is_over() {
             let mut rest = &self.input[..];
-            let decoded = self.decoder.decode(&mut rest);
+            let decoded = self.wire.decode(&mut rest);
             let read = self.input.len() - rest.len();
             self.input.advance(read);
             let event = match decoded {
@@ -345,7 +346,10 @@ mod tests {
         time::timeout,
     };
 
+    use realtime_websocket::Limits;
+
     use super::*;
+    use crate::compression::Agreed;
 
     const TIMES: Times = Times {
         every: None,
@@ -358,7 +362,7 @@ mod tests {
             Box::new(stream),
             Arc::default(),
             BytesMut::new(),
-            1_000,
+            Wire::new(Limits::default().with_message(1_000), Agreed::default()),
             TIMES,
         )
     }

@@ -9,6 +9,7 @@ use realtime_core::codec::Codec;
 pub(crate) use crate::tls::Tls;
 use crate::{
     address::Address,
+    compression::Compression,
     token::{Getter, TokenIn},
 };
 
@@ -33,4 +34,5 @@ pub(crate) struct Settings {
     pub(crate) max_requests: usize,
     pub(crate) inbox: usize,
     pub(crate) max_attempts: Option<u32>,
+    pub(crate) compression: Compression,
 }

@@ -1,11 +1,13 @@
 //! The opening handshake over HTTP/1.1: what is asked, and what the answer must be.
 
-use std::io;
+use std::{borrow::Cow, io};
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use realtime_websocket::handshake;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::compression::{Agreed, Compression};
 
 /// The longest head of an answer, in bytes.
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -27,7 +29,13 @@ pub(crate) enum Unopened {
     },
     Io(io::Error),
     /// What answers isn't a WebSocket server that speaks the codec.
-    Other(&'static str),
+    Other(Cow<'static, str>),
+}
+
+impl Unopened {
+    pub(crate) fn other(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::Other(text.into())
+    }
 }
 
 impl From<io::Error> for Unopened {
@@ -43,11 +51,12 @@ pub(crate) struct Upgrade<'u> {
     /// The codec's name first.
     pub(crate) protocols: Vec<String>,
     pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) compression: Compression,
 }
 
 impl Upgrade<'_> {
-    /// Returns what came behind the answer.
-    pub(crate) async fn ask<S>(&self, stream: &mut S) -> Result<BytesMut, Unopened>
+    /// Returns what came behind the answer, and what is agreed on by it.
+    pub(crate) async fn ask<S>(&self, stream: &mut S) -> Result<(BytesMut, Agreed), Unopened>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -60,15 +69,15 @@ impl Upgrade<'_> {
                 break at + 4;
             }
             if input.len() > LONGEST_HEAD {
-                return Err(Unopened::Other("the head of its answer is too long"));
+                return Err(Unopened::other("the head of its answer is too long"));
             }
             if stream.read_buf(&mut input).await? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
         };
         let head = input.split_to(end);
-        self.check(&String::from_utf8_lossy(&head), &key)?;
-        Ok(input)
+        let agreed = self.check(&String::from_utf8_lossy(&head), &key)?;
+        Ok((input, agreed))
     }
 
     fn head(&self, key: &str) -> Vec<u8> {
@@ -93,18 +102,22 @@ impl Upgrade<'_> {
         if let Some(value) = &self.authorization {
             put("authorization", value);
         }
+        if let Some(offer) = self.compression.offer() {
+            head.extend_from_slice(format!("sec-websocket-extensions: {offer}\r\n").as_bytes());
+        }
         head.extend_from_slice(b"\r\n");
         head
     }
 
-    fn check(&self, head: &str, key: &str) -> Result<(), Unopened> {
+    fn check(&self, head: &str, key: &str) -> Result<Agreed, Unopened> {
         let mut lines = head.lines();
         let status = lines
             .next()
             .and_then(|line| line.strip_prefix("HTTP/1.")?.get(2..));
         let status = status.and_then(|rest| rest.split(' ').next()?.parse::<u16>().ok());
-        let status = status.ok_or(Unopened::Other("it doesn't speak HTTP/1.1"))?;
+        let status = status.ok_or_else(|| Unopened::other("it doesn't speak HTTP/1.1"))?;
         let (mut accept, mut protocol, mut retry_after, mut upgrades) = (None, None, None, false);
+        let mut extensions = Vec::new();
         for line in lines {
             let Some((name, value)) = line.split_once(':') else {
                 continue;
@@ -112,6 +125,7 @@ impl Upgrade<'_> {
             let value = value.trim();
             match name.to_ascii_lowercase().as_str() {
                 "sec-websocket-accept" => accept = Some(value),
+                "sec-websocket-extensions" => extensions.push(value),
                 "sec-websocket-protocol" => protocol = Some(value),
                 "retry-after" => retry_after = value.parse().ok(),
                 "upgrade" => upgrades = value.eq_ignore_ascii_case("websocket"),
@@ -125,11 +139,13 @@ impl Upgrade<'_> {
             });
         }
         if !upgrades || accept != Some(&handshake::accept_key(key.as_bytes())) {
-            return Err(Unopened::Other("its answer to the upgrade isn't one"));
+            return Err(Unopened::other("its answer to the upgrade isn't one"));
         }
         if protocol.map(str::as_bytes) != self.protocols.first().map(String::as_bytes) {
-            return Err(Unopened::Other("it doesn't speak this codec"));
+            return Err(Unopened::other("it doesn't speak this codec"));
         }
-        Ok(())
+        self.compression
+            .accept(&extensions)
+            .map_err(Unopened::Other)
     }
 }

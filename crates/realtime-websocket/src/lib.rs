@@ -55,9 +55,20 @@
 //! # The opening handshake
 //!
 //! [`handshake`] checks and answers its keys. The HTTP around them is the caller's.
+//!
+//! # Compression
+//!
+//! With the feature `deflate` there is the module of that name: `permessage-deflate` (RFC 7692), and a
+//! decoder for connections that have agreed to it. The [`Decoder`] itself is the same with and
+//! without.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod build;
 mod close;
+#[cfg(feature = "deflate")]
+#[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+pub mod deflate;
 pub mod frame;
 pub mod handshake;
 mod limits;

@@ -24,6 +24,11 @@ pub enum Violation {
     /// Text, or the reason of a close, that is not UTF-8.
     #[error("text must be valid UTF-8")]
     BadUtf8,
+    /// A compressed message that is no DEFLATE data, or is cut off.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    #[error("a compressed message must be whole and valid DEFLATE data")]
+    BadDeflate,
     /// A length that is not in its shortest form, or has its top bit set.
     #[error("a frame's length must be in its shortest form and below 2^63")]
     BadLength,
@@ -39,8 +44,16 @@ pub enum Violation {
         /// The limit.
         limit: usize,
     },
-    /// A reserved bit, though no extension was agreed.
-    #[error("a reserved bit is set, though no extension was agreed")]
+    /// A message that is much larger than what was sent for it.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    #[error("a compressed message may have at most {limit} times the bytes that were sent for it")]
+    Ratio {
+        /// The limit.
+        limit: u32,
+    },
+    /// A reserved bit that no extension was agreed for, or on a frame that may not have it.
+    #[error("a reserved bit is set where no agreed extension allows it")]
     ReservedBit,
     /// A message over the limit.
     #[error("a message may have at most {limit} bytes")]
@@ -58,14 +71,29 @@ pub enum Violation {
 
 impl Violation {
     /// The code of the close frame for the peer: 1002 for a breach of the protocol, 1007 for
-    /// text that isn't UTF-8, 1008 for too many fragments, 1009 for too many bytes.
+    /// text that isn't UTF-8 or a message that can't be decompressed, 1008 for too many fragments
+    /// or a message that is compressed too well, 1009 for too many bytes.
     #[must_use]
     pub const fn close_code(&self) -> u16 {
         match self {
             Self::BadUtf8 => 1007,
             Self::Fragments { .. } => 1008,
             Self::TooBig { .. } => 1009,
+            #[cfg(feature = "deflate")]
+            Self::BadDeflate => 1007,
+            #[cfg(feature = "deflate")]
+            Self::Ratio { .. } => 1008,
             _ => 1002,
+        }
+    }
+
+    /// Whether it is found in what a message holds: where the frames lie is known then.
+    pub(crate) const fn is_of_a_payload(&self) -> bool {
+        match self {
+            Self::BadUtf8 | Self::TooBig { .. } => true,
+            #[cfg(feature = "deflate")]
+            Self::BadDeflate | Self::Ratio { .. } => true,
+            _ => false,
         }
     }
 }

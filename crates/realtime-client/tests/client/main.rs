@@ -9,8 +9,11 @@
 mod after;
 mod burst;
 mod codec;
+#[cfg(feature = "deflate")]
+mod compression;
 mod connection;
 mod ends;
+mod extensions;
 mod logs;
 mod patience;
 mod questions;

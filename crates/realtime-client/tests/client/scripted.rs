@@ -50,18 +50,23 @@ impl Scripted {
     /// The next one, upgraded.
     pub(super) async fn accept(&self) -> Peer {
         let mut peer = self.next().await;
-        let key = peer.header("sec-websocket-key").unwrap();
-        let accept = handshake::accept_key(key.as_bytes());
-        peer.raw(format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
-             Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: realtime.json\r\n\r\n"
-        ))
-        .await;
+        peer.upgrade("").await;
         peer
     }
 }
 
 impl Peer {
+    /// Answers the request, with these headers beside the others.
+    pub(super) async fn upgrade(&mut self, headers: &str) {
+        let key = self.header("sec-websocket-key").unwrap();
+        let accept = handshake::accept_key(key.as_bytes());
+        self.raw(format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: realtime.json\r\n{headers}\r\n"
+        ))
+        .await;
+    }
+
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines();
         let mut headers = lines.filter_map(|line| line.split_once(": "));
@@ -76,6 +81,17 @@ impl Peer {
 
     pub(super) async fn bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// Some bytes, as they come.
+    #[cfg(feature = "deflate")]
+    pub(super) async fn read(&mut self) -> Vec<u8> {
+        let mut buffer = vec![0; 4096];
+        let read = within("something", self.stream.read(&mut buffer))
+            .await
+            .unwrap();
+        buffer.truncate(read);
+        buffer
     }
 
     /// Takes up to so many bytes, whatever they are.
