@@ -16,7 +16,7 @@ pub(crate) struct Tracer;
 pub(crate) struct Traced(());
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Origin;
+pub(crate) struct Origin(());
 
 #[derive(Debug)]
 pub(crate) struct Label;
@@ -60,7 +60,7 @@ impl Traced {
 
     #[inline(always)]
     pub(crate) const fn origin(&self) -> Origin {
-        Origin
+        Origin(())
     }
 
     #[inline(always)]
