@@ -26,12 +26,25 @@ setup:
         command -v $proxy >/dev/null || [ -x /usr/sbin/$proxy ] || missing+=($proxy)
     done
     python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
-    # Its server and its tool are wanted, and no service: the tests start their own.
+    # Its server and its tool are wanted.
     command -v promtool >/dev/null && command -v prometheus >/dev/null || missing+=(prometheus)
     if [ ${#missing[@]} -gt 0 ]; then
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+            # The tests start their own: nobody's machine gets a web server on port 80 by this, now
+            # or when it starts the next time.
+            policy=/usr/sbin/policy-rc.d
+            if [ ! -e $policy ]; then
+                trap "rm -f $policy" EXIT
+                printf '#!/bin/sh\nexit 101\n' > $policy
+                chmod 755 $policy
+            fi
             apt-get update -q
             DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+            for service in "${missing[@]}"; do
+                if systemctl cat "$service" > /dev/null 2>&1; then
+                    systemctl disable -q "$service"
+                fi
+            done
         else
             echo "please install: ${missing[*]} (CHROMIUM=/path and FIREFOX=/path name other browsers)" >&2
             exit 1

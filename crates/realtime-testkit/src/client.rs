@@ -170,9 +170,21 @@ impl Request {
 /// # Errors
 /// When the connection fails, or ends before there is a whole head.
 pub async fn raw_http(server: SocketAddr, request: &[u8]) -> Result<Answer, ClientError> {
-    let mut stream = TcpStream::connect(server).await?;
+    raw_http_over(&mut TcpStream::connect(server).await?, request).await
+}
+
+/// The same over a stream of any kind.
+///
+/// # Errors
+/// When the stream fails, or ends before there is a whole head.
+pub async fn raw_http_over<S>(stream: &mut S, request: &[u8]) -> Result<Answer, ClientError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     stream.write_all(request).await?;
-    let head = within("an HTTP response", read_head(&mut stream));
+    // Over TLS what was written may lie there still.
+    stream.flush().await?;
+    let head = within("an HTTP response", read_head(stream));
     Ok(head.await?.0)
 }
 

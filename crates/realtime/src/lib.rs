@@ -335,6 +335,10 @@ struct Dialects;
 #[doc = include_str!("../../../docs/operations.md")]
 struct Operations;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/proxies.md")]
+struct Proxies;
+
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/control.md")]
 struct Control;

@@ -38,12 +38,14 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    if env::args().any(|argument| argument == "--asyncapi") {
+    // What isn't Unicode is none of them.
+    let asked = |what: &str| env::args_os().any(|argument| argument == what);
+    if asked("--asyncapi") {
         println!("{:#}", contract::contract().asyncapi()?);
         return Ok(());
     }
     let settings = Settings::read()?;
-    if env::args().any(|argument| argument == "--alive") {
+    if asked("--alive") {
         return Ok(alive::ask(&settings.listen)?);
     }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
@@ -67,11 +69,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         history: connect::history(&settings.history)?,
         presence: connect::presence(&settings.presence)?,
     };
-    let gateway = build(key.clone(), backends, |builder| {
-        builder
-            .drain_notice(settings.drain_notice)
-            .trusted_proxies(&settings.trusted_proxies)
-    })?;
+    let builder = realtime::builder()
+        .drain_notice(settings.drain_notice)
+        .trusted_proxies(&settings.trusted_proxies);
+    let gateway = build(builder, key.clone(), backends)?;
 
     let app = page::router()
         .merge(login::router(key, moderators))
@@ -95,12 +96,8 @@ struct Backends {
 }
 
 /// The whole chat but its socket and its page.
-fn build(
-    key: Key,
-    backends: Backends,
-    set: impl FnOnce(Builder) -> Builder,
-) -> Result<Gateway, Box<dyn Error>> {
-    let gateway = set(realtime::builder())
+fn build(builder: Builder, key: Key, backends: Backends) -> Result<Gateway, Box<dyn Error>> {
+    let gateway = builder
         .authenticator(Visitors::new(key))
         .broker(backends.broker)
         .history(backends.history)

@@ -1,14 +1,18 @@
 //! What the command line and the environment say of how the chat runs.
 
-use std::{env, time::Duration};
+use std::{
+    env::{self, VarError},
+    fmt,
+    time::Duration,
+};
 
 /// Where it listens unless it is told.
 const LISTEN: &str = "127.0.0.1:8080";
 /// No other node, and nothing that outlives the process.
 const LOCAL: &str = "local:";
 
-/// How this node runs.
-#[derive(Debug, PartialEq, Eq)]
+/// How this node runs. Shown for debugging, it hides what is secret, passwords in addresses too.
+#[derive(PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) listen: String,
     pub(crate) broker: String,
@@ -23,46 +27,65 @@ pub(crate) struct Settings {
     pub(crate) moderator: Option<String>,
 }
 
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_set = |secret: &Option<String>| secret.as_ref().map(|_| "hidden");
+        f.debug_struct("Settings")
+            .field("listen", &self.listen)
+            .field("drain_notice", &self.drain_notice)
+            .field("trusted_proxies", &self.trusted_proxies)
+            .field("key", &is_set(&self.key))
+            .field("moderator", &is_set(&self.moderator))
+            .finish_non_exhaustive()
+    }
+}
+
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected {variable} to be {expected}; got {got:?}")]
-pub(crate) struct SettingsError {
-    variable: &'static str,
-    expected: &'static str,
-    got: String,
+pub(crate) enum SettingsError {
+    #[error("expected CHAT_DRAIN_NOTICE to be a number of seconds, such as 5; got {0:?}")]
+    NotSeconds(String),
+    /// What it is isn't said: it may be a secret.
+    #[error("expected {0} to be text in UTF-8; got other bytes: set it anew, or unset it")]
+    NotText(&'static str),
 }
 
 impl Settings {
     pub(crate) fn read() -> Result<Self, SettingsError> {
-        Self::of(env::args(), |name| env::var(name).ok())
+        let arguments = env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+        Self::of(arguments, |name| match env::var(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(SettingsError::NotText(name)),
+        })
     }
 
     /// A variable that is empty counts as one that isn't there.
     fn of(
         arguments: impl Iterator<Item = String>,
-        variable: impl Fn(&'static str) -> Option<String>,
+        variable: impl Fn(&'static str) -> Result<Option<String>, SettingsError>,
     ) -> Result<Self, SettingsError> {
-        let variable = |name| variable(name).filter(|value| !value.is_empty());
+        let variable = |name| Ok(variable(name)?.filter(|value: &String| !value.is_empty()));
         let listen = arguments
             .skip_while(|argument| argument != "--listen")
             .nth(1);
-        let url = |name| variable(name).unwrap_or_else(|| LOCAL.to_owned());
-        let presence = url("PRESENCE_URL");
-        let proxies = variable("CHAT_TRUSTED_PROXIES").unwrap_or_default();
+        let presence = variable("PRESENCE_URL")?.unwrap_or_else(|| LOCAL.to_owned());
+        let proxies = variable("CHAT_TRUSTED_PROXIES")?.unwrap_or_default();
         let proxies = proxies.split(',').map(str::trim);
         Ok(Self {
-            listen: listen
-                .or_else(|| variable("CHAT_LISTEN"))
-                .unwrap_or_else(|| LISTEN.to_owned()),
-            broker: url("BROKER_URL"),
-            history: variable("HISTORY_URL").unwrap_or_else(|| presence.clone()),
+            listen: match listen {
+                Some(listen) => listen,
+                None => variable("CHAT_LISTEN")?.unwrap_or_else(|| LISTEN.to_owned()),
+            },
+            broker: variable("BROKER_URL")?.unwrap_or_else(|| LOCAL.to_owned()),
+            history: variable("HISTORY_URL")?.unwrap_or_else(|| presence.clone()),
             presence,
-            drain_notice: variable("CHAT_DRAIN_NOTICE").map(seconds).transpose()?,
+            drain_notice: variable("CHAT_DRAIN_NOTICE")?.map(seconds).transpose()?,
             trusted_proxies: proxies
                 .filter(|proxy| !proxy.is_empty())
                 .map(str::to_owned)
                 .collect(),
-            key: variable("CHAT_KEY"),
-            moderator: variable("CHAT_MODERATOR"),
+            key: variable("CHAT_KEY")?,
+            moderator: variable("CHAT_MODERATOR")?,
         })
     }
 
@@ -75,11 +98,7 @@ impl Settings {
 fn seconds(text: String) -> Result<Duration, SettingsError> {
     let read = text.parse().ok();
     let duration = read.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or(SettingsError {
-        variable: "CHAT_DRAIN_NOTICE",
-        expected: "a number of seconds, such as 5",
-        got: text,
-    })
+    duration.ok_or(SettingsError::NotSeconds(text))
 }
 
 #[cfg(test)]
@@ -90,7 +109,7 @@ mod tests {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned());
         Settings::of(arguments, |name| {
             let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
+            Ok(found.map(|(_, value)| (*value).to_owned()))
         })
     }
 
@@ -145,5 +164,29 @@ mod tests {
             let error = of(&[], &[("CHAT_DRAIN_NOTICE", wrong)]).unwrap_err();
             assert!(error.to_string().contains("number of seconds"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_and_not_taken_for_nothing() {
+        for name in ["CHAT_KEY", "CHAT_MODERATOR", "CHAT_LISTEN", "BROKER_URL"] {
+            let read = Settings::of(std::iter::empty(), |asked| match asked == name {
+                true => Err(SettingsError::NotText(asked)),
+                false => Ok(None),
+            });
+            assert_eq!(read, Err(SettingsError::NotText(name)));
+        }
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        let set = [
+            ("BROKER_URL", "amqp://chat:secret-1@rabbit"),
+            ("CHAT_KEY", "secret-2"),
+            ("CHAT_MODERATOR", "secret-3"),
+            ("PRESENCE_URL", "redis://:secret-4@redis"),
+        ];
+        let shown = format!("{:?}", of(&[], &set).unwrap());
+        assert!(shown.contains(LISTEN), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
     }
 }

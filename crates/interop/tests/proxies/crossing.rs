@@ -20,7 +20,7 @@ async fn an_upgrade_and_messages(kind: Kind) {
     let node = Node::start().await;
     let proxy = kind.one(node.addr).start().await;
     let request = Request::new("/ws?x=%C3%A9").header("Sec-WebSocket-Protocol", "realtime.json");
-    let mut client = request.connect(proxy.addr).await.unwrap();
+    let mut client = request.connect(proxy.address()).await.unwrap();
     let chosen = client.answer.header("sec-websocket-protocol");
     assert_eq!(chosen, Some("realtime.json"));
     for data in [json!("é"), json!("x".repeat(300_000)), json!(1)] {
@@ -33,7 +33,7 @@ async fn the_code_of_a_client(kind: Kind) {
     let mut node = Node::start().await;
     let proxy = kind.one(node.addr).start().await;
     for (code, reason) in [(1000, ""), (4001, "seen enough")] {
-        let mut client = Client::connect(proxy.addr).await.unwrap();
+        let mut client = Client::connect(proxy.address()).await.unwrap();
         client.close(code, reason).await.unwrap();
         let end = node.ended().await;
         assert_eq!(end.code.map(u16::from), Some(code));
@@ -48,7 +48,7 @@ async fn the_code_of_a_client(kind: Kind) {
 async fn the_code_of_a_server(kind: Kind) {
     let node = Node::start().await;
     let proxy = kind.one(node.addr).start().await;
-    let mut client = Client::connect(proxy.addr).await.unwrap();
+    let mut client = Client::connect(proxy.address()).await.unwrap();
     client
         .send("close", json!([4003, "not today"]))
         .await
@@ -62,7 +62,7 @@ async fn the_code_of_a_server(kind: Kind) {
 async fn the_end_of_a_node(kind: Kind) {
     let node = Node::start().await;
     let proxy = kind.one(node.addr).start().await;
-    let mut client = Client::connect(proxy.addr).await.unwrap();
+    let mut client = Client::connect(proxy.address()).await.unwrap();
     let seen = tokio::spawn(async move {
         let seen = client.recv().await;
         let _answered = client.close(1001, "").await;
@@ -78,7 +78,7 @@ async fn the_end_of_a_node(kind: Kind) {
 async fn a_message_that_is_too_large(kind: Kind) {
     let node = Node::with(|builder| builder.read_limit(10_000)).await;
     let proxy = kind.one(node.addr).start().await;
-    let mut client = Client::connect(proxy.addr).await.unwrap();
+    let mut client = Client::connect(proxy.address()).await.unwrap();
     client.send_text(&"x".repeat(20_000)).await.unwrap();
     assert_eq!(client.closed().await.map(|(code, _)| code), Some(1009));
 }
@@ -87,7 +87,7 @@ async fn a_refusal_and_when_to_come_back(kind: Kind) {
     let mut node = Node::that_drains_slowly().await;
     let proxy = kind.one(node.addr).start().await;
     node.drain().await;
-    let answer = Request::new("/ws").refused(proxy.addr).await;
+    let answer = Request::new("/ws").refused(proxy.address()).await;
     assert_eq!(answer.status, 503);
     let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!(seconds > 0, "{answer:?}");

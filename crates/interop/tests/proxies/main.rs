@@ -15,7 +15,9 @@ mod host;
 mod idle;
 mod node;
 mod recipe;
+mod refusing;
 mod secure;
+mod site;
 mod tls;
 
 /// Each of these functions as a test behind each of the proxies.

@@ -1,8 +1,16 @@
 //! A gateway under `serve`, as a node is that stands behind a proxy.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use axum::routing::get;
+use axum::routing::{any, get};
+use http::StatusCode;
 use realtime::{
     Builder, CloseCode, DisconnectInfo, Gateway, Json, Livez, Readyz, Router, Session,
     handler::CompleteRouter,
@@ -45,6 +53,7 @@ pub(crate) fn router() -> impl CompleteRouter {
 pub(crate) struct Node {
     pub(crate) gateway: Gateway,
     pub(crate) addr: SocketAddr,
+    refused: Arc<AtomicUsize>,
     ends: mpsc::UnboundedReceiver<DisconnectInfo>,
     drain: Option<oneshot::Sender<()>>,
     server: JoinHandle<std::io::Result<()>>,
@@ -66,8 +75,15 @@ impl Node {
             })
             .build()
             .unwrap();
+        let refused = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&refused);
+        let refuse = async move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            StatusCode::SERVICE_UNAVAILABLE
+        };
         let app = axum::Router::new()
-            .route("/", get(async || PAGE))
+            .route("/", get(async || PAGE).post(async || PAGE))
+            .route("/refused", any(refuse))
             .route_service("/livez", Livez)
             .route_service("/readyz", Readyz::of(&gateway))
             .route_service("/ws", gateway.clone());
@@ -79,6 +95,7 @@ impl Node {
         Self {
             gateway,
             addr,
+            refused,
             ends,
             drain: Some(drain),
             server,
@@ -89,6 +106,11 @@ impl Node {
     pub(crate) async fn that_drains_slowly() -> Self {
         let long = Duration::from_secs(600);
         Self::with(|builder| builder.drain_notice(Some(long))).await
+    }
+
+    /// How many requests came to the path that answers 503.
+    pub(crate) fn refused_requests(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Asks it to end, as SIGTERM does, and waits until it says that it drains.

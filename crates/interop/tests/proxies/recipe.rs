@@ -1,15 +1,11 @@
 //! A recipe, changed where a test needs it, and the proxy that runs it.
 
-use std::{
-    fs, io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, io, net::SocketAddr, path::Path, process::Command};
 
-use realtime_testkit::{servers::Process, wait::DEADLINE};
-use tempfile::TempDir;
-use tokio::net::TcpStream;
+use realtime_testkit::servers::{
+    ReverseProxy,
+    reverse_proxy::{installed, nginx},
+};
 
 use crate::tls::Certificate;
 
@@ -17,9 +13,6 @@ use crate::tls::Certificate;
 const UPSTREAMS: [&str; 2] = ["127.0.0.1:8080", "127.0.0.1:8081"];
 /// The longest that anything is idle in the recipes.
 const IDLE: &str = "90s";
-/// How often a start is tried again, where somebody else took the port.
-const ATTEMPTS: usize = 5;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Nginx,
@@ -99,29 +92,14 @@ impl Kind {
     fn command(self, folder: &Path, recipe: &str) -> io::Result<Command> {
         let path = folder.join("recipe");
         fs::write(&path, recipe)?;
-        let main = folder.join("main");
-        let mut command = Command::new(found(self.program()));
+        let mut command = Command::new(installed(self.program()));
         match self {
-            Self::Nginx => {
-                let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-                let temporary: String = temporary
-                    .iter()
-                    .map(|name| format!("{name}_temp_path {};", folder.join(name).display()))
-                    .collect();
-                // One process, so that it has ended when it was killed.
-                let text = format!(
-                    "daemon off; master_process off; pid {};\nevents {{}}\n\
-                     http {{ access_log off; {temporary} include {}; }}\n",
-                    folder.join("pid").display(),
-                    path.display()
-                );
-                fs::write(&main, text)?;
-                command.args(["-e", "stderr", "-c"]).arg(main);
-            }
+            Self::Nginx => return nginx(folder, recipe),
             Self::HaProxy => {
                 command.args(["-db", "-f"]).arg(path);
             }
             Self::Caddy => {
+                let main = folder.join("main");
                 let options = "{\n\tadmin off\n\tauto_https off\n}\n";
                 fs::write(&main, format!("{options}import {}\n", path.display()))?;
                 command.args(["run", "--adapter", "caddyfile", "--config"]);
@@ -134,23 +112,6 @@ impl Kind {
         }
         Ok(command)
     }
-}
-
-/// The program, also where it isn't on the path of people who aren't root.
-fn found(program: &str) -> PathBuf {
-    let path = Path::new("/usr/sbin").join(program);
-    if path.exists() { path } else { program.into() }
-}
-
-/// An address of the loopback, of which there are so many that no other test has the same: else its
-/// proxy would seem to be ours until ours has found the port taken.
-pub(crate) fn free_address() -> SocketAddr {
-    let [a, b, c] = [
-        fastrand::u8(64..128),
-        fastrand::u8(..),
-        fastrand::u8(1..255),
-    ];
-    SocketAddr::from(([127, a, b, c], fastrand::u16(10_000..30_000)))
 }
 
 #[derive(Debug, Clone)]
@@ -202,71 +163,34 @@ impl Recipe {
         }
     }
 
-    pub(crate) async fn start(self) -> Proxy {
+    pub(crate) async fn start(self) -> ReverseProxy {
         self.run(None).await
     }
 
-    pub(crate) async fn start_with(self, certificate: &Certificate) -> Proxy {
+    pub(crate) async fn start_with(self, certificate: &Certificate) -> ReverseProxy {
         self.run(Some(certificate)).await
     }
 
-    async fn run(self, certificate: Option<&Certificate>) -> Proxy {
-        let mut failure = String::new();
-        for _ in 0..ATTEMPTS {
-            match self.try_to_run(certificate).await {
-                Ok(proxy) => return proxy,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    let program = self.kind.program();
-                    panic!(
-                        "expected {program} on this machine; got none: run `just setup`, or \
-                         install the package `{program}`"
-                    );
-                }
-                Err(error) => failure = error.to_string(),
+    async fn run(self, certificate: Option<&Certificate>) -> ReverseProxy {
+        let started = ReverseProxy::start(|addr, folder| {
+            if let Some(certificate) = certificate {
+                certificate.write(folder)?;
             }
-        }
-        panic!("the proxy doesn't start: {failure}");
-    }
-
-    async fn try_to_run(&self, certificate: Option<&Certificate>) -> io::Result<Proxy> {
-        let folder = tempfile::Builder::new().prefix("proxy-").tempdir()?;
-        if let Some(certificate) = certificate {
-            certificate.write(folder.path())?;
-        }
-        let addr = free_address();
-        let places = self.kind.places(certificate.is_some(), addr, folder.path());
-        let placed = places
-            .iter()
-            .fold(self.clone(), |recipe, (written, instead)| {
-                recipe.with(written, instead)
-            });
-        let mut command = self.kind.command(folder.path(), &placed.text)?;
-        let mut process = Process::spawn(&mut command, folder.path().join("log"))?;
-        let accepts = async |_: &Path| TcpStream::connect(addr).await.is_ok();
-        process.ready(DEADLINE, accepts).await?;
-        Ok(Proxy {
-            addr,
-            process,
-            _folder: folder,
+            let places = self.kind.places(certificate.is_some(), addr, folder);
+            let placed = places
+                .iter()
+                .fold(self.clone(), |recipe, (written, instead)| {
+                    recipe.with(written, instead)
+                });
+            self.kind.command(folder, &placed.text)
+        });
+        let program = self.kind.program();
+        started.await.unwrap_or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => panic!(
+                "expected {program} on this machine; got none: run `just setup`, or install the \
+                 package `{program}`"
+            ),
+            _ => panic!("{program} doesn't start: {error}"),
         })
-    }
-}
-
-/// A proxy that runs. It ends with this value.
-#[derive(Debug)]
-pub(crate) struct Proxy {
-    pub(crate) addr: SocketAddr,
-    process: Process,
-    _folder: TempDir,
-}
-
-impl Drop for Proxy {
-    /// What it has said helps whoever looks for the reason of a failure.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let status = self.process.end();
-            let log = fs::read_to_string(self.process.log());
-            eprintln!("the proxy ended ({status:?}) and had said: {log:?}");
-        }
     }
 }

@@ -14,8 +14,9 @@ use tokio::net::TcpStream;
 use crate::{
     behind_each,
     node::{Node, PAGE},
-    recipe::{Kind, Proxy},
-    tls::{Certificate, NAME, chosen},
+    recipe::Kind,
+    site::Site,
+    tls::{NAME, chosen},
 };
 
 behind_each!(
@@ -23,12 +24,12 @@ behind_each!(
     a_page_comes_over_http2_and_its_websocket_over_http1,
 );
 
-async fn start(kind: Kind) -> (Proxy, [Node; 2], Certificate) {
+async fn start(kind: Kind) -> (Site, [Node; 2]) {
     let nodes = [Node::start().await, Node::start().await];
-    let certificate = Certificate::new();
-    let recipe = kind.two([nodes[0].addr, nodes[1].addr]);
-    let proxy = recipe.start_with(&certificate).await;
-    (proxy, nodes, certificate)
+    (
+        Site::start(kind.two([nodes[0].addr, nodes[1].addr])).await,
+        nodes,
+    )
 }
 
 /// As a page of this site asks for it, whose port is hidden (443) or not.
@@ -38,8 +39,8 @@ fn of_page(host: &str) -> Request {
 }
 
 /// A WebSocket over HTTP/1.1, as a browser opens it: it offers nothing else for it.
-async fn over_http1(proxy: &Proxy, certificate: &Certificate, host: &str) {
-    let stream = certificate.connect(proxy.addr, &["http/1.1"]).await;
+async fn over_http1(site: &Site, host: &str) {
+    let stream = site.stream().await;
     assert_ne!(chosen(&stream), Some("h2"));
     let mut client = of_page(host).over(stream).await.unwrap();
     let large = json!("x".repeat(300_000));
@@ -50,25 +51,18 @@ async fn over_http1(proxy: &Proxy, certificate: &Certificate, host: &str) {
 }
 
 async fn a_page_over_https_connects(kind: Kind) {
-    let (proxy, _nodes, certificate) = start(kind).await;
-    let port = proxy.addr.port();
+    let (site, _nodes) = start(kind).await;
+    let port = site.proxy.address().port();
     for host in [NAME.to_owned(), format!("{NAME}:{port}")] {
-        over_http1(&proxy, &certificate, &host).await;
+        over_http1(&site, &host).await;
     }
-    let stream = certificate.connect(proxy.addr, &["http/1.1"]).await;
     let foreign = Request::new("/ws").header("Origin", "https://evil.example");
-    let refused = foreign
-        .without("Host")
-        .header("Host", NAME)
-        .over(stream)
-        .await;
-    let refused = refused.expect_err("a page of another origin").to_string();
-    assert!(refused.contains("403"), "{refused}");
+    assert_eq!(site.refused(foreign).await.status, 403);
 }
 
 async fn a_page_comes_over_http2_and_its_websocket_over_http1(kind: Kind) {
-    let (proxy, _nodes, certificate) = start(kind).await;
-    let mut http2 = http2(&proxy, &certificate).await;
+    let (site, _nodes) = start(kind).await;
+    let mut http2 = http2(&site).await;
     let page = HttpRequest::get(format!("https://{NAME}/"))
         .body(())
         .unwrap();
@@ -79,14 +73,14 @@ async fn a_page_comes_over_http2_and_its_websocket_over_http1(kind: Kind) {
     // Browsers open a WebSocket over HTTP/2 where this says that they may, and else beside it.
     let may = http2.is_extended_connect_protocol_enabled();
     assert_eq!(may, kind == Kind::HaProxy);
-    over_http1(&proxy, &certificate, NAME).await;
+    over_http1(&site, NAME).await;
 }
 
 /// HAProxy makes a request over HTTP/1.1 of it, so the gateway needs to know nothing of it.
 #[tokio::test]
 async fn haproxy_carries_a_websocket_over_http2_to_a_gateway_that_speaks_http1() {
-    let (proxy, mut nodes, certificate) = start(Kind::HaProxy).await;
-    let mut http2 = http2(&proxy, &certificate).await;
+    let (site, mut nodes) = start(Kind::HaProxy).await;
+    let mut http2 = http2(&site).await;
     let may = async || http2.is_extended_connect_protocol_enabled();
     until("the proxy's settings are known", may).await;
     let request = HttpRequest::builder()
@@ -117,8 +111,11 @@ async fn haproxy_carries_a_websocket_over_http2_to_a_gateway_that_speaks_http1()
     }
 }
 
-async fn http2(proxy: &Proxy, certificate: &Certificate) -> SendRequest<Bytes> {
-    let stream = certificate.connect(proxy.addr, &["h2", "http/1.1"]).await;
+async fn http2(site: &Site) -> SendRequest<Bytes> {
+    let stream = site
+        .certificate
+        .connect(site.proxy.address(), &["h2", "http/1.1"])
+        .await;
     assert_eq!(chosen(&stream), Some("h2"));
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();
     tokio::spawn(connection);

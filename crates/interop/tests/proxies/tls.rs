@@ -42,6 +42,11 @@ impl Certificate {
 
     /// Connects, offering protocols by ALPN as browsers do.
     pub(crate) async fn connect(&self, to: SocketAddr, protocols: &[&str]) -> TlsStream<TcpStream> {
+        let tcp = TcpStream::connect(to).await.unwrap();
+        self.over(tcp, protocols).await
+    }
+
+    pub(crate) async fn over(&self, tcp: TcpStream, protocols: &[&str]) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let mut config = ClientConfig::builder()
@@ -51,7 +56,6 @@ impl Certificate {
             .iter()
             .map(|name| name.as_bytes().to_vec())
             .collect();
-        let tcp = TcpStream::connect(to).await.unwrap();
         let name = ServerName::try_from(NAME).unwrap();
         let connector = TlsConnector::from(Arc::new(config));
         connector.connect(name, tcp).await.unwrap()

@@ -8,6 +8,7 @@ pub mod nats;
 mod process;
 pub mod rabbitmq;
 pub mod redis;
+pub mod reverse_proxy;
 pub mod sentinel;
 
 use std::{
@@ -19,6 +20,7 @@ pub use nats::Nats;
 pub use process::{Process, Signal};
 pub use rabbitmq::RabbitMq;
 pub use redis::{Redis, RedisCluster};
+pub use reverse_proxy::ReverseProxy;
 pub use sentinel::Sentinel;
 
 /// A port of the loopback on which nobody listens.

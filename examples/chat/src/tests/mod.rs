@@ -32,7 +32,7 @@ fn nodes<const N: usize>() -> [Gateway; N] {
             history: AnyHistory::new(history.clone()),
             presence: AnyPresence::new(presence.clone()),
         };
-        crate::build(Key::new(&KEY).unwrap(), backends, |builder| builder).unwrap()
+        crate::build(realtime::builder(), Key::new(&KEY).unwrap(), backends).unwrap()
     })
 }
 

@@ -1,21 +1,27 @@
 //! What `deploy/compose.yaml` starts, without containers: two nodes with its variables, Redis, and
 //! nginx with its configuration.
 
-use std::{fs, io, net::SocketAddr, path::Path, process::Command};
+use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
 
+use futures::future::join_all;
 use realtime_testkit::{
-    client::raw_http,
-    servers::{Process, Redis},
-    wait::{DEADLINE, until},
+    client::{Client, raw_http},
+    servers::{Redis, ReverseProxy, reverse_proxy},
 };
 use serde_json::json;
-use tempfile::TempDir;
-use tokio::net::TcpStream;
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use crate::chat::{Chat, come, join_lobby, login, next};
 
 /// As long as the file wants it.
 const KEY: &str = "0123456789abcdef0123456789abcdef";
+/// How long compose waits for a node that was asked to end.
+const GRACE: Duration = Duration::from_secs(30);
+/// How often a page asks.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The variables of a node, with what is outside of the containers here in place of what is inside.
 fn environment(redis: &Redis) -> Vec<(String, String)> {
@@ -36,6 +42,8 @@ fn environment(redis: &Redis) -> Vec<(String, String)> {
         match name.as_str() {
             "CHAT_KEY" => KEY.clone_into(value),
             "CHAT_MODERATOR" => value.clear(),
+            // Where the proxy is, which isn't in a network of its own here.
+            "CHAT_TRUSTED_PROXIES" => "127.0.0.1".clone_into(value),
             _ => assert!(!value.contains('$'), "{name}: {value}"),
         }
     }
@@ -49,44 +57,22 @@ fn read(file: &str) -> String {
 }
 
 /// nginx with the configuration of the folder before two nodes.
-async fn nginx(nodes: [SocketAddr; 2]) -> io::Result<(SocketAddr, Process, TempDir)> {
-    let folder = tempfile::Builder::new().prefix("nginx-").tempdir()?;
-    // So many of the loopback's that no other test's nginx is there.
-    let [a, b] = [fastrand::u8(64..128), fastrand::u8(1..255)];
-    let addr = SocketAddr::from(([127, a, b, 1], fastrand::u16(10_000..30_000)));
-    let mut site = read("nginx.conf");
-    for (written, instead) in [
-        ("listen 80;", format!("listen {addr};")),
-        ("node1:8080", nodes[0].to_string()),
-        ("node2:8080", nodes[1].to_string()),
-    ] {
-        assert!(site.contains(written), "expected {written:?} in {site}");
-        site = site.replace(written, &instead);
-    }
-    let at = folder.path().display();
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|name| format!("{name}_temp_path {at}/{name};"))
-        .concat();
-    let main = folder.path().join("nginx.conf");
-    // One process, so that it has ended when it was killed.
-    let text = format!(
-        "daemon off; master_process off; pid {at}/pid;\nevents {{}}\n\
-         http {{ access_log off; {temporary}\n{site}\n}}\n"
-    );
-    fs::write(&main, text)?;
-    // Debian has it where only root looks.
-    let found = Path::new("/usr/sbin/nginx");
-    let program = if found.exists() {
-        found
-    } else {
-        Path::new("nginx")
-    };
-    let mut command = Command::new(program);
-    command.args(["-e", "stderr", "-c"]).arg(main);
-    let mut process = Process::spawn(&mut command, folder.path().join("log"))?;
-    let accepts = async |_: &Path| TcpStream::connect(addr).await.is_ok();
-    process.ready(DEADLINE, accepts).await?;
-    Ok((addr, process, folder))
+async fn nginx(nodes: [SocketAddr; 2]) -> ReverseProxy {
+    let started = ReverseProxy::start(|addr, folder| {
+        let mut site = read("nginx.conf");
+        for (written, instead) in [
+            ("listen 80;", format!("listen {addr};")),
+            ("node1:8080", nodes[0].to_string()),
+            ("node2:8080", nodes[1].to_string()),
+        ] {
+            assert!(site.contains(written), "expected {written:?} in {site}");
+            site = site.replace(written, &instead);
+        }
+        reverse_proxy::nginx(folder, &site)
+    });
+    started
+        .await
+        .expect("expected nginx: `just setup` installs it")
 }
 
 /// Asks a node as its container does.
@@ -107,8 +93,8 @@ async fn a_node_ends_and_everybody_goes_on_at_the_other_one() {
     };
     let (mut old, new) = (Chat::with(pairs()), Chat::with(pairs()));
     assert!(is_alive(old.address()) && is_alive(new.address()));
-    let started = nginx([old.address(), new.address()]).await;
-    let (at, _proxy, _folder) = started.expect("expected nginx: `just setup` installs it");
+    let proxy = nginx([old.address(), new.address()]).await;
+    let at = proxy.address();
     for inside in ["/livez", "/readyz"] {
         let request = format!("GET {inside} HTTP/1.1\r\nHost: chat.test\r\n\r\n");
         let answer = raw_http(at, request.as_bytes()).await.unwrap();
@@ -129,25 +115,54 @@ async fn a_node_ends_and_everybody_goes_on_at_the_other_one() {
     }
 
     old.signal("-TERM");
-    until("the old node has ended", async || old.ended().is_some()).await;
+    let (tell, over) = watch::channel(false);
+    let ends = async {
+        let ended = timeout(GRACE, async {
+            while old.ended().is_none() {
+                sleep(PAUSE).await;
+            }
+        });
+        ended.await.expect("the old node has ended in time");
+        tell.send_replace(true);
+    };
+    // All at once, since a node waits for clients that don't read.
+    let go_on = clients
+        .into_iter()
+        .map(|client| goes_on(client, at, &token, over.clone()));
+    let ((), came_back) = futures::join!(ends, join_all(go_on));
     assert_eq!(old.ended().unwrap().code(), Some(0));
     assert!(!is_alive(old.address()) && is_alive(new.address()));
-    let mut came_back = 0;
-    for mut client in clients {
-        let asked = json!({ "room": "lobby" });
-        let answer = match client.request("lines", asked.clone()).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                came_back += 1;
-                client = come(at, &token).await;
-                join_lobby(&mut client).await;
-                client.request("lines", asked).await.unwrap()
-            }
-        };
-        assert_eq!(answer["data"]["lines"][0]["text"], "hello");
-    }
+    let came_back = came_back.into_iter().filter(|came_back| *came_back).count();
     assert!(
         (1..4).contains(&came_back),
         "{came_back} of 4 were at the old node"
     );
+}
+
+/// Asks for what was said, again and again until it is over, and comes back where it was sent away.
+/// Says whether it was.
+async fn goes_on(
+    mut client: Client,
+    at: SocketAddr,
+    token: &str,
+    over: watch::Receiver<bool>,
+) -> bool {
+    let mut came_back = false;
+    loop {
+        let is_over = *over.borrow();
+        match client.request("lines", json!({ "room": "lobby" })).await {
+            Ok(answer) => assert_eq!(answer["data"]["lines"][0]["text"], "hello", "{answer}"),
+            Err(_) => {
+                assert!(!came_back, "the new node has sent it away");
+                came_back = true;
+                client = come(at, token).await;
+                join_lobby(&mut client).await;
+                continue;
+            }
+        }
+        if is_over {
+            return came_back;
+        }
+        sleep(PAUSE).await;
+    }
 }
