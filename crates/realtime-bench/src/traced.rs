@@ -49,6 +49,7 @@ fn subscribe() -> Result<(), BoxError> {
     let provider = SdkTracerProvider::builder().with_batch_exporter(Nowhere);
     let provider = PROVIDER.get_or_init(|| provider.build());
     let spans = tracing_opentelemetry::layer()
+        .with_error_events_to_status(false)
         .with_location(false)
         .with_threads(false)
         .with_target(false)

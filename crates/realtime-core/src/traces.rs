@@ -10,7 +10,8 @@ use tracing::Span;
 
 /// What ties spans of `tracing` to traces.
 ///
-/// It is asked only about what is traced: where nothing is, it costs nothing.
+/// It is asked only about what may be traced: where nothing is, it costs nothing. Where one of its
+/// methods panics, what it was asked about isn't traced, and nothing else follows.
 ///
 /// ```
 /// use realtime::traces::{TraceBridge, TraceParent};
@@ -27,7 +28,9 @@ use tracing::Span;
 ///         None
 ///     }
 ///
-///     fn set_parent(&self, _: &tracing::Span, _: TraceParent) {}
+///     fn set_parent(&self, _: &tracing::Span, _: TraceParent) -> bool {
+///         false
+///     }
 ///
 ///     fn add_link(&self, _: &tracing::Span, _: TraceParent) {}
 /// }
@@ -40,7 +43,8 @@ pub trait TraceBridge: Send + Sync + 'static {
     /// The context that is current on this thread, for what is sent from here.
     ///
     /// # Behavior
-    /// - `None` where no trace is under way; one that isn't sampled may be `None`, too.
+    /// - `None` where no trace is under way. One that isn't sampled is given with its flag: what is asked
+    ///   for within it isn't traced either.
     fn current(&self) -> Option<TraceParent>;
 
     /// The context of a span, for what it is to be the parent of.
@@ -54,8 +58,8 @@ pub trait TraceBridge: Send + Sync + 'static {
     /// was not entered yet.
     ///
     /// # Behavior
-    /// - Where that can't be done, the span stays what it is.
-    fn set_parent(&self, span: &Span, parent: TraceParent);
+    /// - `false` where that can't be done: then the span is dropped, and its work isn't traced.
+    fn set_parent(&self, span: &Span, parent: TraceParent) -> bool;
 
     /// Links a span to another one that it belongs to and isn't a child of.
     ///

@@ -83,7 +83,7 @@ pub(crate) async fn publish(
         let envelope = traced.sign(envelope).encode();
         let published = traced.around(node.broker.publish(&topic, envelope)).await;
         let _any_number = published.map_err(|error| {
-            traced.failed(|| (true, format!("{:?}", error.kind())));
+            traced.unpublished(error.kind());
             not_accepted(error, delivery)
         })?;
         delivery.remote = Remote::Published;

@@ -1,4 +1,5 @@
-//! Foreign values, dropped so that a panic in their `Drop` gets no further.
+//! Foreign values, dropped so that a panic in their `Drop` gets no further, and calls that are not
+//! worth an error.
 
 use std::{
     any::Any,
@@ -20,8 +21,18 @@ pub fn drop_quietly<T>(value: T) {
 /// Does what may panic because it drops something.
 #[inline]
 pub(crate) fn quietly(drops: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(drops)) {
-        drop_payload(panic);
+    let _done = survive(drops);
+}
+
+/// What a foreign call gives; nothing where it panics.
+#[inline]
+pub(crate) fn survive<T>(call: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(given) => Some(given),
+        Err(panic) => {
+            drop_payload(panic);
+            None
+        }
     }
 }
 

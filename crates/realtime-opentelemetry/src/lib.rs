@@ -21,18 +21,23 @@
 //! ```
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use opentelemetry::{
     Context,
     trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},
 };
-use realtime_core::traces::{TraceBridge, TraceParent};
+use realtime_core::{
+    log_targets::TRACE,
+    traces::{TraceBridge, TraceParent},
+};
 use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_opentelemetry::{OpenTelemetrySpanExt, SetParentError};
 
 /// Ties the spans of `tracing` to OpenTelemetry, by the `OpenTelemetryLayer` of the subscriber.
 ///
-/// A context that isn't sampled is none: it doesn't travel to other nodes or to clients, and nothing
-/// is recorded there. Without the layer nothing is traced.
+/// Without the layer nothing is traced, and one of another version isn't seen, so the first span that
+/// none has taken is told as a warning, of the target `realtime::trace`.
 ///
 /// ```
 /// use realtime::traces::{OpenTelemetry, Traces};
@@ -41,31 +46,55 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 /// let gateway = realtime::builder().traces(traces).build()?;
 /// # Ok::<(), realtime::error::BuildError>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default)]
-pub struct OpenTelemetry(());
+#[derive(Debug, Default)]
+pub struct OpenTelemetry {
+    has_warned: AtomicBool,
+}
 
 impl OpenTelemetry {
     /// The bridge.
     #[must_use]
     pub const fn new() -> Self {
-        Self(())
+        Self {
+            has_warned: AtomicBool::new(false),
+        }
+    }
+
+    /// A span of ours is seen by no layer. Once: it is so with all of them.
+    #[cold]
+    fn unseen(&self) {
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: TRACE, parent: None,
+                "a span of the gateway isn't traced: expected an `OpenTelemetryLayer` of \
+                 tracing-opentelemetry 0.34, with opentelemetry 0.33, in the subscriber, which takes the \
+                 target `realtime::trace`; add one, or use these versions of both crates",
+            );
+        }
     }
 }
 
 impl TraceBridge for OpenTelemetry {
     fn current(&self) -> Option<TraceParent> {
-        let of_span = self.context_of(&Span::current());
+        let of_span = said(&Span::current().context());
         // What was begun by OpenTelemetry itself, without a span of `tracing`.
-        of_span.or_else(|| sampled(&Context::current()))
+        of_span.or_else(|| said(&Context::current()))
     }
 
     fn context_of(&self, span: &Span) -> Option<TraceParent> {
-        sampled(&span.context())
+        let context = said(&span.context());
+        if context.is_none() && !span.is_disabled() {
+            self.unseen();
+        }
+        context
     }
 
-    fn set_parent(&self, span: &Span, parent: TraceParent) {
-        // It fails where the subscriber has no layer for it: then nothing is exported either.
-        let _set = span.set_parent(Context::new().with_remote_span_context(remote(parent)));
+    fn set_parent(&self, span: &Span, parent: TraceParent) -> bool {
+        let set = span.set_parent(Context::new().with_remote_span_context(remote(parent)));
+        if let Err(SetParentError::LayerNotFound) = set {
+            self.unseen();
+        }
+        set.is_ok()
     }
 
     fn add_link(&self, span: &Span, to: TraceParent) {
@@ -73,14 +102,12 @@ impl TraceBridge for OpenTelemetry {
     }
 }
 
-fn sampled(context: &Context) -> Option<TraceParent> {
+/// Whether it is sampled or not; nothing where there is no trace.
+fn said(context: &Context) -> Option<TraceParent> {
     let span = context.span();
     let said = span.span_context();
-    if !said.is_sampled() {
-        return None;
-    }
     let (trace_id, span_id) = (said.trace_id().to_bytes(), said.span_id().to_bytes());
-    TraceParent::new(trace_id, span_id, true).ok()
+    TraceParent::new(trace_id, span_id, said.is_sampled()).ok()
 }
 
 fn remote(parent: TraceParent) -> SpanContext {
@@ -99,9 +126,12 @@ fn remote(parent: TraceParent) -> SpanContext {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, atomic::AtomicUsize};
+
     use opentelemetry::trace::TracerProvider;
     use opentelemetry_sdk::trace::SdkTracerProvider;
-    use tracing_subscriber::prelude::*;
+    use tracing::{Event, Level, Subscriber};
+    use tracing_subscriber::{Layer, layer, prelude::*};
 
     use super::*;
 
@@ -119,25 +149,49 @@ mod tests {
         assert_eq!(bridge.current(), None);
 
         let span = tracing::info_span!("one");
-        bridge.set_parent(&span, parent("01"));
+        assert!(bridge.set_parent(&span, parent("01")));
         let context = span.in_scope(|| bridge.current()).unwrap();
         assert_eq!(context.trace_id(), parent("01").trace_id());
         assert_ne!(context.span_id(), parent("01").span_id());
         assert_eq!(bridge.context_of(&span), Some(context));
 
         let unsampled = tracing::info_span!("two");
-        bridge.set_parent(&unsampled, parent("00"));
-        assert_eq!(bridge.context_of(&unsampled), None);
-        assert_eq!(unsampled.in_scope(|| bridge.current()), None);
+        assert!(bridge.set_parent(&unsampled, parent("00")));
+        let context = unsampled.in_scope(|| bridge.current()).unwrap();
+        assert_eq!(context.trace_id(), parent("00").trace_id());
+        assert!(!context.is_sampled(), "who is asked is told the decision");
+        assert_eq!(bridge.context_of(&unsampled), Some(context));
+    }
+
+    /// How often it was warned.
+    #[derive(Clone, Default)]
+    struct Warned(Arc<AtomicUsize>);
+
+    impl<S: Subscriber> Layer<S> for Warned {
+        fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
+            let metadata = event.metadata();
+            assert_eq!((metadata.target(), *metadata.level()), (TRACE, Level::WARN));
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     #[test]
-    fn without_the_layer_there_is_no_trace() {
+    fn without_the_layer_there_is_no_trace_and_that_is_said_once() {
+        let warned = Warned::default();
+        let _guard = tracing_subscriber::registry()
+            .with(warned.clone())
+            .set_default();
         let bridge = OpenTelemetry::new();
         let span = tracing::info_span!("one");
-        bridge.set_parent(&span, parent("01"));
-        bridge.add_link(&span, parent("01"));
+        // A host's span may be for another layer.
         assert_eq!(span.in_scope(|| bridge.current()), None);
+        assert_eq!(warned.0.load(Ordering::Relaxed), 0);
+        bridge.add_link(&span, parent("01"));
+        for _ in 0..2 {
+            assert_eq!(bridge.context_of(&span), None);
+            assert!(!bridge.set_parent(&span, parent("01")));
+        }
+        assert_eq!(warned.0.load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -29,6 +29,29 @@ pub enum BrokerErrorKind {
     Unknown,
 }
 
+impl BrokerErrorKind {
+    /// It as a word, for traces and the like: `too_large`, and so on. There are no others than these.
+    ///
+    /// ```
+    /// use realtime::broker::BrokerErrorKind;
+    ///
+    /// assert_eq!(BrokerErrorKind::TooLarge.name(), "too_large");
+    /// ```
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Closed => "closed",
+            Self::Config => "config",
+            Self::DuplicateNode => "duplicate_node",
+            Self::InvalidMessage => "invalid_message",
+            Self::TooLarge => "too_large",
+            Self::Unavailable => "unavailable",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl BrokerError {
     /// Whether the same call may succeed later.
     #[must_use]

@@ -211,7 +211,6 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
     if let Some(lost) = lost.take_before_a_message() {
         lost.tell(&node.hub).await;
     }
-    let traced = node.tracer().relay(&envelope, &source);
     let except = envelope.except();
     tell_unsaid(
         node,
@@ -220,6 +219,7 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
         (envelope.target(), except),
     )
     .await;
+    let traced = node.tracer().relay(&envelope, &source);
     if let (Some(position), Target::Rooms(rooms)) = (envelope.position(), envelope.target())
         && let Some(room) = rooms.first()
         && node.room_table.history(room).is_some()
@@ -230,7 +230,7 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
                 offset: position.offset,
                 frames,
                 except: except.to_vec(),
-                traced,
+                traced: traced.in_line(),
             };
             stream.offer(&position.epoch, publication);
         }

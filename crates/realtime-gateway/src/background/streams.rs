@@ -89,6 +89,7 @@ async fn advance(node: &Arc<Node>, stream: &Arc<Stream>, work: &mut Work) {
             Step::Hand(life, publication) => {
                 let sent = node.hub.send_in(stream.room(), life, &publication);
                 publication.traced.around(sent).await;
+                publication.traced.handed();
                 stream.was_handed();
                 handed += 1;
                 if handed >= TURN {

@@ -44,7 +44,7 @@ pub(crate) async fn disconnect_there(
     let topic = Topic::Node(session.node_id.clone());
     let envelope = traced.sign(envelope).encode();
     if let Err(error) = traced.around(node.broker.publish(&topic, envelope)).await {
-        traced.failed(|| (true, format!("{:?}", error.kind())));
+        traced.unpublished(error.kind());
         node.report(ErrorStage::Broker, error, None);
     }
 }

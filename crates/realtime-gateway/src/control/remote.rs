@@ -86,7 +86,10 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
         Operation::Leave(room) => Deed::Leave(room),
         Operation::Revoke(revocation) => Deed::Revoke(revocation),
         Operation::Update(update) => Deed::Update(update),
-        _ => return refuse(node, to, Outcome::NotUnderstood),
+        _ => {
+            traced.failed(|| (false, "not_understood"));
+            return refuse(node, to, Outcome::NotUnderstood);
+        }
     };
     // Whom it closes may depend on who has joined or left before; but a ban of somebody doesn't, and
     // waits for no room.

@@ -350,13 +350,15 @@ impl Gateway {
                 Err(_late) => {
                     let context =
                         "the broker did not accept in time what other nodes are asked for";
-                    return Some(BrokerError::new(BrokerErrorKind::Unknown, context));
+                    let kind = BrokerErrorKind::Unknown;
+                    traced.unpublished(kind);
+                    return Some(BrokerError::new(kind, context));
                 }
             },
         };
         match accepted {
             Err(error) if error.kind() != BrokerErrorKind::Unknown => {
-                traced.failed(|| (true, format!("{:?}", error.kind())));
+                traced.unpublished(error.kind());
                 Some(error)
             }
             _ => {

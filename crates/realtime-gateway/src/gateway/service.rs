@@ -103,15 +103,14 @@ impl Gateway {
     pub fn accept(&self, upgrade: Upgrade, identity: Identity) -> Response<Body> {
         let Upgrade(mut parts) = upgrade;
         let traced = self.trace(&parts);
-        traced.within(|| {
-            let opened = self.admit_now(&parts).and_then(|mut admitted| {
-                let identity =
-                    check(identity).map_err(|error| identities::refused(self.node(), error))?;
-                entry::count_here(self.node(), &mut admitted.held, &identity)?;
-                self.open(&mut parts, admitted, Known::Told(identity), &traced)
-            });
-            self.respond(&mut parts, opened, &traced)
-        })
+        let opened = traced.within(|| {
+            let mut admitted = self.admit_now(&parts)?;
+            let identity =
+                check(identity).map_err(|error| identities::refused(self.node(), error))?;
+            entry::count_here(self.node(), &mut admitted.held, &identity)?;
+            self.open(&mut parts, admitted, Known::Told(identity), &traced)
+        });
+        self.respond(&mut parts, opened, &traced)
     }
 
     async fn answer(&self, mut parts: Parts) -> Response<Body> {
@@ -125,7 +124,7 @@ impl Gateway {
             self.open(&mut parts, admitted, known, &traced)
         };
         let opened = traced.around(opened).await;
-        traced.within(|| self.respond(&mut parts, opened, &traced))
+        self.respond(&mut parts, opened, &traced)
     }
 
     fn trace(&self, request: &Parts) -> Traced {

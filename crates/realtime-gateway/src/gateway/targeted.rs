@@ -111,7 +111,10 @@ impl Gateway {
                     let reached = self.reach(identity, nodes, envelope, &mut delivery);
                     let reached = traced.around(reached).await;
                     if let Err(error) = &reached {
-                        traced.failed(|| (true, format!("{:?}", error.kind())));
+                        traced.failed(|| match error.kind() {
+                            DeliverErrorKind::Presence => (true, "presence"),
+                            _ => (true, "unreached"),
+                        });
                     }
                     reached?;
                 }
@@ -120,7 +123,7 @@ impl Gateway {
                     match traced.around(published).await {
                         Ok(_any_number) => delivery.remote = Remote::Published,
                         Err(error) if delivery.is_taken() => {
-                            traced.failed(|| (true, format!("{:?}", error.kind())));
+                            traced.unpublished(error.kind());
                             tracing::debug!(
                                 target: crate::log_targets::RELAY, error = %Chain(&error),
                                 "other nodes did not get a targeted message",
@@ -129,7 +132,7 @@ impl Gateway {
                             delivery.unreached = 1;
                         }
                         Err(error) => {
-                            traced.failed(|| (true, format!("{:?}", error.kind())));
+                            traced.unpublished(error.kind());
                             return Err(not_confirmed(error, delivery));
                         }
                     }

@@ -1,6 +1,6 @@
 //! The error that a client receives when its message fails.
 
-use std::error::Error;
+use std::{borrow::Cow, error::Error};
 
 use realtime_core::{
     BoxError, ClientError,
@@ -105,15 +105,19 @@ pub(crate) fn for_client_in_detail(error: &BoxError) -> ClientError {
     }
 }
 
-/// Whether it is our fault, and how a trace calls it: as its client does.
-pub(crate) fn for_trace(error: &BoxError, panicked: bool) -> (bool, String) {
-    match panicked {
-        true => (true, "panic".to_owned()),
-        false => {
-            let is_theirs = is_mistake(error) || is_clients(error);
-            (!is_theirs, for_client(error).code().to_owned())
-        }
+/// Whether it is our fault, and how a trace calls it: as its client does, where that is a word of the
+/// gateway's. A handler's code may be another client's, and there is no end of those.
+pub(crate) fn for_trace(error: &BoxError, panicked: bool) -> (bool, Cow<'static, str>) {
+    if panicked {
+        return (true, "panic".into());
     }
+    let is_theirs = is_mistake(error) || is_clients(error);
+    let is_said = matches!(meant(error), Some(Meant::Said(_)));
+    let word = match is_said && find::<Mistake>(error).is_none() {
+        true => Cow::Borrowed("refused"),
+        false => Cow::Owned(for_client(error).code().to_owned()),
+    };
+    (!is_theirs, word)
 }
 
 /// Whether clients are to blame for an error, and not the server: this one has sent what it may

@@ -113,9 +113,19 @@ impl Handling {
     pub(super) fn forget_waiting(&mut self) -> bool {
         let waits = self.is_waiting();
         if waits {
-            self.doing = Doing::Nothing;
+            self.cut_short();
         }
         waits
+    }
+
+    /// Drops what is in it, as a part of its message. Apart from the stack, which is foreign, too.
+    fn cut_short(&mut self) {
+        let traced = self.take_traced();
+        if !self.is_idle() {
+            traced.cancelled();
+        }
+        let doing = std::mem::replace(&mut self.doing, Doing::Nothing);
+        traced.within(|| drop_quietly(doing));
     }
 
     /// The message with which it begins next is traced.
@@ -214,7 +224,6 @@ impl Handling {
 
 impl Drop for Handling {
     fn drop(&mut self) {
-        // Apart from the stack, which is foreign, too.
-        drop_quietly(std::mem::replace(&mut self.doing, Doing::Nothing));
+        self.cut_short();
     }
 }

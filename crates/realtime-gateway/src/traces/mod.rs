@@ -6,6 +6,10 @@
 //!
 //! Names and fields are those of `docs/traces.md`. None of a peer's strings is ever a name.
 
+#[cfg(feature = "traces")]
+mod amount;
+#[cfg(feature = "traces")]
+mod bridge;
 #[cfg(not(feature = "traces"))]
 mod off;
 #[cfg(feature = "traces")]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use http::{StatusCode, request::Parts};
 use realtime_core::{
     DisconnectInfo, Message, NodeId, SessionId,
-    broker::{control::Operation, envelope::Envelope},
+    broker::{BrokerErrorKind, control::Operation, envelope::Envelope},
 };
 
 // No `Copy`, since those that trace aren't either.
@@ -16,7 +16,7 @@ pub(crate) struct Tracer;
 pub(crate) struct Traced(());
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Origin;
+pub(crate) struct Origin(());
 
 #[derive(Debug)]
 pub(crate) struct Label;
@@ -60,7 +60,7 @@ impl Traced {
 
     #[inline(always)]
     pub(crate) const fn origin(&self) -> Origin {
-        Origin
+        Origin(())
     }
 
     #[inline(always)]
@@ -73,6 +73,21 @@ impl Traced {
 
     #[inline(always)]
     pub(crate) const fn refused(&self, _: &'static str) {}
+
+    #[inline(always)]
+    pub(crate) const fn unpublished(&self, _: BrokerErrorKind) {}
+
+    /// Itself.
+    #[inline(always)]
+    pub(crate) const fn in_line(self) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    pub(crate) const fn handed(&self) {}
+
+    #[inline(always)]
+    pub(crate) const fn cancelled(&self) {}
 
     #[inline(always)]
     pub(crate) fn failed<E: AsRef<str>>(&self, _: impl FnOnce() -> (bool, E)) {}

@@ -1,15 +1,21 @@
 //! Whether something is traced.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Instant};
 
 use http::{HeaderMap, request::Parts};
 use realtime_core::{
     DisconnectInfo, Message, Metadata, NodeId, SessionId,
     broker::{control::Operation, envelope::Envelope},
-    traces::{TraceBridge, TraceParent},
+    traces::TraceParent,
 };
 
-use super::{Label, Origin, Traced, Traces, spans};
+use super::{
+    Label, Origin, Traced, Traces,
+    amount::{Followed, Share},
+    bridge::Bridge,
+    spans,
+};
+use crate::quiet::survive;
 
 /// What begins traces, and goes on with them, on one node. Cheap to clone; empty where the
 /// application has said nothing of traces.
@@ -17,41 +23,21 @@ use super::{Label, Origin, Traced, Traces, spans};
 pub(crate) struct Tracer(Option<Arc<Inner>>);
 
 struct Inner {
-    bridge: Arc<dyn TraceBridge>,
+    bridge: Bridge,
     node: NodeId,
     share: Share,
-    follows_clients: bool,
+    /// Of clients; `None` where they are ignored.
+    followed: Option<Followed>,
     tells_clients: bool,
-}
-
-/// Of so many, one is traced.
-#[derive(Debug, Clone, Copy)]
-struct Share(u64);
-
-impl Share {
-    /// Of 2³² equally likely numbers, those below it.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it is from 0 to 1, which was checked"
-    )]
-    fn new(ratio: f64) -> Self {
-        Self((ratio * 2f64.powi(32)) as u64)
-    }
-
-    #[inline]
-    fn has_luck(self) -> bool {
-        u64::from(fastrand::u32(..)) < self.0
-    }
 }
 
 impl Tracer {
     pub(crate) fn new(traces: Option<Traces>, node: &NodeId) -> Self {
         let inner = traces.map(|traces| Inner {
-            bridge: traces.bridge,
+            bridge: Bridge::new(traces.bridge),
             node: node.clone(),
             share: Share::new(traces.ratio),
-            follows_clients: traces.follows_clients,
+            followed: traces.followed.map(Followed::new),
             tells_clients: traces.tells_clients,
         });
         Self(inner.map(Arc::new))
@@ -67,21 +53,25 @@ impl Tracer {
         let Some(inner) = &self.0 else {
             return Traced::default();
         };
-        if inner.bridge.current().is_some() {
-            return inner.traced(spans::upgrade(&inner.node, request, client()));
+        let span = || spans::upgrade(&inner.node, request, client());
+        // The host has decided, for it or against it.
+        if let Some(host) = inner.bridge.current() {
+            return match host.is_sampled() {
+                true => inner.begun(span, None),
+                false => Traced::default(),
+            };
         }
         let remote = inner.of_headers(&request.headers);
-        if !inner.goes_on(remote) {
-            return Traced::default();
+        match inner.goes_on(remote) {
+            true => inner.begun(span, remote),
+            false => Traced::default(),
         }
-        let span = spans::upgrade(&inner.node, request, client());
-        inner.begun(span, remote)
     }
 
     /// A session begins. Where its request was traced, it is a part of that.
     pub(crate) fn opening(&self, session: SessionId, of: impl FnOnce() -> Origin) -> Traced {
         self.with_origin(of, |inner, origin| {
-            inner.begun(spans::opening(&inner.node, session), Some(origin))
+            inner.begun(|| spans::opening(&inner.node, session), Some(origin))
         })
     }
 
@@ -93,9 +83,10 @@ impl Tracer {
         of: impl FnOnce() -> Origin,
     ) -> Traced {
         self.with_origin(of, |inner, origin| {
-            let span = spans::closing(&inner.node, session, info);
-            inner.bridge.add_link(&span, origin);
-            inner.traced(span)
+            let span = || spans::closing(&inner.node, session, info);
+            let traced = inner.begun(span, None);
+            traced.link(origin);
+            traced
         })
     }
 
@@ -142,7 +133,7 @@ impl Tracer {
 
     fn sent(&self, span: impl FnOnce(&Inner) -> tracing::Span) -> Traced {
         match &self.0 {
-            Some(inner) if inner.is_traced() => inner.traced(span(inner)),
+            Some(inner) if inner.is_traced() => inner.begun(|| span(inner), None),
             _ => Traced::default(),
         }
     }
@@ -172,7 +163,7 @@ impl Tracer {
         };
         let parent = said.parse::<TraceParent>().ok();
         match parent.filter(TraceParent::is_sampled) {
-            Some(parent) => inner.begun(span(inner), Some(parent)),
+            Some(parent) => inner.begun(|| span(inner), Some(parent)),
             None => Traced::default(),
         }
     }
@@ -217,23 +208,30 @@ impl Inner {
     #[inline]
     fn goes_on(&self, remote: Option<TraceParent>) -> bool {
         match remote {
-            Some(remote) => remote.is_sampled(),
+            Some(remote) => remote.is_sampled() && self.follows_one_more(),
             None => self.share.has_luck(),
         }
+    }
+
+    /// What is more than may be followed has the same luck as all.
+    #[cold]
+    fn follows_one_more(&self) -> bool {
+        let followed = self.followed.as_ref();
+        followed.is_some_and(|f| f.has_place(Instant::now())) || self.share.has_luck()
     }
 
     /// What is said by several, or isn't read, is nothing.
     fn of_headers(&self, headers: &HeaderMap) -> Option<TraceParent> {
         let mut said = headers.get_all(TraceParent::NAME).iter();
         let only = said.next().filter(|_| said.next().is_none())?;
-        let only = only.to_str().ok().filter(|_| self.follows_clients)?;
+        let only = only.to_str().ok().filter(|_| self.followed.is_some())?;
         only.parse().ok()
     }
 
     #[cold]
     fn of_message(&self, metadata: &Metadata) -> Option<TraceParent> {
         let said = metadata.get(TraceParent::NAME);
-        said.filter(|_| self.follows_clients)?.parse().ok()
+        said.filter(|_| self.followed.is_some())?.parse().ok()
     }
 
     fn is_traced(&self) -> bool {
@@ -241,21 +239,25 @@ impl Inner {
         current.is_some_and(|context| context.is_sampled())
     }
 
-    fn traced(&self, span: tracing::Span) -> Traced {
-        Traced::new(span, &self.bridge)
-    }
-
-    fn begun(&self, span: tracing::Span, parent: Option<TraceParent>) -> Traced {
-        if let Some(parent) = parent {
-            self.bridge.set_parent(&span, parent);
+    /// Untraced where its parent can't be set: it would be in no trace that it belongs to.
+    fn begun(&self, span: impl FnOnce() -> tracing::Span, parent: Option<TraceParent>) -> Traced {
+        let made = survive(|| Traced::new(span(), &self.bridge));
+        let traced = made.unwrap_or_default();
+        match parent {
+            Some(parent) if !traced.continues(parent) => Traced::default(),
+            _ => traced,
         }
-        self.traced(span)
     }
 
     #[cold]
     fn to_tell(&self, message: &Message) -> Option<TraceParent> {
         let says_it = |data: &Metadata| data.contains_key(TraceParent::NAME);
-        if message.metadata().is_some_and(says_it) {
+        let is_full = |data: &Metadata| data.len() >= Message::MAX_METADATA;
+        // With one entry more it couldn't be sent at all.
+        if message
+            .metadata()
+            .is_some_and(|data| says_it(data) || is_full(data))
+        {
             return None;
         }
         self.bridge.current().filter(TraceParent::is_sampled)
@@ -270,11 +272,12 @@ impl Inner {
     ) -> Traced {
         let pattern = pattern.map(|Label(pattern)| pattern.as_str());
         let is_request = message.message_id().is_some();
-        let span = spans::message(&self.node, session, pattern, is_request);
+        let span = || spans::message(&self.node, session, pattern, is_request);
+        let traced = self.begun(span, remote);
         if let Origin(Some(origin)) = origin {
-            self.bridge.add_link(&span, origin);
+            traced.link(origin);
         }
-        self.begun(span, remote)
+        traced
     }
 }
 

@@ -1,19 +1,19 @@
 //! What the application says of its traces.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use realtime_core::traces::TraceBridge;
 
 /// How a gateway takes part in traces: see [docs/traces.md] for its spans and a whole program.
 ///
-/// What continues a trace is traced where that is sampled. Of what continues none, connections and
-/// clients' messages, a [share](Self::ratio) begins one. What is sent is traced where it is sent from
-/// something that is.
+/// Of connections and clients' messages, a [share](Self::ratio) begins a trace. Where the host has a
+/// trace under way, or a client may say so, they continue that instead, if it is sampled. What is sent
+/// is traced where it is sent from something that is.
 ///
 /// ```
 /// use realtime::traces::{OpenTelemetry, Traces};
 ///
-/// let traces = Traces::new(OpenTelemetry::new()).ratio(0.01).ignore_clients();
+/// let traces = Traces::new(OpenTelemetry::new()).ratio(0.01);
 /// let gateway = realtime::builder().traces(traces).build()?;
 /// # Ok::<(), realtime::error::BuildError>(())
 /// ```
@@ -24,18 +24,19 @@ use realtime_core::traces::TraceBridge;
 pub struct Traces {
     pub(super) bridge: Arc<dyn TraceBridge>,
     pub(super) ratio: f64,
-    pub(super) follows_clients: bool,
+    /// How many of clients' traces in a second; `None` where they are ignored.
+    pub(super) followed: Option<NonZeroU32>,
     pub(super) tells_clients: bool,
 }
 
 impl Traces {
-    /// Traces over this bridge. Everything is traced, clients' traces are continued, and clients are
+    /// Traces over this bridge. Everything is traced, what clients say of traces is ignored, and they are
     /// told nothing of them.
     pub fn new(bridge: impl TraceBridge) -> Self {
         Self {
             bridge: Arc::new(bridge),
             ratio: 1.0,
-            follows_clients: true,
+            followed: None,
             tells_clients: false,
         }
     }
@@ -59,14 +60,28 @@ impl Traces {
         self
     }
 
-    /// Ignores the `traceparent` of clients, in the request's headers and in the metadata of their
-    /// messages: each begins a trace of its own, or none, by the [share](Self::ratio).
+    /// Follows the `traceparent` of clients and proxies, in the request's headers and in the metadata
+    /// of messages: their traces go on here, and their flag says whether that is recorded. Default:
+    /// they are ignored, and each request and message begins a trace of its own, or none.
     ///
-    /// Otherwise a client's trace goes on here, and its flag says whether it is recorded: whoever may
-    /// connect may so make all that he sends be recorded, and choose the trace's id. Where a proxy
-    /// that you trust sets the header, and clients can't, their messages are still theirs.
-    pub fn ignore_clients(mut self) -> Self {
-        self.follows_clients = false;
+    /// The flag counts before anybody is authenticated, and whatever the [share](Self::ratio) is:
+    /// whoever reaches the port may have what he sends recorded, and choose the trace's id. So no more
+    /// than this many in a second, of all clients of this node, are followed for their flag; those
+    /// beyond have the luck of the share. Where a proxy that you trust sets the header, and clients
+    /// can't, their messages are still theirs.
+    ///
+    /// ```
+    /// use std::num::NonZeroU32;
+    ///
+    /// use realtime::traces::{OpenTelemetry, Traces};
+    ///
+    /// let at_most = NonZeroU32::new(10).ok_or("zero")?;
+    /// let traces = Traces::new(OpenTelemetry::new()).ratio(0.01).follow_clients(at_most);
+    /// # let _ = traces;
+    /// # Ok::<(), &str>(())
+    /// ```
+    pub fn follow_clients(mut self, most_in_a_second: NonZeroU32) -> Self {
+        self.followed = Some(most_in_a_second);
         self
     }
 
@@ -74,7 +89,8 @@ impl Traces {
     /// has a `traceparent` in its metadata. Default: they are told nothing, since their messages would
     /// have 80 bytes more, and ids of your traces.
     ///
-    /// A message that has one already keeps it. What a room's history keeps has it, too.
+    /// A message that has one already keeps it, and one whose metadata is full, with 64 entries, gets
+    /// none. What a room's history keeps has it, too.
     pub fn tell_clients(mut self) -> Self {
         self.tells_clients = true;
         self
@@ -96,7 +112,7 @@ impl fmt::Debug for Traces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Traces")
             .field("ratio", &self.ratio)
-            .field("follows_clients", &self.follows_clients)
+            .field("followed", &self.followed)
             .field("tells_clients", &self.tells_clients)
             .finish_non_exhaustive()
     }

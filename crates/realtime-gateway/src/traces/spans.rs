@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::{Method, Version, request::Parts};
+use http::{Method, Uri, Version, request::Parts};
 use realtime_core::{
     DisconnectInfo, NodeId, SessionId,
     broker::{
@@ -20,28 +20,29 @@ const SYSTEM: &str = "realtime";
 
 /// Within the host's span, where there is one.
 pub(super) fn upgrade(node: &NodeId, request: &Parts, client: Option<SocketAddr>) -> Span {
-    let span = tracing::info_span!(
+    let known = known(&request.method);
+    let original = known.is_none().then(|| cut(request.method.as_str()));
+    // All at once: what panics while a span is dropped for a panic of its own ends the process.
+    tracing::info_span!(
         target: TRACE, "upgrade",
         otel.kind = "server",
-        http.request.method = method(&request.method),
+        http.request.method = known.unwrap_or("_OTHER"),
+        http.request.method_original = original,
         url.path = cut(request.uri.path()),
+        url.scheme = scheme(&request.uri),
         network.protocol.version = version(request.version),
-        client.address = Empty,
+        client.address = client.map(|client| tracing::field::display(client.ip())),
         http.response.status_code = Empty,
         realtime.refusal = Empty,
         realtime.node.id = node.as_str(),
         error.type = Empty,
         otel.status_code = Empty,
-    );
-    if let Some(client) = client {
-        span.record("client.address", tracing::field::display(client.ip()));
-    }
-    span
+    )
 }
 
 /// A client may send any word.
-fn method(method: &Method) -> &'static str {
-    match *method {
+fn known(method: &Method) -> Option<&'static str> {
+    Some(match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
         Method::POST => "POST",
@@ -51,7 +52,16 @@ fn method(method: &Method) -> &'static str {
         Method::OPTIONS => "OPTIONS",
         Method::CONNECT => "CONNECT",
         Method::TRACE => "TRACE",
-        _ => "_OTHER",
+        _ => return None,
+    })
+}
+
+/// Only HTTP/2 says it.
+fn scheme(uri: &Uri) -> Option<&'static str> {
+    match uri.scheme_str()? {
+        "http" => Some("http"),
+        "https" => Some("https"),
+        _ => None,
     }
 }
 

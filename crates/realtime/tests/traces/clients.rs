@@ -1,7 +1,10 @@
 //! What clients say of traces, and what they are told.
 
+use std::{num::NonZeroU32, time::Instant};
+
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use realtime::traces::{OpenTelemetry, TraceParent, Traces};
+use realtime_testkit::client::Request;
 use serde_json::{Value, json};
 
 use super::{
@@ -45,14 +48,13 @@ async fn what_is_broken_or_not_sampled_is_not_continued() {
 
 #[tokio::test]
 async fn clients_that_are_ignored_neither_choose_a_trace_nor_that_it_is_recorded() {
-    let none = Traces::new(OpenTelemetry::new())
-        .ratio(0.0)
-        .ignore_clients();
-    let all = Traces::new(OpenTelemetry::new()).ignore_clients();
+    let none = Traces::new(OpenTelemetry::new()).ratio(0.0);
+    let all = Traces::new(OpenTelemetry::new());
     let (none, all) = (server(none).await, server(all).await);
     for server in [&none, &all] {
         let trace = Trace::new();
-        let mut client = named(server, "ann").await;
+        let request = Request::new("/ws?ann").header("traceparent", &trace.said("01"));
+        let mut client = request.connect(server.addr).await.unwrap();
         ask(&mut client, "echo", json!(1), &trace.said("01")).await;
         let unsampled = trace.said("00");
         ask(&mut client, "echo", json!(1), &unsampled).await;
@@ -67,15 +69,60 @@ async fn clients_that_are_ignored_neither_choose_a_trace_nor_that_it_is_recorded
     let both = those(of(&all));
     assert_ne!(both[0].trace, both[1].trace);
     assert_eq!([both[0].parent, both[1].parent], [0, 0]);
-    assert!(those(of(&none)).is_empty());
+    let node = none.gateway.node_id().as_str();
+    let any = those(|seen| seen.is_of(node));
+    assert!(
+        any.is_empty(),
+        "not even who connects is believed: {any:#?}"
+    );
     none.stop().await;
     all.stop().await;
 }
 
 #[tokio::test]
+async fn of_clients_no_more_are_followed_in_a_second_than_was_said() {
+    let one = NonZeroU32::MIN;
+    let server = server(continuing().follow_clients(one)).await;
+    let began = Instant::now();
+    let mut client = named(&server, "ann").await;
+    for n in 0..500 {
+        ask(&mut client, "echo", json!(n), &Trace::new().said("01")).await;
+    }
+    let seconds = began.elapsed().as_secs();
+    let node = server.gateway.node_id().as_str().to_owned();
+    client.close(1000, "").await.unwrap();
+    client.closed().await;
+    server.stop().await;
+    // Whatever is exported later than this was traced before.
+    let last = super::server(continuing()).await;
+    settled(&last).await;
+    last.stop().await;
+    let traced = those(|seen| seen.is_of(&node)).len() as u64;
+    assert!(
+        (1..=seconds + 2).contains(&traced),
+        "{traced} in {seconds} s"
+    );
+}
+
+#[tokio::test]
+async fn where_there_is_no_place_in_the_metadata_nothing_is_told() {
+    let server = server(continuing().tell_clients()).await;
+    let mut client = named(&server, "ann").await;
+    let said = json!({ "traceparent": Trace::new().said("01") });
+    let request = json!({ "id": "t", "route": "push.full", "metadata": said });
+    client.send_text(&request.to_string()).await.unwrap();
+    let pushed = client.recv_json().await.unwrap();
+    assert_eq!(pushed["route"], "pushed", "{pushed}");
+    let metadata = pushed["metadata"].as_object().unwrap();
+    assert_eq!(metadata.len(), realtime::Message::MAX_METADATA);
+    assert!(!metadata.contains_key("traceparent"));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn of_many_messages_about_the_share_is_traced() {
     let share = Traces::new(OpenTelemetry::new()).ratio(0.25);
-    let server = server(share).await;
+    let server = server(super::following(share)).await;
     let mut client = named(&server, "ann").await;
     for n in 0..2_000 {
         client.request("echo", json!(n)).await.unwrap();
@@ -100,7 +147,8 @@ async fn names_are_patterns_and_never_what_a_client_has_made_up() {
         ask(&mut client, route, json!(1), &trace.said("01")).await;
         let span = the("it is traced", |seen| seen.trace == trace.id).await;
         assert_eq!((&*span.name, span.field("rpc.method")), (name, Some(name)));
-        assert!(!format!("{span:?}").contains(route), "{span:?}");
+        // A line that is logged within it may say which route that was.
+        assert!(!format!("{:?}", span.fields).contains(route), "{span:?}");
     }
     // What is answered to nobody is no request.
     let trace = Trace::new();

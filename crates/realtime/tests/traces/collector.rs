@@ -15,12 +15,21 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{AnyValue, any_value::Value},
-    trace::v1::{Span, span::SpanKind},
+    trace::v1::{
+        Span,
+        span::{Event, SpanKind},
+    },
 };
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
 use prost::Message;
 use realtime_testkit::wait::until;
-use tracing_subscriber::{Layer, filter::LevelFilter, prelude::*};
+
+use super::broken::Breaks;
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, Targets},
+    prelude::*,
+};
 
 static SPANS: Mutex<Vec<Seen>> = Mutex::new(Vec::new());
 
@@ -35,6 +44,8 @@ pub(crate) struct Seen {
     pub(crate) kind: SpanKind,
     pub(crate) fields: BTreeMap<String, String>,
     pub(crate) links: Vec<u64>,
+    /// What was logged within it: each line's text and fields.
+    pub(crate) events: Vec<String>,
     pub(crate) is_error: bool,
 }
 
@@ -64,8 +75,18 @@ pub(crate) fn start() {
             .build();
         let spans = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("traces"))
-            .with_filter(LevelFilter::INFO);
-        tracing_subscriber::registry().with(spans).init();
+            // As docs/traces.md says.
+            .with_error_events_to_status(false)
+            // All lines of the gateway, so that what they say of a secret would be seen.
+            .with_filter(
+                Targets::new()
+                    .with_default(LevelFilter::INFO)
+                    .with_target("realtime", LevelFilter::TRACE),
+            );
+        tracing_subscriber::registry()
+            .with(spans)
+            .with(Breaks)
+            .init();
         provider
     });
 }
@@ -114,9 +135,16 @@ fn seen(span: Span) -> Seen {
         kind: SpanKind::try_from(span.kind).unwrap(),
         fields: fields.map(|field| (field.key, text(field.value))).collect(),
         links: span.links.iter().map(|link| short(&link.span_id)).collect(),
+        events: span.events.into_iter().map(event).collect(),
         is_error: span.status.is_some_and(|status| status.code == 2),
         name: span.name,
     }
+}
+
+fn event(event: Event) -> String {
+    let fields = event.attributes.into_iter();
+    let fields = fields.map(|field| format!(" {}={}", field.key, text(field.value)));
+    event.name + &fields.collect::<String>()
 }
 
 fn text(value: Option<AnyValue>) -> String {

@@ -1,7 +1,9 @@
 //! How what fails is recorded: whose fault it was, and a word for it.
 
+use std::time::Duration;
+
 use realtime::middleware::RecoveryLayer;
-use realtime_testkit::client::Request;
+use realtime_testkit::{client::Request, wait::until};
 use serde_json::json;
 
 use super::{
@@ -20,7 +22,7 @@ async fn a_message_that_fails_says_why_and_whose_fault_it_was() {
         ("echo", None, false),
         ("fail", Some("internal"), true),
         ("panic", Some("internal"), true),
-        ("full", Some("full"), false),
+        ("full", Some("refused"), false),
         ("nowhere", Some("unknown_route"), false),
         ("enter", Some("bad_data"), false),
     ] {
@@ -29,6 +31,12 @@ async fn a_message_that_fails_says_why_and_whose_fault_it_was() {
         let span = the("it is traced", |seen| seen.trace == trace.id).await;
         assert_eq!(span.field("error.type"), word, "{route}");
         assert_eq!(span.is_error, is_ours, "{route}");
+        // What is logged within it goes along: the absence of a secret means something.
+        let says_why = span
+            .events
+            .iter()
+            .any(|line| line.contains("the disk is full"));
+        assert_eq!(says_why, route == "fail", "{span:?}");
     }
     server.stop().await;
 }
@@ -76,9 +84,8 @@ async fn a_request_that_is_refused_says_why() {
     let addr = server.addr;
     let gateway = server.gateway.clone();
     let mut client = named(&server, "ann").await;
-    let draining =
-        tokio::spawn(async move { gateway.drain(std::time::Duration::from_secs(5)).await });
-    realtime_testkit::wait::until("it is draining", async || {
+    let draining = tokio::spawn(async move { gateway.drain(Duration::from_secs(5)).await });
+    until("it is draining", async || {
         !server.gateway.health().is_good()
     })
     .await;
@@ -99,7 +106,7 @@ async fn a_request_that_is_refused_says_why() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_does_not_go_out_says_why() {
     use realtime::connect;
-    use realtime_testkit::{servers::Redis, wait::until};
+    use realtime_testkit::servers::Redis;
 
     collector::start();
     let mut redis = Redis::start().await.unwrap();
@@ -120,8 +127,66 @@ async fn what_does_not_go_out_says_why() {
     let sent = |seen: &collector::Seen| seen.trace == trace.id && seen.name.starts_with("publish");
     let sent = the("it is traced", sent).await;
     assert!(
-        sent.is_error && sent.field("error.type").is_some(),
+        sent.is_error && is_listed(sent.field("error.type")),
         "{sent:?}"
     );
+
+    let trace = Trace::new();
+    ask(&mut client, "do.join", json!(null), &trace.said("01")).await;
+    let asked = |seen: &collector::Seen| seen.trace == trace.id && seen.name == "control join";
+    let asked = the("what others are asked is traced", asked).await;
+    assert!(
+        asked.is_error && is_listed(asked.field("error.type")),
+        "{asked:?}"
+    );
     server.stop().await;
+}
+
+/// What docs/traces.md says that a broker's error is called.
+fn is_listed(word: Option<&str>) -> bool {
+    let docs = include_str!("../../../../docs/traces.md");
+    let line = docs.lines().find(|line| line.starts_with("| `publish`"));
+    let line = line.unwrap();
+    word.is_some_and(|word| line.contains(&format!("`{word}`")))
+}
+
+#[test]
+fn all_errors_of_brokers_are_listed() {
+    use realtime::broker::BrokerErrorKind as K;
+
+    for kind in [
+        K::Blocked,
+        K::Closed,
+        K::Config,
+        K::DuplicateNode,
+        K::InvalidMessage,
+        K::TooLarge,
+        K::Unavailable,
+        K::Unknown,
+    ] {
+        assert!(is_listed(Some(kind.name())), "{kind:?}");
+    }
+}
+
+/// A shutdown has an end, and a handler needn't.
+#[tokio::test]
+async fn what_is_cut_short_says_so() {
+    collector::start();
+    let gateway = builder(continuing()).shutdown_timeout(Some(Duration::from_millis(200)));
+    let server = Server::start(gateway.build().unwrap()).await;
+    let mut client = named(&server, "ann").await;
+    let trace = Trace::new();
+    let said = json!({ "traceparent": trace.said("01") });
+    let request = json!({ "id": "t", "route": "hang", "metadata": said });
+    client.send_text(&request.to_string()).await.unwrap();
+    until("it has begun", async || {
+        server.gateway.stats().received == 2
+    })
+    .await;
+    server.stop().await;
+    let span = the("it is traced", |seen| seen.trace == trace.id).await;
+    assert_eq!(
+        (span.field("error.type"), span.is_error),
+        (Some("cancelled"), false)
+    );
 }

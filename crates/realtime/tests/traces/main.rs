@@ -11,13 +11,18 @@
 mod support;
 
 mod across;
+mod broken;
 mod clients;
 mod collector;
 mod documented;
 mod failures;
+mod http2;
 mod sessions;
+#[path = "../http2/wire.rs"]
+#[allow(dead_code, reason = "of a client of another test file, a part is used")]
+mod wire;
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use realtime::{
     BoxError, Builder, ClientError, CloseCode, Gateway, Identity, IdentityKey, Json, Message,
@@ -77,6 +82,15 @@ fn router() -> Router {
         .route("push", async |session: Session| {
             session.send("pushed", Json(1))
         })
+        .route("push.full", async |session: Session| {
+            let mut message = Message::new("pushed", Json(1))?;
+            for n in 0..Message::MAX_METADATA {
+                message = message.with_metadata(n.to_string(), "");
+            }
+            session.send_message(&message)?;
+            Ok::<_, BoxError>(())
+        })
+        .route("hang", async || std::future::pending::<()>().await)
         .route("fail", async || {
             Err::<(), BoxError>("the disk is full".into())
         })
@@ -156,7 +170,12 @@ fn builder(traces: Traces) -> Builder {
 
 /// Nothing is traced but what continues a trace.
 fn continuing() -> Traces {
-    Traces::new(OpenTelemetry::new()).ratio(0.0)
+    following(Traces::new(OpenTelemetry::new()).ratio(0.0))
+}
+
+/// Clients' traces, as many as they like.
+fn following(traces: Traces) -> Traces {
+    traces.follow_clients(NonZeroU32::MAX)
 }
 
 async fn server(traces: Traces) -> Server {

@@ -1,7 +1,9 @@
 //! From a request to connect to the end of the session.
 
-use std::time::Duration;
-
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},
+};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use realtime::{
     Identity, Upgrade,
@@ -10,6 +12,7 @@ use realtime::{
 use realtime_testkit::{client::Request, wait::until};
 use serde_json::json;
 use tracing::Instrument;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::{
     Trace, ask, builder,
@@ -68,7 +71,7 @@ async fn a_session_is_a_few_short_spans_that_belong_together() {
 
 /// Of a session that isn't traced a message may be: it says whose it is, without a link.
 #[tokio::test]
-async fn no_span_lasts_as_long_as_its_session() {
+async fn a_message_is_traced_though_its_session_is_not() {
     let server = server(continuing()).await;
     let mut client = super::named(&server, "ann").await;
     let session = client.request("id", json!(null)).await.unwrap()["data"].clone();
@@ -77,7 +80,6 @@ async fn no_span_lasts_as_long_as_its_session() {
     let message = the("a message is traced", |seen| seen.trace == trace.id).await;
     assert!(message.links.is_empty());
     assert_eq!(message.field("realtime.session.id"), session.as_str());
-    tokio::time::sleep(Duration::from_millis(300)).await;
     client.close(1000, "").await.unwrap();
     client.closed().await;
     until("it has ended", async || server.gateway.stats().closed == 1).await;
@@ -89,6 +91,69 @@ async fn no_span_lasts_as_long_as_its_session() {
     let all = those(|seen| seen.is_of(node));
     assert_eq!(all.len(), 2, "{all:#?}");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn no_span_lasts_as_long_as_its_session() {
+    let server = server(continuing()).await;
+    let trace = Trace::new();
+    let request = Request::new("/ws?ann").header("traceparent", &trace.said("01"));
+    let mut client = request.connect(server.addr).await.unwrap();
+    ask(&mut client, "echo", json!(1), &trace.said("01")).await;
+    let node = server.gateway.node_id().as_str();
+    // Only what has ended is exported, and the session is open.
+    let ended = || {
+        let mut names: Vec<_> = those(|seen| seen.is_of(node))
+            .into_iter()
+            .map(|s| s.name)
+            .collect();
+        names.sort();
+        names
+    };
+    let begun = ["echo", "session open", "upgrade"];
+    until("all that has begun has ended", async || ended() == begun).await;
+    assert_eq!(server.gateway.stats().closed, 0);
+    client.close(1000, "").await.unwrap();
+    client.closed().await;
+    let all = ["echo", "session close", "session open", "upgrade"];
+    until("its end is traced", async || ended() == all).await;
+    server.stop().await;
+}
+
+/// What the host has decided isn't overruled by what a client says.
+#[tokio::test]
+async fn where_the_host_does_not_trace_its_request_the_upgrade_is_not_traced() {
+    collector::start();
+    let gateway = builder(continuing()).build().unwrap();
+    let service = gateway.clone();
+    let untraced = async |request: axum::extract::Request, next: axum::middleware::Next| {
+        let span = tracing::info_span!("host");
+        let host = SpanContext::new(
+            TraceId::from_bytes([7; 16]),
+            SpanId::from_bytes([7; 8]),
+            TraceFlags::NOT_SAMPLED,
+            true,
+            TraceState::NONE,
+        );
+        let host = Context::new().with_remote_span_context(host);
+        span.set_parent(host).unwrap();
+        next.run(request).instrument(span).await
+    };
+    let app = axum::Router::new()
+        .route_service("/ws", service)
+        .layer(axum::middleware::from_fn(untraced));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(axum::serve(listener, app).into_future());
+    let request = Request::new("/ws?ann").header("traceparent", &Trace::new().said("01"));
+    let mut client = request.connect(addr).await.unwrap();
+    let last = Trace::new();
+    ask(&mut client, "echo", json!(1), &last.said("01")).await;
+    the("the last is traced", |seen| seen.trace == last.id).await;
+    let node = gateway.node_id().as_str();
+    let all = those(|seen| seen.is_of(node));
+    assert_eq!(all.len(), 1, "{all:#?}");
+    gateway.shutdown().await;
 }
 
 #[tokio::test]
