@@ -187,6 +187,14 @@ memory preload="":
     cargo test -p realtime --release --test many --no-run
     LD_PRELOAD={{preload}} cargo test -p realtime --release --test many -- --nocapture
 
+# The same by valgrind: what an idle session, one with limits and one that ends have on the heap.
+heap:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    program=$(cargo test -p realtime --release --test many --no-run --message-format=json |
+        python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])')
+    .ci/heap "$program"
+
 # Us beside our peers and the floor, in a table and a picture: about 80 minutes. Options of
 # `realtime-bench run` may follow: `just bench --rounds 3 --peers realtime,ws`.
 bench *options:
