@@ -27,6 +27,7 @@ async function signIn(viewport, options) {
   const before = await page.goto(`${url}/admin`);
   assert.equal(before.status(), 401);
   await page.goto(`${url}/login`);
+  await page.waitForFunction(() => document.activeElement?.name === "password");
   await page.keyboard.type(password);
   await page.keyboard.press("Enter");
   await page.waitForURL(`${url}/admin/`);
