@@ -129,16 +129,22 @@ async fn calls_wait_for_a_shard_that_is_on_its_way() {
     assert_eq!(until_told(&roster, ann.len()).await.len(), ann.len());
 }
 
-/// So many changes, each of which is told once.
+/// So many changes, each of which is told once, unless it isn't known whether that was confirmed.
 async fn until_told(roster: &AnyRoster, count: usize) -> HashSet<Member> {
     let (mut told, start) = (HashSet::new(), Instant::now());
+    let mut unsure = HashSet::new();
     while told.len() < count {
         assert!(start.elapsed() < Duration::from_secs(20), "{}", told.len());
         let changes = roster.changes(1_000).await.unwrap();
-        roster.confirm(&changes).await.unwrap();
+        if let Err(error) = roster.confirm(&changes).await {
+            // On a busy machine a call may take longer than it has.
+            assert!(error.is_transient(), "{error:?}");
+            unsure.extend(changes.iter().map(|change| change.member.clone()));
+        }
         for change in changes {
             assert_eq!(change.kind, ChangeKind::Left);
-            assert!(told.insert(change.member));
+            let is_again = unsure.contains(&change.member);
+            assert!(told.insert(change.member) || is_again);
         }
     }
     told
