@@ -150,6 +150,12 @@ async fn a_drain_takes_no_further_streams() {
         }
     })
     .await;
+    // Who comes now learns that it is refused.
+    let mut late = Wire::plain(server.addr).await;
+    let request = late.request("/ws");
+    let refused = late.ask(request).await.unwrap_err();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
     // Who is there stays until its turn.
     assert_eq!(client.request("echo", json!(1)).await.unwrap()["data"], 1);
     assert_eq!(client.closed().await.unwrap().0, 1001);

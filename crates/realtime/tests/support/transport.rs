@@ -177,8 +177,17 @@ async fn over_http2(mut client: TcpStream, server: SocketAddr, wires: &Wires) ->
         server.write_all(&head).await?;
         return pump(client, server).await;
     };
-    let mut wire = wires.one(server).await?;
-    let mut response = wire.send_request(request).await.map_err(io::Error::other)?;
+    let asked = wires.one(server).await?.send_request(request).await;
+    let mut response = match (asked, translated(&head)) {
+        (Ok(response), _) => response,
+        // A node that drains takes no more on a connection: then on another one, once.
+        (Err(_), Some((request, _))) => {
+            *wires.0.lock().await = None;
+            let again = wires.one(server).await?.send_request(request).await;
+            again.map_err(io::Error::other)?
+        }
+        (Err(error), None) => return Err(io::Error::other(error)),
+    };
     let mut answer = match response.status().as_u16() {
         200 => format!(
             "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\

@@ -95,6 +95,8 @@ where
             TowerToHyperService::new(OnStream(app)),
         );
     let mut connection = pin!(connection);
+    // Who comes now is to learn that it is refused.
+    let began_late = draining.is_cancelled();
     let mut idle = Idle::new();
     let mut end = End::default();
     loop {
@@ -106,7 +108,7 @@ where
                 true
             }
             // Who is closed comes back by another connection, and so to another node.
-            () = draining.cancelled(), if end.begun.is_none() => true,
+            () = draining.cancelled(), if !began_late && end.begun.is_none() => true,
             () = shared.changed() => match shared.leases() {
                 0 => !place.enter(),
                 _ => {
