@@ -1,5 +1,7 @@
 //! What is asked for over HTTP: it only reads.
 
+use std::str::FromStr;
+
 use http::{Response, StatusCode};
 use realtime_gateway::{Body, Gateway, RoomQuery, SessionQuery};
 
@@ -9,42 +11,49 @@ use crate::page;
 const WRONG: &str = "expected `containing`, a `limit` that is a number, and an `after` that was the `next` \
                      of an earlier page; got something else";
 
-pub(crate) async fn sessions(gateway: &Gateway, query: &str) -> Response<Body> {
-    let mut asked = SessionQuery::new();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            "containing" => asked.containing = value.into_owned(),
-            "after" => match value.parse() {
-                Ok(after) => asked.after = Some(after),
-                Err(_) => return wrong(),
-            },
-            "limit" => match value.parse() {
-                Ok(limit) => asked.limit = Some(limit),
-                Err(_) => return wrong(),
-            },
-            _ => return wrong(),
+/// Which of them, from where on, and how many.
+struct Asked<C> {
+    containing: String,
+    after: Option<C>,
+    limit: Option<usize>,
+}
+
+impl<C: FromStr> Asked<C> {
+    /// `None` where the query has anything else in it.
+    fn read(query: &str) -> Option<Self> {
+        let mut asked = Self {
+            containing: String::new(),
+            after: None,
+            limit: None,
+        };
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "containing" => asked.containing = value.into_owned(),
+                "after" => asked.after = Some(value.parse().ok()?),
+                "limit" => asked.limit = Some(value.parse().ok()?),
+                _ => return None,
+            }
         }
+        Some(asked)
     }
-    page::json(&gateway.inspect_sessions(&asked).await)
+}
+
+pub(crate) async fn sessions(gateway: &Gateway, query: &str) -> Response<Body> {
+    let Some(asked) = Asked::read(query) else {
+        return wrong();
+    };
+    let mut sessions = SessionQuery::new().containing(asked.containing);
+    (sessions.after, sessions.limit) = (asked.after, asked.limit);
+    page::json(&gateway.inspect_sessions(&sessions).await)
 }
 
 pub(crate) async fn rooms(gateway: &Gateway, query: &str) -> Response<Body> {
-    let mut asked = RoomQuery::new();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            "containing" => asked.containing = value.into_owned(),
-            "after" => match value.parse() {
-                Ok(after) => asked.after = Some(after),
-                Err(_) => return wrong(),
-            },
-            "limit" => match value.parse() {
-                Ok(limit) => asked.limit = Some(limit),
-                Err(_) => return wrong(),
-            },
-            _ => return wrong(),
-        }
-    }
-    page::json(&gateway.inspect_rooms(&asked).await)
+    let Some(asked) = Asked::read(query) else {
+        return wrong();
+    };
+    let mut rooms = RoomQuery::new().containing(asked.containing);
+    (rooms.after, rooms.limit) = (asked.after, asked.limit);
+    page::json(&gateway.inspect_rooms(&rooms).await)
 }
 
 fn wrong() -> Response<Body> {

@@ -103,13 +103,7 @@ fn hold_little(tcp: &TcpStream) {
 }
 
 /// `shared` prepares a connection that several sessions are to share.
-#[cfg(feature = "http2")]
-async fn http<S, A, B>(
-    mut stream: S,
-    shared: impl FnOnce(&S),
-    app: A,
-    around: Around,
-) -> io::Result<()>
+async fn http<S, A, B>(stream: S, shared: impl FnOnce(&S), app: A, around: Around) -> io::Result<()>
 where
     S: Stream,
     A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
@@ -118,39 +112,25 @@ where
     B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
     B::Data: Send,
 {
-    if !around.http2 {
-        return http1(HttpStream::new(stream, WRITE_TIMEOUT), app, around).await;
+    #[cfg(feature = "http2")]
+    if around.http2 {
+        let mut stream = stream;
+        let begun = tokio::select! {
+            begun = tokio::time::timeout(HEADER_TIMEOUT, http2::begun(&mut stream)) => begun,
+            () = around.stop.soon.cancelled() => return Ok(()),
+        };
+        let (bytes, is_http2) = begun.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        if is_http2 {
+            shared(&stream);
+        }
+        let stream = HttpStream::new(stream, WRITE_TIMEOUT).after(bytes);
+        return match is_http2 {
+            true => http2::http2(stream, app, around).await,
+            false => http1(stream, app, around).await,
+        };
     }
-    let begun = tokio::select! {
-        begun = tokio::time::timeout(HEADER_TIMEOUT, http2::begun(&mut stream)) => begun,
-        () = around.stop.soon.cancelled() => return Ok(()),
-    };
-    let (bytes, is_http2) = begun.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    if is_http2 {
-        shared(&stream);
-    }
-    let stream = HttpStream::new(stream, WRITE_TIMEOUT).after(bytes);
-    if is_http2 {
-        return http2::http2(stream, app, around).await;
-    }
-    http1(stream, app, around).await
-}
-
-#[cfg(not(feature = "http2"))]
-async fn http<S, A, B>(
-    stream: S,
-    _shared: impl FnOnce(&S),
-    app: A,
-    around: Around,
-) -> io::Result<()>
-where
-    S: Stream,
-    A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
-    A: Clone + Send + 'static,
-    A::Future: Send + 'static,
-    B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
-    B::Data: Send,
-{
+    #[cfg(not(feature = "http2"))]
+    let _ = shared;
     http1(HttpStream::new(stream, WRITE_TIMEOUT), app, around).await
 }
 
