@@ -17,7 +17,7 @@ use realtime_testkit::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 use crate::{
@@ -106,6 +106,17 @@ impl Host {
         let client = request.over(wire).await.unwrap();
         let trap = self.traps.lock().unwrap().last().cloned();
         (client, trap.unwrap_or_default())
+    }
+
+    /// A client over TCP whose kernel holds about so much that it has not read: it grows no window
+    /// of megabytes of which it would tell only when a sixteenth is free.
+    pub async fn connect_narrow(&self, name: &str, bytes: u32) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(bytes).unwrap();
+        let server = self.server.as_ref().unwrap();
+        let tcp = socket.connect(server.addr).await.unwrap();
+        let request = Request::new(format!("/ws?{name}"));
+        request.over(tcp).await.unwrap()
     }
 
     /// A client over a pipe in memory that holds so much.

@@ -12,6 +12,8 @@ use tokio::{
 use crate::host::{ByName, Host, Kind};
 
 const PIECE: usize = 20_000;
+/// Less than it reads within the write timeout.
+const UNREAD: u32 = 64 * 1024;
 
 /// Linux says late that a socket has room again: when a third of its buffer is free, which takes this
 /// reader of 200 kB a second longer than the write timeout.
@@ -21,7 +23,7 @@ async fn it_may_take_its_time_for_a_large_message() {
         let builder = realtime::builder().authenticator(ByName);
         let builder = builder.write_timeout(Some(Duration::from_secs(1)));
         let host = Host::start(kind, builder.build().unwrap()).await;
-        let (mut client, _) = host.connect("slow").await;
+        let mut client = host.connect_narrow("slow", UNREAD).await;
         let session = host.session("slow").await;
         session.send("m", Json(&"x".repeat(16 << 20))).unwrap();
         let timeouts = || host.gateway.stats().write_timeouts;
