@@ -92,15 +92,15 @@ unused:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 
-# Each feature of the published crates alone, none, and all.
-features:
+# Each feature alone, none, and all: of what users switch features of.
+features: (_features "-p realtime -p realtime-gateway -p realtime-client -p realtime-websocket")
+
+# The same of every published crate, those included whose features the facade's switch.
+features-all: (_features "--workspace --ignore-private")
+
+_features packages:
     command -v cargo-hack >/dev/null || cargo install cargo-hack --locked
-    cargo hack clippy --each-feature --no-dev-deps -p realtime -p realtime-gateway \
-        -p realtime-broker-amqp -p realtime-broker-redis -p realtime-redis \
-        -p realtime-presence-redis -p realtime-history-redis \
-        -p realtime-revocation-redis -p realtime-auth-jwt -p realtime-client \
-        -p realtime-contract -p realtime-admin -p realtime-opentelemetry \
-        -p realtime-websocket -- -D warnings
+    cargo hack clippy --each-feature --no-dev-deps {{packages}} -- -D warnings
 
 # Licences, bans and sources of all dependencies.
 deny:
