@@ -235,7 +235,8 @@ bench-steps *filter:
 
 # What takes long: 50 outages of RabbitMQ by closed connections and resets, three by kill -9, and
 # five of each other kind: stopped, cut off, short of memory, with its queue deleted. Then five of
-# everything that can happen to Redis, and a million publications over it.
+# everything that can happen to Redis, a million publications over it, and a million requests that
+# nobody answers.
 test-long:
     FAULT_ROUNDS=50 cargo nextest run -p realtime-broker-amqp --all-features --profile long
     cargo nextest run -p realtime-broker-redis --all-features --profile long
@@ -243,6 +244,8 @@ test-long:
         cargo nextest run -p realtime-presence-redis --all-features --profile long \
             -E 'binary(faults)' || exit 1; \
     done
+    UNANSWERED=1000000 cargo nextest run -p realtime --all-features --profile long --no-capture \
+        -E 'binary(control) & test(that_nobody_answers)'
 
 # The tests of sessions again, over TLS and over HTTP/2. Left out is what relies on how much a plain
 # socket takes at once.

@@ -1,37 +1,28 @@
 //! The broker itself: what the gateway calls.
 
-use std::{
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::stream::poll_fn;
 use realtime_core::{
     Events,
     broker::{
         Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerLimits,
-        BrokerMessage, Join, Published, Subscription, Topic, TopicName,
+        BrokerMessage, Join, Joining, Membership, Published, Subscription, Topic, TopicName,
         stream::{self, LoopbackTime, Numbered, Topics},
     },
 };
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    time::timeout,
-};
-use tokio_util::sync::DropGuard;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     AmqpConfig,
     bound::Bound,
     error::{blocked, closed, unavailable, unknown},
     limit::Limit,
-    membership::{Joined, Joining, LEAVE, Own},
     publisher::WINDOW,
     request::{Binding, Publication, Request},
     state::State,
+    supervisor::Supervisor,
 };
 
 /// How many messages may wait for the gateway, of at most `max_message` bytes each. RabbitMQ keeps
@@ -46,14 +37,22 @@ const TURN: Duration = Duration::from_secs(2);
 /// `start` calls. While the link is down it is made anew without end, every 2 s at the most.
 #[derive(Debug)]
 pub struct AmqpBroker {
-    pub(crate) config: Arc<AmqpConfig>,
-    pub(crate) events: Arc<Events<BrokerEvent>>,
-    pub(crate) state: watch::Sender<State>,
-    pub(crate) limit: Arc<Limit>,
+    config: Arc<AmqpConfig>,
+    events: Arc<Events<BrokerEvent>>,
+    state: watch::Sender<State>,
+    limit: Arc<Limit>,
     /// Of all subscriptions.
-    pub(crate) numbered: Numbered,
-    pub(crate) loopback: LoopbackTime,
-    own: Mutex<Own>,
+    numbered: Numbered,
+    loopback: LoopbackTime,
+    own: Membership<Joined>,
+}
+
+/// What a subscription needs while it is there.
+#[derive(Debug, Clone)]
+struct Joined {
+    requests: mpsc::Sender<Request>,
+    topics: Arc<Topics>,
+    bound: Arc<Bound>,
 }
 
 impl AmqpBroker {
@@ -67,7 +66,7 @@ impl AmqpBroker {
             limit: Arc::default(),
             numbered: Numbered::default(),
             loopback: LoopbackTime::default(),
-            own: Mutex::new(Own::Idle(None)),
+            own: Membership::default(),
         }
     }
 
@@ -77,10 +76,6 @@ impl AmqpBroker {
     /// When the URL can't be read.
     pub fn from_url(url: impl Into<String>) -> Result<Self, BrokerError> {
         AmqpConfig::from_url(url).map(Self::new)
-    }
-
-    pub(crate) fn own(&self) -> MutexGuard<'_, Own> {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why nothing can be published now, or no topic be joined.
@@ -110,10 +105,7 @@ impl AmqpBroker {
         if let Some(refusal) = self.refusal(publishes) {
             return Err(refusal);
         }
-        let requests = match &*self.own() {
-            Own::Joined(joined) => joined.requests.clone(),
-            _ => return Err(unavailable("the link to RabbitMQ is down")),
-        };
+        let requests = self.own.joined()?.requests;
         let (outcome, received) = oneshot::channel();
         // Where there is room it is taken without waiting: a task that publishes much at once is
         // made to wait by Tokio while there is, and what it waits for would seem to be full.
@@ -145,39 +137,55 @@ impl AmqpBroker {
         })
     }
 
-    fn topics(&self) -> Result<(Arc<Topics>, Arc<Bound>), BrokerError> {
-        match &*self.own() {
-            Own::Joined(joined) if !joined.stop.is_cancelled() => {
-                Ok((Arc::clone(&joined.topics), Arc::clone(&joined.bound)))
-            }
-            Own::Closed => Err(closed()),
-            _ => {
-                let context = "subscribe first: the broker doesn't know this node yet";
-                Err(unavailable(context))
-            }
+    /// Opens the first link, and leaves it to a task.
+    async fn open(
+        &self,
+        join: Join,
+        joining: &mut Joining<Joined>,
+    ) -> Result<(Joined, mpsc::Receiver<BrokerMessage>), BrokerError> {
+        let (mut outgoing, incoming) = stream::pair(join.node, Arc::clone(&self.events));
+        outgoing.continue_from(&self.numbered);
+        outgoing.measure(&self.loopback);
+        outgoing.set_longest_wait(self.config.queue_ttl);
+        let topics = Arc::clone(outgoing.topics());
+        let bound = Arc::new(Bound::default());
+        for topic in &join.topics {
+            bound.add(topic, &topics)?;
         }
+        let (requests, waiting) = mpsc::channel(WINDOW);
+        let (inbox, received) = mpsc::channel(INBOX);
+        let mut supervisor = Supervisor {
+            config: Arc::clone(&self.config),
+            outgoing,
+            incoming,
+            requests: waiting,
+            inbox,
+            events: Arc::clone(&self.events),
+            state: self.state.clone(),
+            limit: Arc::clone(&self.limit),
+            attempts: 0,
+        };
+        let first = supervisor.open_any().await?;
+        State::Up.replace_in(&self.state);
+        joining.spawn(supervisor.run(first, joining.stop().clone().cancelled_owned()));
+        let joined = Joined {
+            requests,
+            topics,
+            bound,
+        };
+        Ok((joined, received))
     }
 }
 
 impl Broker for AmqpBroker {
     async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
-        let before = self.own().begin()?;
-        // Back to idle if this future is dropped or fails before it has joined.
-        let mut joining = Joining {
-            broker: self,
-            before,
-        };
-        joining.outlive().await;
-        let (inbox, received) = mpsc::channel(INBOX);
-        let stop = joining.join(join, inbox).await?;
-        Ok(Subscription::new(Inbox {
-            received,
-            _leaves: stop.drop_guard(),
-        }))
+        let mut joining = self.own.begin().await?;
+        let (joined, mut received) = self.open(join, &mut joining).await?;
+        joining.complete(joined, poll_fn(move |cx| received.poll_recv(cx)))
     }
 
     async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        let (topics, bound) = self.topics()?;
+        let Joined { topics, bound, .. } = self.own.joined()?;
         if bound.contains(topic) {
             return Ok(());
         }
@@ -197,7 +205,7 @@ impl Broker for AmqpBroker {
     }
 
     async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        let (topics, bound) = self.topics()?;
+        let Joined { topics, bound, .. } = self.own.joined()?;
         if bound.leave(topic, &topics) {
             // Where it fails there is no link, and the next one doesn't join the topic.
             let left = self.ask(false, |outcome| {
@@ -252,16 +260,8 @@ impl Broker for AmqpBroker {
     }
 
     async fn close(&self) {
-        let own = std::mem::replace(&mut *self.own(), Own::Closed);
         self.state.send_replace(State::Closed);
-        if let Own::Joined(joined) | Own::Idle(Some(joined)) = own {
-            let Joined {
-                stop, supervisor, ..
-            } = joined;
-            stop.cancel();
-            // Each of its steps has a bound; this one is for the sum.
-            let _bounded = timeout(LEAVE, supervisor).await;
-        }
+        self.own.close().await;
         self.events.close();
     }
 }
@@ -276,56 +276,5 @@ struct Leaves<'t> {
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
         self.bound.leave_unless_bound(self.topic, self.topics);
-    }
-}
-
-/// What waits for the gateway. Dropping it leaves the cluster.
-struct Inbox {
-    received: mpsc::Receiver<BrokerMessage>,
-    _leaves: DropGuard,
-}
-
-impl Stream for Inbox {
-    type Item = BrokerMessage;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<BrokerMessage>> {
-        self.received.poll_recv(cx)
-    }
-}
-
-impl Drop for AmqpBroker {
-    fn drop(&mut self) {
-        if let Own::Joined(joined) = &*self.own() {
-            joined.stop.cancel();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::FutureExt;
-    use realtime_core::{Incarnation, broker::NodeInfo};
-    use tokio_util::sync::CancellationToken;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_former_life_is_waited_for_though_somebody_gave_up_to_wait() {
-        let broker = AmqpBroker::from_url("amqp://127.0.0.1:1").unwrap();
-        let stop = CancellationToken::new();
-        stop.cancel();
-        *broker.own() = Own::Joined(Joined {
-            requests: mpsc::channel(1).0,
-            topics: Arc::default(),
-            bound: Arc::default(),
-            stop,
-            supervisor: tokio::spawn(std::future::pending()),
-        });
-        let node = NodeInfo::new("here".parse().unwrap(), Incarnation::random());
-        for _ in 0..2 {
-            let joining = broker.subscribe(Join::new(node.clone())).now_or_never();
-            assert!(joining.is_none(), "it waits");
-        }
-        assert!(broker.own().begin().unwrap().is_some());
     }
 }

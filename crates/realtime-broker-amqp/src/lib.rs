@@ -68,7 +68,6 @@ mod consuming;
 mod error;
 mod limit;
 mod link;
-mod membership;
 mod probe;
 mod publisher;
 mod publishing;

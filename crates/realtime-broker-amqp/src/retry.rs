@@ -1,9 +1,7 @@
 //! Trying again without end, after growing pauses, with each reason told once.
 
-use std::time::Duration;
-
 use realtime_core::{
-    Events,
+    Events, Pause,
     broker::{BrokerError, BrokerEvent},
 };
 use tokio::{sync::watch, time::sleep};
@@ -13,9 +11,6 @@ use crate::{
     connection::Notice,
     state::State,
 };
-
-/// The longest pause before the first attempt, and before a later one.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// Where everybody learns what the link is like.
 #[derive(Clone, Copy)]
@@ -46,7 +41,7 @@ pub(crate) struct Attempts<'r> {
     report: Report<'r>,
     /// What the state is meanwhile.
     meanwhile: State,
-    longest: Duration,
+    pause: Pause,
     known: Causes,
 }
 
@@ -55,16 +50,14 @@ impl<'r> Attempts<'r> {
         Self {
             report,
             meanwhile,
-            longest: BACKOFF.0,
+            pause: Pause::default(),
             known: Causes::default(),
         }
     }
 
     /// Waits before the next one.
     pub(crate) async fn pause(&mut self) {
-        let pause = self.longest.mul_f64(fastrand::f64());
-        self.longest = (self.longest * 2).min(BACKOFF.1);
-        sleep(pause).await;
+        sleep(self.pause.next()).await;
     }
 
     /// Tells why the last one failed, if that is new.

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -13,7 +13,7 @@ use realtime_core::{
     Events,
     broker::{
         Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerLimits,
-        BrokerMessage, Join, Published, Subscription, Topic, TopicName,
+        BrokerMessage, Join, Joining, Membership, Published, Subscription, Topic, TopicName,
         stream::{self, LoopbackTime, Numbered, Topics},
     },
 };
@@ -21,14 +21,10 @@ use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
     time::{timeout, timeout_at},
 };
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
 
 use crate::{
     RedisBrokerConfig,
-    error::{closed, invalid, unavailable},
+    error::{closed, unavailable},
     health::{Half, Health},
     locate::Locator,
     member::Member,
@@ -39,8 +35,6 @@ use crate::{
 
 /// How long a publication may wait for others before it.
 const TURN: Duration = Duration::from_secs(2);
-/// How long leaving may take.
-const LEAVE: Duration = Duration::from_secs(2);
 /// How many changes of topics may wait for Redis.
 const CHANGES: usize = 1_024;
 /// How long joining a topic may take.
@@ -58,16 +52,7 @@ pub struct RedisBroker {
     /// Of all subscriptions.
     numbered: Numbered,
     loopback: LoopbackTime,
-    own: Arc<Mutex<Own>>,
-}
-
-#[derive(Debug)]
-enum Own {
-    /// Nothing is connected, but for what is left of a subscription that was dropped.
-    Idle(Option<TaskTracker>),
-    Joining,
-    Joined(Joined),
-    Closed,
+    own: Membership<Joined>,
 }
 
 /// What a subscription needs while it is there.
@@ -79,12 +64,6 @@ struct Joined {
     changes: mpsc::Sender<Change>,
     /// How much may be under way.
     window: Arc<Semaphore>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-}
-
-fn lock(own: &Mutex<Own>) -> MutexGuard<'_, Own> {
-    own.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RedisBroker {
@@ -96,7 +75,7 @@ impl RedisBroker {
             events: Arc::default(),
             numbered: Numbered::default(),
             loopback: LoopbackTime::default(),
-            own: Arc::new(Mutex::new(Own::Idle(None))),
+            own: Membership::default(),
         }
     }
 
@@ -108,35 +87,11 @@ impl RedisBroker {
         RedisBrokerConfig::from_url(url).map(Self::new)
     }
 
-    fn joined(&self) -> Result<Joined, BrokerError> {
-        match &*lock(&self.own) {
-            Own::Joined(joined) => Ok(joined.clone()),
-            Own::Closed => Err(closed()),
-            Own::Idle(_) | Own::Joining => Err(unavailable(
-                "subscribe first: the broker doesn't know this node yet",
-            )),
-        }
-    }
-
-    /// What is left of the subscription before this one.
-    fn begin(&self) -> Result<Option<TaskTracker>, BrokerError> {
-        let mut own = lock(&self.own);
-        match std::mem::replace(&mut *own, Own::Joining) {
-            Own::Idle(left) => Ok(left),
-            other => {
-                let error = match &other {
-                    Own::Closed => closed(),
-                    _ => {
-                        invalid("this member is subscribed already; make another for another node")
-                    }
-                };
-                *own = other;
-                Err(error)
-            }
-        }
-    }
-
-    async fn open(&self, join: Join, stop: &CancellationToken) -> Result<Open, BrokerError> {
+    async fn open(
+        &self,
+        join: Join,
+        joining: &mut Joining<Joined>,
+    ) -> Result<(Joined, Inbox), BrokerError> {
         let node = join.node;
         let member = Arc::new(Member {
             config: Arc::clone(&self.config),
@@ -157,7 +112,7 @@ impl RedisBroker {
         let (changes, changed) = mpsc::channel(CHANGES);
         let (asks, questions) = mpsc::channel(1);
         let (inbox, received) = mpsc::channel(INBOX);
-        let (joining, is_joined) = oneshot::channel();
+        let (joins, is_joined) = oneshot::channel();
         let (saying, is_accepted) = oneshot::channel();
         let mut publisher = Publisher {
             member: Arc::clone(&member),
@@ -175,67 +130,47 @@ impl RedisBroker {
             room: Arc::new(Semaphore::new(INBOX_BYTES / PIECE)),
             questions: asks,
             changes: changed,
-            joining: Some(joining),
+            joining: Some(joins),
         };
         let first = publisher.connect().await?;
-        let tasks = TaskTracker::new();
-        tasks.spawn(publisher.run(first, stop.clone()));
-        tasks.spawn(subscriber.run(stop.clone()));
-        tasks.close();
+        joining.spawn(publisher.run(first, joining.stop().clone()));
+        joining.spawn(subscriber.run(joining.stop().clone()));
         is_joined.await.unwrap_or_else(|_| Err(closed()))?;
         // Who may not publish hasn't joined.
         let accepted = timeout(JOIN, is_accepted).await;
         let late = |_| unavailable(format!("Redis did not answer in {JOIN:?}"));
         accepted.map_err(late)?.unwrap_or_else(|_| Err(closed()))?;
+        let inbox = Inbox {
+            received,
+            member: Arc::clone(&member),
+        };
         let joined = Joined {
             member,
             topics,
             requests,
             changes,
             window: Arc::new(Semaphore::new(INBOX_BYTES / PIECE)),
-            stop: stop.clone(),
-            tasks,
         };
-        Ok(Open { joined, received })
+        Ok((joined, inbox))
     }
-}
 
-/// A subscription that was made.
-struct Open {
-    joined: Joined,
-    received: mpsc::Receiver<Delivered>,
+    /// Whatever happens to its links from now on is no outage.
+    fn end(&self) {
+        if let Ok(joined) = self.own.joined() {
+            joined.member.health.end();
+        }
+    }
 }
 
 impl Broker for RedisBroker {
     async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
-        let left = self.begin()?;
-        // Back to idle if this future is dropped or fails before it has joined.
-        let stop = CancellationToken::new();
-        let mut joining = Joining {
-            own: &self.own,
-            stop: Some(stop.clone().drop_guard()),
-        };
-        if let Some(left) = left {
-            // Its name is to be free.
-            let _bounded = timeout(LEAVE, left.wait()).await;
-        }
-        let Open { joined, received } = self.open(join, &stop).await?;
-        let mut own = lock(&self.own);
-        let (Own::Joining, Some(leaves)) = (&*own, joining.stop.take()) else {
-            return Err(closed());
-        };
-        *own = Own::Joined(joined.clone());
-        drop(own);
-        Ok(Subscription::new(Inbox {
-            received,
-            joined,
-            own: Arc::clone(&self.own),
-            _leaves: leaves,
-        }))
+        let mut joining = self.own.begin().await?;
+        let (joined, inbox) = self.open(join, &mut joining).await?;
+        joining.complete(joined, inbox)
     }
 
     async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        let joined = self.joined()?;
+        let joined = self.own.joined()?;
         if let Some(refusal) = joined.member.health.refusal(Half::Receiving) {
             return Err(refusal);
         }
@@ -252,7 +187,7 @@ impl Broker for RedisBroker {
     }
 
     async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        let joined = self.joined()?;
+        let joined = self.own.joined()?;
         let was_in = joined.topics.leave(topic);
         if was_in && joined.member.health.is_up(Half::Receiving) {
             // If it can't be done now, the link is made anew, without this topic.
@@ -262,7 +197,7 @@ impl Broker for RedisBroker {
     }
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
-        let joined = self.joined()?;
+        let joined = self.own.joined()?;
         let health = &joined.member.health;
         if let Some(refusal) = health.refusal(Half::Publishing) {
             return Err(refusal);
@@ -324,29 +259,13 @@ impl Broker for RedisBroker {
     }
 
     async fn close(&self) {
-        let own = std::mem::replace(&mut *lock(&self.own), Own::Closed);
-        let tasks = match own {
-            Own::Joined(joined) => {
-                joined.end();
-                Some(joined.tasks)
-            }
-            Own::Idle(left) => left,
-            Own::Joining | Own::Closed => None,
-        };
-        if let Some(tasks) = tasks {
-            // Each of its steps has a bound; this one is for the sum.
-            let _bounded = timeout(LEAVE, tasks.wait()).await;
-        }
+        self.end();
+        self.own.close().await;
         self.events.close();
     }
 }
 
 impl Joined {
-    fn end(&self) {
-        self.member.health.end();
-        self.stop.cancel();
-    }
-
     /// Has Redis do what was changed of a topic.
     async fn change(&self, topic: &TopicName) -> Result<(), BrokerError> {
         let (done, is_done) = oneshot::channel();
@@ -362,30 +281,10 @@ impl Joined {
     }
 }
 
-/// A subscription in the making.
-struct Joining<'b> {
-    own: &'b Mutex<Own>,
-    stop: Option<DropGuard>,
-}
-
-impl Drop for Joining<'_> {
-    fn drop(&mut self) {
-        if self.stop.is_none() {
-            return;
-        }
-        let mut own = lock(self.own);
-        if let Own::Joining = &*own {
-            *own = Own::Idle(None);
-        }
-    }
-}
-
 /// What waits for the gateway. Dropping it leaves the cluster.
 struct Inbox {
     received: mpsc::Receiver<Delivered>,
-    joined: Joined,
-    own: Arc<Mutex<Own>>,
-    _leaves: DropGuard,
+    member: Arc<Member>,
 }
 
 impl Stream for Inbox {
@@ -400,20 +299,12 @@ impl Stream for Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        self.joined.end();
-        let mut own = lock(&self.own);
-        if let Own::Joined(joined) = &*own
-            && Arc::ptr_eq(&joined.member, &self.joined.member)
-        {
-            *own = Own::Idle(Some(joined.tasks.clone()));
-        }
+        self.member.health.end();
     }
 }
 
 impl Drop for RedisBroker {
     fn drop(&mut self) {
-        if let Own::Joined(joined) = &*lock(&self.own) {
-            joined.end();
-        }
+        self.end();
     }
 }

@@ -7,11 +7,14 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
-use realtime_core::broker::{
-    BrokerError, Published, Topic,
-    stream::{Announcement, Due, Outgoing},
+use realtime_core::{
+    Pause,
+    broker::{
+        BrokerError, Published, Topic,
+        stream::{Announcement, Due, Outgoing},
+    },
 };
-use realtime_redis::{Pause, caught};
+use realtime_redis::caught;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},

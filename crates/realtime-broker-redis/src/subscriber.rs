@@ -5,11 +5,14 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::FutureExt;
-use realtime_core::broker::{
-    BrokerError, BrokerEvent, BrokerMessage, Topic, TopicName,
-    stream::{ANSWER_TIMEOUT, Incoming, Look, Next, look},
+use realtime_core::{
+    Pause,
+    broker::{
+        BrokerError, BrokerEvent, BrokerMessage, Topic, TopicName,
+        stream::{ANSWER_TIMEOUT, Incoming, Look, Next, look},
+    },
 };
-use realtime_redis::{Pause, caught, reply::shown};
+use realtime_redis::{caught, reply::shown};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at},

@@ -24,7 +24,8 @@
 //! - [`Message`], [`Payload`], [`Text`]: what travels;
 //! - [`Identity`], [`IdentityKey`], [`SessionId`], [`NodeId`]: who takes part;
 //! - [`CloseCode`], [`DisconnectInfo`], [`Initiator`]: how a session ended;
-//! - [`Events`]: how a backend reports what happens to it;
+//! - [`Events`], [`Pause`]: how a backend reports what happens to it, and how long it waits before it
+//!   tries again;
 //! - [`log_targets`]: the names under which everything is logged;
 //! - [`extract`]: what a codec crate needs to offer extractors and replies of its own;
 //! - [`CredentialProvider`]: what a backend shows its server, asked for again whenever it connects;
@@ -49,6 +50,7 @@ pub mod log_targets;
 mod message;
 mod message_id;
 mod namespace;
+mod pause;
 mod payload;
 pub mod presence;
 pub mod revocation;
@@ -70,6 +72,7 @@ pub use identity::{Identity, IdentityKey, IdentityUpdate};
 pub use message::{Exchange, Message, MessageParts, Metadata};
 pub use message_id::MessageId;
 pub use namespace::{InvalidNamespace, Namespace};
+pub use pause::Pause;
 pub use payload::{IntoPayload, Payload, PayloadKind};
 pub use room::{InvalidRoomName, RoomName};
 #[cfg(feature = "server-url")]

@@ -30,7 +30,6 @@
 mod caught;
 mod deployment;
 mod login;
-mod pause;
 #[cfg(feature = "pool")]
 #[cfg_attr(docsrs, doc(cfg(feature = "pool")))]
 pub mod pool;
@@ -44,7 +43,6 @@ mod tls;
 pub use caught::caught;
 pub use deployment::{Address, Deployment, DeploymentBuilder, InvalidDeployment, Servers};
 pub use login::Login;
-pub use pause::Pause;
 pub use redirect::Redirect;
 pub use slots::{Slots, slot};
 pub use speech::Speech;

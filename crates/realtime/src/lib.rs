@@ -240,12 +240,12 @@ pub mod middleware {
     pub use realtime_gateway::{Inbound, middleware::*};
 }
 
-/// The names of nodes and clusters, what a backend shows its server, and how it reports what
-/// happens to it.
+/// The names of nodes and clusters, what a backend shows its server, how it reports what
+/// happens to it, and how long it waits before it tries again.
 pub mod node {
     pub use realtime_core::{
         AnyCredentialProvider, CredentialProvider, Event, Events, Incarnation, Namespace,
-        NoCredentials, NodeId, ServerCredentials,
+        NoCredentials, NodeId, Pause, ServerCredentials,
     };
     #[cfg(any(
         feature = "broker-amqp",

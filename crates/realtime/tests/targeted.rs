@@ -15,6 +15,8 @@ use realtime::{
     presence::{MemoryPresence, Presence, SessionInfo},
     report::Remote,
 };
+use realtime_testkit::wait::within;
+use tokio::sync::Barrier;
 
 fn ann() -> IdentityKey {
     IdentityKey::new("ann").with_tenant("t")
@@ -84,17 +86,28 @@ async fn a_node_that_could_not_be_reached_is_tried_again_once_it_has_sent_or_aft
     }
 }
 
-/// Takes nothing for this node.
-struct FailsFor(&'static str, LocalBroker);
+/// What becomes of a publication for one node.
+enum Targeted {
+    /// It fails for this one.
+    FailsFor(&'static str),
+    /// It is confirmed when so many are under way.
+    WaitsForOthers(Barrier),
+}
 
-impl Broker for FailsFor {
+struct Odd(Targeted, LocalBroker);
+
+impl Broker for Odd {
     async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
         self.1.subscribe(join).await
     }
 
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
-        if *topic == Topic::Node(node(self.0)) {
-            return Err(BrokerError::new(BrokerErrorKind::Unknown, "no answer"));
+        match (&self.0, topic) {
+            (Targeted::FailsFor(name), Topic::Node(id)) if *id == node(name) => {
+                return Err(BrokerError::new(BrokerErrorKind::Unknown, "no answer"));
+            }
+            (Targeted::WaitsForOthers(barrier), Topic::Node(_)) => drop(barrier.wait().await),
+            _ => {}
         }
         self.1.publish(topic, data).await
     }
@@ -123,7 +136,11 @@ impl Broker for FailsFor {
 #[tokio::test]
 async fn a_failure_at_one_node_keeps_no_other_from_the_message() {
     let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
-    let here = gateway_of("here", FailsFor("a", broker.clone()), &presence);
+    let here = gateway_of(
+        "here",
+        Odd(Targeted::FailsFor("a"), broker.clone()),
+        &presence,
+    );
     let b = gateway_of("b", broker, &presence);
     for gateway in [&here, &b] {
         gateway.start().await.unwrap();
@@ -138,11 +155,32 @@ async fn a_failure_at_one_node_keeps_no_other_from_the_message() {
     }
 }
 
+#[tokio::test]
+async fn all_nodes_of_an_identity_are_told_at_the_same_time() {
+    const NODES: usize = 16;
+    let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
+    let waits = Targeted::WaitsForOthers(Barrier::new(NODES));
+    let here = gateway_of("here", Odd(waits, broker.clone()), &presence);
+    here.start().await.unwrap();
+    let mut others = Vec::new();
+    for n in 0..NODES {
+        let name = format!("node-{n}");
+        others.push(gateway_of(&name, broker.clone(), &presence));
+        others[n].start().await.unwrap();
+        is_online_at(&presence, &name).await;
+    }
+    let sent = within("all confirmations", send(&here)).await;
+    assert_eq!(sent, Ok(Remote::Nodes(NODES)));
+    for gateway in others.into_iter().chain([here]) {
+        gateway.shutdown().await;
+    }
+}
+
 /// It may have arrived, so the error doesn't ask to send it again.
 #[tokio::test]
 async fn an_error_never_asks_to_send_what_may_have_arrived() {
     let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
-    let here = gateway_of("here", FailsFor("a", broker), &presence);
+    let here = gateway_of("here", Odd(Targeted::FailsFor("a"), broker), &presence);
     here.start().await.unwrap();
     is_online_at(&presence, "a").await;
     let error = here.send_to_identity(&ann(), "n", Json(1)).await;

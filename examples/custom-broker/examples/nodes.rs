@@ -5,7 +5,10 @@
 use std::error::Error;
 
 use custom_broker::Nats;
-use realtime::{Gateway, Json, Router, bind, error::DeliverError, serve, shutdown_signal};
+use realtime::{
+    Gateway, Json, Router, bind, broker::pubsub::PubSubBroker, error::DeliverError, serve,
+    shutdown_signal,
+};
 
 async fn chat(gateway: Gateway, Json(said): Json<String>) -> Result<(), DeliverError> {
     gateway.broadcast("chat", Json(&said)).await?;
@@ -16,7 +19,7 @@ async fn chat(gateway: Gateway, Json(said): Json<String>) -> Result<(), DeliverE
 async fn main() -> Result<(), Box<dyn Error>> {
     let nats = std::env::var("NATS_URL");
     let nats = nats.unwrap_or_else(|_| "nats://127.0.0.1:4222".to_owned());
-    let broker = Nats::new(&nats)?;
+    let broker = PubSubBroker::new(Nats::new(&nats)?);
     let gateway = realtime::builder()
         .router(Router::new().route("chat", chat))
         .broker(broker)

@@ -15,7 +15,7 @@ use realtime_core::{
     Incarnation, NodeId,
     broker::{
         Broker, BrokerErrorKind, BrokerEvent, BrokerEvents, Join, NodeInfo, Published,
-        Subscription, Topic, TopicName,
+        Subscription, Topic, TopicName, pubsub::PubSubBroker,
     },
 };
 use realtime_testkit::{
@@ -32,7 +32,7 @@ const AT_ONCE: Duration = Duration::from_millis(900);
 const NOTICED: Duration = Duration::from_secs(25);
 
 struct Member {
-    broker: Nats,
+    broker: PubSubBroker<Nats>,
     node: NodeInfo,
     inbox: Subscription,
     events: BrokerEvents,
@@ -40,7 +40,8 @@ struct Member {
 
 impl Member {
     async fn join(port: u16) -> Self {
-        let broker = Nats::new(&format!("nats://127.0.0.1:{port}")).unwrap();
+        let nats = Nats::new(&format!("nats://127.0.0.1:{port}")).unwrap();
+        let broker = PubSubBroker::new(nats);
         let events = broker.events();
         let node = NodeInfo::new(NodeId::random(), Incarnation::random());
         let join = Join::new(node.clone()).with_topics([room()]);

@@ -1,6 +1,8 @@
 //! Held to the suite that every broker passes, on real servers.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+use custom_broker::Nats;
+use realtime_core::broker::pubsub::PubSubBroker;
 use realtime_testkit::servers;
 
 realtime_testkit::broker_suite!({
@@ -10,6 +12,6 @@ realtime_testkit::broker_suite!({
     move || {
         // It ends with the last of its members.
         let _server = &server;
-        custom_broker::Nats::new(&url).unwrap()
+        PubSubBroker::new(Nats::new(&url).unwrap())
     }
 });

@@ -7,7 +7,9 @@ mod error;
 mod event;
 mod join;
 mod local;
+mod membership;
 mod message;
+pub mod pubsub;
 pub mod stream;
 mod topic;
 
@@ -20,6 +22,7 @@ pub use error::{BrokerError, BrokerErrorKind};
 pub use event::{BrokerEvent, BrokerEvents};
 pub use join::{BrokerLimits, Join, NodeInfo};
 pub use local::LocalBroker;
+pub use membership::{Joining, Membership};
 pub use message::{BrokerMessage, Subscription};
 pub use topic::{InvalidTopicName, Topic, TopicName};
 

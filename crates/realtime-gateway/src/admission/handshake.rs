@@ -326,7 +326,7 @@ mod tests {
             (Refusal::BadHost, Box::new(without("host"))),
             (Refusal::BadHost, Box::new(set("host", "exa mple.com"))),
             (Refusal::BadHost, Box::new(set("host", "user@example.com"))),
-            (Refusal::BadHost, Box::new(set("host", "example.com:"))),
+            (Refusal::BadHost, Box::new(set("host", "example.com::"))),
             (Refusal::BadHost, Box::new(set("host", "example.com:+80"))),
             (Refusal::BadHost, Box::new(add("host", "other.example"))),
             (

@@ -63,6 +63,8 @@ impl HostAndPort {
             return Self::parse(authority);
         }
         let host = single(&request.headers, &HOST)?.to_str().ok()?;
+        // A port may be empty there (RFC 3986 §3.2.3).
+        let host = host.strip_suffix(':').unwrap_or(host);
         Self::parse(&host.parse().ok()?)
     }
 }

@@ -144,12 +144,12 @@ fn ends_in_number(name: &str) -> bool {
     !last.is_empty() && (digits || hex)
 }
 
-/// A name has one at most at its end.
 /// Whether it is the host of a program that brings its own pages, such as `app://.`.
 fn is_shell(below: bool, host: &str, scheme: Option<&str>) -> bool {
     !below && host == "." && scheme.is_some_and(|scheme| default_port(scheme).is_none())
 }
 
+/// A name has one at most at its end.
 fn has_empty_label(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name.split('.').any(str::is_empty)
@@ -231,6 +231,7 @@ mod tests {
             ("EXAMPLE.com", "https://Example.COM", true),
             ("example.com:443", "https://example.com", true),
             ("example.com:80", "https://example.com", true),
+            ("example.com:", "https://example.com", true),
             ("example.com:443", "http://example.com", true),
             ("[::ffff:127.0.0.1]", "http://127.0.0.1", true),
             ("example.com:80", "https://example.com:8443", false),

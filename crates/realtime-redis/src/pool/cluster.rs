@@ -23,6 +23,7 @@ use fred::{
     },
     util::redis_keyslot,
 };
+use realtime_core::Pause;
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep, timeout},
@@ -36,7 +37,7 @@ use super::{
     server::{Server, Shared, options},
     watchdog,
 };
-use crate::{Address, Pause, Redirect, Slots, caught};
+use crate::{Address, Redirect, Slots, caught};
 
 /// How often it is looked at who has which slot, and how soon again.
 const SURVEY_EVERY: Duration = Duration::from_secs(5);

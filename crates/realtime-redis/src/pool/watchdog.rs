@@ -12,6 +12,7 @@ use fred::{
     interfaces::ClientLike,
     types::config::{Config, ConnectionConfig, PerformanceConfig, ServerConfig},
 };
+use realtime_core::Pause;
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
@@ -24,7 +25,7 @@ use super::{
     health::Health,
     probe::Probe,
 };
-use crate::{Address, Pause, Speech, caught, reply};
+use crate::{Address, Speech, caught, reply};
 
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);

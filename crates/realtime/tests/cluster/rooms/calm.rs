@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use realtime::{Builder, broker::LocalBroker, history::MemoryHistory, presence::MemoryPresence};
+use realtime::{
+    Builder,
+    broker::{LocalBroker, pubsub::PubSubBroker},
+    history::MemoryHistory,
+    presence::MemoryPresence,
+};
 use realtime_testkit::servers::{Nats, Redis};
 
 use super::{
@@ -120,7 +125,8 @@ pub(crate) async fn over_nats_rooms_lose_nothing() {
     let (nats, redis) = futures::try_join!(Nats::start(), Redis::start()).unwrap();
     let mut run = Run::new(load());
     for _ in 0..NODES {
-        let broker = custom_broker::Nats::new(&nats.url()).unwrap();
+        let nats = custom_broker::Nats::new(&nats.url()).unwrap();
+        let broker = PubSubBroker::new(nats);
         let over_nats = |builder: Builder| builder.broker(broker);
         run.add_over("local:", &redis.url(), over_nats).await;
     }

@@ -5,7 +5,18 @@ use std::time::Duration;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The pauses between attempts: from 100 ms to 2 s, exponential, with jitter, without end.
+/// The pauses between attempts to reach a server: from 100 ms to 2 s, exponential, with jitter,
+/// without end.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use realtime::node::Pause;
+///
+/// let mut pause = Pause::default();
+/// assert!(pause.next() <= Duration::from_millis(100));
+/// assert!((0..100).all(|_| pause.next() <= Duration::from_secs(2)));
+/// ```
 #[derive(Debug, Default)]
 pub struct Pause(u32);
 

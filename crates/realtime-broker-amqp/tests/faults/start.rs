@@ -1,0 +1,98 @@
+//! What is wrong from the start, and other URLs to try.
+
+use bytes::Bytes;
+use lapin::{
+    Connection, ConnectionProperties, ExchangeKind, options::ExchangeDeclareOptions,
+    types::FieldTable,
+};
+use realtime_broker_amqp::{AmqpBroker, AmqpConfig};
+use realtime_core::{
+    Incarnation, NodeId,
+    broker::{Broker, BrokerErrorKind, Join, NodeInfo, Published, Topic},
+};
+use realtime_testkit::{
+    servers::RabbitMq,
+    wait::{until, within},
+};
+
+#[tokio::test]
+async fn what_can_not_be_healed_fails_at_the_start() {
+    let server = RabbitMq::start().await.unwrap();
+    let join = async |url: String, namespace: &str| {
+        let config = AmqpConfig::builder(url).namespace(namespace);
+        let broker = AmqpBroker::new(config.build().unwrap());
+        let node = NodeInfo::new(NodeId::random(), Incarnation::random());
+        let joined = within("joining", broker.subscribe(Join::new(node))).await;
+        joined.map(drop).map_err(|error| error.kind())
+    };
+    let wrong = server.url().replace("guest:guest", "guest:wrong");
+    assert_eq!(join(wrong, "x").await, Err(BrokerErrorKind::Config));
+
+    let other = Connection::connect(&server.url(), ConnectionProperties::default()).await;
+    let other = other.unwrap();
+    let channel = other.create_channel().await.unwrap();
+    let fanout = channel.exchange_declare(
+        "rt.taken".into(),
+        ExchangeKind::Fanout,
+        ExchangeDeclareOptions::default(),
+        FieldTable::default(),
+    );
+    fanout.await.unwrap();
+    let taken = join(server.url(), "taken").await;
+    assert_eq!(taken, Err(BrokerErrorKind::Config), "another kind");
+
+    let nobody = format!(
+        "amqp://127.0.0.1:{}",
+        realtime_testkit::servers::free_port().unwrap()
+    );
+    assert_eq!(join(nobody, "x").await, Err(BrokerErrorKind::Unavailable));
+
+    // A locked-down user: the exchange must be there.
+    let config = AmqpConfig::builder(server.url()).declares(false);
+    let passive = |namespace: &str| {
+        let config = config.clone().namespace(namespace);
+        AmqpBroker::new(config.build().unwrap())
+    };
+    let node = || NodeInfo::new(NodeId::random(), Incarnation::random());
+    let missing = passive("missing").subscribe(Join::new(node())).await;
+    assert_eq!(
+        missing.err().map(|e| e.kind()),
+        Some(BrokerErrorKind::Config)
+    );
+    assert_eq!(join(server.url(), "there").await, Ok(()));
+    assert!(passive("there").subscribe(Join::new(node())).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_next_url_is_tried_when_one_refuses() {
+    let server = RabbitMq::start().await.unwrap();
+    let wrong = server.url().replace("guest:guest", "guest:wrong");
+    let elsewhere = server.url().replace("%2f", "nowhere");
+    let refused = AmqpConfig::builder(&wrong).url(&elsewhere).build().unwrap();
+    let node = || NodeInfo::new(NodeId::random(), Incarnation::random());
+    let error = AmqpBroker::new(refused).subscribe(Join::new(node())).await;
+    assert_eq!(error.err().map(|e| e.kind()), Some(BrokerErrorKind::Config));
+    let config = AmqpConfig::builder(wrong).url(elsewhere).url(server.url());
+    let broker = AmqpBroker::new(config.build().unwrap());
+    let _inbox = broker.subscribe(Join::new(node())).await.unwrap();
+    let said = broker.publish(&Topic::All, Bytes::new()).await;
+    assert_eq!(said.unwrap(), Published::Routed);
+}
+
+#[tokio::test]
+async fn the_next_url_is_tried_when_one_does_not_answer() {
+    let server = RabbitMq::start().await.unwrap();
+    let nobody = format!(
+        "amqp://127.0.0.1:{}",
+        realtime_testkit::servers::free_port().unwrap()
+    );
+    let config = AmqpConfig::builder(nobody).url(server.url());
+    let broker = AmqpBroker::new(config.build().unwrap());
+    let node = NodeInfo::new(NodeId::random(), Incarnation::random());
+    let _inbox = broker.subscribe(Join::new(node)).await.unwrap();
+    server.close_connections().await.unwrap();
+    until("it is back", async || {
+        broker.publish(&Topic::All, Bytes::new()).await.is_ok()
+    })
+    .await;
+}

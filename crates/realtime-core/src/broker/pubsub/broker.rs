@@ -1,0 +1,195 @@
+//! The broker itself: what the gateway calls.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::stream::poll_fn;
+use tokio::sync::mpsc;
+
+use super::{
+    PubSub, PubSubConnection,
+    link::{Link, Readers, State},
+    requests::{Asked, QUEUE, Request, ask, down, unknown},
+};
+use crate::{
+    Events,
+    broker::{
+        Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerLimits, Join,
+        Membership, Published, Subscription, Topic, TopicName,
+        stream::{self, LoopbackTime, MAX_STAMP, Numbered, Topics},
+    },
+};
+
+/// A member of a cluster that is joined by a [`PubSub`], whose page has an example.
+///
+/// Making one opens no connection: [`subscribe`](Broker::subscribe) does, which the gateway's
+/// `start` calls. While the link is down it is made anew without end, every 2 s at the most.
+///
+/// # What is promised
+/// - Messages are delivered at most once; what is missed is counted, and reported as a gap.
+/// - A publication is [`Accepted`](Published::Accepted) when the server has read it, which a round
+///   trip on the same connection shows; whether somebody listens isn't known.
+/// - At most 1,024 messages wait for the gateway, whatever their size. While there is no room the
+///   streams of the connection aren't read.
+/// - A server that doesn't answer is noticed by the first who publishes, within 4 s; where nobody
+///   does, by beacons that don't come back.
+/// - Joining takes a second, in which another node of the same id may answer.
+pub struct PubSubBroker<S: PubSub> {
+    server: Arc<S>,
+    events: Arc<Events<BrokerEvent>>,
+    /// How far the numbers of all subscriptions have come.
+    numbered: Numbered,
+    loopback: LoopbackTime,
+    own: Membership<Member<S::Connection>>,
+}
+
+/// What callers need of a subscription while it is there.
+#[derive(Debug)]
+struct Member<C> {
+    state: Arc<State<C>>,
+    topics: Arc<Topics>,
+    requests: mpsc::Sender<Request<C>>,
+}
+
+impl<C> Clone for Member<C> {
+    fn clone(&self) -> Self {
+        Self {
+            state: Arc::clone(&self.state),
+            topics: Arc::clone(&self.topics),
+            requests: self.requests.clone(),
+        }
+    }
+}
+
+impl<S: PubSub> PubSubBroker<S> {
+    /// A member that has not joined yet.
+    #[must_use]
+    pub fn new(server: S) -> Self {
+        Self {
+            server: Arc::new(server),
+            events: Arc::default(),
+            numbered: Numbered::default(),
+            loopback: LoopbackTime::default(),
+            own: Membership::default(),
+        }
+    }
+
+    /// The largest message that may be published now, where that is known.
+    fn max_message(&self) -> Option<usize> {
+        let open = self.own.joined().ok()?.state.open()?;
+        let most = open.connection.max_message();
+        (most < usize::MAX).then(|| most.saturating_sub(MAX_STAMP))
+    }
+}
+
+impl<S: PubSub> Broker for PubSubBroker<S> {
+    async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
+        let mut joining = self.own.begin().await?;
+        let (mut outgoing, incoming) = stream::pair(join.node, Arc::clone(&self.events));
+        outgoing.continue_from(&self.numbered);
+        outgoing.measure(&self.loopback);
+        let topics = Arc::clone(outgoing.topics());
+        for topic in &join.topics {
+            topics.join(topic)?;
+        }
+        let (requests, asked) = mpsc::channel(QUEUE);
+        let (inbox, mut received) = mpsc::channel(QUEUE);
+        let state = Arc::new(State::new(Arc::clone(&self.events)));
+        let mut link = Link {
+            server: Arc::clone(&self.server),
+            state: Arc::clone(&state),
+            outgoing,
+            incoming: Arc::new(Mutex::new(incoming)),
+            inbox,
+            requests: asked,
+            readers: Readers::default(),
+        };
+        link.begin().await?;
+        joining.spawn(link.run(joining.stop().clone()));
+        let member = Member {
+            state,
+            topics,
+            requests,
+        };
+        joining.complete(member, poll_fn(move |cx| received.poll_recv(cx)))
+    }
+
+    async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        let member = self.own.joined()?;
+        let open = member.ask(Asked::Join(topic.clone())).await?;
+        let joined = open.settled().await;
+        if joined.is_err() {
+            self.leave(topic).await?;
+            member.state.doubt.notify_one();
+        }
+        joined
+    }
+
+    async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        let member = self.own.joined()?;
+        member.topics.leave(topic);
+        // Where there is no link, the next one doesn't join the topic.
+        let _best_effort = member.ask(Asked::Leave(topic.clone())).await;
+        Ok(())
+    }
+
+    async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
+        let member = self.own.joined()?;
+        let size = data.len();
+        if let Some(most) = self.max_message().filter(|most| size > *most) {
+            let context = format!("expected at most {most} bytes to publish; got {size}");
+            return Err(BrokerError::new(BrokerErrorKind::TooLarge, context));
+        }
+        let open = member.ask(Asked::Publish(topic.clone(), data)).await?;
+        match open.settled().await {
+            Ok(()) => Ok(Published::Accepted),
+            Err(cause) => {
+                member.state.doubt.notify_one();
+                Err(unknown(cause))
+            }
+        }
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        let limits = BrokerLimits::none()
+            .with_max_topics(Topics::MAX)
+            .without_absence();
+        match self.max_message() {
+            Some(most) => limits.with_max_message(most),
+            None => limits,
+        }
+    }
+
+    fn events(&self) -> BrokerEvents {
+        BrokerEvents::new(self.events.subscribe())
+    }
+
+    fn loopback(&self) -> Option<Duration> {
+        self.loopback.last()
+    }
+
+    async fn close(&self) {
+        self.own.close().await;
+        self.events.close();
+    }
+}
+
+impl<C> Member<C> {
+    /// Has the link do something, and returns the connection on which it did.
+    async fn ask(&self, asked: Asked) -> Result<Arc<super::open::Open<C>>, BrokerError> {
+        if self.state.open().is_none() {
+            return Err(down());
+        }
+        ask(&self.requests, asked).await
+    }
+}
+
+impl<S: PubSub> fmt::Debug for PubSubBroker<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PubSubBroker").finish_non_exhaustive()
+    }
+}
