@@ -28,7 +28,7 @@ function tiles(node) {
     ["Sessions", count(node.health.sessions), most && `of ${count(most)}`],
     ["Received", rate("received"), "messages/s"],
     ["Sent", rate("sent"), "messages/s"],
-    ["Queued", bytes(stats.queued_bytes), ""],
+    ["Queued", count(node.queued_messages), `messages, ${bytes(stats.queued_bytes)}`],
     ["Rooms", count(node.rooms), ""],
     ["Dropped", count(stats.dropped), "messages"],
     ["Failed", count(stats.failed), "messages"],

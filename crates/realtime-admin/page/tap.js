@@ -13,7 +13,9 @@ async function watch(identity) {
     byId("tap-log").replaceChildren();
     byId("tap-stop").disabled = false;
     write(byId("tap-title"), `Messages of ${named(identity)}`);
-    const others = elsewhere ? ` ${plural(elsewhere, "session")} on other nodes can be watched there.` : "";
+    const there = (elsewhere ?? []).reduce((sum, { sessions }) => sum + sessions, 0);
+    const others = there ? ` ${plural(there, "session")} on other nodes can be watched there:` : "";
+    list(byId("tap-nodes"), elsewhere ?? [], ({ node_id: node }) => node, drawWhere);
     const of = watched < here ? `${count(watched)} of ` : "";
     told = `Watching ${of}${plural(here, "session")} on this node for ${seconds} s.${others}`;
     write(byId("tap-state"), told);
@@ -23,6 +25,16 @@ async function watch(identity) {
   } catch (error) {
     say(wrong(error), "bad");
   }
+}
+
+/** Another node that has sessions of the one who is watched, and its page where that is known. */
+function drawWhere({ node_id: node, sessions, page }, existing) {
+  const item = existing ?? make("li", {}, make("a", { className: "mono" }));
+  const link = item.firstElementChild;
+  if (/^(https?:\/)?\//.test(page ?? "")) link.href = page;
+  else link.removeAttribute("href");
+  write(link, `${node}: ${count(sessions)}`);
+  return item;
 }
 
 client.on("tapped", (message) => {

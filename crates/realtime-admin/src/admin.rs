@@ -8,8 +8,8 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode};
-use realtime_core::{Identity, auth::Authenticator};
+use http::{Method, Request, Response, StatusCode, header::ACCEPT, request::Parts};
+use realtime_core::{Identity, NodeId, auth::Authenticator};
 use realtime_gateway::{Body, BuildError, Gateway, Upgrade};
 use tower_service::Service;
 
@@ -17,11 +17,12 @@ use crate::{
     api,
     guard::{Guard, Refused},
     page::{self, Page},
-    socket::{Host, Socket},
+    socket::{Host, Pages, Socket},
 };
 
 /// A tower service with a page for operators of a gateway, for a path such as `/admin`: mount it with
-/// axum's `nest_service`, or pass it requests whose paths end as the [crate] says.
+/// axum's `nest_service`, or pass it requests whose paths end as the [crate] says. A browser that
+/// leaves out the slash at the end is sent to the same with it.
 ///
 /// It has a small gateway of its own inside, for 32 pages at once and 4 of each operator; with a fifth,
 /// the oldest ends. While one of them looks, the node
@@ -48,6 +49,7 @@ struct Inner {
 pub struct Unguarded {
     gateway: Gateway,
     taps: bool,
+    pages: Pages,
     origins: Vec<String>,
 }
 
@@ -57,6 +59,7 @@ impl Admin {
         Unguarded {
             gateway: gateway.clone(),
             taps: true,
+            pages: Pages::default(),
             origins: Vec::new(),
         }
     }
@@ -66,6 +69,25 @@ impl Unguarded {
     /// Nobody may look at messages: operators see who is there, and not what they say.
     pub fn without_taps(mut self) -> Self {
         self.taps = false;
+        self
+    }
+
+    /// Where the pages of other nodes are, for links to them: an operator watches messages on the node
+    /// that has the session. A web address or a path; `None` where there is none.
+    ///
+    /// ```
+    /// # use realtime::admin::Admin;
+    /// # let gateway = realtime::builder().build()?;
+    /// let page = Admin::of(&gateway)
+    ///     .pages(|node| Some(format!("https://{node}.chat.internal/admin/")));
+    /// # let _ = page;
+    /// # Ok::<(), realtime::error::BuildError>(())
+    /// ```
+    pub fn pages(
+        mut self,
+        page_of: impl Fn(&NodeId) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.pages = Pages::new(page_of);
         self
     }
 
@@ -103,6 +125,7 @@ impl Unguarded {
         let host = Host {
             gateway: self.gateway.clone(),
             taps: self.taps,
+            pages: self.pages,
         };
         let socket = Socket::new(host, guard.clone(), self.origins)?;
         Ok(Admin(Arc::new(Inner {
@@ -135,9 +158,17 @@ impl Inner {
             path if path.ends_with("/api/rooms") => api::rooms(&self.gateway, query).await,
             path if path.ends_with("/realtime-client.js") => self.page.client(),
             path if path.is_empty() || path.ends_with('/') => self.page.page(),
+            path if wants_the_page(request) => page::with_slash(path, request.uri.query()),
             _ => page::plain(StatusCode::NOT_FOUND, "there is nothing on this path"),
         }
     }
+}
+
+/// Whether a browser asks for a page, on what may be the path of this one without the slash at its end:
+/// a host that doesn't route as axum does passes that on as it is.
+fn wants_the_page(request: &Parts) -> bool {
+    let accepts = request.headers.get(ACCEPT);
+    accepts.is_some_and(|types| types.as_bytes().starts_with(b"text/html"))
 }
 
 fn refusal(refused: Refused) -> Response<Body> {

@@ -67,6 +67,10 @@ pub(crate) struct Options {
     /// With limits on messages and bytes, which nobody reaches, and identities that end in an hour.
     #[arg(long)]
     limited: bool,
+    /// Traces this share of connections and messages, and exports them to nowhere.
+    #[cfg(feature = "traces")]
+    #[arg(long, value_name = "RATIO")]
+    traces: Option<f64>,
     /// Worker threads; by default as many as there are cores.
     #[arg(long)]
     pub(crate) workers: Option<usize>,
@@ -150,6 +154,10 @@ fn describe(options: &Options) -> Result<Gateway, BoxError> {
             Some(url) => builder.history(connect::history(&with_namespace(url, namespace))?),
             None => builder.history(MemoryHistory::new()),
         };
+    }
+    #[cfg(feature = "traces")]
+    if let Some(ratio) = options.traces {
+        builder = builder.traces(crate::traced::traces(ratio)?);
     }
     if options.limited {
         let mut limits = Limits::default();

@@ -30,11 +30,16 @@ pub(crate) fn none(requests: usize, data: &str) -> Result<Burst, BoxError> {
     burst(0.0, requests, data)
 }
 
-fn burst(ratio: f64, requests: usize, data: &str) -> Result<Burst, BoxError> {
+/// Of so many a trace, which go nowhere.
+pub(crate) fn traces(ratio: f64) -> Result<Traces, BoxError> {
     subscribe()?;
+    Ok(Traces::new(OpenTelemetry::new()).ratio(ratio))
+}
+
+fn burst(ratio: f64, requests: usize, data: &str) -> Result<Burst, BoxError> {
+    let traces = traces(ratio)?;
     // The same luck each time.
     fastrand::seed(5);
-    let traces = Traces::new(OpenTelemetry::new()).ratio(ratio);
     let router = Router::new().route("echo", async |data: Payload| data);
     let gateway = realtime::builder().router(router).traces(traces).build()?;
     Burst::to(&gateway, requests, data)

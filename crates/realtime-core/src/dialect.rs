@@ -254,7 +254,7 @@ impl IntoIterator for Actions {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The session is open. Nothing comes before it.
+    /// The session is open. Nothing comes before it, but [`Closing`](Self::Closing) where it never is.
     Opened(&'a Opening<'a>),
     /// A message of the server's, or of a [room](Message::room).
     Message(&'a Message),
@@ -265,7 +265,8 @@ pub enum Event<'a> {
     Entered(&'a RoomName, Option<&'a Position>),
     /// What the gateway itself has to say.
     Notice(&'a Notice<'a>),
-    /// The server closes the session, and the close frame comes next. It says the same: in a
+    /// The server closes the session, or a connection that isn't one, of which
+    /// [`Opened`](Self::Opened) was never said; and the close frame comes next. It says the same: in a
     /// reason of JSON, `{"reason": "…", "retry_after": 2.5}`, where the client is told when to come
     /// back.
     Closing(&'a Closing<'a>),

@@ -11,6 +11,8 @@ pub(crate) struct Budget {
     limit: usize,
     /// Signed: a share is given back before it is booked, where two threads meet at it.
     used: AtomicIsize,
+    /// How many messages that is, where somebody counts them. Signed for the same reason.
+    messages: AtomicIsize,
 }
 
 impl Budget {
@@ -18,6 +20,7 @@ impl Budget {
         Self {
             limit,
             used: AtomicIsize::new(0),
+            messages: AtomicIsize::new(0),
         }
     }
 
@@ -29,6 +32,12 @@ impl Budget {
 
     pub(crate) fn used(&self) -> usize {
         usize::try_from(self.used.load(Relaxed)).unwrap_or(0)
+    }
+
+    /// How many messages it is made of.
+    #[cfg(any(feature = "admin", feature = "metrics"))]
+    pub(crate) fn messages(&self) -> usize {
+        usize::try_from(self.messages.load(Relaxed)).unwrap_or(0)
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -69,6 +78,14 @@ impl Share {
         });
         if let Ok(before) = booked {
             self.budget.moved(before, bytes);
+        }
+    }
+
+    /// It is made of so many messages more, or less.
+    #[inline(always)]
+    pub(crate) fn add_messages(&self, more: isize) {
+        if more != 0 {
+            self.budget.messages.fetch_add(more, Relaxed);
         }
     }
 

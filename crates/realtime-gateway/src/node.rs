@@ -35,7 +35,7 @@ use crate::{
     hub::Hub,
     kept::Kept,
     limits::NodeLimits,
-    metrics::{Metrics, Timing},
+    metrics::{Metrics, Received, Size, Timing},
     outbound::QueueLimits,
     registry::Registry,
     reports::{Fault, Reports},
@@ -43,7 +43,7 @@ use crate::{
     session::{EndCause, Env},
     stats::Counters,
     tasks::Tasks,
-    traces::{Traced, Tracer},
+    traces::{Luck, Traced, Tracer},
     unreachable::Unreachable,
 };
 
@@ -271,10 +271,10 @@ impl Node {
     }
 
     /// A message comes to its handler: whether that is traced.
-    #[inline]
-    pub(crate) fn trace(&self, inbound: &Inbound) -> Option<Traced> {
+    #[inline(always)]
+    pub(crate) fn trace(&self, luck: &mut Luck, inbound: &Inbound) -> Option<Traced> {
         let Inbound { session, message } = inbound;
-        self.tracer().message(message, || {
+        self.tracer().message(luck, message, || {
             let label = self.table.label(message.route());
             (session.id(), session.origin(), label)
         })
@@ -393,8 +393,15 @@ impl Node {
 
     /// A message on this route comes to its handler.
     #[inline]
-    pub(crate) fn begin_with(&self, route: &str) -> Timing {
-        self.metrics().begin(|| self.table.number(route))
+    pub(crate) fn begin_with(&self, route: &str, size: Size) -> Timing {
+        self.metrics().begin(size, || self.table.number(route))
+    }
+
+    /// A message has come to its handler.
+    #[inline]
+    pub(crate) fn handed_over(&self, size: Size) {
+        self.stats().received.add(1);
+        self.metrics().received(Received::Handled, size);
     }
 
     /// The layers and the router, for one session.

@@ -88,6 +88,8 @@ macro_rules! stats {
 stats! {
     /// Sessions that the shutdown deadline cut off.
     aborted,
+    /// Answers of clients to requests of the server, also those that nobody waits for.
+    answered,
     /// Answers of clients to an audience's request that were too long, or found no room, since the
     /// one who asked read too slowly: see [`Answers`](crate::Answers).
     answers_dropped,

@@ -1,13 +1,16 @@
 //! What the page asks without changing anything.
 
 use realtime_codec_json::Json;
-use realtime_core::{ClientError, IdentityKey, NodeId, presence::SessionInfo};
+use realtime_core::{ClientError, IdentityKey, presence::SessionInfo};
 use realtime_gateway::{
     Inspection, RoomPage, RoomQuery, Session, SessionPage, SessionQuery, extract::State,
 };
 use serde::{Deserialize, Serialize};
 
-use super::Host;
+use super::{
+    Host,
+    whereabouts::{OnNode, nodes_of},
+};
 
 /// How many sessions of one identity are shown.
 const SHOWN: usize = 200;
@@ -48,12 +51,6 @@ pub(super) struct Found {
     nodes: Vec<OnNode>,
 }
 
-#[derive(Debug, Serialize)]
-struct OnNode {
-    node_id: NodeId,
-    sessions: u64,
-}
-
 pub(super) async fn me(session: Session, State(host): State<Host>) -> Json<Me> {
     Json(Me {
         tenant: session.identity_key().tenant().to_owned(),
@@ -86,15 +83,9 @@ pub(super) async fn find(
     Json(who): Json<Who>,
 ) -> Result<Json<Found>, ClientError> {
     let key = who.key();
-    let nodes = host.gateway.nodes_of(&key).await;
-    let nodes: Vec<OnNode> = nodes
-        .map_err(|_| presence_is_away())?
-        .into_iter()
-        .map(|on| OnNode {
-            node_id: on.node.id,
-            sessions: on.sessions,
-        })
-        .collect();
+    let nodes = nodes_of(&host, &key)
+        .await
+        .map_err(|_| presence_is_away())?;
     let total = nodes.iter().map(|on| on.sessions).sum();
     let mut sessions = Vec::new();
     if total <= LISTED {

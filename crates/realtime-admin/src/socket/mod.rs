@@ -4,6 +4,7 @@ mod actions;
 mod look;
 mod sample;
 mod tapping;
+mod whereabouts;
 
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use realtime_gateway::{
 
 use crate::guard::Guard;
 use sample::Sampler;
+
+pub(crate) use whereabouts::Pages;
 
 /// How many pages there are at once, and how many of one operator.
 const PAGES: usize = 32;
@@ -38,6 +41,8 @@ pub(crate) struct Host {
     pub(crate) gateway: Gateway,
     /// Messages may be looked at.
     pub(crate) taps: bool,
+    /// Those of other nodes.
+    pub(crate) pages: Pages,
 }
 
 impl Socket {

@@ -12,7 +12,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Host, look::Who};
+use super::{
+    Host,
+    look::Who,
+    whereabouts::{OnNode, nodes_of},
+};
 
 /// How long, where the page says nothing.
 const USUAL: u64 = 60;
@@ -34,8 +38,8 @@ pub(super) struct Begun {
     here: usize,
     /// How many of them are looked at.
     watched: usize,
-    /// How many are on other nodes, and aren't; `None` where presence doesn't know.
-    elsewhere: Option<u64>,
+    /// How many are on which other nodes, and aren't; `None` where presence doesn't know.
+    elsewhere: Option<Vec<OnNode>>,
     /// For how long it goes on.
     seconds: u64,
 }
@@ -95,11 +99,10 @@ pub(super) async fn tap(
     let here = tap.sessions() + tap.left_out();
     let watched = tap.sessions();
     let node = host.gateway.node_id();
-    let nodes = host.gateway.nodes_of(&key).await.ok();
-    let elsewhere = nodes.map(|nodes| {
-        let others = nodes.iter().filter(|on| on.node.id != *node);
-        others.map(|on| on.sessions).sum()
-    });
+    let mut elsewhere = nodes_of(&host, &key).await.ok();
+    if let Some(nodes) = &mut elsewhere {
+        nodes.retain(|on| on.node_id != *node);
+    }
     let looking = tokio::spawn(show(looks, tap, until));
     let looking = Looking(Arc::new(Mutex::new(Task(looking))));
     page.extensions().insert(looking);

@@ -15,7 +15,7 @@ const GOPATH: &str = "/usr/share/gocode";
 pub(crate) fn build(peer: &Peer, into: &Path) -> Result<Vec<String>, String> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
     let built = match peer.source {
-        Source::Own { .. } => own()?,
+        Source::Own(_) => own()?,
         Source::Rust if cfg!(feature = "peers") => own()?,
         Source::Rust => return Err("the feature `peers`".to_owned()),
         Source::Floor { .. } => {

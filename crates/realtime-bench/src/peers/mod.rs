@@ -28,7 +28,7 @@ pub(crate) struct Peer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     /// This program, `serve`.
-    Own { limited: bool },
+    Own(Settings),
     /// `peers/floor.c`.
     Floor { batching: bool },
     /// This program, `peer`.
@@ -37,6 +37,17 @@ enum Source {
     Node,
     /// A file of `peers/go`, and where Debian puts its library.
     Go { package: &'static str },
+}
+
+/// How we are set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settings {
+    Usual,
+    /// With limits that nobody reaches.
+    Limited,
+    /// With traces, of which one in a hundred is sampled.
+    #[cfg(feature = "traces")]
+    Traced,
 }
 
 const fn peer(name: &'static str, dialect: Dialect, source: Source) -> Peer {
@@ -48,7 +59,7 @@ const fn peer(name: &'static str, dialect: Dialect, source: Source) -> Peer {
     }
 }
 
-pub(crate) const OURS: Peer = peer("realtime", Dialect::Json, Source::Own { limited: false });
+pub(crate) const OURS: Peer = peer("realtime", Dialect::Json, Source::Own(Settings::Usual));
 pub(crate) const FLOOR: Peer = peer("floor", Dialect::Plain, Source::Floor { batching: false });
 pub(crate) const BATCHING_FLOOR: Peer = peer(
     "batching-floor",
@@ -62,7 +73,13 @@ pub(crate) const ALL: &[Peer] = &[
     peer(
         "realtime-limited",
         Dialect::Json,
-        Source::Own { limited: true },
+        Source::Own(Settings::Limited),
+    ),
+    #[cfg(feature = "traces")]
+    peer(
+        "realtime-traced",
+        Dialect::Json,
+        Source::Own(Settings::Traced),
     ),
     Peer {
         name: "realtime-two-workers",
@@ -105,19 +122,20 @@ impl Peer {
 
     /// Whether it is one of ours.
     pub(crate) fn is_ours(&self) -> bool {
-        matches!(self.source, Source::Own { .. })
+        matches!(self.source, Source::Own(_))
     }
 
     /// What it is set against beside the floor: the same without what it has more.
     pub(crate) fn plain(&self) -> Option<Self> {
-        (self.source == Source::Own { limited: true }).then_some(OURS)
+        let has_more = self.is_ours() && self.source != OURS.source;
+        has_more.then_some(OURS)
     }
 
     /// The program and its arguments, once it is built.
     fn command(&self, built: &Path) -> Vec<String> {
         let program = built.display().to_string();
         let words: &[&str] = match self.source {
-            Source::Own { .. } => &[
+            Source::Own(_) => &[
                 "serve",
                 "--listen",
                 "127.0.0.1:0",
@@ -132,8 +150,14 @@ impl Peer {
         };
         let words = words.iter().map(|word| (*word).to_owned());
         let mut command: Vec<_> = [program].into_iter().chain(words).collect();
-        if let Source::Own { limited } = self.source {
-            command.extend(limited.then(|| "--limited".to_owned()));
+        if let Source::Own(settings) = self.source {
+            let more: &[&str] = match settings {
+                Settings::Usual => &[],
+                Settings::Limited => &["--limited"],
+                #[cfg(feature = "traces")]
+                Settings::Traced => &["--traces", "0.01"],
+            };
+            command.extend(more.iter().map(|word| (*word).to_owned()));
             command.extend(["--workers".to_owned(), self.cores.to_string()]);
         }
         command

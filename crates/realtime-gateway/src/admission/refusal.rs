@@ -12,6 +12,11 @@ use realtime_core::CloseCode;
 use super::Body;
 use crate::stats::{Counter, Counters};
 
+/// In what time those come back whom a node doesn't take, which another one may.
+const SOON: Duration = Duration::from_secs(1);
+/// In what time, after that, those come back who were too many.
+const LATER: Duration = Duration::from_secs(4);
+
 /// Why a request is refused. The texts say to the caller what was expected, and nothing of how the
 /// server is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,6 +215,16 @@ impl Refusal {
             Self::TooManyFailures(wait) => Some(wait.as_secs().saturating_add(1)),
             // Not all at the same time again.
             Self::TooManyUpgrades => Some(fastrand::u64(1..=5)),
+            _ => None,
+        }
+    }
+
+    /// The same for a close frame, which may be that of very many at once: a moment for each.
+    pub(crate) fn wait(self) -> Option<Duration> {
+        match self {
+            Self::TooManyFailures(wait) => Some(wait),
+            Self::TooManyUpgrades => Some(SOON + LATER.mul_f64(fastrand::f64())),
+            Self::Draining => Some(SOON.mul_f64(fastrand::f64())),
             _ => None,
         }
     }

@@ -36,6 +36,8 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 /// How much of that is kept for the answers of clients to come back to the node that has asked.
 const RETURN: Duration = Duration::from_millis(500);
 const SHORTEST_RETURN: Duration = Duration::from_millis(100);
+/// What a trace says of what this version doesn't know.
+const NOT_UNDERSTOOD: &str = "not_understood";
 /// How many refusals are under way at the same time.
 const REFUSING: usize = 64;
 
@@ -53,10 +55,14 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
                 target: crate::log_targets::RELAY, node = %to.id, error = %Chain(&error),
                 "another node asks for what this one doesn't know",
             );
+            let traced = node.tracer().asked(&envelope, &to.id, None);
+            traced.failed(|| (false, NOT_UNDERSTOOD));
             return refuse(node, to, Outcome::NotUnderstood);
         }
     };
-    let traced = node.tracer().asked(&envelope, &to.id, &command.operation);
+    let traced = node
+        .tracer()
+        .asked(&envelope, &to.id, Some(&command.operation));
     // Whether there is a place for it, and time, or not.
     if let Operation::Revoke(revocation) = &command.operation {
         revocation::hear(node, std::slice::from_ref(revocation));
@@ -70,11 +76,14 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
     let deed = match command.operation {
         Operation::Request(body) => {
             let clients_by = by - time_to_return(within);
-            let this = Arc::clone(node);
+            let (this, asks) = (Arc::clone(node), traced.clone());
             let work = async move {
                 let asked = request(&this, &to, &envelope, body, clients_by);
                 // Nobody hears of what is done later.
                 if let Ok(outcome) = timeout_at(by, asked).await {
+                    if outcome == Outcome::NotUnderstood {
+                        asks.failed(|| (false, NOT_UNDERSTOOD));
+                    }
                     let _sent = answer(&this, &to, &outcome).await;
                 }
                 drop(place);
@@ -87,7 +96,7 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
         Operation::Revoke(revocation) => Deed::Revoke(revocation),
         Operation::Update(update) => Deed::Update(update),
         _ => {
-            traced.failed(|| (false, "not_understood"));
+            traced.failed(|| (false, NOT_UNDERSTOOD));
             return refuse(node, to, Outcome::NotUnderstood);
         }
     };

@@ -2,17 +2,19 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use realtime_core::CloseCode;
+use bytes::Bytes;
+use realtime_core::{BoxError, CloseCode, dialect::Closing};
 use realtime_websocket::{CloseFrame, frame};
 use tokio::time::sleep;
 
 use super::line::Line;
 use crate::{
+    ErrorStage,
     admission::Refusal,
     dialects::{DialectId, Encoder},
-    guarded::{Whose, caught},
     node::Node,
     patience::patient,
+    session_task::close_in,
     transport::Upgrading,
 };
 
@@ -30,6 +32,8 @@ pub(crate) struct Farewell {
     /// `None` for a frame without one.
     code: Option<u16>,
     reason: Cow<'static, str>,
+    /// After what time the client is to come back.
+    wait: Option<Duration>,
     /// It is the answer to the peer's own.
     in_return: bool,
 }
@@ -39,6 +43,7 @@ impl Farewell {
         Self {
             code: Some(code.as_u16()),
             reason: Cow::Borrowed(reason),
+            wait: None,
             in_return: false,
         }
     }
@@ -47,6 +52,7 @@ impl Farewell {
         Self {
             code: Some(code),
             reason: reason.into(),
+            wait: None,
             in_return: false,
         }
     }
@@ -54,21 +60,29 @@ impl Farewell {
     /// `None` for a refusal that is never told in this way.
     pub(crate) fn of(refusal: Refusal) -> Option<Self> {
         let (code, reason) = refusal.close()?;
-        Some(Self::new(code, reason))
+        Some(Self {
+            wait: refusal.wait(),
+            ..Self::new(code, reason)
+        })
     }
 
     pub(super) const fn code(&self) -> Option<u16> {
         self.code
     }
 
-    /// Its code, as the client's protocol has it.
-    fn code_in(&self, encoder: &Encoder) -> Option<u16> {
-        let ours = self.code.filter(|_| !self.in_return);
-        let Some(code) = ours.and_then(|code| CloseCode::new(code).ok()) else {
-            return self.code;
+    /// As it is written, behind what the client's protocol says of it.
+    fn frame(&self, node: &Node, encoder: &Encoder) -> Bytes {
+        let Some(code) = self.code else {
+            return frame::close_without_code();
         };
-        let said = caught(Whose::Codec, || encoder.close_code(code));
-        Some(said.unwrap_or(code).as_u16())
+        match CloseCode::new(code) {
+            Ok(code) if !self.in_return => {
+                let closing = Closing::new(code, &self.reason).with_retry_after(self.wait);
+                let report = |error: BoxError| node.report(ErrorStage::Message, error, None);
+                close_in(encoder, &closing, report)
+            }
+            _ => frame::close(code, &self.reason),
+        }
     }
 
     /// The same back.
@@ -79,18 +93,15 @@ impl Farewell {
         Self {
             code,
             reason,
+            wait: None,
             in_return: true,
         }
     }
 }
 
 /// Closes a connection, within a moment.
-pub(super) async fn say(line: Line, farewell: &Farewell, encoder: &Encoder) {
-    let frame = farewell
-        .code_in(encoder)
-        .map_or_else(frame::close_without_code, |code| {
-            frame::close(code, &farewell.reason)
-        });
+pub(super) async fn say(node: &Node, line: Line, farewell: &Farewell, encoder: &Encoder) {
+    let frame = farewell.frame(node, encoder);
     let _in_time = patient(GOODBYE, line.close(frame, farewell.in_return)).await;
 }
 
@@ -105,7 +116,7 @@ pub(crate) async fn refuse(
         match patient(UPGRADE, upgrade.upgraded()).await {
             Some(Ok(connection)) => {
                 let encoder = node.env.dialects.of(dialect);
-                say(Line::new(connection), &farewell, encoder).await;
+                say(&node, Line::new(connection), &farewell, encoder).await;
             }
             Some(Err(_)) | None => node.stats().upgrades_failed.add(1),
         }

@@ -94,7 +94,7 @@ pub(crate) async fn turn_away(node: &Node, arrived: Arrived, refusal: Refusal) {
     node.metrics().refused(refusal.name());
     tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
     let encoder = node.env.dialects.of(arrived.dialect);
-    let said = say(Line::new(arrived.connection), &farewell, encoder);
+    let said = say(node, Line::new(arrived.connection), &farewell, encoder);
     node.abort.run_until_cancelled(said).await;
 }
 
@@ -127,7 +127,7 @@ where
             None => Outcome::Lost,
         },
         Err(Outcome::Closed(farewell)) => {
-            let said = say(line, &farewell, encoder);
+            let said = say(node, line, &farewell, encoder);
             node.abort.run_until_cancelled(said).await;
             Outcome::Closed(farewell)
         }

@@ -19,10 +19,14 @@ use crate::stats::Stats;
 #[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) stats: Stats,
+    /// How many messages wait in the queues of all sessions.
+    pub(crate) queued: usize,
     pub(crate) rooms: usize,
     /// Other nodes that are there.
     pub(crate) nodes: usize,
     pub(crate) draining: bool,
+    /// How long the oldest message has waited that a dispatcher has yet to carry to a session.
+    pub(crate) oldest: Option<Duration>,
     /// How long what it publishes for itself takes to come back.
     pub(crate) loopback: Option<Duration>,
     /// How the links to the backends are, in the order of `BACKENDS`.
@@ -33,7 +37,6 @@ pub(crate) struct Reading {
 #[derive(Debug)]
 pub(super) struct Exported {
     stats: Stats,
-    received_bytes: u64,
     sent_bytes: u64,
     relayed: u64,
     /// Until the end is told. Another gateway may have the name from then on.
@@ -44,7 +47,6 @@ impl Exported {
     pub(super) fn new(name: Named) -> Self {
         Self {
             stats: Stats::default(),
-            received_bytes: 0,
             sent_bytes: 0,
             relayed: 0,
             name: Some(name),
@@ -89,6 +91,7 @@ macro_rules! is {
 fields! {
     counters {
         aborted => SESSIONS_ENDED["outcome" = is!("aborted")],
+        answered => MESSAGES_RECEIVED["result" = is!("answer")],
         answers_dropped => ANSWERS_LOST["cause" = is!("dropped")],
         answers_unmatched => ANSWERS_LOST["cause" = is!("unmatched")],
         authenticated_again => AUTHENTICATIONS_RENEWED,
@@ -197,32 +200,38 @@ fn tell_counters(inner: &Inner, exported: &mut Exported, stats: &Stats) {
     let before = std::mem::replace(&mut exported.stats, stats.clone());
     count_stats(inner, stats, &before);
     let Exported {
-        received_bytes,
         sent_bytes,
         relayed,
         ..
     } = exported;
     let Traffic {
-        received_bytes: now_received,
+        received_bytes,
+        dropped_bytes,
         sent_bytes: now_sent,
         relayed: now_relayed,
-        queued: _,
     } = &inner.traffic;
     let result: &[Value] = &[("result", "received")];
     for (of, labels, now, before) in [
-        (
-            &table::RECEIVED_BYTES,
-            &[][..],
-            now_received,
-            received_bytes,
-        ),
-        (&table::SENT_BYTES, &[], now_sent, sent_bytes),
+        (&table::SENT_BYTES, &[][..], now_sent, sent_bytes),
         (&table::BROKER_MESSAGES, result, now_relayed, relayed),
     ] {
         let now = now.load(Relaxed);
         let before = std::mem::replace(before, now);
         count(inner, of, labels, now, before);
     }
+    for (result, bytes) in [
+        ("answer", &received_bytes.answer),
+        ("handled", &received_bytes.handled),
+        ("malformed", &received_bytes.malformed),
+        ("rate_limited", &received_bytes.rate_limited),
+        ("unhandled", &received_bytes.unhandled),
+    ] {
+        let more = bytes.swap(0, Relaxed);
+        add(inner, &table::RECEIVED_BYTES, &[("result", result)], more);
+    }
+    let policy = [("policy", inner.policy)];
+    let more = dropped_bytes.swap(0, Relaxed);
+    add(inner, &table::DROPPED_BYTES, &policy, more);
     let events = &inner.events;
     for (reason, more) in named(&events.refusals) {
         add(inner, &table::REFUSALS, &[("reason", reason)], more);
@@ -248,17 +257,18 @@ fn tell_counters(inner: &Inner, exported: &mut Exported, stats: &Stats) {
 fn tell_gauges(inner: &Inner, now: Option<&Reading>) {
     set_stats(inner, now.map(|now| &now.stats));
     let number = |of: fn(&Reading) -> u64| now.map_or(0, of);
-    let queued = now.map(|_| inner.traffic.queued.load(Relaxed));
-    let queued = queued.and_then(|queued| u64::try_from(queued).ok());
-    set(inner, &table::QUEUED_MESSAGES, &[], queued.unwrap_or(0));
+    let queued = number(|now| now.queued as u64);
+    set(inner, &table::QUEUED_MESSAGES, &[], queued);
     set(inner, &table::ROOMS, &[], number(|now| now.rooms as u64));
     let nodes = number(|now| now.nodes as u64);
     set(inner, &table::BROKER_NODES, &[], nodes);
-    let loopback = now.and_then(|now| now.loopback).unwrap_or_default();
-    inner
-        .facade
-        .gauge(&table::BROKER_LOOPBACK, &[])
-        .set(loopback.as_secs_f64());
+    for (of, time) in [
+        (&table::DISPATCHER_OLDEST, now.and_then(|now| now.oldest)),
+        (&table::BROKER_LOOPBACK, now.and_then(|now| now.loopback)),
+    ] {
+        let seconds = time.unwrap_or_default().as_secs_f64();
+        inner.facade.gauge(of, &[]).set(seconds);
+    }
     let draining = now.filter(|now| now.draining);
     set(inner, &table::DRAINING, &[], draining.is_some().into());
     let left = draining.map_or(0, |now| now.stats.open);

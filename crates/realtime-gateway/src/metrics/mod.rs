@@ -17,10 +17,12 @@ mod export;
 mod facade;
 #[cfg(feature = "metrics")]
 mod names;
+mod noted;
 #[cfg(not(feature = "metrics"))]
 mod off;
 #[cfg(feature = "metrics")]
 mod on;
+mod size;
 #[cfg(feature = "metrics")]
 mod table;
 #[cfg(feature = "metrics")]
@@ -32,10 +34,12 @@ pub(crate) use awaited::Awaited;
 pub(crate) use call::Call;
 #[cfg(feature = "metrics")]
 pub(crate) use export::Reading;
+pub(crate) use noted::Noted;
 #[cfg(not(feature = "metrics"))]
 pub(crate) use off::*;
 #[cfg(feature = "metrics")]
-pub(crate) use on::{Metrics, Noted};
+pub(crate) use on::Metrics;
+pub(crate) use size::{Received, Size};
 #[cfg(feature = "metrics")]
 pub use table::{METRICS, Metric, MetricKind, MetricUnit, buckets};
 #[cfg(feature = "metrics")]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use realtime_core::DisconnectInfo;
 
-use super::Call;
+use super::{Call, Noted, Received, Size};
 
 // No `Copy`, since the one that measures isn't either.
 #[derive(Debug, Clone, Default)]
@@ -24,9 +24,6 @@ pub(crate) struct Patterns;
 
 #[derive(Debug, Default)]
 pub(crate) struct Timing(());
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Noted;
 
 impl Stamp {
     #[inline(always)]
@@ -49,10 +46,10 @@ impl Patterns {
     }
 }
 
-impl Noted {
+impl Timing {
     #[inline(always)]
-    pub(crate) const fn new(_: usize, _: u64) -> Self {
-        Self
+    pub(crate) const fn size(&self) -> Size {
+        Size::of(0)
     }
 }
 
@@ -63,7 +60,7 @@ impl Metrics {
     }
 
     #[inline(always)]
-    pub(crate) fn begin(&self, _: impl FnOnce() -> Option<RouteNumber>) -> Timing {
+    pub(crate) fn begin(&self, _: Size, _: impl FnOnce() -> Option<RouteNumber>) -> Timing {
         Timing(())
     }
 
@@ -71,7 +68,10 @@ impl Metrics {
     pub(crate) const fn handled(&self, _: &Timing, _: bool) {}
 
     #[inline(always)]
-    pub(crate) const fn received(&self, _: usize) {}
+    pub(crate) const fn received(&self, _: Received, _: Size) {}
+
+    #[inline(always)]
+    pub(crate) const fn dropped(&self, _: Size) {}
 
     #[inline(always)]
     pub(crate) const fn moved(&self, _: Noted, _: Noted) {}

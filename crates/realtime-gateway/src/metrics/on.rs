@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use metrics::Histogram;
 use realtime_core::DisconnectInfo;
 
 use super::{
-    Call, Patterns, RouteNumber, Stamp, Stamps, Timing,
+    Call, Noted, Patterns, Received, RouteNumber, Size, Stamp, Stamps, Timing,
     events::Events,
     export::Exported,
     facade::{Facade, label},
@@ -44,11 +44,20 @@ pub(super) struct Inner {
 /// What goes through all sessions.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
-    pub(super) received_bytes: AtomicU64,
+    pub(super) received_bytes: ReceivedBytes,
     pub(super) sent_bytes: AtomicU64,
+    pub(super) dropped_bytes: AtomicU64,
     pub(super) relayed: AtomicU64,
-    /// Signed: one is taken out before it is booked, where two threads meet at it.
-    pub(super) queued: AtomicI64,
+}
+
+/// Of messages of clients, by what has become of them.
+#[derive(Debug, Default)]
+pub(super) struct ReceivedBytes {
+    pub(super) answer: AtomicU64,
+    pub(super) handled: AtomicU64,
+    pub(super) malformed: AtomicU64,
+    pub(super) rate_limited: AtomicU64,
+    pub(super) unhandled: AtomicU64,
 }
 
 struct Route {
@@ -65,20 +74,6 @@ struct Outcomes {
 /// A histogram that is asked for once, when something is first recorded in it.
 #[derive(Default)]
 struct Lazy(OnceLock<Histogram>);
-
-/// What an outbox holds and has written, at one moment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Noted {
-    frames: usize,
-    written: u64,
-}
-
-impl Noted {
-    #[inline]
-    pub(crate) const fn new(frames: usize, written: u64) -> Self {
-        Self { frames, written }
-    }
-}
 
 impl Outcomes {
     fn of(&self, ok: bool) -> (&Lazy, &'static str) {
@@ -130,13 +125,20 @@ impl Metrics {
 
     /// A message comes to its handler, by this pattern.
     #[inline]
-    pub(crate) fn begin(&self, pattern: impl FnOnce() -> Option<RouteNumber>) -> Timing {
-        Timing(Some((Instant::now(), pattern())))
+    pub(crate) fn begin(
+        &self,
+        size: Size,
+        pattern: impl FnOnce() -> Option<RouteNumber>,
+    ) -> Timing {
+        Timing {
+            begun: Some((Instant::now(), pattern())),
+            size,
+        }
     }
 
     /// It was handled, or that has failed.
     pub(crate) fn handled(&self, timing: &Timing, ok: bool) {
-        let Some((begun, number)) = timing.0 else {
+        let Some((begun, number)) = timing.begun else {
             return;
         };
         let inner = &*self.0;
@@ -152,24 +154,32 @@ impl Metrics {
         });
     }
 
-    /// A message of a client has come, of so many bytes.
+    /// This has become of what a client has sent.
     #[inline]
-    pub(crate) fn received(&self, bytes: usize) {
+    pub(crate) fn received(&self, became: Received, size: Size) {
         let received = &self.0.traffic.received_bytes;
-        received.fetch_add(bytes as u64, Relaxed);
+        let bytes = match became {
+            Received::Answer => &received.answer,
+            Received::Handled => &received.handled,
+            Received::Malformed => &received.malformed,
+            Received::RateLimited => &received.rate_limited,
+            Received::Unhandled => &received.unhandled,
+        };
+        bytes.fetch_add(size.bytes, Relaxed);
     }
 
-    /// An outbox held and had written this before, and that now.
+    /// Clients don't get messages of this size.
+    pub(crate) fn dropped(&self, size: Size) {
+        let dropped = &self.0.traffic.dropped_bytes;
+        dropped.fetch_add(size.bytes, Relaxed);
+    }
+
+    /// An outbox had written this before, and that now.
     #[inline]
     pub(crate) fn moved(&self, before: Noted, after: Noted) {
-        let traffic = &self.0.traffic;
         if after.written != before.written {
             let written = after.written.saturating_sub(before.written);
-            traffic.sent_bytes.fetch_add(written, Relaxed);
-        }
-        if after.frames != before.frames {
-            let more = after.frames.cast_signed() - before.frames.cast_signed();
-            traffic.queued.fetch_add(more as i64, Relaxed);
+            self.0.traffic.sent_bytes.fetch_add(written, Relaxed);
         }
     }
 

@@ -98,8 +98,8 @@ table! {
         "Messages of clients, by what became of them.";
     MESSAGES_FAILED: Counter Count "realtime_messages_failed_total" []
         "Messages whose handling failed.";
-    RECEIVED_BYTES: Counter Bytes "realtime_received_bytes_total" []
-        "Bytes of messages that clients have sent.";
+    RECEIVED_BYTES: Counter Bytes "realtime_received_bytes_total" ["result"]
+        "Bytes of messages of clients, by what became of them.";
     HANDLER_DURATION: Histogram Seconds "realtime_handler_duration_seconds" ["route", "outcome"]
         "How long messages took from their turn to the end of their handler, layers included.";
     MESSAGES_SENT: Counter Count "realtime_messages_sent_total" []
@@ -108,6 +108,8 @@ table! {
         "Bytes that the sockets of sessions have accepted.";
     MESSAGES_DROPPED: Counter Count "realtime_messages_dropped_total" ["policy"]
         "Messages for clients that were dropped, by the backpressure policy.";
+    DROPPED_BYTES: Counter Bytes "realtime_dropped_bytes_total" ["policy"]
+        "Bytes of messages for clients that were dropped, by the backpressure policy.";
     QUEUED_MESSAGES: Gauge Count "realtime_queued_messages" []
         "Messages that wait in the queues of all sessions.";
     QUEUED_BYTES: Gauge Bytes "realtime_queued_bytes" []
@@ -118,6 +120,8 @@ table! {
         "How long broadcasts and messages to rooms took until the last session of a shard had them in its socket, or in its queue where that was full.";
     DISPATCHER_LAG: Histogram Seconds "realtime_dispatcher_lag_seconds" []
         "How long the oldest message waited when a dispatcher began with a round.";
+    DISPATCHER_OLDEST: Gauge Seconds "realtime_dispatcher_oldest_seconds" []
+        "How long the oldest message has waited that some session of its shard hasn't got yet; 0 without one.";
     HEARTBEAT_DURATION: Histogram Seconds "realtime_heartbeat_duration_seconds" []
         "How long after a ping its pong came.";
 

@@ -1,6 +1,8 @@
 //! Moments, and what they are the beginning of.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use super::Size;
 
 /// A moment.
 #[derive(Debug, Clone, Copy)]
@@ -10,6 +12,10 @@ impl Stamp {
     #[inline]
     pub(crate) fn now() -> Self {
         Self(Instant::now())
+    }
+
+    pub(crate) fn age(self) -> Duration {
+        self.0.elapsed()
     }
 }
 
@@ -40,6 +46,16 @@ impl Patterns {
     }
 }
 
-/// When a message came to its handler, and by which pattern.
+/// When a message came to its handler, by which pattern, and how long it was.
 #[derive(Debug, Default)]
-pub(crate) struct Timing(pub(super) Option<(Instant, Option<RouteNumber>)>);
+pub(crate) struct Timing {
+    /// `None` for one that has no need of a handler.
+    pub(super) begun: Option<(Instant, Option<RouteNumber>)>,
+    pub(super) size: Size,
+}
+
+impl Timing {
+    pub(crate) const fn size(&self) -> Size {
+        self.size
+    }
+}

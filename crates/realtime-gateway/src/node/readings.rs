@@ -6,7 +6,7 @@ use realtime_core::broker::Broker;
 use super::Node;
 use crate::{Stats, stats::Counters};
 #[cfg(feature = "metrics")]
-use crate::{health::Link, quiet::quietly};
+use crate::{health::Link, metrics::Stamp, quiet::quietly};
 
 impl Node {
     pub(crate) fn stats(&self) -> &Counters {
@@ -32,9 +32,14 @@ impl Node {
     pub(crate) fn tell_metrics(&self) {
         self.env.metrics.tell(|| crate::metrics::Reading {
             stats: self.snapshot(),
+            queued: self.env.queued.messages(),
             rooms: self.hub.rooms().len(),
             nodes: self.peers.all().len(),
             draining: self.is_draining(),
+            oldest: {
+                let logs = self.hub.shards().iter().map(|shard| shard.log());
+                logs.filter_map(|log| log.oldest().map(Stamp::age)).max()
+            },
             // What was so before an outage says nothing.
             loopback: (self.broker_link.link() == Link::Up)
                 .then(|| self.broker.loopback())

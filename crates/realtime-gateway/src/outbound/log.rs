@@ -282,6 +282,14 @@ impl Log {
         self.room.add_permits(room);
     }
 
+    /// When the oldest message came that is in it. While its dispatcher is busy with a round, or hangs,
+    /// that is one of the round.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn oldest(&self) -> Option<Stamp> {
+        let state = self.state.lock();
+        state.entries.front().map(|entry| entry.at)
+    }
+
     /// Accepts nothing more, and those who wait for room are released. What is in it stays for those
     /// who were counted.
     pub(crate) fn close(&self) {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::{
     outbox::{Accepted, Refused},
-    queue::{Push, Queue, QueueLimits, WRITE_BYTES, WRITE_FRAMES},
+    queue::{Dropped, Push, Queue, QueueLimits, WRITE_BYTES, WRITE_FRAMES},
 };
 use crate::{tap::TapPoint, transport::Sink};
 
@@ -118,7 +118,9 @@ impl<W: Sink> Writer<W> {
         for frame in frames {
             offered = self.offer(task, frame.clone(), accepted);
             // No caller receives this error.
-            accepted.dropped += u64::from(offered == Err(Refused::Full));
+            if offered == Err(Refused::Full) {
+                accepted.dropped.add(Dropped::new(1, frame.len()));
+            }
         }
         offered
     }
@@ -135,15 +137,19 @@ impl<W: Sink> Writer<W> {
         }
         let frame = self.settled(frame);
         let copied = self.tap.copy(&frame);
+        let (before, bytes) = (self.queue.policy_bytes(), frame.len());
         match self.queue.push(frame, *self.limits) {
             Push::Queued { dropped } => {
                 self.tap.sent(copied);
                 accepted.sent += 1;
-                accepted.dropped += dropped;
+                if dropped > 0 {
+                    let lost = before + bytes - self.queue.policy_bytes();
+                    accepted.dropped.add(Dropped::new(dropped, lost));
+                }
                 Ok(())
             }
             Push::Dropped => {
-                accepted.dropped += 1;
+                accepted.dropped.add(Dropped::new(1, bytes));
                 Err(Refused::Dropped)
             }
             Push::Full => {

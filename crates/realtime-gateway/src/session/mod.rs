@@ -35,7 +35,7 @@ use crate::{
     SendError,
     budget::Share,
     guarded::{Broken, Whose, caught},
-    outbound::{Accepted, Log, Outbox},
+    outbound::{Accepted, Dropped, Log, Outbox},
     quiet::drop_quietly,
     transport::SocketWriter,
 };
@@ -543,9 +543,7 @@ impl Session {
     }
 
     fn count_lost(&self, accepted: Accepted) {
-        if accepted.dropped > 0 {
-            self.0.env.stats.dropped.add(accepted.dropped);
-        }
+        self.count_dropped(accepted.dropped);
         if accepted.full {
             self.end(EndCause::SlowConsumer);
         }
@@ -636,8 +634,15 @@ impl Session {
     /// Done again, it gives up the socket, too, with the frame that the socket has begun with.
     pub(crate) fn evict(&self) {
         let is_first = self.end(EndCause::SlowConsumer);
-        let lost = self.0.outbox.evict(!is_first);
-        self.0.env.stats.dropped.add(lost as u64);
+        self.count_dropped(self.0.outbox.evict(!is_first));
+    }
+
+    /// Its client doesn't get these.
+    pub(crate) fn count_dropped(&self, dropped: Dropped) {
+        if dropped.messages > 0 {
+            self.0.env.stats.dropped.add(dropped.messages);
+            self.0.env.metrics.dropped(dropped.size);
+        }
     }
 
     /// The bytes that wait for the client.

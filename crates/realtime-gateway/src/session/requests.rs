@@ -248,6 +248,7 @@ impl Session {
             Some(_) => return Sorted::Message(message.without_exchange().without_room()),
             None => return Sorted::Message(message.without_room()),
         };
+        self.env().stats.answered.add(1);
         let number = id.parse::<u64>().ok();
         let number = number.filter(|number| number.to_string() == id.as_str());
         let kept = number.and_then(|_| self.extensions().get::<Kept>());

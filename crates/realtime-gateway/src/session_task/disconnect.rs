@@ -43,12 +43,8 @@ pub(super) async fn disconnect(
 ) {
     let slow = info.initiator == Initiator::Backpressure;
     let session = open.session.clone();
-    let lost = session
-        .outbox()
-        .seal(last_words(node, &session, info), slow);
-    if slow {
-        node.stats().dropped.add(lost as u64);
-    }
+    let close = last_words(node, &session, info);
+    session.count_dropped(session.outbox().seal(close, slow));
     let Open {
         reader,
         handling,

@@ -10,7 +10,7 @@ use std::{
 
 use realtime_websocket::{Decoder, Event, Violation};
 
-use crate::{budget::Share, transport::SocketReader};
+use crate::{budget::Share, metrics::Size, transport::SocketReader};
 
 /// How often a peer that leaves is read before others have a turn.
 const READS: usize = 64;
@@ -184,15 +184,20 @@ impl FrameReader {
         self.scouted = true;
     }
 
-    /// Gives up what was read, and returns how many messages that were. Nothing more is made of
-    /// what the peer sends but its close frame: it may take its time to leave, and must hold no
-    /// memory meanwhile.
-    pub(crate) fn release(&mut self, held: &Share) -> u64 {
-        let mut messages = 0;
+    /// Gives up what was read, and returns how many messages that were, and how long. Nothing more is
+    /// made of what the peer sends but its close frame: it may take its time to leave, and must hold
+    /// no memory meanwhile.
+    pub(crate) fn release(&mut self, held: &Share) -> (u64, Size) {
+        let (mut messages, mut size) = (0, Size::default());
         let mut input = &self.pending[self.at..];
         while !input.is_empty() {
             match self.decoder.decode(&mut input) {
-                Ok(Some(Event::Text(_) | Event::Binary(_))) => messages += 1,
+                Ok(Some(Event::Text(text))) => {
+                    (messages, size) = (messages + 1, size.and(Size::of(text.len())));
+                }
+                Ok(Some(Event::Binary(bytes))) => {
+                    (messages, size) = (messages + 1, size.and(Size::of(bytes.len())));
+                }
                 Ok(Some(Event::Close(_))) => self.has_closed = true,
                 Ok(Some(Event::Ping(_) | Event::Pong(_)) | None) | Err(_) => {}
             }
@@ -200,7 +205,7 @@ impl FrameReader {
         self.forget_input();
         self.decoder.discard_messages();
         self.book(0, held);
-        messages
+        (messages, size)
     }
 
     /// How many messages have come since what was read was given up.

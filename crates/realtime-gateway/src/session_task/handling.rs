@@ -9,8 +9,12 @@ use futures::{FutureExt, future::BoxFuture};
 use realtime_core::{BoxError, Message, MessageId, Text, extract::Reply};
 
 use crate::{
-    Inbound, guarded::handler_panicked, handling::middleware::MessageService, metrics::Timing,
-    quiet::drop_quietly, traces::Traced,
+    Inbound,
+    guarded::handler_panicked,
+    handling::middleware::MessageService,
+    metrics::{Size, Timing},
+    quiet::drop_quietly,
+    traces::Traced,
 };
 
 /// The stack, and the message that is in it.
@@ -109,13 +113,18 @@ impl Handling {
         matches!(self.doing, Doing::Waiting(_))
     }
 
-    /// Lets go of a message that a layer still holds back. Returns whether there was one.
-    pub(super) fn forget_waiting(&mut self) -> bool {
-        let waits = self.is_waiting();
-        if waits {
+    /// The size of a message that a layer still holds back.
+    pub(super) fn waiting(&self) -> Option<Size> {
+        self.is_waiting().then(|| self.timing.size())
+    }
+
+    /// Lets go of such a message. Returns its size, where there was one.
+    pub(super) fn forget_waiting(&mut self) -> Option<Size> {
+        let waiting = self.waiting();
+        if waiting.is_some() {
             self.cut_short();
         }
-        waits
+        waiting
     }
 
     /// Drops what is in it, as a part of its message. Apart from the stack, which is foreign, too.

@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use crate::{
     ErrorStage, Session,
+    dialects::Encoder,
     guarded::{Whose, caught},
     node::Node,
 };
 
-/// The close frame, behind what the dialect says of it.
+/// The close frame of a session, behind what its dialect says of it.
 pub(super) fn last_words(node: &Node, session: &Session, info: &DisconnectInfo) -> Bytes {
     let code = match (info.initiator, info.code) {
         (_, None) => return frame::close_without_code(),
@@ -21,13 +22,22 @@ pub(super) fn last_words(node: &Node, session: &Session, info: &DisconnectInfo) 
         (Initiator::Client, Some(code)) => return frame::close(code.as_u16(), &info.reason),
         (_, Some(code)) => code,
     };
-    let encoder = session.encoder();
     let closing = Closing::new(code, &info.reason).with_retry_after(info.retry_after);
-    let said = caught(Whose::Codec, || {
-        let before = encoder.closing(&closing);
-        (before, encoder.close_code(code))
-    });
     let report = |error: BoxError| node.report(ErrorStage::Message, error, Some(session.clone()));
+    close_in(session.encoder(), &closing, report)
+}
+
+/// A close frame as a client's protocol has it, behind what that says of it. A dialect that fails, or
+/// panics, costs its part of this.
+pub(crate) fn close_in(
+    encoder: &Encoder,
+    closing: &Closing<'_>,
+    report: impl FnOnce(BoxError),
+) -> Bytes {
+    let said = caught(Whose::Codec, || {
+        let before = encoder.closing(closing);
+        (before, encoder.close_code(closing.code))
+    });
     let (before, code) = match said {
         Ok((Ok(before), code)) => (before, code),
         Ok((Err(error), code)) => {
@@ -36,10 +46,10 @@ pub(super) fn last_words(node: &Node, session: &Session, info: &DisconnectInfo) 
         }
         Err(broken) => {
             report(broken.into());
-            (None, code)
+            (None, closing.code)
         }
     };
-    let frame = frame::close(code.as_u16(), &reason(info));
+    let frame = frame::close(code.as_u16(), &reason(closing));
     match before {
         None => frame,
         Some(before) => {
@@ -52,13 +62,13 @@ pub(super) fn last_words(node: &Node, session: &Session, info: &DisconnectInfo) 
 }
 
 /// For people; and for clients where they are told when to come back.
-fn reason(info: &DisconnectInfo) -> Cow<'_, str> {
-    let Some(wait) = info.retry_after else {
-        return Cow::Borrowed(&info.reason);
+fn reason<'c>(closing: &Closing<'c>) -> Cow<'c, str> {
+    let Some(wait) = closing.retry_after else {
+        return Cow::Borrowed(closing.reason);
     };
     let retry_after = seconds(wait);
     // Half a JSON would tell nobody anything.
-    let mut reason = &*info.reason;
+    let mut reason = closing.reason;
     loop {
         let said = serde_json::to_string(&Said {
             reason,
@@ -70,7 +80,7 @@ fn reason(info: &DisconnectInfo) -> Cow<'_, str> {
                 let last = reason.char_indices().next_back();
                 reason = &reason[..last.map_or(0, |(at, _)| at)];
             }
-            _ => return Cow::Borrowed(&info.reason),
+            _ => return Cow::Borrowed(closing.reason),
         }
     }
 }
@@ -104,9 +114,8 @@ mod tests {
             ("\u{1}".repeat(100), false),
             ("\u{1F600}\"".repeat(100), false),
         ] {
-            let code = Some(CloseCode::GOING_AWAY);
-            let info = DisconnectInfo::new(Initiator::Server, code, &*long).with_retry_after(wait);
-            let said = reason(&info);
+            let closing = Closing::new(CloseCode::GOING_AWAY, &long).with_retry_after(Some(wait));
+            let said = reason(&closing);
             assert!(said.len() <= MAX_REASON, "{said}");
             let said: serde_json::Value = serde_json::from_str(&said).unwrap();
             assert_eq!(said["retry_after"], 2.5);

@@ -40,6 +40,7 @@ use self::{
     open::Open,
 };
 pub(crate) use frame_reader::{FrameReader, ReadEnd};
+pub(crate) use last_words::close_in;
 pub(crate) use newcomer::{Early, Newcomer};
 
 use crate::{

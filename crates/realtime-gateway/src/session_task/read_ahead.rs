@@ -8,12 +8,14 @@ use std::collections::VecDeque;
 
 use realtime_core::Message;
 
+use crate::metrics::Size;
+
 /// How many bytes they may have together, before the last.
 const BYTES: usize = 64 * 1024;
 /// The same while somebody waits for an answer of the client's, which may come behind them.
 const MORE_BYTES: usize = 1024 * 1024;
 /// What a message takes beside its bytes.
-const OVERHEAD: usize = size_of::<(Message, usize)>() + 64;
+const OVERHEAD: usize = size_of::<(Message, usize, Size)>() + 64;
 /// What metadata takes beside its entries: the first node of its tree has room for eleven.
 const MAP: usize = 11 * size_of::<(String, String)>() + 64;
 /// What an entry of metadata takes beside its bytes: a place in a tree that is half empty, and two
@@ -26,7 +28,7 @@ pub(super) struct ReadAhead(Option<Box<Waiting>>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    messages: VecDeque<(Message, usize)>,
+    messages: VecDeque<(Message, usize, Size)>,
     bytes: usize,
 }
 
@@ -56,22 +58,29 @@ impl ReadAhead {
         self.0.as_deref().map_or(0, |waiting| waiting.bytes)
     }
 
+    /// How long they were as they came.
+    pub(super) fn size(&self) -> Size {
+        let messages = self.0.iter().flat_map(|waiting| &waiting.messages);
+        messages.fold(Size::default(), |all, (_, _, size)| all.and(*size))
+    }
+
     /// Appends a message that came in so many bytes.
     pub(super) fn push(&mut self, message: Message, bytes: usize) {
         let waiting = self.0.get_or_insert_default();
+        let size = Size::of(bytes);
         let bytes = bytes + OVERHEAD + metadata(&message);
         waiting.bytes += bytes;
-        waiting.messages.push_back((message, bytes));
+        waiting.messages.push_back((message, bytes, size));
     }
 
-    pub(super) fn pop(&mut self) -> Option<Message> {
+    pub(super) fn pop(&mut self) -> Option<(Message, Size)> {
         let waiting = self.0.as_mut()?;
-        let (message, bytes) = waiting.messages.pop_front()?;
+        let (message, bytes, size) = waiting.messages.pop_front()?;
         waiting.bytes -= bytes;
         if waiting.messages.is_empty() {
             self.0 = None;
         }
-        Some(message)
+        Some((message, size))
     }
 }
 
@@ -106,7 +115,7 @@ mod tests {
         assert!((64..1_024).contains(&pushed), "{pushed}");
         assert_eq!(ahead.len(), pushed);
         for n in 0..pushed {
-            assert_eq!(ahead.pop().unwrap().route(), n.to_string());
+            assert_eq!(ahead.pop().unwrap().0.route(), n.to_string());
         }
         assert!(ahead.is_empty() && ahead.pop().is_none());
         let mut parts = MessageParts::new("a".into(), Payload::empty());

@@ -11,6 +11,26 @@ use crate::sync::Mutex;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share(u64);
 
+/// How many messages of a session go by before one has the luck to begin a trace.
+///
+/// Drawn in advance, since that one number is drawn for a hundred messages where one in a hundred is
+/// traced, and none where none is. All that the others pay is to be counted.
+#[derive(Debug)]
+pub(crate) struct Luck(u64);
+
+impl Luck {
+    /// Never.
+    pub(super) const NONE: Self = Self(u64::MAX);
+
+    /// Whether the next message has it. After that, it is drawn anew.
+    #[inline]
+    pub(super) const fn strikes(&mut self) -> bool {
+        let strikes = self.0 == 0;
+        self.0 = self.0.wrapping_sub(1);
+        strikes
+    }
+}
+
 impl Share {
     /// Of 2³² equally likely numbers, those below it.
     #[allow(
@@ -25,6 +45,23 @@ impl Share {
     #[inline]
     pub(super) fn has_luck(self) -> bool {
         u64::from(fastrand::u32(..)) < self.0
+    }
+
+    /// As many go by as would if each had the same luck by itself: a geometric distribution.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a quotient of logarithms that is positive, and rounded down"
+    )]
+    pub(super) fn draw(self) -> Luck {
+        if self.0 == 0 {
+            return Luck::NONE;
+        }
+        let unlucky = (-(self.0 as f64) / 2f64.powi(32)).ln_1p();
+        // Above 0, whose logarithm is infinite, and 1 at the most.
+        let drawn = 1.0 - fastrand::f64();
+        Luck((drawn.ln() / unlucky) as u64)
     }
 }
 
@@ -68,5 +105,26 @@ mod tests {
         let asked = |after: u64| followed.has_place(now + Duration::from_millis(after));
         assert_eq!([0, 0, 999].map(asked), [true, true, false]);
         assert_eq!([1_001, 1_500, 1_999].map(asked), [true, true, false]);
+    }
+
+    #[test]
+    fn so_many_messages_have_the_luck_as_there_should_be() {
+        const MESSAGES: u32 = 200_000;
+        for ratio in [0.0, 2f64.powi(-32), 0.01, 0.25, 0.9, 1.0] {
+            let share = Share::new(ratio);
+            let mut luck = share.draw();
+            let mut lucky = 0;
+            for _ in 0..MESSAGES {
+                if luck.strikes() {
+                    lucky += 1;
+                    luck = share.draw();
+                }
+            }
+            let expected = ratio * f64::from(MESSAGES);
+            // Eight times the standard deviation.
+            let apart = 8.0 * (expected * (1.0 - ratio)).sqrt() + f64::from(ratio > 0.0);
+            let is_near = (f64::from(lucky) - expected).abs() <= apart;
+            assert!(is_near, "{lucky} of {MESSAGES} at {ratio}");
+        }
     }
 }

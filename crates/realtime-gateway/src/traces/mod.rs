@@ -21,6 +21,8 @@ mod spans;
 #[cfg(feature = "traces")]
 mod traced;
 
+#[cfg(feature = "traces")]
+pub(crate) use amount::Luck;
 #[cfg(not(feature = "traces"))]
 pub(crate) use off::*;
 #[cfg(feature = "traces")]

@@ -19,6 +19,9 @@ pub(crate) struct Traced(());
 pub(crate) struct Origin(());
 
 #[derive(Debug)]
+pub(crate) struct Luck;
+
+#[derive(Debug)]
 pub(crate) struct Label;
 
 impl Origin {
@@ -115,8 +118,14 @@ impl Tracer {
     }
 
     #[inline(always)]
+    pub(crate) const fn luck(&self) -> Luck {
+        Luck
+    }
+
+    #[inline(always)]
     pub(crate) fn message<'l>(
         &self,
+        _: &mut Luck,
         _: &Message,
         _: impl FnOnce() -> (SessionId, Origin, Option<&'l Label>),
     ) -> Option<Traced> {
@@ -139,7 +148,7 @@ impl Tracer {
     }
 
     #[inline(always)]
-    pub(crate) const fn asked(&self, _: &Envelope, _: &NodeId, _: &Operation) -> Traced {
+    pub(crate) const fn asked(&self, _: &Envelope, _: &NodeId, _: Option<&Operation>) -> Traced {
         Traced(())
     }
 

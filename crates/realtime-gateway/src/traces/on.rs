@@ -10,7 +10,7 @@ use realtime_core::{
 };
 
 use super::{
-    Label, Origin, Traced, Traces,
+    Label, Luck, Origin, Traced, Traces,
     amount::{Followed, Share},
     bridge::Bridge,
     spans,
@@ -20,7 +20,11 @@ use crate::quiet::survive;
 /// What begins traces, and goes on with them, on one node. Cheap to clone; empty where the
 /// application has said nothing of traces.
 #[derive(Clone, Default)]
-pub(crate) struct Tracer(Option<Arc<Inner>>);
+pub(crate) struct Tracer {
+    inner: Option<Arc<Inner>>,
+    /// Here, since each message that is sent asks for it.
+    tells_clients: bool,
+}
 
 struct Inner {
     bridge: Bridge,
@@ -28,19 +32,21 @@ struct Inner {
     share: Share,
     /// Of clients; `None` where they are ignored.
     followed: Option<Followed>,
-    tells_clients: bool,
 }
 
 impl Tracer {
     pub(crate) fn new(traces: Option<Traces>, node: &NodeId) -> Self {
+        let tells_clients = traces.as_ref().is_some_and(|traces| traces.tells_clients);
         let inner = traces.map(|traces| Inner {
             bridge: Bridge::new(traces.bridge),
             node: node.clone(),
             share: Share::new(traces.ratio),
             followed: traces.followed.map(Followed::new),
-            tells_clients: traces.tells_clients,
         });
-        Self(inner.map(Arc::new))
+        Self {
+            inner: inner.map(Arc::new),
+            tells_clients,
+        }
     }
 
     /// A request to connect: of the host's trace, where it has begun one; of the client's or a proxy's;
@@ -50,7 +56,7 @@ impl Tracer {
         request: &Parts,
         client: impl FnOnce() -> Option<SocketAddr>,
     ) -> Traced {
-        let Some(inner) = &self.0 else {
+        let Some(inner) = &self.inner else {
             return Traced::default();
         };
         let span = || spans::upgrade(&inner.node, request, client());
@@ -62,7 +68,7 @@ impl Tracer {
             };
         }
         let remote = inner.of_headers(&request.headers);
-        match inner.goes_on(remote) {
+        match inner.goes_on(remote, || inner.share.has_luck()) {
             true => inner.begun(span, remote),
             false => Traced::default(),
         }
@@ -95,7 +101,7 @@ impl Tracer {
         of: impl FnOnce() -> Origin,
         begin: impl FnOnce(&Inner, TraceParent) -> Traced,
     ) -> Traced {
-        let Some(inner) = &self.0 else {
+        let Some(inner) = &self.inner else {
             return Traced::default();
         };
         let Origin(Some(origin)) = of() else {
@@ -104,19 +110,43 @@ impl Tracer {
         begin(inner, origin)
     }
 
-    /// A message comes to its handler.
-    #[inline]
+    /// The luck of the messages of one session.
+    pub(crate) fn luck(&self) -> Luck {
+        let inner = self.inner.as_ref();
+        inner.map_or(Luck::NONE, |inner| inner.share.draw())
+    }
+
+    /// A message comes to its handler, with the luck of its session. Nearly all have none and say
+    /// nothing: those go on without a call.
+    #[inline(always)]
     pub(crate) fn message<'l>(
         &self,
+        luck: &mut Luck,
         message: &Message,
         of: impl FnOnce() -> (SessionId, Origin, Option<&'l Label>),
     ) -> Option<Traced> {
-        let inner = self.0.as_ref()?;
-        let remote = match message.metadata() {
-            Some(metadata) => inner.of_message(metadata),
-            None => None,
-        };
-        let is_traced = inner.goes_on(remote);
+        let is_lucky = luck.strikes();
+        if is_lucky || message.metadata().is_some() {
+            return self.perhaps(is_lucky.then_some(luck), message, of);
+        }
+        None
+    }
+
+    /// It has the luck, or may say that it goes on with a trace.
+    #[cold]
+    fn perhaps<'l>(
+        &self,
+        luck: Option<&mut Luck>,
+        message: &Message,
+        of: impl FnOnce() -> (SessionId, Origin, Option<&'l Label>),
+    ) -> Option<Traced> {
+        let inner = self.inner.as_ref()?;
+        let is_lucky = luck.is_some();
+        if let Some(luck) = luck {
+            *luck = inner.share.draw();
+        }
+        let remote = inner.of_message(message);
+        let is_traced = inner.goes_on(remote, || is_lucky);
         is_traced.then(|| inner.handled(message, remote, of()))
     }
 
@@ -132,7 +162,7 @@ impl Tracer {
     }
 
     fn sent(&self, span: impl FnOnce(&Inner) -> tracing::Span) -> Traced {
-        match &self.0 {
+        match &self.inner {
             Some(inner) if inner.is_traced() => inner.begun(|| span(inner), None),
             _ => Traced::default(),
         }
@@ -145,12 +175,12 @@ impl Tracer {
         })
     }
 
-    /// Another node asks for something.
+    /// Another node asks for something; `None` is what this version doesn't know.
     pub(crate) fn asked(
         &self,
         envelope: &Envelope,
         source: &NodeId,
-        operation: &Operation,
+        operation: Option<&Operation>,
     ) -> Traced {
         self.received(envelope, |inner| {
             spans::asked(&inner.node, operation, source)
@@ -158,7 +188,7 @@ impl Tracer {
     }
 
     fn received(&self, envelope: &Envelope, span: impl FnOnce(&Inner) -> tracing::Span) -> Traced {
-        let Some((inner, said)) = self.0.as_ref().zip(envelope.traceparent()) else {
+        let Some((inner, said)) = self.inner.as_ref().zip(envelope.traceparent()) else {
             return Traced::default();
         };
         let parent = said.parse::<TraceParent>().ok();
@@ -192,32 +222,30 @@ impl Tracer {
 
     /// Whether clients are told anything.
     #[inline]
-    pub(crate) fn tells_clients(&self) -> bool {
-        self.0.as_ref().is_some_and(|inner| inner.tells_clients)
+    pub(crate) const fn tells_clients(&self) -> bool {
+        self.tells_clients
     }
 
     #[inline]
     fn to_tell(&self, message: &Message) -> Option<TraceParent> {
-        let inner = self.0.as_ref().filter(|inner| inner.tells_clients)?;
+        let inner = self.inner.as_ref().filter(|_| self.tells_clients)?;
         inner.to_tell(message)
     }
 }
 
 impl Inner {
-    /// Whether the trace that something continues is sampled, or it has the luck to begin one.
-    #[inline]
-    fn goes_on(&self, remote: Option<TraceParent>) -> bool {
+    /// Whether the trace that something continues is sampled, or it has the luck to begin one. What is
+    /// more than may be followed has the same luck as all.
+    fn goes_on(&self, remote: Option<TraceParent>, has_luck: impl FnOnce() -> bool) -> bool {
         match remote {
-            Some(remote) => remote.is_sampled() && self.follows_one_more(),
-            None => self.share.has_luck(),
+            Some(remote) => remote.is_sampled() && (self.follows_one_more() || has_luck()),
+            None => has_luck(),
         }
     }
 
-    /// What is more than may be followed has the same luck as all.
-    #[cold]
     fn follows_one_more(&self) -> bool {
         let followed = self.followed.as_ref();
-        followed.is_some_and(|f| f.has_place(Instant::now())) || self.share.has_luck()
+        followed.is_some_and(|f| f.has_place(Instant::now()))
     }
 
     /// What is said by several, or isn't read, is nothing.
@@ -228,10 +256,9 @@ impl Inner {
         only.parse().ok()
     }
 
-    #[cold]
-    fn of_message(&self, metadata: &Metadata) -> Option<TraceParent> {
-        let said = metadata.get(TraceParent::NAME);
-        said.filter(|_| self.followed.is_some())?.parse().ok()
+    fn of_message(&self, message: &Message) -> Option<TraceParent> {
+        let metadata = message.metadata().filter(|_| self.followed.is_some())?;
+        metadata.get(TraceParent::NAME)?.parse().ok()
     }
 
     fn is_traced(&self) -> bool {
@@ -289,7 +316,7 @@ fn with_context(message: &Message, context: TraceParent) -> Message {
 
 impl fmt::Debug for Tracer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_on = self.0.is_some();
+        let is_on = self.inner.is_some();
         f.debug_struct("Tracer").field("is_on", &is_on).finish()
     }
 }

@@ -169,6 +169,9 @@ pub(super) fn relay(node: &NodeId, envelope: &Envelope, source: &NodeId) -> Span
     )
 }
 
+/// What this version has no name for.
+const OTHER: &str = "other";
+
 const fn name(operation: &Operation) -> &'static str {
     match operation {
         Operation::Disconnect { .. } => "disconnect",
@@ -177,7 +180,7 @@ const fn name(operation: &Operation) -> &'static str {
         Operation::Request(_) => "request",
         Operation::Revoke(_) => "revoke",
         Operation::Update(_) => "update",
-        _ => "other",
+        _ => OTHER,
     }
 }
 
@@ -198,8 +201,8 @@ pub(super) fn ask(node: &NodeId, operation: &Operation) -> Span {
     )
 }
 
-pub(super) fn asked(node: &NodeId, operation: &Operation, source: &NodeId) -> Span {
-    let operation = name(operation);
+pub(super) fn asked(node: &NodeId, operation: Option<&Operation>, source: &NodeId) -> Span {
+    let operation = operation.map_or(OTHER, name);
     tracing::info_span!(
         target: TRACE, parent: None, "controlled",
         otel.name = format_args!("controlled {operation}"),

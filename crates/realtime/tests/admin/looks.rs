@@ -47,6 +47,33 @@ async fn a_node_says_how_it_is_and_what_went_wrong() {
 }
 
 #[tokio::test]
+async fn what_waits_for_all_clients_together_is_counted() {
+    let gateway = builder().build().unwrap();
+    let server = Server::start(gateway).await;
+    let mut client = server.client("ann").await;
+    let session = server.gateway.local_sessions().remove(0);
+    let large = "x".repeat(100_000);
+    // More than the kernel takes for one who doesn't read.
+    until("something waits", async || {
+        session.send("n", realtime::Json(&large)).unwrap();
+        server.json("/admin/api/node").await["queued_messages"] == 3
+    })
+    .await;
+    let node = server.gateway.inspect();
+    assert!(node.stats.queued_bytes >= 3 * 100_000, "{node:?}");
+    let reads = async {
+        loop {
+            client.recv().await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = reads => {}
+        () = until("nothing does", async || server.gateway.inspect().queued_messages == 0) => {}
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn sessions_are_shown_a_page_at_a_time_and_found_by_their_names() {
     let server = Server::start(builder().build().unwrap()).await;
     let mut clients = Vec::new();

@@ -9,6 +9,7 @@
 
 mod acts;
 mod guards;
+mod hosts;
 mod looks;
 mod many;
 mod nodes;

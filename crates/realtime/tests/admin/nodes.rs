@@ -1,6 +1,6 @@
 //! Two nodes: an identity is found and disconnected on both, from the page of one.
 
-use realtime::{broker::LocalBroker, presence::MemoryPresence};
+use realtime::{broker::LocalBroker, node::NodeId, presence::MemoryPresence};
 use realtime_testkit::wait::until;
 use serde_json::{Value, json};
 
@@ -9,7 +9,8 @@ use super::{Builder, Server, builder};
 async fn start(builder: Builder, name: &str) -> Server {
     let gateway = builder.node_id(name.parse().unwrap()).build().unwrap();
     gateway.start().await.unwrap();
-    Server::start(gateway).await
+    let page_of = |node: &NodeId| Some(format!("https://{node}.example/"));
+    Server::with(gateway, |admin| admin.pages(page_of)).await
 }
 
 async fn two_nodes_are_one_cluster([a, b]: [Server; 2]) {
@@ -35,7 +36,12 @@ async fn two_nodes_are_one_cluster([a, b]: [Server; 2]) {
     let begun = page.ask("tap", ann.clone()).await;
     assert_eq!(
         begun,
-        json!({ "here": 1, "watched": 1, "elsewhere": 1, "seconds": 60 })
+        json!({
+            "here": 1,
+            "watched": 1,
+            "elsewhere": [{ "node_id": "b", "sessions": 1, "page": "https://b.example/" }],
+            "seconds": 60,
+        })
     );
     let done = page.ask("disconnect", json!({ "identity": ann })).await;
     assert_eq!(

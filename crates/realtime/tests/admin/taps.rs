@@ -29,7 +29,7 @@ async fn a_tap_sees_what_one_identity_says_and_gets_and_nobody_elses() {
         .await;
     assert_eq!(
         begun,
-        json!({ "here": 1, "watched": 1, "elsewhere": 0, "seconds": 60 })
+        json!({ "here": 1, "watched": 1, "elsewhere": [], "seconds": 60 })
     );
     bob.request("echo", json!("of bob")).await.unwrap();
     let mut eve = server.client("acme/eve").await;
@@ -206,7 +206,7 @@ async fn of_an_identity_of_many_sessions_some_are_looked_at_and_all_are_counted(
     let begun = page.ask("tap", anonymous.clone()).await;
     assert_eq!(
         begun,
-        json!({ "here": 1_001, "watched": 256, "elsewhere": 0, "seconds": 60 })
+        json!({ "here": 1_001, "watched": 256, "elsewhere": [], "seconds": 60 })
     );
     let found = page.ask("find", anonymous.clone()).await;
     let node = json!({ "node_id": gateway.node_id(), "sessions": 1_001 });

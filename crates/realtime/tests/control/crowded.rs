@@ -13,7 +13,7 @@ use realtime::{
     codec::FrameKind,
 };
 
-use super::{builder, by_hand::ByHand, hostile::Stuck, named, rooms, support::Server};
+use super::{builder, by_hand::ByHand, named, rooms, stuck::Stuck, support::Server};
 
 /// A control for one identity.
 async fn tell(other: &ByHand, name: &str, number: u64, operation: Operation) {

@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::body::Bytes;
 use realtime::{
     broker::{
-        Broker, BrokerError, BrokerEvents, BrokerLimits, Join, LocalBroker, Published,
-        Subscription, Topic, TopicName,
+        Broker, LocalBroker, Topic,
         control::{Command, Operation, Outcome},
         envelope::{Envelope, EnvelopeKind, Target},
     },
@@ -14,9 +13,8 @@ use realtime::{
     node::NodeId,
 };
 use realtime_testkit::wait::until;
-use tokio::sync::Semaphore;
 
-use super::{builder, by_hand::ByHand, named, rooms, support::Server};
+use super::{builder, by_hand::ByHand, named, rooms, stuck::Stuck, support::Server};
 
 fn id() -> NodeId {
     "here".parse().unwrap()
@@ -93,68 +91,6 @@ async fn what_is_not_understood_is_answered_as_that() {
     other.say(Topic::All, control, 0, join).await;
     until("it is done", async || rooms(&mut ann).await == ["a"]).await;
     server.stop().await;
-}
-
-/// A broker whose topics are joined, and which takes what is for one node, when the test says so.
-pub(crate) struct Stuck {
-    pub(crate) bus: LocalBroker,
-    pub(crate) joins: Arc<Semaphore>,
-    pub(crate) answers: Arc<Semaphore>,
-}
-
-impl Stuck {
-    /// Its topics can't be joined yet.
-    pub(crate) fn to_join(bus: &LocalBroker) -> Self {
-        Self {
-            bus: bus.clone(),
-            joins: Arc::new(Semaphore::new(0)),
-            answers: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
-        }
-    }
-
-    /// It takes nothing for one node yet.
-    pub(crate) fn to_answer(bus: &LocalBroker) -> Self {
-        Self {
-            bus: bus.clone(),
-            joins: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
-            answers: Arc::new(Semaphore::new(0)),
-        }
-    }
-}
-
-impl Broker for Stuck {
-    async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
-        self.bus.subscribe(join).await
-    }
-
-    async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        let _allowed = self.joins.acquire().await;
-        self.bus.join(topic).await
-    }
-
-    async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        self.bus.leave(topic).await
-    }
-
-    async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
-        let _allowed = match topic {
-            Topic::Node(_) => Some(self.answers.acquire().await),
-            _ => None,
-        };
-        self.bus.publish(topic, data).await
-    }
-
-    fn limits(&self) -> BrokerLimits {
-        self.bus.limits()
-    }
-
-    fn events(&self) -> BrokerEvents {
-        self.bus.events()
-    }
-
-    async fn close(&self) {
-        self.bus.close().await;
-    }
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ mod nodes;
 #[cfg(feature = "broker-redis")]
 mod redis;
 mod requests;
+mod stuck;
 
 use realtime::{
     Builder, Identity, Json, Router, Session,

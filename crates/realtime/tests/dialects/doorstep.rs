@@ -105,8 +105,21 @@ async fn what_stands_behind_the_token_is_as_if_it_came_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_turned_away_is_so_with_a_code_of_its_protocol() {
     let server = server().await;
-    let (mut slang, mut json) = (nobody(&server).await, server.connect().await);
+    let (mut slang, mut plain) = (nobody(&server).await, server.connect().await);
     server.gateway.shutdown().await;
-    assert_eq!(slang.closed().await.unwrap().0, 4200);
-    assert_eq!(json.closed().await.unwrap().0, 1001);
+    // What it says of its end, and when to come back, as those hear who have a session.
+    let last = "bye 1001 the server is shutting down, come back";
+    assert_eq!(hear(&mut slang).await, last);
+    for (client, expected) in [(&mut slang, 4200), (&mut plain, 1001)] {
+        let (code, reason) = client.closed().await.unwrap();
+        let said: Value = serde_json::from_str(&reason).unwrap();
+        assert_eq!(
+            (code, &said["reason"]),
+            (expected, &json!("the server is shutting down"))
+        );
+        assert!(
+            (0.0..=1.0).contains(&said["retry_after"].as_f64().unwrap()),
+            "{said}"
+        );
+    }
 }

@@ -62,6 +62,49 @@ async fn a_handler_may_wait_for_it() {
     assert_eq!(server.gateway.stats().panics, 0);
 }
 
+/// A host may have several runtimes, and the one that drains may go first.
+#[test]
+fn one_whose_runtime_is_gone_is_finished_by_another() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(2).enable_all().build().unwrap()
+    };
+    let (one, other) = (runtime(), runtime());
+    let over = Duration::from_secs(3);
+    let (server, mut clients) = other.block_on(async {
+        let gateway = realtime::builder().build().unwrap();
+        with_clients(gateway, 4).await
+    });
+    let begun = std::time::Instant::now();
+    one.block_on(async { server.gateway.begin_drain(over) });
+    let waiting = other.spawn({
+        let gateway = server.gateway.clone();
+        async move { gateway.drain(over).await }
+    });
+    // It has closed the first one, and is waiting for the next one's turn.
+    other.block_on(async { assert_eq!(clients.remove(0).closed().await.unwrap().0, 1001) });
+    drop(one);
+    other.block_on(async {
+        let report = within("its end", waiting).await.unwrap();
+        assert_eq!(
+            (report.sessions, report.aborted, report.tasks_left),
+            (4, 0, 0)
+        );
+        for client in &mut clients {
+            let (code, reason) = client.closed().await.unwrap();
+            assert_eq!(code, 1001);
+            assert!(super::slot(&reason).is_some(), "{reason}");
+        }
+        server.stop().await;
+    });
+    // As long as it was to take, and not for each runtime anew.
+    assert!(
+        begun.elapsed() < over + Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn its_deadline_counts_from_the_last_close() {
     let deadline = Duration::from_millis(300);

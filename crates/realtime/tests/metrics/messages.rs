@@ -87,6 +87,7 @@ async fn messages_and_bytes_are_counted_in_both_directions() {
             1.,
         )
         .await;
+    let bytes = "realtime_received_bytes_total";
     metrics
         .is(
             "realtime_received_bytes_total",
@@ -94,6 +95,15 @@ async fn messages_and_bytes_are_counted_in_both_directions() {
             5. * text.len() as f64 + 11.,
         )
         .await;
+    metrics.is(bytes, &[("result", "malformed")], 11.).await;
+    // Each is one or the other, with all of its bytes.
+    for result in ["handled", "rate_limited"] {
+        let labels = [("result", result)];
+        let messages = metrics.value("realtime_messages_received_total", &labels);
+        assert!(messages >= 1., "{result}");
+        let expected = messages * text.len() as f64;
+        metrics.is(bytes, &labels, expected).await;
+    }
     metrics
         .at_least("realtime_messages_sent_total", &[], 5.)
         .await;
@@ -134,6 +144,14 @@ async fn what_nobody_handles_any_more_is_counted_and_what_is_unfinished_too() {
             3.,
         )
         .await;
+    let said = json!({"route": "close", "data": null}).to_string();
+    metrics
+        .is(
+            "realtime_received_bytes_total",
+            &[("result", "unhandled")],
+            3. * said.len() as f64,
+        )
+        .await;
     done.add_permits(1);
     server.stop().await;
 }
@@ -159,17 +177,24 @@ async fn a_heartbeat_is_measured_to_its_pong() {
         .into_iter()
         .find(|sample| sample.name == "realtime_heartbeat_duration_seconds_sum");
     assert!(sum.unwrap().value >= 0.02, "from the ping on");
-    // Nothing was asked with these.
-    let before = metrics.value("realtime_heartbeat_duration_seconds", &[]);
-    for _ in 0..20 {
-        ann.send_frame(10, true, b"").await.unwrap();
+    // A ping is under way, and these answer another question, or none.
+    let Event::Ping(_) = ann.recv().await.unwrap() else {
+        panic!("a ping is due");
+    };
+    for payload in [&b""[..], b"1234", b"what"] {
+        ann.send_frame(10, true, payload).await.unwrap();
     }
     ann.send("echo", json!(1)).await.unwrap();
     metrics
-        .at_least("realtime_messages_received_total", &[], 1.)
+        .is(
+            "realtime_messages_received_total",
+            &[("result", "handled")],
+            1.,
+        )
         .await;
-    let after = metrics.value("realtime_heartbeat_duration_seconds", &[]);
-    assert!(after - before <= 3., "{after} and {before}");
+    metrics
+        .is("realtime_heartbeat_duration_seconds", &[], 2.)
+        .await;
     server.stop().await;
 }
 
@@ -237,6 +262,14 @@ async fn answers_that_nobody_waits_for_are_counted() {
         .unwrap();
     metrics
         .is("realtime_answers_lost_total", &[("cause", "unmatched")], 1.)
+        .await;
+    let answer = [("result", "answer")];
+    metrics
+        .is("realtime_messages_received_total", &answer, 1.)
+        .await;
+    let said = json!({"reply": id, "data": 7}).to_string().len();
+    metrics
+        .is("realtime_received_bytes_total", &answer, said as f64)
         .await;
     server.stop().await;
 }

@@ -1,9 +1,28 @@
 //! What waits for clients, is dropped, or reaches them.
 
-use realtime::{Backpressure, Json};
-use realtime_testkit::wait::until;
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
+};
 
-use super::{builder, named, start};
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use realtime::{Backpressure, Json};
+use realtime_testkit::{
+    client::{Client, Request},
+    wait::until,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+};
+
+use super::{builder, named, scrape::Metrics, start};
 
 #[tokio::test]
 async fn a_broadcast_is_measured_until_it_has_left() {
@@ -44,6 +63,10 @@ async fn what_waits_for_a_slow_reader_and_what_is_dropped_is_seen() {
     metrics
         .at_least("realtime_messages_dropped_total", &dropped, 1.)
         .await;
+    let of_one = metrics.value("realtime_messages_dropped_total", &dropped) * 100_000.;
+    metrics
+        .at_least("realtime_dropped_bytes_total", &dropped, of_one)
+        .await;
     metrics.at_least("realtime_queued_messages", &[], 1.).await;
     metrics
         .at_least("realtime_queued_bytes", &[], 100_000.)
@@ -80,4 +103,83 @@ async fn what_waited_for_one_that_has_gone_waits_no_more() {
     metrics.is("realtime_sessions", &[], 0.).await;
     metrics.is("realtime_queued_messages", &[], 0.).await;
     server.stop().await;
+}
+
+/// A connection of the host's own that blocks its thread in a write, from some time on and until
+/// another one.
+struct Blocking {
+    stream: TcpStream,
+    from: Arc<AtomicBool>,
+    until: Arc<OnceLock<()>>,
+}
+
+impl AsyncRead for Blocking {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, out)
+    }
+}
+
+impl AsyncWrite for Blocking {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.from.load(SeqCst) {
+            self.until.wait();
+        }
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_dispatcher_that_hangs_is_seen_while_it_does() {
+    let gateway = builder().build().unwrap();
+    let metrics = Metrics::of(&gateway);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (from, until) = (Arc::<AtomicBool>::default(), Arc::<OnceLock<()>>::default());
+    let blocking = {
+        let (from, until) = (Arc::clone(&from), Arc::clone(&until));
+        move |stream| Blocking {
+            stream,
+            from,
+            until,
+        }
+    };
+    let service = TowerToHyperService::new(gateway.clone());
+    let host = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let connection =
+            http1::Builder::new().serve_connection(TokioIo::new(blocking(stream)), service);
+        connection.with_upgrades().await.unwrap();
+    });
+    let mut ann: Client = Request::new("/ws?ann").connect(addr).await.unwrap();
+    metrics.is("realtime_sessions", &[], 1.).await;
+    from.store(true, SeqCst);
+    gateway.broadcast("n", Json(1)).await.unwrap();
+    for least in [0.1, 0.3] {
+        metrics
+            .at_least("realtime_dispatcher_oldest_seconds", &[], least)
+            .await;
+    }
+    until.set(()).unwrap();
+    assert_eq!(ann.recv_json().await.unwrap()["data"], 1);
+    metrics
+        .is("realtime_dispatcher_oldest_seconds", &[], 0.)
+        .await;
+    gateway.shutdown().await;
+    host.abort();
 }

@@ -2,14 +2,26 @@
 
 use std::time::Duration;
 
-use realtime::middleware::RecoveryLayer;
+use axum::body::Bytes;
+use realtime::{
+    broker::{
+        Broker, LocalBroker, Topic,
+        control::{Command, Operation},
+        envelope::{Envelope, EnvelopeKind, Target},
+    },
+    codec::FrameKind,
+    history::{AnyHistory, MemoryHistory},
+    middleware::RecoveryLayer,
+};
 use realtime_testkit::{client::Request, wait::until};
 use serde_json::json;
 
 use super::{
     Server, Trace, ask, builder,
+    by_hand::ByHand,
     collector::{self, the},
     continuing, named,
+    stuck::Stuck,
 };
 
 #[tokio::test]
@@ -189,4 +201,66 @@ async fn what_is_cut_short_says_so() {
         (span.field("error.type"), span.is_error),
         (Some("cancelled"), false)
     );
+}
+
+/// Asks for something within a trace, or within none.
+async fn tell(other: &ByHand, trace: Option<&Trace>, body: Bytes) {
+    let envelope = Envelope::new(Target::All, "realtime.json", FrameKind::Text, body);
+    let envelope = envelope
+        .with_kind(EnvelopeKind::Control)
+        .with_correlation(1);
+    let envelope = match trace {
+        Some(trace) => envelope.with_traceparent(trace.said("01")),
+        None => envelope,
+    };
+    let _routed = other.broker.publish(&Topic::All, envelope.encode()).await;
+}
+
+#[tokio::test]
+async fn what_another_node_asks_for_in_vain_says_why() {
+    collector::start();
+    let bus = LocalBroker::new();
+    let broker = Stuck::to_join(&bus);
+    let allowed = broker.joins.clone();
+    let builder = builder(continuing()).broker(broker);
+    let history = AnyHistory::new(MemoryHistory::new());
+    let gateway = builder.history(history).build().unwrap();
+    gateway.start().await.unwrap();
+    let server = Server::start(gateway).await;
+    let _ann = named(&server, "ann").await;
+    let other = ByHand::join(&bus, "other").await;
+    let command = |operation| Command::new(operation, Duration::from_secs(50)).encode();
+    let join = || command(Operation::Join("a".parse().unwrap()));
+    // As many as may be under way: the broker lets nobody join.
+    for _ in 0..4_096 {
+        tell(&other, None, join()).await;
+    }
+    for (body, name, word, is_ours) in [
+        (join(), "controlled join", "busy", true),
+        // Of a later version, and of a codec that isn't spoken here.
+        (
+            vec![0xff; 8].into(),
+            "controlled other",
+            "not_understood",
+            false,
+        ),
+        (
+            command(Operation::Request(Bytes::from_static(b"?"))),
+            "controlled request",
+            "not_understood",
+            false,
+        ),
+    ] {
+        let trace = Trace::new();
+        tell(&other, Some(&trace), body).await;
+        let span = the("it is traced", |seen| seen.trace == trace.id).await;
+        assert_eq!(span.name, name);
+        assert_eq!(
+            (span.field("error.type"), span.is_error),
+            (Some(word), is_ours)
+        );
+        assert_eq!(span.field("realtime.source.node.id"), Some("other"));
+    }
+    allowed.add_permits(1);
+    server.stop().await;
 }

@@ -12,12 +12,18 @@ mod support;
 
 mod across;
 mod broken;
+#[path = "../control/by_hand.rs"]
+#[allow(dead_code, reason = "of a node of another test file, a part is used")]
+mod by_hand;
 mod clients;
 mod collector;
 mod documented;
 mod failures;
 mod http2;
 mod sessions;
+#[path = "../control/stuck.rs"]
+#[allow(dead_code, reason = "the same")]
+mod stuck;
 #[path = "../http2/wire.rs"]
 #[allow(dead_code, reason = "of a client of another test file, a part is used")]
 mod wire;

@@ -31,6 +31,11 @@ pub struct Inspection {
     pub max_connections: Option<usize>,
     /// How many rooms have members here.
     pub rooms: usize,
+    /// How many messages wait in the queues of all sessions. How much memory they take is
+    /// [`queued_bytes`](Stats::queued_bytes).
+    #[cfg(feature = "admin")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
+    pub queued_messages: u64,
     /// What has happened so far. Memory of all queues is
     /// [`queued_bytes`](Stats::queued_bytes).
     pub stats: Stats,
@@ -104,6 +109,8 @@ impl Gateway {
             },
             max_connections: node.config.max_connections.filter(|most| *most > 0),
             rooms: node.hub.rooms().len(),
+            #[cfg(feature = "admin")]
+            queued_messages: node.env.queued.messages() as u64,
             stats: node.snapshot(),
             nodes: self.nodes().into_iter().map(|node| node.id).collect(),
             #[cfg(feature = "admin")]

@@ -34,7 +34,7 @@ use super::{
     cork::Cork,
     cursor::Cursor,
     log::{Log, Reader},
-    queue::{Queue, QueueLimits, WRITE_BYTES},
+    queue::{Dropped, Queue, QueueLimits, WRITE_BYTES},
     room::Memberships,
     turnstile::Turnstile,
     writer::{Pumped, Writer},
@@ -106,7 +106,7 @@ pub(crate) struct Accepted {
     /// Written or queued.
     pub(crate) sent: u64,
     /// Dropped by the policy, these or older ones.
-    pub(crate) dropped: u64,
+    pub(crate) dropped: Dropped,
     /// There was no room, and the policy says to close.
     pub(crate) full: bool,
 }
@@ -149,7 +149,9 @@ impl<W: Sink> Drop for Locked<'_, W> {
     fn drop(&mut self) {
         let (before, after) = (self.outbox.queued.bytes(), self.state.writer.queue.memory());
         self.outbox.queued.set(after);
-        self.outbox.metrics.moved(self.noted, self.state.noted());
+        let noted = self.state.noted();
+        self.outbox.queued.add_messages(noted.more_than(self.noted));
+        self.outbox.metrics.moved(self.noted, noted);
         if after < before && mem::take(&mut self.state.room_wanted) {
             self.state.notify_waiting();
         }
@@ -415,12 +417,15 @@ impl<W: Sink> Outbox<W> {
     }
 
     /// Accepts nothing more at all, and puts the close frame behind what waits, or in its place.
-    /// Returns how many messages were discarded.
-    pub(crate) fn seal(&self, close: Bytes, discard: bool) -> usize {
+    /// Returns which messages were discarded.
+    pub(crate) fn seal(&self, close: Bytes, discard: bool) -> Dropped {
         let mut state = self.lock();
         state.phase = Phase::Sealed;
         let queue = &mut state.writer.queue;
-        let lost = if discard { queue.discard() } else { 0 };
+        let lost = match discard {
+            true => queue.discard(),
+            false => Dropped::default(),
+        };
         queue.set_close(close);
         lost
     }
@@ -501,7 +506,7 @@ impl<W: Sink> Outbox<W> {
     /// Gives up what waits, at once. What the socket has begun with must continue before anything
     /// else; where that is much, the socket is given up, too, and with `wholly` also where nothing
     /// behind it is left to give up. Returns how many messages were lost.
-    pub(crate) fn evict(&self, wholly: bool) -> usize {
+    pub(crate) fn evict(&self, wholly: bool) -> Dropped {
         let mut state = self.lock();
         let queue = &mut state.writer.queue;
         let had_data = queue.frames() > 0;

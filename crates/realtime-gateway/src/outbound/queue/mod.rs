@@ -10,7 +10,7 @@ use std::{collections::VecDeque, io::IoSlice};
 
 use bytes::{Buf, Bytes};
 
-use crate::config::Backpressure;
+use crate::{config::Backpressure, metrics::Size};
 
 /// How many bytes one write has at the most.
 pub(crate) const WRITE_BYTES: usize = 64 * 1024;
@@ -39,6 +39,27 @@ pub(crate) enum Push {
     Dropped,
     /// There is no room, and the policy `Close` says to end the session.
     Full,
+}
+
+/// Messages under the policy that the client doesn't get.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    pub(crate) messages: u64,
+    pub(crate) size: Size,
+}
+
+impl Dropped {
+    pub(crate) const fn new(messages: u64, bytes: usize) -> Self {
+        Self {
+            messages,
+            size: Size::of(bytes),
+        }
+    }
+
+    pub(crate) const fn add(&mut self, more: Self) {
+        self.messages += more.messages;
+        self.size = self.size.and(more.size);
+    }
 }
 
 /// To whose account a frame is put.
@@ -151,6 +172,12 @@ impl Queue {
 
     fn controls_mut(&mut self) -> &mut Controls {
         self.controls.get_or_insert_default()
+    }
+
+    /// The bytes under the policy that wait, also of a frame that the socket has accepted in part.
+    #[inline]
+    pub(crate) const fn policy_bytes(&self) -> usize {
+        self.policy_bytes
     }
 
     /// Whether nothing waits, and there is no gap to report.
@@ -296,9 +323,9 @@ impl Queue {
     }
 
     /// Throws away all data that waits, but for a frame that the socket accepted in part. Returns
-    /// how many policy frames were lost.
-    pub(crate) fn discard(&mut self) -> usize {
-        let lost = self.policy_messages;
+    /// which policy frames were lost.
+    pub(crate) fn discard(&mut self) -> Dropped {
+        let (messages, bytes) = (self.policy_messages as u64, self.policy_bytes);
         self.data = VecDeque::new();
         let begun = |account| self.controls().partial_bytes(account);
         let (policy, reply) = (begun(Account::Policy), begun(Account::Reply));
@@ -314,7 +341,7 @@ impl Queue {
             };
         }
         self.drop_empty_controls();
-        lost
+        Dropped::new(messages, bytes - policy)
     }
 
     /// The bytes that wait, of all kinds.

@@ -14,6 +14,7 @@ use crate::{
     dialects::{Encoder, frame_of},
     identities::holds,
     limits::OverLimit,
+    metrics::Received,
     node::Node,
     session::{EndCause, Session},
     session_task::{Early, heartbeat},
@@ -64,6 +65,8 @@ impl Open {
         let bytes = frame.as_bytes().len();
         let (actions, failed) = self.actions(frame);
         let share = bytes / actions.len().max(1);
+        // What nothing is made of is the dialect's own.
+        let of_itself = if actions.is_empty() { bytes } else { 0 };
         let mut batch = Batch {
             is_counted: true,
             ..Batch::default()
@@ -72,28 +75,34 @@ impl Open {
         for action in actions {
             self.act(action, share, &mut batch, cx.take());
         }
-        if let Some(error) = failed {
-            self.act(Action::Malformed(error), 0, &mut batch, None);
+        match failed {
+            Some(error) => self.act(Action::Malformed(error), of_itself, &mut batch, None),
+            None => self.received(Received::Handled, of_itself),
         }
     }
 
     /// The same where it is more than the client may send: nothing of it is done.
     #[cold]
     pub(super) fn refuse_dialect(&mut self, frame: Frame, over: OverLimit) {
+        let bytes = frame.as_bytes().len();
         let (actions, failed) = self.actions(frame);
+        let mut rest = bytes;
+        let share = bytes / actions.len().max(1);
         let mut batch = Batch::default();
         let mut is_told = false;
         for action in actions {
             match action {
                 _ if self.is_cut_short() => {}
                 Action::Handle(message) => {
-                    self.refuse_message(message, over);
+                    self.refuse_message(message, share, over);
+                    rest = rest.saturating_sub(share);
                     is_told = true;
                 }
                 Action::Malformed(error) => self.on_malformed(error, &mut batch),
                 _ => {}
             }
         }
+        self.received(Received::RateLimited, rest);
         match failed {
             Some(error) => self.on_malformed(error, &mut batch),
             // It was answers of the dialect alone.
@@ -113,9 +122,11 @@ impl Open {
             if let Action::Handle(_) = action {
                 self.node.stats().unhandled.add(1);
             }
+            self.received(Received::Unhandled, bytes);
             return;
         }
         if let Action::Malformed(error) = action {
+            self.received(Received::Malformed, bytes);
             return self.on_malformed(error, batch);
         }
         // The first was counted with its frame.
@@ -129,14 +140,18 @@ impl Open {
                 Some(cx) => self.on_message(message, bytes, cx),
                 None => self.put_behind(message, bytes),
             },
-            (Action::Handle(message), Err(over)) => self.refuse_message(message, over),
+            (Action::Handle(message), Err(over)) => self.refuse_message(message, bytes, over),
             (Action::Answer(kind, answer), Ok(())) => {
+                self.received(Received::Handled, bytes);
                 self.malformed = 0;
                 let full = self.session.push_reply(frame_of(kind, &answer));
                 self.full_of_replies = full;
             }
-            (_, Err(over)) => self.refuse_request(None, over),
-            (_, Ok(())) => {}
+            (_, Err(over)) => {
+                self.received(Received::RateLimited, bytes);
+                self.refuse_request(None, over);
+            }
+            (_, Ok(())) => self.received(Received::Handled, bytes),
         }
     }
 

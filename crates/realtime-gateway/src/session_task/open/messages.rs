@@ -18,7 +18,7 @@ use crate::{
     dialects::Encoder,
     handling::{authenticate, client_error, ping},
     limits::OverLimit,
-    metrics::Awaited,
+    metrics::{Awaited, Received, Size},
     node::Node,
     session::{EndCause, Sorted, Unanswered, too_late, unanswered},
     session_task::{conduct::Conduct, handling::Done, read_ahead::ReadAhead},
@@ -36,10 +36,12 @@ impl Open {
     /// One step of reading or handling. Returns whether anything happened.
     pub(super) fn poll_messages(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.handling.is_idle() {
-            let waited = self.handling.is_waiting();
+            let waited = self.handling.waiting();
             let polled = self.handling.poll(cx);
-            if waited && !self.handling.is_waiting() {
-                self.node.stats().received.add(1);
+            if let Some(size) = waited
+                && !self.handling.is_waiting()
+            {
+                self.node.handed_over(size);
             }
             if let Poll::Ready(done) = polled {
                 self.answer(done);
@@ -48,10 +50,10 @@ impl Open {
         }
         if !self.ahead.is_empty()
             && self.may_handle(cx)
-            && let Some(message) = self.ahead.pop()
+            && let Some((message, size)) = self.ahead.pop()
         {
             self.book_ahead();
-            self.handle(message, cx);
+            self.handle(message, size, cx);
             return true;
         }
         if self.is_full() && self.reader.may_scout() {
@@ -96,7 +98,7 @@ impl Open {
         self.reader.scout(|event| match event {
             Event::Ping(payload) => session.outbox().set_pong(frame::pong(&payload)),
             Event::Close(close) => closed = Some(close),
-            Event::Pong(_) => ponged(pong, session, node),
+            Event::Pong(payload) => ponged(pong, &payload, session, node),
             Event::Text(_) | Event::Binary(_) => {}
         });
         if let Some(close) = closed {
@@ -114,16 +116,16 @@ impl Open {
         self.handling.is_idle() && !self.full_of_replies
     }
 
-    fn handle(&mut self, message: Message, cx: &mut Context<'_>) {
-        let timing = self.node.begin_with(message.route());
+    fn handle(&mut self, message: Message, size: Size, cx: &mut Context<'_>) {
+        let timing = self.node.begin_with(message.route(), size);
         let inbound = Inbound::new(self.session.clone(), message);
         // Only now: before, it would cost the message one more move.
-        if let Some(traced) = self.node.trace(&inbound) {
+        if let Some(traced) = self.node.trace(&mut self.luck, &inbound) {
             self.handling.trace(traced);
         }
         let started = self.handling.start(inbound, timing, cx);
         if !self.handling.is_waiting() {
-            self.node.stats().received.add(1);
+            self.node.handed_over(size);
         }
         if let Poll::Ready(done) = started {
             self.answer(done);
@@ -135,7 +137,7 @@ impl Open {
             Event::Text(text) => self.on_frame(Frame::Text(text.into()), cx),
             Event::Binary(payload) => self.on_frame(Frame::Binary(payload), cx),
             Event::Ping(payload) => self.session.outbox().set_pong(frame::pong(&payload)),
-            Event::Pong(_) => ponged(&mut self.pong, &self.session, &self.node),
+            Event::Pong(payload) => ponged(&mut self.pong, &payload, &self.session, &self.node),
             Event::Close(close) => {
                 self.peer_is_done = true;
                 self.left(EndCause::ClientClosed(close));
@@ -146,7 +148,6 @@ impl Open {
     fn on_frame(&mut self, frame: Frame, cx: &mut Context<'_>) {
         self.assembly = None;
         let bytes = frame.as_bytes().len();
-        self.node.metrics().received(bytes);
         if let Some(conduct) = &mut self.conduct
             && let Err(over) = conduct.take(&self.node, bytes, self.reader.received())
         {
@@ -157,8 +158,17 @@ impl Open {
         };
         match codec.decode(frame) {
             Ok(message) => self.on_message(message, bytes, cx),
-            Err(error) => self.on_unreadable(error),
+            Err(error) => {
+                self.received(Received::Malformed, bytes);
+                self.on_unreadable(error);
+            }
         }
+    }
+
+    /// This has become of what the client has sent.
+    #[inline]
+    pub(super) fn received(&self, became: Received, bytes: usize) {
+        self.node.metrics().received(became, Size::of(bytes));
     }
 
     // Messages are large to be handed on by value, so this is no call.
@@ -168,13 +178,13 @@ impl Open {
         self.session.heard(&message, || shows_token(&message));
         let message = match message.is_plain() {
             true => message,
-            false => match self.sorted_out(message) {
+            false => match self.sorted_out(message, bytes) {
                 Some(message) => message,
                 None => return,
             },
         };
         if self.ahead.is_empty() && self.may_handle(cx) {
-            self.handle(message, cx);
+            self.handle(message, Size::of(bytes), cx);
         } else {
             self.keep(message, bytes);
         }
@@ -184,7 +194,7 @@ impl Open {
     pub(super) fn put_behind(&mut self, message: Message, bytes: usize) {
         self.malformed = 0;
         self.session.heard(&message, || shows_token(&message));
-        if let Some(message) = self.sorted_out(message) {
+        if let Some(message) = self.sorted_out(message, bytes) {
             self.keep(message, bytes);
         }
     }
@@ -193,7 +203,7 @@ impl Open {
     /// takes a late answer for a dead connection. Where answers wait for their reader, so does it.
     fn keep(&mut self, message: Message, bytes: usize) {
         if !self.full_of_replies && self.node.is_own_ping(message.route()) {
-            self.node.stats().received.add(1);
+            self.node.handed_over(Size::of(bytes));
             return self.answer_untraced(Done::at_once(&message, ping::answer()));
         }
         self.ahead.push(message, bytes);
@@ -202,15 +212,16 @@ impl Open {
 
     /// What the server was waiting for, or a message of which more is said than its client may say.
     #[cold]
-    fn sorted_out(&mut self, message: Message) -> Option<Message> {
-        match self.session.sort_out(message) {
-            Sorted::Message(message) => Some(message),
-            Sorted::Answer => None,
-            Sorted::Unmatched => {
-                self.mistaken(UNMATCHED.into());
-                None
-            }
+    fn sorted_out(&mut self, message: Message, bytes: usize) -> Option<Message> {
+        let sorted = self.session.sort_out(message);
+        if let Sorted::Message(message) = sorted {
+            return Some(message);
         }
+        self.received(Received::Answer, bytes);
+        if let Sorted::Unmatched = sorted {
+            self.mistaken(UNMATCHED.into());
+        }
+        None
     }
 
     #[cold]
@@ -230,14 +241,16 @@ impl Open {
     /// is taken all the same.
     #[cold]
     fn refuse(&mut self, frame: Frame, over: OverLimit) {
+        let bytes = frame.as_bytes().len();
         if !self.is_looked_at(&frame) {
+            self.received(Received::RateLimited, bytes);
             return self.refuse_request(None, over);
         }
         let Encoder::Codec(codec) = self.session.encoder() else {
             return self.refuse_dialect(frame, over);
         };
         let id = match codec.decode(frame) {
-            Ok(message) => return self.refuse_message(message, over),
+            Ok(message) => return self.refuse_message(message, bytes, over),
             Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
                 self.session.end(EndCause::UnsupportedFrame(error.into()));
                 return;
@@ -247,6 +260,7 @@ impl Open {
                 error.request().cloned()
             }
         };
+        self.received(Received::RateLimited, bytes);
         self.refuse_request(id, over);
     }
 
@@ -259,11 +273,18 @@ impl Open {
             || self.conduct().may_look(&node)
     }
 
-    pub(super) fn refuse_message(&mut self, message: Message, over: OverLimit) {
+    pub(super) fn refuse_message(&mut self, message: Message, bytes: usize, over: OverLimit) {
         self.malformed = 0;
         let id = message.message_id().cloned();
         let is_answer =
             !message.is_plain() && matches!(self.session.sort_out(message), Sorted::Answer);
+        self.received(
+            match is_answer {
+                true => Received::Answer,
+                false => Received::RateLimited,
+            },
+            bytes,
+        );
         if !is_answer {
             self.refuse_request(id, over);
         }
@@ -299,10 +320,14 @@ impl Open {
 
     /// Gives up what was read and not handled.
     pub(in crate::session_task) fn release(&mut self) {
-        let waiting = self.ahead.len() + usize::from(self.handling.forget_waiting());
+        let held_back = self.handling.forget_waiting();
+        let waiting = self.ahead.len() + usize::from(held_back.is_some());
+        let size = self.ahead.size().and(held_back.unwrap_or_default());
         self.ahead = ReadAhead::default();
-        let undecoded = self.reader.release(self.session.held());
-        self.node.stats().unhandled.add(waiting as u64 + undecoded);
+        let (undecoded, of_those) = self.reader.release(self.session.held());
+        let (stats, metrics) = (self.node.stats(), self.node.metrics());
+        stats.unhandled.add(waiting as u64 + undecoded);
+        metrics.received(Received::Unhandled, size.and(of_those));
     }
 
     #[inline(always)]
@@ -443,9 +468,9 @@ impl Open {
     }
 }
 
-/// The client has answered a ping, maybe the one that is waited for.
-fn ponged(awaited: &mut Awaited, session: &Session, node: &Node) {
-    let took = awaited.came(longest_pong(node));
+/// A pong has come, maybe for the ping that is waited for.
+fn ponged(awaited: &mut Awaited, payload: &[u8], session: &Session, node: &Node) {
+    let took = awaited.came(payload, longest_pong(node));
     node.metrics().round_trip(took);
     session.took(took);
 }

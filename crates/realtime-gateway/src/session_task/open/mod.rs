@@ -38,6 +38,7 @@ use crate::{
     metrics::Awaited,
     node::Node,
     session::EndCause,
+    traces::Luck,
 };
 
 /// How many turns a session takes before it lets others have one. Each reads or handles one
@@ -63,6 +64,8 @@ pub(super) struct Open {
     heartbeat: Heartbeat,
     /// The answer to a ping.
     pong: Awaited,
+    /// Of its messages, to be traced.
+    luck: Luck,
     // Boxed, since there seldom are any.
     assembly: Option<Box<Assembly>>,
     stall: Option<Box<Stall>>,
@@ -87,6 +90,7 @@ impl Open {
         conduct: Option<Box<Conduct>>,
     ) -> Self {
         let heartbeat = Heartbeat::new(times(&node), &node.env.clock);
+        let luck = node.tracer().luck();
         reader.book(0, session.held());
         Self {
             session,
@@ -99,6 +103,7 @@ impl Open {
             ahead: ReadAhead::default(),
             heartbeat,
             pong: Awaited::default(),
+            luck,
             assembly: None,
             stall: None,
             conduct,

@@ -1,0 +1,69 @@
+//! Hosts that pass requests on as they are: bare hyper, which strips no prefix of a path.
+
+use std::convert::Infallible;
+
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use realtime::admin::Admin;
+use realtime_testkit::client::Request;
+use tokio::net::TcpListener;
+use tower::Service;
+
+use super::{ByName, Page, builder, raw, token};
+
+#[tokio::test]
+async fn under_bare_hyper_the_page_is_found_with_a_slash_and_without() {
+    let gateway = builder().build().unwrap();
+    let admin = Admin::of(&gateway)
+        .guard(ByName::new(), |who| who.has_role("admin"))
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let host = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let admin = admin.clone();
+            let service = service_fn(move |request: http::Request<Incoming>| {
+                assert!(request.uri().path().starts_with("/ops/"));
+                let answer = admin.clone().call(request);
+                async move { Ok::<_, Infallible>(answer.await?) }
+            });
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(connection.with_upgrades());
+        }
+    });
+    let get = async |path: &str, who: &str, accepts: &str| {
+        let shown = format!("Authorization: Bearer {who}\r\n{accepts}Connection: close");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\n{shown}\r\n\r\n");
+        raw(addr, &request).await
+    };
+    // As browsers say it.
+    let html = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
+    for (path, to) in [
+        ("/ops/gateway", "./gateway/"),
+        ("/ops/gateway?find=ann", "./gateway/?find=ann"),
+        ("/ops/a:b", "./a:b/"),
+    ] {
+        let answer = get(path, "root", html).await;
+        assert!(answer.starts_with("HTTP/1.1 308"), "{answer}");
+        assert!(
+            answer.contains(&format!("\r\nlocation: {to}\r\n")),
+            "{answer}"
+        );
+        // Nobody learns it whom the guard doesn't let in.
+        assert!(get(path, "ann", html).await.starts_with("HTTP/1.1 403"));
+        // A script that has the wrong path is told so.
+        assert!(get(path, "root", "").await.starts_with("HTTP/1.1 404"));
+    }
+    let page = get("/ops/gateway/", "root", html).await;
+    assert!(
+        page.starts_with("HTTP/1.1 200") && page.contains("<title>"),
+        "{page}"
+    );
+    let asked = token(Request::new("/ops/gateway/ws"), "root");
+    let mut page = Page(asked.connect(addr).await.unwrap());
+    let node = page.ask("node", ().into()).await;
+    assert_eq!(node["node_id"], gateway.node_id().as_str());
+    gateway.shutdown().await;
+    host.abort();
+}
