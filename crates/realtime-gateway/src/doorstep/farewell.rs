@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use super::line::Line;
 use crate::{
     admission::Refusal,
+    compression::Agreed,
     dialects::{DialectId, Encoder},
     guarded::{Whose, caught},
     node::Node,
@@ -105,7 +106,9 @@ pub(crate) async fn refuse(
         match patient(UPGRADE, upgrade.upgraded()).await {
             Some(Ok(connection)) => {
                 let encoder = node.env.dialects.of(dialect);
-                say(Line::new(connection), &farewell, encoder).await;
+                // Nothing was agreed with one that is refused.
+                let line = Line::new(connection, Agreed::default());
+                say(line, &farewell, encoder).await;
             }
             Some(Err(_)) | None => node.stats().upgrades_failed.add(1),
         }
