@@ -250,7 +250,7 @@ test-long:
 # The tests of sessions again, over TLS and over HTTP/2. Left out is what relies on how much a plain
 # socket takes at once.
 transports:
-    for transport in tls http2; do \
+    for transport in tls http2 deflate tls+deflate http2+deflate; do \
         REALTIME_TRANSPORT=$transport cargo nextest run --workspace --all-features -E 'package(realtime) \
             & (binary(messages) | binary(delivery) | binary(lifecycle) | binary(answers) | binary(binary) \
                 | binary(control) | binary(dialects) | binary(doorstep) | binary(drain) | binary(errors) \

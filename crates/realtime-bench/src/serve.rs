@@ -71,6 +71,10 @@ pub(crate) struct Options {
     #[cfg(feature = "traces")]
     #[arg(long, value_name = "RATIO")]
     traces: Option<f64>,
+    /// Compresses messages for those who ask for it.
+    #[cfg(feature = "deflate")]
+    #[arg(long)]
+    deflate: bool,
     /// Worker threads; by default as many as there are cores.
     #[arg(long)]
     pub(crate) workers: Option<usize>,
@@ -138,6 +142,10 @@ fn describe(options: &Options) -> Result<Gateway, BoxError> {
         .on_disconnect(|| async {
             SESSIONS.fetch_sub(1, Relaxed);
         });
+    #[cfg(feature = "deflate")]
+    if options.deflate {
+        builder = builder.compression(realtime::config::Compression::default());
+    }
     let namespace = options.namespace.as_deref();
     if let Some(url) = &options.broker {
         builder = builder.broker(connect::broker(&with_namespace(url, namespace))?);

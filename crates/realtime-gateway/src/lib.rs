@@ -29,6 +29,7 @@
 //!   session ─────────────────── the handle of one client, its end, and what it needs of its node
 //!   outbound ────────────────── log, outbox, queue, writer
 //!   transport  backends  dialects  limits ─ the socket │ broker and presence, with a bound on every call │ what clients speak │ how often
+//!   compression ─────────────── what of the wire is compressed, as was agreed with a client
 //!   config  guarded  traces ─── settings │ panics of foreign code as errors │ what becomes a span, and how a trace goes on
 //!   cluster  error  escape  heard  kept  metrics  rarely  room_topics ─ which nodes there are, and what they were asked │ errors of our operations │ log lines │ what was revoked just now │ what a restarted task finds again │ what is measured │ which topics carry rooms
 //!   budget  clock  delivery  health  patience  quiet  receipt  stats  sync  tap  tasks  unreachable
@@ -40,6 +41,7 @@ mod background;
 mod budget;
 mod clock;
 mod cluster;
+mod compression;
 mod config;
 mod control;
 mod delivery;
@@ -91,6 +93,8 @@ pub use admission::{Body, PeerAddr, Upgrade};
 pub use config::{
     Backpressure, Config, ConnectionPolicy, Limits, PresenceDown, Rate, RevocationsDown,
 };
+#[cfg(feature = "deflate")]
+pub use config::{Compression, CompressionLevel};
 pub use delivery::{Delivery, Remote};
 pub use error::{
     BuildError, BuildErrorKind, ControlError, ControlErrorKind, DeliverError, DeliverErrorKind,

@@ -25,6 +25,7 @@ use crate::{
     budget::Budget,
     clock::Clock,
     cluster::{Load, Order, Peers, Refusals, Surveys},
+    compression::Deflater,
     dialects::Dialects,
     handling::{
         Hooks, Host, RoomTable, RouteTable, RouterService,
@@ -174,8 +175,9 @@ impl Node {
             history,
             stack,
         } = parts;
-        let hub = Arc::new(Hub::new(dialects.ids()));
         let stats = Arc::new(Counters::default());
+        let dialects = dialects.compressing(Deflater::new(&config, &stats));
+        let hub = Arc::new(Hub::new(dialects.variants()));
         let policy = config.backpressure.name();
         let metrics = Metrics::new(&config.name, policy, table.take_patterns());
         let env = Arc::new(env(

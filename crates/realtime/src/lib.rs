@@ -58,6 +58,8 @@
 //!   `ConnectInfo`.
 //! - `contract`: routes whose types are declared once, for the compiler and for clients,
 //!   [`contract`].
+//! - `deflate`: messages compressed (`permessage-deflate`), where [`Config`] has it: a broadcast once for
+//!   all.
 //! - `http2`: HTTP/2 under [`serve`], and WebSockets over it: a browser's sockets share one connection.
 //!   Under another server that speaks it no feature is needed.
 //! - `macros`: `#[debug_handler]`, by which the compiler names the argument of a handler that doesn't
@@ -158,6 +160,8 @@ pub mod codec {
 
 /// The choices behind some fields of [`Config`].
 pub mod config {
+    #[cfg(feature = "deflate")]
+    pub use realtime_gateway::{Compression, CompressionLevel};
     pub use realtime_gateway::{ConnectionPolicy, Limits, PresenceDown, Rate, RevocationsDown};
 }
 

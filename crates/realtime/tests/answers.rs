@@ -39,7 +39,7 @@ fn router() -> Router {
 }
 
 fn gateway() -> Gateway {
-    realtime::builder().router(router()).build().unwrap()
+    support::builder().router(router()).build().unwrap()
 }
 
 /// Sends a message as it stands, and returns the next one that comes.
@@ -105,7 +105,7 @@ async fn an_id_goes_back_in_the_form_in_which_it_came() {
 /// Who waits for an answer under an id gets one, also where the rest can't be read.
 #[tokio::test]
 async fn a_request_that_cannot_be_read_is_answered_under_its_id() {
-    let server = Server::start(realtime::builder().build().unwrap()).await;
+    let server = Server::start(support::builder().build().unwrap()).await;
     let mut client = server.connect().await;
     for (text, id, reason) in [
         (r#"{"id":7,"route":true}"#, "7", "to be a string"),
@@ -205,7 +205,7 @@ fn a_route_by_which_nothing_can_come_is_refused_when_the_gateway_is_built() {
         Router::new().route(&*long, async || ()),
         Router::new().prefix(&*long, async || ()),
     ] {
-        let error = realtime::builder().router(router).build().unwrap_err();
+        let error = support::builder().router(router).build().unwrap_err();
         assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
     }
 }
@@ -213,7 +213,7 @@ fn a_route_by_which_nothing_can_come_is_refused_when_the_gateway_is_built() {
 #[tokio::test]
 async fn the_routes_of_the_gateway_reach_no_handler() {
     let router = Router::new().fallback(async || Json("reached"));
-    let server = Server::start(realtime::builder().router(router).build().unwrap()).await;
+    let server = Server::start(support::builder().router(router).build().unwrap()).await;
     let mut client = server.connect().await;
     for route in ["error", "gap"] {
         let answer = client.request(route, json!(null)).await.unwrap();

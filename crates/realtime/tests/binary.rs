@@ -25,7 +25,7 @@ async fn server() -> Server {
         .route("payload", async |data: Payload| data)
         .route("json", async |Json(data): Json<Value>| Json(data))
         .room("{name}", RoomRule::open().publish("said"));
-    Server::start(realtime::builder().router(router).build().unwrap()).await
+    Server::start(support::builder().router(router).build().unwrap()).await
 }
 
 async fn ask(client: &mut realtime_testkit::client::Client, request: Value) -> Value {
@@ -116,7 +116,7 @@ async fn text_that_is_no_json_is_an_error_of_who_sends_it() {
         .route("sneaky", sneaky)
         .route("hello", async || Payload::from("hello"))
         .route("bytes", async || Payload::from(vec![b'"', 0xff, b'"']));
-    let server = Server::start(realtime::builder().router(router).build().unwrap()).await;
+    let server = Server::start(support::builder().router(router).build().unwrap()).await;
     let mut ann = server.connect().await;
     assert_eq!(
         ann.request("sneaky", Value::Null).await.unwrap()["data"],

@@ -56,7 +56,7 @@ async fn two_nodes() -> (Server, Server) {
     let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
     let node = |id: &str| {
         let id: NodeId = id.parse().unwrap();
-        let builder = realtime::builder().authenticator(ByName).node_id(id);
+        let builder = support::builder().authenticator(ByName).node_id(id);
         builder
             .broker(broker.clone())
             .presence(presence.clone())
@@ -127,7 +127,7 @@ async fn a_targeted_message_reaches_all_sessions_of_its_identity_and_no_other() 
 
 #[tokio::test]
 async fn a_gateway_starts_once_and_sends_locally_without() {
-    let server = Server::start(realtime::builder().build().unwrap()).await;
+    let server = Server::start(support::builder().build().unwrap()).await;
     let mut client = server.connect().await;
     server.until_open(1).await;
     let delivery = server.gateway.broadcast("n", Json(&1)).await.unwrap();
@@ -142,7 +142,7 @@ async fn a_gateway_starts_once_and_sends_locally_without() {
 async fn a_second_node_with_the_same_id_cannot_start() {
     let broker = LocalBroker::new();
     let node = || {
-        realtime::builder()
+        support::builder()
             .node_id("same".parse().unwrap())
             .broker(broker.clone())
             .build()
@@ -163,7 +163,7 @@ async fn the_order_of_each_caller_is_kept_under_backpressure() {
     const CALLERS: usize = 4;
     const MESSAGES: usize = 400;
     let server = Server::start(
-        realtime::builder()
+        support::builder()
             .queue_messages(1 << 20)
             .queue_bytes(1 << 30)
             .build()
@@ -208,7 +208,7 @@ async fn the_order_of_each_caller_is_kept_under_backpressure() {
 /// Fills the queue of a client that doesn't read, then lets it read everything.
 async fn flood(policy: Backpressure) -> (Vec<u64>, u64, u64, u64) {
     const SENT: u64 = 3000;
-    let gateway = realtime::builder()
+    let gateway = support::builder()
         .backpressure(policy)
         .queue_messages(8)
         .build()
@@ -281,7 +281,7 @@ async fn a_gap_is_reported_before_what_comes_after_it_and_before_the_close() {
         session.close(realtime::CloseCode::new(4000).unwrap(), sent.to_string());
     };
     for policy in [Backpressure::DropNewest, Backpressure::DropOldest] {
-        let builder = realtime::builder().backpressure(policy).queue_messages(8);
+        let builder = support::builder().backpressure(policy).queue_messages(8);
         let builder = builder.router(Router::new().route("flood", flood));
         let server = Server::start(builder.build().unwrap()).await;
         let mut client = server.connect().await;
@@ -316,7 +316,7 @@ async fn a_gap_is_reported_before_what_comes_after_it_and_before_the_close() {
 /// Many, so that who carries the broadcast lets others have a turn before it comes to the last.
 #[tokio::test]
 async fn what_was_broadcast_before_a_close_arrives_before_it() {
-    let server = Server::start(realtime::builder().build().unwrap()).await;
+    let server = Server::start(support::builder().build().unwrap()).await;
     let mut clients = Vec::new();
     for n in 1..=600 {
         clients.push(server.connect().await);
@@ -337,7 +337,7 @@ async fn what_was_broadcast_before_a_close_arrives_before_it() {
 #[tokio::test]
 async fn a_peer_that_accepts_no_byte_is_closed_under_every_policy() {
     let ends = Ends::default();
-    let builder = realtime::builder()
+    let builder = support::builder()
         .backpressure(Backpressure::DropOldest)
         .write_timeout(Some(Duration::from_millis(200)));
     let server = Server::start(ends.hear(builder).build().unwrap()).await;
@@ -359,7 +359,7 @@ async fn a_peer_that_accepts_no_byte_is_closed_under_every_policy() {
 async fn replies_are_outside_the_policy_and_a_flood_is_pushed_back() {
     const REQUESTS: usize = 20_000;
     let router = Router::new().route("echo", async |Json(data): Json<Value>| Json(data));
-    let gateway = realtime::builder()
+    let gateway = support::builder()
         .router(router)
         .queue_messages(1)
         .build()
@@ -412,7 +412,7 @@ async fn shutdown_ends_everything_within_its_deadline_and_says_what_it_cut_off()
     let router = Router::new().route("stuck", async || std::future::pending::<()>().await);
     let ends = Ends::default();
     let gateway = ends
-        .hear(realtime::builder().router(router))
+        .hear(support::builder().router(router))
         .build()
         .unwrap();
     let server = Server::start(gateway.clone()).await;
@@ -452,7 +452,7 @@ async fn a_handler_may_begin_the_shutdown() {
         gateway.begin_shutdown();
         session.closed().await;
     });
-    let server = Server::start(realtime::builder().router(router).build().unwrap()).await;
+    let server = Server::start(support::builder().router(router).build().unwrap()).await;
     let mut client = server.connect().await;
     client.send("stop", Value::Null).await.unwrap();
     assert_eq!(client.closed().await.unwrap().0, 1001);
@@ -464,7 +464,7 @@ async fn a_handler_may_begin_the_shutdown() {
 async fn leases_are_renewed_and_what_the_store_has_lost_is_registered_again() {
     let presence = MemoryPresence::new();
     let lease = Duration::from_millis(300);
-    let builder = realtime::builder()
+    let builder = support::builder()
         .presence(presence.clone())
         .presence_ttl(Some(lease));
     let server = Server::start(builder.build().unwrap()).await;
@@ -520,7 +520,7 @@ fn plans() -> impl Strategy<Value = Plan> {
 /// Carries a plan out, and returns what the client got from each caller, and what it was told to
 /// have missed.
 async fn carry_out(plan: &Plan) -> (Vec<Vec<u64>>, u64) {
-    let builder = realtime::builder()
+    let builder = support::builder()
         .backpressure(plan.policy)
         .queue_messages(plan.queue)
         .queue_bytes(64 << 20);

@@ -100,7 +100,7 @@ async fn error(client: &mut TestClient, route: &'static str) -> ClientError {
 
 #[tokio::test]
 async fn an_error_carries_data_of_the_applications_own() {
-    let server = Server::start(realtime::builder().router(router()).build().unwrap()).await;
+    let server = Server::start(support::builder().router(router()).build().unwrap()).await;
     let mut client = server.connect().await;
     let answer = client.request("data", json!(null)).await.unwrap();
     assert_eq!(
@@ -114,7 +114,7 @@ async fn an_error_carries_data_of_the_applications_own() {
 async fn data_that_cannot_be_sent_is_left_out_and_the_hooks_hear_why() {
     let heard = Heard::default();
     let gateway = heard
-        .on(realtime::builder().router(router()))
+        .on(support::builder().router(router()))
         .build()
         .unwrap();
     let mut ann = ann(&gateway).await;
@@ -148,7 +148,7 @@ async fn a_clients_refusal_may_have_data_too_also_from_another_node() {
     let broker = LocalBroker::new();
     let mut gateways = Vec::new();
     for _ in 0..2 {
-        let gateway = realtime::builder().broker(broker.clone()).build().unwrap();
+        let gateway = support::builder().broker(broker.clone()).build().unwrap();
         gateway.start().await.unwrap();
         gateways.push(gateway);
     }
@@ -197,7 +197,7 @@ async fn why_data_does_not_fit_is_told_where_the_server_says_so() {
     for details in [false, true] {
         let router = Router::new().route("move", async |Json(_): Json<Move>| {});
         let heard = Heard::default();
-        let builder = realtime::builder().router(router).decode_details(details);
+        let builder = support::builder().router(router).decode_details(details);
         let gateway = heard.on(builder).build().unwrap();
         let mut ann = ann(&gateway).await;
         let long = "y".repeat(2_000);

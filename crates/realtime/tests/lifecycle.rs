@@ -46,7 +46,7 @@ async fn a_session_is_in_hub_and_presence_before_the_hook_and_out_before_the_oth
         let hub = gateway.local_session(session.id()).is_some();
         (hub, gateway.is_online(&anonymous()).await.unwrap())
     };
-    let gateway = realtime::builder()
+    let gateway = support::builder()
         .on_connect(move |gateway: Gateway, session: Session| {
             let on = Arc::clone(&on);
             async move {
@@ -85,16 +85,15 @@ async fn a_session_is_in_hub_and_presence_before_the_hook_and_out_before_the_oth
 async fn a_failing_connect_hook_leaves_no_trace() {
     for (kind, code) in [("no", 1008), ("panic", 1011), ("hang", 1011)] {
         let ends = Ends::default();
-        let builder =
-            realtime::builder()
-                .hook_timeout(Some(SHORT))
-                .on_connect(move || async move {
-                    match kind {
-                        "no" => Err("not you"),
-                        "panic" => panic!("on purpose"),
-                        _ => std::future::pending().await,
-                    }
-                });
+        let builder = support::builder()
+            .hook_timeout(Some(SHORT))
+            .on_connect(move || async move {
+                match kind {
+                    "no" => Err("not you"),
+                    "panic" => panic!("on purpose"),
+                    _ => std::future::pending().await,
+                }
+            });
         let gateway = ends.hear(builder).build().unwrap();
         let server = Server::start(gateway.clone()).await;
         let mut client = server.connect().await;
@@ -121,7 +120,7 @@ async fn every_initiator_is_reported_with_its_code() {
     };
     let start = async |ends: &Ends| {
         let builder = ends.hear(
-            realtime::builder()
+            support::builder()
                 .router(router())
                 .backpressure(Backpressure::Close),
         );
@@ -197,7 +196,7 @@ async fn every_initiator_is_reported_with_its_code() {
 #[tokio::test]
 async fn a_peer_that_answers_no_ping_is_closed_with_3012() {
     let quick = || {
-        realtime::builder()
+        support::builder()
             .heartbeat(Some(SHORT))
             .pong_timeout(Some(SHORT))
     };
@@ -222,7 +221,7 @@ async fn a_slow_handler_stops_neither_pings_nor_writes_and_makes_no_peer_look_de
             Json(n)
         }
     });
-    let quick = realtime::builder()
+    let quick = support::builder()
         .heartbeat(Some(SHORT))
         .pong_timeout(Some(SHORT))
         .router(router);
@@ -256,7 +255,7 @@ async fn a_slow_handler_stops_neither_pings_nor_writes_and_makes_no_peer_look_de
 
 #[tokio::test]
 async fn limits_on_messages_hold_and_the_peer_sees_why() {
-    let server = Server::start(realtime::builder().read_limit(1000).build().unwrap()).await;
+    let server = Server::start(support::builder().read_limit(1000).build().unwrap()).await;
     let mut client = server.connect().await;
     client.send_text(&"x".repeat(1001)).await.unwrap();
     assert_eq!(client.closed().await.unwrap().0, 1009);
@@ -267,7 +266,7 @@ async fn limits_on_messages_hold_and_the_peer_sees_why() {
 
 #[tokio::test]
 async fn close_is_idempotent_and_sending_afterwards_says_so() {
-    let server = Server::start(realtime::builder().build().unwrap()).await;
+    let server = Server::start(support::builder().build().unwrap()).await;
     let mut client = server.connect().await;
     server.until_open(1).await;
     let session = server.gateway.local_sessions_of(&anonymous()).remove(0);
@@ -285,7 +284,7 @@ async fn close_is_idempotent_and_sending_afterwards_says_so() {
 
 #[tokio::test]
 async fn a_dropped_gateway_closes_its_sessions() {
-    let gateway = realtime::builder().build().unwrap();
+    let gateway = support::builder().build().unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let app = axum::Router::new().route_service("/ws", gateway.clone());
@@ -299,7 +298,7 @@ async fn a_dropped_gateway_closes_its_sessions() {
 
 #[test]
 fn a_runtime_that_is_dropped_ends_its_sessions_and_no_others() {
-    let gateway = realtime::builder().build().unwrap();
+    let gateway = support::builder().build().unwrap();
     let runtime = || tokio::runtime::Runtime::new().unwrap();
     let serve = async || {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -333,7 +332,7 @@ fn a_runtime_that_is_dropped_ends_its_sessions_and_no_others() {
 #[tokio::test]
 async fn a_connection_that_resets_in_mid_frame_is_cleaned_up() {
     let ends = Ends::default();
-    let server = Server::start(ends.hear(realtime::builder()).build().unwrap()).await;
+    let server = Server::start(ends.hear(support::builder()).build().unwrap()).await;
     let mut client = server.connect().await;
     client.send_raw(&[0x81, 0xfe, 0x10]).await.unwrap();
     client.stream.shutdown().await.unwrap();
@@ -344,7 +343,7 @@ async fn a_connection_that_resets_in_mid_frame_is_cleaned_up() {
 
 #[tokio::test]
 async fn a_reading_peer_gets_a_pong_for_every_ping() {
-    let server = Server::start(realtime::builder().build().unwrap()).await;
+    let server = Server::start(support::builder().build().unwrap()).await;
     let mut client = server.connect().await;
     let pings: Vec<u8> = (0..10u8)
         .flat_map(|n| realtime_websocket::frame::fragment(9, true, &[n], Some([1; 4])).to_vec())
@@ -368,7 +367,7 @@ async fn a_handler_learns_that_its_client_has_left_though_more_messages_wait() {
             left.send(()).unwrap();
         }
     });
-    let builder = realtime::builder().router(router).heartbeat(None);
+    let builder = support::builder().router(router).heartbeat(None);
     let server = Server::start(builder.build().unwrap()).await;
     let mut client = server.connect().await;
     for _ in 0..3 {
@@ -386,7 +385,7 @@ async fn a_message_that_a_layer_holds_back_does_not_outlive_its_session() {
     let ends = Ends::default();
     let hour = Duration::from_secs(3_600);
     let router = Router::new().route("r", async || {});
-    let builder = ends.hear(realtime::builder()).router(router);
+    let builder = ends.hear(support::builder()).router(router);
     let gateway = builder
         .layer(tower::limit::RateLimitLayer::new(1, hour))
         .build()
@@ -415,7 +414,7 @@ async fn a_message_that_a_layer_holds_back_does_not_outlive_its_session() {
 
 #[tokio::test]
 async fn a_client_whose_101_leaves_when_the_shutdown_has_begun_is_told_1001() {
-    let gateway = realtime::builder().build().unwrap();
+    let gateway = support::builder().build().unwrap();
     let app = {
         let gateway = gateway.clone();
         let answer = async move |upgrade: Upgrade| {
@@ -438,7 +437,7 @@ async fn a_client_whose_101_leaves_when_the_shutdown_has_begun_is_told_1001() {
 #[tokio::test]
 async fn of_several_shutdowns_the_earliest_deadline_counts() {
     let router = Router::new().route("stuck", async || std::future::pending::<()>().await);
-    let builder = realtime::builder().router(router).shutdown_timeout(None);
+    let builder = support::builder().router(router).shutdown_timeout(None);
     let server = Server::start(builder.build().unwrap()).await;
     let mut client = server.connect().await;
     client.send("stuck", Value::Null).await.unwrap();
@@ -518,7 +517,7 @@ async fn who_connects_while_presence_has_the_hiccups_is_online_soon_after() {
     for ttl in [Some(Duration::from_secs(3600)), None] {
         let presence = Hiccup::default();
         presence.now.store(true, SeqCst);
-        let builder = realtime::builder()
+        let builder = support::builder()
             .presence(presence.clone())
             .presence_ttl(ttl);
         let server = Server::start(builder.build().unwrap()).await;

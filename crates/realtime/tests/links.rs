@@ -70,7 +70,7 @@ impl Broker for Told {
 async fn a_flood_of_invalid_messages_hides_no_gap_and_no_outage() {
     let events = Arc::new(Events::new());
     let broker = Told(LocalBroker::new(), Arc::clone(&events));
-    let gateway = realtime::builder().broker(broker).build().unwrap();
+    let gateway = support::builder().broker(broker).build().unwrap();
     gateway.start().await.unwrap();
     // The gateway runs in this thread: it reads nothing before the flood is over.
     for n in 0..5_000 {
@@ -170,7 +170,7 @@ impl Presence for Store {
 async fn an_outage_that_is_reported_during_the_start_is_believed() {
     let presence = Store::default();
     presence.0.fails.store(true, SeqCst);
-    let gateway = realtime::builder()
+    let gateway = support::builder()
         .presence(presence.clone())
         .build()
         .unwrap();
@@ -184,7 +184,7 @@ async fn an_outage_that_is_reported_during_the_start_is_believed() {
 #[tokio::test]
 async fn a_store_that_is_down_is_not_asked_before_it_is_back() {
     let presence = Store::default();
-    let builder = realtime::builder()
+    let builder = support::builder()
         .presence(presence.clone())
         .presence_ttl(None);
     let server = Server::start(builder.build().unwrap()).await;

@@ -57,7 +57,7 @@ fn router() -> Router {
 
 #[tokio::test]
 async fn requests_are_answered_under_their_id_and_route() {
-    let server = Server::start(realtime::builder().router(router()).build().unwrap()).await;
+    let server = Server::start(support::builder().router(router()).build().unwrap()).await;
     let mut client = server.connect().await;
     let answer = client
         .request("echo", json!({"deep": [1, null]}))
@@ -90,7 +90,7 @@ async fn requests_are_answered_under_their_id_and_route() {
 async fn failures_are_answered_by_what_the_client_may_know_and_reported() {
     let reported = Arc::new(Mutex::new(Vec::new()));
     let hears = Arc::clone(&reported);
-    let gateway = realtime::builder()
+    let gateway = support::builder()
         .router(router())
         .layer(RecoveryLayer::new())
         .layer(TimeoutLayer::new(Duration::from_millis(50)))
@@ -142,7 +142,7 @@ async fn failures_are_answered_by_what_the_client_may_know_and_reported() {
 async fn a_panic_without_recovery_ends_the_session_with_1011() {
     let ends = Ends::default();
     let server = Server::start(
-        ends.hear(realtime::builder().router(router()))
+        ends.hear(support::builder().router(router()))
             .build()
             .unwrap(),
     )
@@ -156,7 +156,7 @@ async fn a_panic_without_recovery_ends_the_session_with_1011() {
 
 #[tokio::test]
 async fn malformed_messages_are_answered_and_ten_in_a_row_end_the_session() {
-    let server = Server::start(realtime::builder().router(router()).build().unwrap()).await;
+    let server = Server::start(support::builder().router(router()).build().unwrap()).await;
     let mut client = server.connect().await;
     for _ in 0..9 {
         client.send_text("{nonsense").await.unwrap();
@@ -191,7 +191,7 @@ async fn messages_of_one_session_are_handled_one_at_a_time_in_order() {
             Json(n)
         }
     });
-    let server = Server::start(realtime::builder().router(router).build().unwrap()).await;
+    let server = Server::start(support::builder().router(router).build().unwrap()).await;
     let mut client = server.connect().await;
     let frames: Vec<u8> = (0..500)
         .flat_map(|n| {
@@ -228,7 +228,7 @@ async fn the_first_layer_is_the_outermost_and_foreign_layers_fit() {
         }
         next.run(inbound).await
     });
-    let gateway = realtime::builder()
+    let gateway = support::builder()
         .router(router())
         .layer(note("outer"))
         .layer(note("inner"))
@@ -269,7 +269,7 @@ async fn a_handler_runs_to_its_end_after_its_client_has_left() {
     });
     let ends = Ends::default();
     let server = Server::start(
-        ends.hear(realtime::builder().router(router))
+        ends.hear(support::builder().router(router))
             .build()
             .unwrap(),
     )

@@ -55,7 +55,7 @@ fn router(taken: &Taken) -> Router {
 }
 
 fn builder(taken: &Taken) -> Builder {
-    realtime::builder().router(router(taken))
+    support::builder().router(router(taken))
 }
 
 /// What the error hooks hear.
@@ -229,10 +229,7 @@ async fn who_forgets_to_answer_answers_with_an_error_which_the_hooks_hear() {
             });
         });
     let heard = Heard::default();
-    let gateway = heard
-        .on(realtime::builder().router(router))
-        .build()
-        .unwrap();
+    let gateway = heard.on(support::builder().router(router)).build().unwrap();
     let mut ann = ann(&gateway).await;
     for (n, route) in ["forgets", "fails"].into_iter().enumerate() {
         let error = ann.request(route, ()).await.unwrap_err();
@@ -293,7 +290,7 @@ async fn there_is_one_answer_and_the_first_counts() {
             }
         });
     let heard = Heard::default();
-    let builder = heard.on(realtime::builder().router(router));
+    let builder = heard.on(support::builder().router(router));
     let gateway = builder
         .layer(TimeoutLayer::new(Duration::from_secs(1)))
         .layer(RecoveryLayer::new())
@@ -402,7 +399,7 @@ async fn a_message_that_is_rejected_takes_no_place() {
     let router = Router::new().route("n", async |replier: Replier, Json(n): Json<u8>| {
         replier.reply(Json(n + 1)).unwrap();
     });
-    let builder = realtime::builder().router(router);
+    let builder = support::builder().router(router);
     let gateway = builder.max_repliers_per_session(1).build().unwrap();
     let mut ann = ann(&gateway).await;
     for _ in 0..3 {
@@ -441,7 +438,7 @@ async fn layers_see_that_there_is_no_answer_yet() {
             tokio::spawn(async move { replier.reply(Json(1)).unwrap() });
         })
         .route("forgets", async |replier: Replier| drop(replier));
-    let builder = realtime::builder().router(router).layer(from_fn(see));
+    let builder = support::builder().router(router).layer(from_fn(see));
     let gateway = builder.build().unwrap();
     let mut ann = ann(&gateway).await;
     ann.request("later", ()).await.unwrap();
@@ -550,7 +547,7 @@ async fn many_tasks_answer_at_once() {
             replier.reply(Json(n * n))
         });
     });
-    let server = Server::start(realtime::builder().router(router).build().unwrap()).await;
+    let server = Server::start(support::builder().router(router).build().unwrap()).await;
     let mut client = server.connect().await;
     for round in 0..50 {
         for n in 0..64 {
@@ -581,7 +578,7 @@ async fn a_handler_may_answer_at_once_and_go_on() {
             session.send("done", ())
         },
     );
-    let gateway = realtime::builder().router(router).build().unwrap();
+    let gateway = support::builder().router(router).build().unwrap();
     let mut ann = ann(&gateway).await;
     ask(&mut ann, "start", 1).await;
     for route in ["first", "start", "done"] {

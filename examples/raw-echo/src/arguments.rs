@@ -6,6 +6,8 @@ use std::path::PathBuf;
 pub(crate) struct Arguments {
     pub(crate) listen: String,
     pub(crate) read_limit: usize,
+    /// Whether messages are compressed for those who ask for it.
+    pub(crate) deflate: bool,
     pub(crate) tls: Option<Tls>,
 }
 
@@ -20,10 +22,15 @@ impl Arguments {
         let mut arguments = Self {
             listen: "127.0.0.1:8080".to_owned(),
             read_limit: 1 << 20,
+            deflate: false,
             tls: None,
         };
         let (mut cert, mut key) = (None, None);
         while let Some(word) = words.next() {
+            if word == "--deflate" {
+                arguments.deflate = true;
+                continue;
+            }
             let value = words
                 .next()
                 .ok_or_else(|| format!("expected a value after {word}"))?;

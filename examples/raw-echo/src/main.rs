@@ -1,7 +1,7 @@
 //! Every frame is a message and comes back unchanged: a codec of its own, and what a conformance
 //! suite runs against.
 //!
-//! `raw-echo [--listen ADDR] [--read-limit BYTES] [--tls-cert FILE --tls-key FILE]`
+//! `raw-echo [--listen ADDR] [--read-limit BYTES] [--deflate] [--tls-cert FILE --tls-key FILE]`
 
 mod arguments;
 mod codec;
@@ -10,7 +10,10 @@ use std::{error::Error, sync::Arc};
 
 use arguments::{Arguments, Tls};
 use codec::RawCodec;
-use realtime::{Gateway, Message, Router, Session, bind, error::SendError, serve, shutdown_signal};
+use realtime::{
+    Gateway, Message, Router, Session, bind, config::Compression, error::SendError, serve,
+    shutdown_signal,
+};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -28,6 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let Arguments {
         listen,
         read_limit,
+        deflate,
         tls,
     } = Arguments::parse(std::env::args().skip(1))?;
     let gateway = Gateway::builder(RawCodec)
@@ -35,6 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .read_limit(read_limit)
         // Its clients are test programs, some of which send an origin of their own.
         .insecure_origins()
+        .compression(deflate.then(compression))
         .build()?;
     let app = axum::Router::new().fallback_service(gateway.clone());
     let acceptor = tls.map(acceptor).transpose()?;
@@ -48,6 +53,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     server.with_graceful_shutdown(shutdown).await?;
     Ok(())
+}
+
+/// Everything that shrinks is compressed, however short.
+fn compression() -> Compression {
+    let mut compression = Compression::default();
+    compression.floor = 1;
+    compression
 }
 
 fn acceptor(Tls { cert, key }: Tls) -> Result<TlsAcceptor, Box<dyn Error>> {

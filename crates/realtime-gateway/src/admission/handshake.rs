@@ -4,15 +4,19 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
     header::{
-        CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+        CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+        SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
+        UPGRADE,
     },
     request::Parts,
 };
 use realtime_websocket::handshake::{accept_key, is_valid_key};
 
 use super::{Body, Refusal, host::HostAndPort};
-use crate::dialects::DialectId;
+use crate::{
+    compression::{Agreed, Deflater},
+    dialects::DialectId,
+};
 
 /// A request that is a proper WebSocket handshake.
 #[derive(Debug)]
@@ -24,6 +28,10 @@ pub(crate) struct Handshake {
     protocol: Option<HeaderValue>,
     /// Which dialect that is.
     pub(crate) dialect: Option<DialectId>,
+    /// How messages are compressed.
+    pub(crate) agreed: Agreed,
+    /// The header that says so.
+    extensions: Option<HeaderValue>,
 }
 
 /// How a WebSocket begins.
@@ -36,10 +44,12 @@ enum Opening {
 }
 
 impl Handshake {
-    /// `named` knows the dialects by their names.
+    /// `named` knows the dialects by their names. What is answered to offers of compression is said by
+    /// `deflater`; one by whom nothing is to be agreed says no.
     pub(crate) fn check(
         request: &Parts,
         named: impl Fn(&[u8]) -> Option<DialectId>,
+        deflater: &Deflater,
     ) -> Result<Self, Refusal> {
         let headers = &request.headers;
         match request.version {
@@ -81,9 +91,12 @@ impl Handshake {
         // A name in another case is another name: clients refuse one that they haven't offered.
         let mut offered = items(headers, &SEC_WEBSOCKET_PROTOCOL);
         let chosen = offered.find_map(|item| Some((item, named(item)?)));
+        let (agreed, extensions) = deflater.answer(headers);
         Ok(Self {
             opening,
             host,
+            agreed,
+            extensions,
             protocol: chosen.and_then(|(name, _)| HeaderValue::from_bytes(name).ok()),
             dialect: chosen.map(|(_, dialect)| dialect),
         })
@@ -102,6 +115,9 @@ impl Handshake {
         let headers = response.headers_mut();
         if let Some(protocol) = self.protocol {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
+        if let Some(extensions) = self.extensions {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, extensions);
         }
         Some(response)
     }
@@ -161,9 +177,8 @@ mod tests {
             parts.headers.append(name, HeaderValue::from_static(value));
         }
         change(&mut parts);
-        Handshake::check(&parts, |name| {
-            (name == b"realtime.json").then_some(DialectId::CODEC)
-        })
+        let named = |name: &[u8]| (name == b"realtime.json").then_some(DialectId::CODEC);
+        Handshake::check(&parts, named, &Deflater::default())
     }
 
     fn set(name: &'static str, value: &'static str) -> impl FnOnce(&mut Parts) {

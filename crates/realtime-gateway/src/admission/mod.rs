@@ -21,6 +21,7 @@ use http::request::Parts;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
+    compression::Deflater,
     dialects::DialectId,
     limits::{Held, Network, Place, Places},
 };
@@ -94,9 +95,10 @@ impl Admission {
         &self,
         request: &Parts,
         named: impl Fn(&[u8]) -> Option<DialectId>,
+        deflater: &Deflater,
         draining: bool,
     ) -> Result<Handshake, Refusal> {
-        let handshake = Handshake::check(request, named)?;
+        let handshake = Handshake::check(request, named, deflater)?;
         if draining {
             return Err(Refusal::Draining);
         }
@@ -124,7 +126,8 @@ impl Admission {
         request: &Parts,
         named: impl Fn(&[u8]) -> Option<DialectId>,
     ) -> Option<(Handshake, Farewelled)> {
-        let handshake = Handshake::check(request, named).ok()?;
+        // There is nothing to be compressed.
+        let handshake = Handshake::check(request, named, &Deflater::default()).ok()?;
         if !self.origin.allows(&handshake.host, &request.headers) {
             return None;
         }

@@ -1,5 +1,7 @@
 //! Every setting of a gateway, with its default and its limits.
 
+#[cfg(feature = "deflate")]
+mod compression;
 mod duration;
 mod limits;
 mod memory;
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BuildError, BuildErrorKind};
 
+#[cfg(feature = "deflate")]
+pub use compression::{Compression, CompressionLevel};
 pub use limits::{ConnectionPolicy, Limits, Rate};
 
 /// The settings of a gateway. All have safe defaults.
@@ -234,6 +238,12 @@ pub struct Config {
     /// How much clients may send, how many of them there may be of each sort, and how often they
     /// may try. Default: all off.
     pub limits: Limits,
+    /// How messages are compressed (`permessage-deflate`) for clients that ask for it, as browsers
+    /// do. `None`: never. Default: none.
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    #[serde(with = "compression::or_off")]
+    pub compression: Option<Compression>,
 }
 
 /// What happens to a message for a session whose queue is full.
@@ -336,6 +346,8 @@ impl Default for Config {
             insecure_origins: false,
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
+            #[cfg(feature = "deflate")]
+            compression: None,
         }
     }
 }
@@ -425,6 +437,10 @@ impl Config {
             let got = "origin_patterns must be empty with insecure_origins, which lets all pages \
                        in; got both: keep the one that is meant";
             return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(compression) = &self.compression {
+            compression.check_ranges()?;
         }
         self.limits.check_ranges()
     }

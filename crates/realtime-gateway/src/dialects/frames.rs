@@ -1,4 +1,4 @@
-//! One message as it is written, once for each dialect.
+//! One message as it is written, once for each dialect, and once more where it is compressed.
 
 use std::sync::Arc;
 
@@ -11,17 +11,34 @@ use super::DialectId;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Frames {
     codec: Bytes,
-    others: Option<Arc<[Bytes]>>,
+    others: Option<Arc<Others>>,
+}
+
+/// Those beside the plain one in the codec.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    /// In the other dialects; none where nobody speaks them.
+    pub(super) plain: Box<[Bytes]>,
+    /// Compressed, the codec's own first; empty where there is only the plain one, and none where
+    /// nobody gets any.
+    pub(super) deflated: Box<[Bytes]>,
 }
 
 impl Frames {
-    pub(super) const fn new(codec: Bytes, others: Option<Arc<[Bytes]>>) -> Self {
-        Self { codec, others }
+    pub(super) fn new(codec: Bytes, others: Others) -> Self {
+        let has_others = !(others.plain.is_empty() && others.deflated.is_empty());
+        Self {
+            codec,
+            others: has_others.then(|| Arc::new(others)),
+        }
     }
 
     /// One for those alone who speak the codec.
     pub(crate) const fn of_codec(frame: Bytes) -> Self {
-        Self::new(frame, None)
+        Self {
+            codec: frame,
+            others: None,
+        }
     }
 
     /// For nobody.
@@ -30,20 +47,35 @@ impl Frames {
     }
 
     #[inline]
-    pub(crate) fn of(&self, DialectId(number): DialectId) -> &Bytes {
+    pub(crate) fn of(&self, id: DialectId) -> &Bytes {
+        match id == DialectId::CODEC {
+            true => &self.codec,
+            false => self.other(id),
+        }
+    }
+
+    fn other(&self, id: DialectId) -> &Bytes {
         static NONE: Bytes = Bytes::new();
-        match usize::from(number).checked_sub(1) {
+        let (plain, deflated) = match &self.others {
+            Some(others) => (&*others.plain, &*others.deflated),
+            None => Default::default(),
+        };
+        if id.is_deflated()
+            && let Some(frame) = deflated.get(id.number())
+            && !frame.is_empty()
+        {
+            return frame;
+        }
+        match id.number().checked_sub(1) {
             None => &self.codec,
-            Some(other) => {
-                let others = self.others.as_deref().unwrap_or_default();
-                others.get(other).unwrap_or(&NONE)
-            }
+            Some(other) => plain.get(other).unwrap_or(&NONE),
         }
     }
 
     /// The bytes of all of them.
     pub(crate) fn bytes(&self) -> usize {
-        let others = self.others.iter().flat_map(|others| others.iter());
+        let others = self.others.iter();
+        let others = others.flat_map(|others| others.plain.iter().chain(&others.deflated));
         others.map(Bytes::len).sum::<usize>() + self.codec.len()
     }
 }

@@ -1,10 +1,13 @@
 //! The protocols that the clients of a node speak: the codec's own, and others beside it.
 //!
 //! The codec is also how messages travel between nodes and how histories keep them. What each client
-//! gets is encoded and framed once for each protocol that somebody here speaks.
+//! gets is encoded and framed once for each protocol that somebody here speaks, and compressed once
+//! where somebody has agreed to that.
 
+mod deflated;
 mod encoder;
 mod frames;
+mod id;
 
 use std::{
     fmt,
@@ -20,23 +23,20 @@ use realtime_core::{
     codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind},
 };
 
+use crate::compression::Deflater;
+
 pub(crate) use encoder::{Encoder, frame_of};
 pub(crate) use frames::Frames;
-
-/// The number of a dialect among those of its node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct DialectId(u8);
-
-impl DialectId {
-    /// The codec's own.
-    pub(crate) const CODEC: Self = Self(0);
-}
+pub(crate) use id::DialectId;
 
 /// All dialects of a node.
 pub(crate) struct Dialects {
     codec: Arc<dyn Codec>,
     own: Spoken,
     others: Box<[Spoken]>,
+    deflater: Deflater,
+    /// How many sessions may be sent compressed messages, whatever they speak.
+    deflated: AtomicUsize,
 }
 
 /// One of them.
@@ -45,6 +45,8 @@ struct Spoken {
     ping: Bytes,
     /// How many sessions speak it. Of the codec's own it isn't counted.
     sessions: AtomicUsize,
+    /// How many of them may be sent compressed messages.
+    deflated: AtomicUsize,
 }
 
 /// A message that is encoded and framed once, for all who get it.
@@ -78,12 +80,24 @@ impl Dialects {
             encoder,
             ping,
             sessions: AtomicUsize::new(0),
+            deflated: AtomicUsize::new(0),
         };
         Self {
             own: spoken((Encoder::Codec(Arc::clone(&codec)), ping)),
             others: others.into_iter().take(Self::MAX).map(spoken).collect(),
             codec,
+            deflater: Deflater::default(),
+            deflated: AtomicUsize::new(0),
         }
+    }
+
+    /// The same with messages compressed for those who agree to it.
+    pub(crate) fn compressing(self, deflater: Deflater) -> Self {
+        Self { deflater, ..self }
+    }
+
+    pub(crate) const fn deflater(&self) -> &Deflater {
+        &self.deflater
     }
 
     pub(crate) const fn codec(&self) -> &Arc<dyn Codec> {
@@ -102,7 +116,7 @@ impl Dialects {
 
     #[inline]
     fn spoken(&self, id: DialectId) -> &Spoken {
-        match usize::from(id.0).checked_sub(1) {
+        match id.number().checked_sub(1) {
             None => &self.own,
             Some(other) => self.others.get(other).unwrap_or(&self.own),
         }
@@ -110,7 +124,13 @@ impl Dialects {
 
     /// All of them, the codec's own first.
     pub(crate) fn ids(&self) -> impl Iterator<Item = DialectId> {
-        (0..=self.others.len() as u8).map(DialectId)
+        (0..=self.others.len() as u8).map(DialectId::numbered)
+    }
+
+    /// The same, and where messages are compressed each once more for those who agree to it.
+    pub(crate) fn variants(&self) -> impl Iterator<Item = DialectId> {
+        let deflated = self.ids().filter(|_| self.deflater.is_on());
+        self.ids().chain(deflated.map(DialectId::deflated))
     }
 
     /// The one of this name.
@@ -121,14 +141,24 @@ impl Dialects {
     /// A session that speaks this has come.
     pub(crate) fn came(&self, id: DialectId) {
         if id != DialectId::CODEC {
-            self.spoken(id).sessions.fetch_add(1, SeqCst);
+            let spoken = self.spoken(id);
+            spoken.sessions.fetch_add(1, SeqCst);
+            if id.is_deflated() {
+                spoken.deflated.fetch_add(1, SeqCst);
+                self.deflated.fetch_add(1, SeqCst);
+            }
         }
     }
 
     /// One has gone.
     pub(crate) fn went(&self, id: DialectId) {
         if id != DialectId::CODEC {
-            self.spoken(id).sessions.fetch_sub(1, SeqCst);
+            let spoken = self.spoken(id);
+            spoken.sessions.fetch_sub(1, SeqCst);
+            if id.is_deflated() {
+                spoken.deflated.fetch_sub(1, SeqCst);
+                self.deflated.fetch_sub(1, SeqCst);
+            }
         }
     }
 
@@ -146,7 +176,7 @@ impl Dialects {
     fn encode_for(&self, message: &Message, whom: Whom) -> Result<Encoded, CodecError> {
         let (first, body, kind) = encoder::encode(&*self.codec, message)?;
         let (others, unsaid) = self.others(whom, |encoder| encoder.frame_if_any(message));
-        let frames = Frames::new(first, others);
+        let frames = self.frames(first, others, || Some(message.route().into()));
         Ok(Encoded {
             frames,
             body,
@@ -174,7 +204,13 @@ impl Dialects {
     ) -> Result<(Frames, Option<Unsaid>), CodecError> {
         let is_ours = codec == self.codec.name();
         if is_ours && !self.others_are_spoken(whom) {
-            return Ok((Frames::of_codec(encoder::frame_of(kind, body)), None));
+            let first = encoder::frame_of(kind, body);
+            // Read for its route alone, and compressed in no case where it can't be.
+            let route = || {
+                let decoded = encoder::unbroken(|| self.decode(codec, kind, body.clone()));
+                Some(decoded.ok()?.route().to_owned().into())
+            };
+            return Ok((self.frames(first, Box::default(), route), None));
         }
         self.codec_named(codec)?;
         // Who speaks what it came in needs nobody to read it.
@@ -188,7 +224,8 @@ impl Dialects {
             Unsaid::add(&mut unsaid, DialectId::CODEC, error);
             Bytes::new()
         });
-        Ok((Frames::new(first, others), unsaid))
+        let route = || Some(decoded.as_ref().ok()?.route().into());
+        Ok((self.frames(first, others, route), unsaid))
     }
 
     /// Reads a message that has come from another node or a history, in any of the codecs here.
@@ -232,9 +269,9 @@ impl Dialects {
         &self,
         whom: Whom,
         frame: impl Fn(&Encoder) -> Result<Bytes, CodecError>,
-    ) -> (Option<Arc<[Bytes]>>, Option<Unsaid>) {
+    ) -> (Box<[Bytes]>, Option<Unsaid>) {
         if !self.others_are_spoken(whom) {
-            return (None, None);
+            return (Box::default(), None);
         }
         let mut unsaid = None;
         let numbered = self.ids().skip(1).zip(&self.others);
@@ -250,7 +287,7 @@ impl Dialects {
                 Bytes::new()
             })
         });
-        (Some(frames.collect()), unsaid)
+        (frames.collect(), unsaid)
     }
 }
 
@@ -264,14 +301,14 @@ pub(crate) struct Unsaid {
 }
 
 impl Unsaid {
-    fn add(this: &mut Option<Self>, DialectId(number): DialectId, error: CodecError) {
+    fn add(this: &mut Option<Self>, id: DialectId, error: CodecError) {
         let this = this.get_or_insert(Self { error, dialects: 0 });
-        this.dialects |= 1 << number;
+        this.dialects |= 1 << id.number();
     }
 
     /// Whether it is lost to those who speak this.
-    pub(crate) const fn concerns(&self, DialectId(number): DialectId) -> bool {
-        self.dialects & (1 << number) != 0
+    pub(crate) const fn concerns(&self, id: DialectId) -> bool {
+        self.dialects & (1 << id.number()) != 0
     }
 }
 

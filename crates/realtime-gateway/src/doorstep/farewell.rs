@@ -11,6 +11,7 @@ use super::line::Line;
 use crate::{
     ErrorStage,
     admission::Refusal,
+    compression::Agreed,
     dialects::{DialectId, Encoder},
     node::Node,
     patience::patient,
@@ -116,7 +117,9 @@ pub(crate) async fn refuse(
         match patient(UPGRADE, upgrade.upgraded()).await {
             Some(Ok(connection)) => {
                 let encoder = node.env.dialects.of(dialect);
-                say(&node, Line::new(connection), &farewell, encoder).await;
+                // Nothing was agreed with one that is refused.
+                let line = Line::new(connection, Agreed::default());
+                say(&node, line, &farewell, encoder).await;
             }
             Some(Err(_)) | None => node.stats().upgrades_failed.add(1),
         }

@@ -9,11 +9,12 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use realtime_websocket::{Decoder, Event, Limits, Role, frame};
+use realtime_websocket::{Event, Limits, frame};
 
 use super::first_message::LONGEST;
 use crate::{
     budget::{Budget, Share},
+    compression::{Agreed, Incoming},
     session_task::{FrameReader, ReadEnd},
     transport::{Connection, Sink, SocketWriter},
 };
@@ -38,7 +39,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(connection: Connection) -> Self {
+    pub(super) fn new(connection: Connection, agreed: Agreed) -> Self {
         let Connection {
             reader,
             writer,
@@ -46,7 +47,7 @@ impl Line {
         } = connection;
         let limits = Limits::default().with_message(LONGEST);
         Self {
-            reader: FrameReader::new(reader, &read, Decoder::new(Role::Server, limits)),
+            reader: FrameReader::new(reader, &read, Incoming::new(limits, agreed)),
             writer,
             writing: Bytes::new(),
             next: None,

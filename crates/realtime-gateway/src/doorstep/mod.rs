@@ -30,6 +30,7 @@ use self::{farewell::say, first_message::FirstMessage, line::Line};
 use crate::{
     ErrorStage,
     admission::Refusal,
+    compression::Agreed,
     dialects::{DialectId, Encoder},
     guarded::{Whose, caught},
     handling::authenticate::{ROUTE, answer},
@@ -45,10 +46,11 @@ use crate::{
 const STANDSTILL: Duration = Duration::from_secs(10);
 const IN_TIME: Farewell = Farewell::new(CloseCode::NOT_AUTHENTICATED, "not authenticated in time");
 
-/// A connection that was upgraded, and what its client speaks.
+/// A connection that was upgraded, what its client speaks, and how that is compressed.
 pub(crate) struct Arrived {
     pub(crate) connection: Connection,
     pub(crate) dialect: DialectId,
+    pub(crate) agreed: Agreed,
 }
 
 /// Why a connection doesn't become a session.
@@ -94,7 +96,12 @@ pub(crate) async fn turn_away(node: &Node, arrived: Arrived, refusal: Refusal) {
     node.metrics().refused(refusal.name());
     tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
     let encoder = node.env.dialects.of(arrived.dialect);
-    let said = say(node, Line::new(arrived.connection), &farewell, encoder);
+    let said = say(
+        node,
+        Line::new(arrived.connection, arrived.agreed),
+        &farewell,
+        encoder,
+    );
     node.abort.run_until_cancelled(said).await;
 }
 
@@ -110,7 +117,7 @@ pub(crate) async fn enter<A>(
 where
     A: Future<Output = Result<Identity, Refusal>>,
 {
-    let mut line = Line::new(arrived.connection);
+    let mut line = Line::new(arrived.connection, arrived.agreed);
     let encoder = node.env.dialects.of(arrived.dialect);
     let entered = tokio::select! {
         biased;

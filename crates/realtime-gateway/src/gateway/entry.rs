@@ -57,7 +57,8 @@ impl Gateway {
     fn look(&self, request: &Parts) -> Result<Handshake, Refusal> {
         let leaving = self.node().is_draining();
         let named = |name: &[u8]| self.named(request, name);
-        self.admission().look(request, named, leaving)
+        let deflater = self.node().env.dialects.deflater();
+        self.admission().look(request, named, deflater, leaving)
     }
 
     /// The dialect of this name, where a client that has sent this may speak it.

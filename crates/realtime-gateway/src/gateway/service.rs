@@ -219,7 +219,8 @@ impl Gateway {
             slot.open();
         }
         let upgrade = Upgrading::of(request).ok_or(Refusal::NotUpgradable)?;
-        let dialect = spoken(request, &handshake);
+        let agreed = handshake.agreed;
+        let dialect = spoken(request, &handshake).compressed(agreed);
         let response = handshake.response().ok_or(Refusal::NotUpgradable)?;
         let remote_addr = self.admission().client_address(request);
         let address = self.address(request);
@@ -244,6 +245,7 @@ impl Gateway {
                     let arrived = Arrived {
                         connection,
                         dialect,
+                        agreed,
                     };
                     let who = becomes(&node, arrived, known, (&mut held, address));
                     let Some(newcomer) = mark.around(Box::pin(who)).await else {
@@ -252,8 +254,9 @@ impl Gateway {
                     slot.open();
                     let newcomer = newcomer.asked_by(origin);
                     let place = (slot, held.boxed());
+                    let spoken = (dialect, agreed);
                     let spawn =
-                        || session_task::spawn(&node, place, newcomer, dialect, remote_addr);
+                        || session_task::spawn(&node, place, newcomer, spoken, remote_addr);
                     // A layer makes its service for each session, and may panic.
                     if let Err(panic) = catch_unwind(AssertUnwindSafe(spawn)) {
                         node.stats().upgrades_failed.add(1);
@@ -290,32 +293,20 @@ async fn becomes(
     known: Known,
     (held, address): (&mut Held, Option<IpAddr>),
 ) -> Option<Newcomer> {
-    let Arrived {
-        connection,
-        dialect,
-    } = arrived;
     match known {
-        Known::Who(identity) => Some(Newcomer::new(connection, identity)),
+        Known::Who(identity) => Some(Newcomer::new(arrived.connection, identity)),
         Known::Told(identity) => {
             let checked = revocation::check(node, identity);
             let checked = node.abort.run_until_cancelled(checked).await?;
             match checked.map_err(|error| identities::refused(node, error)) {
-                Ok(identity) => Some(Newcomer::new(connection, identity)),
+                Ok(identity) => Some(Newcomer::new(arrived.connection, identity)),
                 Err(refusal) => {
-                    let arrived = Arrived {
-                        connection,
-                        dialect,
-                    };
                     doorstep::turn_away(node, arrived, refusal).await;
                     None
                 }
             }
         }
         Known::Within(limit) => {
-            let arrived = Arrived {
-                connection,
-                dialect,
-            };
             doorstep::enter(node, arrived, limit, move |token| {
                 entry::shown_first(node, held, address, token)
             })

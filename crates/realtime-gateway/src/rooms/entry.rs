@@ -311,6 +311,13 @@ fn answer(
         None if session.rooms().contains(room) => Ok(None),
         None => encoder.entered(&RoomTable::shown(room), position),
     };
+    let missed = match recovery {
+        Some(Recovered::Complete(missed)) => missed,
+        _ => &[],
+    };
+    let (dialects, dialect) = (&node.env.dialects, session.outbox().dialect());
+    let sent = |frame| dialects.sent_together(dialect, frame, missed);
+    let encoded = encoded.map(|frame| frame.map(sent));
     encoded.map_err(|error| {
         let context = "the answer to a wish to join a room could not be encoded";
         JoinError::new(JoinErrorKind::Encode, context).with_source(error)

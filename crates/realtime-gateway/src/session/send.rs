@@ -26,7 +26,8 @@ impl Session {
         if self.0.env.tracer.tells_clients() {
             return self.encode_telling(message);
         }
-        outbox.make(|out| self.encoder().frame_in(out, message))
+        let frame = outbox.make(|out| self.encoder().frame_in(out, message))?;
+        Ok(self.0.env.dialects.sent(outbox.dialect(), frame, message))
     }
 
     /// The same where clients are told of traces.
@@ -35,7 +36,8 @@ impl Session {
         let told = &mut None;
         let message = self.0.env.tracer.told(message, told);
         let outbox = &self.0.outbox;
-        outbox.make(|out| self.encoder().frame_in(out, message))
+        let frame = outbox.make(|out| self.encoder().frame_in(out, message))?;
+        Ok(self.0.env.dialects.sent(outbox.dialect(), frame, message))
     }
 
     /// What speaks to its client.

@@ -8,9 +8,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use realtime_websocket::{Decoder, Event, Violation};
+use realtime_websocket::{Event, Violation};
 
-use crate::{budget::Share, metrics::Size, transport::SocketReader};
+use crate::{budget::Share, compression::Incoming, metrics::Size, transport::SocketReader};
 
 /// How often a peer that leaves is read before others have a turn.
 const READS: usize = 64;
@@ -19,7 +19,7 @@ const READS: usize = 64;
 pub(crate) struct FrameReader {
     /// `None` once the peer has been hung up on.
     socket: Option<SocketReader>,
-    decoder: Decoder,
+    decoder: Incoming,
     /// What was read and not yet decoded, from `at` on.
     pending: Vec<u8>,
     at: usize,
@@ -45,7 +45,7 @@ pub(crate) enum ReadEnd {
 impl FrameReader {
     /// `read` came with the request already. It is copied, so that the HTTP server's buffer isn't
     /// kept.
-    pub(crate) fn new(socket: SocketReader, read: &[u8], decoder: Decoder) -> Self {
+    pub(crate) fn new(socket: SocketReader, read: &[u8], decoder: Incoming) -> Self {
         Self {
             socket: Some(socket),
             decoder,
@@ -254,6 +254,6 @@ impl FrameReader {
 
     /// Books the memory of what is unfinished, and of what waits, decoded or not.
     pub(crate) fn book(&self, ahead: usize, held: &Share) {
-        held.set(self.decoder.buffered() + self.pending.capacity() + ahead);
+        held.set(self.decoder.memory() + self.pending.capacity() + ahead);
     }
 }

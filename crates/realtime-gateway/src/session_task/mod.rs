@@ -29,7 +29,7 @@ use std::{
 
 use futures::FutureExt;
 use realtime_core::{CloseCode, DisconnectInfo};
-use realtime_websocket::{Decoder, Limits, Role};
+use realtime_websocket::Limits;
 use tokio::time::timeout;
 
 use self::{
@@ -44,8 +44,17 @@ pub(crate) use last_words::close_in;
 pub(crate) use newcomer::{Early, Newcomer};
 
 use crate::{
-    ErrorStage, Session, admission::Slot, dialects::DialectId, hub::Membership, limits::Held,
-    node::Node, quiet::drop_quietly, session::EndCause, tasks::Mark, transport::Connection,
+    ErrorStage, Session,
+    admission::Slot,
+    compression::{Agreed, Incoming},
+    dialects::DialectId,
+    hub::Membership,
+    limits::Held,
+    node::Node,
+    quiet::drop_quietly,
+    session::EndCause,
+    tasks::Mark,
+    transport::Connection,
 };
 
 /// How long presence may take for a session that is cut off.
@@ -57,7 +66,7 @@ pub(crate) fn spawn(
     node: &Arc<Node>,
     (slot, held): (Slot, Option<Box<Held>>),
     newcomer: Newcomer,
-    dialect: DialectId,
+    (dialect, agreed): (DialectId, Agreed),
     remote_addr: Option<SocketAddr>,
 ) {
     let Newcomer {
@@ -72,7 +81,7 @@ pub(crate) fn spawn(
         read,
     } = connection;
     let limits = Limits::default().with_message(node.config.read_limit);
-    let reader = FrameReader::new(reader, &read, Decoder::new(Role::Server, limits));
+    let reader = FrameReader::new(reader, &read, Incoming::new(limits, agreed));
     let (shard, log) = node.hub.next_shard(dialect);
     let session = Session::new(Arc::clone(&node.env), log, identity, remote_addr, writer);
     let handling = Handling::new(node.new_stack());

@@ -78,8 +78,27 @@ impl Compressor {
     /// For frames that are shared: with the largest window, and without takeover.
     #[must_use]
     pub fn new(level: Level) -> Self {
+        Self::with_window(Window::MAX, level)
+    }
+
+    /// For frames that are shared by those who have agreed to this window or a larger one.
+    ///
+    /// ```
+    /// use realtime_websocket::{Kind, deflate::{Compressor, Level, Policy, Window}};
+    ///
+    /// let policy = Policy::default().with_send_window(Window::MIN);
+    /// let offered = "permessage-deflate; server_max_window_bits=10";
+    /// let agreed = policy.answer([offered.as_bytes()]).unwrap().agreed();
+    /// assert_eq!(agreed.send.map(|send| send.window), Some(Window::MIN));
+    ///
+    /// let mut compressor = Compressor::with_window(Window::MIN, Level::default());
+    /// let text = "so much ado ".repeat(1_000);
+    /// assert!(compressor.server_frame(Kind::Text, text.as_bytes()).len() < 200);
+    /// ```
+    #[must_use]
+    pub fn with_window(window: Window, level: Level) -> Self {
         let shared = Flow {
-            window: Window::MAX,
+            window,
             takeover: false,
         };
         Self::with_flow(shared, level)

@@ -49,7 +49,7 @@ impl Authenticator for ByName {
 }
 
 fn builder() -> Builder {
-    realtime::builder().authenticator(ByName).router(router())
+    support::builder().authenticator(ByName).router(router())
 }
 
 fn router() -> Router {

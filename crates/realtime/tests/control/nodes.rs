@@ -242,7 +242,7 @@ async fn what_one_client_says_is_never_told_to_another_as_the_servers_word() {
         Ok::<_, RequestError>(Json(answer.route().to_owned()))
     };
     let router = Router::new().route("ask bob", ask_bob);
-    let gateway = realtime::builder()
+    let gateway = crate::support::builder()
         .authenticator(super::ByName)
         .router(router);
     let server = Server::start(gateway.build().unwrap()).await;

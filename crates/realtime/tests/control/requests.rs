@@ -136,7 +136,7 @@ async fn a_handler_asks_its_own_client_though_much_waits_before_the_answer() {
     };
     let size = async |Json(data): Json<String>| Json(data.len());
     let router = Router::new().route("delete", confirm).route("size", size);
-    let gateway = realtime::builder().router(router).build().unwrap();
+    let gateway = crate::support::builder().router(router).build().unwrap();
     let server = Server::start(gateway).await;
     let mut client = server.connect().await;
     // Before and after it has asked comes more than is read ahead of a handler otherwise.
@@ -177,7 +177,7 @@ async fn behind_more_than_may_wait_the_answer_comes_too_late_and_all_goes_on() {
     };
     let size = async |Json(data): Json<String>| Json(data.len());
     let router = Router::new().route("delete", confirm).route("size", size);
-    let gateway = realtime::builder().router(router).build().unwrap();
+    let gateway = crate::support::builder().router(router).build().unwrap();
     let server = Server::start(gateway).await;
     let mut client = server.connect().await;
     say(&mut client, json!({"id": 0, "route": "delete"})).await;

@@ -81,7 +81,7 @@ fn names_are_proper_and_differ() {
         error.to_string()
     };
     assert!(refused(builder().codec(Loud)).contains("\"loud\" twice"));
-    assert!(refused(realtime::builder().codec(realtime::codec::JsonCodec)).contains("twice"));
-    let many = (0..20).fold(realtime::builder(), |builder, _| builder.codec(Loud));
+    assert!(refused(crate::support::builder().codec(realtime::codec::JsonCodec)).contains("twice"));
+    let many = (0..20).fold(crate::support::builder(), |builder, _| builder.codec(Loud));
     assert!(refused(many).contains("at most 16"));
 }

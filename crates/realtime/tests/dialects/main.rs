@@ -61,7 +61,7 @@ fn router() -> Router {
 
 /// JSON is its own; envelopes that shout and slang are spoken, too.
 fn builder() -> Builder {
-    realtime::builder()
+    support::builder()
         .authenticator(ByName)
         .codec(Loud)
         .dialect(Slang::default())

@@ -21,7 +21,7 @@ async fn it_comes_before_everything_else() {
 /// Pages see no ping frames: a dialect may ask by messages of its own, and any message answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_may_ask_in_its_own_words_whether_the_client_is_there() {
-    let pinging = realtime::builder()
+    let pinging = crate::support::builder()
         .authenticator(ByName)
         .dialect(Slang { pings: true })
         .heartbeat(Some(Duration::from_millis(200)))

@@ -73,12 +73,12 @@ fn own(builder: Builder) -> Builder {
 }
 
 async fn one() -> Server {
-    start(own(realtime::builder().codec(MsgPackCodec))).await
+    start(own(crate::support::builder().codec(MsgPackCodec))).await
 }
 
 /// Two nodes that speak both, each with another codec of its own.
 async fn two(backends: impl Fn(Builder) -> Builder) -> [Server; 2] {
-    let here = own(realtime::builder().codec(MsgPackCodec));
+    let here = own(crate::support::builder().codec(MsgPackCodec));
     let there = own(Gateway::builder(MsgPackCodec).codec(JsonCodec));
     let servers = [start(backends(here)).await, start(backends(there)).await];
     until("they know each other", async || {
@@ -374,7 +374,7 @@ async fn data_that_has_no_form_in_one_of_them_keeps_nobody_from_the_room() {
 async fn a_client_over_memory_speaks_it_too() {
     use realtime_testkit::memory::Connect;
 
-    let gateway = own(realtime::builder().codec(MsgPackCodec))
+    let gateway = own(crate::support::builder().codec(MsgPackCodec))
         .build()
         .unwrap();
     let app = axum::Router::new().route_service("/ws", gateway.clone());

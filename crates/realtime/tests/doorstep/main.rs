@@ -48,7 +48,7 @@ fn router() -> Router {
 }
 
 fn builder() -> Builder {
-    realtime::builder()
+    support::builder()
         .authenticator(Tokens::default())
         .token_in_message(Some(PATIENT))
         .router(router())

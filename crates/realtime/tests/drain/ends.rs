@@ -13,7 +13,7 @@ use crate::{Server, with_clients};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_goes_on_without_its_future_and_is_one_for_all_who_wait() {
-    let gateway = realtime::builder().build().unwrap();
+    let gateway = crate::support::builder().build().unwrap();
     let (server, mut clients) = with_clients(gateway, 2).await;
     {
         let drain = server.gateway.drain(Duration::from_millis(400));
@@ -35,11 +35,11 @@ async fn it_goes_on_without_its_future_and_is_one_for_all_who_wait() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_without_sessions_has_nothing_to_wait_for() {
-    let gateway = realtime::builder().build().unwrap();
+    let gateway = crate::support::builder().build().unwrap();
     let hour = Duration::from_secs(3_600);
     within("its end", gateway.drain(hour)).await;
     assert!(gateway.broadcast("m", ()).await.is_err());
-    let server = Server::start(realtime::builder().build().unwrap()).await;
+    let server = Server::start(crate::support::builder().build().unwrap()).await;
     drop(Client::connect(server.addr).await.unwrap());
     until("it has gone", async || server.gateway.stats().closed == 1).await;
     within("its end", server.gateway.drain(hour)).await;
@@ -51,7 +51,7 @@ async fn a_handler_may_wait_for_it() {
         let report = gateway.drain(Duration::from_millis(100)).await;
         assert_eq!(report.aborted, 0);
     });
-    let gateway = realtime::builder().router(router).build().unwrap();
+    let gateway = crate::support::builder().router(router).build().unwrap();
     let (server, mut clients) = with_clients(gateway, 2).await;
     clients[0].send("end", json!(null)).await.unwrap();
     for client in &mut clients {
@@ -108,7 +108,7 @@ fn one_whose_runtime_is_gone_is_finished_by_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn its_deadline_counts_from_the_last_close() {
     let deadline = Duration::from_millis(300);
-    let gateway = realtime::builder()
+    let gateway = crate::support::builder()
         .shutdown_timeout(Some(deadline))
         .on_disconnect(|_: DisconnectInfo| std::future::pending::<()>())
         .hook_timeout(None)

@@ -21,7 +21,7 @@ const OVER: Duration = Duration::from_secs(2);
 async fn each_is_closed_in_its_turn_and_told_when_to_come_back() {
     let ends = Arc::new(Mutex::new(Vec::<DisconnectInfo>::new()));
     let kept = Arc::clone(&ends);
-    let gateway = realtime::builder()
+    let gateway = crate::support::builder()
         .on_disconnect(move |info: DisconnectInfo| {
             kept.lock().unwrap().push(info);
             async {}
@@ -60,7 +60,7 @@ async fn those_that_are_left_go_on() {
     let router = realtime::Router::new()
         .route("echo", async |text: realtime::Json<String>| text)
         .room("lobby", realtime::room::RoomRule::open());
-    let gateway = realtime::builder().router(router).build().unwrap();
+    let gateway = crate::support::builder().router(router).build().unwrap();
     let (server, mut clients) = with_clients(gateway, 2).await;
     for client in &mut clients {
         let joined = client.request("join", json!({"room": "lobby"})).await;
@@ -102,7 +102,7 @@ async fn those_that_are_left_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn before_it_begins_balancers_have_time_to_notice() {
     let notice = Duration::from_secs(2);
-    let gateway = realtime::builder().drain_notice(Some(notice)).build();
+    let gateway = crate::support::builder().drain_notice(Some(notice)).build();
     let (server, mut clients) = with_clients(gateway.unwrap(), 3).await;
     let begun = Instant::now();
     let gateway = server.gateway.clone();
@@ -121,7 +121,7 @@ async fn before_it_begins_balancers_have_time_to_notice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_who_ask_the_earliest_end_counts() {
-    let gateway = realtime::builder().build().unwrap();
+    let gateway = crate::support::builder().build().unwrap();
     let (server, mut clients) = with_clients(gateway, 3).await;
     server.gateway.begin_drain(Duration::MAX);
     until("the first is closed", async || {
@@ -142,7 +142,7 @@ async fn of_several_who_ask_the_earliest_end_counts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_waits_for_nobody_who_has_left() {
-    let gateway = realtime::builder().build().unwrap();
+    let gateway = crate::support::builder().build().unwrap();
     let (server, clients) = with_clients(gateway, 3).await;
     let gateway = server.gateway.clone();
     let drain = tokio::spawn(async move { gateway.drain(Duration::MAX).await });

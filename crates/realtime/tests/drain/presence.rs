@@ -35,7 +35,7 @@ type Told = Arc<Mutex<Vec<(ChangeKind, String)>>>;
 
 fn node(broker: &LocalBroker, presence: &MemoryPresence, told: &Told) -> Gateway {
     let told = Arc::clone(told);
-    realtime::builder()
+    crate::support::builder()
         .authenticator(ByName)
         .broker(broker.clone())
         .presence(presence.clone())

@@ -43,8 +43,14 @@ fn app(chat: &Gateway, news: &Gateway) -> axum::Router {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_ready_until_one_of_its_gateways_drains() {
     let notice = Some(Duration::from_secs(3_600));
-    let chat = realtime::builder().drain_notice(notice).build().unwrap();
-    let news = realtime::builder().drain_notice(notice).build().unwrap();
+    let chat = crate::support::builder()
+        .drain_notice(notice)
+        .build()
+        .unwrap();
+    let news = crate::support::builder()
+        .drain_notice(notice)
+        .build()
+        .unwrap();
     let listener = bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (signal, signalled) = oneshot::channel();
@@ -110,7 +116,7 @@ async fn client_is_gone(client: &mut Client) -> bool {
 
 #[tokio::test]
 async fn what_is_missing_is_said_and_serving_goes_on() {
-    let alone = realtime::builder()
+    let alone = crate::support::builder()
         .broker(LocalBroker::new())
         .max_connections(Some(1))
         .build()

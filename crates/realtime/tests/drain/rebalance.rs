@@ -15,7 +15,7 @@ const fn a_second(count: u32) -> NonZeroU32 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn so_many_are_closed_and_the_node_goes_on() {
-    let gateway = realtime::builder().build().unwrap();
+    let gateway = crate::support::builder().build().unwrap();
     let (server, mut clients) = with_clients(gateway, 12).await;
     let begun = Instant::now();
     assert_eq!(server.gateway.rebalance(5, a_second(10)).await, 5);
@@ -36,7 +36,7 @@ async fn so_many_are_closed_and_the_node_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_than_there_are() {
-    let gateway = realtime::builder().build().unwrap();
+    let gateway = crate::support::builder().build().unwrap();
     let (server, _clients) = with_clients(gateway, 3).await;
     let all = server.gateway.rebalance(usize::MAX, NonZeroU32::MAX);
     assert_eq!(within("the end", all).await, 3);
@@ -57,7 +57,7 @@ async fn next(clients: &mut Vec<Client>) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_ends_with_its_future_and_with_a_drain() {
     const COUNT: usize = 40;
-    let gateway = realtime::builder().build().unwrap();
+    let gateway = crate::support::builder().build().unwrap();
     let (server, mut clients) = with_clients(gateway, COUNT).await;
     let slowly = server.gateway.rebalance(COUNT, a_second(1));
     let first = tokio::select! {

@@ -35,7 +35,7 @@ struct Node {
 fn gateway(redis: &str) -> Gateway {
     let retention = Retention::new(10_000, Duration::from_secs(600)).unwrap();
     let rule = RoomRule::open().history(retention);
-    realtime::builder()
+    crate::support::builder()
         .router(Router::new().room("{room}", rule))
         .broker(connect::broker(redis).unwrap())
         .history(connect::history(redis).unwrap())

@@ -7,7 +7,7 @@ use crate::{slot, with_clients};
 #[tokio::test(flavor = "multi_thread")]
 async fn many_that_are_closed_at_once_come_back_one_after_the_other() {
     const COUNT: usize = 300;
-    let gateway = realtime::builder().build().unwrap();
+    let gateway = crate::support::builder().build().unwrap();
     let (server, mut clients) = with_clients(gateway, COUNT).await;
     server.gateway.shutdown().await;
     let mut slots = Vec::new();
@@ -25,7 +25,7 @@ async fn many_that_are_closed_at_once_come_back_one_after_the_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_one_is_told_in_plain_words() {
-    let gateway = realtime::builder().build().unwrap();
+    let gateway = crate::support::builder().build().unwrap();
     let (server, mut clients) = with_clients(gateway, 1).await;
     server.gateway.shutdown().await;
     let (code, reason) = clients[0].closed().await.unwrap();

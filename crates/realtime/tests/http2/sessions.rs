@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use axum::http::request::Parts;
+#[cfg(feature = "deflate")]
+use hyper_util::rt::TokioIo;
 use realtime::{
     CloseCode, Config, Identity, Json,
     auth::{AuthError, Authenticator},
 };
+#[cfg(feature = "deflate")]
+use realtime_testkit::client::Client;
 use realtime_testkit::wait::{until, within};
 use serde_json::json;
 
@@ -192,5 +196,48 @@ async fn sessions_that_are_not_read_hold_up_nobody_beside_them() {
         let answer = client.request("echo", json!(1)).await.unwrap();
         assert_eq!(answer["data"], 1);
     }
+    server.stop().await;
+}
+
+#[cfg(feature = "deflate")]
+#[tokio::test]
+async fn compression_is_agreed_on_as_over_http1() {
+    use realtime::config::Compression;
+    use realtime_testkit::client::ClientError;
+    use realtime_websocket::{Kind, Violation, deflate::Compressor, deflate::Level};
+
+    let gateway = realtime::builder()
+        .router(router())
+        .compression(Compression::default());
+    let server = server(gateway.build().unwrap()).await;
+    let mut wire = Wire::plain(server.addr).await;
+    let mut request = wire.request("/ws");
+    let offer = "permessage-deflate; client_max_window_bits"
+        .parse()
+        .unwrap();
+    request
+        .headers_mut()
+        .insert("sec-websocket-extensions", offer);
+    let mut response = wire.send(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(
+        response.headers()["sec-websocket-extensions"],
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+    );
+    let upgraded = hyper::upgrade::on(&mut response);
+    let upgraded = within("the stream", upgraded).await.unwrap();
+    let mut client = Client::upgraded(TokioIo::new(upgraded));
+    let text = json!({ "id": "1", "route": "echo", "data": "so much ado ".repeat(100) });
+    let mut compressor = Compressor::new(Level::default());
+    let frame = compressor.client_frame(Kind::Text, text.to_string().as_bytes(), [1, 2, 3, 4]);
+    assert_eq!(frame[0], 0xc1);
+    client.send_raw(&frame).await.unwrap();
+    // It is answered in a compressed frame, which this client knows nothing of.
+    let answer = client.recv().await;
+    let is_compressed = matches!(answer, Err(ClientError::Violation(Violation::ReservedBit)));
+    assert!(is_compressed, "{answer:?}");
+    drop(client);
+    server.until_open(0).await;
+    assert_eq!(server.gateway.stats().compressed, 1);
     server.stop().await;
 }

@@ -165,7 +165,7 @@ async fn many_whose_tokens_end_together_are_asked_about_in_turn() {
 #[tokio::test]
 async fn a_host_s_own_login_ends_as_well_and_who_takes_no_tokens_keeps_the_route() {
     let who = async || realtime::Json("mine");
-    let builder = realtime::builder()
+    let builder = crate::support::builder()
         .authenticator(Brief)
         .router(realtime::Router::new().route("authenticate", who))
         .expiry_notice(None)

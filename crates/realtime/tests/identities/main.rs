@@ -39,7 +39,7 @@ fn builder(tokens: &Tokens) -> Builder {
         Json(names)
     };
     let router = Router::new().route("who", who).route("rooms", rooms);
-    realtime::builder()
+    support::builder()
         .authenticator(tokens.clone())
         .router(router)
 }

@@ -251,7 +251,7 @@ async fn a_rule_that_changes_whom_it_is_asked_about_comes_to_an_end() {
         }
     };
     let router = Router::new().room("any", RoomRule::allow(rule));
-    let builder = realtime::builder().authenticator(Tokens::default());
+    let builder = crate::support::builder().authenticator(Tokens::default());
     let server = Server::start(builder.router(router).build().unwrap()).await;
     let request = realtime_testkit::client::Request::new(format!("/ws?{}", Token::of("ann")));
     let mut client = request.connect(server.addr).await.unwrap();

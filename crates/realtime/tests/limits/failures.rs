@@ -63,7 +63,7 @@ async fn server(asked: &Guarded) -> Server {
 async fn allowing(per_minute: u32, asked: &Guarded) -> Server {
     let mut limits = Limits::default();
     limits.failed_authentications_per_minute = Some(per_minute);
-    let gateway = realtime::builder()
+    let gateway = crate::support::builder()
         .authenticator(asked.clone())
         .trusted_proxies(["127.0.0.1"])
         .limits(limits)

@@ -45,7 +45,7 @@ fn builder(set: impl FnOnce(&mut Limits)) -> Builder {
     set(&mut limits);
     let echo = async |Json(data): Json<serde_json::Value>| Json(data);
     let router = Router::new().route("echo", echo);
-    let builder = realtime::builder().authenticator(ByName).router(router);
+    let builder = support::builder().authenticator(ByName).router(router);
     builder.limits(limits)
 }
 

@@ -83,7 +83,7 @@ async fn who_is_in_a_room_without_a_history_is_told_once_the_node_is_back() {
     let router = Router::new()
         .room("kept", RoomRule::open().history(retention))
         .room("plain:{n}", RoomRule::open());
-    let builder = realtime::builder().router(router).broker(broker);
+    let builder = crate::support::builder().router(router).broker(broker);
     let gateway = builder.history(MemoryHistory::new()).build().unwrap();
     gateway.start().await.unwrap();
     let server = Server::start(gateway).await;

@@ -20,7 +20,7 @@ pub(super) fn builder(messages: usize) -> Builder {
     let retention = Retention::new(messages, Duration::from_secs(600)).unwrap();
     let rule = RoomRule::open().history(retention).publish("said");
     let router = Router::new().room("{room}", rule);
-    realtime::builder().router(router)
+    crate::support::builder().router(router)
 }
 
 async fn ask(client: &mut Client, route: &str, data: Value) -> Value {

@@ -18,7 +18,9 @@ fn builder(history: &MemoryHistory) -> Builder {
     let router = Router::new()
         .inbox(RoomRule::open().history(retention))
         .room("{any}", RoomRule::open());
-    let builder = realtime::builder().authenticator(ByName).router(router);
+    let builder = crate::support::builder()
+        .authenticator(ByName)
+        .router(router);
     builder.history(history.clone())
 }
 
@@ -103,7 +105,9 @@ async fn an_inbox_is_open_to_nobody_else() {
 #[tokio::test]
 async fn without_an_inbox_there_is_none() {
     let router = Router::new().room("{any}", RoomRule::open());
-    let gateway = realtime::builder().authenticator(ByName).router(router);
+    let gateway = crate::support::builder()
+        .authenticator(ByName)
+        .router(router);
     let server = Server::start(gateway.build().unwrap()).await;
     let ann = IdentityKey::new("ann");
     let sent = server.gateway.inbox(&ann).send("n", Json(1)).await;
@@ -145,10 +149,13 @@ fn there_is_one_rule_for_inboxes_and_no_pattern() {
     let two = Router::new()
         .inbox(RoomRule::open())
         .inbox(RoomRule::open());
-    let error = realtime::builder().router(two).build().unwrap_err();
+    let error = crate::support::builder().router(two).build().unwrap_err();
     assert_eq!(error.kind(), BuildErrorKind::DuplicateRoute);
     let pattern = Router::new().room("@me:{id}", RoomRule::open());
-    let error = realtime::builder().router(pattern).build().unwrap_err();
+    let error = crate::support::builder()
+        .router(pattern)
+        .build()
+        .unwrap_err();
     assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
     assert!(error.to_string().contains("Router::inbox"), "{error}");
 }

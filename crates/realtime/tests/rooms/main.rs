@@ -61,7 +61,7 @@ fn builder() -> Builder {
         .route("enter", join)
         .route("exit", leave)
         .route("rooms", rooms);
-    realtime::builder().authenticator(ByName).router(router)
+    support::builder().authenticator(ByName).router(router)
 }
 
 fn kind(error: &JoinError) -> &'static str {

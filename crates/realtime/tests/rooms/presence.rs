@@ -54,7 +54,7 @@ fn builder() -> Builder {
         .room("chat:{id}", RoomRule::open().announce("who"))
         .room("quiet", RoomRule::open().presence())
         .room("plain", RoomRule::open());
-    realtime::builder()
+    crate::support::builder()
         .authenticator(ByName)
         .router(router)
         .presence_grace(Some(Duration::from_millis(300)))
@@ -235,12 +235,12 @@ async fn who_of_a_tenant_is_online_is_told_and_can_be_asked() {
 
 #[tokio::test]
 async fn what_is_never_kept_or_never_told_is_refused_when_the_gateway_is_built() {
-    let never = realtime::builder()
+    let never = crate::support::builder()
         .on_presence(async |_: Change| ())
         .build();
     assert_eq!(never.unwrap_err().kind(), BuildErrorKind::InvalidOption);
     let rule = RoomRule::<()>::open().announce("error");
-    let reserved = realtime::builder().router(Router::new().room("a", rule));
+    let reserved = crate::support::builder().router(Router::new().room("a", rule));
     let error = reserved.build().unwrap_err();
     assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
     assert!(error.to_string().contains("who comes and goes"), "{error}");
@@ -251,7 +251,9 @@ async fn news_of_a_room_with_a_history_are_not_kept() {
     let retention = Retention::new(10, Duration::from_secs(60)).unwrap();
     let rule = RoomRule::open().history(retention).announce("who");
     let router = Router::new().room("kept", rule);
-    let gateway = realtime::builder().authenticator(ByName).router(router);
+    let gateway = crate::support::builder()
+        .authenticator(ByName)
+        .router(router);
     let server = Server::start(gateway.build().unwrap()).await;
     let mut ann = named(&server, "ann").await;
     join(&mut ann, "kept").await;

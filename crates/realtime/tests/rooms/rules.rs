@@ -42,7 +42,7 @@ fn router() -> Router {
 
 #[tokio::test]
 async fn a_client_joins_where_the_rule_says_so() {
-    let server = Server::start(realtime::builder().router(router()).build().unwrap()).await;
+    let server = Server::start(crate::support::builder().router(router()).build().unwrap()).await;
     let mut ann = server.connect().await;
     let rows = [
         (json!({"room": "order:42"}), None),
@@ -96,7 +96,7 @@ async fn a_client_joins_where_the_rule_says_so() {
 
 #[tokio::test]
 async fn members_publish_where_they_may() {
-    let server = Server::start(realtime::builder().router(router()).build().unwrap()).await;
+    let server = Server::start(crate::support::builder().router(router()).build().unwrap()).await;
     let (mut ann, mut bob) = (server.connect().await, server.connect().await);
     ask(&mut ann, "join", json!({"room": "chat:1"})).await;
     ask(&mut ann, "join", json!({"room": "order:1"})).await;
@@ -116,7 +116,7 @@ async fn members_publish_where_they_may() {
 #[test]
 fn what_cant_work_is_refused_when_the_gateway_is_built() {
     let builds = |router: Router| {
-        let built = realtime::builder().router(router).build();
+        let built = crate::support::builder().router(router).build();
         built.map_err(|error| (error.kind(), error.to_string()))
     };
     let taken = Router::new()
@@ -155,7 +155,7 @@ async fn a_rule_has_the_routers_state_and_goes_along_with_merge() {
         router.with_state(Open(open))
     };
     let router: Router = of(true).merge(of(false));
-    let server = Server::start(realtime::builder().router(router).build().unwrap()).await;
+    let server = Server::start(crate::support::builder().router(router).build().unwrap()).await;
     let mut ann = Request::new("/ws").connect(server.addr).await.unwrap();
     let answer = ask(&mut ann, "join", json!({"room": "open:1"})).await;
     assert_eq!(answer["route"], "join");

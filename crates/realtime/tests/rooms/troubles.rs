@@ -182,7 +182,7 @@ type Heard = Arc<Mutex<Vec<(bool, String, u64)>>>;
 fn builder(store: &Troubled, heard: &Heard) -> Builder {
     let router = Router::new().room("chat", RoomRule::open().presence());
     let heard = Arc::clone(heard);
-    realtime::builder()
+    crate::support::builder()
         .router(router)
         .presence(store.clone())
         .presence_grace(Some(Duration::from_secs(2)))

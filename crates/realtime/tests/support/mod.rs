@@ -18,6 +18,11 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use transport::{Between, Transport};
 
+/// As [`realtime::builder`], for all transports.
+pub fn builder() -> Builder {
+    transport::compressing(realtime::builder())
+}
+
 pub struct Server {
     pub gateway: Gateway,
     pub addr: SocketAddr,

@@ -1,9 +1,13 @@
 //! The same tests over another transport: what stands between a test's client and its server, which
 //! speaks HTTP/1.1 over TCP with the one and something else with the other.
 //!
-//! `REALTIME_TRANSPORT` is `tls` or `http2`; without it nothing stands between them. The bytes of
-//! WebSockets go through as they are.
+//! `REALTIME_TRANSPORT` is `tls`, `http2` or `deflate`, or one of the first two with `+deflate` behind
+//! it; without it nothing stands between them. The bytes of WebSockets go through as they are, but for
+//! compression.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by a panic")]
+
+#[cfg(feature = "deflate")]
+mod deflate;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -14,10 +18,10 @@ use hyper::{
     ext::Protocol,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use realtime::Serve;
+use realtime::{Builder, Serve};
 use realtime_websocket::handshake;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional, duplex},
     net::{TcpListener, TcpStream},
     sync::Mutex,
     task::JoinHandle,
@@ -33,7 +37,15 @@ use tokio_rustls::{
 /// How many WebSockets share a connection.
 const SHARED_BY: usize = 16;
 
-pub enum Transport {
+/// How much may be on its way between two of those that stand between them.
+const BETWEEN: usize = 16 * 1024;
+
+pub struct Transport {
+    wire: Wire,
+    deflates: bool,
+}
+
+enum Wire {
     Plain,
     Tls {
         acceptor: TlsAcceptor,
@@ -51,51 +63,44 @@ impl Drop for Between {
     }
 }
 
+/// With compression, where that is tested.
+pub fn compressing<S, L>(builder: Builder<S, L>) -> Builder<S, L> {
+    if !Transport::chosen().deflates {
+        return builder;
+    }
+    #[cfg(feature = "deflate")]
+    {
+        let mut compression = realtime::config::Compression::default();
+        compression.floor = 1;
+        builder.compression(compression)
+    }
+    #[cfg(not(feature = "deflate"))]
+    panic!("it needs the feature deflate");
+}
+
 impl Transport {
     pub fn chosen() -> Self {
-        match std::env::var("REALTIME_TRANSPORT").as_deref() {
-            Err(_) | Ok("" | "plain") => Self::Plain,
-            Ok("tls") => Self::tls(),
-            Ok("http2") => Self::Http2,
-            Ok(other) => panic!("expected REALTIME_TRANSPORT to be tls or http2; got {other}"),
-        }
-    }
-
-    fn tls() -> Self {
-        let made = rcgen::generate_simple_self_signed(["gateway.test".to_owned()]).unwrap();
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let server = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(made.cert.der().clone()).unwrap();
-        let client = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Self::Tls {
-            acceptor: TlsAcceptor::from(Arc::new(server)),
-            connector: TlsConnector::from(Arc::new(client)),
-        }
+        let chosen = std::env::var("REALTIME_TRANSPORT").unwrap_or_default();
+        let (wire, deflates) = match chosen.strip_suffix("deflate") {
+            Some(wire) => (wire.strip_suffix('+').unwrap_or(wire), true),
+            None => (&*chosen, false),
+        };
+        let wire = match wire {
+            "" | "plain" => Wire::Plain,
+            "tls" => Wire::tls(),
+            "http2" => Wire::Http2,
+            _ => panic!("expected REALTIME_TRANSPORT to be as said above; got {chosen}"),
+        };
+        Self { wire, deflates }
     }
 
     pub fn prepare(&self, server: Serve<axum::Router>) -> Serve<axum::Router> {
-        match self {
-            Self::Plain => server,
-            #[cfg(feature = "http2")]
-            Self::Http2 => server.http2(),
-            #[cfg(not(feature = "http2"))]
-            Self::Http2 => panic!("it needs the feature http2"),
-            Self::Tls { acceptor, .. } => {
-                let acceptor = acceptor.clone();
-                server.secure(move |tcp| acceptor.accept(tcp))
-            }
-        }
+        self.wire.prepare(server)
     }
 
     /// Where clients connect to reach the server that is there.
     pub async fn before(self, server: SocketAddr) -> (SocketAddr, Option<Between>) {
-        if matches!(self, Self::Plain) {
+        if matches!(self.wire, Wire::Plain) && !self.deflates {
             return (server, None);
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -115,6 +120,57 @@ impl Transport {
     }
 
     async fn carry(&self, client: TcpStream, server: SocketAddr, wires: &Wires) -> io::Result<()> {
+        if !self.deflates {
+            return self.wire.carry(client, server, wires).await;
+        }
+        #[cfg(feature = "deflate")]
+        {
+            let (near, far) = duplex(BETWEEN);
+            let carried = self.wire.carry(far, server, wires);
+            tokio::try_join!(deflate::carry(client, near), carried).map(drop)
+        }
+        #[cfg(not(feature = "deflate"))]
+        panic!("it needs the feature deflate");
+    }
+}
+
+impl Wire {
+    fn tls() -> Self {
+        let made = rcgen::generate_simple_self_signed(["gateway.test".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let server = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let client = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self::Tls {
+            acceptor: TlsAcceptor::from(Arc::new(server)),
+            connector: TlsConnector::from(Arc::new(client)),
+        }
+    }
+
+    fn prepare(&self, server: Serve<axum::Router>) -> Serve<axum::Router> {
+        match self {
+            Self::Plain => server,
+            #[cfg(feature = "http2")]
+            Self::Http2 => server.http2(),
+            #[cfg(not(feature = "http2"))]
+            Self::Http2 => panic!("it needs the feature http2"),
+            Self::Tls { acceptor, .. } => {
+                let acceptor = acceptor.clone();
+                server.secure(move |tcp| acceptor.accept(tcp))
+            }
+        }
+    }
+
+    async fn carry<C>(&self, client: C, server: SocketAddr, wires: &Wires) -> io::Result<()>
+    where
+        C: AsyncRead + AsyncWrite + Unpin,
+    {
         match self {
             Self::Plain => pump(client, TcpStream::connect(server).await?).await,
             Self::Tls { connector, .. } => {
@@ -129,7 +185,7 @@ impl Transport {
 }
 
 async fn pump(
-    mut client: TcpStream,
+    mut client: impl AsyncRead + AsyncWrite + Unpin,
     mut server: impl AsyncRead + AsyncWrite + Unpin,
 ) -> io::Result<()> {
     copy_bidirectional(&mut client, &mut server).await.map(drop)
@@ -163,14 +219,24 @@ impl Wires {
     }
 }
 
-async fn over_http2(mut client: TcpStream, server: SocketAddr, wires: &Wires) -> io::Result<()> {
+/// What comes up to the end of an HTTP head, or of all.
+async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        match client.read_u8().await {
+        match stream.read_u8().await {
             Ok(byte) => head.push(byte),
             Err(_) => break,
         }
     }
+    head
+}
+
+async fn over_http2(
+    mut client: impl AsyncRead + AsyncWrite + Unpin,
+    server: SocketAddr,
+    wires: &Wires,
+) -> io::Result<()> {
+    let head = head(&mut client).await;
     let Some((request, key)) = translated(&head) else {
         // What can't be said over HTTP/2.
         let mut server = TcpStream::connect(server).await?;

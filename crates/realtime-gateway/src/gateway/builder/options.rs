@@ -5,6 +5,8 @@ use std::time::Duration;
 use realtime_core::NodeId;
 
 use super::Builder;
+#[cfg(feature = "deflate")]
+use crate::Compression;
 use crate::{Backpressure, Config, Limits, PresenceDown, RevocationsDown};
 
 macro_rules! setters {
@@ -101,6 +103,24 @@ impl<S, L> Builder<S, L> {
         assembly_budget: usize,
         /// See [`Config::limits`].
         limits: Limits,
+    }
+
+    /// See [`Config::compression`].
+    ///
+    /// ```
+    /// use realtime::config::{Compression, CompressionLevel};
+    ///
+    /// let mut compression = Compression::default();
+    /// compression.level = CompressionLevel::Fast;
+    /// compression.plain_routes = vec!["authenticate".to_owned(), "secrets.*".to_owned()];
+    /// let gateway = realtime::builder().compression(compression).build()?;
+    /// # Ok::<(), realtime::error::BuildError>(())
+    /// ```
+    #[cfg(feature = "deflate")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "deflate")))]
+    pub fn compression(mut self, compression: impl Into<Option<Compression>>) -> Self {
+        self.config.compression = compression.into();
+        self
     }
 
     /// See [`Config::name`].

@@ -290,6 +290,7 @@ impl Tap {
                 speaks_codec,
             } => {
                 (shown.direction, shown.bytes) = (TapDirection::Out, bytes);
+                let frame = uncompressed(frame);
                 match self.read(&frame, speaks_codec) {
                     Some(message) => {
                         shown.route = Some(message.route().to_owned());
@@ -323,6 +324,21 @@ impl Drop for Tap {
     fn drop(&mut self) {
         self.env.taps.end(&self.line);
     }
+}
+
+/// The same message in a plain frame, where it is compressed and all of it was copied. Else it stays
+/// what it is.
+fn uncompressed(frame: Bytes) -> Bytes {
+    #[cfg(feature = "deflate")]
+    {
+        use realtime_websocket::{Event, Kind, frame::server_frame};
+        match crate::compression::plain(&frame) {
+            Some(Event::Text(text)) => return server_frame(Kind::Text, text.as_bytes()),
+            Some(Event::Binary(bytes)) => return server_frame(Kind::Binary, &bytes),
+            _ => {}
+        }
+    }
+    frame
 }
 
 /// The opcode of a text message.

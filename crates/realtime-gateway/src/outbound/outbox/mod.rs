@@ -390,7 +390,7 @@ impl<W: Sink> Outbox<W> {
     /// lock, so that whoever finds at the same time that nobody looks any more doesn't overwrite it.
     #[cfg(feature = "admin")]
     pub(crate) fn tap(&self, session: SessionId, line: Arc<Line>, tapped: &AtomicBool) {
-        let speaks_codec = self.dialect() == DialectId::CODEC;
+        let speaks_codec = self.dialect().is_codec();
         let mut state = self.lock();
         state.writer.tap.add(session, speaks_codec, line);
         tapped.store(state.writer.tap.is_looked_at(), Relaxed);

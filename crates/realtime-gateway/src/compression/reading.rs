@@ -1,0 +1,26 @@
+//! Our own compressed frames, read again by those who look at what a client is sent.
+
+use realtime_websocket::{
+    Event, Limits, Role,
+    deflate::{InflatingDecoder, Policy},
+};
+
+/// So much is read of a message at the most.
+const MOST: usize = 1024 * 1024;
+
+/// The message in a compressed frame of ours: `None` where it is none, isn't whole, or is larger than
+/// anybody looks at.
+pub(crate) fn plain(mut frame: &[u8]) -> Option<Event> {
+    const COMPRESSED: u8 = 0x40;
+    if frame.first()? & COMPRESSED == 0 {
+        return None;
+    }
+    // As a client that has asked for what every server may answer.
+    let answer = Policy::default().answer([&b"permessage-deflate"[..]])?;
+    let agreed = Policy::default()
+        .accept([answer.header().as_bytes()])
+        .ok()?;
+    let limits = Limits::default().with_message(MOST);
+    let mut decoder = InflatingDecoder::new(Role::Client, limits, agreed).with_ratio(None);
+    decoder.decode(&mut frame).ok()?
+}
