@@ -249,7 +249,7 @@ test-long:
 transports:
     for transport in tls http2 deflate tls+deflate http2+deflate; do \
         case $transport in \
-            *deflate) shrinks='test(/^(drop_newest_keeps|drop_oldest_keeps|a_gap_is_reported_before)/)' ;; \
+            *deflate) shrinks='test(/^(drop_newest_keeps|drop_oldest_keeps|a_gap_is_reported_before|history::who_was_too_slow_is_told)/)' ;; \
             *) shrinks='none()' ;; \
         esac; \
         REALTIME_TRANSPORT=$transport cargo nextest run --workspace --all-features -E "package(realtime) \
