@@ -54,7 +54,7 @@ class Peer implements WebSocket.Listener {
 
     @Override
     public CompletionStage<?> onClose(WebSocket socket, int code, String reason) {
-        ended.complete("{\"code\":%d,\"reason\":\"%s\"}".formatted(code, reason));
+        ended.complete("{\"code\":%d,\"reason\":%s}".formatted(code, Java.quoted(reason)));
         return null; // It answers with the same code.
     }
 

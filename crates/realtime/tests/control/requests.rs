@@ -279,7 +279,8 @@ fn unanswered() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_without_end_that_nobody_answers_leave_memory_flat() {
-    let server = server().await;
+    // It answers no pings either.
+    let server = Server::start(builder().heartbeat(None).build().unwrap()).await;
     let mut ann = named(&server, "ann").await;
     let session = session_of(&server, "ann");
     // It reads what comes, and answers nothing.
