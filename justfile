@@ -273,3 +273,23 @@ flaky times="20":
 # What publishing would upload.
 package:
     cargo package --workspace --no-verify --allow-dirty
+
+# A release without the upload, in a copy: of the crates whose names are taken, under free ones.
+release-dry-run *names="realtime=realtime-server realtime-core=realtime-base":
+    .ci/release/dry-run {{names}}
+
+# What changed in the public API since the last tag, and whether the version says so.
+semver:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    last=$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null) || {
+        echo "nothing was released yet: there is no tag v*"
+        exit 0
+    }
+    command -v cargo-semver-checks >/dev/null || cargo install cargo-semver-checks --locked
+    cargo semver-checks --workspace --baseline-rev "$last"
+
+# The oldest versions of the dependencies that are named, with the oldest Rust. Needs a nightly
+# toolchain to find them; in a copy, whose lock file they are written to.
+minimal:
+    .ci/release/minimal
