@@ -92,6 +92,38 @@ unused:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 
+# The book, in target/book: its links and commands are looked at first. What it shows in Rust is
+# compiled by `just test`.
+book:
+    command -v mdbook >/dev/null || cargo install mdbook --locked --no-default-features --features search
+    cargo test -p realtime-book --lib --bins --test links --test commands --test examples
+    mdbook build docs
+
+# The picture of the chat in the README, of a chat that runs here meanwhile.
+picture:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build -p chat
+    log=$(mktemp)
+    CHAT_MODERATOR=$(openssl rand -hex 12) target/debug/chat --listen 127.0.0.1:0 > "$log" &
+    trap "kill $!; rm -f $log" EXIT
+    until grep -q listening "$log"; do sleep 0.1; done
+    node {{browser}}/picture.mjs "$(sed 's/listening on //; q' "$log")" docs/chat.png < /dev/null
+
+# Types docs/quickstart.md into an empty folder, and starts what it has made: three minutes, and
+# 2 GB in a temporary folder.
+quickstart:
+    .ci/quickstart
+
+# What compiles for Windows and macOS: docs/operations.md has what isn't there on these.
+targets:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for target in x86_64-pc-windows-gnu aarch64-apple-darwin; do
+        rustup target list --installed | grep -qx $target || rustup target add $target
+        cargo check --target $target -p realtime -p realtime-client -p realtime-testkit
+    done
+
 # Each feature of the published crates alone, none, and all.
 features:
     command -v cargo-hack >/dev/null || cargo install cargo-hack --locked
