@@ -1,6 +1,10 @@
 //! What the pages show as a program is one that is compiled.
 
-use std::{error::Error, fs};
+use std::{
+    error::Error,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use realtime_book::{Block, pages, root};
 
@@ -9,9 +13,9 @@ fn is_rust(block: &Block) -> bool {
     block.info.split(',').next() == Some("rust")
 }
 
-/// Not compiled by rustdoc, so the block is a file, word for word.
+/// A file, word for word. rustdoc takes `rs` for something that isn't its own to compile.
 fn is_a_file(block: &Block) -> bool {
-    block.info.split(',').any(|word| word == "ignore") || block.info == "html"
+    block.info == "rs" || block.info == "html"
 }
 
 /// Without what a file says of itself at its head.
@@ -24,7 +28,7 @@ fn body(file: &str) -> &str {
 }
 
 #[test]
-fn what_rustdoc_does_not_compile_is_a_file_of_an_example() -> Result<(), Box<dyn Error>> {
+fn what_is_shown_as_a_file_is_one_of_an_example() -> Result<(), Box<dyn Error>> {
     let mut files = Vec::new();
     for path in [
         "examples/quickstart/src/main.rs",
@@ -61,10 +65,17 @@ fn rustdoc_compiles_every_page_that_has_rust() -> Result<(), Box<dyn Error>> {
     }
     for page in pages()? {
         let mut rust = page.blocks();
-        rust.retain(|block| is_rust(block) && !is_a_file(block));
+        rust.retain(is_rust);
         if rust.is_empty() {
             continue;
         }
+        let left_out = rust.iter().filter(|block| block.info.contains("ignore"));
+        assert_eq!(
+            left_out.count(),
+            0,
+            "{} has Rust that nobody compiles",
+            page.path().display()
+        );
         let path = page.path().display().to_string();
         // The page of a crate is that crate's own to compile.
         let (sources, name) = match page.path().strip_prefix("crates") {
@@ -93,4 +104,60 @@ fn the_book_and_the_readme_begin_with_the_same_program() -> Result<(), Box<dyn E
         );
     }
     Ok(())
+}
+
+#[test]
+fn examples_are_for_those_who_depend_on_the_facade() -> Result<(), Box<dyn Error>> {
+    let mut others = Vec::new();
+    let mut look = |path: &Path, line: &str| {
+        let names = [
+            "use realtime_core",
+            "use realtime_gateway",
+            "use realtime_codec",
+        ];
+        if names.iter().any(|name| line.starts_with(name)) {
+            others.push(format!("{}: {line}", path.display()));
+        }
+    };
+    for page in pages()? {
+        for block in page.blocks().iter().filter(|block| is_rust(block)) {
+            block.text.lines().for_each(|line| look(page.path(), line));
+        }
+    }
+    for entry in fs::read_dir(root().join("crates"))? {
+        for path in sources(entry?.path().join("src"))? {
+            let text = fs::read_to_string(&path)?;
+            let docs = text.lines().filter_map(|line| {
+                let line = line.trim_start();
+                line.strip_prefix("/// ")
+                    .or_else(|| line.strip_prefix("//! "))
+            });
+            docs.for_each(|line| look(&path, line.trim_start_matches("# ")));
+        }
+    }
+    assert!(
+        others.is_empty(),
+        "expected `realtime`; got\n{}",
+        others.join("\n")
+    );
+    Ok(())
+}
+
+/// The Rust files below a folder.
+fn sources(folder: PathBuf) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder];
+    while let Some(folder) = folders.pop() {
+        if !folder.is_dir() {
+            continue;
+        }
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            match path.extension().is_some_and(|is| is == "rs") {
+                true => found.push(path),
+                false => folders.push(path),
+            }
+        }
+    }
+    Ok(found)
 }
