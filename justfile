@@ -92,6 +92,41 @@ unused:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 
+# The book, in target/book: its links and commands are looked at first. What it shows in Rust is
+# compiled by `just test`.
+book:
+    command -v mdbook >/dev/null || cargo install mdbook --locked --no-default-features --features search
+    cargo test -p realtime-book --lib --bins --test links --test commands --test examples
+    mdbook build docs
+
+# The picture of the chat in the README, of a chat that runs here meanwhile.
+picture:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build -p chat
+    log=$(mktemp)
+    CHAT_MODERATOR=$(openssl rand -hex 12) target/debug/chat --listen 127.0.0.1:0 > "$log" &
+    trap "kill $!; rm -f $log" EXIT
+    until grep -q listening "$log"; do sleep 0.1; done
+    node {{browser}}/picture.mjs "$(sed 's/listening on //; q' "$log")" docs/chat.png < /dev/null
+
+# Types docs/quickstart.md into an empty folder, and starts what it has made: three minutes, and
+# 2 GB in a temporary folder.
+quickstart:
+    .ci/quickstart
+
+# Without TLS and JWT: ring asks for the C compiler of the other system.
+# What compiles for Windows and macOS; docs/operations.md has what isn't there on these.
+targets:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    features=$(printf 'realtime/%s,' default admin amqp codec-msgpack contract http2 macros metrics redis traces)
+    for target in x86_64-pc-windows-gnu aarch64-apple-darwin; do
+        rustup target list --installed | grep -qx $target || rustup target add $target
+        RUSTFLAGS="-D warnings" cargo check --target $target --no-default-features \
+            -p realtime -p realtime-client -p realtime-testkit --features "${features}realtime-testkit/gateway"
+    done
+
 # Each feature alone, none, and all: of what users switch features of.
 features: (_features "-p realtime -p realtime-gateway -p realtime-client -p realtime-websocket")
 

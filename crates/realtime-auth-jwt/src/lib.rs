@@ -78,3 +78,7 @@ pub use builder::{JwtBuilder, Keys};
 pub use jwks::Jwks;
 pub use jwt::Jwt;
 pub use key::Key;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

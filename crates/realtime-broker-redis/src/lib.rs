@@ -83,3 +83,7 @@ mod traffic;
 
 pub use broker::RedisBroker;
 pub use config::{RedisBrokerConfig, RedisBrokerConfigBuilder};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

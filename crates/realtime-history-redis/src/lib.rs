@@ -79,3 +79,7 @@ mod scripts;
 
 pub use config::{RedisConfig, RedisConfigBuilder};
 pub use history::RedisHistory;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -117,3 +117,7 @@ mod scripts;
 
 pub use config::{RedisConfig, RedisConfigBuilder};
 pub use presence::RedisPresence;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

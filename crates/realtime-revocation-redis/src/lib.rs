@@ -97,3 +97,7 @@ mod scripts;
 
 pub use config::{RedisConfig, RedisConfigBuilder};
 pub use revocations::{KEPT_LONGER, RedisRevocations};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

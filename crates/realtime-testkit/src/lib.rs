@@ -4,7 +4,7 @@
 //! - [`client`]: a WebSocket client that can behave well and badly;
 //! - `memory`: a client of a gateway over memory, for tests of handlers (feature `gateway`);
 //! - [`proxy`]: a network that breaks;
-//! - [`servers`]: private RabbitMQ, Redis and NATS servers;
+//! - `servers`: private RabbitMQ, Redis and NATS servers (on Unix: they are told by signals);
 //! - [`wait`]: conditions with a deadline, in place of sleeping.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -14,6 +14,7 @@ pub mod conformance;
 #[cfg(feature = "gateway")]
 pub mod memory;
 pub mod proxy;
+#[cfg(unix)]
 pub mod servers;
 pub mod wait;
 

@@ -319,6 +319,30 @@ pub mod service {
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+#[cfg(all(doctest, feature = "codec-json", feature = "server"))]
+#[doc = include_str!("../../../docs/quickstart.md")]
+struct Quickstart;
+
+#[cfg(all(doctest, feature = "codec-json", feature = "server"))]
+#[doc = include_str!("../../../docs/cheat-sheet.md")]
+struct CheatSheet;
+
+#[cfg(all(doctest, feature = "axum", feature = "codec-json"))]
+#[doc = include_str!("../../../docs/coming-from.md")]
+struct ComingFrom;
+
+#[cfg(all(doctest, feature = "codec-json"))]
+#[doc = include_str!("../../../docs/backpressure.md")]
+struct BackpressureDocs;
+
+#[cfg(all(doctest, feature = "codec-json"))]
+#[doc = include_str!("../../../docs/presence.md")]
+struct PresenceDocs;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/extending.md")]
+struct Extending;
+
 #[cfg(all(doctest, feature = "codec-json", feature = "macros"))]
 #[doc = include_str!("../../../docs/handlers.md")]
 struct Handlers;

@@ -1,43 +1,57 @@
-//! The smallest server: whatever a client sends on the route `chat` goes to everybody.
+//! The smallest server: what anybody says on the route `chat` goes to everybody.
 //!
-//! `cargo run -p minimal -- --listen 127.0.0.1:8080`, open <http://127.0.0.1:8080> (an empty page:
-//! only pages of the same origin may connect), and in its console:
-//!
-//! ```js
-//! ws = new WebSocket("/ws"); ws.onmessage = (event) => console.log(event.data);
-//! ws.onopen = () => ws.send('{"route":"chat","data":"hello"}');
-//! ```
+//! `cargo run -p minimal`, and open <http://127.0.0.1:8080> in two windows: what you type in one
+//! comes in both, as it goes over the connection. The log has a line for each connection and message.
 
 use std::error::Error;
 
-use realtime::{Gateway, Json, Router, bind, error::DeliverError, serve, shutdown_signal};
-use serde_json::Value;
+use axum::{response::Html, routing::get};
+use realtime::{
+    Gateway, Json, Router, bind, error::DeliverError, middleware::LoggerLayer, serve,
+    shutdown_signal,
+};
+use tracing_subscriber::filter::LevelFilter;
 
-async fn chat(gateway: Gateway, Json(said): Json<Value>) -> Result<(), DeliverError> {
+const PAGE: &str = r#"<!doctype html>
+<html lang="en">
+<title>Chat</title>
+<form><input aria-label="Say something" placeholder="Say something" autofocus></form>
+<pre></pre>
+<script>
+  const [form, lines] = [document.forms[0], document.querySelector("pre")];
+  const socket = new WebSocket(`${location.origin.replace("http", "ws")}/ws`);
+  socket.onmessage = ({ data }) => lines.append(data, "\n");
+  socket.onclose = ({ code, reason }) => lines.append(`closed: ${code} ${reason}\n`);
+  form.onsubmit = () => {
+    socket.send(JSON.stringify({ id: 1, route: "chat", data: form[0].value }));
+    form.reset();
+    return false;
+  };
+</script>"#;
+
+async fn chat(gateway: Gateway, Json(said): Json<String>) -> Result<(), DeliverError> {
     gateway.broadcast("chat", Json(&said)).await?;
     Ok(())
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::DEBUG)
+        .init();
     let gateway = realtime::builder()
         .router(Router::new().route("chat", chat))
+        .layer(LoggerLayer::new())
         .build()?;
-    let app = axum::Router::new().route_service("/ws", gateway.clone());
-    let listener = bind(listen_address()).await?;
+    let app = axum::Router::new()
+        .route("/", get(Html(PAGE)))
+        .route_service("/ws", gateway.clone());
+    let address = std::env::args().nth(1);
+    let listener = bind(address.as_deref().unwrap_or("127.0.0.1:8080")).await?;
     let shutdown = shutdown_signal();
     println!("listening on http://{}", listener.local_addr()?);
     serve(listener, app, gateway)
         .with_graceful_shutdown(shutdown)
         .await?;
     Ok(())
-}
-
-fn listen_address() -> String {
-    let mut arguments = std::env::args()
-        .skip_while(|argument| argument != "--listen")
-        .skip(1);
-    arguments
-        .next()
-        .unwrap_or_else(|| "127.0.0.1:8080".to_owned())
 }

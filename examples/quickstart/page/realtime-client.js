@@ -1,0 +1,1 @@
+../../../crates/realtime-client-js/bundle/realtime-client.js

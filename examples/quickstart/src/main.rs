@@ -1,0 +1,100 @@
+//! A room with a login: what docs/quickstart.md ends with.
+//!
+//! `cargo run -p quickstart`, open <http://127.0.0.1:8080> in two windows, and sign in with
+//! `token-of-ann` in one and `token-of-bob` in the other.
+
+use std::{error::Error, time::Duration};
+
+use axum::{
+    http::{header::CONTENT_TYPE, request::Parts},
+    response::Html,
+    routing::get,
+};
+use realtime::{
+    Gateway, Identity, Json, Router,
+    auth::{AuthError, Authenticator, Credentials, Token},
+    bind,
+    error::DeliverError,
+    history::Retention,
+    middleware::LoggerLayer,
+    room::RoomRule,
+    serve, shutdown_signal,
+};
+use tracing_subscriber::filter::LevelFilter;
+
+const PAGE: &str = include_str!("../page/index.html");
+const CLIENT: &str = include_str!("../page/realtime-client.js");
+
+/// Whom a token belongs to. Yours looks it up in a database, or is `realtime::auth::jwt`.
+struct Users(Credentials);
+
+impl Authenticator for Users {
+    async fn authenticate(&self, request: &Parts) -> Result<Identity, AuthError> {
+        self.0
+            .try_each(request, |token| self.authenticate_token(token))
+            .await
+    }
+
+    async fn authenticate_token(&self, token: Token) -> Result<Identity, AuthError> {
+        match token.expose() {
+            "token-of-ann" => Ok(Identity::new("ann")),
+            "token-of-bob" => Ok(Identity::new("bob")),
+            _ => Err(AuthError::unauthorized("nobody has this token")),
+        }
+    }
+
+    fn accepts_tokens(&self) -> bool {
+        true
+    }
+
+    fn credentials(&self) -> Option<&Credentials> {
+        Some(&self.0)
+    }
+}
+
+/// The arguments of a handler are what it needs: everybody, who asks, and what was sent.
+async fn say(
+    gateway: Gateway,
+    who: Identity,
+    Json(text): Json<String>,
+) -> Result<(), DeliverError> {
+    gateway
+        .room("tea")
+        .send("line", Json((who.id(), text)))
+        .await?;
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::DEBUG)
+        .init();
+
+    // Whoever is signed in may come in. 100 lines of an hour are kept for those who were away.
+    let tea = RoomRule::open().history(Retention::new(100, Duration::from_secs(3600))?);
+    let gateway = realtime::builder()
+        // A page can set no headers, so the client shows its token in a subprotocol.
+        .authenticator(Users(Credentials::bearer().from_subprotocol("token.")))
+        // A page sees nothing of a 401: so it is told by a close frame.
+        .accept_then_close(true)
+        .router(Router::new().room("tea", tea).route("say", say))
+        .layer(LoggerLayer::new())
+        .build()?;
+
+    let app = axum::Router::new()
+        .route("/", get(Html(PAGE)))
+        .route(
+            "/realtime-client.js",
+            get(([(CONTENT_TYPE, "text/javascript")], CLIENT)),
+        )
+        .route_service("/ws", gateway.clone());
+    let address = std::env::args().nth(1);
+    let listener = bind(address.as_deref().unwrap_or("127.0.0.1:8080")).await?;
+    let shutdown = shutdown_signal();
+    println!("listening on http://{}", listener.local_addr()?);
+    serve(listener, app, gateway)
+        .with_graceful_shutdown(shutdown)
+        .await?;
+    Ok(())
+}

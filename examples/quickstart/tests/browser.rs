@@ -1,0 +1,52 @@
+//! A real browser does what docs/quickstart.md tells its reader to try.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use realtime_testkit::{proxy::Proxy, servers::Process};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_signs_in_talks_and_comes_back() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    let packages = tests.join("../../../chat/tests/browser");
+    assert!(
+        packages.join("node_modules/playwright-core").exists(),
+        "playwright-core is missing: run `just setup`, or `npm ci --prefix {}`",
+        packages.display()
+    );
+    let mut server = Process::spawn(
+        Command::new(env!("CARGO_BIN_EXE_quickstart")).arg("127.0.0.1:0"),
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("quickstart.log"),
+    )
+    .unwrap();
+    let address = server.listening().await.unwrap();
+    let proxy = Proxy::start(address.port()).await;
+    let url = |port: u16| format!("http://127.0.0.1:{port}/");
+    let mut script = Command::new("node")
+        .arg(tests.join("quickstart.mjs"))
+        .args([url(address.port()), url(proxy.port())])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("node is missing: run `just setup`, or install Node.js 20 or later");
+    let mut answers = script.stdin.take().unwrap();
+    for line in BufReader::new(script.stdout.take().unwrap()).lines() {
+        match line.unwrap().as_str() {
+            "cut the connections" => {
+                proxy.reset();
+                answers.write_all(b"cut\n").unwrap();
+            }
+            other => println!("{other}"),
+        }
+    }
+    let ended = script.wait().unwrap();
+    assert!(ended.success(), "the browser test failed; see above");
+}

@@ -1,0 +1,52 @@
+// Drives a real Chromium through what docs/quickstart.md tells its reader to try: a wrong token, two
+// who talk, and one who comes back with what was missed. It fails with the first thing that isn't so.
+
+import assert from "node:assert/strict";
+import { ask, closeAll, windowOf } from "../../../chat/tests/browser/windows.mjs";
+
+// The second is the same server, behind a network that can be cut.
+const [url, cuttable] = process.argv.slice(2);
+
+const state = (page, wanted) =>
+  page.waitForFunction((text) => document.getElementById("state").textContent.startsWith(text), wanted);
+const signIn = async (page, token) => {
+  await page.getByLabel("Token").fill(token);
+  await page.getByRole("button", { name: "Sign in" }).click();
+};
+const say = async (page, text) => {
+  await page.getByLabel("Line").fill(text);
+  await page.getByRole("button", { name: "Say" }).click();
+};
+const lines = (page) => page.locator("#lines li").allTextContents();
+
+try {
+  const [ann, bob] = await Promise.all(
+    [1, 2].map(async () => (await windowOf({ width: 700, height: 500 })).newPage()),
+  );
+  await ann.goto(url);
+  await bob.goto(cuttable);
+  for (const page of [ann, bob]) await state(page, "idle");
+
+  await signIn(ann, "nonsense");
+  await state(ann, "ended");
+  await signIn(ann, "token-of-ann");
+  await signIn(bob, "token-of-bob");
+  for (const page of [ann, bob]) await state(page, "online");
+
+  await say(ann, "hello");
+  await bob.getByText("ann: hello").waitFor();
+  await say(bob, "good morning");
+  await ann.getByText("bob: good morning").waitFor();
+
+  await ask("cut the connections", "cut");
+  await say(ann, "are you there?");
+  await bob.getByText("ann: are you there?").waitFor();
+  const seen = (await lines(bob)).filter((line) => !line.startsWith("(back"));
+  assert.deepEqual(seen, ["ann: hello", "bob: good morning", "ann: are you there?"]);
+
+  await bob.reload();
+  await state(bob, "online");
+} finally {
+  await closeAll();
+}
+process.exit(0);
