@@ -32,6 +32,10 @@ const PUBLISHED: By = Nobody("npm install @forerunner/realtime-client");
 /// By how a command begins; the longest that fits counts. `just …` isn't here: that is a recipe, or
 /// the test fails.
 const COMMANDS: &[(&str, By)] = &[
+    (
+        ".ci/release/rename",
+        File(".ci/release/dry-run", ".ci/release/rename"),
+    ),
     ("[ -e .env ]", COMPOSE),
     (
         "BROKER_URL=amqp",
