@@ -32,7 +32,7 @@ pub fn root() -> PathBuf {
 pub fn pages() -> io::Result<Vec<Page>> {
     let root = root();
     let mut pages = book()?;
-    for folder in ["", ".github"] {
+    for folder in ["", ".github", "examples"] {
         pages.extend(pages_in(&root, folder)?);
     }
     for folder in ["crates", "examples"] {
