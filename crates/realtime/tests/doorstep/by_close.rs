@@ -242,6 +242,8 @@ async fn who_comes_while_it_drains_comes_back_after_the_notice_however_it_is_tol
             assert_eq!(answer.status, 503);
             answer.header("Retry-After").unwrap().parse().unwrap()
         };
+        // Or its end would wait for the notice.
+        server.gateway.shutdown().await;
         server.stop().await;
         wait
     };
