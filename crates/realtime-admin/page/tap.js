@@ -31,10 +31,21 @@ async function watch(identity) {
 function drawWhere({ node_id: node, sessions, page }, existing) {
   const item = existing ?? make("li", {}, make("a", { className: "mono" }));
   const link = item.firstElementChild;
-  if (/^(https?:\/)?\//.test(page ?? "")) link.href = page;
+  const address = addressOf(page);
+  if (address) link.href = address;
   else link.removeAttribute("href");
   write(link, `${node}: ${count(sessions)}`);
   return item;
+}
+
+/** A web address or a path as the host gave it, whole; nothing for what a click would run as a script. */
+function addressOf(page) {
+  try {
+    const { href, protocol } = new URL(page ?? "", location);
+    return page && ["http:", "https:"].includes(protocol) ? href : null;
+  } catch {
+    return null;
+  }
 }
 
 client.on("tapped", (message) => {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode, header::ACCEPT, request::Parts};
+use http::{Method, Request, Response, StatusCode};
 use realtime_core::{Identity, NodeId, auth::Authenticator};
 use realtime_gateway::{Body, BuildError, Gateway, Upgrade};
 use tower_service::Service;
@@ -21,8 +21,9 @@ use crate::{
 };
 
 /// A tower service with a page for operators of a gateway, for a path such as `/admin`: mount it with
-/// axum's `nest_service`, or pass it requests whose paths end as the [crate] says. A browser that
-/// leaves out the slash at the end is sent to the same with it.
+/// axum's `nest_service`, or say by [`Unguarded::path`] where it is and pass it all requests to that and
+/// below it. The page is there with a slash at the end and without; any other path than those that the
+/// [crate] names is answered with 404.
 ///
 /// It has a small gateway of its own inside, for 32 pages at once and 4 of each operator; with a fifth,
 /// the oldest ends. While one of them looks, the node
@@ -38,6 +39,8 @@ pub struct Admin(Arc<Inner>);
 
 struct Inner {
     gateway: Gateway,
+    /// What the paths of requests begin with, without a slash at its end.
+    path: String,
     guard: Guard,
     page: Page,
     socket: Arc<Socket>,
@@ -48,6 +51,7 @@ struct Inner {
 #[must_use = "it is a service once it has a guard"]
 pub struct Unguarded {
     gateway: Gateway,
+    path: String,
     taps: bool,
     pages: Pages,
     origins: Vec<String>,
@@ -58,6 +62,7 @@ impl Admin {
     pub fn of(gateway: &Gateway) -> Unguarded {
         Unguarded {
             gateway: gateway.clone(),
+            path: String::new(),
             taps: true,
             pages: Pages::default(),
             origins: Vec::new(),
@@ -66,6 +71,23 @@ impl Admin {
 }
 
 impl Unguarded {
+    /// The path on which it is, where the host passes on whole paths, as plain hyper does: `/admin`, say.
+    /// axum's `nest_service` takes that away, so there is nothing to be said there.
+    ///
+    /// ```
+    /// # use realtime::admin::Admin;
+    /// # let gateway = realtime::builder().build()?;
+    /// let page = Admin::of(&gateway).path("/admin");
+    /// # let _ = page;
+    /// # Ok::<(), realtime::error::BuildError>(())
+    /// ```
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        let without_slash = self.path.trim_end_matches('/').len();
+        self.path.truncate(without_slash);
+        self
+    }
+
     /// Nobody may look at messages: operators see who is there, and not what they say.
     pub fn without_taps(mut self) -> Self {
         self.taps = false;
@@ -130,6 +152,7 @@ impl Unguarded {
         let socket = Socket::new(host, guard.clone(), self.origins)?;
         Ok(Admin(Arc::new(Inner {
             gateway: self.gateway,
+            path: self.path,
             guard,
             page: Page::new(),
             socket: Arc::new(socket),
@@ -144,7 +167,10 @@ impl Inner {
             Err(refused) => return refusal(refused),
         };
         let request = upgrade.request();
-        if request.uri.path().ends_with("/ws") {
+        let Some(path) = request.uri.path().strip_prefix(&*self.path) else {
+            return page::nothing_there();
+        };
+        if path == "/ws" {
             self.socket.begin();
             return self.socket.gateway().accept(upgrade, who);
         }
@@ -152,23 +178,15 @@ impl Inner {
             return page::not_allowed();
         }
         let query = request.uri.query().unwrap_or_default();
-        match request.uri.path() {
-            path if path.ends_with("/api/node") => page::json(&self.gateway.inspect()),
-            path if path.ends_with("/api/sessions") => api::sessions(&self.gateway, query).await,
-            path if path.ends_with("/api/rooms") => api::rooms(&self.gateway, query).await,
-            path if path.ends_with("/realtime-client.js") => self.page.client(),
-            path if path.is_empty() || path.ends_with('/') => self.page.page(),
-            path if wants_the_page(request) => page::with_slash(path, request.uri.query()),
-            _ => page::plain(StatusCode::NOT_FOUND, "there is nothing on this path"),
+        match path {
+            "" | "/" => self.page.page(),
+            "/realtime-client.js" => self.page.client(),
+            "/api/node" => page::json(&self.gateway.inspect()),
+            "/api/sessions" => api::sessions(&self.gateway, query).await,
+            "/api/rooms" => api::rooms(&self.gateway, query).await,
+            _ => page::nothing_there(),
         }
     }
-}
-
-/// Whether a browser asks for a page, on what may be the path of this one without the slash at its end:
-/// a host that doesn't route as axum does passes that on as it is.
-fn wants_the_page(request: &Parts) -> bool {
-    let accepts = request.headers.get(ACCEPT);
-    accepts.is_some_and(|types| types.as_bytes().starts_with(b"text/html"))
 }
 
 fn refusal(refused: Refused) -> Response<Body> {

@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
     header::{
-        ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
+        ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
         WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
 };
@@ -91,18 +91,8 @@ pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
     answer(status, "text/plain; charset=utf-8", text.into())
 }
 
-/// To the same with a slash behind it. What it says is relative: a path may have lost its beginning
-/// on its way here.
-pub(crate) fn with_slash(path: &str, query: Option<&str>) -> Response<Body> {
-    let last = path.rsplit('/').next().unwrap_or_default();
-    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    // The dot keeps a colon in it from being the end of a scheme.
-    let Ok(to) = HeaderValue::try_from(format!("./{last}/{query}")) else {
-        return plain(StatusCode::NOT_FOUND, "there is nothing on this path");
-    };
-    let mut response = plain(StatusCode::PERMANENT_REDIRECT, "");
-    response.headers_mut().insert(LOCATION, to);
-    response
+pub(crate) fn nothing_there() -> Response<Body> {
+    plain(StatusCode::NOT_FOUND, "there is nothing on this path")
 }
 
 pub(crate) fn unauthorized() -> Response<Body> {

@@ -86,7 +86,11 @@ mod unreachable;
 /// For the page of the feature `admin`, and no part of what is promised.
 #[doc(hidden)]
 pub mod __log {
-    pub use crate::{escape::Chain, quiet::drop_quietly, rarely::Rarely};
+    pub use crate::{
+        escape::Chain,
+        quiet::{drop_quietly, survive},
+        rarely::Rarely,
+    };
 }
 
 pub use admission::{Body, PeerAddr, Upgrade};

@@ -399,11 +399,20 @@ impl Node {
         self.metrics().begin(size, || self.table.number(route))
     }
 
-    /// A message has come to its handler.
+    /// This has become of so many messages of a client, which are so long together. Each is counted
+    /// here, once.
     #[inline]
-    pub(crate) fn handed_over(&self, size: Size) {
-        self.stats().received.add(1);
-        self.metrics().received(Received::Handled, size);
+    pub(crate) fn received(&self, became: Received, messages: u64, size: Size) {
+        let stats = self.stats();
+        let counter = match became {
+            Received::Answer => &stats.answered,
+            Received::Handled => &stats.received,
+            Received::Malformed => &stats.malformed,
+            Received::RateLimited => &stats.rate_limited,
+            Received::Unhandled => &stats.unhandled,
+        };
+        counter.add(messages);
+        self.metrics().received(became, size);
     }
 
     /// The layers and the router, for one session.

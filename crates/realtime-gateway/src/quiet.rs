@@ -26,7 +26,7 @@ pub(crate) fn quietly(drops: impl FnOnce()) {
 
 /// What a foreign call gives; nothing where it panics.
 #[inline]
-pub(crate) fn survive<T>(call: impl FnOnce() -> T) -> Option<T> {
+pub fn survive<T>(call: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(given) => Some(given),
         Err(panic) => {

@@ -88,7 +88,8 @@ macro_rules! stats {
 stats! {
     /// Sessions that the shutdown deadline cut off.
     aborted,
-    /// Answers of clients to requests of the server, also those that nobody waits for.
+    /// Answers of clients to requests of the server, also those that nobody waits for, where these
+    /// aren't in `rate_limited`.
     answered,
     /// Answers of clients to an audience's request that were too long, or found no room, since the
     /// one who asked read too slowly: see [`Answers`](crate::Answers).
@@ -149,7 +150,7 @@ stats! {
     invalid_broker_messages,
     /// Sessions whose connection failed, or ended without a close frame.
     lost,
-    /// Messages of clients that were not envelopes.
+    /// Messages of clients that were not envelopes, but for those in `rate_limited`.
     malformed,
     /// Sessions that were opened.
     opened,
@@ -164,9 +165,14 @@ stats! {
     /// Receipts of other nodes that nobody waits for: they came too late, or the one who asked has
     /// gone away. One that comes twice while it is waited for isn't counted.
     receipts_unmatched,
-    /// Messages that were not handled because their client sends more than it may.
+    /// Messages that were not handled because their client sends more than it may. Answers that
+    /// somebody waits for aren't among them.
     rate_limited,
-    /// Messages that were received and passed to a handler.
+    /// Messages that were passed to a handler, or to which the gateway or a dialect has found the
+    /// answer itself.
+    ///
+    /// Each message of a session's client is in this, or in one of `answered`, `malformed`,
+    /// `rate_limited` and `unhandled`.
     received,
     /// Requests that were refused.
     refused,

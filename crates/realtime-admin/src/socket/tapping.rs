@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     Host,
     look::Who,
-    whereabouts::{OnNode, nodes_of},
+    whereabouts::{Elsewhere, elsewhere},
 };
 
 /// How long, where the page says nothing.
@@ -39,7 +39,7 @@ pub(super) struct Begun {
     /// How many of them are looked at.
     watched: usize,
     /// How many are on which other nodes, and aren't; `None` where presence doesn't know.
-    elsewhere: Option<Vec<OnNode>>,
+    elsewhere: Option<Vec<Elsewhere>>,
     /// For how long it goes on.
     seconds: u64,
 }
@@ -98,11 +98,7 @@ pub(super) async fn tap(
     let looks = Looks::begin(page.clone(), key.clone(), limits);
     let here = tap.sessions() + tap.left_out();
     let watched = tap.sessions();
-    let node = host.gateway.node_id();
-    let mut elsewhere = nodes_of(&host, &key).await.ok();
-    if let Some(nodes) = &mut elsewhere {
-        nodes.retain(|on| on.node_id != *node);
-    }
+    let elsewhere = elsewhere(&host, &key).await.ok();
     let looking = tokio::spawn(show(looks, tap, until));
     let looking = Looking(Arc::new(Mutex::new(Task(looking))));
     page.extensions().insert(looking);

@@ -12,10 +12,8 @@ use realtime_core::CloseCode;
 use super::Body;
 use crate::stats::{Counter, Counters};
 
-/// In what time those come back whom a node doesn't take, which another one may.
-const SOON: Duration = Duration::from_secs(1);
-/// In what time, after that, those come back who were too many.
-const LATER: Duration = Duration::from_secs(4);
+/// Among how much time those draw a moment who come back, since they may be very many.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Why a request is refused. The texts say to the caller what was expected, and nothing of how the
 /// server is set up.
@@ -111,8 +109,9 @@ impl Refusal {
         })
     }
 
-    /// What a request is answered that has come over this version of HTTP.
-    pub(crate) fn response(self, version: Version) -> Response<Body> {
+    /// What a request is answered that has come over this version of HTTP, on a node that gives its
+    /// balancers so much [notice](crate::Config::drain_notice) of its end.
+    pub(crate) fn response(self, version: Version, notice: Duration) -> Response<Body> {
         use StatusCode as S;
         type Headers = &'static [(HeaderName, &'static str)];
         const NONE: Headers = &[];
@@ -163,16 +162,10 @@ impl Refusal {
                 (S::UNAUTHORIZED, challenge, "expected valid credentials")
             }
             Self::AuthBroken => (S::INTERNAL_SERVER_ERROR, NONE, "the server failed"),
-            Self::AuthUnavailable => (
-                S::SERVICE_UNAVAILABLE,
-                &[(RETRY_AFTER, "5")],
-                "try again later",
-            ),
-            Self::AddressFull | Self::IdentityFull => (
-                S::TOO_MANY_REQUESTS,
-                &[(RETRY_AFTER, "10")],
-                "too many connections",
-            ),
+            Self::AuthUnavailable => (S::SERVICE_UNAVAILABLE, NONE, "try again later"),
+            Self::AddressFull | Self::IdentityFull => {
+                (S::TOO_MANY_REQUESTS, NONE, "too many connections")
+            }
             Self::TooManyFailures(_) => (S::TOO_MANY_REQUESTS, NONE, "too many failures"),
             // The next try is to wait where all others do.
             Self::TooManyUpgrades => (
@@ -180,16 +173,8 @@ impl Refusal {
                 &[(CONNECTION, "close")],
                 "try again later",
             ),
-            Self::Draining => (
-                S::SERVICE_UNAVAILABLE,
-                &[(RETRY_AFTER, "5")],
-                "the server is shutting down",
-            ),
-            Self::Full => (
-                S::SERVICE_UNAVAILABLE,
-                &[(RETRY_AFTER, "5")],
-                "too many connections",
-            ),
+            Self::Draining => (S::SERVICE_UNAVAILABLE, NONE, "the server is shutting down"),
+            Self::Full => (S::SERVICE_UNAVAILABLE, NONE, "too many connections"),
         };
         let mut response = Response::new(Body::from(text));
         *response.status_mut() = status;
@@ -202,30 +187,40 @@ impl Refusal {
                 .headers_mut()
                 .insert(name, HeaderValue::from_static(value));
         }
-        if let Some(seconds) = self.retry_after() {
+        if let Some(wait) = self.wait(notice) {
+            // There it is in whole seconds.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             let headers = response.headers_mut();
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         response
     }
 
-    /// When to come back, where that isn't always the same: in whole seconds.
-    fn retry_after(self) -> Option<u64> {
-        match self {
-            Self::TooManyFailures(wait) => Some(wait.as_secs().saturating_add(1)),
-            // Not all at the same time again.
-            Self::TooManyUpgrades => Some(fastrand::u64(1..=5)),
-            _ => None,
-        }
-    }
-
-    /// The same for a close frame, which may be that of very many at once: a moment for each.
-    pub(crate) fn wait(self) -> Option<Duration> {
-        match self {
-            Self::TooManyFailures(wait) => Some(wait),
-            Self::TooManyUpgrades => Some(SOON + LATER.mul_f64(fastrand::f64())),
-            Self::Draining => Some(SOON.mul_f64(fastrand::f64())),
-            _ => None,
-        }
+    /// In what time to come back, by whatever way that is said: a moment for each, where it may be that
+    /// of very many at once.
+    pub(crate) fn wait(self, notice: Duration) -> Option<Duration> {
+        let seconds = Duration::from_secs;
+        let (least, among) = match self {
+            Self::AddressFull | Self::IdentityFull => (seconds(10), Duration::ZERO),
+            Self::AuthUnavailable | Self::Full => (seconds(4), MOMENT),
+            // Until then, balancers may send them here again. Then another node takes them.
+            Self::Draining => (notice, MOMENT),
+            Self::TooManyFailures(wait) => (wait, MOMENT),
+            Self::TooManyUpgrades => (seconds(1), seconds(4)),
+            Self::AuthBroken
+            | Self::BadHost
+            | Self::BadKey
+            | Self::Expired
+            | Self::HasBody
+            | Self::HttpVersion
+            | Self::Method
+            | Self::NotUpgrade
+            | Self::NotUpgradable
+            | Self::Origin
+            | Self::Revoked
+            | Self::Unauthorized
+            | Self::Version => return None,
+        };
+        Some(least.saturating_add(among.mul_f64(fastrand::f64())))
     }
 }

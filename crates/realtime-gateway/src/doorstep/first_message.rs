@@ -48,7 +48,7 @@ pub(super) fn read(node: &Node, encoder: &Encoder, frame: Frame) -> Result<First
         }
         Err(broken) => {
             node.report(ErrorStage::Message, broken, None);
-            return Err(Refusal::AuthBroken.into());
+            return Err(Outcome::refused(node, Refusal::AuthBroken));
         }
     };
     if message.route() != ROUTE || is_answer(&message) {

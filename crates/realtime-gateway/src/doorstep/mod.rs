@@ -63,18 +63,16 @@ enum Outcome {
 }
 
 impl Outcome {
+    fn refused(node: &Node, refusal: Refusal) -> Self {
+        Farewell::of(refusal, node).map_or(Self::Lost, Self::Closed)
+    }
+
     /// That of its close frame.
     const fn code(&self) -> Option<u16> {
         match self {
             Self::Lost => None,
             Self::Closed(farewell) => farewell.code(),
         }
-    }
-}
-
-impl From<Refusal> for Outcome {
-    fn from(refusal: Refusal) -> Self {
-        Farewell::of(refusal).map_or(Self::Lost, Self::Closed)
     }
 }
 
@@ -89,7 +87,7 @@ impl From<ReadEnd> for Outcome {
 
 /// Closes a connection that was told 101, and says why.
 pub(crate) async fn turn_away(node: &Node, arrived: Arrived, refusal: Refusal) {
-    let Some(farewell) = Farewell::of(refusal) else {
+    let Some(farewell) = Farewell::of(refusal, node) else {
         return;
     };
     node.stats().refused.add(1);
@@ -122,7 +120,7 @@ where
     let entered = tokio::select! {
         biased;
         () = node.abort.cancelled() => Err(Outcome::Lost),
-        () = node.draining.cancelled() => Err(Refusal::Draining.into()),
+        () = node.draining.cancelled() => Err(Outcome::refused(node, Refusal::Draining)),
         entered = entering((node, encoder), &mut line, limit, ask) => entered,
     };
     let outcome = match entered {
@@ -163,13 +161,17 @@ where
         Event::Close(close) => return Err(Outcome::Closed(Farewell::in_return(close))),
         Event::Ping(_) | Event::Pong(_) => return Err(Outcome::Lost),
     };
+    let bytes = frame.as_bytes().len();
     let FirstMessage {
         request,
         token,
         rest,
     } = first_message::read(node, encoder, frame)?;
-    let identity = while_there(line, ask(token)).await??;
+    let identity = while_there(line, ask(token)).await?;
+    let identity = identity.map_err(|refusal| Outcome::refused(node, refusal))?;
     let mut early = Early {
+        has_shown: true,
+        bytes,
         request: None,
         rest,
     };
@@ -179,7 +181,7 @@ where
     } else if let Some(id) = request {
         let answer = answered(encoder, id, &identity).map_err(|error| {
             node.report(ErrorStage::Message, error, None);
-            Refusal::AuthBroken
+            Outcome::refused(node, Refusal::AuthBroken)
         })?;
         line.say(answer);
     }

@@ -123,7 +123,8 @@ impl Gateway {
         self.join_shutdown().await
     }
 
-    /// Begins a [drain](Self::drain) and doesn't wait for it, for handlers and hooks.
+    /// Begins a [drain](Self::drain) and doesn't wait for it, for handlers and hooks. Where the runtime
+    /// goes on which it was begun, it is finished on another one that has sessions of this gateway.
     ///
     /// ```
     /// use std::time::Duration;

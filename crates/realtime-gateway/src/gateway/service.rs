@@ -161,7 +161,10 @@ impl Gateway {
             }
             tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
             let closed = self.refuse_by_close(request, refusal);
-            closed.unwrap_or_else(|| refusal.response(request.version))
+            closed.unwrap_or_else(|| {
+                let notice = self.node().config.drain_notice.unwrap_or_default();
+                refusal.response(request.version, notice)
+            })
         });
         traced.responded(response.status());
         response
@@ -171,7 +174,8 @@ impl Gateway {
     /// possible.
     fn refuse_by_close(&self, request: &mut Parts, refusal: Refusal) -> Option<Response<Body>> {
         let node = self.node();
-        let farewell = doorstep::Farewell::of(refusal).filter(|_| node.config.accept_then_close)?;
+        let farewell = doorstep::Farewell::of(refusal, node);
+        let farewell = farewell.filter(|_| node.config.accept_then_close)?;
         let runtime = Handle::try_current().ok()?;
         let named = |name: &[u8]| self.named(request, name);
         let (handshake, place) = self.admission().refuse_later(request, named)?;

@@ -51,6 +51,8 @@ pub(super) struct Shutdown {
     progress: watch::Sender<Progress>,
     /// A task of its own runs it: its caller may go away.
     runs: AtomicBool,
+    /// Another runtime is being looked for, since that of the task is gone.
+    moves: AtomicBool,
 }
 
 /// What there is to report.
@@ -71,6 +73,7 @@ impl Shutdown {
             deadline: watch::Sender::new(None),
             progress: watch::Sender::new(Progress::Running),
             runs: AtomicBool::new(false),
+            moves: AtomicBool::new(false),
         }
     }
 
@@ -95,16 +98,28 @@ pub(super) struct Begun {
     aborted: u64,
 }
 
-/// Lets another task finish a shutdown whose task is dropped with its runtime.
+/// Lets another task finish a shutdown whose task is dropped with its runtime: on another runtime of
+/// the gateway, whether or not anybody waits for it.
 struct Running(Gateway);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let shutdown = &self.0.0.shutdown;
+        let Self(gateway) = self;
+        let shutdown = &gateway.0.shutdown;
         if shutdown.is_over() {
             return;
         }
         shutdown.runs.store(false, SeqCst);
+        // A runtime that is gone, too, drops the task at once, so this is called within the call below:
+        // that one goes on with the next runtime.
+        while !shutdown.moves.swap(true, SeqCst) {
+            let is_driven = gateway.drive_shutdown();
+            shutdown.moves.store(false, SeqCst);
+            // Else that runtime has gone meanwhile, and has found this one at it.
+            if !is_driven || shutdown.is_over() || shutdown.runs.load(SeqCst) {
+                break;
+            }
+        }
         // Those who wait look again.
         shutdown.progress.send_modify(|_| ());
     }

@@ -3,7 +3,10 @@
 //! What is told are the differences since the last time: two gateways of one name are added up, and
 //! one that is built anew goes on where the one before it has ended.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     Metrics,
@@ -272,6 +275,11 @@ fn tell_gauges(inner: &Inner, now: Option<&Reading>) {
         let seconds = time.unwrap_or_default().as_secs_f64();
         inner.facade.gauge(of, &[]).set(seconds);
     }
+    // The task that tells all this may be hung up with what it tells of: whoever looks sees how old it
+    // is.
+    let told = now.and_then(|_| SystemTime::UNIX_EPOCH.elapsed().ok());
+    let told = told.unwrap_or_default().as_secs_f64();
+    inner.facade.gauge(&table::METRICS_TOLD, &[]).set(told);
     let draining = now.filter(|now| now.draining);
     set(inner, &table::DRAINING, &[], draining.is_some().into());
     let left = draining.map_or(0, |now| now.stats.open);

@@ -40,11 +40,11 @@ impl Size {
 pub(crate) enum Received {
     /// It answers a request of the server.
     Answer,
-    /// It was passed to a handler, or answered without one.
+    /// It was passed to a handler, or answered without one, or needs no answer.
     Handled,
-    /// It was no envelope.
+    /// It was no envelope, or in a kind of frame that its codec doesn't know.
     Malformed,
-    /// Its client sends more than it may.
+    /// Its client sends more than it may, whatever it was.
     RateLimited,
     /// Its session ended first.
     Unhandled,

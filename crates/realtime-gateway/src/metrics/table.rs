@@ -170,6 +170,8 @@ table! {
         "Hooks that took too long and were dropped.";
     ERRORS_UNREPORTED: Counter Count "realtime_errors_unreported_total" []
         "Errors that were not passed to the error hooks, because too many were under way.";
+    METRICS_TOLD: Gauge Seconds "realtime_metrics_told_timestamp_seconds" []
+        "When counters and gauges were told last, in seconds since 1970; 0 once the gateway has ended.";
     DRAINING: Gauge Count "realtime_draining" []
         "1 once the gateway accepts no more connections.";
     DRAIN_SESSIONS: Gauge Count "realtime_drain_sessions" []

@@ -239,7 +239,7 @@ impl Session {
         kept.is_some_and(|Kept(requests)| !requests.0.lock().open.is_empty())
     }
 
-    /// Takes an answer to where it is waited for.
+    /// Takes an answer to where it is waited for. Whether it counts as one is for the caller to say.
     #[cold]
     pub(crate) fn sort_out(&self, mut message: Message) -> Sorted {
         let (id, refusal) = match message.exchange() {
@@ -248,7 +248,6 @@ impl Session {
             Some(_) => return Sorted::Message(message.without_exchange().without_room()),
             None => return Sorted::Message(message.without_room()),
         };
-        self.env().stats.answered.add(1);
         let number = id.parse::<u64>().ok();
         let number = number.filter(|number| number.to_string() == id.as_str());
         let kept = number.and_then(|_| self.extensions().get::<Kept>());

@@ -20,6 +20,7 @@ use crate::{
     guarded::{Whose, guarded},
     handling::client_error,
     hook_call::{Failed, call_hook},
+    metrics::{Received, Size},
     node::Node,
     patience::patient,
     quiet::drop_quietly,
@@ -73,7 +74,9 @@ pub(super) async fn disconnect(
         };
         // What of it is foreign has a boundary of its own. This is for what nobody has thought of.
         let said = guarded(Whose::SessionTask, None, goodbye).await;
-        node.stats().unhandled.add(reader.discarded().into());
+        // Nobody has kept how long they were.
+        let discarded = reader.discarded().into();
+        node.received(Received::Unhandled, discarded, Size::default());
         // The connection ends here, and not when its handler does, which may be long after.
         reader.hang_up();
         session.release();

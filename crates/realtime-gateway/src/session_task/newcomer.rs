@@ -15,6 +15,9 @@ pub(crate) struct Newcomer {
 /// What its client has said on the doorstep.
 #[derive(Debug, Default)]
 pub(crate) struct Early {
+    /// It has shown who it is, in a frame of so many bytes.
+    pub(crate) has_shown: bool,
+    pub(crate) bytes: usize,
     /// The id of the message in which it has shown who it is, where that has yet to be answered.
     pub(crate) request: Option<MessageId>,
     /// What else the same frame asks for.

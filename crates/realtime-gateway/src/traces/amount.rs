@@ -9,7 +9,12 @@ use crate::sync::Mutex;
 
 /// Of so many, one is traced.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Share(u64);
+pub(super) struct Share {
+    /// Of 2³² equally likely numbers, those below it.
+    below: u64,
+    /// The logarithm of how likely it is that one isn't.
+    unlucky: f64,
+}
 
 /// How many messages of a session go by before one has the luck to begin a trace.
 ///
@@ -32,36 +37,38 @@ impl Luck {
 }
 
 impl Share {
-    /// Of 2³² equally likely numbers, those below it.
     #[allow(
         clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
         clippy::cast_sign_loss,
-        reason = "it is from 0 to 1, which was checked"
+        reason = "it is from 0 to 1, which was checked, and has 32 bits"
     )]
     pub(super) fn new(ratio: f64) -> Self {
-        Self((ratio * 2f64.powi(32)) as u64)
+        let below = (ratio * 2f64.powi(32)) as u64;
+        Self {
+            below,
+            unlucky: (-(below as f64) / 2f64.powi(32)).ln_1p(),
+        }
     }
 
     #[inline]
     pub(super) fn has_luck(self) -> bool {
-        u64::from(fastrand::u32(..)) < self.0
+        u64::from(fastrand::u32(..)) < self.below
     }
 
     /// As many go by as would if each had the same luck by itself: a geometric distribution.
     #[allow(
         clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
         clippy::cast_sign_loss,
         reason = "a quotient of logarithms that is positive, and rounded down"
     )]
     pub(super) fn draw(self) -> Luck {
-        if self.0 == 0 {
+        if self.below == 0 {
             return Luck::NONE;
         }
-        let unlucky = (-(self.0 as f64) / 2f64.powi(32)).ln_1p();
         // Above 0, whose logarithm is infinite, and 1 at the most.
         let drawn = 1.0 - fastrand::f64();
-        Luck((drawn.ln() / unlucky) as u64)
+        Luck((drawn.ln() / self.unlucky) as u64)
     }
 }
 

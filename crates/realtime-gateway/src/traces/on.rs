@@ -24,6 +24,8 @@ pub(crate) struct Tracer {
     inner: Option<Arc<Inner>>,
     /// Here, since each message that is sent asks for it.
     tells_clients: bool,
+    /// Here, since each message that comes asks for it.
+    follows_clients: bool,
 }
 
 struct Inner {
@@ -37,6 +39,7 @@ struct Inner {
 impl Tracer {
     pub(crate) fn new(traces: Option<Traces>, node: &NodeId) -> Self {
         let tells_clients = traces.as_ref().is_some_and(|traces| traces.tells_clients);
+        let follows_clients = traces.as_ref().is_some_and(|t| t.followed.is_some());
         let inner = traces.map(|traces| Inner {
             bridge: Bridge::new(traces.bridge),
             node: node.clone(),
@@ -46,6 +49,7 @@ impl Tracer {
         Self {
             inner: inner.map(Arc::new),
             tells_clients,
+            follows_clients,
         }
     }
 
@@ -126,7 +130,7 @@ impl Tracer {
         of: impl FnOnce() -> (SessionId, Origin, Option<&'l Label>),
     ) -> Option<Traced> {
         let is_lucky = luck.strikes();
-        if is_lucky || message.metadata().is_some() {
+        if is_lucky || (self.follows_clients && message.metadata().is_some()) {
             return self.perhaps(is_lucky.then_some(luck), message, of);
         }
         None

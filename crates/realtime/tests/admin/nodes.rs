@@ -1,5 +1,10 @@
 //! Two nodes: an identity is found and disconnected on both, from the page of one.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::SeqCst},
+};
+
 use realtime::{broker::LocalBroker, node::NodeId, presence::MemoryPresence};
 use realtime_testkit::wait::until;
 use serde_json::{Value, json};
@@ -60,6 +65,42 @@ async fn two_nodes_are_one_cluster([a, b]: [Server; 2]) {
     let done = page.ask("disconnect", json!({ "session_id": id })).await;
     assert_eq!(done["sessions"], 1, "{done}");
     assert_eq!(bob.closed().await.unwrap().0, 3503);
+    a.stop().await;
+    b.stop().await;
+}
+
+/// The host's own code says where pages are: only a look asks it, and a look goes on without its answer.
+#[tokio::test]
+async fn pages_that_panic_cost_their_links_alone() {
+    let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
+    let node = async |name: &str| {
+        let builder = builder().broker(broker.clone()).presence(presence.clone());
+        let gateway = builder.node_id(name.parse().unwrap()).build().unwrap();
+        gateway.start().await.unwrap();
+        gateway
+    };
+    let b = Server::start(node("b").await).await;
+    let asked = Arc::<AtomicU32>::default();
+    let page_of = {
+        let asked = Arc::clone(&asked);
+        move |node: &NodeId| -> Option<String> {
+            asked.fetch_add(1, SeqCst);
+            panic!("nobody knows where {node} is")
+        }
+    };
+    let a = Server::with(node("a").await, |admin| admin.pages(page_of)).await;
+    let _there = b.client("acme/ann").await;
+    let ann = json!({ "tenant": "acme", "id": "ann" });
+    let mut page = a.page().await;
+    let found = page.ask("find", ann.clone()).await;
+    assert_eq!(found["nodes"], json!([{ "node_id": "b", "sessions": 1 }]));
+    assert_eq!(asked.load(SeqCst), 0);
+    let begun = page.ask("tap", ann).await;
+    assert_eq!(
+        begun["elsewhere"],
+        json!([{ "node_id": "b", "sessions": 1 }])
+    );
+    assert_eq!(asked.load(SeqCst), 1);
     a.stop().await;
     b.stop().await;
 }

@@ -100,6 +100,10 @@ async fn what_stands_behind_the_token_is_as_if_it_came_later() {
         "yes somebody",
     ];
     assert_eq!(answers, expected);
+    // Each part of the frame counts, and for one thing.
+    let stats = server.gateway.stats();
+    let counted = (stats.received, stats.malformed, stats.rate_limited);
+    assert_eq!(counted, (3, 1, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

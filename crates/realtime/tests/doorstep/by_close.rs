@@ -94,8 +94,13 @@ async fn a_host_that_accepts_is_refused_in_the_same_way() {
     let mut first = Client::connect(addr).await.unwrap();
     assert_eq!(who(&mut first).await, "host's");
     let mut second = Client::connect(addr).await.unwrap();
-    let closed = second.closed().await;
-    assert_eq!(closed, Some((1013, "too many connections".into())));
+    let (code, reason) = second.closed().await.unwrap();
+    let said: serde_json::Value = serde_json::from_str(&reason).unwrap();
+    assert_eq!(
+        (code, &said["reason"]),
+        (1013, &"too many connections".into())
+    );
+    assert!((4.0..=5.0).contains(&said["retry_after"].as_f64().unwrap()));
     gateway.shutdown().await;
     host.abort();
 }
@@ -217,6 +222,35 @@ async fn a_node_that_shuts_down_says_so_and_is_not_held_up() {
         assert_eq!(code(client).await, 1001);
     }
     server.stop().await;
+}
+
+/// Until its balancers have noticed, whoever comes back at once may be sent here again.
+#[tokio::test]
+async fn who_comes_while_it_drains_comes_back_after_the_notice_however_it_is_told() {
+    let notice = 60 * SECOND;
+    let waits = async |by_close: bool| {
+        let builder = builder().accept_then_close(by_close);
+        let server = start(builder.drain_notice(Some(notice))).await;
+        server.gateway.begin_drain(SECOND);
+        let wait = if by_close {
+            let (code, reason) = nobody(&server).await.closed().await.unwrap();
+            assert_eq!(code, 1001);
+            let said: serde_json::Value = serde_json::from_str(&reason).unwrap();
+            said["retry_after"].as_f64().unwrap()
+        } else {
+            let answer = Request::new("/ws").refused(server.addr).await;
+            assert_eq!(answer.status, 503);
+            answer.header("Retry-After").unwrap().parse().unwrap()
+        };
+        // Or its end would wait for the notice.
+        server.gateway.shutdown().await;
+        server.stop().await;
+        wait
+    };
+    for by_close in [true, false] {
+        let wait: f64 = waits(by_close).await;
+        assert!((60.0..=61.0).contains(&wait), "{wait}");
+    }
 }
 
 /// Both together: nothing shown is a matter of the first message, and a wrong one of a close frame.

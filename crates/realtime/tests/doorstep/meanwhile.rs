@@ -89,8 +89,12 @@ async fn a_store_that_is_away_is_told_as_such() {
     let server = start(builder().revocations(store.clone())).await;
     let mut ann = nobody(&server).await;
     ann.send_text(&first_message("ann")).await.unwrap();
-    let closed = ann.closed().await;
-    assert_eq!(closed, Some((1013, "try again later".to_owned())));
+    let (code, reason) = ann.closed().await.unwrap();
+    let said: serde_json::Value = serde_json::from_str(&reason).unwrap();
+    assert_eq!((code, &said["reason"]), (1013, &"try again later".into()));
+    // As `Retry-After` has it, and not all at once.
+    let wait = said["retry_after"].as_f64().unwrap();
+    assert!((4.0..=5.0).contains(&wait), "{said}");
     ann.close(1013, "").await.unwrap();
     until_nothing_is_left(&server.gateway).await;
     let stats = server.gateway.stats();

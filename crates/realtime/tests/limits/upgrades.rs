@@ -143,7 +143,7 @@ async fn those_in_the_line_hear_of_the_shutdown() {
     for answer in answers {
         assert_eq!(
             (answer.status, answer.header("Retry-After")),
-            (503, Some("5"))
+            (503, Some("1"))
         );
     }
     assert_eq!(server.gateway.stats().upgrades_limited, 0);

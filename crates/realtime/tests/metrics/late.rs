@@ -6,6 +6,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
+    time::UNIX_EPOCH,
 };
 
 use realtime::{
@@ -30,6 +31,22 @@ fn left(samples: &[Sample]) -> Vec<&Sample> {
     let left = samples.iter();
     left.filter(|sample| sample.value != 0. && is_gauge(&sample.name))
         .collect()
+}
+
+/// What is told may be old, where the runtime hangs that tells it.
+#[tokio::test]
+async fn it_is_told_when_it_was_told() {
+    let (server, metrics) = start(builder()).await;
+    let name = "realtime_metrics_told_timestamp_seconds";
+    let before = UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    metrics.at_least(name, &[], before).await;
+    let first = metrics.value(name, &[]);
+    assert!(first <= UNIX_EPOCH.elapsed().unwrap().as_secs_f64());
+    metrics.at_least(name, &[], first + 0.01).await;
+    server.stop().await;
+    metrics
+        .is("realtime_metrics_told_timestamp_seconds", &[], 0.)
+        .await;
 }
 
 /// Run by itself, there is no recorder in this process until the gateway is built.

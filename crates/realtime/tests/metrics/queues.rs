@@ -43,6 +43,32 @@ async fn a_broadcast_is_measured_until_it_has_left() {
     server.stop().await;
 }
 
+#[cfg(feature = "deflate")]
+#[tokio::test]
+async fn what_is_compressed_is_counted_before_and_after_it() {
+    use realtime::config::Compression;
+    let (server, metrics) = start(builder().compression(Compression::default())).await;
+    let asked = Request::new("/ws?ann").header(
+        "Sec-WebSocket-Extensions",
+        "permessage-deflate; client_max_window_bits",
+    );
+    let _ann: Client = asked.connect(server.addr).await.unwrap();
+    server.until_open(1).await;
+    let text = "x".repeat(10_000);
+    server.gateway.broadcast("n", Json(&text)).await.unwrap();
+    metrics
+        .is("realtime_messages_compressed_total", &[], 1.)
+        .await;
+    for (side, least) in [("before", 10_000.), ("after", 10.)] {
+        metrics
+            .at_least("realtime_compressed_bytes_total", &[("side", side)], least)
+            .await;
+    }
+    let after = metrics.value("realtime_compressed_bytes_total", &[("side", "after")]);
+    assert!(after < 1_000., "{after}");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn what_waits_for_a_slow_reader_and_what_is_dropped_is_seen() {
     let builder = builder()
@@ -144,6 +170,15 @@ impl AsyncWrite for Blocking {
     }
 }
 
+/// Lets go of what blocks, also where the test fails: its runtime waits for the thread.
+struct Release(Arc<OnceLock<()>>);
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        let _first = self.0.set(());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_dispatcher_that_hangs_is_seen_while_it_does() {
     let gateway = builder().build().unwrap();
@@ -168,6 +203,7 @@ async fn a_dispatcher_that_hangs_is_seen_while_it_does() {
     });
     let mut ann: Client = Request::new("/ws?ann").connect(addr).await.unwrap();
     metrics.is("realtime_sessions", &[], 1.).await;
+    let release = Release(until);
     from.store(true, SeqCst);
     gateway.broadcast("n", Json(1)).await.unwrap();
     for least in [0.1, 0.3] {
@@ -175,7 +211,7 @@ async fn a_dispatcher_that_hangs_is_seen_while_it_does() {
             .at_least("realtime_dispatcher_oldest_seconds", &[], least)
             .await;
     }
-    until.set(()).unwrap();
+    drop(release);
     assert_eq!(ann.recv_json().await.unwrap()["data"], 1);
     metrics
         .is("realtime_dispatcher_oldest_seconds", &[], 0.)

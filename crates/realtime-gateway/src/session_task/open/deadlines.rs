@@ -64,7 +64,7 @@ impl Open {
             Beat::Nothing => {}
             Beat::Ping => {
                 let ping = env.dialects.ping(self.session.outbox().dialect());
-                let ping = self.pong.begin(ping);
+                let ping = self.pong.begin(ping, longest_pong(&self.node));
                 self.session.outbox().set_ping(ping);
                 self.pump(cx);
             }

@@ -35,6 +35,10 @@ impl Open {
     /// Says what opens the session, in dialects where something does, and takes what the client has
     /// said before.
     pub(in crate::session_task) fn greet(&mut self, early: Early) {
+        let mut shares = Shares::of(early.bytes, early.rest.len() + 1);
+        if early.has_shown {
+            self.received(Received::Handled, shares.one());
+        }
         if let Encoder::Codec(_) = self.session.encoder() {
             return;
         }
@@ -54,7 +58,7 @@ impl Open {
         }
         let mut rest = Batch::default();
         for action in early.rest {
-            self.act(action, 0, &mut rest, None);
+            self.act(action, shares.one(), &mut rest, None);
         }
     }
 
@@ -64,20 +68,22 @@ impl Open {
     pub(super) fn on_dialect(&mut self, frame: Frame, cx: &mut Context<'_>) {
         let bytes = frame.as_bytes().len();
         let (actions, failed) = self.actions(frame);
-        let share = bytes / actions.len().max(1);
-        // What nothing is made of is the dialect's own.
-        let of_itself = if actions.is_empty() { bytes } else { 0 };
+        let is_of_dialect = actions.is_empty() && failed.is_none();
+        let mut shares = Shares::of(bytes, actions.len() + usize::from(failed.is_some()));
         let mut batch = Batch {
             is_counted: true,
             ..Batch::default()
         };
         let mut cx = Some(cx);
         for action in actions {
-            self.act(action, share, &mut batch, cx.take());
+            self.act(action, shares.one(), &mut batch, cx.take());
         }
-        match failed {
-            Some(error) => self.act(Action::Malformed(error), of_itself, &mut batch, None),
-            None => self.received(Received::Handled, of_itself),
+        if let Some(error) = failed {
+            self.act(Action::Malformed(error), shares.one(), &mut batch, None);
+        }
+        // Nothing is made of it: a sign of life, say.
+        if is_of_dialect {
+            self.received(Received::Handled, bytes);
         }
     }
 
@@ -86,28 +92,33 @@ impl Open {
     pub(super) fn refuse_dialect(&mut self, frame: Frame, over: OverLimit) {
         let bytes = frame.as_bytes().len();
         let (actions, failed) = self.actions(frame);
-        let mut rest = bytes;
-        let share = bytes / actions.len().max(1);
+        let mut shares = Shares::of(bytes, actions.len() + usize::from(failed.is_some()));
+        let is_of_dialect = actions.is_empty() && failed.is_none();
+        let has_failed = failed.is_some();
         let mut batch = Batch::default();
         let mut is_told = false;
-        for action in actions {
+        let failed = failed.map(Action::Malformed);
+        for action in actions.into_iter().chain(failed) {
+            let bytes = shares.one();
             match action {
-                _ if self.is_cut_short() => {}
+                _ if self.is_cut_short() => self.received(Received::Unhandled, bytes),
                 Action::Handle(message) => {
-                    self.refuse_message(message, share, over);
-                    rest = rest.saturating_sub(share);
+                    self.refuse_message(message, bytes, over);
                     is_told = true;
                 }
-                Action::Malformed(error) => self.on_malformed(error, &mut batch),
-                _ => {}
+                Action::Malformed(error) => {
+                    self.received(Received::Malformed, bytes);
+                    self.on_malformed(error, &mut batch);
+                }
+                _ => self.received(Received::RateLimited, bytes),
             }
         }
-        self.received(Received::RateLimited, rest);
-        match failed {
-            Some(error) => self.on_malformed(error, &mut batch),
-            // It was answers of the dialect alone.
-            None if !is_told && !self.is_cut_short() => self.refuse_request(None, over),
-            None => {}
+        if is_of_dialect {
+            self.received(Received::RateLimited, bytes);
+        }
+        // It was answers of the dialect alone.
+        if !is_told && !has_failed && !self.is_cut_short() {
+            self.refuse_request(None, over);
         }
     }
 
@@ -119,11 +130,7 @@ impl Open {
         cx: Option<&mut Context<'_>>,
     ) {
         if self.is_cut_short() {
-            if let Action::Handle(_) = action {
-                self.node.stats().unhandled.add(1);
-            }
-            self.received(Received::Unhandled, bytes);
-            return;
+            return self.received(Received::Unhandled, bytes);
         }
         if let Action::Malformed(error) = action {
             self.received(Received::Malformed, bytes);
@@ -157,9 +164,6 @@ impl Open {
 
     /// However many of a frame are wrong, they are one malformed frame.
     fn on_malformed(&mut self, error: CodecError, batch: &mut Batch) {
-        if self.is_cut_short() {
-            return;
-        }
         let before = self.malformed;
         self.on_unreadable(error);
         if std::mem::replace(&mut batch.is_malformed, true) {
@@ -184,6 +188,26 @@ impl Open {
     }
 }
 
+/// The bytes of a frame, among what it asks for: the last of those has what is left over.
+struct Shares {
+    bytes: usize,
+    parts: usize,
+}
+
+impl Shares {
+    const fn of(bytes: usize, parts: usize) -> Self {
+        Self { bytes, parts }
+    }
+
+    /// That of the next part.
+    fn one(&mut self) -> usize {
+        let share = self.bytes.checked_div(self.parts).unwrap_or_default();
+        self.parts = self.parts.saturating_sub(1);
+        self.bytes -= share;
+        share
+    }
+}
+
 /// What is known of a frame while its actions are done.
 #[derive(Debug, Default)]
 struct Batch {
@@ -191,4 +215,18 @@ struct Batch {
     is_counted: bool,
     /// A part of it was malformed.
     is_malformed: bool,
+}
+
+#[cfg(all(test, not(realtime_loom)))]
+mod tests {
+    use super::Shares;
+
+    #[test]
+    fn all_bytes_of_a_frame_are_among_its_parts() {
+        let mut shares = Shares::of(11, 3);
+        assert_eq!([shares.one(), shares.one(), shares.one()], [3, 4, 4]);
+        assert_eq!(shares.one(), 0);
+        assert_eq!(Shares::of(7, 1).one(), 7);
+        assert_eq!(Shares::of(7, 0).one(), 0);
+    }
 }

@@ -41,7 +41,7 @@ impl Open {
             if let Some(size) = waited
                 && !self.handling.is_waiting()
             {
-                self.node.handed_over(size);
+                self.node.received(Received::Handled, 1, size);
             }
             if let Poll::Ready(done) = polled {
                 self.answer(done);
@@ -125,7 +125,7 @@ impl Open {
         }
         let started = self.handling.start(inbound, timing, cx);
         if !self.handling.is_waiting() {
-            self.node.handed_over(size);
+            self.node.received(Received::Handled, 1, size);
         }
         if let Poll::Ready(done) = started {
             self.answer(done);
@@ -165,10 +165,10 @@ impl Open {
         }
     }
 
-    /// This has become of what the client has sent.
+    /// This has become of a message of the client's, which is so long.
     #[inline]
     pub(super) fn received(&self, became: Received, bytes: usize) {
-        self.node.metrics().received(became, Size::of(bytes));
+        self.node.received(became, 1, Size::of(bytes));
     }
 
     // Messages are large to be handed on by value, so this is no call.
@@ -203,7 +203,7 @@ impl Open {
     /// takes a late answer for a dead connection. Where answers wait for their reader, so does it.
     fn keep(&mut self, message: Message, bytes: usize) {
         if !self.full_of_replies && self.node.is_own_ping(message.route()) {
-            self.node.handed_over(Size::of(bytes));
+            self.received(Received::Handled, bytes);
             return self.answer_untraced(Done::at_once(&message, ping::answer()));
         }
         self.ahead.push(message, bytes);
@@ -230,7 +230,7 @@ impl Open {
             self.session.end(EndCause::UnsupportedFrame(error.into()));
             return;
         }
-        self.is_malformed();
+        self.one_more_malformed();
         let request = error.request().cloned();
         let error: BoxError = error.into();
         self.answer_error(request.as_ref(), &error);
@@ -252,11 +252,14 @@ impl Open {
         let id = match codec.decode(frame) {
             Ok(message) => return self.refuse_message(message, bytes, over),
             Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
+                self.received(Received::Malformed, bytes);
                 self.session.end(EndCause::UnsupportedFrame(error.into()));
                 return;
             }
+            // It is told that it sends too much, and counted as that alone; ten of these in a row
+            // are too many all the same.
             Err(error) => {
-                self.is_malformed();
+                self.one_more_malformed();
                 error.request().cloned()
             }
         };
@@ -290,8 +293,8 @@ impl Open {
         }
     }
 
+    /// Tells the client so.
     pub(super) fn refuse_request(&mut self, id: Option<MessageId>, over: OverLimit) {
-        self.node.stats().rate_limited.add(1);
         let error = ClientError::new("too_many_requests", "you send more than you may")
             .with_retry_after(over.wait);
         self.notify(&Notice::Error {
@@ -305,8 +308,8 @@ impl Open {
         }
     }
 
-    fn is_malformed(&mut self) {
-        self.node.stats().malformed.add(1);
+    /// One more in a row.
+    fn one_more_malformed(&mut self) {
         self.malformed += 1;
         if self.malformed >= MALFORMED {
             self.session.end(EndCause::TooManyMalformed);
@@ -325,9 +328,9 @@ impl Open {
         let size = self.ahead.size().and(held_back.unwrap_or_default());
         self.ahead = ReadAhead::default();
         let (undecoded, of_those) = self.reader.release(self.session.held());
-        let (stats, metrics) = (self.node.stats(), self.node.metrics());
-        stats.unhandled.add(waiting as u64 + undecoded);
-        metrics.received(Received::Unhandled, size.and(of_those));
+        let messages = waiting as u64 + undecoded;
+        self.node
+            .received(Received::Unhandled, messages, size.and(of_those));
     }
 
     #[inline(always)]
