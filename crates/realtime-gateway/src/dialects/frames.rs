@@ -94,6 +94,12 @@ impl Frames {
         others.deflated.as_ref()
     }
 
+    /// Whether somebody may get it compressed.
+    pub(crate) fn may_be_compressed(&self) -> bool {
+        let others = self.others.as_ref();
+        others.is_some_and(|others| others.deflated.is_some())
+    }
+
     /// The bytes that all of them may have: as many again for those that are compressed, or will be.
     pub(crate) fn bytes(&self) -> usize {
         let Some(others) = &self.others else {

@@ -271,6 +271,21 @@ impl Hub {
         members.filter(gets).count()
     }
 
+    /// Compresses a message for those who are in a room and get it so. The one task that hands over to
+    /// all rooms then finds it ready.
+    pub(crate) fn compress(&self, frames: &Frames, room: &Arc<Room>) {
+        if !frames.may_be_compressed() {
+            return;
+        }
+        let audience = Arc::new(Audience::new(vec![Arc::clone(room)], Vec::new()));
+        let logs = self.shards.iter().map(|shard| shard.log());
+        for log in logs.filter(|log| log.dialect().is_deflated()) {
+            if log.readers(Some(&audience)) > 0 {
+                let _ready = frames.of(log.dialect());
+            }
+        }
+    }
+
     /// Hands over a message of a room with a history.
     pub(crate) async fn send_in(&self, room: &Arc<Room>, life: u64, publication: &Publication) {
         let Publication {
