@@ -53,13 +53,14 @@ client.on("tapped", (message) => {
   const log = byId("tap-log");
   const { direction, route, id, room, data, missed } = message;
   const names = [route === null ? "" : quoted(route), id === null ? "" : `id ${quoted(id)}`, room ? `in ${quoted(room)}` : ""].filter(Boolean).join(" · ");
+  const unshown = direction === "in" ? "(hidden: it shows a token)" : "(compressed, and too long to be shown)";
   const cut = data !== null && data.length >= 4096 ? " …" : "";
   const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
   log.append(make("li", {},
     make("div", { className: "soft" },
       make("span", { className: "way", text: direction === "in" ? "In" : "Out" }),
       `${clock(message.at_ms)} ${names} · ${bytes(message.bytes)}${missed ? ` · ${plural(missed, "message")} before it not shown` : ""}`),
-    make("code", { dir: "ltr", text: data === null ? "(hidden: it shows a token)" : seen(data) + cut })));
+    make("code", { dir: "ltr", text: data === null ? unshown : seen(data) + cut })));
   while (log.childElementCount > KEPT) log.firstElementChild.remove();
   if (atEnd) log.scrollTop = log.scrollHeight;
 });

@@ -108,13 +108,16 @@ stats! {
     broker_outages,
     /// Sessions that have ended, but for those in `aborted`.
     closed,
-    /// Messages that were compressed, each once however many sessions it is for: see
-    /// [`Config`](crate::Config), field `compression`.
+    /// Messages that were compressed and have become smaller, each once however many sessions it is
+    /// for: see [`Config`](crate::Config), field `compression`.
     compressed,
     /// Bytes of these before it, frame headers included.
     compressed_from_bytes,
     /// Bytes of these after it.
     compressed_to_bytes,
+    /// Messages that were compressed in vain and sent plain: they don't shrink, or so much that a client
+    /// would take them for a bomb.
+    compressed_in_vain,
     /// Connections that were one too many of their identity or address: requests and first messages
     /// that were refused, and sessions that were closed for it.
     connections_limited,

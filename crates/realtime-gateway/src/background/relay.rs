@@ -226,6 +226,7 @@ async fn receive(node: &Arc<Node>, message: BrokerMessage, lost: &mut Missed) {
     {
         // Who comes in just now has asked the history, which knew the message already.
         if let Some(stream) = node.hub.rooms().stream(room) {
+            node.hub.compress(&frames, stream.room());
             let publication = Publication {
                 offset: position.offset,
                 frames,

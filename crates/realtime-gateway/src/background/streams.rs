@@ -16,8 +16,10 @@ use crate::{
 const AT_ONCE: usize = 32;
 /// How soon it is tried again where the history doesn't answer.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How many messages of one room are handed over before it is another's turn.
+/// How many messages of one room are handed over before it is another's turn, where they are short.
 const TURN: usize = 128;
+/// So many bytes of a message count for another one: some are compressed here.
+const AS_MUCH: usize = 16 * 1024;
 
 /// Carries until the gateway ends.
 pub(super) async fn run(node: Arc<Node>) {
@@ -87,11 +89,12 @@ async fn advance(node: &Arc<Node>, stream: &Arc<Stream>, work: &mut Work) {
     loop {
         match stream.step(Instant::now()) {
             Step::Hand(life, publication) => {
+                let bytes = publication.frames.bytes();
                 let sent = node.hub.send_in(stream.room(), life, &publication);
                 publication.traced.around(sent).await;
                 publication.traced.handed();
                 stream.was_handed();
-                handed += 1;
+                handed += 1 + bytes / AS_MUCH;
                 if handed >= TURN {
                     // It is still queued, behind the others.
                     node.hub.rooms().streams().push(Arc::clone(stream));

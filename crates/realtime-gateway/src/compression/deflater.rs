@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// Compresses for all sessions of a node, where that is configured. By default nothing is.
-#[derive(Debug, Default)]
-pub(crate) struct Deflater(Option<Box<On>>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Deflater(Option<Arc<On>>);
 
 struct On {
     policy: Policy,
@@ -36,14 +36,10 @@ struct On {
 
 impl Deflater {
     pub(crate) fn new(config: &Config, stats: &Arc<Counters>) -> Self {
-        let on = config.compression.as_ref().map(|compression| {
-            let may_wait_at_the_door = config.token_in_message.is_some();
-            Box::new(On::new(
-                compression,
-                may_wait_at_the_door,
-                Arc::clone(stats),
-            ))
-        });
+        let on = config
+            .compression
+            .as_ref()
+            .map(|compression| Arc::new(On::new(compression, Arc::clone(stats))));
         Self(on)
     }
 
@@ -90,6 +86,12 @@ impl Deflater {
         (Agreed(Some(terms)), Some(header))
     }
 
+    /// Whether a message in a plain frame is long enough to be compressed.
+    pub(crate) fn is_long_enough(&self, frame: &[u8]) -> bool {
+        let Some(on) = &self.0 else { return false };
+        message(frame).is_some_and(|(_, payload)| payload.len() >= on.floor)
+    }
+
     /// The same message as in a plain frame, compressed; `None` where it is too short for it, or
     /// wouldn't shrink. Whether its route allows it is for the caller to know.
     pub(crate) fn compress(&self, frame: &Bytes) -> Option<Bytes> {
@@ -106,7 +108,10 @@ impl Deflater {
             spare.push(compressor);
         }
         drop(spare);
-        let compressed = compressed?;
+        let Some(compressed) = compressed else {
+            on.stats.compressed_in_vain.add(1);
+            return None;
+        };
         on.stats.compressed.add(1);
         on.stats.compressed_from_bytes.add(frame.len() as u64);
         on.stats.compressed_to_bytes.add(compressed.len() as u64);
@@ -115,15 +120,13 @@ impl Deflater {
 }
 
 impl On {
-    fn new(compression: &Compression, may_wait_at_the_door: bool, stats: Arc<Counters>) -> Self {
+    fn new(compression: &Compression, stats: Arc<Counters>) -> Self {
         // Checked when the gateway is built.
         let window = Window::new(compression.window_bits).unwrap_or_default();
-        // What has come at the door is forgotten there.
-        let receive_takeover = compression.receive_takeover && !may_wait_at_the_door;
         Self {
             policy: Policy::default()
                 .with_send_window(window)
-                .with_receive_takeover(receive_takeover),
+                .with_receive_takeover(compression.receive_takeover),
             level: match compression.level {
                 CompressionLevel::Fast => Level::Fast,
                 CompressionLevel::Balanced => Level::Balanced,

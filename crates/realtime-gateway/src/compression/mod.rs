@@ -27,4 +27,4 @@ pub(crate) use self::{agreed::Agreed, deflater::Deflater, incoming::Incoming};
 #[cfg(not(feature = "deflate"))]
 pub(crate) use off::{Agreed, Deflater, Incoming};
 #[cfg(all(feature = "admin", feature = "deflate"))]
-pub(crate) use reading::plain;
+pub(crate) use reading::{is_compressed, plain};

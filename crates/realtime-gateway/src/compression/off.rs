@@ -17,7 +17,7 @@ impl Agreed {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Deflater;
 
 impl Deflater {
@@ -41,6 +41,10 @@ impl Deflater {
         false
     }
 
+    pub(crate) const fn is_long_enough(&self, _: &[u8]) -> bool {
+        false
+    }
+
     pub(crate) const fn compress(&self, _: &Bytes) -> Option<Bytes> {
         None
     }
@@ -57,6 +61,14 @@ impl Incoming {
     #[inline]
     pub(crate) fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
         self.0.decode(input)
+    }
+
+    pub(crate) const fn is_inflating(&self) -> bool {
+        false
+    }
+
+    pub(crate) const fn pauses(&mut self) -> bool {
+        false
     }
 
     pub(crate) fn scout(&self) -> Self {

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::off;
-use crate::{BuildError, BuildErrorKind};
+use crate::{BuildError, BuildErrorKind, Config};
+
+/// What a session holds whose client refers to its messages before.
+const INFLATER: usize = 56 * 1024;
 
 /// How messages are compressed (`permessage-deflate`, RFC 7692) with clients that offer it, as
 /// browsers do. It takes nothing on their side: pages see the messages that they always saw.
@@ -12,6 +15,12 @@ use crate::{BuildError, BuildErrorKind};
 /// message that the gateway sends refers to one before it, so an idle session holds no window, and
 /// a compressor is there for as many threads as compress at the same time: 380 KB each. What
 /// clients send is inflated where it is read, by one inflater for each thread, 56 KB.
+///
+/// **It never refers to what it has sent before**, and no option changes that. A message that does is for
+/// one session alone, so a broadcast would be compressed for each that gets it, and each would hold a
+/// compressor: 380 KB, and more work for a thousand sessions than a thousand messages are worth. What
+/// it would save is on short messages that are like each other, and those are rarely as long as the
+/// [`floor`](Self::floor).
 ///
 /// [`Config::read_limit`](crate::Config::read_limit) is that of the message and holds while it is
 /// inflated. Queues count what is written, which is compressed.
@@ -49,9 +58,10 @@ pub struct Compression {
     pub window_bits: u8,
     /// Whether a client may refer to its messages before, which is worth it for short ones that are
     /// like each other. Each session that has sent a compressed message then holds an inflater, 56 KB,
-    /// which counts for [`Config::assembly_budget`](crate::Config::assembly_budget): that must hold it
-    /// for all of them. Where a client may show its token in its
-    /// [first message](crate::Config::token_in_message), none may. Default: no.
+    /// which counts for [`Config::assembly_budget`](crate::Config::assembly_budget): half of that must
+    /// hold one for each of [`max_connections`](crate::Config::max_connections), or `build()` fails. It
+    /// fails, too, together with [`token_in_message`](crate::Config::token_in_message): what has come
+    /// before the session is no part of it. Default: no.
     pub receive_takeover: bool,
     /// The routes of messages that are never compressed, whoever sends them and be they answers: a
     /// route, or the beginning of some with `*` behind it. Default: none.
@@ -86,6 +96,39 @@ pub enum CompressionLevel {
 }
 
 impl Compression {
+    /// A session that does nothing wrong must not be closed for the inflater that it holds.
+    pub(super) fn check_takeover(&self, config: &Config) -> Result<(), BuildError> {
+        if !self.receive_takeover {
+            return Ok(());
+        }
+        let refused = |got: String| Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+        if config.token_in_message.is_some() {
+            return refused(
+                "compression.receive_takeover must be off with token_in_message, since what has come \
+                 before the session is no part of it; got both: keep the one that is meant"
+                    .to_owned(),
+            );
+        }
+        // 0 is no limit, too.
+        let Some(sessions) = config.max_connections.filter(|most| *most > 0) else {
+            return refused(
+                "compression.receive_takeover must be off without max_connections, since each session \
+                 may hold an inflater; got both"
+                    .to_owned(),
+            );
+        };
+        let least = sessions.saturating_mul(2 * INFLATER);
+        if config.assembly_budget < least {
+            return refused(format!(
+                "compression.receive_takeover must be off, or half of assembly_budget hold an inflater \
+                 of {INFLATER} bytes for each of max_connections: with {sessions} it must be at least \
+                 {least}; got {}",
+                config.assembly_budget
+            ));
+        }
+        Ok(())
+    }
+
     pub(super) fn check_ranges(&self) -> Result<(), BuildError> {
         let refused = |got: String| Err(BuildError::new(BuildErrorKind::InvalidOption, got));
         if !(1..=isize::MAX as usize).contains(&self.floor) {
@@ -192,6 +235,36 @@ mod tests {
             "{error}"
         );
         assert!(read(r#""on""#).unwrap_err().to_string().contains("off"));
+    }
+
+    #[test]
+    fn who_may_hold_an_inflater_is_not_closed_for_it() {
+        let mut compression = Compression::default();
+        compression.receive_takeover = true;
+        let config = Config {
+            max_connections: Some(8),
+            assembly_budget: 8 * 2 * INFLATER,
+            read_limit: 64 * 1024,
+            compression: Some(compression),
+            ..Config::default()
+        };
+        config.check_ranges().unwrap();
+        type Wrong = fn(&mut Config);
+        let rows: [(&str, Wrong); 4] = [
+            ("assembly_budget", |c| c.max_connections = Some(9)),
+            ("max_connections", |c| c.max_connections = None),
+            ("max_connections", |c| c.max_connections = Some(0)),
+            ("token_in_message", |c| {
+                c.token_in_message = Some(std::time::Duration::from_secs(1));
+            }),
+        ];
+        for (name, wrong) in rows {
+            let mut config = config.clone();
+            wrong(&mut config);
+            let error = config.check_ranges().unwrap_err();
+            assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
+            assert!(error.to_string().contains(name), "{error}");
+        }
     }
 
     #[test]

@@ -441,6 +441,7 @@ impl Config {
         #[cfg(feature = "deflate")]
         if let Some(compression) = &self.compression {
             compression.check_ranges()?;
+            compression.check_takeover(self)?;
         }
         self.limits.check_ranges()
     }

@@ -1,14 +1,14 @@
-//! What is compressed of what is said: once for all of a dialect who agree to it.
+//! Which messages may be compressed, and those for one session.
 
 use std::{borrow::Cow, sync::atomic::Ordering::SeqCst};
 
 use bytes::Bytes;
 use realtime_core::Message;
 
-use super::{DialectId, Dialects, Frames, frames::Others};
+use super::{DialectId, Dialects, Frames, frames::Deflated};
 
 impl Dialects {
-    /// The frames of a message, those among them that are compressed.
+    /// The frames of a message. They are compressed when the first is about to get one so.
     pub(super) fn frames<'m>(
         &self,
         codec: Bytes,
@@ -16,37 +16,28 @@ impl Dialects {
         route: impl FnOnce() -> Option<Cow<'m, str>>,
     ) -> Frames {
         let is_wanted = self.deflater.is_on() && self.deflated.load(SeqCst) > 0;
-        let deflated = match is_wanted {
-            true => self.deflate(std::iter::once(&codec).chain(&plain), route),
-            false => Box::default(),
+        let deflated = match is_wanted && self.may_be_deflated(&codec, &plain, route) {
+            true => Some(Deflated::new(self.deflater.clone(), 1 + plain.len())),
+            false => None,
         };
-        Frames::new(codec, Others { plain, deflated })
+        Frames::new(codec, plain, deflated)
     }
 
-    /// Each of these frames compressed, where somebody gets it so; an empty one where not, and none
-    /// where that is so of all.
+    /// Whether any of these frames may be compressed.
     #[cold]
-    fn deflate<'m, 'f>(
+    fn may_be_deflated<'m>(
         &self,
-        frames: impl Iterator<Item = &'f Bytes>,
+        codec: &Bytes,
+        plain: &[Bytes],
         route: impl FnOnce() -> Option<Cow<'m, str>>,
-    ) -> Box<[Bytes]> {
-        let takes = |route: Cow<'_, str>| self.deflater.takes(&route);
+    ) -> bool {
+        let mut frames = std::iter::once(codec).chain(plain);
+        if !frames.any(|frame| self.deflater.is_long_enough(frame)) {
+            return false;
+        }
         // One that can't be known may be any.
-        if self.deflater.asks_for_routes() && !route().is_some_and(takes) {
-            return Box::default();
-        }
-        let deflated = self.all().zip(frames).map(|(spoken, frame)| {
-            // Who comes just now gets the plain one.
-            let is_wanted = spoken.deflated.load(SeqCst) > 0;
-            let compressed = is_wanted.then(|| self.deflater.compress(frame));
-            compressed.flatten().unwrap_or_default()
-        });
-        let deflated: Box<[Bytes]> = deflated.collect();
-        match deflated.iter().all(Bytes::is_empty) {
-            true => Box::default(),
-            false => deflated,
-        }
+        let takes = |route: Cow<'_, str>| self.deflater.takes(&route);
+        !self.deflater.asks_for_routes() || route().is_some_and(takes)
     }
 
     /// A frame for one session, compressed where it agrees to that.

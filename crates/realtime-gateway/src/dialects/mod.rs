@@ -1,8 +1,8 @@
 //! The protocols that the clients of a node speak: the codec's own, and others beside it.
 //!
 //! The codec is also how messages travel between nodes and how histories keep them. What each client
-//! gets is encoded and framed once for each protocol that somebody here speaks, and compressed once
-//! where somebody has agreed to that.
+//! gets is encoded and framed once for each protocol that somebody here speaks, and compressed once,
+//! when the first who has agreed to that is about to get it.
 
 mod deflated;
 mod encoder;
@@ -35,7 +35,7 @@ pub(crate) struct Dialects {
     own: Spoken,
     others: Box<[Spoken]>,
     deflater: Deflater,
-    /// How many sessions may be sent compressed messages, whatever they speak.
+    /// How many sessions may be sent compressed messages.
     deflated: AtomicUsize,
 }
 
@@ -45,8 +45,6 @@ struct Spoken {
     ping: Bytes,
     /// How many sessions speak it. Of the codec's own it isn't counted.
     sessions: AtomicUsize,
-    /// How many of them may be sent compressed messages.
-    deflated: AtomicUsize,
 }
 
 /// A message that is encoded and framed once, for all who get it.
@@ -80,7 +78,6 @@ impl Dialects {
             encoder,
             ping,
             sessions: AtomicUsize::new(0),
-            deflated: AtomicUsize::new(0),
         };
         Self {
             own: spoken((Encoder::Codec(Arc::clone(&codec)), ping)),
@@ -141,10 +138,8 @@ impl Dialects {
     /// A session that speaks this has come.
     pub(crate) fn came(&self, id: DialectId) {
         if id != DialectId::CODEC {
-            let spoken = self.spoken(id);
-            spoken.sessions.fetch_add(1, SeqCst);
+            self.spoken(id).sessions.fetch_add(1, SeqCst);
             if id.is_deflated() {
-                spoken.deflated.fetch_add(1, SeqCst);
                 self.deflated.fetch_add(1, SeqCst);
             }
         }
@@ -153,10 +148,8 @@ impl Dialects {
     /// One has gone.
     pub(crate) fn went(&self, id: DialectId) {
         if id != DialectId::CODEC {
-            let spoken = self.spoken(id);
-            spoken.sessions.fetch_sub(1, SeqCst);
+            self.spoken(id).sessions.fetch_sub(1, SeqCst);
             if id.is_deflated() {
-                spoken.deflated.fetch_sub(1, SeqCst);
                 self.deflated.fetch_sub(1, SeqCst);
             }
         }
@@ -205,7 +198,7 @@ impl Dialects {
         let is_ours = codec == self.codec.name();
         if is_ours && !self.others_are_spoken(whom) {
             let first = encoder::frame_of(kind, body);
-            // Read for its route alone, and compressed in no case where it can't be.
+            // Read for its route alone, where that matters, and compressed in no case where it can't be.
             let route = || {
                 let decoded = encoder::unbroken(|| self.decode(codec, kind, body.clone()));
                 Some(decoded.ok()?.route().to_owned().into())

@@ -235,7 +235,12 @@ impl Hub {
         let mut readers = 0;
         for shard in &self.shards {
             let log = shard.log();
-            let frame = frames.of(log.dialect());
+            let dialect = log.dialect();
+            // Nothing is compressed for nobody. Who comes just now comes after it.
+            if dialect.is_deflated() && log.readers(to) == 0 {
+                continue;
+            }
+            let frame = frames.of(dialect);
             readers += match frame.is_empty() {
                 // Who speaks what has no form for it is told nothing, and counts all the same.
                 true => log.readers(to),
@@ -264,6 +269,21 @@ impl Hub {
         let members = self.rooms.members(room).into_iter();
         let gets = |session: &Session| !session.is_closed() && !is_excepted(session, except);
         members.filter(gets).count()
+    }
+
+    /// Compresses a message for those who are in a room and get it so. The one task that hands over to
+    /// all rooms then finds it ready.
+    pub(crate) fn compress(&self, frames: &Frames, room: &Arc<Room>) {
+        if !frames.may_be_compressed() {
+            return;
+        }
+        let audience = Arc::new(Audience::new(vec![Arc::clone(room)], Vec::new()));
+        let logs = self.shards.iter().map(|shard| shard.log());
+        for log in logs.filter(|log| log.dialect().is_deflated()) {
+            if log.readers(Some(&audience)) > 0 {
+                let _ready = frames.of(log.dialect());
+            }
+        }
     }
 
     /// Hands over a message of a room with a history.

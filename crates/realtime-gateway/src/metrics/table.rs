@@ -106,10 +106,10 @@ table! {
         "Messages that were written or queued for a session.";
     SENT_BYTES: Counter Bytes "realtime_sent_bytes_total" []
         "Bytes that the sockets of sessions have accepted.";
-    MESSAGES_COMPRESSED: Counter Count "realtime_messages_compressed_total" []
-        "Messages that were compressed, each once however many sessions it was for.";
+    MESSAGES_COMPRESSED: Counter Count "realtime_messages_compressed_total" ["outcome"]
+        "Messages that were to be compressed, each once however many sessions it was for.";
     COMPRESSED_BYTES: Counter Bytes "realtime_compressed_bytes_total" ["side"]
-        "Bytes of these messages, before and after it.";
+        "Bytes of those that have become smaller, before and after it.";
     MESSAGES_DROPPED: Counter Count "realtime_messages_dropped_total" ["policy"]
         "Messages for clients that were dropped, by the backpressure policy.";
     DROPPED_BYTES: Counter Bytes "realtime_dropped_bytes_total" ["policy"]

@@ -122,6 +122,7 @@ async fn send_and_keep(
         .with_offset(offset);
     let mut out = node.env.dialects.encode_kept(&message)?;
     if let Some(stream) = &stream {
+        node.hub.compress(&out.frames, stream.room());
         let publication = Publication {
             offset,
             frames: out.frames.clone(),

@@ -27,6 +27,8 @@ pub(crate) struct FrameReader {
     scouted: bool,
     /// A close frame was among what is given up.
     has_closed: bool,
+    /// How many of the messages that were discarded are told of.
+    told: u32,
     /// The bytes that have come so far.
     received: u64,
 }
@@ -53,6 +55,7 @@ impl FrameReader {
             at: 0,
             scouted: false,
             has_closed: false,
+            told: 0,
             received: 0,
         }
     }
@@ -129,6 +132,11 @@ impl FrameReader {
         ahead: usize,
         held: &Share,
     ) -> Poll<Result<Option<Event>, ReadEnd>> {
+        // What has come in a few bytes may be long to read.
+        if self.decoder.pauses() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let decoded = if self.has_input() {
             let mut input = &self.pending[self.at..];
             let decoded = self.decoder.decode(&mut input);
@@ -184,12 +192,17 @@ impl FrameReader {
         self.scouted = true;
     }
 
-    /// Gives up what was read, and returns how many messages that were, and how long. Nothing more is
-    /// made of what the peer sends but its close frame: it may take its time to leave, and must hold
-    /// no memory meanwhile.
+    /// Gives up what was read, and returns how many messages that were, and how long: as they came,
+    /// where some may be compressed. Nothing more is made of what the peer sends but its close frame:
+    /// it may take its time to leave, and must hold no memory meanwhile.
     pub(crate) fn release(&mut self, held: &Share) -> (u64, Size) {
         let (mut messages, mut size) = (0, Size::default());
         let mut input = &self.pending[self.at..];
+        // Nothing is inflated to be thrown away.
+        if self.decoder.is_inflating() {
+            self.decoder.discard_messages();
+            size = Size::of(input.len());
+        }
         while !input.is_empty() {
             match self.decoder.decode(&mut input) {
                 Ok(Some(Event::Text(text))) => {
@@ -202,6 +215,8 @@ impl FrameReader {
                 Ok(Some(Event::Ping(_) | Event::Pong(_)) | None) | Err(_) => {}
             }
         }
+        messages += u64::from(self.discarded());
+        self.told = self.decoder.discarded();
         self.forget_input();
         self.decoder.discard_messages();
         self.book(0, held);
@@ -210,7 +225,7 @@ impl FrameReader {
 
     /// How many messages have come since what was read was given up.
     pub(crate) fn discarded(&self) -> u32 {
-        self.decoder.discarded()
+        self.decoder.discarded() - self.told
     }
 
     fn forget_input(&mut self) {

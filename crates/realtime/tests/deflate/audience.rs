@@ -1,5 +1,7 @@
 //! What is sent to many is compressed once for all of them who have agreed, whatever the others are.
 
+use std::time::Duration;
+
 use realtime::{
     IdentityKey, Json, broker::LocalBroker, history::MemoryHistory, presence::MemoryPresence,
 };
@@ -139,6 +141,121 @@ async fn order_is_kept_between_what_is_for_all_and_for_one() {
     for n in 0..200 {
         assert_eq!(peer.frame().await.json()["data"][0], n);
     }
+    drop(peer);
+    server.stop().await;
+}
+
+/// Of what is compressed nobody pays who isn't sent it.
+#[tokio::test]
+async fn nothing_is_compressed_for_a_bystander() {
+    let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
+    let history = MemoryHistory::new();
+    let node = |id: &str| {
+        let builder = builder().node_id(id.parse().unwrap());
+        let builder = builder.broker(broker.clone()).presence(presence.clone());
+        let builder = builder.history(history.clone());
+        builder.build().unwrap()
+    };
+    let (a, b) = (node("a"), node("b"));
+    a.start().await.unwrap();
+    b.start().await.unwrap();
+    let (a, b) = (Server::start(a).await, Server::start(b).await);
+    let mut plain = Vec::new();
+    let mut bystanders = Vec::new();
+    for server in [&a, &b] {
+        let mut peer = Peer::connect(server.addr, "ann", None).await;
+        for room in ["open:a", "kept:a"] {
+            peer.ask("join", json!({ "room": room })).await;
+        }
+        plain.push(peer);
+        bystanders.push(Peer::connect(server.addr, "bob", Some(OFFER)).await);
+        server.until_open(2).await;
+    }
+    let ann = IdentityKey::new("ann");
+    for (at, server) in [&a, &b].into_iter().enumerate() {
+        let gateway = &server.gateway;
+        gateway
+            .room("open:a")
+            .send("open", Json(long()))
+            .await
+            .unwrap();
+        gateway
+            .room("kept:a")
+            .send("kept", Json(long()))
+            .await
+            .unwrap();
+        gateway
+            .send_to_identity(&ann, "to-ann", Json(long()))
+            .await
+            .unwrap();
+        // And to nobody at all.
+        for room in ["open:b", "kept:b"] {
+            let room = gateway.room(room);
+            room.send("nobody", Json(long())).await.unwrap();
+        }
+        let nobody = IdentityKey::new("nobody");
+        gateway
+            .send_to_identity(&nobody, "nobody", Json(long()))
+            .await
+            .unwrap_err();
+        for peer in &mut plain {
+            let mut routes = Vec::new();
+            for _ in 0..3 {
+                let frame = peer.frame().await;
+                assert!(!frame.is_compressed);
+                routes.push(frame.json()["route"].as_str().unwrap().to_owned());
+            }
+            routes.sort();
+            assert_eq!(routes, ["kept", "open", "to-ann"], "{at}");
+        }
+    }
+    for server in [&a, &b] {
+        let stats = server.gateway.stats();
+        assert_eq!((stats.compressed, stats.compressed_in_vain), (0, 0));
+    }
+    a.gateway.broadcast("news", Json(long())).await.unwrap();
+    for peer in &mut bystanders {
+        assert!(peer.frame().await.is_compressed);
+    }
+    for server in [&a, &b] {
+        assert_eq!(server.gateway.stats().compressed, 1);
+    }
+    drop((plain, bystanders));
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_server_asks_is_compressed_as_what_it_says() {
+    let server = start(builder()).await;
+    let mut peer = Peer::connect(server.addr, "ann", Some(OFFER)).await;
+    server.until_open(1).await;
+    let session = server.gateway.local_sessions()[0].clone();
+    for (data, is_compressed) in [(long(), true), ("short".to_owned(), false)] {
+        let session = session.clone();
+        let question = Json(data.clone());
+        let minute = Duration::from_secs(60);
+        let asked =
+            tokio::spawn(async move { session.request("question", question, minute).await });
+        let frame = peer.frame().await;
+        let seen = frame.json();
+        assert!(seen.to_string().contains(&data), "{seen}");
+        assert_eq!(frame.is_compressed, is_compressed);
+        asked.abort();
+    }
+    drop(peer);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_compressed_in_vain_is_counted_and_sent_plain() {
+    let server = start(builder()).await;
+    let mut peer = Peer::connect(server.addr, "ann", Some(OFFER)).await;
+    // A client would take it for a bomb.
+    let letters = "a".repeat(200_000);
+    assert!(!peer.ask("echo", json!(letters)).await.is_compressed);
+    let stats = server.gateway.stats();
+    assert_eq!((stats.compressed, stats.compressed_in_vain), (0, 1));
     drop(peer);
     server.stop().await;
 }

@@ -39,7 +39,7 @@ async fn our_own_client_and_the_gateway_understand_each_other() {
 async fn who_looks_sees_what_it_says_and_not_how_it_is_sent() {
     use realtime::{IdentityKey, inspect::TapLimits};
 
-    use crate::{OFFER, peer::Peer};
+    use crate::{OFFER, peer::Peer, prose};
 
     let server = start(builder()).await;
     let mut peer = Peer::connect(server.addr, "ann", Some(OFFER)).await;
@@ -55,6 +55,14 @@ async fn who_looks_sees_what_it_says_and_not_how_it_is_sent() {
     assert_eq!(sent.route.as_deref(), Some("echo"));
     let shown = sent.data.unwrap();
     assert!(shown.starts_with("\"so much ado so much"), "{shown}");
+
+    // Of what is very long only the beginning is there, of which nothing can be read.
+    let session = &server.gateway.local_sessions()[0];
+    session.send("prose", Json(prose(100_000))).unwrap();
+    assert!(peer.frame().await.is_compressed);
+    let sent = within("what was sent", tap.next()).await.unwrap();
+    assert_eq!((sent.route, sent.data), (None, None));
+    assert!(sent.bytes > 16 * 1024, "{}", sent.bytes);
     drop(peer);
     server.stop().await;
 }

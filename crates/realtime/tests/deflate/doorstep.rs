@@ -41,14 +41,11 @@ impl Authenticator for Tokens {
 }
 
 fn builder() -> realtime::Builder {
-    let mut compression = Compression::default();
-    // Nobody may here, since what has come is forgotten with the first message.
-    compression.receive_takeover = true;
     realtime::builder()
         .authenticator(Tokens(Credentials::bearer()))
         .token_in_message(Some(Duration::from_secs(60)))
         .router(router())
-        .compression(compression)
+        .compression(Compression::default())
 }
 
 #[tokio::test]

@@ -1,14 +1,28 @@
 //! Bombs, garbage, and what wasn't agreed on.
 
-use realtime_websocket::Kind;
-use realtime_websocket::deflate::{Compressor, Level};
-use serde_json::json;
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::Poll,
+};
+
+use realtime::{Builder, CloseCode, Json, config::Compression};
+use realtime_testkit::wait::until;
+use realtime_websocket::{
+    Event, Kind,
+    deflate::{Compressor, Level},
+};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::{
     OFFER, builder, long,
     peer::{Peer, fragment, request},
-    prose, start,
-    support::Ends,
+    prose, router, start,
+    support::{Ends, Server},
 };
 
 /// What is compressed of these bytes.
@@ -77,7 +91,7 @@ async fn what_is_too_large_or_no_deflate_ends_its_session_alone() {
         drop(peer);
         server.until_open(1).await;
         let held = async || server.gateway.stats().assembling_bytes == 0;
-        realtime_testkit::wait::until("nothing is held", held).await;
+        until("nothing is held", held).await;
         assert_eq!(
             bystander.ask("echo", json!(what)).await.json()["data"],
             what
@@ -98,7 +112,6 @@ async fn who_has_agreed_to_nothing_may_compress_nothing() {
     server.stop().await;
 }
 
-/// While a handler runs, what waits behind it is looked through for pings.
 #[tokio::test]
 async fn fragments_and_pings_among_compressed_messages_are_understood() {
     let server = start(builder()).await;
@@ -115,13 +128,125 @@ async fn fragments_and_pings_among_compressed_messages_are_understood() {
         peer.raw(&[byte]).await;
     }
     let pong = peer.frame().await;
-    assert_eq!(
-        pong.event,
-        realtime_websocket::Event::Pong(b"there?".to_vec().into())
-    );
+    assert_eq!(pong.event, Event::Pong(b"there?".to_vec().into()));
     for data in [long(), long(), "plain".to_owned()] {
         assert_eq!(peer.frame().await.json()["data"], data);
     }
+    drop(peer);
+    server.stop().await;
+}
+
+/// One whose handler waits, and who has sent more behind that than is read ahead of it.
+async fn busy(server: &Server, behind: &[u8]) -> Peer {
+    let mut peer = Peer::connect(server.addr, "ann", Some(OFFER)).await;
+    let mut all = fragment(0x81, request("hold", json!(null)).as_bytes());
+    // 4.8 KB each when it is inflated, of which 64 KiB are read.
+    for _ in 0..MANY {
+        all.extend(peer.compressed(&request("echo", json!(long()))));
+    }
+    all.extend_from_slice(behind);
+    assert!(all.len() < 16 * 1024, "it comes in one read");
+    peer.raw(&all).await;
+    peer
+}
+
+const MANY: usize = 30;
+
+fn held(gate: &Arc<Notify>) -> Builder {
+    let gate = Arc::clone(gate);
+    let hold = move || {
+        let gate = Arc::clone(&gate);
+        async move { gate.notified().await }
+    };
+    builder().router(router().route("hold", hold))
+}
+
+#[tokio::test]
+async fn a_ping_does_not_wait_behind_compressed_messages() {
+    let gate = Arc::default();
+    let server = start(held(&gate)).await;
+    let text = request("echo", json!("the last"));
+    let mut behind = fragment(0x89, b"there?");
+    behind.extend(fragment(0xc1, &deflated(text.as_bytes())));
+    let mut peer = busy(&server, &behind).await;
+    // The handler waits until it has come.
+    let pong = peer.frame().await;
+    assert_eq!(pong.event, Event::Pong(b"there?".to_vec().into()));
+    gate.notify_one();
+    assert_eq!(peer.frame().await.json()["route"], "hold");
+    for _ in 0..MANY {
+        assert_eq!(peer.frame().await.json()["data"], long());
+    }
+    assert_eq!(peer.frame().await.json()["data"], "the last");
+    drop(peer);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_given_up_is_not_inflated() {
+    let gate = Arc::default();
+    let server = start(held(&gate)).await;
+    // Who inflates it finds out what it is.
+    let garbage = fragment(0xc1, &[0xff; 64]);
+    let mut peer = busy(&server, &garbage).await;
+    until("its handler waits", async || {
+        server.gateway.stats().received == 1
+    })
+    .await;
+    server.gateway.local_sessions()[0].close(CloseCode::NORMAL, "enough");
+    gate.notify_one();
+    assert_eq!(peer.closed().await, Some(1000));
+    drop(peer);
+    server.until_open(0).await;
+    until("all are counted", async || {
+        server.gateway.stats().unhandled == MANY as u64 + 1
+    })
+    .await;
+    assert_eq!(server.gateway.stats().violations, 0);
+    server.stop().await;
+}
+
+/// What comes in a few bytes is no reason to keep the thread for long.
+#[tokio::test]
+async fn others_have_their_turns_while_much_is_inflated() {
+    let turns = Arc::new(AtomicUsize::new(0));
+    let ticking = tokio::spawn({
+        let turns = Arc::clone(&turns);
+        // Woken at once, so that it has a turn whenever the session has had one.
+        poll_fn(move |cx| {
+            turns.fetch_add(1, SeqCst);
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        })
+    });
+    let seen = Arc::<std::sync::Mutex<Vec<usize>>>::default();
+    let look = {
+        let seen = Arc::clone(&seen);
+        move |Json(_): Json<Value>| {
+            seen.lock().unwrap().push(turns.load(SeqCst));
+            std::future::ready(())
+        }
+    };
+    let mut compression = Compression::default();
+    compression.max_ratio = None;
+    let builder = builder().router(router().route("look", look));
+    let server = start(builder.compression(compression)).await;
+    let mut peer = Peer::connect(server.addr, "ann", Some(OFFER)).await;
+    let begin = format!(r#"{{"route":"look","data":"{}"#, "a".repeat(1_000));
+    let end = format!(r#"{}"}}"#, "a".repeat(1_000));
+    let mut one = deflated(begin.as_bytes());
+    one.extend_from_slice(&[0, 0, 0xff, 0xff]);
+    one.extend(bomb().repeat(4));
+    one.extend(deflated(end.as_bytes()));
+    let all = fragment(0xc1, &one).repeat(16);
+    assert!(all.len() < 16 * 1024, "it comes in one read");
+    peer.raw(&all).await;
+    until("all are handled", async || seen.lock().unwrap().len() == 16).await;
+    let mut seen = seen.lock().unwrap().clone();
+    seen.dedup();
+    // As many turns as messages, since each is more than a turn may have.
+    assert_eq!(seen.len(), 16, "{seen:?}");
+    ticking.abort();
     drop(peer);
     server.stop().await;
 }

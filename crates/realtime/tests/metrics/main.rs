@@ -12,6 +12,8 @@ mod support;
 
 mod backends;
 mod broken;
+#[cfg(feature = "deflate")]
+mod compression;
 mod connections;
 mod identities;
 mod late;

@@ -78,7 +78,8 @@ pub struct TappedMessage {
     /// The room to which it was sent, where that is so.
     pub room: Option<String>,
     /// The beginning of its data, at most 4 KiB, with what is no text replaced; the whole frame where
-    /// the route isn't known. `None` where it is hidden.
+    /// the route isn't known. `None` where it is hidden, and where more than 16 KiB of it were sent
+    /// compressed.
     pub data: Option<String>,
     /// How long it is as a whole, in bytes: the data of what came, and the frame of what is sent.
     pub bytes: usize,
@@ -290,7 +291,9 @@ impl Tap {
                 speaks_codec,
             } => {
                 (shown.direction, shown.bytes) = (TapDirection::Out, bytes);
-                let frame = uncompressed(frame);
+                let Some(frame) = uncompressed(frame) else {
+                    return shown;
+                };
                 match self.read(&frame, speaks_codec) {
                     Some(message) => {
                         shown.route = Some(message.route().to_owned());
@@ -326,19 +329,23 @@ impl Drop for Tap {
     }
 }
 
-/// The same message in a plain frame, where it is compressed and all of it was copied. Else it stays
-/// what it is.
-fn uncompressed(frame: Bytes) -> Bytes {
+/// The same message in a plain frame; `None` where it is compressed and can't be read, mostly because
+/// only its beginning was copied.
+fn uncompressed(frame: Bytes) -> Option<Bytes> {
     #[cfg(feature = "deflate")]
     {
         use realtime_websocket::{Event, Kind, frame::server_frame};
-        match crate::compression::plain(&frame) {
-            Some(Event::Text(text)) => return server_frame(Kind::Text, text.as_bytes()),
-            Some(Event::Binary(bytes)) => return server_frame(Kind::Binary, &bytes),
-            _ => {}
+
+        use crate::compression::{is_compressed, plain};
+        if is_compressed(&frame) {
+            return match plain(&frame)? {
+                Event::Text(text) => Some(server_frame(Kind::Text, text.as_bytes())),
+                Event::Binary(bytes) => Some(server_frame(Kind::Binary, &bytes)),
+                _ => None,
+            };
         }
     }
-    frame
+    Some(frame)
 }
 
 /// The opcode of a text message.

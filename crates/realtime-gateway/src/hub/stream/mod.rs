@@ -441,7 +441,8 @@ impl Joining {
             return None;
         }
         let meant = since.into_iter().filter(|p| !excepted(&p.except));
-        let frames = meant.map(|publication| publication.frames.of(dialect).clone());
+        // Nothing is compressed while it is locked.
+        let frames = meant.map(|publication| publication.frames.ready(dialect).clone());
         let frames = frames.filter(|frame| !frame.is_empty()).collect();
         let after = Offset {
             life: state.life,
