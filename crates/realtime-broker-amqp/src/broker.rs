@@ -9,14 +9,13 @@ use realtime_core::{
     broker::{
         Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerLimits,
         BrokerMessage, Join, Joining, Membership, Published, Subscription, Topic, TopicName,
-        stream::{self, LoopbackTime, Numbered, Topics},
+        stream::{self, Joins, LoopbackTime, Numbered, Topics},
     },
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     AmqpConfig,
-    bound::Bound,
     error::{blocked, closed, unavailable, unknown},
     limit::Limit,
     publisher::WINDOW,
@@ -51,8 +50,7 @@ pub struct AmqpBroker {
 #[derive(Debug, Clone)]
 struct Joined {
     requests: mpsc::Sender<Request>,
-    topics: Arc<Topics>,
-    bound: Arc<Bound>,
+    joins: Arc<Joins>,
 }
 
 impl AmqpBroker {
@@ -147,10 +145,9 @@ impl AmqpBroker {
         outgoing.continue_from(&self.numbered);
         outgoing.measure(&self.loopback);
         outgoing.set_longest_wait(self.config.queue_ttl);
-        let topics = Arc::clone(outgoing.topics());
-        let bound = Arc::new(Bound::default());
+        let joins = Arc::new(Joins::new(Arc::clone(outgoing.topics())));
         for topic in &join.topics {
-            bound.add(topic, &topics)?;
+            joins.begin(topic, || {})?.succeed();
         }
         let (requests, waiting) = mpsc::channel(WINDOW);
         let (inbox, received) = mpsc::channel(INBOX);
@@ -168,11 +165,7 @@ impl AmqpBroker {
         let first = supervisor.open_any().await?;
         State::Up.replace_in(&self.state);
         joining.spawn(supervisor.run(first, joining.stop().clone().cancelled_owned()));
-        let joined = Joined {
-            requests,
-            topics,
-            bound,
-        };
+        let joined = Joined { requests, joins };
         Ok((joined, received))
     }
 }
@@ -185,28 +178,27 @@ impl Broker for AmqpBroker {
     }
 
     async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        let Joined { topics, bound, .. } = self.own.joined()?;
-        if bound.contains(topic) {
+        let Joined { joins, requests } = self.own.joined()?;
+        if joins.contains(topic) {
             return Ok(());
         }
-        // Before it is bound, since messages may come before RabbitMQ's answer does. Another caller
-        // may have asked already, whose answer hasn't come, or never does.
-        topics.join(topic)?;
-        let _unless_bound = Leaves {
-            topics: &topics,
-            bound: &bound,
-            topic,
-        };
+        let attempt = joins.begin(topic, || {
+            // RabbitMQ may have bound it all the same. Where there is no link, or no room, it is
+            // not bound by the next one.
+            let (outcome, _nobody_waits) = oneshot::channel();
+            let leave = Request::Bind(Binding::leave(topic.clone(), outcome));
+            let _best_effort = requests.try_send(leave);
+        })?;
         self.ask(false, |outcome| {
             Request::Bind(Binding::join(topic.clone(), outcome))
         })
         .await?;
-        bound.add(topic, &topics)
+        attempt.succeed();
+        Ok(())
     }
 
     async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
-        let Joined { topics, bound, .. } = self.own.joined()?;
-        if bound.leave(topic, &topics) {
+        if self.own.joined()?.joins.leave(topic) {
             // Where it fails there is no link, and the next one doesn't join the topic.
             let left = self.ask(false, |outcome| {
                 Request::Bind(Binding::leave(topic.clone(), outcome))
@@ -263,18 +255,5 @@ impl Broker for AmqpBroker {
         self.state.send_replace(State::Closed);
         self.own.close().await;
         self.events.close();
-    }
-}
-
-/// Leaves a topic again if nobody who asked for it has seen it bound.
-struct Leaves<'t> {
-    topics: &'t Topics,
-    bound: &'t Bound,
-    topic: &'t TopicName,
-}
-
-impl Drop for Leaves<'_> {
-    fn drop(&mut self) {
-        self.bound.leave_unless_bound(self.topic, self.topics);
     }
 }

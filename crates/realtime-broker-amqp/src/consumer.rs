@@ -105,9 +105,8 @@ impl Receiver<'_> {
             Next::Deliver(message) => {
                 // Closed only when the subscription is dropped, which ends this link.
                 if let Err(TrySendError::Full(message)) = self.inbox.try_send(message) {
-                    self.incoming.set_stalled(true);
+                    let _while_it_waits = self.incoming.stall();
                     let _leaving = self.inbox.send(message).await;
-                    self.incoming.set_stalled(false);
                 }
             }
             Next::DuplicateNode { incarnation, .. } => {

@@ -58,7 +58,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
-mod bound;
 mod broker;
 mod causes;
 mod config;

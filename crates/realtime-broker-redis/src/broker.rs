@@ -14,7 +14,7 @@ use realtime_core::{
     broker::{
         Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerLimits,
         BrokerMessage, Join, Joining, Membership, Published, Subscription, Topic, TopicName,
-        stream::{self, LoopbackTime, Numbered, Topics},
+        stream::{self, Joins, LoopbackTime, Numbered, Topics},
     },
 };
 use tokio::{
@@ -59,7 +59,7 @@ pub struct RedisBroker {
 #[derive(Debug, Clone)]
 struct Joined {
     member: Arc<Member>,
-    topics: Arc<Topics>,
+    joins: Arc<Joins>,
     requests: mpsc::Sender<Request>,
     changes: mpsc::Sender<Change>,
     /// How much may be under way.
@@ -104,15 +104,15 @@ impl RedisBroker {
         let (mut outgoing, incoming) = stream::pair(node, Arc::clone(&self.events));
         outgoing.continue_from(&self.numbered);
         outgoing.measure(&self.loopback);
-        let topics = Arc::clone(incoming.topics());
+        let joins = Arc::new(Joins::new(Arc::clone(incoming.topics())));
         for topic in &join.topics {
-            topics.join(topic)?;
+            joins.begin(topic, || {})?.succeed();
         }
         let (requests, publications) = mpsc::channel(WINDOW);
         let (changes, changed) = mpsc::channel(CHANGES);
         let (asks, questions) = mpsc::channel(1);
         let (inbox, received) = mpsc::channel(INBOX);
-        let (joins, is_joined) = oneshot::channel();
+        let (receiving, is_joined) = oneshot::channel();
         let (saying, is_accepted) = oneshot::channel();
         let mut publisher = Publisher {
             member: Arc::clone(&member),
@@ -130,7 +130,7 @@ impl RedisBroker {
             room: Arc::new(Semaphore::new(INBOX_BYTES / PIECE)),
             questions: asks,
             changes: changed,
-            joining: Some(joins),
+            joining: Some(receiving),
         };
         let first = publisher.connect().await?;
         joining.spawn(publisher.run(first, joining.stop().clone()));
@@ -146,7 +146,7 @@ impl RedisBroker {
         };
         let joined = Joined {
             member,
-            topics,
+            joins,
             requests,
             changes,
             window: Arc::new(Semaphore::new(INBOX_BYTES / PIECE)),
@@ -174,21 +174,23 @@ impl Broker for RedisBroker {
         if let Some(refusal) = joined.member.health.refusal(Half::Receiving) {
             return Err(refusal);
         }
-        joined.topics.join(topic)?;
-        let asked = joined.change(topic).await;
-        if asked.is_err() {
-            joined.topics.leave(topic);
+        if joined.joins.contains(topic) {
+            return Ok(());
+        }
+        let attempt = joined.joins.begin(topic, || {
             // Where the link is there, it is to be so at Redis, too.
             let (done, _nobody_waits) = oneshot::channel();
             let topic = topic.clone();
             let _not_there = joined.changes.try_send(Change { topic, done });
-        }
-        asked
+        })?;
+        joined.change(topic).await?;
+        attempt.succeed();
+        Ok(())
     }
 
     async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
         let joined = self.own.joined()?;
-        let was_in = joined.topics.leave(topic);
+        let was_in = joined.joins.leave(topic);
         if was_in && joined.member.health.is_up(Half::Receiving) {
             // If it can't be done now, the link is made anew, without this topic.
             let _best_effort = joined.change(topic).await;

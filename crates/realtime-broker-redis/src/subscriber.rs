@@ -244,8 +244,7 @@ impl Subscriber {
                 _ = ticks.tick() => {
                     if line.is_in_the_middle() {
                         // Nothing that stands behind it can have come, such as what this node says.
-                        self.incoming.set_stalled(true);
-                        self.incoming.set_stalled(false);
+                        drop(self.incoming.stall());
                     }
                     let quiet = line.last_byte().elapsed();
                     if quiet > SILENT {
@@ -409,11 +408,11 @@ impl Subscriber {
             self.member.events.send(gap);
             return;
         }
-        self.incoming.set_stalled(true);
+        let stall = self.incoming.stall();
         if let Ok(room) = room.acquire_many_owned(pieces).await {
             let _leaving = self.inbox.send((message, room)).await;
         }
-        self.incoming.set_stalled(false);
+        drop(stall);
         line.heard = Instant::now();
     }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The pauses between attempts to reach a server: from 100 ms to 2 s, exponential, with jitter,
-/// without end.
+/// The pauses between attempts to reach a server, without end: each is drawn from nothing up to a
+/// bound, which doubles from 100 ms to 2 s. So those who have lost a server at the same time don't
+/// come back to it at the same time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,9 +36,7 @@ impl Pause {
     pub fn next(&mut self) -> Duration {
         let pause = SHORTEST_PAUSE * 2_u32.pow(self.0.min(8));
         self.0 = self.0.saturating_add(1);
-        pause
-            .min(LONGEST_PAUSE)
-            .mul_f64(0.5 + fastrand::f64() / 2.0)
+        pause.min(LONGEST_PAUSE).mul_f64(fastrand::f64())
     }
 }
 
@@ -51,7 +50,9 @@ mod tests {
         let pauses: Vec<_> = (0..100).map(|_| pause.next()).collect();
         assert!(pauses[0] <= SHORTEST_PAUSE);
         assert!(pauses.iter().all(|p| *p <= LONGEST_PAUSE));
-        assert!(pauses[50..].iter().all(|p| *p >= LONGEST_PAUSE / 2));
+        let (longest, shortest) = (pauses.iter().max(), pauses[50..].iter().min());
+        assert!(longest >= Some(&(LONGEST_PAUSE / 2)), "they grow");
+        assert!(shortest <= Some(&(LONGEST_PAUSE / 2)), "they are spread");
         pause.reset();
         assert!(pause.next() <= SHORTEST_PAUSE);
     }

@@ -15,6 +15,11 @@
 
 mod subject;
 
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
 use async_nats::{Client, ConnectOptions, Event, Message, Subscriber};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -30,6 +35,9 @@ use tokio::sync::watch;
 
 /// How many messages wait in the client for each subscription.
 const QUEUE: usize = 1_024;
+/// How long the client waits before it connects anew by itself: longer than anybody waits for an
+/// answer, and by then it was dropped.
+const NOT_BY_ITSELF: Duration = Duration::from_secs(10);
 
 /// A NATS that joins nodes: `PubSubBroker::new(Nats::new(url)?)` is the broker.
 #[derive(Debug)]
@@ -79,6 +87,8 @@ impl PubSub for Nats {
 
     async fn connect(&self, node: &NodeInfo) -> Result<Connection, BoxError> {
         let (told, lost) = watch::channel(false);
+        let connected = Arc::new(OnceLock::new());
+        let was_connected = Arc::clone(&connected);
         let mut options = ConnectOptions::new()
             .name(node.id.as_str())
             .event_callback(move |event| {
@@ -88,21 +98,29 @@ impl PubSub for Nats {
                 async {}
             })
             .subscription_capacity(QUEUE)
+            .reconnect_delay_callback(move |_| match was_connected.get() {
+                Some(()) => NOT_BY_ITSELF,
+                None => Duration::ZERO,
+            })
+            .max_reconnects(1)
+            .ignore_discovered_servers()
             // Beacons decide. By pings a client ends that can't write what it is told any more.
             .ping_interval(3 * BEACON_INTERVAL);
         if let Some(user) = self.url.user() {
             let password = self.url.password().unwrap_or_default();
             options = options.user_and_password(user.to_owned(), password.to_owned());
         }
+        let client = options.connect(self.address()).await?;
+        connected.get_or_init(|| ());
         Ok(Connection {
-            client: options.connect(self.address()).await?,
+            client,
             prefix: self.prefix.clone(),
             lost,
         })
     }
 }
 
-/// A connection to NATS. Its client would connect anew by itself; it is dropped before that.
+/// A connection to NATS.
 #[derive(Debug)]
 pub struct Connection {
     client: Client,

@@ -49,7 +49,8 @@ pub struct Membership<J>(Arc<Mutex<Own<J>>>);
 enum Own<J> {
     /// Nothing is connected, but for a former life that may still be on its way out.
     Idle(Option<Life>),
-    Joining,
+    /// Somebody joins, whose tasks are ended with this.
+    Joining(Life),
     Joined(J, Life),
     Closed,
 }
@@ -85,12 +86,14 @@ impl<J: Clone> Membership<J> {
     /// Dropped before it returns, nothing has begun.
     ///
     /// # Errors
-    /// Kind [`Config`](BrokerErrorKind::Config) where the member is subscribed already, kind
-    /// [`Closed`](BrokerErrorKind::Closed) after [`close`](Self::close).
+    /// Kind [`Config`](BrokerErrorKind::Config) where the member is subscribed already, or somebody
+    /// else subscribes; kind [`Closed`](BrokerErrorKind::Closed) after [`close`](Self::close).
     pub async fn begin(&self) -> Result<Joining<J>, BrokerError> {
+        let life = Life::default();
+        let stop = life.stop.clone();
         let former = {
             let mut own = lock(&self.0);
-            match std::mem::replace(&mut *own, Own::Joining) {
+            match std::mem::replace(&mut *own, Own::Joining(life)) {
                 Own::Idle(former) => former,
                 Own::Joined(_, life) if life.stop.is_cancelled() => Some(life),
                 other => {
@@ -109,21 +112,24 @@ impl<J: Clone> Membership<J> {
         // Back to idle if this future is dropped.
         let mut joining = Joining {
             own: Arc::clone(&self.0),
-            life: Life::default(),
+            stop,
             former,
         };
         if let Some(former) = &mut joining.former {
             former.end().await;
         }
         joining.former = None;
+        if joining.stop.is_cancelled() {
+            return Err(closed());
+        }
         Ok(joining)
     }
 
-    /// Ends the subscription, if there is one, and waits until its tasks have ended; those that take
-    /// longer than 3 s are aborted. Idempotent.
+    /// Ends the subscription, if there is one or somebody joins, and waits until its tasks have ended;
+    /// those that take longer than 3 s are aborted. Idempotent.
     pub async fn close(&self) {
         let own = std::mem::replace(&mut *lock(&self.0), Own::Closed);
-        if let Own::Joined(_, mut life) | Own::Idle(Some(mut life)) = own {
+        if let Own::Idle(Some(mut life)) | Own::Joining(mut life) | Own::Joined(_, mut life) = own {
             life.end().await;
         }
     }
@@ -138,18 +144,18 @@ impl<J> Default for Membership<J> {
 /// A broker that is dropped leaves.
 impl<J> Drop for Membership<J> {
     fn drop(&mut self) {
-        if let Own::Joined(_, life) = &*lock(&self.0) {
-            life.stop.cancel();
-        }
+        let own = std::mem::replace(&mut *lock(&self.0), Own::Closed);
+        drop(own);
     }
 }
 
-/// A subscription in the making. Dropping it tells its tasks to end.
+/// A subscription in the making. Dropping it tells its tasks to end; who begins again waits until they
+/// have.
 #[derive(Debug)]
 #[must_use]
 pub struct Joining<J> {
     own: Arc<Mutex<Own<J>>>,
-    life: Life,
+    stop: CancellationToken,
     /// The subscription before, until its tasks have ended.
     former: Option<Life>,
 }
@@ -158,12 +164,15 @@ impl<J> Joining<J> {
     /// Cancelled when the subscription is to end: it was dropped, or the broker was closed.
     #[must_use]
     pub fn stop(&self) -> &CancellationToken {
-        &self.life.stop
+        &self.stop
     }
 
-    /// Spawns a task of the subscription, which is to end soon after [`stop`](Self::stop).
+    /// Spawns a task of the subscription, which is to end soon after [`stop`](Self::stop). Where the
+    /// broker was closed meanwhile the task is dropped.
     pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.life.tasks.spawn(task);
+        if let Own::Joining(life) = &mut *lock(&self.own) {
+            life.tasks.spawn(task);
+        }
     }
 
     /// The member has joined: this is what it receives, and what callers need.
@@ -171,16 +180,18 @@ impl<J> Joining<J> {
     /// # Errors
     /// Kind [`Closed`](BrokerErrorKind::Closed) when the broker was closed meanwhile.
     pub fn complete(
-        mut self,
+        self,
         joined: J,
         messages: impl Stream<Item = BrokerMessage> + Send + Unpin + 'static,
     ) -> Result<Subscription, BrokerError> {
-        let own = Arc::clone(&self.own);
-        let mut own = lock(&own);
-        if !matches!(&*own, Own::Joining) {
-            return Err(closed());
-        }
-        let life = std::mem::take(&mut self.life);
+        let mut own = lock(&self.own);
+        let life = match std::mem::replace(&mut *own, Own::Closed) {
+            Own::Joining(life) => life,
+            other => {
+                *own = other;
+                return Err(closed());
+            }
+        };
         let leaves = life.stop.clone().drop_guard();
         *own = Own::Joined(joined, life);
         Ok(Subscription::new(Inbox {
@@ -193,11 +204,11 @@ impl<J> Joining<J> {
 impl<J> Drop for Joining<J> {
     fn drop(&mut self) {
         let mut own = lock(&self.own);
-        if matches!(&*own, Own::Joining) {
-            let former = self.former.take();
-            *own = Own::Idle(Some(
-                former.unwrap_or_else(|| std::mem::take(&mut self.life)),
-            ));
+        if let Own::Joining(life) = &mut *own {
+            life.stop.cancel();
+            // What was joined before has begun to leave, and nothing was spawned since.
+            let life = std::mem::take(life);
+            *own = Own::Idle(Some(self.former.take().unwrap_or(life)));
         }
     }
 }
@@ -294,6 +305,45 @@ mod tests {
         drop(joining);
         assert!(stop.is_cancelled());
         let _another = own.begin().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_an_attempt_has_spawned_has_ended_when_the_broker_is_closed() {
+        let own = Membership::<()>::default();
+        let mut joining = own.begin().await.unwrap();
+        let (stop, has_ended) = (joining.stop().clone(), CancellationToken::new());
+        let ends = has_ended.clone().drop_guard();
+        joining.spawn(async move {
+            stop.cancelled().await;
+            drop(ends);
+        });
+        own.close().await;
+        assert!(has_ended.is_cancelled());
+        let (gone, late) = (CancellationToken::new(), pending());
+        let goes = gone.clone().drop_guard();
+        joining.spawn(async move {
+            let _goes = goes;
+            late.await
+        });
+        assert!(gone.is_cancelled(), "nothing is spawned any more");
+        assert_eq!(
+            kind(joining.complete((), stream::pending())),
+            Some(BrokerErrorKind::Closed)
+        );
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_former_life_learns_that_the_broker_was_closed() {
+        let own = Membership::default();
+        let mut joining = own.begin().await.unwrap();
+        let (goes_on, leaves) = tokio::sync::oneshot::channel::<()>();
+        joining.spawn(async move { drop(leaves.await) });
+        drop(joining.complete((), stream::pending()).unwrap());
+        let mut again = Box::pin(own.begin());
+        assert!(again.as_mut().now_or_never().is_none(), "it waits");
+        own.close().await;
+        drop(goes_on);
+        assert_eq!(kind(again.await), Some(BrokerErrorKind::Closed));
     }
 
     #[tokio::test]

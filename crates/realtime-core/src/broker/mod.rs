@@ -149,6 +149,8 @@ pub enum Published {
     Accepted,
     /// Nobody listens there: the node is gone.
     NoRoute,
-    /// The broker has accepted it for those who listen.
+    /// The broker has accepted it for those who listen. A broker that doesn't
+    /// [know](BrokerLimits::knows_absence) whether anybody does says `Accepted` in place of this and of
+    /// `NoRoute`.
     Routed,
 }

@@ -267,6 +267,10 @@ mod tests {
             });
             assert!(named.is_ok());
         }
+        for named in ["http://example.com:/ws", "http://example.com/ws"] {
+            let host = stream(|p| p.uri = named.parse().unwrap()).unwrap().host;
+            assert_eq!(host, request(set("host", "example.com:")).unwrap().host);
+        }
         let two = |p: &mut Parts| set("host", "evil.example")(p);
         assert_eq!(
             stream(two).unwrap().host,

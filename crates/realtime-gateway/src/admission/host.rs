@@ -41,12 +41,12 @@ impl Host {
 }
 
 impl HostAndPort {
-    /// A host and a port, if it is nothing else: not `user@host`, `host:` or `host:99999`, which
-    /// are authorities as well.
+    /// A host and a port, if it is nothing else: not `user@host` or `host:99999`, which are
+    /// authorities as well. A port may be empty (RFC 3986 §3.2.3).
     pub(crate) fn parse(authority: &Authority) -> Option<Self> {
         let host = Host::parse(authority.host())?;
         let port = match authority.as_str().strip_prefix(authority.host())? {
-            "" => None,
+            "" | ":" => None,
             port => {
                 let digits = port.strip_prefix(':')?;
                 let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -62,9 +62,12 @@ impl HostAndPort {
         if let Some(authority) = authority.filter(|_| request.version == Version::HTTP_2) {
             return Self::parse(authority);
         }
-        let host = single(&request.headers, &HOST)?.to_str().ok()?;
-        // A port may be empty there (RFC 3986 §3.2.3).
-        let host = host.strip_suffix(':').unwrap_or(host);
-        Self::parse(&host.parse().ok()?)
+        Self::parse(
+            &single(&request.headers, &HOST)?
+                .to_str()
+                .ok()?
+                .parse()
+                .ok()?,
+        )
     }
 }

@@ -39,6 +39,7 @@ macro_rules! broker_suite {
             own_messages_are_not_delivered
             a_second_subscription_of_the_same_member_fails
             a_node_id_under_which_another_incarnation_is_alive_fails
+            a_subscription_that_fails_or_is_given_up_leaves_nothing_behind
             dropping_the_subscription_leaves_the_cluster
             after_that_the_member_may_subscribe_again
             a_message_for_a_node_that_is_not_there_has_no_route
@@ -373,6 +374,54 @@ pub async fn a_node_id_under_which_another_incarnation_is_alive_fails<B: Broker>
     assert_eq!(one.receive().await.data, "still here");
     one.broker.close().await;
     drop(join_as(member(), one.node.id).await);
+}
+
+/// A subscription that fails, or is given up before it is there, leaves nothing behind: the member may
+/// try again, and so may another under that name.
+pub async fn a_subscription_that_fails_or_is_given_up_leaves_nothing_behind<B: Broker>(
+    mut member: impl FnMut() -> B,
+) {
+    let one = join(member()).await;
+    let refused = member();
+    let twin = NodeInfo::new(one.node.id.clone(), Incarnation::random());
+    let failure = within("the refusal", refused.subscribe(Join::new(twin))).await;
+    assert_eq!(failed(failure), Some(BrokerErrorKind::DuplicateNode));
+    let other = join(refused).await;
+    let mut given_up = Vec::new();
+    for wait in [0, 2, 10, 50, 250] {
+        let (broker, node) = (
+            member(),
+            NodeInfo::new(NodeId::random(), Incarnation::random()),
+        );
+        let joining = broker.subscribe(Join::new(node.clone()));
+        drop(tokio::time::timeout(Duration::from_millis(wait), joining).await);
+        given_up.push((broker, node));
+    }
+    for (broker, node) in given_up {
+        if one.broker.limits().knows_absence {
+            until("the node has no route", async || {
+                let published = other.broker.publish(&node.topic(), Bytes::new()).await;
+                ok("it is accepted", published) == Published::NoRoute
+            })
+            .await;
+        }
+        let mut successor = None;
+        until("another joins under its name", async || {
+            let next = NodeInfo::new(node.id.clone(), Incarnation::random());
+            let member = member();
+            let joined = member.subscribe(Join::new(next)).await.ok();
+            successor = joined.map(|inbox| (member, inbox));
+            successor.is_some()
+        })
+        .await;
+        drop(successor);
+        let mut again = None;
+        until("the member itself joins again", async || {
+            again = broker.subscribe(Join::new(node.clone())).await.ok();
+            again.is_some()
+        })
+        .await;
+    }
 }
 
 /// Dropping the subscription leaves the cluster.

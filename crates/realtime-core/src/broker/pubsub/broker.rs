@@ -1,10 +1,6 @@
 //! The broker itself: what the gateway calls.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::stream::poll_fn;
@@ -12,7 +8,9 @@ use tokio::sync::mpsc;
 
 use super::{
     PubSub, PubSubConnection,
-    link::{Link, Readers, State},
+    link::{Link, State},
+    open::Open,
+    readers::Readers,
     requests::{Asked, QUEUE, Request, ask, down, unknown},
 };
 use crate::{
@@ -20,7 +18,7 @@ use crate::{
     broker::{
         Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerLimits, Join,
         Membership, Published, Subscription, Topic, TopicName,
-        stream::{self, LoopbackTime, MAX_STAMP, Numbered, Topics},
+        stream::{self, Joins, LoopbackTime, MAX_STAMP, Numbered, Topics},
     },
 };
 
@@ -51,7 +49,7 @@ pub struct PubSubBroker<S: PubSub> {
 #[derive(Debug)]
 struct Member<C> {
     state: Arc<State<C>>,
-    topics: Arc<Topics>,
+    joins: Arc<Joins>,
     requests: mpsc::Sender<Request<C>>,
 }
 
@@ -59,7 +57,7 @@ impl<C> Clone for Member<C> {
     fn clone(&self) -> Self {
         Self {
             state: Arc::clone(&self.state),
-            topics: Arc::clone(&self.topics),
+            joins: Arc::clone(&self.joins),
             requests: self.requests.clone(),
         }
     }
@@ -92,27 +90,19 @@ impl<S: PubSub> Broker for PubSubBroker<S> {
         let (mut outgoing, incoming) = stream::pair(join.node, Arc::clone(&self.events));
         outgoing.continue_from(&self.numbered);
         outgoing.measure(&self.loopback);
-        let topics = Arc::clone(outgoing.topics());
+        let joins = Arc::new(Joins::new(Arc::clone(outgoing.topics())));
         for topic in &join.topics {
-            topics.join(topic)?;
+            joins.begin(topic, || {})?.succeed();
         }
         let (requests, asked) = mpsc::channel(QUEUE);
         let (inbox, mut received) = mpsc::channel(QUEUE);
         let state = Arc::new(State::new(Arc::clone(&self.events)));
-        let mut link = Link {
-            server: Arc::clone(&self.server),
-            state: Arc::clone(&state),
-            outgoing,
-            incoming: Arc::new(Mutex::new(incoming)),
-            inbox,
-            requests: asked,
-            readers: Readers::default(),
-        };
-        link.begin().await?;
+        let (server, readers) = (Arc::clone(&self.server), Readers::new(incoming, inbox));
+        let link = Link::begin(server, Arc::clone(&state), outgoing, asked, readers).await?;
         joining.spawn(link.run(joining.stop().clone()));
         let member = Member {
             state,
-            topics,
+            joins,
             requests,
         };
         joining.complete(member, poll_fn(move |cx| received.poll_recv(cx)))
@@ -120,20 +110,27 @@ impl<S: PubSub> Broker for PubSubBroker<S> {
 
     async fn join(&self, topic: &TopicName) -> Result<(), BrokerError> {
         let member = self.own.joined()?;
+        let attempt = member.joins.begin(topic, || {
+            // Where there is no link, the next one doesn't join the topic; and where there is no room,
+            // what comes on it is dropped.
+            let leave = Request::forgotten(Asked::Leave(topic.clone()));
+            let _best_effort = member.requests.try_send(leave);
+        })?;
         let open = member.ask(Asked::Join(topic.clone())).await?;
-        let joined = open.settled().await;
-        if joined.is_err() {
-            self.leave(topic).await?;
+        if let Err(error) = open.settled().await {
             member.state.doubt.notify_one();
+            return Err(error);
         }
-        joined
+        attempt.succeed();
+        Ok(())
     }
 
     async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
         let member = self.own.joined()?;
-        member.topics.leave(topic);
-        // Where there is no link, the next one doesn't join the topic.
-        let _best_effort = member.ask(Asked::Leave(topic.clone())).await;
+        if member.joins.leave(topic) {
+            // Where there is no link, the next one doesn't join the topic.
+            let _best_effort = member.ask(Asked::Leave(topic.clone())).await;
+        }
         Ok(())
     }
 
@@ -180,7 +177,7 @@ impl<S: PubSub> Broker for PubSubBroker<S> {
 
 impl<C> Member<C> {
     /// Has the link do something, and returns the connection on which it did.
-    async fn ask(&self, asked: Asked) -> Result<Arc<super::open::Open<C>>, BrokerError> {
+    async fn ask(&self, asked: Asked) -> Result<Arc<Open<C>>, BrokerError> {
         if self.state.open().is_none() {
             return Err(down());
         }

@@ -1,33 +1,37 @@
-//! The one task of a member, which keeps the link up, stamps and sends; and its readers.
+//! The one task of a member, which keeps the link up, stamps and sends.
 
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use bytes::Bytes;
-use futures::{Stream, StreamExt};
 use tokio::{
-    sync::{Notify, mpsc, mpsc::error::TrySendError},
-    task::JoinHandle,
-    time::sleep,
+    sync::{Notify, mpsc},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     PubSub, PubSubConnection,
     open::Open,
+    readers::Readers,
     requests::{Asked, Request, soon, unknown},
 };
 use crate::{
     Events, Pause,
     broker::{
-        BrokerError, BrokerErrorKind, BrokerEvent, BrokerMessage, Topic, TopicName,
-        stream::{Announcement, Due, Incoming, Next, Outgoing, Topics},
+        BrokerError, BrokerErrorKind, BrokerEvent, Topic, TopicName,
+        stream::{Announcement, Due, Outgoing, Topics},
     },
     log_targets,
 };
+
+/// How long a link has to last for the next one to be made soon.
+const LASTS: Duration = Duration::from_secs(2);
+/// How long it takes until the server is asked again for topics that it has refused.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What callers see of the link.
 #[derive(Debug)]
@@ -55,47 +59,70 @@ impl<C> State<C> {
 
 /// What the task owns.
 pub(super) struct Link<S: PubSub> {
-    pub(super) server: Arc<S>,
-    pub(super) state: Arc<State<S::Connection>>,
-    pub(super) outgoing: Outgoing,
-    pub(super) incoming: Arc<Mutex<Incoming>>,
-    pub(super) inbox: mpsc::Sender<BrokerMessage>,
-    pub(super) requests: mpsc::Receiver<Request<S::Connection>>,
-    pub(super) readers: Readers,
+    server: Arc<S>,
+    state: Arc<State<S::Connection>>,
+    outgoing: Outgoing,
+    requests: mpsc::Receiver<Request<S::Connection>>,
+    readers: Readers,
+    pause: Pause,
+    /// Since when the link is up.
+    since: Instant,
+    /// What was joined before this link, and is refused on it.
+    refused: HashSet<TopicName>,
+    again: Instant,
 }
 
-/// A task for each subscription of the connection, ended with this.
-#[derive(Default)]
-pub(super) struct Readers(HashMap<Topic, JoinHandle<()>>);
-
 impl<S: PubSub> Link<S> {
-    fn topics(&self) -> &Topics {
-        self.outgoing.topics()
-    }
-
     /// The first connection. Nothing is subscribed to under this node's name before it is known
     /// that no other has it.
-    pub(super) async fn begin(&mut self) -> Result<(), BrokerError> {
-        let open = Open::connect(&*self.server, self.outgoing.node()).await?;
-        if open.has_double(&self.outgoing).await? {
+    pub(super) async fn begin(
+        server: Arc<S>,
+        state: Arc<State<S::Connection>>,
+        outgoing: Outgoing,
+        requests: mpsc::Receiver<Request<S::Connection>>,
+        readers: Readers,
+    ) -> Result<Self, BrokerError> {
+        let mut link = Self {
+            server,
+            state,
+            outgoing,
+            requests,
+            readers,
+            pause: Pause::default(),
+            since: Instant::now(),
+            refused: HashSet::new(),
+            again: Instant::now(),
+        };
+        let open = Open::connect(&*link.server, link.outgoing.node()).await?;
+        if open.has_double(&link.outgoing).await? {
             return Err(BrokerError::new(
                 BrokerErrorKind::DuplicateNode,
                 "another node is alive under this id",
             ));
         }
-        self.establish(open).await
+        link.subscribe(&open).await?;
+        for name in link.topics().all() {
+            link.read(&open, Topic::Named(name)).await?;
+        }
+        link.establish(open).await?;
+        Ok(link)
+    }
+
+    fn topics(&self) -> &Topics {
+        self.outgoing.topics()
+    }
+
+    async fn subscribe(&mut self, open: &Open<S::Connection>) -> Result<(), BrokerError> {
+        self.readers.begin();
+        self.read(open, self.outgoing.node().topic()).await
     }
 
     async fn establish(&mut self, open: Open<S::Connection>) -> Result<(), BrokerError> {
-        lock(&self.incoming).begin();
-        self.read(&open, self.outgoing.node().topic()).await?;
-        for name in self.topics().all() {
-            self.read(&open, Topic::Named(name)).await?;
-        }
         self.outgoing.begin();
         let hello = self.outgoing.hello();
         open.publish(&hello.topic, hello.data).await?;
         open.settled().await?;
+        self.since = Instant::now();
         *lock(&self.state.open) = Some(Arc::new(open));
         self.state.events.send(BrokerEvent::Up);
         Ok(())
@@ -120,18 +147,22 @@ impl<S: PubSub> Link<S> {
                 self.connect_again().await;
                 continue;
             };
-            let cause = self.speak(&open).await;
+            let Err(cause) = self.speak(&open).await;
             lock(&self.state.open).take();
+            open.give_up();
             self.state.events.send(BrokerEvent::down(cause));
             // What they still read would come behind what the next ones do.
             self.readers.end().await;
+            if self.since.elapsed() > LASTS {
+                self.pause.reset();
+            }
         }
     }
 
     async fn connect_again(&mut self) {
-        let (mut pause, mut told) = (Pause::default(), String::new());
+        let mut told = String::new();
         while self.state.open().is_none() {
-            let mut paused = pin!(sleep(pause.next()));
+            let mut paused = pin!(sleep(self.pause.next()));
             loop {
                 tokio::select! {
                     () = &mut paused => break,
@@ -139,12 +170,7 @@ impl<S: PubSub> Link<S> {
                     Some(refused) = self.requests.recv() => drop(refused),
                 }
             }
-            let connected = Open::connect(&*self.server, self.outgoing.node()).await;
-            let established = match connected {
-                Ok(open) => self.establish(open).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = established {
+            if let Err(error) = self.connect().await {
                 self.readers.end().await;
                 let cause = with_source(&error);
                 if cause != told {
@@ -155,64 +181,122 @@ impl<S: PubSub> Link<S> {
         }
     }
 
+    async fn connect(&mut self) -> Result<(), BrokerError> {
+        let open = Open::connect(&*self.server, self.outgoing.node()).await?;
+        self.subscribe(&open).await?;
+        self.refused.clear();
+        self.again = Instant::now() + AGAIN;
+        for name in self.topics().all() {
+            if let Err(error) = self.read(&open, Topic::Named(name.clone())).await {
+                // One topic is no reason to lose the others.
+                open.settled().await?;
+                let cause = with_source(&error);
+                tracing::error!(
+                    target: log_targets::BROKER, topic = %name, cause,
+                    "the server refuses a topic; nothing of it is received until it takes it",
+                );
+                self.refused.insert(name);
+            }
+        }
+        self.establish(open).await
+    }
+
     /// Stamps and sends, so that numbers go out in order, until the link is down. Says why it is.
-    async fn speak(&mut self, open: &Arc<Open<S::Connection>>) -> String {
+    async fn speak(
+        &mut self,
+        open: &Arc<Open<S::Connection>>,
+    ) -> Result<std::convert::Infallible, String> {
         loop {
-            let done = tokio::select! {
-                cause = open.connection.lost() => return cause.to_string(),
-                () = self.state.doubt.notified() => open.settled().await,
+            tokio::select! {
+                cause = open.lost() => return Err(cause.to_string()),
+                cause = self.readers.ended() => return Err(cause),
+                () = self.state.doubt.notified() => said(&open.settled().await)?,
                 due = self.outgoing.next() => match due {
-                    Due::Say(Announcement { topic, data }) => open.publish(&topic, data).await,
-                    Due::LinkDown { cause } => return cause.to_owned(),
-                },
-                Some(Request { asked, done }) = self.requests.recv() => {
-                    let result = self.serve(open, asked).await;
-                    let is_lost = matches!(&result, Err(error)
-                        if error.kind() != BrokerErrorKind::Config);
-                    let _gave_up = done.send(result.map(|()| Arc::clone(open)));
-                    if is_lost {
-                        return "the server takes nothing".to_owned();
+                    Due::Say(Announcement { topic, data }) => {
+                        said(&open.publish(&topic, data).await)?;
                     }
-                    Ok(())
+                    Due::LinkDown { cause } => return Err(cause.to_owned()),
+                },
+                Some(request) = self.requests.recv() => self.serve(open, request).await?,
+                () = sleep_until(self.again), if !self.refused.is_empty() => {
+                    self.ask_again(open).await?;
                 }
-            };
-            if let Err(error) = done {
-                return with_source(&error);
             }
         }
     }
 
-    async fn serve(&mut self, open: &Open<S::Connection>, asked: Asked) -> Result<(), BrokerError> {
+    /// Does what was asked. Fails where the link is down.
+    async fn serve(
+        &mut self,
+        open: &Arc<Open<S::Connection>>,
+        request: Request<S::Connection>,
+    ) -> Result<(), String> {
+        let Some((asked, mut answer)) = request.begin() else {
+            return Ok(());
+        };
         match asked {
             Asked::Publish(topic, data) => {
                 let data = self.outgoing.message(&topic, &data);
-                open.publish(&topic, data).await.map_err(unknown)
+                let sent = open.publish(&topic, data).await;
+                let link = said(&sent);
+                answer.tell(sent.map(|()| Arc::clone(open)).map_err(unknown));
+                link
             }
-            Asked::Join(name) => self.join(open, name).await,
-            Asked::Leave(name) => {
-                if !self.topics().contains(&name) {
-                    self.readers.leave(&Topic::Named(name)).await;
+            Asked::Join(name) => {
+                let joined = self.join(open, &name).await;
+                let cause = said(&joined);
+                answer.tell(joined.map(|()| Arc::clone(open)));
+                match cause {
+                    // One topic that is refused is no reason to lose the link.
+                    Err(cause) => open.settled().await.map_err(|_| cause),
+                    Ok(()) => Ok(()),
                 }
-                Ok(())
+            }
+            Asked::Leave(name) => {
+                let left = match self.topics().contains(&name) {
+                    true => Ok(()),
+                    false => self.readers.leave(&Topic::Named(name)).await,
+                };
+                answer.tell(Ok(Arc::clone(open)));
+                left
             }
         }
     }
 
+    /// Where a topic was left meanwhile there is nothing to do.
     async fn join(
         &mut self,
         open: &Open<S::Connection>,
-        name: TopicName,
+        name: &TopicName,
     ) -> Result<(), BrokerError> {
-        self.topics().join(&name)?;
         let topic = Topic::Named(name.clone());
-        if self.readers.0.contains_key(&topic) {
+        if !self.topics().contains(name) || self.readers.contains(&topic) {
             return Ok(());
         }
-        let joined = self.read(open, topic).await;
-        if joined.is_err() {
-            self.topics().leave(&name);
+        self.read(open, topic).await
+    }
+
+    /// What was refused when the link was made may be taken by now.
+    async fn ask_again(&mut self, open: &Open<S::Connection>) -> Result<(), String> {
+        self.again = Instant::now() + AGAIN;
+        let mut are_any_taken = false;
+        for name in std::mem::take(&mut self.refused) {
+            match self.join(open, &name).await {
+                Ok(()) => are_any_taken = true,
+                Err(error) => {
+                    open.settled().await.map_err(|_| with_source(&error))?;
+                    self.refused.insert(name);
+                }
+            }
         }
-        joined
+        if are_any_taken {
+            said(&open.settled().await)?;
+            // What was published there until now isn't counted, as without a link.
+            let cause = "the server has refused topics until now";
+            self.state.events.send(BrokerEvent::down(cause));
+            self.state.events.send(BrokerEvent::Up);
+        }
+        Ok(())
     }
 
     /// Takes what comes on a subscription.
@@ -222,86 +306,16 @@ impl<S: PubSub> Link<S> {
                 Topic::Node(node) => open.connection.subscribe_node(node).await,
                 topic => open.connection.subscribe(topic).await,
             }
-        });
-        let reader = receive(
-            messages.await?,
-            Arc::clone(&self.incoming),
-            self.inbox.clone(),
-        );
-        self.readers.0.insert(topic, tokio::spawn(reader));
+        })
+        .await?;
+        self.readers.add(topic, messages);
         Ok(())
     }
 }
 
-/// Takes what comes only when there is room for it: whenever this is dropped, nothing is lost that
-/// was counted as heard.
-async fn receive(
-    messages: impl Stream<Item = Bytes>,
-    incoming: Arc<Mutex<Incoming>>,
-    inbox: mpsc::Sender<BrokerMessage>,
-) {
-    let mut messages = pin!(messages);
-    while let Some(message) = messages.next().await {
-        let room = match inbox.try_reserve() {
-            Ok(room) => room,
-            Err(TrySendError::Closed(())) => return,
-            Err(TrySendError::Full(())) => {
-                let _while_it_waits = Stalled::new(&incoming);
-                match inbox.reserve().await {
-                    Ok(room) => room,
-                    Err(_) => return,
-                }
-            }
-        };
-        let next = lock(&incoming).receive(message);
-        match next {
-            Next::Deliver(message) => room.send(message),
-            Next::DuplicateNode { incarnation } => tracing::error!(
-                target: log_targets::BROKER, ?incarnation,
-                "another node is alive under this node's id; give each an id of its own",
-            ),
-            Next::Nothing => {}
-        }
-    }
-}
-
-/// The gateway takes nothing for now.
-struct Stalled<'i>(&'i Mutex<Incoming>);
-
-impl<'i> Stalled<'i> {
-    fn new(incoming: &'i Mutex<Incoming>) -> Self {
-        lock(incoming).set_stalled(true);
-        Self(incoming)
-    }
-}
-
-impl Drop for Stalled<'_> {
-    fn drop(&mut self) {
-        lock(self.0).set_stalled(false);
-    }
-}
-
-impl Readers {
-    async fn leave(&mut self, topic: &Topic) {
-        if let Some(reader) = self.0.remove(topic) {
-            reader.abort();
-            // What it still reads would be delivered if the topic was joined again meanwhile.
-            let _cancelled = reader.await;
-        }
-    }
-
-    async fn end(&mut self) {
-        self.0.values().for_each(JoinHandle::abort);
-        for (_, reader) in self.0.drain() {
-            let _cancelled = reader.await;
-        }
-    }
-}
-
-impl Drop for Readers {
-    fn drop(&mut self) {
-        self.0.values().for_each(JoinHandle::abort);
-    }
+/// Whether the link is as it was, and why it isn't.
+fn said(done: &Result<(), BrokerError>) -> Result<(), String> {
+    done.as_ref().map(|()| ()).map_err(with_source)
 }
 
 /// The error, and what lies under it, in one line: what the backend's library says.

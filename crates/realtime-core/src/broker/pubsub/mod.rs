@@ -22,6 +22,7 @@
 mod broker;
 mod link;
 mod open;
+mod readers;
 mod requests;
 
 use bytes::Bytes;
@@ -146,9 +147,12 @@ pub trait PubSubConnection: Send + Sync + 'static {
     ///   later comes back on this subscription.
     /// - What one connection publishes on the topic comes in its order, or not at all.
     /// - What comes faster than it is taken may be dropped, but not kept without a bound.
+    /// - The stream goes on as long as the connection: where it ends before it is dropped, the
+    ///   connection is given up.
     ///
     /// # Errors
-    /// When it can't be done; the connection may be given up for that.
+    /// When it can't be done, such as where the server refuses this topic. The connection is given up
+    /// only where it is of no use otherwise, which a round trip shows.
     fn subscribe(
         &self,
         topic: &Topic,
@@ -168,7 +172,8 @@ pub trait PubSubConnection: Send + Sync + 'static {
 
     /// Publishes to all who have subscribed to the topic, this connection among them.
     ///
-    /// It needn't wait for the server: that the server has read it is asked for by a round trip.
+    /// It only hands the message over, and doesn't wait for the server: that the server has read it is
+    /// asked for by a round trip. Others wait meanwhile, each for 2 s at the most.
     ///
     /// # Errors
     /// When it wasn't taken; the connection is given up for that.
@@ -179,10 +184,10 @@ pub trait PubSubConnection: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), BoxError>> + Send;
 
     /// Waits until the connection is lost, and says why. A client library that would connect anew
-    /// by itself says so, too.
+    /// by itself says so, too, before it has: nothing that comes back later counts.
     ///
     /// # Cancel safety
-    /// Dropped before it returns, nothing is lost: it is called again.
+    /// Dropped before it returns, nothing is lost: it is called again, and by several at once.
     fn lost(&self) -> impl Future<Output = BoxError> + Send;
 
     /// The largest message that the server takes, in bytes. Without a bound by default.

@@ -1,29 +1,64 @@
 //! One connection while it is there, and the round trip that shows what the server has read.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
-use futures::StreamExt;
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use futures::{FutureExt, StreamExt};
+use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{PubSub, PubSubConnection, requests::soon};
-use crate::broker::{
-    BrokerError, NodeInfo, Topic, TopicName,
-    stream::{ANSWER_TIMEOUT, Look, Outgoing, look},
+use super::{
+    PubSub, PubSubConnection,
+    requests::{failed, soon},
 };
+use crate::{
+    BoxError,
+    broker::{
+        BrokerError, NodeInfo, Topic, TopicName,
+        stream::{ANSWER_TIMEOUT, Look, Outgoing, look},
+    },
+};
+
+/// The numbers that are under way, and who waits for each.
+#[derive(Debug, Default)]
+struct Echoes {
+    last: u64,
+    waiting: VecDeque<(u64, oneshot::Sender<()>)>,
+}
+
+impl Echoes {
+    fn next(&mut self) -> (u64, oneshot::Receiver<()>) {
+        let (came, back) = oneshot::channel();
+        self.last += 1;
+        self.waiting.push_back((self.last, came));
+        (self.last, back)
+    }
+
+    /// A later one may overtake others where several tasks send; what was sent before those was sent
+    /// before it, too.
+    fn came(&mut self, number: u64) {
+        while let Some((first, _)) = self.waiting.front()
+            && *first <= number
+            && let Some((_, waiting)) = self.waiting.pop_front()
+        {
+            let _gave_up = waiting.send(());
+        }
+    }
+}
 
 /// A connection, and a topic of its own, on which numbers are sent to and fro.
 #[derive(Debug)]
 pub(super) struct Open<C> {
     pub(super) connection: C,
     topic: Topic,
-    last: AtomicU64,
-    back: Arc<watch::Sender<u64>>,
+    echoes: Arc<Mutex<Echoes>>,
     reader: JoinHandle<()>,
+    /// It is of no use any more: nothing that comes back on it counts.
+    given_up: CancellationToken,
 }
 
 impl<C: PubSubConnection> Open<C> {
@@ -39,22 +74,26 @@ impl<C: PubSubConnection> Open<C> {
             Ok((topic, messages))
         })
         .await?;
-        let back = Arc::new(watch::Sender::new(0));
-        let came = Arc::clone(&back);
-        let reader = tokio::spawn(messages.for_each(move |number| {
+        let echoes = Arc::new(Mutex::new(Echoes::default()));
+        let came = Arc::clone(&echoes);
+        let given_up = CancellationToken::new();
+        let at_its_end = given_up.clone().drop_guard();
+        let numbers = messages.for_each(move |number| {
             if let Ok(number) = number[..].try_into() {
-                let number = u64::from_be_bytes(number);
-                // A later one may overtake it where several tasks send; its way was no shorter.
-                came.send_modify(|back| *back = number.max(*back));
+                lock(&came).came(u64::from_be_bytes(number));
             }
             async {}
-        }));
+        });
+        let reader = tokio::spawn(async move {
+            let _at_its_end = at_its_end;
+            numbers.await;
+        });
         Ok(Self {
             connection,
             topic,
-            last: AtomicU64::new(0),
-            back,
+            echoes,
             reader,
+            given_up,
         })
     }
 
@@ -65,15 +104,37 @@ impl<C: PubSubConnection> Open<C> {
     /// Waits until the server has read all that was sent: a number that was sent behind it comes
     /// back.
     pub(super) async fn settled(&self) -> Result<(), BrokerError> {
-        let number = self.last.fetch_add(1, Relaxed) + 1;
+        let echoed = tokio::select! {
+            biased;
+            cause = self.lost() => return Err(failed(cause)),
+            echoed = self.echo() => echoed,
+        };
+        // A client that has connected anew by itself sends the number again, but not what was on its
+        // way before it.
+        match self.lost().now_or_never() {
+            Some(cause) => Err(failed(cause)),
+            None => echoed,
+        }
+    }
+
+    async fn echo(&self) -> Result<(), BrokerError> {
+        let (number, back) = lock(&self.echoes).next();
         let sent = Bytes::copy_from_slice(&number.to_be_bytes());
         self.publish(&self.topic, sent).await?;
-        let mut back = self.back.subscribe();
-        soon(async {
-            back.wait_for(|back| *back >= number).await?;
-            Ok(())
-        })
-        .await
+        soon(async { Ok(back.await?) }).await
+    }
+
+    /// Waits until it is lost, given up, or of no use any more, and says why.
+    pub(super) async fn lost(&self) -> BoxError {
+        tokio::select! {
+            cause = self.connection.lost() => cause,
+            () = self.given_up.cancelled() => "the connection is not read any more".into(),
+        }
+    }
+
+    /// Whoever still waits for something on it has lost it.
+    pub(super) fn give_up(&self) {
+        self.given_up.cancel();
     }
 
     /// Whether another node is alive under this one's id.
@@ -99,4 +160,8 @@ impl<C> Drop for Open<C> {
     fn drop(&mut self) {
         self.reader.abort();
     }
+}
+
+fn lock(echoes: &Mutex<Echoes>) -> MutexGuard<'_, Echoes> {
+    echoes.lock().unwrap_or_else(PoisonError::into_inner)
 }

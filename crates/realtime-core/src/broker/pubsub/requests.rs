@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::open::Open;
@@ -27,11 +27,79 @@ pub(super) enum Asked {
     Leave(TopicName),
 }
 
-/// Something to do, and who is told on which connection it was done.
+/// Something to do, and who waits for it.
 #[derive(Debug)]
 pub(super) struct Request<C> {
-    pub(super) asked: Asked,
-    pub(super) done: oneshot::Sender<Result<Arc<Open<C>>, BrokerError>>,
+    asked: Asked,
+    /// When it is too late to begin.
+    deadline: Instant,
+    answer: Answer<C>,
+}
+
+/// Who is told on which connection something was done.
+#[derive(Debug)]
+pub(super) struct Answer<C> {
+    waiting: Option<oneshot::Sender<Result<Arc<Open<C>>, BrokerError>>>,
+    /// A message may have gone out.
+    is_sending: bool,
+}
+
+impl<C> Request<C> {
+    /// One for whose outcome nobody waits.
+    pub(super) fn forgotten(asked: Asked) -> Self {
+        Self::new(asked, None)
+    }
+
+    fn new(
+        asked: Asked,
+        waiting: Option<oneshot::Sender<Result<Arc<Open<C>>, BrokerError>>>,
+    ) -> Self {
+        let is_sending = false;
+        Self {
+            asked,
+            deadline: Instant::now() + ANSWER,
+            answer: Answer {
+                waiting,
+                is_sending,
+            },
+        }
+    }
+
+    /// It is done now, unless it has waited for too long. What isn't wanted any more is left however
+    /// late it is.
+    pub(super) fn begin(self) -> Option<(Asked, Answer<C>)> {
+        let Self {
+            asked,
+            deadline,
+            mut answer,
+        } = self;
+        let is_leave = matches!(asked, Asked::Leave(_));
+        if !is_leave && Instant::now() > deadline {
+            answer.tell(Err(too_many()));
+            return None;
+        }
+        answer.is_sending = matches!(asked, Asked::Publish(..));
+        Some((asked, answer))
+    }
+}
+
+impl<C> Answer<C> {
+    pub(super) fn tell(&mut self, done: Result<Arc<Open<C>>, BrokerError>) {
+        if let Some(waiting) = self.waiting.take() {
+            let _gave_up = waiting.send(done);
+        }
+    }
+}
+
+/// The link has ended before it was done.
+impl<C> Drop for Answer<C> {
+    fn drop(&mut self) {
+        let cause = down();
+        self.tell(Err(match self.is_sending {
+            true => unknown(cause),
+            false => cause,
+        }));
+    }
 }
 
 /// Hands a request over, and waits until it was sent to the server.
@@ -39,21 +107,18 @@ pub(super) async fn ask<C>(
     requests: &mpsc::Sender<Request<C>>,
     asked: Asked,
 ) -> Result<Arc<Open<C>>, BrokerError> {
-    let (done, is_done) = oneshot::channel();
-    let request = Request { asked, done };
+    let (waiting, is_done) = oneshot::channel();
+    let request = Request::new(asked, Some(waiting));
+    let deadline = request.deadline;
     // Where there is room it is taken without waiting: a task that publishes much at once is made
     // to wait by Tokio while there is, and what it waits for would seem to be full.
     if let Err(error) = requests.try_send(request) {
         let mpsc::error::TrySendError::Full(request) = error else {
             return Err(down());
         };
-        let queued = requests.send_timeout(request, ANSWER).await;
-        queued.map_err(|_| {
-            let context = format!("{QUEUE} requests have waited for {ANSWER:?}; publish less");
-            BrokerError::new(Kind::Unavailable, context)
-        })?;
+        let queued = timeout_at(deadline, requests.send(request)).await;
+        queued.map_err(|_| too_many())?.map_err(|_| down())?;
     }
-    // Nobody has sent it where nobody says so.
     is_done.await.unwrap_or_else(|_| Err(down()))
 }
 
@@ -61,18 +126,25 @@ pub(super) fn down() -> BrokerError {
     BrokerError::new(Kind::Unavailable, "the link to the server is down")
 }
 
+fn too_many() -> BrokerError {
+    let context = format!("others have waited before this one for {ANSWER:?}; publish less");
+    BrokerError::new(Kind::Unavailable, context)
+}
+
 pub(super) fn unknown(cause: BrokerError) -> BrokerError {
     let context = "the server didn't show in time that it has read the message";
     BrokerError::new(Kind::Unknown, context).with_source(cause)
+}
+
+/// What the backend said of a step that failed.
+pub(super) fn failed(cause: impl Into<BoxError>) -> BrokerError {
+    BrokerError::new(Kind::Unavailable, "the server can't be reached").with_source(cause)
 }
 
 /// A step of the backend, with its bound.
 pub(super) async fn soon<T>(
     step: impl Future<Output = Result<T, BoxError>>,
 ) -> Result<T, BrokerError> {
-    let failed = |cause: BoxError| {
-        BrokerError::new(Kind::Unavailable, "the server can't be reached").with_source(cause)
-    };
     let done = timeout(ANSWER, step).await;
-    done.map_err(|late| failed(late.into()))?.map_err(failed)
+    done.map_err(failed)?.map_err(failed)
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Next, Topics, beacon,
-    loopback::Way,
+    loopback::{Stall, Way},
     peers::{Changes, Peers},
     shared::Shared,
     stamp::{HELLO, Kind, Stamp},
@@ -52,10 +52,10 @@ impl Incoming {
         self.shared.loopback.is_renewed();
     }
 
-    /// The gateway takes nothing for now, so nothing is read; or it does again. Meanwhile nothing
-    /// of this node can come back, and the link is no worse for it.
-    pub fn set_stalled(&self, stalled: bool) {
-        self.shared.loopback.set_stalled(stalled);
+    /// The gateway takes nothing for now, so nothing is read, until what this returns is dropped.
+    /// Meanwhile nothing of this node can come back, and the link is no worse for it.
+    pub fn stall(&self) -> Stall {
+        Stall::new(Arc::clone(&self.shared))
     }
 
     /// Looks at bytes that arrived, reports gaps, nodes and what can't be read to those who listen,

@@ -8,16 +8,16 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{
-            AtomicBool,
+            AtomicBool, AtomicUsize,
             Ordering::{AcqRel, Acquire, Release},
         },
     },
     time::{Duration, Instant},
 };
 
-use super::{BEACON_INTERVAL, LoopbackTime};
+use super::{BEACON_INTERVAL, LoopbackTime, shared::Shared};
 
 /// How many may be missing as the next is due.
 const MISSING: usize = 2;
@@ -34,8 +34,8 @@ pub(super) enum Way {
 /// Out and in again, between the one who publishes and the one who reads.
 #[derive(Debug)]
 pub(super) struct Loopback {
-    /// The reader waits for the gateway to receive a message.
-    stalled: AtomicBool,
+    /// How many readers wait for the gateway to receive a message.
+    stalled: AtomicUsize,
     state: Mutex<State>,
     /// Something was delivered since the last look, at each way.
     delivered: [AtomicBool; 2],
@@ -104,7 +104,7 @@ impl Line {
 impl Default for Loopback {
     fn default() -> Self {
         let loopback = Self {
-            stalled: AtomicBool::new(false),
+            stalled: AtomicUsize::new(0),
             state: Mutex::new(State {
                 lines: Default::default(),
                 sent: 0,
@@ -145,7 +145,6 @@ impl Loopback {
         }
         state.back = state.sent;
         state.time.forget();
-        self.stalled.store(false, Release);
         for flag in self.delivered.iter().chain(&self.was_stalled) {
             flag.store(false, Release);
         }
@@ -204,11 +203,15 @@ impl Loopback {
         }
     }
 
-    pub(super) fn set_stalled(&self, stalled: bool) {
-        self.stalled.store(stalled, Release);
+    fn stall(&self) {
+        self.stalled.fetch_add(1, AcqRel);
+    }
+
+    fn go_on(&self) {
         for flag in &self.was_stalled {
             flag.store(true, Release);
         }
+        self.stalled.fetch_sub(1, AcqRel);
     }
 
     /// Whether so many are missing that the link is down. Asked as the next is due.
@@ -218,8 +221,10 @@ impl Loopback {
     /// wait in a queue. Else one that is lost would hide behind what others say.
     pub(super) fn is_broken(&self, way: Way) -> bool {
         let delivered = self.delivered[way as usize].swap(false, AcqRel);
+        // In this order: who goes on between the two has set the flag before.
+        let is_stalled = self.stalled.load(Acquire) > 0;
         let was_stalled = self.was_stalled[way as usize].swap(false, AcqRel);
-        let stalled = was_stalled || self.stalled.load(Acquire);
+        let stalled = is_stalled || was_stalled;
         let mut state = self.state();
         let (back, most_behind) = (state.back, state.most_behind);
         if way == Way::OwnTopic && !stalled {
@@ -240,6 +245,24 @@ impl Loopback {
             }
         }
         line.out.len() >= MISSING
+    }
+}
+
+/// A reader that waits until the gateway takes a message: see [`Incoming::stall`](super::Incoming::stall).
+#[derive(Debug)]
+#[must_use = "it is over when this is dropped"]
+pub struct Stall(Arc<Shared>);
+
+impl Stall {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        shared.loopback.stall();
+        Self(shared)
+    }
+}
+
+impl Drop for Stall {
+    fn drop(&mut self) {
+        self.0.loopback.go_on();
     }
 }
 
@@ -311,13 +334,26 @@ mod tests {
     #[test]
     fn they_are_not_missing_while_it_is_we_who_do_not_read() {
         let loopback = Loopback::default();
-        loopback.set_stalled(true);
+        loopback.stall();
         assert!(!down_after(&loopback, 100, |_| {}));
-        loopback.set_stalled(false);
+        loopback.go_on();
         assert!(!down_after(&loopback, 100, |loopback| {
-            loopback.set_stalled(true);
-            loopback.set_stalled(false);
+            loopback.stall();
+            loopback.go_on();
         }));
+        assert!(down_after(&loopback, 3, |_| {}));
+    }
+
+    #[test]
+    fn one_reader_that_goes_on_says_nothing_of_another_and_neither_does_a_new_link() {
+        let loopback = Loopback::default();
+        loopback.stall();
+        loopback.begin();
+        loopback.stall();
+        loopback.go_on();
+        assert!(!down_after(&loopback, 100, |_| {}));
+        loopback.go_on();
+        assert!(!loopback.is_broken(Way::ForAll));
         assert!(down_after(&loopback, 3, |_| {}));
     }
 

@@ -26,10 +26,14 @@
 //!    says that the [link is down](Due::LinkDown), it is, whatever the client library says: what
 //!    this node has published for itself did not come back.
 //! 6. Join again what [`Topics`] names when the link is made anew, and
-//!    [leave](Outgoing::goodbye) with a word.
+//!    [leave](Outgoing::goodbye) with a word. [`Joins`] has what several who ask for one topic at the
+//!    same time are promised.
+//!
+//! While the gateway takes nothing, [`stall`](Incoming::stall): the link is no worse for it.
 
 mod beacon;
 mod incoming;
+mod joins;
 mod loopback;
 mod loopback_time;
 mod outgoing;
@@ -46,6 +50,8 @@ use super::{BrokerEvent, BrokerMessage, NodeInfo, Topic};
 use crate::{Events, Incarnation};
 
 pub use incoming::{Incoming, Look, look};
+pub use joins::{Attempt, Joins};
+pub use loopback::Stall;
 pub use loopback_time::LoopbackTime;
 pub use outgoing::{Numbered, Outgoing};
 pub use stamp::MAX_STAMP;
