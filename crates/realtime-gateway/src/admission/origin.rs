@@ -213,7 +213,7 @@ mod tests {
         let patterns: Vec<_> = patterns.iter().map(|p| (*p).to_owned()).collect();
         let policy = OriginPolicy::new(&patterns, false).unwrap();
         let mut headers = HeaderMap::new();
-        let host = HostAndPort::parse(&host.parse().unwrap()).unwrap();
+        let host = HostAndPort::of_host(host).unwrap();
         for origin in origins {
             headers.append(
                 "origin",
