@@ -56,8 +56,10 @@ struct Server {
 struct Faults {
     /// How often each topic is refused.
     refused: HashMap<Topic, usize>,
-    /// How long it takes to hand a message over, but not a number of a round trip.
+    /// How long it takes to hand a message on a named topic over, but not a number of a round trip.
     handing_over: Duration,
+    /// And what a node says of itself.
+    are_all_slow: bool,
     /// Nothing is published, though it is taken.
     is_deaf: bool,
 }
@@ -81,7 +83,10 @@ impl Bus {
     }
 
     fn refuse(&self, name: &TopicName, times: usize) {
-        self.set(|faults| drop(faults.refused.insert(Topic::Named(name.clone()), times)));
+        let topic = Topic::Named(name.clone());
+        self.set(|faults| {
+            faults.refused.insert(topic, times);
+        });
     }
 
     fn connected(&self) -> usize {
@@ -159,7 +164,9 @@ impl PubSubConnection for Connection {
     async fn publish(&self, topic: &Topic, data: Bytes) -> Result<(), BoxError> {
         let (handing_over, is_deaf) = {
             let faults = self.server.faults.lock().unwrap();
-            (faults.handing_over, faults.is_deaf)
+            let is_slow = faults.are_all_slow || matches!(topic, Topic::Named(_));
+            let handing_over = faults.handing_over * u32::from(is_slow);
+            (handing_over, faults.is_deaf)
         };
         if !is_echo(topic) {
             tokio::time::sleep(handing_over).await;
@@ -325,7 +332,10 @@ async fn what_is_on_its_way_as_the_link_breaks_is_unknown() {
 async fn nobody_waits_for_long_before_a_slow_server() {
     let bus = Bus::default();
     let one = Member::join(&bus, &[]).await;
-    bus.set(|faults| faults.handing_over = Duration::from_millis(1_900));
+    bus.set(|faults| {
+        faults.handing_over = Duration::from_millis(1_900);
+        faults.are_all_slow = true;
+    });
     let begun = tokio::time::Instant::now();
     let published = join_all((0..100).map(|_| one.broker.publish(&Topic::All, Bytes::new()))).await;
     let took = begun.elapsed();
@@ -340,7 +350,8 @@ async fn what_is_being_sent_as_the_broker_is_closed_is_unknown() {
     let bus = Bus::default();
     let one = Member::join(&bus, &[]).await;
     bus.set(|faults| faults.handing_over = Duration::from_millis(1_000));
-    let publishing = one.broker.publish(&Topic::All, Bytes::new());
+    let topic = Topic::Named(name("a"));
+    let publishing = one.broker.publish(&topic, Bytes::new());
     let closing = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         one.broker.close().await;

@@ -41,12 +41,12 @@ impl Host {
 }
 
 impl HostAndPort {
-    /// A host and a port, if it is nothing else: not `user@host` or `host:99999`, which are
-    /// authorities as well. A port may be empty (RFC 3986 §3.2.3).
+    /// A host and a port, if it is nothing else: not `user@host`, `host:` or `host:99999`, which
+    /// are authorities as well.
     pub(crate) fn parse(authority: &Authority) -> Option<Self> {
         let host = Host::parse(authority.host())?;
         let port = match authority.as_str().strip_prefix(authority.host())? {
-            "" | ":" => None,
+            "" => None,
             port => {
                 let digits = port.strip_prefix(':')?;
                 let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -59,15 +59,16 @@ impl HostAndPort {
     /// Whom a request means: over HTTP/2 the authority, where there is one, else the one valid `Host`.
     pub(crate) fn of_request(request: &Parts) -> Option<Self> {
         let authority = request.uri.authority();
-        if let Some(authority) = authority.filter(|_| request.version == Version::HTTP_2) {
-            return Self::parse(authority);
-        }
-        Self::parse(
-            &single(&request.headers, &HOST)?
-                .to_str()
-                .ok()?
-                .parse()
-                .ok()?,
+        Self::of_host(
+            match authority.filter(|_| request.version == Version::HTTP_2) {
+                Some(authority) => authority.as_str(),
+                None => single(&request.headers, &HOST)?.to_str().ok()?,
+            },
         )
+    }
+
+    /// A port may be empty here, though not in an `Origin` (RFC 3986 §3.2.3, RFC 6454 §6.2).
+    pub(super) fn of_host(text: &str) -> Option<Self> {
+        Self::parse(&text.strip_suffix(':').unwrap_or(text).parse().ok()?)
     }
 }

@@ -1,6 +1,13 @@
 //! What callers ask of the task that owns the link, and with which bounds.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::AcqRel},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::{
@@ -31,8 +38,8 @@ pub(super) enum Asked {
 #[derive(Debug)]
 pub(super) struct Request<C> {
     asked: Asked,
-    /// When it is too late to begin.
-    deadline: Instant,
+    /// Either it was begun, or who asked has given up: whoever is first.
+    claimed: Arc<AtomicBool>,
     answer: Answer<C>,
 }
 
@@ -57,7 +64,7 @@ impl<C> Request<C> {
         let is_sending = false;
         Self {
             asked,
-            deadline: Instant::now() + ANSWER,
+            claimed: Arc::default(),
             answer: Answer {
                 waiting,
                 is_sending,
@@ -65,17 +72,15 @@ impl<C> Request<C> {
         }
     }
 
-    /// It is done now, unless it has waited for too long. What isn't wanted any more is left however
-    /// late it is.
+    /// It is done now, unless who asked has given up. What isn't wanted any more is left all the same.
     pub(super) fn begin(self) -> Option<(Asked, Answer<C>)> {
         let Self {
             asked,
-            deadline,
+            claimed,
             mut answer,
         } = self;
         let is_leave = matches!(asked, Asked::Leave(_));
-        if !is_leave && Instant::now() > deadline {
-            answer.tell(Err(too_many()));
+        if claimed.swap(true, AcqRel) && !is_leave {
             return None;
         }
         answer.is_sending = matches!(asked, Asked::Publish(..));
@@ -102,14 +107,15 @@ impl<C> Drop for Answer<C> {
     }
 }
 
-/// Hands a request over, and waits until it was sent to the server.
+/// Hands a request over, and waits until it was sent to the server. One whose turn doesn't come in time
+/// is not sent any more.
 pub(super) async fn ask<C>(
     requests: &mpsc::Sender<Request<C>>,
     asked: Asked,
 ) -> Result<Arc<Open<C>>, BrokerError> {
     let (waiting, is_done) = oneshot::channel();
     let request = Request::new(asked, Some(waiting));
-    let deadline = request.deadline;
+    let (claimed, deadline) = (Arc::clone(&request.claimed), Instant::now() + ANSWER);
     // Where there is room it is taken without waiting: a task that publishes much at once is made
     // to wait by Tokio while there is, and what it waits for would seem to be full.
     if let Err(error) = requests.try_send(request) {
@@ -119,7 +125,13 @@ pub(super) async fn ask<C>(
         let queued = timeout_at(deadline, requests.send(request)).await;
         queued.map_err(|_| too_many())?.map_err(|_| down())?;
     }
-    is_done.await.unwrap_or_else(|_| Err(down()))
+    let mut is_done = pin!(is_done);
+    let done = match timeout_at(deadline, &mut is_done).await {
+        Ok(done) => done,
+        Err(_) if !claimed.swap(true, AcqRel) => return Err(too_many()),
+        Err(_) => is_done.await,
+    };
+    done.unwrap_or_else(|_| Err(down()))
 }
 
 pub(super) fn down() -> BrokerError {
