@@ -1,7 +1,5 @@
 //! Hosts that pass requests on as they are: bare hyper, which strips no prefix of a path.
 
-use std::convert::Infallible;
-
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use realtime::admin::Admin;
@@ -26,8 +24,7 @@ async fn under_bare_hyper_the_page_is_found_with_a_slash_and_without() {
             let admin = admin.clone();
             let service = service_fn(move |request: http::Request<Incoming>| {
                 assert!(request.uri().path().starts_with("/ops/"));
-                let answer = admin.clone().call(request);
-                async move { Ok::<_, Infallible>(answer.await?) }
+                admin.clone().call(request)
             });
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             tokio::spawn(connection.with_upgrades());
