@@ -9,7 +9,7 @@ use realtime_websocket::{Decoder, Event, Limits, Role, Violation};
 use crate::{Config, stats::Counters};
 
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Agreed;
+pub(crate) struct Agreed(());
 
 impl Agreed {
     pub(crate) const fn takes_compressed(self) -> bool {
@@ -34,7 +34,7 @@ impl Deflater {
     }
 
     pub(crate) const fn answer(&self, _: &HeaderMap) -> (Agreed, Option<HeaderValue>) {
-        (Agreed, None)
+        (Agreed(()), None)
     }
 
     pub(crate) const fn takes(&self, _: &str) -> bool {

@@ -315,7 +315,7 @@ impl<S: PubSub> Link<S> {
 
 /// Whether the link is as it was, and why it isn't.
 fn said(done: &Result<(), BrokerError>) -> Result<(), String> {
-    done.as_ref().map(|()| ()).map_err(with_source)
+    done.as_ref().copied().map_err(with_source)
 }
 
 /// The error, and what lies under it, in one line: what the backend's library says.
