@@ -31,7 +31,7 @@ impl Authenticator for Names {
 
     async fn authenticate_token(&self, token: Token) -> Result<Identity, AuthError> {
         match token.expose().split('.').next() {
-            Some(name) if !name.is_empty() => Ok(Identity::new(name.to_owned())),
+            Some(name) if !name.is_empty() => Ok(Identity::new(name)),
             _ => Err(AuthError::unauthorized("expected a name")),
         }
     }

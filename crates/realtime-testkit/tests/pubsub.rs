@@ -210,9 +210,9 @@ impl Member {
     async fn is_down_for(&mut self, why: &str) {
         let told = async {
             loop {
-                match self.events.next().await.expect("events go on") {
-                    BrokerEvent::Down { cause, .. } => return cause,
-                    _ => {}
+                let event = self.events.next().await.expect("events go on");
+                if let BrokerEvent::Down { cause, .. } = event {
+                    return cause;
                 }
             }
         };

@@ -239,8 +239,10 @@ mod tests {
 
     #[test]
     fn who_may_hold_an_inflater_is_not_closed_for_it() {
-        let mut compression = Compression::default();
-        compression.receive_takeover = true;
+        let compression = Compression {
+            receive_takeover: true,
+            ..Compression::default()
+        };
         let config = Config {
             max_connections: Some(8),
             assembly_budget: 8 * 2 * INFLATER,
