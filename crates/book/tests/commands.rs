@@ -190,7 +190,10 @@ fn recipes_and_programs_that_sentences_name_are_there() -> Result<(), Box<dyn Er
     let mut packages = String::new();
     for folder in ["crates", "examples"] {
         for entry in fs::read_dir(root().join(folder))? {
-            packages += &fs::read_to_string(entry?.path().join("Cargo.toml"))?;
+            let manifest = entry?.path().join("Cargo.toml");
+            if manifest.is_file() {
+                packages += &fs::read_to_string(manifest)?;
+            }
         }
     }
     let mut missing = Vec::new();

@@ -18,9 +18,9 @@ use std::{
 use realtime_broker_redis::{RedisBroker, RedisBrokerConfig, RedisBrokerConfigBuilder};
 use realtime_core::{
     NodeId, ServerCredentials,
-    broker::{Broker, BrokerError, BrokerErrorKind, Join},
+    broker::{Broker, BrokerError, BrokerErrorKind, Join, Published, Topic},
 };
-use realtime_testkit::servers::Redis;
+use realtime_testkit::{servers::Redis, wait::until};
 use support::{Member, node};
 
 /// Shows the password that is there by then.
@@ -64,6 +64,15 @@ async fn a_password_that_changes_is_asked_for_at_each_connection() {
             member.until_down().await;
             member.until_up().await;
         }
+        // It may have been up again before the other half of its connections was cut.
+        until("both are reached again", async || {
+            one.say("there?").await == Ok(Published::Routed)
+                && one.say_on(&Topic::Node(other.id.clone()), "there?").await
+                    == Ok(Published::Routed)
+                && other.say_on(&Topic::Node(one.id.clone()), "there?").await
+                    == Ok(Published::Routed)
+        })
+        .await;
         one.talk(&mut other).await;
     }
     *password.lock().unwrap() = Ok("old".to_owned());
