@@ -1,5 +1,5 @@
-//! What pages of the tests are made of: an empty document, the page of the README, the client and
-//! the scenarios, as they are on the disk.
+//! What pages of the tests are made of: an empty document, the client and the scenarios, as they
+//! are on the disk.
 
 use std::path::{Path, PathBuf};
 
@@ -16,18 +16,7 @@ pub(crate) fn router() -> Router {
             "/",
             get(async || Html("<!doctype html><title>client</title><div id=root></div>")),
         )
-        .route("/readme", get(async || Html(page_of_the_readme())))
-        .route(
-            "/realtime-client.js",
-            get(async || file(extract::Path("bundle/realtime-client.js".to_owned())).await),
-        )
         .route("/file/{*path}", get(file))
-}
-
-fn page_of_the_readme() -> &'static str {
-    let begin = include_str!("../README.md").split_once("```html\n");
-    let page = begin.and_then(|(_, behind)| behind.split_once("```"));
-    page.map_or("", |(page, _)| page)
 }
 
 async fn file(extract::Path(path): extract::Path<String>) -> Result<Response, StatusCode> {

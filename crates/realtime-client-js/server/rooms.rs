@@ -8,7 +8,7 @@ use realtime::{
     room::RoomRule,
 };
 
-/// `chat:` is that of the README. `kept:` has a history, `short:` one of two messages, and `plain:` none; `staff:` is for a role,
+/// `chat:` and `kept:` have a history, `short:` one of two messages, and `plain:` none; `staff:` is for a role,
 /// and `busy:` lets nobody in for a session's first two tries.
 pub(crate) fn router() -> Result<Router, InvalidRetention> {
     let hour = Duration::from_secs(3600);

@@ -2,7 +2,6 @@
 // server in REALTIME_SERVER.
 
 import { build } from "esbuild";
-import { token } from "./harness.mjs";
 import { launch } from "./launch.mjs";
 
 const name = process.argv[2];
@@ -18,24 +17,6 @@ async function react() {
     write: false,
   });
   return outputFiles[0].text;
-}
-
-/** The page of the README, with two people. */
-async function readme(browser) {
-  const open = async (name) => {
-    const page = await (await browser.newContext()).newPage();
-    page.on("dialog", (dialog) => dialog.accept(token(name)));
-    await page.goto(`${origin}/readme`);
-    await page.locator("#state", { hasText: "online" }).waitFor();
-    return page;
-  };
-  const [ann, bob] = [await open("ann"), await open("bob")];
-  await ann.locator("#tea").getByText("bob joined").waitFor();
-  for (const [room, text] of [["tea", "Assam"], ["music", "Satie"]]) {
-    await ann.locator(`#${room} input`).fill(text);
-    await ann.locator(`#${room} input`).press("Enter");
-    await bob.locator(`#${room}`).getByText(text).waitFor();
-  }
 }
 
 const { browser, close } = await launch(name);
@@ -77,7 +58,6 @@ try {
     for (const scenario of alone) await one(scenario);
     return results;
   }, await react());
-  await readme(browser);
   for (const { what, error, ms } of results) {
     if (error) failed += 1;
     console.log(`${error ? "FAILED" : "ok    "} ${what} (${Math.round(ms)} ms) ${error}`);
