@@ -36,13 +36,11 @@ pub use broker::PubSubBroker;
 /// A server that passes bytes on by topics, to which [`PubSubBroker`] connects.
 ///
 /// ```
-/// use std::sync::Arc;
-///
 /// use bytes::Bytes;
-/// use futures::{Stream, StreamExt, stream};
+/// use futures::{StreamExt, stream};
 /// use realtime::{
 ///     broker::{NodeInfo, Topic, pubsub::{PubSub, PubSubBroker, PubSubConnection}},
-///     error::BoxError,
+///     BoxError,
 ///     node::NodeId,
 /// };
 /// use tokio::sync::broadcast;
@@ -110,7 +108,7 @@ pub use broker::PubSubBroker;
 /// let (here, there) = (node(&bus)?, node(&bus)?);
 /// here.start().await?;
 /// there.start().await?;
-/// here.broadcast("news", "to the sessions of both").await?;
+/// here.broadcast("news", realtime::Json("to the sessions of both")).await?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
