@@ -135,6 +135,8 @@ async fn what_is_on_its_way_is_confirmed_though_the_queue_is_lost() {
         .replace(&server.port().to_string(), &proxy.port().to_string());
     let mut a = Member::join(&through).await;
     let mut b = Member::join(&server.url()).await;
+    // Asked for before, since RabbitMQ's tool takes its time, and a confirmation has 5 s.
+    let queue = queue_of(&server, &a.id).await;
     proxy.set_where(PUBLISHES, Fault::StallAnswers);
     let data = Bytes::from_static(b"said");
     let mut said = a.broker.publish(&Topic::All, data).boxed();
@@ -143,7 +145,6 @@ async fn what_is_on_its_way_is_confirmed_though_the_queue_is_lost() {
         outcome = &mut said => unreachable!("{outcome:?}"),
         heard = b.hear() => assert_eq!(heard, "said"),
     }
-    let queue = queue_of(&server, &a.id).await;
     let events = &mut a.events;
     let passes = async {
         let is_down = |event| matches!(event, Some(BrokerEvent::Down { .. }));
