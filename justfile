@@ -283,7 +283,8 @@ test-long:
         -E 'binary(control) & test(that_nobody_answers)'
 
 # The tests of sessions again, over TLS, over HTTP/2, and each of them with compression. Left out is what
-# relies on how much a plain socket takes at once, or on as many bytes on the wire as in a message.
+# relies on how much a plain socket takes at once, or on as many bytes on the wire as in a message, and
+# `hostile`, which is about bytes on a plain socket.
 transports:
     for transport in tls http2 deflate tls+deflate http2+deflate; do \
         case $transport in \
@@ -293,7 +294,7 @@ transports:
         REALTIME_TRANSPORT=$transport cargo nextest run --workspace --all-features -E "package(realtime) \
             & (binary(messages) | binary(delivery) | binary(lifecycle) | binary(answers) | binary(binary) \
                 | binary(control) | binary(dialects) | binary(doorstep) | binary(drain) | binary(errors) \
-                | binary(hostile) | binary(identities) | binary(limits) | binary(links) | binary(replier) \
+                | binary(identities) | binary(limits) | binary(links) | binary(replier) \
                 | binary(rooms)) \
             - test(a_reading_peer_gets_a_pong_for_every_ping) \
             - test(a_peer_that_accepts_no_byte_is_closed_under_every_policy) - $shrinks" || exit 1; \

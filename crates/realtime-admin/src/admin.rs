@@ -72,7 +72,8 @@ impl Admin {
 
 impl Unguarded {
     /// The path on which it is, where the host passes on whole paths, as plain hyper does: `/admin`, say.
-    /// axum's `nest_service` takes that away, so there is nothing to be said there.
+    /// axum's `nest_service` takes that away, so there is nothing to be said there, and nothing is wrong
+    /// where it is. Slashes before and behind it are added or left out as need be.
     ///
     /// ```
     /// # use realtime::admin::Admin;
@@ -82,9 +83,11 @@ impl Unguarded {
     /// # Ok::<(), realtime::error::BuildError>(())
     /// ```
     pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.path = path.into();
-        let without_slash = self.path.trim_end_matches('/').len();
-        self.path.truncate(without_slash);
+        let path = path.into();
+        self.path = match path.trim_matches('/') {
+            "" => String::new(),
+            path => format!("/{path}"),
+        };
         self
     }
 
@@ -167,9 +170,8 @@ impl Inner {
             Err(refused) => return refusal(refused),
         };
         let request = upgrade.request();
-        let Some(path) = request.uri.path().strip_prefix(&*self.path) else {
-            return page::nothing_there();
-        };
+        let whole = request.uri.path();
+        let path = whole.strip_prefix(&*self.path).unwrap_or(whole);
         if path == "/ws" {
             self.socket.begin();
             return self.socket.gateway().accept(upgrade, who);

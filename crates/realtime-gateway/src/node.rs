@@ -115,6 +115,8 @@ pub(crate) struct Node {
     pub(crate) background: TaskTracker,
     /// Cancelled when the gateway accepts no more connections; what it has goes on until `ending`.
     pub(crate) draining: CancellationToken,
+    /// When balancers will have noticed that, once there is a plan for it.
+    noticed: OnceLock<Instant>,
     /// Cancelled when the shutdown begins.
     pub(crate) ending: CancellationToken,
     /// Ends the background tasks.
@@ -242,6 +244,7 @@ impl Node {
             tasks,
             background: TaskTracker::new(),
             draining: ending.child_token(),
+            noticed: OnceLock::new(),
             ending,
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
@@ -279,6 +282,20 @@ impl Node {
         self.tracer().message(luck, message, || {
             let label = self.table.label(message.route());
             (session.id(), session.origin(), label)
+        })
+    }
+
+    /// No more connections are accepted, and by then balancers will have noticed.
+    pub(crate) fn begin_draining(&self, noticed: Instant) {
+        self.noticed.get_or_init(|| noticed);
+        self.draining.cancel();
+    }
+
+    /// For how long balancers may still send new ones here.
+    pub(crate) fn notice_left(&self) -> Duration {
+        let noticed = self.noticed.get();
+        noticed.map_or(Duration::ZERO, |at| {
+            at.saturating_duration_since(Instant::now())
         })
     }
 

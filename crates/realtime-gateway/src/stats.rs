@@ -144,8 +144,9 @@ stats! {
     /// How often the history of rooms went down.
     history_outages,
     /// Connections that were to show a token in their first message and did not become a session:
-    /// they have shown none that is right, or not in time, or they have left. See
-    /// [`Config::token_in_message`](crate::Config::token_in_message).
+    /// they have shown none that is right, or not in time, or they have left, or the gateway drains. See
+    /// [`Config::token_in_message`](crate::Config::token_in_message). They are not among `refused`; the
+    /// metric of refusals, by their reason, has those of them that were refused.
     first_messages_refused,
     /// Hooks that took too long and were dropped.
     hooks_abandoned,

@@ -110,7 +110,7 @@ impl Refusal {
     }
 
     /// What a request is answered that has come over this version of HTTP, on a node that gives its
-    /// balancers so much [notice](crate::Config::drain_notice) of its end.
+    /// balancers so much more [notice](crate::Config::drain_notice) of its end.
     pub(crate) fn response(self, version: Version, notice: Duration) -> Response<Body> {
         use StatusCode as S;
         type Headers = &'static [(HeaderName, &'static str)];

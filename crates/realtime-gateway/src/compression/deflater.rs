@@ -9,7 +9,7 @@ use realtime_websocket::{
     deflate::{Compressor, Level, Policy, Window},
 };
 
-use super::{Agreed, agreed::Terms, plain_routes::PlainRoutes};
+use super::{Agreed, agreed::Terms, plain_routes::PlainRoutes, turn};
 use crate::{
     Config,
     config::{Compression, CompressionLevel},
@@ -103,6 +103,7 @@ impl Deflater {
         let spare = on.spare.lock().pop();
         let mut compressor = spare.unwrap_or_else(|| on.compressor());
         let compressed = compressor.smaller_server_frame(kind, payload);
+        turn::spend(payload.len());
         let mut spare = on.spare.lock();
         if spare.len() < on.kept {
             spare.push(compressor);

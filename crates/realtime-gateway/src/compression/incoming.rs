@@ -7,15 +7,12 @@ use realtime_websocket::{
     deflate::{InflatingDecoder, SpareInflater},
 };
 
-use super::{Agreed, agreed::Terms};
+use super::{Agreed, agreed::Terms, turn::TURN};
 
 thread_local! {
     // Taken for a message and put back after it, by whichever sessions the thread runs.
     static INFLATER: Cell<SpareInflater> = const { Cell::new(SpareInflater::new()) };
 }
-
-/// After so many inflated bytes others have a turn.
-const TURN: usize = 128 * 1024;
 
 /// The decoder of a connection. One without compression is no larger for it.
 #[derive(Debug)]

@@ -21,10 +21,12 @@ mod off;
 mod plain_routes;
 #[cfg(all(feature = "admin", feature = "deflate"))]
 mod reading;
+#[cfg(feature = "deflate")]
+mod turn;
 
 #[cfg(feature = "deflate")]
-pub(crate) use self::{agreed::Agreed, deflater::Deflater, incoming::Incoming};
+pub(crate) use self::{agreed::Agreed, deflater::Deflater, incoming::Incoming, turn::Turn};
 #[cfg(not(feature = "deflate"))]
-pub(crate) use off::{Agreed, Deflater, Incoming};
+pub(crate) use off::{Agreed, Deflater, Incoming, Turn};
 #[cfg(all(feature = "admin", feature = "deflate"))]
 pub(crate) use reading::{is_compressed, plain};

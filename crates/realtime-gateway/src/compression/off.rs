@@ -50,6 +50,19 @@ impl Deflater {
     }
 }
 
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn(());
+
+impl Turn {
+    pub(crate) const fn begin() -> Self {
+        Self(())
+    }
+
+    pub(crate) const fn is_over(self) -> bool {
+        false
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Incoming(Decoder);
 

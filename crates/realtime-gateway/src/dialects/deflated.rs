@@ -51,19 +51,18 @@ impl Dialects {
 
     #[cold]
     fn sent_deflated(&self, frame: Bytes, message: &Message) -> Bytes {
-        self.sent_together(DialectId::CODEC.deflated(), frame, [message])
+        self.sent_together(DialectId::CODEC.deflated(), frame, [message.route()])
     }
 
-    /// The same where one frame has several messages in it.
+    /// The same where one frame has several messages in it, on these routes.
     pub(crate) fn sent_together<'m>(
         &self,
         id: DialectId,
         frame: Bytes,
-        messages: impl IntoIterator<Item = &'m Message>,
+        routes: impl IntoIterator<Item = &'m str>,
     ) -> Bytes {
-        let mut messages = messages.into_iter();
-        let takes =
-            id.is_deflated() && messages.all(|message| self.deflater.takes(message.route()));
+        let mut routes = routes.into_iter();
+        let takes = id.is_deflated() && routes.all(|route| self.deflater.takes(route));
         let compressed = takes.then(|| self.deflater.compress(&frame)).flatten();
         compressed.unwrap_or(frame)
     }

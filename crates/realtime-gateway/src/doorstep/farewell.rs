@@ -61,11 +61,10 @@ impl Farewell {
     /// `None` for a refusal that is never told in this way.
     pub(crate) fn of(refusal: Refusal, node: &Node) -> Option<Self> {
         let (code, reason) = refusal.close()?;
-        let notice = node.config.drain_notice.unwrap_or_default();
         // Its code says to stay away.
         let comes_back = refusal != Refusal::IdentityFull;
         Some(Self {
-            wait: refusal.wait(notice).filter(|_| comes_back),
+            wait: refusal.wait(node.notice_left()).filter(|_| comes_back),
             ..Self::new(code, reason)
         })
     }

@@ -64,6 +64,7 @@ enum Outcome {
 
 impl Outcome {
     fn refused(node: &Node, refusal: Refusal) -> Self {
+        node.metrics().refused(refusal.name());
         Farewell::of(refusal, node).map_or(Self::Lost, Self::Closed)
     }
 

@@ -58,8 +58,7 @@ impl Plan {
     }
 
     /// Of several who ask, the earliest end counts.
-    fn ask(&self, notice: Duration, over: Duration) {
-        let begins = Instant::now() + notice;
+    fn ask(&self, begins: Instant, over: Duration) {
         let asked = Window {
             begins,
             ends: begins.checked_add(over),
@@ -160,8 +159,9 @@ impl Gateway {
             self.set_deadline(node.config.shutdown_timeout);
         } else {
             let notice = node.config.drain_notice.unwrap_or_default();
-            self.0.shutdown.plan.ask(notice, over);
-            node.draining.cancel();
+            let begins = Instant::now() + notice;
+            self.0.shutdown.plan.ask(begins, over);
+            node.begin_draining(begins);
         }
     }
 

@@ -161,10 +161,7 @@ impl Gateway {
             }
             tracing::debug!(target: crate::log_targets::ADMISSION, ?refusal, "refused");
             let closed = self.refuse_by_close(request, refusal);
-            closed.unwrap_or_else(|| {
-                let notice = self.node().config.drain_notice.unwrap_or_default();
-                refusal.response(request.version, notice)
-            })
+            closed.unwrap_or_else(|| refusal.response(request.version, self.node().notice_left()))
         });
         traced.responded(response.status());
         response

@@ -3,8 +3,9 @@
 use std::{
     sync::{
         OnceLock,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU8, Ordering::SeqCst},
     },
+    thread,
     time::Duration,
 };
 
@@ -22,6 +23,8 @@ use crate::{Session, session::EndCause, stats::Counters};
 const TURN: usize = 128;
 /// A client isn't asked to wait for less than this.
 const WORTH_SAYING: Duration = Duration::from_millis(10);
+/// How often a shutdown whose task panics is tried again.
+const PANICS: u8 = 3;
 /// How long what was cut off at the deadline may take to be gone.
 const ABORT: Duration = Duration::from_secs(2);
 
@@ -53,6 +56,8 @@ pub(super) struct Shutdown {
     runs: AtomicBool,
     /// Another runtime is being looked for, since that of the task is gone.
     moves: AtomicBool,
+    /// How often the task has panicked, in what it calls of others: a subscriber of the log, say.
+    panics: AtomicU8,
 }
 
 /// What there is to report.
@@ -74,6 +79,7 @@ impl Shutdown {
             progress: watch::Sender::new(Progress::Running),
             runs: AtomicBool::new(false),
             moves: AtomicBool::new(false),
+            panics: AtomicU8::new(0),
         }
     }
 
@@ -107,6 +113,12 @@ impl Drop for Running {
         let Self(gateway) = self;
         let shutdown = &gateway.0.shutdown;
         if shutdown.is_over() {
+            return;
+        }
+        if thread::panicking() && shutdown.panics.fetch_add(1, SeqCst) >= PANICS {
+            // It would do so again. Who waits is told what has come of it.
+            let report = gateway.report_as_it_is();
+            shutdown.progress.send_replace(Progress::Over(report));
             return;
         }
         shutdown.runs.store(false, SeqCst);
@@ -348,9 +360,21 @@ impl Gateway {
         let _bounded = timeout(ABORT, node.tasks.ended()).await;
         #[cfg(feature = "metrics")]
         node.tell_end_of_metrics();
-        node.broker.close().await;
-        node.registry.presence.close().await;
-        node.history.close().await;
+        // Together: what takes its time to say goodbye holds up no other.
+        tokio::join!(
+            node.broker.close(),
+            node.registry.presence.close(),
+            node.history.close(),
+        );
+        self.report(begun, node.tasks.len() + node.background.len())
+    }
+
+    /// Of a shutdown that won't come to its end.
+    fn report_as_it_is(&self) -> ShutdownReport {
+        let node = self.node();
+        let begun = self.0.shutdown.begin(node.hub.len(), node.stats());
+        node.abort.cancel();
+        node.stop();
         self.report(begun, node.tasks.len() + node.background.len())
     }
 

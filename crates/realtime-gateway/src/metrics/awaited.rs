@@ -36,6 +36,13 @@ impl Awaited {
         frame::ping(&number.to_be_bytes())
     }
 
+    /// The ping has yet to leave: until then nobody is slow to answer it.
+    pub(crate) fn waits_to_leave(&mut self) {
+        if let Some((since, _)) = &mut self.since {
+            *since = Instant::now();
+        }
+    }
+
     /// A pong has come. One with something else in it is no answer; and one that comes later than this
     /// is of a peer that tells what it likes.
     pub(crate) fn came(&mut self, payload: &[u8], limit: Option<Duration>) -> Option<Duration> {
@@ -57,6 +64,9 @@ impl Awaited {
     pub(crate) const fn begin(&mut self, ping: Bytes, _: Option<Duration>) -> Bytes {
         ping
     }
+
+    #[inline(always)]
+    pub(crate) const fn waits_to_leave(&mut self) {}
 
     #[inline(always)]
     pub(crate) const fn came(&mut self, _: &[u8], _: Option<Duration>) -> Option<Duration> {
@@ -92,6 +102,20 @@ mod tests {
         let own = Bytes::from_static(&[0x81, 0]);
         assert_eq!(awaited.begin(own.clone(), HOUR), own);
         assert_eq!(awaited.came(b"", None), None);
+    }
+
+    #[test]
+    fn the_time_begins_when_the_ping_has_left() {
+        let mut awaited = Awaited::default();
+        let asked = asked(&mut awaited, HOUR);
+        let before = awaited.since.unwrap().0;
+        std::thread::sleep(Duration::from_millis(5));
+        awaited.waits_to_leave();
+        assert!(awaited.since.unwrap().0 >= before + Duration::from_millis(5));
+        assert!(awaited.came(&asked, HOUR).is_some());
+        // Nothing is waited for.
+        awaited.waits_to_leave();
+        assert!(awaited.since.is_none());
     }
 
     #[test]

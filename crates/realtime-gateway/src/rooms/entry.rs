@@ -316,7 +316,10 @@ fn answer(
         _ => &[],
     };
     let (dialects, dialect) = (&node.env.dialects, session.outbox().dialect());
-    let sent = |frame| dialects.sent_together(dialect, frame, missed);
+    let routes = missed.iter().map(Message::route);
+    // That of the wish itself, which the answer has, too.
+    let routes = routes.chain(request.map(|request| &*request.route));
+    let sent = |frame| dialects.sent_together(dialect, frame, routes);
     let encoded = encoded.map(|frame| frame.map(sent));
     encoded.map_err(|error| {
         let context = "the answer to a wish to join a room could not be encoded";

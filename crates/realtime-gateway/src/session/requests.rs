@@ -227,12 +227,11 @@ impl Session {
         let told = &mut None;
         let message = self.env().tracer.told(message, told);
         let notice = self.encoder().notice(&Notice::Request { id, message })?;
-        let frame = notice.ok_or_else(|| {
+        // Not compressed: each has an id of its own, and many may be asked at once.
+        notice.ok_or_else(|| {
             let context = "the codec has no form for requests of the server";
             RequestError::new(RequestErrorKind::Unsupported, context)
-        })?;
-        let dialect = self.outbox().dialect();
-        Ok(self.env().dialects.sent(dialect, frame, message))
+        })
     }
 
     /// Whether somebody waits for an answer of the client's.

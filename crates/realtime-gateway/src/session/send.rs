@@ -11,6 +11,7 @@ use realtime_core::{
 use super::{Inner, Session};
 use crate::{
     SendError, SendErrorKind,
+    compression::Turn,
     dialects::Encoder,
     guarded::{Whose, caught},
     outbound::{Batch, Refused},
@@ -40,6 +41,11 @@ impl Session {
         Ok(self.0.env.dialects.sent(outbox.dialect(), frame, message))
     }
 
+    /// Whether it may be sent compressed frames.
+    pub(crate) fn is_deflated(&self) -> bool {
+        self.0.outbox.dialect().is_deflated()
+    }
+
     /// What speaks to its client.
     #[inline]
     pub(crate) fn encoder(&self) -> &Encoder {
@@ -51,7 +57,7 @@ impl Session {
     /// to be said.
     pub(super) async fn deliver_wait(&self, mut frame: Bytes) -> Result<(), SendError> {
         // Who sends in a loop to a client that reads fast lets others have a turn.
-        if is_nth_send() {
+        if is_nth_send() || (self.is_deflated() && is_long_compressing()) {
             tokio::task::yield_now().await;
         }
         if self.is_closed() {
@@ -173,6 +179,19 @@ fn is_nth_send() -> bool {
     let sends = SENDS.get().wrapping_add(1);
     SENDS.set(sends);
     sends.is_multiple_of(SENDS_PER_TURN)
+}
+
+/// Whether it is time for others, since so much was compressed on this thread.
+#[cold]
+fn is_long_compressing() -> bool {
+    thread_local! {
+        static TURN: Cell<Turn> = Cell::new(Turn::begin());
+    }
+    let is_over = TURN.get().is_over();
+    if is_over {
+        TURN.set(Turn::begin());
+    }
+    is_over
 }
 
 fn closed() -> SendError {

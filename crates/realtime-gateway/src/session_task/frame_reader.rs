@@ -25,6 +25,8 @@ pub(crate) struct FrameReader {
     at: usize,
     /// The control frames in it were found by the scout, and are no events any more.
     scouted: bool,
+    /// All that had come when it was last asked was looked at.
+    dry: bool,
     /// A close frame was among what is given up.
     has_closed: bool,
     /// How many of the messages that were discarded are told of.
@@ -54,6 +56,7 @@ impl FrameReader {
             pending: read.to_vec(),
             at: 0,
             scouted: false,
+            dry: false,
             has_closed: false,
             told: 0,
             received: 0,
@@ -118,6 +121,12 @@ impl FrameReader {
         self.at < self.pending.len()
     }
 
+    /// Whether all that had come when it was last asked was looked at. Where it wasn't, the peer may have
+    /// sent what it would be judged for not having sent.
+    pub(crate) const fn is_dry(&self) -> bool {
+        self.dry
+    }
+
     /// Whether a message has begun and is not complete.
     pub(crate) fn is_assembling(&self) -> bool {
         self.decoder.is_assembling()
@@ -132,6 +141,7 @@ impl FrameReader {
         ahead: usize,
         held: &Share,
     ) -> Poll<Result<Option<Event>, ReadEnd>> {
+        self.dry = false;
         // What has come in a few bytes may be long to read.
         if self.decoder.pauses() {
             cx.waker().wake_by_ref();
@@ -165,7 +175,11 @@ impl FrameReader {
                     decoded
                 })
             });
-            match ready!(read) {
+            let Poll::Ready(read) = read else {
+                self.dry = true;
+                return Poll::Pending;
+            };
+            match read {
                 Ok(Some(decoded)) => decoded,
                 Ok(None) => return Poll::Ready(Err(ReadEnd::Eof)),
                 Err(error) => return Poll::Ready(Err(ReadEnd::Io(error))),
@@ -216,6 +230,10 @@ impl FrameReader {
             }
         }
         messages += u64::from(self.discarded());
+        if messages == 0 {
+            // Pings, or the beginning of a message that has no end.
+            size = Size::default();
+        }
         self.told = self.decoder.discarded();
         self.forget_input();
         self.decoder.discard_messages();

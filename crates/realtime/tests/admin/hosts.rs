@@ -13,7 +13,7 @@ use super::{ByName, Page, builder, raw, token};
 async fn under_bare_hyper_the_page_is_found_with_a_slash_and_without() {
     let gateway = builder().build().unwrap();
     let admin = Admin::of(&gateway)
-        .path("/ops/gateway/")
+        .path("ops/gateway/")
         .guard(ByName::new(), |who| who.has_role("admin"))
         .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -64,6 +64,28 @@ async fn under_bare_hyper_the_page_is_found_with_a_slash_and_without() {
     let mut page = Page(asked.connect(addr).await.unwrap());
     let node = page.ask("node", ().into()).await;
     assert_eq!(node["node_id"], gateway.node_id().as_str());
+    gateway.shutdown().await;
+    host.abort();
+}
+
+/// Where the host takes the path away, as it does below `nest_service`, it does no harm to name it.
+#[tokio::test]
+async fn a_path_that_the_host_takes_away_is_no_mistake() {
+    let gateway = builder().build().unwrap();
+    let admin = Admin::of(&gateway)
+        .path("/admin")
+        .guard(ByName::new(), |who| who.has_role("admin"))
+        .unwrap();
+    let app = axum::Router::new().nest_service("/admin", admin);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let host = tokio::spawn(async move { axum::serve(listener, app).await });
+    for path in ["/admin/", "/admin/api/node"] {
+        let shown = "Authorization: Bearer root\r\nConnection: close";
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\n{shown}\r\n\r\n");
+        let answer = raw(addr, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
     gateway.shutdown().await;
     host.abort();
 }

@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     task::Poll,
+    time::Duration,
 };
 
 use realtime::{Builder, CloseCode, Json, config::Compression};
@@ -16,7 +17,7 @@ use realtime_websocket::{
     deflate::{Compressor, Level},
 };
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     OFFER, builder, long,
@@ -206,19 +207,35 @@ async fn what_is_given_up_is_not_inflated() {
     server.stop().await;
 }
 
-/// What comes in a few bytes is no reason to keep the thread for long.
-#[tokio::test]
-async fn others_have_their_turns_while_much_is_inflated() {
+/// A message on this route of few bytes, which are more than a turn may have once they are inflated.
+fn much(route: &str) -> Vec<u8> {
+    let begin = format!(r#"{{"route":"{route}","data":"{}"#, "a".repeat(1_000));
+    let end = format!(r#"{}"}}"#, "a".repeat(1_000));
+    let mut one = deflated(begin.as_bytes());
+    one.extend_from_slice(&[0, 0, 0xff, 0xff]);
+    one.extend(bomb().repeat(4));
+    one.extend(deflated(end.as_bytes()));
+    fragment(0xc1, &one)
+}
+
+/// A task that has a turn whenever a session has had one, since it is woken at once; and how many.
+fn ticking() -> (Arc<AtomicUsize>, JoinHandle<()>) {
     let turns = Arc::new(AtomicUsize::new(0));
     let ticking = tokio::spawn({
         let turns = Arc::clone(&turns);
-        // Woken at once, so that it has a turn whenever the session has had one.
         poll_fn(move |cx| {
             turns.fetch_add(1, SeqCst);
             cx.waker().wake_by_ref();
             Poll::<()>::Pending
         })
     });
+    (turns, ticking)
+}
+
+/// What comes in a few bytes is no reason to keep the thread for long.
+#[tokio::test]
+async fn others_have_their_turns_while_much_is_inflated() {
+    let (turns, ticking) = ticking();
     let seen = Arc::<std::sync::Mutex<Vec<usize>>>::default();
     let look = {
         let seen = Arc::clone(&seen);
@@ -232,13 +249,7 @@ async fn others_have_their_turns_while_much_is_inflated() {
     let builder = builder().router(router().route("look", look));
     let server = start(builder.compression(compression)).await;
     let mut peer = Peer::connect(server.addr, "ann", Some(OFFER)).await;
-    let begin = format!(r#"{{"route":"look","data":"{}"#, "a".repeat(1_000));
-    let end = format!(r#"{}"}}"#, "a".repeat(1_000));
-    let mut one = deflated(begin.as_bytes());
-    one.extend_from_slice(&[0, 0, 0xff, 0xff]);
-    one.extend(bomb().repeat(4));
-    one.extend(deflated(end.as_bytes()));
-    let all = fragment(0xc1, &one).repeat(16);
+    let all = much("look").repeat(16);
     assert!(all.len() < 16 * 1024, "it comes in one read");
     peer.raw(&all).await;
     until("all are handled", async || seen.lock().unwrap().len() == 16).await;
@@ -248,5 +259,64 @@ async fn others_have_their_turns_while_much_is_inflated() {
     assert_eq!(seen.len(), 16, "{seen:?}");
     ticking.abort();
     drop(peer);
+    server.stop().await;
+}
+
+/// Nor is what is asked for in a few bytes.
+#[tokio::test]
+async fn others_have_their_turns_while_much_is_compressed() {
+    let (turns, ticking) = ticking();
+    let seen = Arc::<std::sync::Mutex<Vec<usize>>>::default();
+    let give = {
+        let seen = Arc::clone(&seen);
+        move || {
+            seen.lock().unwrap().push(turns.load(SeqCst));
+            std::future::ready(Json(prose(200_000)))
+        }
+    };
+    let server = start(builder().router(router().route("give", give))).await;
+    let mut peer = Peer::connect(server.addr, "ann", Some(OFFER)).await;
+    let asks = fragment(0x81, request("give", json!(null)).as_bytes());
+    peer.raw(&asks.repeat(16)).await;
+    for _ in 0..16 {
+        let frame = peer.frame().await;
+        assert!(frame.is_compressed);
+    }
+    let mut seen = seen.lock().unwrap().clone();
+    seen.dedup();
+    assert_eq!(seen.len(), 16, "{seen:?}");
+    ticking.abort();
+    drop(peer);
+    server.stop().await;
+}
+
+/// While others have their turns, time passes, and the answer to a ping may lie in the socket.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_has_answered_a_ping_is_not_judged_before_that_is_read() {
+    const PONG: Duration = Duration::from_millis(300);
+    let looks = Arc::new(AtomicUsize::new(0));
+    let look = {
+        let looks = Arc::clone(&looks);
+        move |Json(_): Json<Value>| {
+            // The thread is kept for longer than an answer may take.
+            std::thread::sleep(PONG * 2);
+            looks.fetch_add(1, SeqCst);
+            std::future::ready(())
+        }
+    };
+    let mut compression = Compression::default();
+    compression.max_ratio = None;
+    let builder = builder()
+        .router(router().route("look", look))
+        .heartbeat(Some(PONG / 2))
+        .pong_timeout(Some(PONG));
+    let server = start(builder.compression(compression)).await;
+    let mut peer = Peer::connect(server.addr, "ann", Some(OFFER)).await;
+    peer.raw(&much("look").repeat(5)).await;
+    let answers = tokio::spawn(async move { peer.answer_pings().await });
+    until("all are handled", async || looks.load(SeqCst) == 5).await;
+    assert_eq!(server.gateway.stats().pong_timeouts, 0);
+    assert_eq!(server.gateway.stats().open, 1);
+    answers.abort();
     server.stop().await;
 }

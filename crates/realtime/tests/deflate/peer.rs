@@ -128,6 +128,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         }
     }
 
+    /// Answers each ping at once, until the end.
+    pub(crate) async fn answer_pings(&mut self) {
+        while let Some(frame) = self.next_frame().await {
+            if let Event::Ping(data) = frame.event {
+                self.raw(&fragment(0x8a, &data)).await;
+            }
+        }
+    }
+
     /// Reads until the server closes, and returns the code.
     pub(crate) async fn closed(&mut self) -> Option<u16> {
         loop {

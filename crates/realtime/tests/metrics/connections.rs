@@ -66,6 +66,15 @@ async fn what_is_no_connection_of_a_client_is_counted() {
         .await;
     let failed = "realtime_connections_failed_total";
     metrics.is(failed, &[("cause", "first_message")], 1.).await;
+    let refusals = "realtime_refusals_total";
+    metrics.is(refusals, &[], 0.).await;
+    let mut wrong = Request::new("/ws").connect(server.addr).await.unwrap();
+    let token = json!({"token": "wrong"});
+    wrong.send("authenticate", token).await.unwrap();
+    assert_eq!(wrong.closed().await.unwrap().0, 3500);
+    let reason = [("reason", "unauthorized")];
+    metrics.is(refusals, &reason, 1.).await;
+    metrics.is(failed, &[("cause", "first_message")], 2.).await;
     let mut garbage = TcpStream::connect(server.addr).await.unwrap();
     garbage.write_all(b"no HTTP at all\r\n\r\n").await.unwrap();
     metrics

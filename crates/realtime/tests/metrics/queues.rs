@@ -43,32 +43,6 @@ async fn a_broadcast_is_measured_until_it_has_left() {
     server.stop().await;
 }
 
-#[cfg(feature = "deflate")]
-#[tokio::test]
-async fn what_is_compressed_is_counted_before_and_after_it() {
-    use realtime::config::Compression;
-    let (server, metrics) = start(builder().compression(Compression::default())).await;
-    let asked = Request::new("/ws?ann").header(
-        "Sec-WebSocket-Extensions",
-        "permessage-deflate; client_max_window_bits",
-    );
-    let _ann: Client = asked.connect(server.addr).await.unwrap();
-    server.until_open(1).await;
-    let text = "x".repeat(10_000);
-    server.gateway.broadcast("n", Json(&text)).await.unwrap();
-    metrics
-        .is("realtime_messages_compressed_total", &[], 1.)
-        .await;
-    for (side, least) in [("before", 10_000.), ("after", 10.)] {
-        metrics
-            .at_least("realtime_compressed_bytes_total", &[("side", side)], least)
-            .await;
-    }
-    let after = metrics.value("realtime_compressed_bytes_total", &[("side", "after")]);
-    assert!(after < 1_000., "{after}");
-    server.stop().await;
-}
-
 #[tokio::test]
 async fn what_waits_for_a_slow_reader_and_what_is_dropped_is_seen() {
     let builder = builder()

@@ -78,8 +78,8 @@ pub struct TappedMessage {
     /// The room to which it was sent, where that is so.
     pub room: Option<String>,
     /// The beginning of its data, at most 4 KiB, with what is no text replaced; the whole frame where
-    /// the route isn't known. `None` where it is hidden, and where more than 16 KiB of it were sent
-    /// compressed.
+    /// the route isn't known. `None` where it is hidden, and where it was sent compressed and is
+    /// more than 16 KiB so, or more than 1 MiB otherwise.
     pub data: Option<String>,
     /// How long it is as a whole, in bytes: the data of what came, and the frame of what is sent.
     pub bytes: usize,

@@ -285,9 +285,11 @@ impl Queue {
         !self.controls().pong.is_empty()
     }
 
-    /// At most one ping waits.
+    /// At most one ping waits: the first, which may be the one whose answer is waited for.
     pub(crate) fn set_ping(&mut self, frame: Bytes) {
-        self.controls_mut().ping = frame;
+        if !self.has_ping() {
+            self.controls_mut().ping = frame;
+        }
     }
 
     /// The last frame of all.

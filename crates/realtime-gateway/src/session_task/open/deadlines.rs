@@ -32,7 +32,7 @@ pub(super) struct Stall {
 impl Open {
     /// Everything that happens because time has passed. Returns whether anything did.
     ///
-    /// What the peer has sent until now was read before this.
+    /// What the peer has sent until now was read before this, or it isn't judged for what is missing.
     pub(super) fn poll_time(&mut self, cx: &mut Context<'_>) -> bool {
         // Before anything is looked at: what comes up behind its look makes the session look once more.
         self.session.wake_at().begin();
@@ -57,8 +57,11 @@ impl Open {
             written: progress.written,
             relieved: progress.relieved,
             ping_waits: progress.ping_waits,
-            unread: self.is_full(),
+            unread: self.is_unread(),
         };
+        if progress.ping_waits {
+            self.pong.waits_to_leave();
+        }
         let env = Arc::clone(&self.node.env);
         match self.heartbeat.poll(times(&self.node), &env.clock, peer) {
             Beat::Nothing => {}
@@ -126,9 +129,9 @@ impl Open {
             since: now,
             received,
         };
-        let is_full = self.is_full();
+        let is_unread = self.is_unread();
         let assembly = self.assembly.get_or_insert_with(|| Box::new(begins));
-        if is_full {
+        if is_unread {
             // Where we are not reading, the peer can't be fast.
             **assembly = begins;
         }

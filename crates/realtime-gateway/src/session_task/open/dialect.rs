@@ -53,6 +53,9 @@ impl Open {
             // Its client doesn't learn that there is a session.
             Err(error) => {
                 self.session.end(EndCause::NotOpened(error.into()));
+                for _ in early.rest {
+                    self.received(Received::Unhandled, shares.one());
+                }
                 return;
             }
         }

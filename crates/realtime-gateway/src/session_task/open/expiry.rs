@@ -21,7 +21,8 @@ impl Open {
             Due::Later(at) => return Some(at),
             Due::Over => {
                 // A fresh token may stand behind what takes its time.
-                let is_behind = !self.handling.is_idle() || !self.ahead.is_empty();
+                let is_read = self.ahead.is_empty() && !self.is_unread();
+                let is_behind = !is_read || !self.handling.is_idle();
                 if is_behind && let Some(until) = living.wait_once(clock, grace) {
                     return Some(until);
                 }

@@ -35,6 +35,7 @@ use super::{
 use crate::{
     ErrorStage, Session,
     clock::{Millis, NEVER},
+    compression::Turn,
     metrics::Awaited,
     node::Node,
     session::EndCause,
@@ -127,12 +128,17 @@ impl Open {
         // What handlers send to their own session leaves together, and at the latest with this
         // turn.
         let _cork = self.session.outbox().cork(!self.blocked);
+        let turn = self.session.is_deflated().then(Turn::begin);
         for _ in 0..TURNS {
             if self.is_over() {
                 return Poll::Ready(());
             }
             if !self.poll_messages(cx) && !self.poll_rest(cx) {
                 return Poll::Pending;
+            }
+            // What is asked for in a few bytes may be long to answer.
+            if turn.is_some_and(Turn::is_over) {
+                break;
             }
         }
         self.pump(cx);
@@ -217,6 +223,12 @@ impl Open {
     /// Whether something was held back while too many replies waited.
     fn has_work(&self) -> bool {
         !self.ahead.is_empty() || self.may_answer_unheard()
+    }
+
+    /// Whether there may be something of the peer's that nobody has looked at: it isn't judged then for what
+    /// it has not sent.
+    fn is_unread(&self) -> bool {
+        self.is_full() || !self.reader.is_dry()
     }
 
     /// Whether something depends on the time that passes, or on what all sessions hold.
