@@ -40,9 +40,9 @@ pub(crate) async fn measure(options: Options) -> Result<(), BoxError> {
     let (rabbitmq, redis, store) =
         futures::try_join!(RabbitMq::start(), Redis::start(), Redis::start())?;
     println!(
-        "| fan-out over | nodes | in flight | deliveries/s | sender's CPU per broadcast | server's CPU per broadcast | receiver's CPU per delivery | p50 | p99 |"
+        "| fan-out over | nodes | in flight | broadcasts/s | deliveries/s | sender's CPU per broadcast | server's CPU per broadcast | receiver's CPU per delivery | p50 | p99 |"
     );
-    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     let brokers = [
         ("RabbitMQ", rabbitmq.url(), rabbitmq.pid()),
         ("Redis", redis.url(), redis.pid()),
@@ -86,8 +86,9 @@ async fn fan_out(
         let run = run.await??;
         let micros = |cpu: Duration, by: u64| cpu.as_secs_f64() * 1e6 / by as f64;
         println!(
-            "| {name} | {} | {window} | {:.0} | {:.0} µs | {:.0} µs | {:.2} µs | {:.0} µs | {:.0} µs |",
+            "| {name} | {} | {window} | {:.0} | {:.0} | {:.0} µs | {:.0} µs | {:.2} µs | {:.0} µs | {:.0} µs |",
             nodes.len(),
+            run.broadcasts as f64 / run.took.as_secs_f64(),
             run.deliveries as f64 / run.took.as_secs_f64(),
             micros(run.cpu[0], run.broadcasts),
             micros(run.cpu[2], run.broadcasts),
