@@ -94,8 +94,8 @@ pub struct Limits {
     /// line, which is as long as what is let in in a second, or 64, but never longer than what is let
     /// in in 10 s; past that they are answered with 503. Under `serve` no connection is accepted while
     /// somebody waits, for up to a tenth of a second or one turn each, so that the others wait in the
-    /// kernel (those that are connected already may form a line of 1,024, or of 10 s). Default `None`:
-    /// any number.
+    /// kernel (for those that are connected already the line has room for 1,024 there, and not 64).
+    /// Default `None`: any number.
     #[serde(with = "off")]
     pub max_upgrades_per_second: Option<u32>,
     /// How often a minute authentication may fail for one address. Once it has failed so often, each

@@ -146,7 +146,8 @@ pub struct Config {
     #[serde(with = "duration")]
     pub expiry_notice: Option<Duration>,
     /// How long a client whose identity has ended has to show a fresh token, before it is closed
-    /// with 3005. `None`: no longer than it takes to notice. Default 25 s.
+    /// with 3005. What ended less than this ago is accepted when it is shown, and a session that
+    /// begins with it has this long. `None`: no longer than it takes to notice. Default 25 s.
     #[serde(with = "duration")]
     pub expiry_grace: Option<Duration>,
     /// How long a token lives at the most: for so long a

@@ -85,7 +85,8 @@ impl Gateway {
         self.rooms([name])
     }
 
-    /// The members of several rooms, each session once: 1 to 64 rooms.
+    /// The members of several rooms, each session once: 1 to 64 rooms. A room with a history is
+    /// sent to by itself.
     ///
     /// The message says the first of them that was named here; which of them a member is in isn't
     /// looked up.
@@ -350,7 +351,8 @@ impl Audience<'_> {
 
     /// Names the message, so that sending it twice to a room with a history sends it once: the
     /// second is answered as the first was. The history remembers the name for
-    /// [`IDEMPOTENCY_WINDOW`](realtime_core::history::IDEMPOTENCY_WINDOW).
+    /// [`IDEMPOTENCY_WINDOW`](realtime_core::history::IDEMPOTENCY_WINDOW), and as long as it is
+    /// among the room's latest [`IDEMPOTENCY_KEYS`](realtime_core::history::IDEMPOTENCY_KEYS).
     ///
     /// ```
     /// # use realtime::{Identity, Json, Router, history::Retention, room::RoomRule};
@@ -389,7 +391,8 @@ impl Audience<'_> {
     ///
     /// # Errors
     /// Kind [`InvalidTarget`](DeliverErrorKind::InvalidTarget) for a room without a valid name, no
-    /// room, or too many at once; [`Encode`](DeliverErrorKind::Encode);
+    /// room, too many at once, one with a history among others, or an idempotency key without a
+    /// history; [`Encode`](DeliverErrorKind::Encode);
     /// [`Closed`](DeliverErrorKind::Closed) while the gateway shuts down;
     /// [`Broker`](DeliverErrorKind::Broker) when only local sessions received it, which
     /// [`delivered`](DeliverError::delivered) counts. For an identity those of

@@ -243,8 +243,8 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     }
 
     /// Gives each identity a room of its own, an inbox: with a history what is sent there
-    /// ([`Gateway::inbox`](crate::Gateway::inbox)) isn't lost while nobody of it is online. The
-    /// rule says how much is kept.
+    /// ([`Gateway::inbox`](crate::Gateway::inbox)) is kept while nobody of it is online. The rule
+    /// says how much, and the history how much of all.
     ///
     /// Its clients call it `@me`, in `join`, `recover` and `leave` and in the messages that they
     /// get; no other client can come in. A handler lets a session in with
