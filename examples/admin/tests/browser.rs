@@ -11,11 +11,12 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use realtime_testkit::client::{Client, Request};
-use serde_json::json;
-use tokio::runtime::Runtime;
+use serde_json::{Value, json};
+use tokio::{runtime::Runtime, sync::mpsc, time::sleep};
 
 /// The server, ended when the test ends, however it ends.
 struct Server(Child);
@@ -45,6 +46,18 @@ fn start() -> (Server, SocketAddr) {
     (server, address.parse().unwrap())
 }
 
+/// A client that reads all the while, and so answers pings. Returns why it was closed.
+async fn attend(mut client: Client, mut says: mpsc::Receiver<Value>) -> String {
+    loop {
+        tokio::select! {
+            closed = client.closed() => return closed.unwrap().1,
+            Some(said) = says.recv() => client.send("say", said).await.unwrap(),
+            // Less than the client waits for something to come.
+            () = sleep(Duration::from_secs(5)) => {}
+        }
+    }
+}
+
 /// Runs a script with a browser. It says what is to happen, and is told that it has.
 fn run(browser: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
@@ -57,12 +70,15 @@ fn run(browser: &str) {
     let runtime = Runtime::new().unwrap();
     let connect = |name: &str| {
         let request = Request::new(format!("/ws?{name}"));
-        runtime.block_on(request.connect(address)).unwrap()
+        let client = runtime.block_on(request.connect(address)).unwrap();
+        let (says, said) = mpsc::channel(1);
+        (says, runtime.spawn(attend(client, said)))
     };
-    let mut ann = vec![connect("acme/ann"), connect("acme/ann")];
-    let others: Vec<Client> = (0..70)
+    let ann = [connect("acme/ann"), connect("acme/ann")];
+    let others: Vec<_> = (0..70)
         .map(|n| connect(&format!("acme/guest-{n:02}")))
         .collect();
+    let (says, mut ann) = (ann[0].0.clone(), ann.map(|(_, attends)| attends));
     let mut script = Command::new("node")
         .arg(folder.join("admin.mjs"))
         .args([browser, &format!("http://{address}"), PASSWORD])
@@ -74,13 +90,12 @@ fn run(browser: &str) {
     for line in BufReader::new(script.stdout.take().unwrap()).lines() {
         let done = match line.unwrap().as_str() {
             "ann speaks" => {
-                let spoken = ann[0].send("say", json!("good morning <b>all</b>"));
-                runtime.block_on(spoken).unwrap();
+                let said = json!("good morning <b>all</b>");
+                says.blocking_send(said).unwrap();
                 "she has".to_owned()
             }
             "why is ann gone" => {
-                let reason = |mut client: Client| runtime.block_on(client.closed()).unwrap().1;
-                let reasons: Vec<String> = ann.drain(..).map(reason).collect();
+                let reasons = ann.each_mut().map(|ann| runtime.block_on(ann).unwrap());
                 reasons.join(", ")
             }
             other => {

@@ -166,7 +166,7 @@ async fn join_with_history(
         let is_member = session.rooms().contains(room);
         let now = || match is_member {
             true => stream.settled(),
-            false => stream.position(),
+            false => stream.entrance(),
         };
         let mut found = None;
         let (at, missed) = match &entrance.recover {

@@ -84,6 +84,8 @@ struct State {
     life: u64,
     /// The offset of the last message that was handed over, or is being handed over now.
     last: u64,
+    /// The furthest that somebody was told to be who came in: the history has what is up to there.
+    told: u64,
     handing: bool,
     /// Messages behind a hole.
     held: BTreeMap<u64, Publication>,
@@ -189,7 +191,7 @@ impl State {
     fn begin(&mut self, position: Position) {
         self.epoch = Some(position.epoch);
         self.life += 1;
-        self.last = position.offset;
+        (self.last, self.told) = (position.offset, position.offset);
         self.held.clear();
         self.held_bytes = 0;
         self.forget_recent();
@@ -237,6 +239,15 @@ impl Stream {
         let state = self.state.lock();
         let epoch = state.epoch.clone()?;
         Some(Position::new(epoch, state.last))
+    }
+
+    /// Where somebody is who comes in: behind all that was handed over, and behind what another one who
+    /// came in has read of the history before that came here. Who leaves and comes in again gets nothing
+    /// twice.
+    pub(crate) fn entrance(&self) -> Option<Position> {
+        let state = self.state.lock();
+        let epoch = state.epoch.clone()?;
+        Some(Position::new(epoch, state.last.max(state.told)))
     }
 
     /// It begins here, where that wasn't known yet.
@@ -426,7 +437,7 @@ impl Joining {
         excepted: impl Fn(&[Except]) -> bool,
         join: impl FnOnce(Vec<Bytes>, Offset) -> R,
     ) -> Option<R> {
-        let state = self.0.state.lock();
+        let mut state = self.0.state.lock();
         if state.epoch.as_ref() != Some(&at.epoch) {
             return None;
         }
@@ -448,6 +459,7 @@ impl Joining {
             life: state.life,
             offset: state.last.max(at.offset),
         };
+        state.told = state.told.max(after.offset);
         Some(join(frames, after))
     }
 }

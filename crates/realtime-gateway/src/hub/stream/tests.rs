@@ -142,8 +142,12 @@ fn who_joins_gets_what_came_since_the_answer_was_made() {
     assert_eq!(join(&at), Some((b"111213".to_vec(), 13)));
     let read = Position::new(epoch.clone(), 12);
     assert_eq!(join(&read), Some((b"13".to_vec(), 13)));
-    let ahead = Position::new(epoch, 20);
+    let ahead = Position::new(epoch.clone(), 20);
+    assert_eq!(stream.entrance().unwrap().offset, 13);
     assert_eq!(join(&ahead), Some((vec![], 20)), "the history has more");
+    // Whoever was told so may leave, and comes in behind it.
+    assert_eq!(stream.entrance(), Some(ahead));
+    assert_eq!(stream.position().unwrap().offset, 13);
     assert_eq!(join(&Position::new(Epoch::random(), 10)), None);
     drop(joining);
     let late = stream.joining();
