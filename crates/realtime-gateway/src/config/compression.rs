@@ -11,8 +11,8 @@ const INFLATER: usize = 56 * 1024;
 /// How messages are compressed (`permessage-deflate`, RFC 7692) with clients that offer it, as
 /// browsers do. It takes nothing on their side: pages see the messages that they always saw.
 ///
-/// What is sent to many is compressed once for all of them, and answers for their session alone; requests
-/// of the server are not, since each has an id of its own. No
+/// What is sent to many is compressed once for all of them, and answers for their session alone; a request of
+/// the server to many is not, since each of them gets one with an id of its own. No
 /// message that the gateway sends refers to one before it, so an idle session holds no window, and
 /// a compressor is there for as many threads as compress at the same time: 380 KB each. What
 /// clients send is inflated where it is read, by one inflater for each thread, 56 KB.

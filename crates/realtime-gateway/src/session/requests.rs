@@ -211,6 +211,14 @@ impl Session {
                 self.notice_of(&id, &Message::from_parts(parts))
             }
         }?;
+        // One of many isn't compressed: each has an id of its own, so it would be done for each.
+        let frame = match unread {
+            None => self
+                .env()
+                .dialects
+                .sent(self.outbox().dialect(), frame, message),
+            Some(_) => frame,
+        };
         self.deliver(frame).map_err(|error| match error.kind() {
             SendErrorKind::SessionClosed => closed(),
             _ => {
@@ -227,7 +235,6 @@ impl Session {
         let told = &mut None;
         let message = self.env().tracer.told(message, told);
         let notice = self.encoder().notice(&Notice::Request { id, message })?;
-        // Not compressed: each has an id of its own, and many may be asked at once.
         notice.ok_or_else(|| {
             let context = "the codec has no form for requests of the server";
             RequestError::new(RequestErrorKind::Unsupported, context)

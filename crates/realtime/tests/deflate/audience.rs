@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use realtime::{
     IdentityKey, Json, broker::LocalBroker, history::MemoryHistory, presence::MemoryPresence,
 };
@@ -243,6 +244,16 @@ async fn what_the_server_asks_is_compressed_as_what_it_says() {
         assert_eq!(frame.is_compressed, is_compressed);
         asked.abort();
     }
+    // Of many each gets one with an id of its own: it would be compressed for each of them.
+    let everybody = server.gateway.clone();
+    let asked = tokio::spawn(async move {
+        let asked = everybody.everybody().request("question", Json(long()));
+        asked.unwrap().collect::<Vec<_>>().await
+    });
+    let frame = peer.frame().await;
+    assert!(frame.json().to_string().contains(&long()));
+    assert!(!frame.is_compressed);
+    asked.abort();
     drop(peer);
     server.stop().await;
 }
