@@ -308,6 +308,11 @@ flaky times="20":
         cargo nextest run --workspace --all-features -E 'not package(chat)' || exit 1; \
     done
 
+# The public API of each published crate, written to crates/*/public-api.txt; with `--check`, whether
+# it is what stands there. Its script says with which nightly toolchain.
+public-api *options:
+    .ci/release/public-api {{options}}
+
 # What publishing would upload.
 package:
     cargo package --workspace --no-verify --allow-dirty
