@@ -62,6 +62,8 @@ setup:
 client:
     [ -d {{client}}/node_modules/typescript ] || npm ci --prefix {{client}} --ignore-scripts --no-audit --no-fund
     npm run build --prefix {{client}}
+    # A template has no links to what is outside of it.
+    cp {{client}}/bundle/realtime-client.js examples/quickstart/page/
 
 # What the chat's page relies on, made of its routes in Rust: the document, and the page's types.
 contract:
@@ -110,9 +112,10 @@ picture:
     until grep -q listening "$log"; do sleep 0.1; done
     node {{browser}}/picture.mjs "$(sed 's/listening on //; q' "$log")" docs/chat.png < /dev/null
 
-# Types docs/quickstart.md into an empty folder, and starts what it has made: three minutes, and
-# 2 GB in a temporary folder.
+# Types docs/quickstart.md into an empty folder, starts what it has made, and does the same with what
+# `cargo generate` makes: five minutes, and 3 GB in a temporary folder.
 quickstart:
+    command -v cargo-generate >/dev/null || cargo install cargo-generate --locked
     .ci/quickstart
 
 # Without TLS and JWT: ring asks for the C compiler of the other system.
@@ -305,6 +308,11 @@ flaky times="20":
     for n in $(seq {{times}}); do \
         cargo nextest run --workspace --all-features -E 'not package(chat)' || exit 1; \
     done
+
+# The public API of each published crate, written to crates/*/public-api.txt; with `--check`, whether
+# it is what stands there. Its script says with which nightly toolchain.
+public-api *options:
+    .ci/release/public-api {{options}}
 
 # What publishing would upload.
 package:

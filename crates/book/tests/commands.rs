@@ -50,6 +50,10 @@ const COMMANDS: &[(&str, By)] = &[
         File("justfile", "crates/interop/runner"),
     ),
     ("cargo add", Quickstart),
+    (
+        "cargo generate",
+        File(".ci/quickstart", "^cargo generate .*"),
+    ),
     ("cargo install --git", Nobody("cargo install --git")),
     (
         "cargo install just",

@@ -1,7 +1,7 @@
-//! A room with a login: what docs/quickstart.md ends with.
+//! A room with a login.
 //!
-//! `cargo run -p quickstart`, open <http://127.0.0.1:8080> in two windows, and sign in with
-//! `token-of-ann` in one and `token-of-bob` in the other.
+//! Start it, open <http://127.0.0.1:8080> in two windows, and sign in with `token-of-ann` in one and
+//! with `token-of-bob` in the other.
 
 use std::{error::Error, time::Duration};
 

@@ -37,14 +37,14 @@ pub enum Signal {
     Terminate,
 }
 
-impl From<Signal> for process::Signal {
-    fn from(signal: Signal) -> Self {
-        match signal {
-            Signal::Interrupt => Self::INT,
-            Signal::Kill => Self::KILL,
-            Signal::Resume => Self::CONT,
-            Signal::Stop => Self::STOP,
-            Signal::Terminate => Self::TERM,
+impl Signal {
+    fn number(self) -> process::Signal {
+        match self {
+            Self::Interrupt => process::Signal::INT,
+            Self::Kill => process::Signal::KILL,
+            Self::Resume => process::Signal::CONT,
+            Self::Stop => process::Signal::STOP,
+            Self::Terminate => process::Signal::TERM,
         }
     }
 }
@@ -142,7 +142,7 @@ impl Process {
         }
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| self.error(io::ErrorKind::InvalidData, "no process id"))?;
-        Ok(process::kill_process(pid, signal.into())?)
+        Ok(process::kill_process(pid, signal.number())?)
     }
 
     /// Waits until the process has ended by itself.
