@@ -4,7 +4,7 @@ import { Board, ONLINE } from "./board.js";
 import { Client, ConnectionLost } from "./realtime-client.js";
 
 /** So many lines of what has happened are shown. */
-const LINES = 8;
+const LINES = 12;
 /** After which time the server is asked again, where it could not answer. */
 const AGAIN_MS = 2_000;
 
@@ -44,16 +44,12 @@ client.state.subscribe(({ status }) => {
 
 const room = client.room("board");
 room.on("changed", (change) => {
-  const isNews = board.change(change);
-  if (isNews && change.group === ONLINE) log(change.id, change.is_here ? "came" : "left");
-  draw();
+  moves(change.id, () => {
+    const isNews = board.change(change);
+    if (isNews && change.group === ONLINE) log(change.id, change.is_here ? "came" : "left");
+  });
 });
-room.on("went", ({ id, place: to }) => {
-  const from = board.placeOf(id);
-  board.went(id, to);
-  if (from !== to) log(id, `went to the ${titleOf(to).toLowerCase()}`);
-  draw();
-});
+room.on("went", ({ id, place: to }) => moves(id, () => board.went(id, to)));
 // What came before isn't known, or what came meanwhile was lost.
 room.when("joined", look);
 room.when("lost", look);
@@ -73,6 +69,15 @@ async function look() {
   }
 }
 
+/** Shows what becomes of somebody by a change. */
+function moves(id, change) {
+  const from = board.placeOf(id);
+  change();
+  const to = board.placeOf(id);
+  if (to && to !== from) log(id, `went to the ${titleOf(to).toLowerCase()}`);
+  draw();
+}
+
 async function go(to) {
   at("fault").textContent = "";
   try {
@@ -86,6 +91,7 @@ function draw() {
   const online = board.online();
   const me = name();
   place = board.placeOf(me) ?? place;
+  if (place) localStorage.setItem("place", place);
   at("count").textContent = online.length === 1 ? "1 person is online" : `${online.length} people are online`;
   const nowhere = online.filter((id) => !board.placeOf(id));
   fill(at("nowhere"), nowhere);
@@ -127,6 +133,8 @@ function log(id, what) {
 
 function enter() {
   [board, place] = [new Board(), null];
+  // Whoever was in two places a moment ago is still said to be in both.
+  board.went(name(), localStorage.getItem("place"));
   at("log").replaceChildren();
   draw();
   client.connect();
@@ -140,7 +148,7 @@ at("door").addEventListener("submit", (event) => {
   enter();
 });
 at("leave").addEventListener("click", () => {
-  localStorage.removeItem("name");
+  for (const key of ["name", "place"]) localStorage.removeItem(key);
   client.close();
   at("door").elements.name.focus();
 });

@@ -27,6 +27,8 @@ const is = async (page, place, who) => {
       return [...list.querySelectorAll("bdi")].map((one) => one.textContent).join() === who.join();
     },
     [place, who],
+    // Not with each frame: a tab that nobody looks at has none.
+    { polling: 50 },
   );
 };
 
@@ -44,6 +46,7 @@ async function come(viewport, who, options) {
 }
 
 async function go(page, place) {
+  await page.bringToFront();
   await page.locator(`[data-place=${place}] button`).focus();
   await page.keyboard.press("Enter");
 }
