@@ -69,6 +69,13 @@ const COMMANDS: &[(&str, By)] = &[
             "CARGO_BIN_EXE_auth-jwt",
         ),
     ),
+    (
+        "cargo run -p axum-existing-app",
+        File(
+            "examples/axum-existing-app/tests/support/mod.rs",
+            "CARGO_BIN_EXE_axum-existing-app",
+        ),
+    ),
     ("cargo run -p chat", CHAT),
     (
         "cargo run -p custom-broker --example nodes",
@@ -84,6 +91,13 @@ const COMMANDS: &[(&str, By)] = &[
     (
         "cargo test -p custom-broker",
         File("justfile", "cargo nextest run --workspace"),
+    ),
+    (
+        "cargo run -p presence-board",
+        File(
+            "examples/presence-board/tests/board.rs",
+            "CARGO_BIN_EXE_presence-board",
+        ),
     ),
     (
         "cargo run -p quickstart",
