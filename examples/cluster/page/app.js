@@ -42,7 +42,7 @@ room.on("beat", (beat) => {
 });
 
 room.when("joined", () => note(`In the room, by node ${here}.`));
-room.when("recovered", ({ missed }) => note(`Back, by node ${here}: the ${missed} messages that were missed have come.`));
+room.when("recovered", ({ missed }) => note(`Back, by node ${here}, with all that was missed meanwhile: ${missed}.`));
 room.when("lost", () => {
   count.begin();
   note("Back; what was missed can't be had any more.");

@@ -49,11 +49,11 @@ try {
   await ann.getByText("Back, by node").waitFor();
   const now = await nodeOf(ann);
   assert.notEqual(now, a, "another node");
-  await say(ann, "here");
+  await say(ann, "back again");
   for (const page of [ann, bob, cat]) {
-    await page.getByText("here", { exact: true }).waitFor();
+    await page.getByText("back again").waitFor();
     const said = (await lines(page)).map((line) => line.slice("a → b".length));
-    assert.deepEqual(said, ["hello", "where are you?", "here"]);
+    assert.deepEqual(said, ["hello", "where are you?", "back again"]);
   }
   await card(bob, a, "down");
 
