@@ -78,8 +78,22 @@ const COMMANDS: &[(&str, By)] = &[
     ),
     ("cargo run -p chat", CHAT),
     (
+        "cargo run -p cluster",
+        File(
+            "examples/cluster/tests/support/mod.rs",
+            "CARGO_BIN_EXE_cluster",
+        ),
+    ),
+    (
         "cargo run -p custom-broker --example nodes",
         Nobody("cargo run -p custom-broker --example nodes"),
+    ),
+    (
+        "cargo run -p dashboard",
+        File(
+            "examples/dashboard/tests/browser.rs",
+            "CARGO_BIN_EXE_dashboard",
+        ),
     ),
     (
         "cargo run -p metrics-example",

@@ -327,7 +327,7 @@ struct Quickstart;
 #[doc = include_str!("../../../docs/cheat-sheet.md")]
 struct CheatSheet;
 
-#[cfg(all(doctest, feature = "axum", feature = "codec-json"))]
+#[cfg(all(doctest, feature = "axum", feature = "codec-json", feature = "server"))]
 #[doc = include_str!("../../../docs/coming-from.md")]
 struct ComingFrom;
 
