@@ -9,11 +9,19 @@ const [name, url] = process.argv.slice(2);
 
 const { browser, close } = await launch(name);
 
+/** A tab that may be kept away: then its connections go to where there is nothing. */
 async function tab(viewport) {
   const context = await browser.newContext({ viewport });
   context.setDefaultTimeout(20_000);
   const page = await context.newPage();
   page.on("pageerror", (error) => console.log(`page error: ${error.message}`));
+  await page.addInitScript(() => {
+    window.WebSocket = class extends WebSocket {
+      constructor(url, protocols) {
+        super(window.isAway ? new URL("/nowhere", url).href : url, protocols);
+      }
+    };
+  });
   await page.goto(url);
   await page.getByText("In the room, by node").waitFor();
   return page;
@@ -44,8 +52,15 @@ try {
     assert.deepEqual(await lines(page), [`${way}hello`]);
   }
 
+  await ann.evaluate(() => (window.isAway = true));
   await ann.getByRole("button", { name: "Kill this tab's node" }).click();
-  await say(bob, "where are you?");
+  await ann.getByText(`was on node ${a}`).waitFor();
+  for (const text of ["where are you?", "still away?"]) {
+    await say(bob, text);
+    await cat.getByText(text).waitFor();
+  }
+  assert.deepEqual(await lines(ann), [`${a} → ${a}hello`]);
+  await ann.evaluate(() => (window.isAway = false));
   await ann.getByText("Back, by node").waitFor();
   const now = await nodeOf(ann);
   assert.notEqual(now, a, "another node");
@@ -53,7 +68,7 @@ try {
   for (const page of [ann, bob, cat]) {
     await page.getByText("back again").waitFor();
     const said = (await lines(page)).map((line) => line.slice("a → b".length));
-    assert.deepEqual(said, ["hello", "where are you?", "back again"]);
+    assert.deepEqual(said, ["hello", "where are you?", "still away?", "back again"]);
   }
   await card(bob, a, "down");
 
