@@ -32,8 +32,14 @@ const is = async (page, place, who) => {
   );
 };
 
-async function come(viewport, who, options) {
-  const page = await open(name, viewport, options);
+/** Somebody else in the same browser, with nothing stored: to start another one takes its time. */
+async function beside(page, viewport) {
+  const context = await page.context().browser().newContext({ viewport });
+  context.setDefaultTimeout(20_000);
+  return context.newPage();
+}
+
+async function come(page, who) {
   page.on("console", (message) => {
     if (/Content.Security.Policy/i.test(message.text())) refused.push(message.text());
   });
@@ -43,6 +49,18 @@ async function come(viewport, who, options) {
   await page.keyboard.press("Enter");
   await isLive(page);
   return page;
+}
+
+/** What is right on such a page is so at once, and not by the end of somebody's grace. */
+function hearsOfNobodyLeaving() {
+  window.WebSocket = class extends WebSocket {
+    set onmessage(listener) {
+      super.onmessage = (event) => {
+        const { route, data } = JSON.parse(event.data);
+        if (route !== "changed" || data.is_here) listener(event);
+      };
+    }
+  };
 }
 
 async function go(page, place) {
@@ -100,13 +118,15 @@ async function model(page) {
 
 const refused = [];
 try {
-  const ann = await come({ width: 1280, height: 800 }, "Ann");
-  const bob = await come({ width: 390, height: 844 }, "Bob", name === "chromium" ? { colorScheme: "dark" } : {});
+  const ann = await come(await open(name, { width: 1280, height: 800 }), "Ann");
+  const dark = name === "chromium" ? { colorScheme: "dark" } : {};
+  const bob = await come(await open(name, { width: 390, height: 844 }, dark), "Bob");
   await isOnline(bob, 2);
   await hears(ann, "Bob came");
 
   // Two tabs are one person, who is where both are.
   const tab = await ann.context().newPage();
+  await tab.addInitScript(hearsOfNobodyLeaving);
   await tab.goto(url);
   await isLive(tab);
   await is(tab, "nowhere", ["Ann", "Bob"]);
@@ -124,7 +144,7 @@ try {
   await is(ann, "kitchen", ["Ann", "Bob"]);
 
   // Somebody who leaves after that: when it is told of them, it would have been of a reload.
-  const cid = await come({ width: 700, height: 700 }, "Cid");
+  const cid = await come(await beside(ann, { width: 700, height: 700 }), "Cid");
   for (const page of [ann, tab, bob]) await isOnline(page, 3);
   await go(cid, "library");
   await is(bob, "library", ["Cid"]);
