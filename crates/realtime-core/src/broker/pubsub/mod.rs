@@ -20,9 +20,11 @@
 //! [`Membership`](super::Membership).
 
 mod broker;
+mod echoes;
 mod link;
 mod open;
 mod readers;
+mod refused;
 mod requests;
 
 use bytes::Bytes;
@@ -144,7 +146,8 @@ pub trait PubSubConnection: Send + Sync + 'static {
     /// - The server does what it is told on one connection in that order: what is published on it
     ///   later comes back on this subscription.
     /// - What one connection publishes on the topic comes in its order, or not at all.
-    /// - What comes faster than it is taken may be dropped, but not kept without a bound.
+    /// - What comes faster than it is taken may be dropped, but not kept without a bound; and it holds
+    ///   up no other subscription.
     /// - The stream goes on as long as the connection: where it ends before it is dropped, the
     ///   connection is given up.
     ///
