@@ -519,13 +519,15 @@ async fn causes_that_come_in_turn_are_told_once() {
     assert_eq!(causes.len(), 3, "{causes:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_burst_of_publications_is_shown_to_be_read_by_few_round_trips() {
     let bus = Bus::default();
     let one = Member::join(&bus, &[]).await;
-    let said = join_all((0..300).map(|_| one.broker.publish(&Topic::All, Bytes::new()))).await;
-    let failed: Vec<_> = said.into_iter().filter_map(Result::err).collect();
-    assert!(failed.is_empty(), "{}: {:?}", failed.len(), failed[0]);
+    for _ in 0..10 {
+        let said = join_all((0..100).map(|_| one.broker.publish(&Topic::All, Bytes::new()))).await;
+        let failed: Vec<_> = said.into_iter().filter_map(Result::err).collect();
+        assert!(failed.is_empty(), "{}: {:?}", failed.len(), failed[0]);
+    }
 }
 
 #[test]
