@@ -40,6 +40,7 @@ const QUEUE: usize = 1_024;
 const NOT_BY_ITSELF: Duration = Duration::from_secs(10);
 /// So that a second address has its turn in the time that connecting may take.
 const FOR_EACH_ADDRESS: Duration = Duration::from_millis(900);
+/// How often it is looked at whether the client is connected.
 const LOOK: Duration = Duration::from_millis(500);
 const LOST: &str = "the connection to NATS is lost";
 

@@ -153,7 +153,8 @@ pub trait PubSubConnection: Send + Sync + 'static {
     ///
     /// # Errors
     /// When it can't be done, such as where the server refuses this topic. The connection is given up
-    /// only where it is of no use otherwise, which a round trip shows.
+    /// only where it is of no use otherwise, which a round trip shows. Where a server refuses without
+    /// an answer to this call, [`lost`](Self::lost) says so: then it costs the connection.
     fn subscribe(
         &self,
         topic: &Topic,
