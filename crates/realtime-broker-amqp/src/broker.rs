@@ -20,6 +20,7 @@ use crate::{
     limit::Limit,
     publisher::WINDOW,
     request::{Binding, Publication, Request},
+    retry::Pauses,
     state::State,
     supervisor::Supervisor,
 };
@@ -81,8 +82,8 @@ impl AmqpBroker {
         let state = *self.state.borrow();
         match state {
             State::Up => None,
-            // Topics can be joined and left.
-            State::Receiving if !publishes => None,
+            // Topics can be joined and left: that is the other connection's.
+            State::Receiving | State::Blocked if !publishes => None,
             State::Idle => Some(unavailable(
                 "subscribe first: the broker doesn't know this node yet",
             )),
@@ -135,7 +136,7 @@ impl AmqpBroker {
         })
     }
 
-    /// Opens the first link, and leaves it to a task.
+    /// Has a task open the first link, and keep it up.
     async fn open(
         &self,
         join: Join,
@@ -151,7 +152,7 @@ impl AmqpBroker {
         }
         let (requests, waiting) = mpsc::channel(WINDOW);
         let (inbox, received) = mpsc::channel(INBOX);
-        let mut supervisor = Supervisor {
+        let supervisor = Supervisor {
             config: Arc::clone(&self.config),
             outgoing,
             incoming,
@@ -161,10 +162,16 @@ impl AmqpBroker {
             state: self.state.clone(),
             limit: Arc::clone(&self.limit),
             attempts: 0,
+            pauses: Pauses::default(),
+            stop: joining.stop().clone(),
         };
-        let first = supervisor.open_any().await?;
-        State::Up.replace_in(&self.state);
-        joining.spawn(supervisor.run(first, joining.stop().clone().cancelled_owned()));
+        let (told, has_joined) = oneshot::channel();
+        joining.spawn(supervisor.run(told));
+        let ended = |_| match joining.stop().is_cancelled() {
+            true => Err(closed()),
+            false => Err(unavailable("joining RabbitMQ has panicked")),
+        };
+        has_joined.await.unwrap_or_else(ended)?;
         let joined = Joined { requests, joins };
         Ok((joined, received))
     }

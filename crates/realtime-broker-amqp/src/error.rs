@@ -1,9 +1,18 @@
 //! From lapin's errors to the broker's.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use lapin::ErrorKind;
-use realtime_core::broker::{BrokerError, BrokerErrorKind};
+use realtime_core::{
+    ClientError,
+    broker::{BrokerError, BrokerErrorKind},
+};
+
+/// An error and what lies under it, in one line.
+pub(crate) fn with_sources(error: &(dyn Error + 'static)) -> String {
+    let causes = ClientError::__causes(error).map(ToString::to_string);
+    causes.collect::<Vec<_>>().join(": ")
+}
 
 pub(crate) fn config(context: String) -> BrokerError {
     BrokerError::new(BrokerErrorKind::Config, context)

@@ -59,7 +59,6 @@
 
 mod address;
 mod broker;
-mod causes;
 mod config;
 mod connection;
 mod consumer;

@@ -9,17 +9,18 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::stream;
 use lapin::{Channel, uri::AMQPUri};
 use realtime_core::broker::{
-    BrokerError, BrokerErrorKind, NodeInfo, Topic,
+    BrokerError, BrokerErrorKind, NodeInfo, Topic, TopicName,
     stream::{ANSWER_TIMEOUT, Look, Outgoing},
 };
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     AmqpConfig,
     connection::{Patience, done},
     consuming::Consuming,
-    error::{refused, too_slow},
-    publishing::{self, Publishing},
+    error::{closed, refused, too_slow},
+    publishing::{self, Publishing, leave},
     routes,
     server::Server,
     topology,
@@ -28,33 +29,40 @@ use crate::{
 /// How long it may take to connect, and then to join.
 pub(crate) const OPEN: Duration = Duration::from_secs(5);
 /// How many topics are bound at the same time.
-const BINDINGS: usize = 256;
+pub(crate) const BINDINGS: usize = 256;
 
 pub(crate) struct Link {
     pub(crate) consuming: Consuming,
     /// None while it is made anew.
     pub(crate) publishing: Option<Publishing>,
+    /// What the queue was bound to as the link was made.
+    pub(crate) bound: Vec<TopicName>,
 }
 
 impl Link {
-    /// Connects, joins under the node's name, and sees a beacon of its own come back.
+    /// Connects, joins under the node's name, and sees a beacon of its own come back. Where it is
+    /// stopped, others don't go on to believe that the node is there.
     pub(crate) async fn open(
         config: &AmqpConfig,
         url: &AMQPUri,
         outgoing: &Outgoing,
         patience: &Patience<'_>,
+        stop: &CancellationToken,
     ) -> Result<Self, BrokerError> {
-        let server = Server::find(config, url).await?;
         let node = outgoing.node();
         let connecting = async {
-            futures::try_join!(
-                Consuming::open(config, &server, node),
-                Publishing::open(config, &server, node),
-            )
+            let server = Server::find(config, url).await?;
+            let connecting = async {
+                futures::try_join!(
+                    Consuming::open(config, &server, node),
+                    Publishing::open(config, &server, node),
+                )
+            };
+            let connected = timeout(OPEN, connecting).await;
+            connected.unwrap_or_else(|_| Err(too_slow("connecting", OPEN)))
         };
-        let connected = timeout(OPEN, connecting).await;
-        let (mut consuming, mut publishing) =
-            connected.unwrap_or_else(|_| Err(too_slow("connecting", OPEN)))?;
+        let connected = stop.run_until_cancelled(connecting).await;
+        let (mut consuming, mut publishing) = connected.unwrap_or_else(|| Err(closed()))?;
 
         let (mut consumes, mut publishes) = (
             consuming.connected.take_notices(),
@@ -73,21 +81,33 @@ impl Link {
             patience,
             consuming: &mut consuming,
             channels: &channels,
+            bound: Vec::new(),
+            has_said_hello: false,
         };
         let mut notices = stream::select(&mut consumes, &mut publishes);
-        done(
+        let joined = done(
             joining.join(),
             &mut notices,
             patience,
             ("joining", limit),
             OPEN,
-        )
-        .await?;
+        );
+        let joined = stop.run_until_cancelled(joined).await;
+        let (bound, has_said_hello) = (joining.bound, joining.has_said_hello);
         consuming.connected.put_notices(consumes);
         publishing.connected.put_notices(publishes);
+        let Some(joined) = joined else {
+            if has_said_hello {
+                leave(&publishing.channel, config, outgoing).await;
+            }
+            futures::join!(consuming.connected.close(), publishing.connected.close());
+            return Err(closed());
+        };
+        joined?;
         Ok(Self {
             consuming,
             publishing: Some(publishing),
+            bound,
         })
     }
 
@@ -110,6 +130,10 @@ struct Joining<'j> {
     consuming: &'j mut Consuming,
     /// Of the connection that publishes.
     channels: &'j [Channel; 2],
+    /// The named topics that the queue is bound to.
+    bound: Vec<TopicName>,
+    /// Others may know that the node is there.
+    has_said_hello: bool,
 }
 
 impl Joining<'_> {
@@ -120,7 +144,8 @@ impl Joining<'_> {
         let (channel, queue) = (&self.consuming.channel, &self.consuming.queue);
         let own = self.outgoing.node().topic();
         topology::bind(channel, config, queue, &own).await?;
-        for some in self.outgoing.topics().all().chunks(BINDINGS) {
+        self.bound = self.outgoing.topics().all();
+        for some in self.bound.chunks(BINDINGS) {
             let bound = some.iter().map(|name| {
                 let topic = Topic::Named(name.clone());
                 async move { topology::bind(channel, config, queue, &topic).await }
@@ -171,6 +196,7 @@ impl Joining<'_> {
     async fn loop_back(&mut self) -> Result<(), BrokerError> {
         let (config, node) = (self.config, self.outgoing.node());
         let hello = self.outgoing.hello();
+        self.has_said_hello = true;
         let _confirmed_by_its_return =
             publishing::put(&self.channels[0], config, node, &hello).await?;
         let back = self

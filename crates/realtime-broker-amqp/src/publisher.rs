@@ -7,7 +7,7 @@ use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered}
 use lapin::{Channel, Confirmation, Connection, types::ShortString};
 use realtime_core::broker::{
     BrokerError, NodeInfo, Published, Topic,
-    stream::{Due, Outgoing},
+    stream::{Due, Outgoing, Topics},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -54,6 +54,13 @@ enum Answered {
     Sent(Sent),
 }
 
+/// The node's queue, which can be bound on this channel.
+#[derive(Clone, Copy)]
+pub(crate) struct Queue<'q> {
+    pub(crate) channel: &'q Channel,
+    pub(crate) name: &'q ShortString,
+}
+
 /// The publishing half of a link.
 pub(crate) struct Publisher<'p> {
     pub(crate) config: &'p Arc<AmqpConfig>,
@@ -63,8 +70,7 @@ pub(crate) struct Publisher<'p> {
     pub(crate) there: VecDeque<Publication>,
     pub(crate) connection: &'p Connection,
     pub(crate) limit: &'p Limit,
-    /// The node's queue, and the channel on which it can be bound.
-    pub(crate) queue: (&'p Channel, &'p ShortString),
+    pub(crate) queue: Queue<'p>,
     pub(crate) outgoing: &'p mut Outgoing,
     pub(crate) state: &'p watch::Sender<State>,
 }
@@ -118,13 +124,8 @@ impl Publisher<'_> {
                         refuse(request, self.state);
                         continue;
                     }
-                    // It was joined again since.
-                    Request::Bind(binding) if !binding.is_joined && self.outgoing.topics().contains(&binding.topic) => {
-                        let _nobody_waits = binding.outcome.send(Ok(()));
-                        continue;
-                    }
                     Request::Bind(binding) => {
-                        let bound = bind(binding, self.config, self.queue);
+                        let bound = bind(binding, self.config, self.outgoing.topics(), self.queue);
                         under_way.push(bound.map(|()| Answered::Bound).boxed());
                         continue;
                     }
@@ -323,15 +324,20 @@ impl Publisher<'_> {
     }
 }
 
-/// Binds the node's queue to a topic, or no more.
+/// Binds the node's queue to a topic, or no more, unless it was joined again since.
 pub(crate) fn bind(
     binding: Binding,
     config: &Arc<AmqpConfig>,
-    (channel, queue): (&Channel, &ShortString),
+    topics: &Arc<Topics>,
+    queue: Queue<'_>,
 ) -> impl Future<Output = ()> + Send + use<> {
-    let (channel, queue) = (channel.clone(), queue.clone());
-    let config = Arc::clone(config);
+    let (channel, queue) = (queue.channel.clone(), queue.name.clone());
+    let (config, topics) = (Arc::clone(config), Arc::clone(topics));
     async move {
+        if !binding.is_joined && topics.contains(&binding.topic) {
+            let _nobody_waits = binding.outcome.send(Ok(()));
+            return;
+        }
         let topic = Topic::Named(binding.topic);
         let changed = async {
             match binding.is_joined {

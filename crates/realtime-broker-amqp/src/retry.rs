@@ -1,16 +1,20 @@
 //! Trying again without end, after growing pauses, with each reason told once.
 
+use std::time::Duration;
+
 use realtime_core::{
-    Events, Pause,
+    Causes, Events, Pause,
     broker::{BrokerError, BrokerEvent},
 };
-use tokio::{sync::watch, time::sleep};
-
-use crate::{
-    causes::{Causes, with_sources},
-    connection::Notice,
-    state::State,
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
 };
+
+use crate::{connection::Notice, error::with_sources, state::State};
+
+/// How long a connection has to last for the next one to be made soon.
+const LASTS: Duration = Duration::from_secs(2);
 
 /// Where everybody learns what the link is like.
 #[derive(Clone, Copy)]
@@ -36,28 +40,54 @@ impl Report<'_> {
     }
 }
 
+/// The pauses of all outages: they go on growing where no connection lasts.
+#[derive(Debug, Default)]
+pub(crate) struct Pauses {
+    pause: Pause,
+    since: Option<Instant>,
+}
+
+impl Pauses {
+    /// There is a connection.
+    pub(crate) fn begin(&mut self) {
+        self.since = Some(Instant::now());
+    }
+
+    /// There is none any more.
+    pub(crate) fn end(&mut self) {
+        if self
+            .since
+            .take()
+            .is_some_and(|since| since.elapsed() > LASTS)
+        {
+            self.pause.reset();
+        }
+    }
+}
+
 /// The attempts of one outage.
 pub(crate) struct Attempts<'r> {
     report: Report<'r>,
     /// What the state is meanwhile.
     meanwhile: State,
-    pause: Pause,
+    pauses: &'r mut Pauses,
     known: Causes,
 }
 
 impl<'r> Attempts<'r> {
-    pub(crate) fn new(report: Report<'r>, meanwhile: State) -> Self {
+    pub(crate) fn new(report: Report<'r>, meanwhile: State, pauses: &'r mut Pauses) -> Self {
+        let known = Causes::default();
         Self {
             report,
             meanwhile,
-            pause: Pause::default(),
-            known: Causes::default(),
+            pauses,
+            known,
         }
     }
 
     /// Waits before the next one.
     pub(crate) async fn pause(&mut self) {
-        sleep(self.pause.next()).await;
+        sleep(self.pauses.pause.next()).await;
     }
 
     /// Tells why the last one failed, if that is new.

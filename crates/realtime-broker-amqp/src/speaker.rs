@@ -7,7 +7,6 @@ use std::{
 };
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use lapin::{Channel, types::ShortString};
 use realtime_core::broker::{BrokerEvent, stream::Outgoing};
 use tokio::sync::mpsc;
 
@@ -15,16 +14,14 @@ use crate::{
     AmqpConfig,
     connection::Patience,
     limit::Limit,
-    publisher::{Fault, Publisher, bind},
+    link::BINDINGS,
+    publisher::{Fault, Publisher, Queue, bind},
     publishing::Publishing,
     request::{Request, refuse},
-    retry::{Attempts, Report},
+    retry::{Attempts, Pauses, Report},
     routes::Routes,
     state::State,
 };
-
-/// How many bindings are under way while nothing can be published.
-const BINDINGS: usize = 256;
 
 /// Everything that outlives a publishing connection.
 pub(crate) struct Speaker<'s> {
@@ -35,10 +32,11 @@ pub(crate) struct Speaker<'s> {
     pub(crate) limit: &'s Limit,
     /// How many links were tried: which URL is next.
     pub(crate) attempts: &'s mut usize,
-    /// The node's queue, and the channel on which it can be bound.
-    pub(crate) queue: (&'s Channel, &'s ShortString),
+    pub(crate) queue: Queue<'s>,
     /// Why the connection that publishes was last given up.
     pub(crate) told: &'s Mutex<String>,
+    /// Between two connections that publish.
+    pub(crate) pauses: Pauses,
 }
 
 impl Speaker<'_> {
@@ -56,7 +54,10 @@ impl Speaker<'_> {
                     None => return "this node's queue is bound to its own name no more".to_owned(),
                 },
             };
-            let cause = match self.speak(current).await {
+            self.pauses.begin();
+            let fault = self.speak(current).await;
+            self.pauses.end();
+            let cause = match fault {
                 Fault::Publishing(cause) if *self.report.state.borrow() != State::Down => cause,
                 Fault::Publishing(cause) | Fault::Link(cause) => return cause,
             };
@@ -115,10 +116,11 @@ impl Speaker<'_> {
     async fn anew(&mut self) -> Option<Publishing> {
         let (config, node, report) = (self.config, self.outgoing.node(), self.report);
         let (urls, attempts) = (&config.urls, &mut *self.attempts);
+        let (topics, pauses) = (self.outgoing.topics(), &mut self.pauses);
         let on_notice = |notice| drop(report.on_notice(notice));
         let patience = Patience::Again(&on_notice);
         let opened = async {
-            let mut outage = Attempts::new(report, State::Receiving);
+            let mut outage = Attempts::new(report, State::Receiving, pauses);
             loop {
                 outage.pause().await;
                 let url = &urls[*attempts % urls.len()];
@@ -136,7 +138,9 @@ impl Speaker<'_> {
                 opened = &mut opened => return opened,
                 Some(()) = bindings.next() => {}
                 Some(request) = self.requests.recv(), if bindings.len() < BINDINGS => match request {
-                    Request::Bind(binding) => bindings.push(bind(binding, config, self.queue)),
+                    Request::Bind(binding) => {
+                        bindings.push(bind(binding, config, topics, self.queue));
+                    }
                     request => refuse(request, report.state),
                 },
             }

@@ -1,35 +1,37 @@
 //! Keeps a link up: runs it until its first fault, then makes a new one, without end.
 
 use std::{
+    future::pending,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use realtime_core::{
     Events,
     broker::{
-        BrokerError, BrokerErrorKind, BrokerEvent, BrokerMessage,
+        BrokerError, BrokerErrorKind, BrokerEvent, BrokerMessage, TopicName,
         stream::{Incoming, Outgoing},
     },
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     AmqpConfig,
-    causes::with_sources,
     connection::Patience,
     consumer::Receiver,
-    error::unavailable,
+    error::{unavailable, with_sources},
     limit::Limit,
-    link::Link,
+    link::{BINDINGS, Link},
+    publisher::{Queue, bind},
     publishing::leave,
-    request::{Request, refuse},
-    retry::{Attempts, Report},
+    request::{Binding, Request, refuse},
+    retry::{Attempts, Pauses, Report},
     speaker::Speaker,
     state::State,
 };
@@ -49,16 +51,32 @@ pub(crate) struct Supervisor {
     pub(crate) limit: Arc<Limit>,
     /// How many links were tried: which URL is next.
     pub(crate) attempts: usize,
+    pub(crate) pauses: Pauses,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Supervisor {
+    /// Joins, and says whether it has; then keeps the link up until it is stopped.
+    pub(crate) async fn run(mut self, joined: oneshot::Sender<Result<(), BrokerError>>) {
+        match self.open_any().await {
+            Ok(first) => {
+                self.change(State::Up);
+                let _gave_up = joined.send(Ok(()));
+                self.keep(first).await;
+            }
+            Err(error) => drop(joined.send(Err(error))),
+        }
+    }
+
     /// The first link, from whichever URL gives one. A server that refuses, or is full, doesn't
     /// take the others along; that this node's name is taken is true of all of them.
-    pub(crate) async fn open_any(&mut self) -> Result<Link, BrokerError> {
+    async fn open_any(&mut self) -> Result<Link, BrokerError> {
         let mut first = None;
         for _ in 0..self.config.urls.len() {
             match self.open().await {
-                Err(error) if error.kind() != BrokerErrorKind::DuplicateNode => {
+                Err(error)
+                    if error.kind() != BrokerErrorKind::DuplicateNode && !self.is_stopped() =>
+                {
                     // Nobody else hears of it where another one gives a link.
                     let cause = with_sources(&error);
                     tracing::warn!(target: realtime_core::log_targets::BROKER, cause, "no link to this RabbitMQ");
@@ -73,24 +91,21 @@ impl Supervisor {
     async fn open(&mut self) -> Result<Link, BrokerError> {
         let url = &self.config.urls[self.attempts % self.config.urls.len()];
         self.attempts += 1;
-        Link::open(&self.config, url, &self.outgoing, &Patience::Start).await
+        let (start, stop) = (Patience::Start, &self.stop);
+        Link::open(&self.config, url, &self.outgoing, &start, stop).await
     }
 
-    /// Runs until `stop` completes.
-    pub(crate) async fn run(mut self, first: Link, stop: impl Future<Output = ()>) {
-        let mut stop = pin!(stop);
+    /// Runs until it is stopped.
+    async fn keep(mut self, first: Link) {
+        let stop = self.stop.clone();
         let mut link = Some(first);
-        loop {
-            let mut current = tokio::select! {
-                biased;
-                () = &mut stop => break,
-                link = self.have(link.take()) => link,
-            };
+        while let Some(mut current) = self.have(link.take()).await {
             self.change(State::Up);
             self.events.send(BrokerEvent::Up);
+            self.pauses.begin();
             tokio::select! {
                 biased;
-                () = &mut stop => {
+                () = stop.cancelled() => {
                     let publishing = current.publishing.as_ref();
                     if let Some(channel) = publishing.map(|publishing| publishing.channel.clone()) {
                         leave(&channel, &self.config, &self.outgoing).await;
@@ -100,6 +115,7 @@ impl Supervisor {
                 }
                 () = self.serve(&mut current) => {}
             }
+            self.pauses.end();
             current.close().await;
         }
         self.change(State::Idle);
@@ -107,9 +123,13 @@ impl Supervisor {
         self.refuse_what_waits();
     }
 
-    /// The link that there is, or a new one, whatever it takes.
-    async fn have(&mut self, link: Option<Link>) -> Link {
-        if let Some(link) = link {
+    fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// The link that there is, or a new one, whatever it takes. None when it is stopped.
+    async fn have(&mut self, link: Option<Link>) -> Option<Link> {
+        if link.is_some() {
             return link;
         }
         let Self {
@@ -119,22 +139,25 @@ impl Supervisor {
             events,
             state,
             attempts,
+            pauses,
+            stop,
             ..
         } = self;
         let report = Report { state, events };
         let on_notice = |notice| drop(report.on_notice(notice));
         let patience = Patience::Again(&on_notice);
         let opened = async {
-            let mut outage = Attempts::new(report, State::Down);
-            loop {
-                outage.pause().await;
+            let mut outage = Attempts::new(report, State::Down, pauses);
+            while stop.run_until_cancelled(outage.pause()).await.is_some() {
                 let url = &config.urls[*attempts % config.urls.len()];
                 *attempts += 1;
-                match Link::open(config, url, outgoing, &patience).await {
-                    Ok(link) => return link,
+                match Link::open(config, url, outgoing, &patience, stop).await {
+                    Ok(link) => return Some(link),
+                    Err(_) if stop.is_cancelled() => break,
                     Err(error) => outage.failed(&error),
                 }
             }
+            None
         };
         let mut opened = pin!(opened);
         loop {
@@ -157,8 +180,14 @@ impl Supervisor {
         let Link {
             consuming,
             publishing,
+            bound,
         } = link;
         self.incoming.begin();
+        let queue = Queue {
+            channel: &consuming.channel,
+            name: &consuming.queue,
+        };
+        let left = self.leave_what_is_left(std::mem::take(bound), queue);
         let report = Report {
             state: &self.state,
             events: &self.events,
@@ -171,8 +200,9 @@ impl Supervisor {
             report,
             limit: &self.limit,
             attempts: &mut self.attempts,
-            queue: (&consuming.channel, &consuming.queue),
+            queue,
             told: &told,
+            pauses: Pauses::default(),
         };
         let receiver = Receiver {
             config: &self.config,
@@ -206,12 +236,36 @@ impl Supervisor {
             cause = watch => cause,
             cause = receiver.run(&mut consuming.deliveries, early) => cause,
             cause = &mut speaking => return down(cause),
+            cause = left => cause,
         };
         let publishes = *self.state.borrow() == State::Up;
         down(cause);
         if publishes {
             // What is on its way may still be confirmed.
             let _settled = timeout(SETTLE, speaking).await;
+        }
+    }
+
+    /// Who left a topic while the link was made could say so to nobody. Goes on for ever.
+    fn leave_what_is_left(
+        &self,
+        mut bound: Vec<TopicName>,
+        queue: Queue<'_>,
+    ) -> impl Future<Output = String> + use<> {
+        let (config, topics) = (&self.config, self.outgoing.topics());
+        bound.retain(|topic| !topics.contains(topic));
+        let unbound = bound.into_iter().map(|topic| {
+            let (outcome, _nobody_waits) = oneshot::channel();
+            bind(Binding::leave(topic, outcome), config, topics, queue)
+        });
+        let unbound: Vec<_> = unbound.collect();
+        async {
+            let unbound = stream::iter(unbound);
+            unbound
+                .buffer_unordered(BINDINGS)
+                .for_each(async |()| {})
+                .await;
+            pending().await
         }
     }
 

@@ -135,9 +135,11 @@ async fn what_is_on_its_way_is_confirmed_though_the_queue_is_lost() {
         .replace(&server.port().to_string(), &proxy.port().to_string());
     let mut a = Member::join(&through).await;
     let mut b = Member::join(&server.url()).await;
-    // Asked for before, since RabbitMQ's tool takes its time, and a confirmation has 5 s.
     let queue = queue_of(&server, &a.id).await;
     proxy.set_where(PUBLISHES, Fault::StallAnswers);
+    // Begun before, since RabbitMQ's tool takes its time, and a confirmation has 5 s.
+    let mut deleted = server.delete_queue(&queue[0]).boxed();
+    assert!(deleted.as_mut().now_or_never().is_none());
     let data = Bytes::from_static(b"said");
     let mut said = a.broker.publish(&Topic::All, data).boxed();
     // Its confirmation is held back.
@@ -152,7 +154,7 @@ async fn what_is_on_its_way_is_confirmed_though_the_queue_is_lost() {
         proxy.set(Fault::None);
     };
     let (outcome, (), deleted) = within("the outcome", async {
-        futures::join!(said, passes, server.delete_queue(&queue[0]))
+        futures::join!(said, passes, deleted)
     })
     .await;
     deleted.unwrap();

@@ -132,7 +132,8 @@ impl RedisBroker {
             changes: changed,
             joining: Some(receiving),
         };
-        let first = publisher.connect().await?;
+        let connecting = joining.stop().run_until_cancelled(publisher.connect());
+        let first = connecting.await.unwrap_or_else(|| Err(closed()))?;
         joining.spawn(publisher.run(first, joining.stop().clone()));
         joining.spawn(subscriber.run(joining.stop().clone()));
         is_joined.await.unwrap_or_else(|_| Err(closed()))?;

@@ -3,14 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use realtime_core::{
-    Events,
+    Causes, Events,
     broker::{BrokerError, BrokerEvent},
 };
 
 use crate::error::{closed, unavailable};
-
-/// How many causes of one outage are reported. Past it, attempts continue in silence.
-const CAUSES: usize = 16;
 
 /// One of the two connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +39,7 @@ struct State {
     /// What was told last; nothing before the link was up for the first time.
     told: Option<bool>,
     /// What was told of this outage: attempts fail in turn for different reasons.
-    causes: Vec<String>,
+    causes: Causes,
     is_over: bool,
 }
 
@@ -82,12 +79,10 @@ impl Health {
     pub(crate) fn down(&self, half: Half, cause: &str) {
         let mut state = self.state();
         *state.half(half) = false;
-        let is_known = state.causes.iter().any(|known| known == cause);
-        if state.told.is_none() || state.is_over || is_known || state.causes.len() >= CAUSES {
+        if state.told.is_none() || state.is_over || !state.causes.is_new(cause) {
             return;
         }
         state.told = Some(false);
-        state.causes.push(cause.to_owned());
         let what = half.what();
         // Before the log, whose layers are the program's and may panic.
         self.events

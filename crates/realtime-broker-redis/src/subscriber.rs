@@ -96,8 +96,9 @@ impl Subscriber {
         }
         loop {
             let failure = match self.subscribe().await {
-                Ok(mut line) => {
+                Ok((mut line, topics)) => {
                     self.member.health.up(Half::Receiving);
+                    self.leave_what_is_left(&mut line, topics);
                     self.member.subscribed.send_modify(|number| *number += 1);
                     if let Some(joining) = self.joining.take() {
                         let _gone = joining.send(Ok(()));
@@ -134,9 +135,18 @@ impl Subscriber {
         }
     }
 
+    /// Who left a topic while the link was made could say so to nobody.
+    fn leave_what_is_left(&self, line: &mut Line, topics: Vec<TopicName>) {
+        let joined = self.incoming.topics();
+        for topic in topics.into_iter().filter(|topic| !joined.contains(topic)) {
+            let (done, _nobody_waits) = oneshot::channel();
+            self.change(line, Change { topic, done });
+        }
+    }
+
     /// Connects, and subscribes to all that this node receives: first to what is for all, so that
-    /// another node of this name can be heard.
-    async fn subscribe(&mut self) -> Result<Line, BrokerError> {
+    /// another node of this name can be heard. Returns which topics are among it.
+    async fn subscribe(&mut self) -> Result<(Line, Vec<TopicName>), BrokerError> {
         let member = Arc::clone(&self.member);
         let (config, name) = (&member.config, member.name("subscribe"));
         let connection = self.locator.connect(&name, config.read_limit()).await?;
@@ -159,7 +169,7 @@ impl Subscriber {
             line.put(&words);
         }
         self.until_done(&mut line).await?;
-        Ok(line)
+        Ok((line, topics))
     }
 
     /// Until nothing is awaited, as long as Redis goes on.

@@ -37,6 +37,11 @@ async fn a_killed_redis_fails_publications_at_once_and_everything_is_back_with_i
     redis.kill().unwrap();
     one.until_down().await;
     other.until_down().await;
+    // It may have been the other connection that was noticed.
+    until("who publishes knows", async || {
+        one.say("lost").await == Err(BrokerErrorKind::Unavailable)
+    })
+    .await;
     for _ in 0..20 {
         let start = Instant::now();
         assert_eq!(one.say("lost").await, Err(BrokerErrorKind::Unavailable));
@@ -517,4 +522,30 @@ async fn what_is_set_up_wrongly_is_said() {
     assert!(error.contains("&rt:*"), "{error}");
     let (kind, _) = refused("redis://127.0.0.1:1").await;
     assert_eq!(kind, BrokerErrorKind::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_while_the_link_is_made_is_left_at_redis() {
+    let redis = Redis::start().await.unwrap();
+    let proxy = Proxy::start(redis.port()).await;
+    let mut one = Member::join(&format!("redis://127.0.0.1:{}", proxy.port())).await;
+    let rooms = (0..60).map(|n| format!("room {n}").parse().unwrap());
+    let rooms: Vec<TopicName> = rooms.collect();
+    for room in &rooms {
+        one.broker.join(room).await.unwrap();
+    }
+    // Making it takes longer than this is for some of the rooms.
+    proxy.set(Fault::Delay(Duration::from_millis(100)));
+    kill(&redis, &one.id, "subscribe").await;
+    one.until_down().await;
+    for room in &rooms {
+        one.broker.leave(room).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    one.until_up().await;
+    until("nobody listens there", async || {
+        let channels = redis.command(&["PUBSUB", "CHANNELS", "*"]).await.unwrap();
+        !channels.contains("room")
+    })
+    .await;
 }

@@ -24,8 +24,8 @@
 //! - [`Message`], [`Payload`], [`Text`]: what travels;
 //! - [`Identity`], [`IdentityKey`], [`SessionId`], [`NodeId`]: who takes part;
 //! - [`CloseCode`], [`DisconnectInfo`], [`Initiator`]: how a session ended;
-//! - [`Events`], [`Pause`]: how a backend reports what happens to it, and how long it waits before it
-//!   tries again;
+//! - [`Events`], [`Causes`], [`Pause`]: how a backend reports what happens to it, each cause once, and
+//!   how long it waits before it tries again;
 //! - [`log_targets`]: the names under which everything is logged;
 //! - [`extract`]: what a codec crate needs to offer extractors and replies of its own;
 //! - [`CredentialProvider`]: what a backend shows its server, asked for again whenever it connects;
@@ -36,6 +36,7 @@
 
 pub mod auth;
 pub mod broker;
+mod causes;
 mod close;
 pub mod codec;
 mod credential_provider;
@@ -61,6 +62,7 @@ mod text;
 mod timestamp;
 pub mod traces;
 
+pub use causes::Causes;
 pub use close::{CloseCode, DisconnectInfo, Initiator, InvalidCloseCode};
 pub use credential_provider::{
     AnyCredentialProvider, CredentialProvider, NoCredentials, ServerCredentials,

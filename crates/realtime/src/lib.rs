@@ -248,7 +248,7 @@ pub mod middleware {
 /// happens to it, and how long it waits before it tries again.
 pub mod node {
     pub use realtime_core::{
-        AnyCredentialProvider, CredentialProvider, Event, Events, Incarnation, Namespace,
+        AnyCredentialProvider, Causes, CredentialProvider, Event, Events, Incarnation, Namespace,
         NoCredentials, NodeId, Pause, ServerCredentials,
     };
     #[cfg(any(

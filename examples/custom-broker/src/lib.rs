@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, ConnectOptions, Event, Message, Subscriber};
+use async_nats::{Client, ConnectOptions, Event, Message, Subscriber, connection::State};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use realtime_core::{
@@ -31,13 +31,18 @@ use realtime_core::{
         stream::BEACON_INTERVAL,
     },
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 /// How many messages wait in the client for each subscription.
 const QUEUE: usize = 1_024;
 /// How long the client waits before it connects anew by itself: longer than anybody waits for an
 /// answer, and by then it was dropped.
 const NOT_BY_ITSELF: Duration = Duration::from_secs(10);
+/// So that a second address has its turn in the time that connecting may take.
+const FOR_EACH_ADDRESS: Duration = Duration::from_millis(900);
+/// How often it is looked at whether the client is connected.
+const LOOK: Duration = Duration::from_millis(500);
+const LOST: &str = "the connection to NATS is lost";
 
 /// A NATS that joins nodes: `PubSubBroker::new(Nats::new(url)?)` is the broker.
 #[derive(Debug)]
@@ -86,15 +91,19 @@ impl PubSub for Nats {
     type Connection = Connection;
 
     async fn connect(&self, node: &NodeInfo) -> Result<Connection, BoxError> {
-        let (told, lost) = watch::channel(false);
+        let (told, lost) = watch::channel(None);
         let connected = Arc::new(OnceLock::new());
         let was_connected = Arc::clone(&connected);
         let mut options = ConnectOptions::new()
             .name(node.id.as_str())
+            .connection_timeout(FOR_EACH_ADDRESS)
             .event_callback(move |event| {
-                if event == Event::Disconnected {
-                    told.send_replace(true);
-                }
+                match event {
+                    Event::Disconnected => told.send_replace(Some(LOST.to_owned())),
+                    // Nothing else tells that it has refused a subscription or a message.
+                    Event::ServerError(said) => told.send_replace(Some(said.to_string())),
+                    _ => None,
+                };
                 async {}
             })
             .subscription_capacity(QUEUE)
@@ -125,7 +134,8 @@ impl PubSub for Nats {
 pub struct Connection {
     client: Client,
     prefix: String,
-    lost: watch::Receiver<bool>,
+    /// Why it is of no use any more.
+    lost: watch::Receiver<Option<String>>,
 }
 
 type Messages = stream::Map<Subscriber, fn(Message) -> Bytes>;
@@ -155,9 +165,15 @@ impl PubSubConnection for Connection {
 
     async fn lost(&self) -> BoxError {
         let mut lost = self.lost.clone();
-        // The client has ended where nobody tells any more.
-        let _ended = lost.wait_for(|lost| *lost).await;
-        "the connection to NATS is lost".into()
+        // The client tells nothing where it has much to tell: then it is looked at.
+        while self.client.connection_state() == State::Connected {
+            match timeout(LOOK, lost.wait_for(Option::is_some)).await {
+                Ok(Ok(cause)) => return cause.as_deref().unwrap_or(LOST).into(),
+                Ok(Err(_ended)) => break,
+                Err(_) => {}
+            }
+        }
+        LOST.into()
     }
 
     fn max_message(&self) -> usize {

@@ -1,4 +1,5 @@
-//! NATS is killed and started again, hangs, and cuts one node off; and a gateway reads too slowly.
+//! NATS is killed and started again, hangs, cuts one node off, and refuses subjects; and a gateway
+//! reads too slowly.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -40,7 +41,11 @@ struct Member {
 
 impl Member {
     async fn join(port: u16) -> Self {
-        let nats = Nats::new(&format!("nats://127.0.0.1:{port}")).unwrap();
+        Self::join_at(&format!("nats://127.0.0.1:{port}")).await
+    }
+
+    async fn join_at(url: &str) -> Self {
+        let nats = Nats::new(url).unwrap();
         let broker = PubSubBroker::new(nats);
         let events = broker.events();
         let node = NodeInfo::new(NodeId::random(), Incarnation::random());
@@ -83,8 +88,21 @@ impl Member {
                 }
                 panic!("the subscription ended");
             };
-            within("a message", heard).await;
+            within(&format!("a message on {topic}"), heard).await;
         }
+    }
+
+    /// It was down for this reason, and is up again.
+    async fn is_down_for(&mut self, why: &str) {
+        self.until_event(|event| match event {
+            BrokerEvent::Down { cause, .. } => {
+                assert!(cause.contains(why), "{cause}");
+                true
+            }
+            _ => false,
+        })
+        .await;
+        self.until_event(is_up).await;
     }
 
     /// It is down, and says so at once.
@@ -252,5 +270,39 @@ async fn what_a_slow_gateway_loses_is_counted() {
     within("all that was sent", counted).await;
     assert_eq!(heard + missed, SENT);
     assert!(missed > 0, "there was room for all");
+    two.hears_from(&one).await;
+}
+
+/// The subject of a named topic.
+fn subject(name: &TopicName) -> String {
+    let name = Topic::Named(name.clone()).to_string();
+    format!("realtime.{:x}", Bytes::from(name))
+}
+
+#[tokio::test]
+async fn what_a_user_may_not_do_is_told_and_costs_no_more_than_the_connection() {
+    let (unheard, unsaid): (TopicName, TopicName) =
+        ("unheard".parse().unwrap(), "unsaid".parse().unwrap());
+    let config = format!(
+        "authorization {{ users: [ {{ user: node, password: s3cret, permissions: {{
+            subscribe: {{ deny: [\"{}\"] }}, publish: {{ deny: [\"{}\"] }}
+        }} }} ] }}",
+        subject(&unheard),
+        subject(&unsaid),
+    );
+    let server = servers::Nats::with_config(&config).await.unwrap();
+    let url = server.url().replace("nats://", "nats://node:s3cret@");
+    let (mut one, mut two) = (Member::join_at(&url).await, Member::join_at(&url).await);
+    let refused = one.broker.join(&unheard).await.unwrap_err();
+    assert_eq!(refused.kind(), BrokerErrorKind::Unavailable);
+    one.is_down_for("Permissions Violation for Subscription")
+        .await;
+    let said = one.say(&Topic::Named(unsaid)).await;
+    assert_eq!(said, Err(BrokerErrorKind::Unknown));
+    // Which number it had is said to those who listen there, twice.
+    for _ in 0..3 {
+        one.is_down_for("Permissions Violation for Publish").await;
+    }
+    one.hears_from(&two).await;
     two.hears_from(&one).await;
 }

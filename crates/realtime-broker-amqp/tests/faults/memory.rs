@@ -7,7 +7,7 @@ use futures::{FutureExt, StreamExt};
 use realtime_broker_amqp::AmqpBroker;
 use realtime_core::{
     Incarnation, NodeId,
-    broker::{Broker, BrokerErrorKind, BrokerEvent, Join, NodeInfo, Published, Topic},
+    broker::{Broker, BrokerErrorKind, BrokerEvent, Join, NodeInfo, Published, Topic, TopicName},
 };
 use realtime_testkit::{
     servers::RabbitMq,
@@ -46,6 +46,26 @@ async fn short_of_memory() {
         until("it has come", async || b.hear().await == now).await;
     }
     no_more_than(before).await;
+}
+
+#[tokio::test]
+async fn topics_are_joined_and_left_while_memory_is_short() {
+    let server = RabbitMq::start().await.unwrap();
+    let mut a = Member::join(&server.url()).await;
+    let (before, meanwhile): (TopicName, TopicName) =
+        ("before".parse().unwrap(), "meanwhile".parse().unwrap());
+    a.broker.join(&before).await.unwrap();
+    server.block(true).await.unwrap();
+    // RabbitMQ says so to who publishes.
+    let _not_confirmed = a.say("first").await;
+    let blocked = |event: &BrokerEvent| *event == BrokerEvent::Blocked;
+    a.until_event("being blocked", NOTICED, blocked).await;
+    a.broker.leave(&before).await.unwrap();
+    a.broker.join(&meanwhile).await.unwrap();
+    let words = ["list_bindings", "--no-table-headers", "routing_key"];
+    let bound = server.ctl(&words).await.unwrap();
+    assert!(!bound.contains("t.before"), "{bound}");
+    assert!(bound.contains("t.meanwhile"), "{bound}");
 }
 
 #[tokio::test]

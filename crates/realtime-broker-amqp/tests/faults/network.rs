@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use futures::{FutureExt, StreamExt};
-use realtime_core::broker::{BrokerEvent, Published, Topic};
+use realtime_core::broker::{Broker, BrokerEvent, Published, Topic, TopicName};
 use realtime_testkit::{
     proxy::{Fault, Proxy},
     servers::RabbitMq,
+    wait::until,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::member::{Member, NOTICED, SLACK, fails_at_once, held, no_more_than, rounds, talk};
 
@@ -116,4 +117,53 @@ async fn every_connection_closed_again_and_again_leaves_nothing_behind() {
         }
     }
     no_more_than(before.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_server_that_cuts_every_link_is_asked_ever_more_rarely() {
+    let server = RabbitMq::start().await.unwrap();
+    let proxy = Proxy::start(server.port()).await;
+    let through = server
+        .url()
+        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let mut a = Member::join(&through).await;
+    let begun = Instant::now();
+    for _ in 0..14 {
+        proxy.reset();
+        a.until_down().await;
+        a.until_up().await;
+    }
+    // Of pauses that didn't grow, it would be a tenth.
+    let took = begun.elapsed();
+    assert!(took > Duration::from_millis(4_500), "{took:?}");
+}
+
+#[tokio::test]
+async fn what_is_left_while_the_link_is_made_is_left_at_rabbitmq() {
+    let server = RabbitMq::start().await.unwrap();
+    let proxy = Proxy::start(server.port()).await;
+    let through = server
+        .url()
+        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let mut a = Member::join(&through).await;
+    let rooms = (0..60).map(|n| format!("room {n}").parse().unwrap());
+    let rooms: Vec<TopicName> = rooms.collect();
+    for room in &rooms {
+        a.broker.join(room).await.unwrap();
+    }
+    // Making it takes longer than this is for some of the rooms.
+    proxy.set(Fault::Delay(Duration::from_millis(50)));
+    proxy.reset();
+    a.until_down().await;
+    for room in &rooms {
+        a.broker.leave(room).await.unwrap();
+        sleep(Duration::from_millis(50)).await;
+    }
+    a.until_up().await;
+    until("none is bound", async || {
+        let words = ["list_bindings", "--no-table-headers", "routing_key"];
+        let bound = server.ctl(&words).await.unwrap();
+        !bound.contains("t.room")
+    })
+    .await;
 }

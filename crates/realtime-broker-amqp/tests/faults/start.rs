@@ -1,6 +1,9 @@
 //! What is wrong from the start, and other URLs to try.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use futures::StreamExt;
 use lapin::{
     Connection, ConnectionProperties, ExchangeKind, options::ExchangeDeclareOptions,
     types::FieldTable,
@@ -8,9 +11,10 @@ use lapin::{
 use realtime_broker_amqp::{AmqpBroker, AmqpConfig};
 use realtime_core::{
     Incarnation, NodeId,
-    broker::{Broker, BrokerErrorKind, Join, NodeInfo, Published, Topic},
+    broker::{Broker, BrokerErrorKind, BrokerEvent, Join, NodeInfo, Published, Topic},
 };
 use realtime_testkit::{
+    proxy::{Fault, Proxy},
     servers::RabbitMq,
     wait::{until, within},
 };
@@ -95,4 +99,38 @@ async fn the_next_url_is_tried_when_one_does_not_answer() {
         broker.publish(&Topic::All, Bytes::new()).await.is_ok()
     })
     .await;
+}
+
+#[tokio::test]
+async fn who_is_closed_while_it_joins_leaves_with_a_word() {
+    let server = RabbitMq::start().await.unwrap();
+    let proxy = Proxy::start(server.port()).await;
+    let through = server
+        .url()
+        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let member = |url: &str| {
+        let config = AmqpConfig::builder(url).namespace("closed");
+        AmqpBroker::new(config.build().unwrap())
+    };
+    let (one, other) = (member(&through), member(&server.url()));
+    let node = || NodeInfo::new(NodeId::random(), Incarnation::random());
+    let mut events = other.events();
+    let _inbox = other.subscribe(Join::new(node())).await.unwrap();
+    // What one says is heard before its queue has it.
+    proxy.set_where(" consume", Fault::Delay(Duration::from_millis(150)));
+    let own = node();
+    let closing = async {
+        let mut is_next = async |event: BrokerEvent| {
+            while events.next().await.expect("events go on") != event {}
+        };
+        within("the node", is_next(BrokerEvent::node_up(own.clone()))).await;
+        one.close().await;
+        // Without a word it would be missed after three beacons.
+        let soon = Duration::from_secs(2);
+        let gone = tokio::time::timeout(soon, is_next(BrokerEvent::node_down(own.clone()))).await;
+        gone.expect("it has said so");
+    };
+    let (joined, ()) = tokio::join!(one.subscribe(Join::new(own.clone())), closing);
+    let refused = joined.err().map(|error| error.kind());
+    assert_eq!(refused, Some(BrokerErrorKind::Closed));
 }

@@ -56,10 +56,12 @@ enum Own<J> {
 }
 
 /// The tasks of a subscription. Dropping it tells them to end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Life {
     stop: CancellationToken,
     tasks: JoinSet<()>,
+    /// Cancelled as soon as the life before has ended, for which one of the tasks waits.
+    is_alone: CancellationToken,
 }
 
 impl<J: Clone> Membership<J> {
@@ -89,11 +91,9 @@ impl<J: Clone> Membership<J> {
     /// Kind [`Config`](BrokerErrorKind::Config) where the member is subscribed already, or somebody
     /// else subscribes; kind [`Closed`](BrokerErrorKind::Closed) after [`close`](Self::close).
     pub async fn begin(&self) -> Result<Joining<J>, BrokerError> {
-        let life = Life::default();
-        let stop = life.stop.clone();
-        let former = {
+        let (stop, is_alone) = {
             let mut own = lock(&self.0);
-            match std::mem::replace(&mut *own, Own::Joining(life)) {
+            let former = match std::mem::replace(&mut *own, Own::Closed) {
                 Own::Idle(former) => former,
                 Own::Joined(_, life) if life.stop.is_cancelled() => Some(life),
                 other => {
@@ -107,26 +107,26 @@ impl<J: Clone> Membership<J> {
                         ),
                     });
                 }
-            }
+            };
+            let life = Life::after(former);
+            let told = (life.stop.clone(), life.is_alone.clone());
+            *own = Own::Joining(life);
+            told
         };
         // Back to idle if this future is dropped.
-        let mut joining = Joining {
+        let joining = Joining {
             own: Arc::clone(&self.0),
             stop,
-            former,
         };
-        if let Some(former) = &mut joining.former {
-            former.end().await;
-        }
-        joining.former = None;
+        is_alone.cancelled().await;
         if joining.stop.is_cancelled() {
             return Err(closed());
         }
         Ok(joining)
     }
 
-    /// Ends the subscription, if there is one or somebody joins, and waits until its tasks have ended;
-    /// those that take longer than 3 s are aborted. Idempotent.
+    /// Ends the subscription, if there is one or somebody joins, and waits until its tasks have ended,
+    /// and those of the subscription before; those that take longer than 3 s are aborted. Idempotent.
     pub async fn close(&self) {
         let own = std::mem::replace(&mut *lock(&self.0), Own::Closed);
         if let Own::Idle(Some(mut life)) | Own::Joining(mut life) | Own::Joined(_, mut life) = own {
@@ -156,8 +156,6 @@ impl<J> Drop for Membership<J> {
 pub struct Joining<J> {
     own: Arc<Mutex<Own<J>>>,
     stop: CancellationToken,
-    /// The subscription before, until its tasks have ended.
-    former: Option<Life>,
 }
 
 impl<J> Joining<J> {
@@ -168,7 +166,8 @@ impl<J> Joining<J> {
     }
 
     /// Spawns a task of the subscription, which is to end soon after [`stop`](Self::stop). Where the
-    /// broker was closed meanwhile the task is dropped.
+    /// broker was closed meanwhile the task is dropped. So whatever others could see of the node is
+    /// the work of a task, from the first connection on: one that has begun is waited for.
     pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         if let Own::Joining(life) = &mut *lock(&self.own) {
             life.tasks.spawn(task);
@@ -204,16 +203,43 @@ impl<J> Joining<J> {
 impl<J> Drop for Joining<J> {
     fn drop(&mut self) {
         let mut own = lock(&self.own);
-        if let Own::Joining(life) = &mut *own {
-            life.stop.cancel();
-            // What was joined before has begun to leave, and nothing was spawned since.
-            let life = std::mem::take(life);
-            *own = Own::Idle(Some(self.former.take().unwrap_or(life)));
-        }
+        *own = match std::mem::replace(&mut *own, Own::Closed) {
+            Own::Joining(life) => {
+                life.stop.cancel();
+                Own::Idle(Some(life))
+            }
+            other => other,
+        };
     }
 }
 
 impl Life {
+    /// One that begins as soon as the one before has ended, if there is one.
+    fn after(former: Option<Self>) -> Self {
+        match former {
+            // It was given up while it waited itself, and did nothing else.
+            Some(mut former) if !former.is_alone.is_cancelled() => {
+                former.stop = CancellationToken::new();
+                former
+            }
+            former => {
+                let mut life = Self {
+                    stop: CancellationToken::new(),
+                    tasks: JoinSet::new(),
+                    is_alone: CancellationToken::new(),
+                };
+                let alone = life.is_alone.clone().drop_guard();
+                if let Some(mut former) = former {
+                    life.tasks.spawn(async move {
+                        former.end().await;
+                        drop(alone);
+                    });
+                }
+                life
+            }
+        }
+    }
+
     async fn end(&mut self) {
         self.stop.cancel();
         let ended = async { while self.tasks.join_next().await.is_some() {} };
@@ -333,7 +359,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_a_former_life_learns_that_the_broker_was_closed() {
+    async fn a_broker_that_is_closed_waits_for_a_former_life_too() {
         let own = Membership::default();
         let mut joining = own.begin().await.unwrap();
         let (goes_on, leaves) = tokio::sync::oneshot::channel::<()>();
@@ -341,8 +367,11 @@ mod tests {
         drop(joining.complete((), stream::pending()).unwrap());
         let mut again = Box::pin(own.begin());
         assert!(again.as_mut().now_or_never().is_none(), "it waits");
-        own.close().await;
+        let mut closed = Box::pin(own.close());
+        tokio::task::yield_now().await;
+        assert!(closed.as_mut().now_or_never().is_none(), "it waits, too");
         drop(goes_on);
+        closed.await;
         assert_eq!(kind(again.await), Some(BrokerErrorKind::Closed));
     }
 

@@ -9,6 +9,8 @@ use crate::wait::DEADLINE;
 
 /// How often a start is tried again when somebody else took the port.
 const ATTEMPTS: usize = 5;
+/// In its folder.
+const CONFIG: &str = "nats.conf";
 
 /// A private `nats-server`, without JetStream: it keeps nothing.
 #[derive(Debug)]
@@ -25,9 +27,19 @@ impl Nats {
     /// # Errors
     /// When `nats-server` isn't installed, or doesn't start; the error shows its log.
     pub async fn start() -> io::Result<Self> {
+        Self::with_config("").await
+    }
+
+    /// As [`start`](Self::start), with a configuration such as
+    /// `authorization { users: [{ user: a, password: b }] }`.
+    ///
+    /// # Errors
+    /// As there; also when it doesn't take the configuration.
+    pub async fn with_config(config: &str) -> io::Result<Self> {
         let mut error = None;
         for _ in 0..ATTEMPTS {
             let dir = tempfile::Builder::new().prefix("nats-").tempdir()?;
+            fs::write(dir.path().join(CONFIG), config)?;
             let port = free_port()?;
             match launch(dir.path(), port).await {
                 Ok(process) => return Ok(Self { process, dir, port }),
@@ -88,7 +100,7 @@ impl Nats {
 
 async fn launch(dir: &Path, port: u16) -> io::Result<Process> {
     let mut command = Command::new("nats-server");
-    command.args(["-a", "127.0.0.1", "-p", &port.to_string()]);
+    command.args(["-c", CONFIG, "-a", "127.0.0.1", "-p", &port.to_string()]);
     let mut process = Process::spawn(command.current_dir(dir), dir.join("nats.log"))?;
     // Its own log is looked at, since somebody else might answer on a port that it didn't get.
     let ready =

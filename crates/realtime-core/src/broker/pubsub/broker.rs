@@ -4,7 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::stream::poll_fn;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     PubSub, PubSubConnection,
@@ -35,7 +36,11 @@ use crate::{
 ///   streams of the connection aren't read.
 /// - A server that doesn't answer is noticed by the first who publishes, within 4 s; where nobody
 ///   does, by beacons that don't come back.
-/// - Joining takes a second, in which another node of the same id may answer.
+/// - Joining takes a second, in which another node of the same id may answer, and so does making the
+///   link anew.
+/// - A topic that is refused on a new link costs no other: [`Up`](BrokerEvent::Up) is followed by
+///   [`Down`](BrokerEvent::Down), which says so, until the server takes it; it is asked again every
+///   5 s. What is published goes out meanwhile.
 pub struct PubSubBroker<S: PubSub> {
     server: Arc<S>,
     events: Arc<Events<BrokerEvent>>,
@@ -98,8 +103,12 @@ impl<S: PubSub> Broker for PubSubBroker<S> {
         let (inbox, mut received) = mpsc::channel(QUEUE);
         let state = Arc::new(State::new(Arc::clone(&self.events)));
         let (server, readers) = (Arc::clone(&self.server), Readers::new(incoming, inbox));
-        let link = Link::begin(server, Arc::clone(&state), outgoing, asked, readers).await?;
-        joining.spawn(link.run(joining.stop().clone()));
+        let link = Link::new(server, Arc::clone(&state), outgoing, asked, readers);
+        let (told, joined) = oneshot::channel();
+        joining.spawn(link.run(joining.stop().clone(), told));
+        joined
+            .await
+            .unwrap_or_else(|_| Err(ended(joining.stop())))?;
         let member = Member {
             state,
             joins,
@@ -172,6 +181,14 @@ impl<S: PubSub> Broker for PubSubBroker<S> {
     async fn close(&self) {
         self.own.close().await;
         self.events.close();
+    }
+}
+
+/// Why the task that joins has ended without a word.
+fn ended(stop: &CancellationToken) -> BrokerError {
+    match stop.is_cancelled() {
+        true => BrokerError::new(BrokerErrorKind::Closed, "the broker is closed"),
+        false => BrokerError::new(BrokerErrorKind::Unavailable, "connecting has panicked"),
     }
 }
 

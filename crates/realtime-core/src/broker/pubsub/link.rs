@@ -1,15 +1,14 @@
-//! The one task of a member, which keeps the link up, stamps and sends.
+//! The one task of a member, which joins, keeps the link up, stamps and sends.
 
 use std::{
-    collections::HashSet,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    sync::{Notify, mpsc},
-    time::{Instant, sleep, sleep_until},
+    sync::{Notify, mpsc, oneshot},
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -17,21 +16,19 @@ use super::{
     PubSub, PubSubConnection,
     open::Open,
     readers::Readers,
-    requests::{Asked, Request, soon, unknown},
+    refused::Refused,
+    requests::{ANSWER, Asked, Request, soon, unknown},
 };
 use crate::{
-    Events, Pause,
+    Causes, Events, Pause,
     broker::{
         BrokerError, BrokerErrorKind, BrokerEvent, Topic, TopicName,
         stream::{Announcement, Due, Outgoing, Topics},
     },
-    log_targets,
 };
 
 /// How long a link has to last for the next one to be made soon.
 const LASTS: Duration = Duration::from_secs(2);
-/// How long it takes until the server is asked again for topics that it has refused.
-const AGAIN: Duration = Duration::from_secs(5);
 
 /// What callers see of the link.
 #[derive(Debug)]
@@ -67,22 +64,20 @@ pub(super) struct Link<S: PubSub> {
     pause: Pause,
     /// Since when the link is up.
     since: Instant,
-    /// What was joined before this link, and is refused on it.
-    refused: HashSet<TopicName>,
-    again: Instant,
+    /// On which others were told that this node is there, and hear when it leaves.
+    greeted: Option<Arc<Open<S::Connection>>>,
+    refused: Refused,
 }
 
 impl<S: PubSub> Link<S> {
-    /// The first connection. Nothing is subscribed to under this node's name before it is known
-    /// that no other has it.
-    pub(super) async fn begin(
+    pub(super) fn new(
         server: Arc<S>,
         state: Arc<State<S::Connection>>,
         outgoing: Outgoing,
         requests: mpsc::Receiver<Request<S::Connection>>,
         readers: Readers,
-    ) -> Result<Self, BrokerError> {
-        let mut link = Self {
+    ) -> Self {
+        Self {
             server,
             state,
             outgoing,
@@ -90,54 +85,80 @@ impl<S: PubSub> Link<S> {
             readers,
             pause: Pause::default(),
             since: Instant::now(),
-            refused: HashSet::new(),
-            again: Instant::now(),
-        };
-        let open = Open::connect(&*link.server, link.outgoing.node()).await?;
-        if open.has_double(&link.outgoing).await? {
-            return Err(BrokerError::new(
-                BrokerErrorKind::DuplicateNode,
-                "another node is alive under this id",
-            ));
+            greeted: None,
+            refused: Refused::new(),
         }
-        link.subscribe(&open).await?;
-        for name in link.topics().all() {
-            link.read(&open, Topic::Named(name)).await?;
+    }
+
+    /// Joins, and says whether it has; then keeps the link up until it is stopped. Leaves with a word.
+    pub(super) async fn run(
+        mut self,
+        stop: CancellationToken,
+        joined: oneshot::Sender<Result<(), BrokerError>>,
+    ) {
+        match stop.run_until_cancelled(self.begin()).await {
+            Some(Ok(())) => {
+                let _gave_up = joined.send(Ok(()));
+                stop.run_until_cancelled(self.keep()).await;
+            }
+            Some(Err(error)) => drop(joined.send(Err(error))),
+            None => drop(joined),
         }
-        link.establish(open).await?;
-        Ok(link)
+        lock(&self.state.open).take();
+        if let Some(open) = self.greeted.take() {
+            let Announcement { topic, data } = self.outgoing.goodbye();
+            let _best_effort = open.publish(&topic, data).await;
+            let _best_effort = open.settled().await;
+        }
+        self.readers.end().await;
+    }
+
+    /// The first connection.
+    async fn begin(&mut self) -> Result<(), BrokerError> {
+        let open = self.connect().await?;
+        for name in self.topics().all() {
+            self.read(&open, Topic::Named(name)).await?;
+        }
+        self.establish(open).await
+    }
+
+    /// A connection on which the node hears what is for it. Nothing is subscribed to under its name
+    /// before it is known that no other has it.
+    async fn connect(&mut self) -> Result<Open<S::Connection>, BrokerError> {
+        let open = Open::connect(&*self.server, self.outgoing.node()).await?;
+        if open.has_double(&self.outgoing).await? {
+            let context = "another node is alive under this id";
+            return Err(BrokerError::new(BrokerErrorKind::DuplicateNode, context));
+        }
+        self.readers.begin();
+        self.read(&open, self.outgoing.node().topic()).await?;
+        Ok(open)
     }
 
     fn topics(&self) -> &Topics {
         self.outgoing.topics()
     }
 
-    async fn subscribe(&mut self, open: &Open<S::Connection>) -> Result<(), BrokerError> {
-        self.readers.begin();
-        self.read(open, self.outgoing.node().topic()).await
-    }
-
     async fn establish(&mut self, open: Open<S::Connection>) -> Result<(), BrokerError> {
+        let open = Arc::new(open);
         self.outgoing.begin();
         let hello = self.outgoing.hello();
+        self.greeted = Some(Arc::clone(&open));
         open.publish(&hello.topic, hello.data).await?;
         open.settled().await?;
         self.since = Instant::now();
-        *lock(&self.state.open) = Some(Arc::new(open));
-        self.state.events.send(BrokerEvent::Up);
+        *lock(&self.state.open) = Some(open);
+        self.tell_up();
         Ok(())
     }
 
-    /// Runs until it is stopped, and leaves with a word.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.keep()).await;
-        let open = lock(&self.state.open).take();
-        if let Some(open) = open {
-            let Announcement { topic, data } = self.outgoing.goodbye();
-            let _best_effort = open.publish(&topic, data).await;
-            let _best_effort = open.settled().await;
+    /// The link is up, though some topics may be refused on it. What was published on those that are
+    /// taken now isn't counted until now.
+    fn tell_up(&mut self) {
+        self.state.events.send(BrokerEvent::Up);
+        if let Some(cause) = self.refused.tell() {
+            self.state.events.send(BrokerEvent::down(cause));
         }
-        self.readers.end().await;
     }
 
     /// Keeps the link up, without end.
@@ -149,6 +170,7 @@ impl<S: PubSub> Link<S> {
             };
             let Err(cause) = self.speak(&open).await;
             lock(&self.state.open).take();
+            self.greeted = None;
             open.give_up();
             self.state.events.send(BrokerEvent::down(cause));
             // What they still read would come behind what the next ones do.
@@ -160,7 +182,7 @@ impl<S: PubSub> Link<S> {
     }
 
     async fn connect_again(&mut self) {
-        let mut told = String::new();
+        let mut told = Causes::default();
         while self.state.open().is_none() {
             let mut paused = pin!(sleep(self.pause.next()));
             loop {
@@ -170,32 +192,33 @@ impl<S: PubSub> Link<S> {
                     Some(refused) = self.requests.recv() => drop(refused),
                 }
             }
-            if let Err(error) = self.connect().await {
+            if let Err(error) = self.begin_again().await {
                 self.readers.end().await;
+                self.greeted = None;
                 let cause = with_source(&error);
-                if cause != told {
-                    self.state.events.send(BrokerEvent::down(cause.clone()));
-                    told = cause;
+                if told.is_new(&cause) {
+                    self.state.events.send(BrokerEvent::down(cause));
                 }
             }
         }
     }
 
-    async fn connect(&mut self) -> Result<(), BrokerError> {
-        let open = Open::connect(&*self.server, self.outgoing.node()).await?;
-        self.subscribe(&open).await?;
-        self.refused.clear();
-        self.again = Instant::now() + AGAIN;
+    /// Another connection. One topic that is refused is no reason to lose the others.
+    async fn begin_again(&mut self) -> Result<(), BrokerError> {
+        let open = self.connect().await?;
+        self.refused = Refused::new();
+        let mut took = Duration::ZERO;
         for name in self.topics().all() {
+            // Where refusing takes its time, the rest is asked for once the link is up.
+            if took > ANSWER {
+                self.refused.add(name);
+                continue;
+            }
+            let asked = Instant::now();
             if let Err(error) = self.read(&open, Topic::Named(name.clone())).await {
-                // One topic is no reason to lose the others.
-                open.settled().await?;
-                let cause = with_source(&error);
-                tracing::error!(
-                    target: log_targets::BROKER, topic = %name, cause,
-                    "the server refuses a topic; nothing of it is received until it takes it",
-                );
-                self.refused.insert(name);
+                took += asked.elapsed();
+                self.refused.add(name);
+                self.refused.note(with_source(&error));
             }
         }
         self.establish(open).await
@@ -206,6 +229,8 @@ impl<S: PubSub> Link<S> {
         &mut self,
         open: &Arc<Open<S::Connection>>,
     ) -> Result<std::convert::Infallible, String> {
+        // Who left a topic while the link was made could say so to nobody.
+        self.readers.keep(self.outgoing.topics()).await?;
         loop {
             tokio::select! {
                 cause = open.lost() => return Err(cause.to_string()),
@@ -218,9 +243,7 @@ impl<S: PubSub> Link<S> {
                     Due::LinkDown { cause } => return Err(cause.to_owned()),
                 },
                 Some(request) = self.requests.recv() => self.serve(open, request).await?,
-                () = sleep_until(self.again), if !self.refused.is_empty() => {
-                    self.ask_again(open).await?;
-                }
+                () = self.refused.due() => self.ask_again(open).await?,
             }
         }
     }
@@ -249,7 +272,10 @@ impl<S: PubSub> Link<S> {
                 match cause {
                     // One topic that is refused is no reason to lose the link.
                     Err(cause) => open.settled().await.map_err(|_| cause),
-                    Ok(()) => Ok(()),
+                    Ok(()) => {
+                        self.refused.take(&name);
+                        Ok(())
+                    }
                 }
             }
             Asked::Leave(name) => {
@@ -276,25 +302,27 @@ impl<S: PubSub> Link<S> {
         self.read(open, topic).await
     }
 
-    /// What was refused when the link was made may be taken by now.
+    /// What was refused when the link was made may be taken by now: asks for one, and tells what has
+    /// become of all of them.
     async fn ask_again(&mut self, open: &Open<S::Connection>) -> Result<(), String> {
-        self.again = Instant::now() + AGAIN;
-        let mut are_any_taken = false;
-        for name in std::mem::take(&mut self.refused) {
+        self.refused.keep(self.outgoing.topics());
+        if let Some(name) = self.refused.pop() {
+            let asked = Instant::now();
             match self.join(open, &name).await {
-                Ok(()) => are_any_taken = true,
+                Ok(()) => self.refused.take(&name),
                 Err(error) => {
-                    open.settled().await.map_err(|_| with_source(&error))?;
-                    self.refused.insert(name);
+                    let cause = with_source(&error);
+                    if open.settled().await.is_err() {
+                        return Err(cause);
+                    }
+                    self.refused.note(cause);
                 }
             }
+            self.refused.asked(asked.elapsed());
         }
-        if are_any_taken {
+        if self.refused.has_news() {
             said(&open.settled().await)?;
-            // What was published there until now isn't counted, as without a link.
-            let cause = "the server has refused topics until now";
-            self.state.events.send(BrokerEvent::down(cause));
-            self.state.events.send(BrokerEvent::Up);
+            self.tell_up();
         }
         Ok(())
     }

@@ -20,9 +20,11 @@
 //! [`Membership`](super::Membership).
 
 mod broker;
+mod echoes;
 mod link;
 mod open;
 mod readers;
+mod refused;
 mod requests;
 
 use bytes::Bytes;
@@ -144,13 +146,15 @@ pub trait PubSubConnection: Send + Sync + 'static {
     /// - The server does what it is told on one connection in that order: what is published on it
     ///   later comes back on this subscription.
     /// - What one connection publishes on the topic comes in its order, or not at all.
-    /// - What comes faster than it is taken may be dropped, but not kept without a bound.
+    /// - What comes faster than it is taken may be dropped, but not kept without a bound; and it holds
+    ///   up no other subscription.
     /// - The stream goes on as long as the connection: where it ends before it is dropped, the
     ///   connection is given up.
     ///
     /// # Errors
     /// When it can't be done, such as where the server refuses this topic. The connection is given up
-    /// only where it is of no use otherwise, which a round trip shows.
+    /// only where it is of no use otherwise, which a round trip shows. Where a server refuses without
+    /// an answer to this call, [`lost`](Self::lost) says so: then it costs the connection.
     fn subscribe(
         &self,
         topic: &Topic,

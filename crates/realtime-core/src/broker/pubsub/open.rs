@@ -1,19 +1,20 @@
 //! One connection while it is there, and the round trip that shows what the server has read.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
-use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{
+    task::{JoinHandle, consume_budget},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
     PubSub, PubSubConnection,
-    requests::{failed, soon},
+    echoes::Echoes,
+    requests::{ANSWER, failed, soon},
 };
 use crate::{
     BoxError,
@@ -23,39 +24,12 @@ use crate::{
     },
 };
 
-/// The numbers that are under way, and who waits for each.
-#[derive(Debug, Default)]
-struct Echoes {
-    last: u64,
-    waiting: VecDeque<(u64, oneshot::Sender<()>)>,
-}
-
-impl Echoes {
-    fn next(&mut self) -> (u64, oneshot::Receiver<()>) {
-        let (came, back) = oneshot::channel();
-        self.last += 1;
-        self.waiting.push_back((self.last, came));
-        (self.last, back)
-    }
-
-    /// A later one may overtake others where several tasks send; what was sent before those was sent
-    /// before it, too.
-    fn came(&mut self, number: u64) {
-        while let Some((first, _)) = self.waiting.front()
-            && *first <= number
-            && let Some((_, waiting)) = self.waiting.pop_front()
-        {
-            let _gave_up = waiting.send(());
-        }
-    }
-}
-
 /// A connection, and a topic of its own, on which numbers are sent to and fro.
 #[derive(Debug)]
 pub(super) struct Open<C> {
     pub(super) connection: C,
     topic: Topic,
-    echoes: Arc<Mutex<Echoes>>,
+    echoes: Arc<Echoes>,
     reader: JoinHandle<()>,
     /// It is of no use any more: nothing that comes back on it counts.
     given_up: CancellationToken,
@@ -74,15 +48,16 @@ impl<C: PubSubConnection> Open<C> {
             Ok((topic, messages))
         })
         .await?;
-        let echoes = Arc::new(Mutex::new(Echoes::default()));
+        let echoes = Arc::new(Echoes::new());
         let came = Arc::clone(&echoes);
         let given_up = CancellationToken::new();
         let at_its_end = given_up.clone().drop_guard();
         let numbers = messages.for_each(move |number| {
             if let Ok(number) = number[..].try_into() {
-                lock(&came).came(u64::from_be_bytes(number));
+                came.came(u64::from_be_bytes(number));
             }
-            async {}
+            // One that is always ready keeps nobody from running.
+            consume_budget()
         });
         let reader = tokio::spawn(async move {
             let _at_its_end = at_its_end;
@@ -104,10 +79,12 @@ impl<C: PubSubConnection> Open<C> {
     /// Waits until the server has read all that was sent: a number that was sent behind it comes
     /// back.
     pub(super) async fn settled(&self) -> Result<(), BrokerError> {
+        // One that is under way, and another.
+        let echo = timeout(2 * ANSWER, self.echo());
         let echoed = tokio::select! {
             biased;
             cause = self.lost() => return Err(failed(cause)),
-            echoed = self.echo() => echoed,
+            echoed = echo => echoed.unwrap_or_else(|late| Err(failed(late))),
         };
         // A client that has connected anew by itself sends the number again, but not what was on its
         // way before it.
@@ -118,10 +95,11 @@ impl<C: PubSubConnection> Open<C> {
     }
 
     async fn echo(&self) -> Result<(), BrokerError> {
-        let (number, back) = lock(&self.echoes).next();
-        let sent = Bytes::copy_from_slice(&number.to_be_bytes());
-        self.publish(&self.topic, sent).await?;
-        soon(async { Ok(back.await?) }).await
+        let send = |number: u64| {
+            let number = Bytes::copy_from_slice(&number.to_be_bytes());
+            self.publish(&self.topic, number)
+        };
+        self.echoes.round_trip(send).await
     }
 
     /// Waits until it is lost, given up, or of no use any more, and says why.
@@ -146,6 +124,7 @@ impl<C: PubSubConnection> Open<C> {
         let mut answers = for_all.map(|data| look(outgoing.node(), data)).boxed();
         let double = async {
             while let Some(answer) = answers.next().await {
+                consume_budget().await;
                 if answer == Look::DuplicateNode {
                     return true;
                 }
@@ -160,8 +139,4 @@ impl<C> Drop for Open<C> {
     fn drop(&mut self) {
         self.reader.abort();
     }
-}
-
-fn lock(echoes: &Mutex<Echoes>) -> MutexGuard<'_, Echoes> {
-    echoes.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use tokio::{
     sync::{mpsc, mpsc::error::TrySendError},
-    task::{AbortHandle, JoinError, JoinSet},
+    task::{AbortHandle, JoinError, JoinSet, consume_budget},
 };
 
 use crate::{
     broker::{
         BrokerMessage, Topic,
-        stream::{Incoming, Next},
+        stream::{Incoming, Next, Topics},
     },
     log_targets,
 };
@@ -54,8 +54,12 @@ impl Readers {
         topic: Topic,
         messages: impl Stream<Item = Bytes> + Send + 'static,
     ) {
-        let (incoming, inbox) = (Arc::clone(&self.incoming), self.inbox.clone());
-        let reader = self.tasks.spawn(receive(messages, incoming, inbox));
+        let reader = Reader {
+            incoming: Arc::clone(&self.incoming),
+            inbox: self.inbox.clone(),
+            is_of_the_node: matches!(topic, Topic::Node(_)),
+        };
+        let reader = self.tasks.spawn(reader.receive(messages));
         self.of.insert(topic, reader);
     }
 
@@ -68,6 +72,19 @@ impl Readers {
             Some(ended) => cause(&ended),
             None => pending().await,
         }
+    }
+
+    /// Reads no more what the node is in no more. Fails where another has ended.
+    pub(super) async fn keep(&mut self, topics: &Topics) -> Result<(), String> {
+        let is_left = |topic: &&Topic| match topic {
+            Topic::Named(name) => !topics.contains(name),
+            _ => false,
+        };
+        let left: Vec<_> = self.of.keys().filter(is_left).cloned().collect();
+        for topic in left {
+            self.leave(&topic).await?;
+        }
+        Ok(())
     }
 
     /// Reads a topic no more. Fails where another has ended.
@@ -104,36 +121,52 @@ fn cause(ended: &Result<(), JoinError>) -> String {
     }
 }
 
-/// Takes what comes only when there is room for it: whenever this is dropped, nothing is lost that
-/// was counted as heard. Returns when the stream ends.
-async fn receive(
-    messages: impl Stream<Item = Bytes>,
+/// What reads one subscription.
+struct Reader {
     incoming: Arc<Mutex<Incoming>>,
     inbox: mpsc::Sender<BrokerMessage>,
-) {
-    let mut messages = pin!(messages);
-    while let Some(message) = messages.next().await {
-        let room = match inbox.try_reserve() {
-            Ok(room) => Some(room),
-            Err(TrySendError::Closed(())) => None,
-            Err(TrySendError::Full(())) => {
-                let _while_it_waits = lock(&incoming).stall();
-                inbox.reserve().await.ok()
+    /// What this node publishes for itself comes on this one. The others say nothing of how that is,
+    /// however much comes on them, and however long it waits.
+    is_of_the_node: bool,
+}
+
+impl Reader {
+    /// Takes what comes only when there is room for it: whenever this is dropped, nothing is lost that
+    /// was counted as heard. Returns when the stream ends.
+    async fn receive(self, messages: impl Stream<Item = Bytes>) {
+        let mut messages = pin!(messages);
+        while let Some(message) = messages.next().await {
+            // A stream that is always ready keeps nobody from running.
+            consume_budget().await;
+            let room = match self.inbox.try_reserve() {
+                Ok(room) => Some(room),
+                Err(TrySendError::Closed(())) => None,
+                Err(TrySendError::Full(())) => {
+                    let _while_it_waits = self.is_of_the_node.then(|| self.incoming().stall());
+                    self.inbox.reserve().await.ok()
+                }
+            };
+            let Some(room) = room else {
+                // The subscription is being dropped, which ends this.
+                return pending().await;
+            };
+            let next = match self.is_of_the_node {
+                true => self.incoming().receive(message),
+                false => self.incoming().receive_beside(message),
+            };
+            match next {
+                Next::Deliver(message) => room.send(message),
+                Next::DuplicateNode { incarnation } => tracing::error!(
+                    target: log_targets::BROKER, ?incarnation,
+                    "another node is alive under this node's id; give each an id of its own",
+                ),
+                Next::Nothing => {}
             }
-        };
-        let Some(room) = room else {
-            // The subscription is being dropped, which ends this.
-            return pending().await;
-        };
-        let next = lock(&incoming).receive(message);
-        match next {
-            Next::Deliver(message) => room.send(message),
-            Next::DuplicateNode { incarnation } => tracing::error!(
-                target: log_targets::BROKER, ?incarnation,
-                "another node is alive under this node's id; give each an id of its own",
-            ),
-            Next::Nothing => {}
         }
+    }
+
+    fn incoming(&self) -> MutexGuard<'_, Incoming> {
+        lock(&self.incoming)
     }
 }
 

@@ -52,16 +52,25 @@ impl Incoming {
         self.shared.loopback.is_renewed();
     }
 
-    /// The gateway takes nothing for now, so nothing is read, until what this returns is dropped.
-    /// Meanwhile nothing of this node can come back, and the link is no worse for it.
+    /// The gateway takes nothing for now, so nothing is read of the line on which this node hears what
+    /// it publishes for itself, until what this returns is dropped. Meanwhile nothing of this node can
+    /// come back, and the link is no worse for it.
     pub fn stall(&self) -> Stall {
         Stall::new(Arc::clone(&self.shared))
     }
 
     /// Looks at bytes that arrived, reports gaps, nodes and what can't be read to those who listen,
     /// and says what is left to do.
+    ///
+    /// They came in one line with what this node publishes for itself, which may stand behind them.
     pub fn receive(&mut self, bytes: Bytes) -> Next {
         self.shared.loopback.delivered();
+        self.receive_beside(bytes)
+    }
+
+    /// As [`receive`](Self::receive), of bytes that came beside that line, on a subscription of their
+    /// own: however many do, nothing of this node stands behind them.
+    pub fn receive_beside(&mut self, bytes: Bytes) -> Next {
         self.read(bytes).unwrap_or_else(|error| {
             let invalid = BrokerEvent::invalid_message(error.to_string(), 1);
             self.shared.events.send(invalid);

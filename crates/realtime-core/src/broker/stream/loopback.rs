@@ -1,9 +1,9 @@
 //! Whether what a node publishes for itself comes back: if not, its link is down.
 //!
 //! It does so in two ways, for all and on its own topic. What comes back stands in line with
-//! everything else, so a backlog delays it: while that is worked off, nothing is missing yet. But
-//! both ways lead into one line, so where something came back on one that was sent later than
-//! something on the other, that is lost.
+//! what else the node receives there, so a backlog delays it: while that is worked off, nothing is
+//! missing yet. But both ways lead into one line, so where something came back on one that was sent
+//! later than something on the other, that is lost. What comes on other lines isn't looked at here.
 
 use std::{
     collections::VecDeque,
@@ -34,7 +34,7 @@ pub(super) enum Way {
 /// Out and in again, between the one who publishes and the one who reads.
 #[derive(Debug)]
 pub(super) struct Loopback {
-    /// How many readers wait for the gateway to receive a message.
+    /// How many readers of the line wait for the gateway to receive a message.
     stalled: AtomicUsize,
     state: Mutex<State>,
     /// Something was delivered since the last look, at each way.

@@ -29,7 +29,9 @@
 //!    [leave](Outgoing::goodbye) with a word. [`Joins`] has what several who ask for one topic at the
 //!    same time are promised.
 //!
-//! While the gateway takes nothing, [`stall`](Incoming::stall): the link is no worse for it.
+//! While the gateway takes nothing, [`stall`](Incoming::stall): the link is no worse for it. Where
+//! named topics come on subscriptions of their own, only the one that has what is for all and for this
+//! node stalls; of the others, [`receive_beside`](Incoming::receive_beside).
 
 mod beacon;
 mod incoming;
