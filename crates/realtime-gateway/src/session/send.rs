@@ -185,11 +185,11 @@ fn is_nth_send() -> bool {
 #[cold]
 fn is_long_compressing() -> bool {
     thread_local! {
-        static TURN: Cell<Turn> = Cell::new(Turn::begin());
+        static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
     }
-    let is_over = TURN.get().is_over();
-    if is_over {
-        TURN.set(Turn::begin());
+    let is_over = TURN.get().is_some_and(Turn::is_over);
+    if is_over || TURN.get().is_none() {
+        TURN.set(Some(Turn::begin()));
     }
     is_over
 }
