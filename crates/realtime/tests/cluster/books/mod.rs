@@ -77,7 +77,9 @@ fn send(node: usize, gateway: Gateway, load: Load) -> JoinHandle<Sent> {
                     .await
             };
             let failed = result.is_err();
-            if failed {
+            if let Err(error) = result {
+                // Where a test fails, that is shown.
+                println!("{n} of node {node}: {error:?}");
                 sent.failed.insert(n);
             }
             if let Some(pause) = load.pause {
@@ -260,7 +262,9 @@ async fn nothing_is_missing(mut run: Run) {
         ..Load::default()
     });
     let sent = run.until_sent(sent).await;
-    assert!(sent.iter().all(|sent| sent.failed.is_empty()));
+    for Sent { failed, .. } in &sent {
+        assert!(failed.is_empty(), "not sent, as told above: {failed:?}");
+    }
     let got = run.end().await;
     for node in 0..NODES {
         assert_eq!(run.reported(node), [0; NODES]);
