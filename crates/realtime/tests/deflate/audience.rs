@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use realtime::{
-    IdentityKey, Json, broker::LocalBroker, history::MemoryHistory, presence::MemoryPresence,
-};
+use realtime::{IdentityKey, Json, config::Compression};
 use serde_json::json;
 
-use crate::{OFFER, builder, long, peer::Peer, start, support::Server};
+use crate::{OFFER, builder, long, pair, peer::Peer, start, support::Server};
 
 /// Two who have agreed, one who hasn't, and one whose window is too small for what is for all.
 async fn crowd(server: &Server) -> Vec<(Peer, bool)> {
@@ -103,18 +101,7 @@ async fn a_mixed_audience_costs_one_compression() {
 
 #[tokio::test]
 async fn what_comes_from_another_node_is_compressed_where_it_arrives() {
-    let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
-    let history = MemoryHistory::new();
-    let node = |id: &str| {
-        let builder = builder().node_id(id.parse().unwrap());
-        let builder = builder.broker(broker.clone()).presence(presence.clone());
-        let builder = builder.history(history.clone());
-        builder.build().unwrap()
-    };
-    let (a, b) = (node("a"), node("b"));
-    a.start().await.unwrap();
-    b.start().await.unwrap();
-    let (a, b) = (Server::start(a).await, Server::start(b).await);
+    let [a, b] = pair(Compression::default()).await;
     let mut crowd = crowd(&b).await;
     a.gateway.broadcast("news", Json(long())).await.unwrap();
     all_get(&mut crowd, "news").await;
@@ -149,18 +136,7 @@ async fn order_is_kept_between_what_is_for_all_and_for_one() {
 /// Of what is compressed nobody pays who isn't sent it.
 #[tokio::test]
 async fn nothing_is_compressed_for_a_bystander() {
-    let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
-    let history = MemoryHistory::new();
-    let node = |id: &str| {
-        let builder = builder().node_id(id.parse().unwrap());
-        let builder = builder.broker(broker.clone()).presence(presence.clone());
-        let builder = builder.history(history.clone());
-        builder.build().unwrap()
-    };
-    let (a, b) = (node("a"), node("b"));
-    a.start().await.unwrap();
-    b.start().await.unwrap();
-    let (a, b) = (Server::start(a).await, Server::start(b).await);
+    let [a, b] = pair(Compression::default()).await;
     let mut plain = Vec::new();
     let mut bystanders = Vec::new();
     for server in [&a, &b] {

@@ -24,8 +24,10 @@ use std::time::Duration;
 use realtime::{
     Builder, Identity, Json, Router, Session,
     auth::{AuthError, Authenticator},
+    broker::LocalBroker,
     config::Compression,
-    history::Retention,
+    history::{MemoryHistory, Retention},
+    presence::MemoryPresence,
     room::RoomRule,
 };
 use serde_json::Value;
@@ -72,6 +74,21 @@ fn builder() -> Builder {
 
 async fn start(builder: Builder) -> Server {
     Server::start(builder.build().unwrap()).await
+}
+
+/// Two nodes that know each other.
+async fn pair(compression: Compression) -> [Server; 2] {
+    let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
+    let history = MemoryHistory::new();
+    let node = async |id: &str| {
+        let builder = builder().node_id(id.parse().unwrap());
+        let builder = builder.compression(compression.clone());
+        let builder = builder.broker(broker.clone()).presence(presence.clone());
+        let gateway = builder.history(history.clone()).build().unwrap();
+        gateway.start().await.unwrap();
+        Server::start(gateway).await
+    };
+    [node("a").await, node("b").await]
 }
 
 /// Text that compresses well.

@@ -1,12 +1,9 @@
 //! What is never compressed: messages on routes that say so, and what tells a client that it is refused.
 
-use realtime::{
-    Json, broker::LocalBroker, config::Compression, history::MemoryHistory,
-    presence::MemoryPresence,
-};
+use realtime::{Json, config::Compression};
 use serde_json::json;
 
-use crate::{OFFER, builder, long, peer::Peer, start, support::Server};
+use crate::{OFFER, builder, long, pair, peer::Peer, start};
 
 fn with_secrets() -> Compression {
     let mut compression = Compression::default();
@@ -16,19 +13,7 @@ fn with_secrets() -> Compression {
 
 #[tokio::test]
 async fn messages_on_a_plain_route_stay_plain_whoever_sends_them() {
-    let (broker, presence) = (LocalBroker::new(), MemoryPresence::new());
-    let history = MemoryHistory::new();
-    let node = |id: &str| {
-        let builder = builder().node_id(id.parse().unwrap());
-        let builder = builder.compression(with_secrets());
-        let builder = builder.broker(broker.clone()).presence(presence.clone());
-        let builder = builder.history(history.clone());
-        builder.build().unwrap()
-    };
-    let (a, b) = (node("a"), node("b"));
-    a.start().await.unwrap();
-    b.start().await.unwrap();
-    let (a, b) = (Server::start(a).await, Server::start(b).await);
+    let [a, b] = pair(with_secrets()).await;
     let mut peer = Peer::connect(a.addr, "ann", Some(OFFER)).await;
     a.until_open(1).await;
     assert!(!peer.ask("secret.key", json!(long())).await.is_compressed);
