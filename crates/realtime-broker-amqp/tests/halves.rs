@@ -82,9 +82,7 @@ async fn queue_of(server: &RabbitMq, id: &NodeId) -> Vec<String> {
 async fn one_that_publishes_and_is_answered_late_costs_no_queue() {
     let server = RabbitMq::start().await.unwrap();
     let proxy = Proxy::start(server.port()).await;
-    let through = server
-        .url()
-        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let through = through(&server, &proxy);
     let mut slow = Member::join(&through).await;
     let mut other = Member::join(&server.url()).await;
     let queue = queue_of(&server, &slow.id).await;
@@ -130,9 +128,7 @@ async fn one_that_publishes_and_is_answered_late_costs_no_queue() {
 async fn what_is_on_its_way_is_confirmed_though_the_queue_is_lost() {
     let server = RabbitMq::start().await.unwrap();
     let proxy = Proxy::start(server.port()).await;
-    let through = server
-        .url()
-        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let through = through(&server, &proxy);
     let mut a = Member::join(&through).await;
     let mut b = Member::join(&server.url()).await;
     let queue = queue_of(&server, &a.id).await;
@@ -166,4 +162,10 @@ async fn what_is_on_its_way_is_confirmed_though_the_queue_is_lost() {
         anew.len() == 1 && anew != queue
     })
     .await;
+}
+
+/// The URL of a server by way of a proxy.
+fn through(server: &RabbitMq, proxy: &Proxy) -> String {
+    let (port, by_way) = (server.port().to_string(), proxy.port().to_string());
+    server.url().replace(&port, &by_way)
 }

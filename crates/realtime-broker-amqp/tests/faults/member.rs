@@ -12,7 +12,11 @@ use realtime_core::{
         Subscription, Topic,
     },
 };
-use realtime_testkit::wait::{until, within};
+use realtime_testkit::{
+    proxy::Proxy,
+    servers::RabbitMq,
+    wait::{until, within},
+};
 use tokio::time::timeout;
 
 /// How soon a fault must be noticed.
@@ -153,4 +157,10 @@ pub(crate) async fn no_more_than(before: (usize, usize)) {
         now.0 <= before.0 + ONCE.0 && now.1 <= before.1 + ONCE.1
     })
     .await;
+}
+
+/// The URL of a server by way of a proxy.
+pub(crate) fn through(server: &RabbitMq, proxy: &Proxy) -> String {
+    let (port, by_way) = (server.port().to_string(), proxy.port().to_string());
+    server.url().replace(&port, &by_way)
 }

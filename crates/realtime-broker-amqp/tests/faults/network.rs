@@ -11,16 +11,16 @@ use realtime_testkit::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::member::{Member, NOTICED, SLACK, fails_at_once, held, no_more_than, rounds, talk};
+use crate::member::{
+    Member, NOTICED, SLACK, fails_at_once, held, no_more_than, rounds, talk, through,
+};
 
 /// What is slow isn't down: no link is given up, and everything comes.
 #[tokio::test]
 async fn a_slow_way_is_one() {
     let server = RabbitMq::start().await.unwrap();
     let proxy = Proxy::start(server.port()).await;
-    let through = server
-        .url()
-        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let through = through(&server, &proxy);
     let mut a = Member::join(&through).await;
     let mut b = Member::join(&server.url()).await;
     for fault in [
@@ -49,9 +49,7 @@ async fn a_slow_way_is_one() {
 async fn cut_off_by_the_network() {
     let server = RabbitMq::start().await.unwrap();
     let proxy = Proxy::start(server.port()).await;
-    let through = server
-        .url()
-        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let through = through(&server, &proxy);
     let mut a = Member::join(&through).await;
     let mut b = Member::join(&server.url()).await;
     talk(&mut a, &mut b).await;
@@ -94,9 +92,7 @@ async fn cut_off_by_the_network() {
 async fn every_connection_closed_again_and_again_leaves_nothing_behind() {
     let server = RabbitMq::start().await.unwrap();
     let proxy = Proxy::start(server.port()).await;
-    let through = server
-        .url()
-        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let through = through(&server, &proxy);
     let mut a = Member::join(&through).await;
     let mut b = Member::join(&server.url()).await;
     let mut before = None;
@@ -123,9 +119,7 @@ async fn every_connection_closed_again_and_again_leaves_nothing_behind() {
 async fn a_server_that_cuts_every_link_is_asked_ever_more_rarely() {
     let server = RabbitMq::start().await.unwrap();
     let proxy = Proxy::start(server.port()).await;
-    let through = server
-        .url()
-        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let through = through(&server, &proxy);
     let mut a = Member::join(&through).await;
     let begun = Instant::now();
     for _ in 0..14 {
@@ -142,9 +136,7 @@ async fn a_server_that_cuts_every_link_is_asked_ever_more_rarely() {
 async fn what_is_left_while_the_link_is_made_is_left_at_rabbitmq() {
     let server = RabbitMq::start().await.unwrap();
     let proxy = Proxy::start(server.port()).await;
-    let through = server
-        .url()
-        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let through = through(&server, &proxy);
     let mut a = Member::join(&through).await;
     let rooms = (0..60).map(|n| format!("room {n}").parse().unwrap());
     let rooms: Vec<TopicName> = rooms.collect();

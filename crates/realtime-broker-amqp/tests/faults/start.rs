@@ -19,6 +19,8 @@ use realtime_testkit::{
     wait::{until, within},
 };
 
+use crate::member::through;
+
 #[tokio::test]
 async fn what_can_not_be_healed_fails_at_the_start() {
     let server = RabbitMq::start().await.unwrap();
@@ -105,9 +107,7 @@ async fn the_next_url_is_tried_when_one_does_not_answer() {
 async fn who_is_closed_while_it_joins_leaves_with_a_word() {
     let server = RabbitMq::start().await.unwrap();
     let proxy = Proxy::start(server.port()).await;
-    let through = server
-        .url()
-        .replace(&server.port().to_string(), &proxy.port().to_string());
+    let through = through(&server, &proxy);
     let member = |url: &str| {
         let config = AmqpConfig::builder(url).namespace("closed");
         AmqpBroker::new(config.build().unwrap())
