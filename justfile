@@ -29,20 +29,23 @@ setup:
     # Its server and its tool are wanted.
     command -v promtool >/dev/null && command -v prometheus >/dev/null || missing+=(prometheus)
     if [ ${#missing[@]} -gt 0 ]; then
-        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        # Whoever may become root without being asked: who runs a workflow.
+        as_root=(sudo -n)
+        [ "$(id -u)" != 0 ] || as_root=()
+        if command -v apt-get >/dev/null && "${as_root[@]}" true 2>/dev/null; then
             # The tests start their own: nobody's machine gets a web server on port 80 by this, now
             # or when it starts the next time.
             policy=/usr/sbin/policy-rc.d
             if [ ! -e $policy ]; then
-                trap "rm -f $policy" EXIT
-                printf '#!/bin/sh\nexit 101\n' > $policy
-                chmod 755 $policy
+                trap '"${as_root[@]}" rm -f '"$policy" EXIT
+                printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy > /dev/null
+                "${as_root[@]}" chmod 755 $policy
             fi
-            apt-get update -q
-            DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+            "${as_root[@]}" apt-get update -q
+            "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
             for service in "${missing[@]}"; do
                 if systemctl cat "$service" > /dev/null 2>&1; then
-                    systemctl disable -q "$service"
+                    "${as_root[@]}" systemctl disable -q "$service"
                 fi
             done
         else
@@ -62,8 +65,8 @@ setup:
 client:
     [ -d {{client}}/node_modules/typescript ] || npm ci --prefix {{client}} --ignore-scripts --no-audit --no-fund
     npm run build --prefix {{client}}
-    # A template has no links to what is outside of it.
-    cp {{client}}/bundle/realtime-client.js examples/quickstart/page/
+    # A template has no links to what is outside of it, and on Windows git makes no links at all.
+    for page in examples/quickstart/page crates/realtime-admin/page; do cp {{client}}/bundle/realtime-client.js $page/; done
 
 # What the chat's page relies on, made of its routes in Rust: the document, and the page's types.
 contract:
@@ -130,10 +133,10 @@ targets:
             -p realtime -p realtime-client -p realtime-testkit --features "${features}realtime-testkit/gateway"
     done
 
-# Each feature alone, none, and all: of what users switch features of.
-features: (_features "-p realtime -p realtime-gateway -p realtime-client -p realtime-websocket")
+# Each feature of the crate that users depend on alone, none, and all.
+features: (_features "-p realtime")
 
-# The same of every published crate, those included whose features the facade's switch.
+# The same of every published crate.
 features-all: (_features "--workspace --ignore-private")
 
 _features packages:
@@ -205,6 +208,21 @@ asan:
     RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/asan cargo +nightly test \
         --target x86_64-unknown-linux-gnu -p realtime --test admission --test messages \
         --test delivery --test lifecycle --test hosts --test hostile --test cancel
+
+# The same under ThreadSanitizer, of what shares the most. Needs a nightly toolchain with rust-src.
+tsan:
+    RUSTFLAGS="-Zsanitizer=thread" CARGO_TARGET_DIR=target/tsan cargo +nightly test -Zbuild-std \
+        --target x86_64-unknown-linux-gnu -p realtime \
+        --test messages --test delivery --test lifecycle --test hostile
+
+# The crates without sockets in Miri. Needs a nightly toolchain with miri.
+miri:
+    cargo +nightly miri test --lib \
+        -p realtime-websocket -p realtime-core -p realtime-codec-json -p realtime-codec-msgpack
+
+# With the oldest Rust that is promised, `rust-version` in Cargo.toml.
+oldest:
+    cargo +$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) check --workspace --all-features
 
 # Three nodes whose RabbitMQ and Redis go down and up: for so many seconds with 2,000 sessions that
 # come, talk, stall and vanish, twice as long with messages for single sessions, the second time
@@ -314,20 +332,17 @@ flaky times="20":
 public-api *options:
     .ci/release/public-api {{options}}
 
-# What publishing would upload.
-package:
-    cargo package --workspace --no-verify --allow-dirty
-
 # A release without the upload, in a copy: of the crates whose names are taken, under free ones.
 release-dry-run *names="realtime=realtime-server realtime-core=realtime-base":
     .ci/release/dry-run {{names}}
 
-# What changed in the public API since the last tag, and whether the version says so.
-semver:
+# What changed in the public API since the last tag, or another commit, and whether the version says so.
+semver last="":
     #!/usr/bin/env bash
     set -euo pipefail
-    last=$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null) || {
-        echo "nothing was released yet: there is no tag v*"
+    last={{last}}
+    [ -n "$last" ] || last=$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null) || {
+        echo "nothing was released yet: there is no tag v*; \`just semver COMMIT\` compares with another commit"
         exit 0
     }
     command -v cargo-semver-checks >/dev/null || cargo install cargo-semver-checks --locked

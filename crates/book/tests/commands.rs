@@ -51,10 +51,17 @@ const COMMANDS: &[(&str, By)] = &[
     ),
     ("cargo add", Quickstart),
     (
+        "cargo add --dev",
+        File(".ci/quickstart", "^cargo add --dev .*"),
+    ),
+    (
         "cargo generate",
         File(".ci/quickstart", "^cargo generate .*"),
     ),
-    ("cargo install --git", Nobody("cargo install --git")),
+    (
+        "cargo install --path",
+        File(".ci/quickstart", "^cargo install --path .*"),
+    ),
     (
         "cargo install just",
         File(".ci/run", "cargo install just --locked"),

@@ -4,6 +4,13 @@ use std::{collections::BTreeSet, error::Error, fs, path::Path};
 
 use realtime_book::{Page, SOURCES, book, pages, root};
 
+/// What is on the public registry under our names is not ours.
+const SOMEBODY_ELSES: [&str; 3] = [
+    "docs.rs/realtime",
+    "crates.io/crates/realtime",
+    "lib.rs/crates/realtime",
+];
+
 #[test]
 fn every_link_leads_somewhere() -> Result<(), Box<dyn Error>> {
     let root = root();
@@ -31,6 +38,10 @@ fn follow(root: &Path, page: &Page, target: &str) -> Result<(), String> {
         .or_else(|| path.strip_prefix(&SOURCES.replace("/blob/", "/tree/")));
     let found = match of_sources {
         Some(path) => root.join(path),
+        // The name is taken there, until ours are published.
+        None if SOMEBODY_ELSES.iter().any(|of| path.contains(of)) => {
+            return Err("that is somebody else's crate".to_owned());
+        }
         None if path.contains("://") || path.starts_with("mailto:") => return Ok(()),
         None if path.is_empty() => root.join(page.path()),
         None => root.join(page.path()).with_file_name("").join(path),

@@ -37,10 +37,13 @@
 //! | [`service`] | the request that becomes a session, and its response |
 //! | [`auth`], [`broker`], [`codec`], [`dialect`], [`history`], [`presence`], [`revocation`] | the seams, and what is ready-made for them |
 //! | `contract` | routes whose types are declared once, with the feature of that name |
+//! | [`room`] | rooms: what one is, who may come in, and what it remembers |
 //! | [`connect`] | backends by URL |
 //! | [`config`] | the choices behind some fields of [`Config`] |
 //! | [`error`] | one error for each operation |
 //! | [`control`] | what sessions are told to do and clients are asked, and the receipts |
+//! | [`inspect`] | what one node has: its sessions, rooms and queues |
+//! | `admin` | a page for operators, with the feature of that name |
 //! | [`mod@metrics`] | the names of all that is measured, with the feature `metrics` |
 //! | [`traces`] | the seam to traces, and the one over OpenTelemetry, with the feature `traces` |
 //! | [`report`] | what the gateway says of deliveries, of its health and of itself |
@@ -320,6 +323,10 @@ pub mod service {
 struct Readme;
 
 #[cfg(all(doctest, feature = "codec-json", feature = "server"))]
+#[doc = include_str!("../README.md")]
+struct OwnReadme;
+
+#[cfg(all(doctest, feature = "codec-json", feature = "server"))]
 #[doc = include_str!("../../../docs/quickstart.md")]
 struct Quickstart;
 
@@ -338,6 +345,10 @@ struct BackpressureDocs;
 #[cfg(all(doctest, feature = "codec-json"))]
 #[doc = include_str!("../../../docs/presence.md")]
 struct PresenceDocs;
+
+#[cfg(all(doctest, feature = "codec-json"))]
+#[doc = include_str!("../../../docs/scaling.md")]
+struct ScalingDocs;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/extending.md")]

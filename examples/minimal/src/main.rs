@@ -14,6 +14,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 const PAGE: &str = r#"<!doctype html>
 <html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
 <title>Chat</title>
 <form><input aria-label="Say something" placeholder="Say something" autofocus></form>
 <pre></pre>

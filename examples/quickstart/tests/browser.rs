@@ -11,7 +11,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use realtime_testkit::{proxy::Proxy, servers::Process};
+use realtime_testkit::{
+    proxy::Proxy,
+    servers::{Process, Signal},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_signs_in_talks_and_comes_back() {
@@ -22,11 +25,14 @@ async fn a_page_signs_in_talks_and_comes_back() {
         "playwright-core is missing: run `just setup`, or `npm ci --prefix {}`",
         packages.display()
     );
-    let mut server = Process::spawn(
-        Command::new(env!("CARGO_BIN_EXE_quickstart")).arg("127.0.0.1:0"),
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join("quickstart.log"),
-    )
-    .unwrap();
+    let start = |address: &str, log: &str| {
+        Process::spawn(
+            Command::new(env!("CARGO_BIN_EXE_quickstart")).arg(address),
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(log),
+        )
+        .unwrap()
+    };
+    let mut server = start("127.0.0.1:0", "quickstart.log");
     let address = server.listening().await.unwrap();
     let proxy = Proxy::start(address.port()).await;
     let url = |port: u16| format!("http://127.0.0.1:{port}/");
@@ -43,6 +49,13 @@ async fn a_page_signs_in_talks_and_comes_back() {
             "cut the connections" => {
                 proxy.reset();
                 answers.write_all(b"cut\n").unwrap();
+            }
+            "stop the server, and start it again" => {
+                server.signal(Signal::Terminate).unwrap();
+                assert!(server.ended().await.unwrap().success());
+                server = start(&address.to_string(), "quickstart-again.log");
+                assert_eq!(server.listening().await.unwrap(), address);
+                answers.write_all(b"started\n").unwrap();
             }
             other => println!("{other}"),
         }

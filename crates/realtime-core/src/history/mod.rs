@@ -72,10 +72,8 @@ pub const KNOWN_FOR: Duration = Duration::from_secs(30 * 86_400);
 ///   emptied or has failed over. It then says so, by another epoch or by [`Lost`](Since::Lost), and
 ///   never gives one entry for another.
 ///
-/// The suite [`history_suite!`] of `realtime-testkit` has a test for each bullet below, and
+/// The suite `history_suite!` of `realtime-testkit` has a test for each bullet below, and
 /// `history_faults_suite!` for what happens where something else lies in a stream's place.
-///
-/// [`history_suite!`]: https://docs.rs/realtime-testkit/latest/realtime_testkit/macro.history_suite.html
 ///
 /// # Example
 /// ```

@@ -6,11 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Identity;
 
-/// Tenant and id of an identity: the address of [`send_to_identity`] and of presence.
+/// Tenant and id of an identity: the address of `Gateway::send_to_identity` and of presence.
 ///
 /// Cheap to clone: clones share the text.
-///
-/// [`send_to_identity`]: https://docs.rs/realtime/latest/realtime/struct.Gateway.html#method.send_to_identity
 ///
 /// ```
 /// use realtime::IdentityKey;

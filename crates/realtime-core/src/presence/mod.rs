@@ -53,10 +53,8 @@ pub use session::{SessionInfo, SessionKey};
 ///   those who are kept there. An `Err` is about the whole call. It says nothing of any key: each
 ///   of them may have been dealt with or not.
 ///
-/// The suite [`presence_suite!`] of `realtime-testkit` has a test for each bullet below, and
+/// The suite `presence_suite!` of `realtime-testkit` has a test for each bullet below, and
 /// `presence_faults_suite!` for failures of single keys.
-///
-/// [`presence_suite!`]: https://docs.rs/realtime-testkit/latest/realtime_testkit/macro.presence_suite.html
 ///
 /// # Example
 /// ```

@@ -49,8 +49,12 @@ try {
 
   // Another tab of the same login, which shares the cookie, renews its tokens meanwhile, too.
   const other = await context.newPage();
+  await other.setViewportSize({ width: 390, height: 844 });
   await other.goto(url);
   await reaches(other, "online");
+  for (const one of [page, other]) {
+    assert.ok(await one.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "it fits");
+  }
 
   await page.waitForFunction(() => Number(document.getElementById("tokens").textContent) > 5, null,
     { timeout: 3 * LIFETIMES_MS });

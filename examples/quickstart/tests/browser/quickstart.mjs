@@ -21,7 +21,7 @@ const lines = (page) => page.locator("#lines li").allTextContents();
 
 try {
   const [ann, bob] = await Promise.all(
-    [1, 2].map(async () => (await windowOf({ width: 700, height: 500 })).newPage()),
+    [{ width: 1280, height: 800 }, { width: 390, height: 844 }].map(async (size) => (await windowOf(size)).newPage()),
   );
   await ann.goto(url);
   await bob.goto(cuttable);
@@ -44,8 +44,20 @@ try {
   const seen = (await lines(bob)).filter((line) => !line.startsWith("(back"));
   assert.deepEqual(seen, ["ann: hello", "bob: good morning", "ann: are you there?"]);
 
+  for (const page of [ann, bob]) {
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "it fits");
+  }
+
   await bob.reload();
   await state(bob, "online");
+
+  await ask("stop the server, and start it again", "started");
+  for (const page of [ann, bob]) {
+    await page.getByText("(back; what was missed is no longer kept)").waitFor();
+    await state(page, "online");
+  }
+  await say(bob, "are you still there?");
+  await ann.getByText("bob: are you still there?").waitFor();
 } finally {
   await closeAll();
 }

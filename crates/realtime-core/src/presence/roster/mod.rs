@@ -41,10 +41,8 @@ pub const SPEAK_AGAIN: Duration = Duration::from_secs(10);
 /// What those of [`Presence`](super::Presence) do, for groups and members in the place of
 /// identities and sessions. The times are those of the store's own clock.
 ///
-/// The suite [`roster_suite!`] of `realtime-testkit` has a test for each bullet below, and
+/// The suite `roster_suite!` of `realtime-testkit` has a test for each bullet below, and
 /// `roster_faults_suite!` for failures of single groups.
-///
-/// [`roster_suite!`]: https://docs.rs/realtime-testkit/latest/realtime_testkit/macro.roster_suite.html
 ///
 /// # Example
 /// ```
