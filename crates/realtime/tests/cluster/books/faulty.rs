@@ -11,7 +11,7 @@ use std::{
 
 use realtime_testkit::{proxy::Proxy, wait::until};
 
-use super::{Load, NODES, Run, SENT, wide};
+use super::{Load, NODES, Run, wide};
 use crate::{
     cluster::{Cluster, Outage},
     nodes::Node,
@@ -101,7 +101,7 @@ pub(crate) async fn with_faults_what_is_missing_was_reported() {
     let before = held();
     run.come_and_go();
     let load = Load {
-        count: seconds.map_or(SENT, |_| u64::MAX),
+        count: u64::MAX,
         pause: Some(Duration::from_millis(seconds.map_or(2, |_| 10))),
         enough: Arc::new(AtomicBool::new(false)),
     };
@@ -124,7 +124,8 @@ pub(crate) async fn with_faults_what_is_missing_was_reported() {
             break;
         }
     }
-    load.enough.store(seconds.is_some(), SeqCst);
+    messages_flow(&run).await;
+    load.enough.store(true, SeqCst);
     let sent = run.until_sent(senders).await;
     are_well(&run).await;
     until("nothing is left behind", async || {

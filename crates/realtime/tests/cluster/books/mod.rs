@@ -36,8 +36,8 @@ pub(crate) use redis::{
 
 const STABLE: usize = 240;
 const PASSING: usize = 60;
-/// What each node sends; every tenth is a broadcast.
-const SENT: u64 = 7_000;
+/// What each node sends where nothing happens; every tenth is a broadcast.
+const SENT: u64 = 2_500;
 /// For how long no session gets anything once everything has come.
 const SETTLED: Duration = Duration::from_secs(1);
 
