@@ -101,9 +101,10 @@ pub enum HealthStatus {
 pub enum Link {
     /// It is up, but accepts nothing for now.
     Blocked,
-    /// It is down.
+    /// It is down, or a part of it.
+    #[non_exhaustive]
     Down {
-        /// Why, for people.
+        /// What is down and why, for people.
         cause: String,
     },
     /// The gateway isn't started, or nothing is known of the link so far.

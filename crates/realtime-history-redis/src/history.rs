@@ -216,10 +216,8 @@ fn tell(change: Change, events: &Events<HistoryEvent>) {
             events.send(HistoryEvent::Up);
             tracing::debug!(target: realtime_core::log_targets::HISTORY, "Redis is up");
         }
-        Change::Down { cause } => {
-            events.send(HistoryEvent::Down {
-                cause: cause.clone(),
-            });
+        Change::Down { cause, .. } => {
+            events.send(HistoryEvent::down(cause.as_str()));
             // Whoever hears the event says it louder.
             tracing::debug!(target: realtime_core::log_targets::HISTORY, cause, "Redis is down");
         }

@@ -15,7 +15,7 @@ use realtime_testkit::{
     servers::redis::{Redis, RedisCluster},
     wait::until,
 };
-use support::{at, history, long, missed, named, next_down, next_up, room, say, works};
+use support::{at, history, long, missed, named, next_down, room, say, until_up, works};
 
 /// A room in each part of the cluster.
 fn rooms() -> Vec<RoomName> {
@@ -173,7 +173,7 @@ async fn a_stopped_master_is_noticed_and_the_others_go_on() {
         history.position(&room(), long()).await.is_ok()
     })
     .await;
-    next_up(&mut events).await;
+    until_up(&mut events).await;
     works(&history).await;
 }
 

@@ -315,10 +315,8 @@ fn tell(change: Change, events: &Events<PresenceEvent>) {
             events.send(PresenceEvent::Up);
             tracing::debug!(target: realtime_core::log_targets::PRESENCE, "Redis is up");
         }
-        Change::Down { cause } => {
-            events.send(PresenceEvent::Down {
-                cause: cause.clone(),
-            });
+        Change::Down { cause, .. } => {
+            events.send(PresenceEvent::down(cause.as_str()));
             // Whoever hears the event says it louder.
             tracing::debug!(target: realtime_core::log_targets::PRESENCE, cause, "Redis is down");
         }

@@ -4,12 +4,16 @@
 #[allow(dead_code, reason = "shared with the tests of faults")]
 mod support;
 
+#[path = "support/people.rs"]
+mod people;
+
 use std::{
     collections::HashSet,
     process::{Command, Stdio},
     time::{Duration, Instant, SystemTime},
 };
 
+use people::{connections, home, lives, people};
 use realtime_core::{
     IdentityKey,
     presence::{Presence, PresenceErrorKind},
@@ -20,51 +24,8 @@ use realtime_testkit::{
     wait::until,
 };
 use support::{
-    LONG, ann, next_down, next_up, presence, register, renew, session, unregister, works,
+    LONG, ann, next_down, next_up, presence, register, renew, session, unregister, until_up, works,
 };
-
-/// Somebody in each part of the cluster.
-fn people() -> Vec<IdentityKey> {
-    (0..15).map(|n| IdentityKey::new(format!("p{n}"))).collect()
-}
-
-/// Everything that presence does with somebody, one call after the other.
-async fn lives(presence: &RedisPresence, who: &IdentityKey) {
-    let info = session(who);
-    let (all, key) = ([info.clone()], [info.key()]);
-    register(presence, &all, LONG).await;
-    assert!(presence.is_online(who).await.unwrap());
-    assert_eq!(renew(presence, &key, LONG).await, []);
-    let found = presence.sessions(who).await.unwrap();
-    assert!(found.iter().any(|f| f.session_id == info.session_id));
-    unregister(presence, &key).await;
-    assert_eq!(renew(presence, &key, LONG).await, key);
-}
-
-/// The slot of somebody, and which node has it.
-async fn home(cluster: &mut RedisCluster, who: &IdentityKey) -> (String, usize) {
-    let key = format!("rt:realtime:presence:{{0::{}}}:leases", who.id());
-    let nodes = cluster.nodes();
-    let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", &key]).await;
-    let slot = slot.unwrap();
-    let number: u32 = slot.parse().unwrap();
-    for (n, node) in nodes.iter().enumerate() {
-        let all = node.command(&["CLUSTER", "NODES"]).await.unwrap();
-        let own = all.lines().find(|line| line.contains("myself")).unwrap();
-        let mut ranges = own
-            .split(' ')
-            .skip(8)
-            .filter(|range| !range.starts_with('['));
-        let has = |range: &str| {
-            let (first, last) = range.split_once('-').unwrap_or((range, range));
-            (first.parse().unwrap()..=last.parse().unwrap()).contains(&number)
-        };
-        if ranges.any(has) {
-            return (slot, n);
-        }
-    }
-    panic!("nobody has slot {slot}");
-}
 
 /// Those who live on the first node, each with a slot.
 async fn of_the_first(
@@ -84,17 +45,6 @@ async fn of_the_first(
 
 async fn id(node: &Redis) -> String {
     node.command(&["CLUSTER", "MYID"]).await.unwrap()
-}
-
-/// The connections of presence: those of the cluster and of the tests have other last commands.
-async fn connections(nodes: &mut [Redis]) -> HashSet<String> {
-    let mut all = HashSet::new();
-    for (n, node) in nodes.iter().enumerate() {
-        let list = node.command(&["CLIENT", "LIST"]).await.unwrap();
-        let own = list.lines().filter(|line| !line.contains("cmd=client"));
-        all.extend(own.map(|line| format!("{n} {}", line.split(' ').next().unwrap())));
-    }
-    all
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -422,11 +372,11 @@ async fn a_user_of_a_cluster_who_may_not_do_everything_is_one_too() {
             let enough = ["ACL", "SETUSER", "rt", "+@all"];
             node.command(&enough).await.unwrap();
             if n < 2 {
-                let up = tokio::time::timeout(Duration::from_secs(3), next_up(&mut events));
+                let up = tokio::time::timeout(Duration::from_secs(3), until_up(&mut events));
                 assert!(up.await.is_err(), "{rules}: one of the masters refuses");
             }
         }
-        next_up(&mut events).await;
+        until_up(&mut events).await;
         for who in people() {
             lives(&one, &who).await;
         }

@@ -25,7 +25,7 @@ use realtime_testkit::{
 };
 use support::{
     LONG, SOON, ann, connections, failure, next_down, next_up, presence, register, renew, session,
-    unregister, until_connections, with_one_connection, works,
+    unregister, until_connections, until_up, with_one_connection, works,
 };
 use tokio::runtime::Handle;
 
@@ -305,7 +305,7 @@ async fn a_stopped_master_of_a_cluster_is_noticed() {
         presence.is_online(&ann()).await.is_ok()
     })
     .await;
-    next_up(&mut events).await;
+    until_up(&mut events).await;
     works(&presence).await;
 }
 

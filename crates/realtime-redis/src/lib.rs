@@ -33,6 +33,7 @@ mod login;
 #[cfg(feature = "pool")]
 #[cfg_attr(docsrs, doc(cfg(feature = "pool")))]
 pub mod pool;
+mod race;
 mod redirect;
 pub mod reply;
 mod slots;
@@ -43,6 +44,7 @@ mod tls;
 pub use caught::caught;
 pub use deployment::{Address, Deployment, DeploymentBuilder, InvalidDeployment, Servers};
 pub use login::Login;
+pub use race::first;
 pub use redirect::Redirect;
 pub use slots::{Slots, slot};
 pub use speech::Speech;

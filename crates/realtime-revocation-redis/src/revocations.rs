@@ -187,7 +187,7 @@ fn tell(change: Change) {
         Change::Up => {
             tracing::info!(target: log_targets::REVOCATION, "Redis is up");
         }
-        Change::Down { cause } => {
+        Change::Down { cause, .. } => {
             tracing::warn!(target: log_targets::REVOCATION, cause, "Redis is down");
         }
     }

@@ -18,7 +18,7 @@ use std::{
 
 use axum::body::Bytes;
 use realtime::{
-    IdentityKey,
+    Gateway, IdentityKey,
     broker::{
         Broker, BrokerError, BrokerEvent, BrokerEvents, BrokerLimits, Join, LocalBroker, Published,
         Subscription, Topic, TopicName,
@@ -30,7 +30,7 @@ use realtime::{
     },
     report::Link,
 };
-use realtime_testkit::wait::until;
+use realtime_testkit::{client::Client, wait::until};
 use support::Server;
 
 /// A broker to which happens what the test says.
@@ -100,14 +100,37 @@ struct Outage {
     store: MemoryPresence,
     events: Events<PresenceEvent>,
     fails: AtomicBool,
+    /// Renewals fail.
+    forgets: AtomicBool,
     /// How many renewals were asked for.
     renewals: AtomicU64,
 }
 
 impl Outage {
     fn begin(&self) {
-        let cause = "no answer".to_owned();
-        self.events.send(PresenceEvent::Down { cause });
+        self.events.send(PresenceEvent::down("no answer"));
+    }
+
+    /// How many are registered.
+    async fn registered(&self) -> usize {
+        let anonymous = IdentityKey::new("anonymous");
+        self.store.sessions(&anonymous).await.unwrap().len()
+    }
+
+    /// Has all leases renewed, and waits until that is done.
+    async fn renew(&self, gateway: &Gateway) {
+        let renewals = self.renewals.load(SeqCst);
+        self.events.send(PresenceEvent::Up);
+        until("all leases are renewed", async || {
+            self.renewals.load(SeqCst) > renewals
+        })
+        .await;
+        self.events
+            .send(PresenceEvent::down("a part of it is gone"));
+        until("the outage is known", async || {
+            matches!(gateway.health().presence, Link::Down { .. })
+        })
+        .await;
     }
 }
 
@@ -136,6 +159,9 @@ impl Presence for Store {
         ttl: Option<Duration>,
     ) -> Result<Renewed, PresenceError> {
         self.0.renewals.fetch_add(1, SeqCst);
+        if self.0.forgets.load(SeqCst) {
+            return Err(PresenceError::new(PresenceErrorKind::Unavailable, "down"));
+        }
         self.0.store.renew(sessions, ttl).await
     }
 
@@ -206,11 +232,81 @@ async fn a_store_that_is_down_is_not_asked_before_it_is_back() {
     assert_eq!(presence.0.renewals.load(SeqCst), asked);
     presence.0.fails.store(false, SeqCst);
     presence.0.events.send(PresenceEvent::Up);
-    let anonymous = IdentityKey::new("anonymous");
     until("all are registered", async || {
-        let known = presence.0.store.sessions(&anonymous).await.unwrap();
-        known.len() == clients.len()
+        presence.0.registered().await == clients.len()
     })
     .await;
     server.stop().await;
+}
+
+/// One whose session could not be registered, at the time of an outage.
+async fn comes_in_vain(server: &Server, presence: &Store) -> Client {
+    presence.0.fails.store(true, SeqCst);
+    let open = server.gateway.stats().open + 1;
+    let client = server.connect().await;
+    server.until_open(open).await;
+    until("it could not be registered", async || {
+        server.gateway.stats().presence_unsettled > 0
+    })
+    .await;
+    presence.0.fails.store(false, SeqCst);
+    client
+}
+
+#[tokio::test]
+async fn while_a_part_of_a_store_is_down_the_others_are_served() {
+    let (presence, events) = (Store::default(), Arc::new(Events::new()));
+    let builder = support::builder()
+        .broker(Told(LocalBroker::new(), Arc::clone(&events)))
+        .presence(presence.clone())
+        // No lease ends before the test.
+        .presence_ttl(Some(Duration::from_secs(600)));
+    let server = Server::start(builder.build().unwrap()).await;
+    let _one = server.connect().await;
+    server.until_open(1).await;
+    presence.0.renew(&server.gateway).await;
+    let _other = comes_in_vain(&server, &presence).await;
+    until("it is registered", async || {
+        presence.0.registered().await == 2
+    })
+    .await;
+    // What kept the node from the others may have kept it from the store.
+    let renewals = presence.0.renewals.load(SeqCst);
+    events.send(BrokerEvent::down("no answer"));
+    events.send(BrokerEvent::Up);
+    until("leases are renewed", async || {
+        presence.0.renewals.load(SeqCst) > renewals
+    })
+    .await;
+    assert!(matches!(
+        server.gateway.health().presence,
+        Link::Down { .. }
+    ));
+    // Where it serves nobody at all it is left alone.
+    presence.0.forgets.store(true, SeqCst);
+    presence.0.renew(&server.gateway).await;
+    let _third = comes_in_vain(&server, &presence).await;
+    let renewals = presence.0.renewals.load(SeqCst);
+    // Long enough for a repetition, which would be the mistake.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(presence.0.renewals.load(SeqCst), renewals);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_outage_that_spreads_is_one_and_its_cause_is_the_last() {
+    let presence = Store::default();
+    let builder = support::builder().presence(presence.clone());
+    let gateway = builder.build().unwrap();
+    gateway.start().await.unwrap();
+    for cause in ["a: gone", "a: gone; b: gone"] {
+        presence.0.events.send(PresenceEvent::down(cause));
+        until("the cause is known", async || {
+            let presence = gateway.health().presence;
+            matches!(presence, Link::Down { cause: told, .. } if told == cause)
+        })
+        .await;
+    }
+    assert_eq!(gateway.stats().presence_outages, 1);
+    gateway.shutdown().await;
 }

@@ -226,13 +226,23 @@ pub trait History: Send + Sync + 'static {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HistoryEvent {
-    /// The store can't be reached.
+    /// The store, or a part of it, can't be used. It may be told again in one outage, as more of
+    /// the store goes and comes back, or for another reason.
+    #[non_exhaustive]
     Down {
-        /// Why, for people.
+        /// What is down and why, for people.
         cause: String,
     },
-    /// The store can be reached again; it may have lost everything.
+    /// All of the store can be used again; it may have lost everything.
     Up,
+}
+
+impl HistoryEvent {
+    /// The store, or a part of it, can't be used, for this reason.
+    pub fn down(cause: impl Into<String>) -> Self {
+        let cause = cause.into();
+        Self::Down { cause }
+    }
 }
 
 /// While a listener doesn't read, the last 63 at least are kept.

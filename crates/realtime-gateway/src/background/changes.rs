@@ -13,7 +13,6 @@ use tokio::{sync::Notify, time::timeout};
 
 use crate::{
     ErrorStage,
-    health::Link,
     hook_call::{Failed, call_hook_within},
     node::Node,
     registry::Handed,
@@ -51,8 +50,7 @@ async fn look(node: &Node, roster: &AnyRoster) {
         tokio::time::sleep(LOOK.mul_f64(0.9 + fastrand::f64() / 5.0)).await;
         loop {
             // A node that ends leaves it to others, who can still tell the members of rooms.
-            let is_down = matches!(node.registry.link.link(), Link::Down { .. });
-            if node.is_ending() || is_down || !changes.has_room() {
+            if node.is_ending() || node.registry.is_away() || !changes.has_room() {
                 break;
             }
             match roster.changes(MOST).await {
@@ -63,7 +61,9 @@ async fn look(node: &Node, roster: &AnyRoster) {
                         break;
                     }
                 }
+                // It would be an answer if any part of the store had one.
                 Err(error) => {
+                    node.registry.has_served(false);
                     node.report(ErrorStage::Presence, error, None);
                     break;
                 }

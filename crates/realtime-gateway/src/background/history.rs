@@ -22,7 +22,7 @@ pub(super) async fn run(node: Arc<Node>) {
             else => return node.stop.cancelled().await,
         };
         match event {
-            HistoryEvent::Down { cause } => {
+            HistoryEvent::Down { cause, .. } => {
                 let said = format!("the history of rooms is down: {cause}");
                 let (before, _) = node.history_link.turn(Link::Down { cause });
                 if !matches!(before, Link::Down { .. }) {

@@ -43,10 +43,10 @@ pub(super) async fn run(node: Arc<Node>) {
     let mut due = registry.ttl.map(next);
     let mut is_back = false;
     loop {
-        // A store that is down is asked only when leases are due, since a part of it may work. All
+        // A store that is away is asked only when leases are due, since a part of it may work. All
         // of them are renewed when it is back.
-        let is_down = matches!(registry.link.link(), Link::Down { .. });
-        let again = registry.retries.next().filter(|_| !is_down);
+        let is_away = registry.is_away();
+        let again = registry.retries.next().filter(|_| !is_away);
         let timer: OptionFuture<BoxFuture<'_, ()>> = [due, again]
             .into_iter()
             .flatten()
@@ -61,7 +61,7 @@ pub(super) async fn run(node: Arc<Node>) {
                 is_back = on_event(&node, event);
                 continue;
             }
-            () = registry.renew_now.notified() => match is_down {
+            () = registry.renew_now.notified() => match is_away {
                 true => continue,
                 false => Work::All(SPREAD),
             },
@@ -73,16 +73,21 @@ pub(super) async fn run(node: Arc<Node>) {
         };
         is_back = false;
         let mut renewal = pin!(renew(&node, work));
-        loop {
+        let served = loop {
             tokio::select! {
                 biased;
                 () = node.stop.cancelled() => return,
                 Some(event) = events.next() => is_back = on_event(&node, event),
-                () = &mut renewal => break,
+                served = &mut renewal => break served,
             }
-        }
+        };
         if let Work::All(_) = work {
             due = registry.ttl.map(next);
+        }
+        // Those that are tried again may all be of a part that is away, which says nothing about
+        // the others.
+        if served || matches!(work, Work::All(_)) {
+            registry.has_served(served);
         }
     }
 }
@@ -95,10 +100,13 @@ fn next(ttl: Duration) -> Instant {
 /// Takes note of what happens to the store. Returns whether it is back.
 fn on_event(node: &Node, event: PresenceEvent) -> bool {
     match event {
-        PresenceEvent::Down { cause } => {
+        PresenceEvent::Down { cause, .. } => {
             let said = format!("presence is down: {cause}");
-            node.registry.link.turn(Link::Down { cause });
-            node.stats().presence_outages.add(1);
+            let (before, _) = node.registry.link.turn(Link::Down { cause });
+            // Later ones of the same outage say what else is down, or isn't any more.
+            if !matches!(before, Link::Down { .. }) {
+                node.stats().presence_outages.add(1);
+            }
             node.reports.link(ErrorStage::Presence, said);
             false
         }
@@ -115,7 +123,8 @@ fn on_event(node: &Node, event: PresenceEvent) -> bool {
     }
 }
 
-async fn renew(node: &Node, work: Work) {
+/// Returns whether the store has served any of them.
+async fn renew(node: &Node, work: Work) -> bool {
     let retries = &node.registry.retries;
     let (sessions, spread) = match work {
         Work::All(spread) => (node.hub.all(), spread),
@@ -136,7 +145,9 @@ async fn renew(node: &Node, work: Work) {
     // One that has ended meanwhile is left out, since nobody would ever settle it.
     let failed = failures.sessions.iter().copied();
     retries.failed(failed.filter(|session| is_open(node, *session).is_some()));
+    let serves_some = failures.sessions.len() < sessions.len();
     failures.report(node, sessions.len());
+    serves_some
 }
 
 /// Sessions that have failed and are to be tried again by now. Those that have ended are not.

@@ -10,7 +10,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
     ErrorStage,
-    health::Link,
     hub::News,
     node::Node,
     registry::{BATCH, SPREAD},
@@ -93,7 +92,7 @@ async fn tell(node: &Node, roster: &AnyRoster, news: News) -> bool {
         again,
         mut gone,
     } = news;
-    if let Link::Down { .. } = node.registry.link.link() {
+    if node.registry.is_away() {
         // Nobody who joins waits for a store that isn't there.
         attendance.has_failed(came.into_iter().chain(gone));
         return false;

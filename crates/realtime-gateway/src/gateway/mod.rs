@@ -415,7 +415,7 @@ impl Gateway {
     ///
     /// # let gateway = realtime::builder().build()?;
     /// let health = gateway.health();
-    /// if let Link::Down { cause } = &health.broker {
+    /// if let Link::Down { cause, .. } = &health.broker {
     ///     eprintln!("other nodes can't be reached: {cause}");
     /// }
     /// assert_eq!(health.status, HealthStatus::Ready);

@@ -8,7 +8,13 @@ mod changes;
 mod departures;
 mod retries;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use realtime_core::{
     SessionId,
@@ -19,7 +25,12 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{backends::PRESENCE_CALL, health::Watched, session::Session, stats::Counters};
+use crate::{
+    backends::PRESENCE_CALL,
+    health::{Link, Watched},
+    session::Session,
+    stats::Counters,
+};
 
 pub(crate) use backoff::SPREAD;
 pub(crate) use changes::{Changes, Handed};
@@ -39,6 +50,8 @@ pub(crate) struct Registry {
     pub(crate) presence: AnyPresence,
     pub(crate) ttl: Option<Duration>,
     pub(crate) link: Watched,
+    /// Whether the store was seen to serve somebody when it was last asked about many.
+    serves_some: AtomicBool,
     /// Leases are to be renewed at once.
     pub(crate) renew_now: Notify,
     /// Who is in rooms, and who of a tenant is online, where that is kept.
@@ -68,10 +81,22 @@ impl Registry {
             presence,
             ttl,
             link: Watched::new(),
+            serves_some: AtomicBool::new(false),
             renew_now: Notify::new(),
             retries: Retries::new(longest),
             departures: Departures::new(ttl, longest, stats),
         }
+    }
+
+    /// Whether the store is down, and nothing shows that it is down in a part only: then it is left
+    /// alone until it is back.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self.link.link(), Link::Down { .. }) && !self.serves_some.load(Relaxed)
+    }
+
+    /// Takes note of whether the store, asked about many, has served somebody.
+    pub(crate) fn has_served(&self, somebody: bool) {
+        self.serves_some.store(somebody, Relaxed);
     }
 
     pub(crate) async fn register(&self, session: SessionInfo) -> Result<(), PresenceError> {

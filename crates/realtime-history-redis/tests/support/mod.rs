@@ -105,7 +105,7 @@ pub(crate) async fn failure(history: &RedisHistory) -> HistoryError {
 
 pub(crate) async fn next_down(events: &mut HistoryEvents) -> String {
     match within("an event", events.next()).await {
-        Some(HistoryEvent::Down { cause }) => cause,
+        Some(HistoryEvent::Down { cause, .. }) => cause,
         other => panic!("expected Down; got {other:?}"),
     }
 }
@@ -113,4 +113,18 @@ pub(crate) async fn next_down(events: &mut HistoryEvents) -> String {
 pub(crate) async fn next_up(events: &mut HistoryEvents) {
     let event = within("an event", events.next()).await;
     assert_eq!(event, Some(HistoryEvent::Up));
+}
+
+/// Waits until all of a cluster is up, whatever of it is said to be down before.
+pub(crate) async fn until_up(events: &mut HistoryEvents) {
+    let up = async {
+        loop {
+            match events.next().await {
+                Some(HistoryEvent::Up) => return,
+                Some(HistoryEvent::Down { .. }) => {}
+                other => panic!("expected Up; got {other:?}"),
+            }
+        }
+    };
+    within("the store to be up", up).await;
 }

@@ -19,6 +19,9 @@ pub(crate) const LONG: Option<Duration> = Some(Duration::from_secs(300));
 /// The command timeout of 1 s, and what a busy machine may add.
 pub(crate) const SOON: Duration = Duration::from_millis(2_500);
 
+/// How long a cluster may take to give a master up, and what a busy machine may add.
+pub(crate) const SETTLED: Duration = Duration::from_secs(30);
+
 pub(crate) fn ann() -> IdentityKey {
     IdentityKey::new("ann").with_tenant("acme")
 }
@@ -104,7 +107,7 @@ pub(crate) async fn failure(presence: &RedisPresence) -> PresenceError {
 
 pub(crate) async fn next_down(events: &mut PresenceEvents) -> String {
     match within("an event", events.next()).await {
-        Some(PresenceEvent::Down { cause }) => cause,
+        Some(PresenceEvent::Down { cause, .. }) => cause,
         other => panic!("expected Down; got {other:?}"),
     }
 }
@@ -112,6 +115,21 @@ pub(crate) async fn next_down(events: &mut PresenceEvents) -> String {
 pub(crate) async fn next_up(events: &mut PresenceEvents) {
     let event = within("an event", events.next()).await;
     assert_eq!(event, Some(PresenceEvent::Up));
+}
+
+/// Waits until all of a cluster is up, whatever of it is said to be down before.
+pub(crate) async fn until_up(events: &mut PresenceEvents) {
+    let up = async {
+        loop {
+            match events.next().await {
+                Some(PresenceEvent::Up) => return,
+                Some(PresenceEvent::Down { .. }) => {}
+                other => panic!("expected Up; got {other:?}"),
+            }
+        }
+    };
+    let waited = tokio::time::timeout(SETTLED, up).await;
+    assert!(waited.is_ok(), "it isn't up");
 }
 
 /// Registers one session and finds it.

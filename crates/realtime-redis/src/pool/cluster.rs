@@ -7,18 +7,18 @@
 //! `CLUSTERDOWN`. So a server that says that its cluster is down is sent nothing until it is up
 //! again, and what was under way when it went down is sent again, where that changes nothing.
 
+mod survey;
+
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use fred::{
-    clients::Client,
     error::{Error, ErrorKind},
-    interfaces::ClientLike,
     types::{
-        ClusterHash, CustomCommand, Value,
+        Value,
         config::{Config, ServerConfig},
     },
     util::redis_keyslot,
@@ -26,32 +26,28 @@ use fred::{
 use realtime_core::Pause;
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
 use super::{
-    address::{reply, server_at},
+    address::server_at,
     command::Command,
-    error::{cause_of, says},
+    error::says,
     probe::Probe,
-    server::{Server, Shared, options},
+    server::{Server, Shared},
     watchdog,
 };
 use crate::{Address, Redirect, Slots, caught};
 
-/// How often it is looked at who has which slot, and how soon again.
-const SURVEY_EVERY: Duration = Duration::from_secs(5);
-const SURVEY_AGAIN: Duration = Duration::from_millis(100);
-const SURVEY_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// More masters than any cluster has.
 const MOST_SERVERS: usize = 1_000;
-/// After how many surveys in a row that don't name it, and without a command, a server is left.
-const ABSENT: u32 = 3;
 
 /// How many redirects are followed without a pause, and the pause.
 const AT_ONCE: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// What is down where nobody says who has which slot.
+const SLOTS: &str = "the slots of the cluster";
 
 const NOBODY_HAS_IT: &str = "no server has the slot of this key";
 
@@ -73,6 +69,7 @@ enum State {
 
 struct Known {
     server: Arc<Server>,
+    /// How many surveys in a row haven't named it, without a command to it.
     absent: u32,
 }
 
@@ -83,7 +80,7 @@ impl Cluster {
             slots: watch::Sender::new(State::Learning),
             servers: Mutex::default(),
             survey_now: Notify::new(),
-            number: shared.health.add(),
+            number: shared.health.add(SLOTS.into()),
         });
         let surveying = {
             let (cluster, stop) = (Arc::clone(&cluster), shared.stop.clone());
@@ -246,96 +243,6 @@ impl Cluster {
             ..self.shared.config.redis.clone()
         }
     }
-
-    /// Looks again and again at who has which slot.
-    async fn survey(&self) {
-        loop {
-            match self.ask_any().await {
-                Ok(slots) => {
-                    self.keep(&slots);
-                    self.slots.send_replace(State::Known(Arc::new(slots)));
-                    self.open_masters();
-                    self.shared.health.well(self.number);
-                }
-                Err(error) => {
-                    self.shared.health.ill(self.number, cause_of(&error));
-                    self.slots.send_if_modified(|state| {
-                        // What was known may still be right.
-                        let is_new = !matches!(state, State::Known(_));
-                        if is_new {
-                            *state = State::Failed(error);
-                        }
-                        is_new
-                    });
-                }
-            }
-            sleep(SURVEY_AGAIN).await;
-            // Late is as good as asked for.
-            let _asked = timeout(SURVEY_EVERY, self.survey_now.notified()).await;
-        }
-    }
-
-    /// Leaves the servers that no survey names any more.
-    fn keep(&self, slots: &Slots) {
-        let masters: HashSet<_> = slots.masters().collect();
-        self.servers().retain(|address, known| {
-            known.absent = match masters.contains(address) {
-                true => 0,
-                false => known.absent + 1,
-            };
-            known.absent < ABSENT
-        });
-    }
-
-    /// So that health is about all of them.
-    fn open_masters(&self) {
-        let masters: HashSet<Address> = match &*self.slots.borrow() {
-            State::Known(slots) => slots.masters().cloned().collect(),
-            _ => return,
-        };
-        for master in masters {
-            // Only closing stands in the way.
-            let _opened = self.server(&master);
-        }
-    }
-
-    /// Asks a server that is known, or one that the configuration names.
-    async fn ask_any(&self) -> Result<Slots, Error> {
-        let known: Vec<_> = {
-            let servers = self.servers();
-            let open = servers.iter().filter_map(|(address, known)| {
-                known
-                    .server
-                    .client()
-                    .map(|client| (address.clone(), client))
-            });
-            open.collect()
-        };
-        for (address, client) in known {
-            if let Ok(slots) = ask(&client, &address).await {
-                return Ok(slots);
-            }
-        }
-        let mut last = Error::new(ErrorKind::Cluster, "no server of the cluster answers");
-        for host in self.shared.config.redis.server.hosts() {
-            let address = Address::new(&*host.host, host.port);
-            let redis = self.redis(&address, None);
-            let mut connection = None;
-            let open = watchdog::connect(&redis, &self.shared.config, &mut connection).await;
-            let is_known = matches!(&*self.slots.borrow(), State::Known(_));
-            let answer = match open {
-                Ok(connection) => ask(connection.client(), &address).await,
-                Err(error) if is_known => Err(error),
-                Err(error) => Err(watchdog::explain(&redis, error).await),
-            };
-            watchdog::end(connection).await;
-            match answer {
-                Ok(slots) => return Ok(slots),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
 }
 
 /// Whether the same command may be answered in a moment. It may have been carried out where the
@@ -354,13 +261,6 @@ async fn pause(deadline: Instant, error: Error) -> Result<(), Error> {
     }
     sleep(PAUSE).await;
     Ok(())
-}
-
-async fn ask(client: &Client, asked: &Address) -> Result<Slots, Error> {
-    let command = CustomCommand::new_static("CLUSTER", ClusterHash::FirstKey, false);
-    let client = client.with_options(&options(SURVEY_TIMEOUT));
-    let answer: Value = client.custom(command, vec!["SLOTS"]).await?;
-    Ok(Slots::read(&reply(answer), asked))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use fred::types::config::Config;
 use fred::types::config::TlsConnector;
 use realtime_core::Namespace;
 
-use super::address;
+use super::{address, resolver::Resolver};
 use crate::{Deployment, InvalidDeployment};
 
 const DEFAULT_POOL_SIZE: usize = 4;
@@ -24,6 +24,7 @@ pub struct PoolConfig {
     pub(crate) namespace: Namespace,
     pub(crate) pool_size: usize,
     pub(crate) command_timeout: Duration,
+    pub(crate) resolver: Resolver,
     #[cfg(feature = "rustls")]
     pub(crate) tls_server_name: Option<String>,
 }
@@ -60,6 +61,7 @@ impl PoolConfig {
             namespace: deployment.namespace.clone(),
             pool_size,
             command_timeout,
+            resolver: Resolver::of_the_system(),
             #[cfg(feature = "rustls")]
             tls_server_name: deployment
                 .tls

@@ -3,18 +3,23 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+/// How many parts that are down are named. There may be many servers.
+const NAMED: usize = 4;
 
 /// A change of a pool's health.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// It can't be used.
+    /// It can't be used, or a part of it. Told again where more of it goes, and where some of it,
+    /// but not all, comes back.
+    #[non_exhaustive]
     Down {
-        /// Why, for people.
+        /// What is down and why, for people.
         cause: String,
     },
-    /// It can be used again.
+    /// All of it can be used again.
     Up,
 }
 
@@ -35,9 +40,25 @@ impl fmt::Debug for Health {
 
 #[derive(Debug, Default)]
 struct State {
-    connections: HashMap<usize, Condition>,
+    connections: HashMap<usize, Connection>,
     added: usize,
     is_down: bool,
+    /// In the order in which they went.
+    down: Vec<Outage>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    /// What it is a part of: a server.
+    part: Arc<str>,
+    condition: Condition,
+}
+
+/// A part that is down, and why at first.
+#[derive(Debug)]
+struct Outage {
+    part: Arc<str>,
+    cause: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +76,15 @@ impl Health {
         }
     }
 
-    /// Another connection, of which nothing is known yet, and its number.
-    pub(crate) fn add(&self) -> usize {
+    /// Another connection of this part, of which nothing is known yet, and its number.
+    pub(crate) fn add(&self, part: Arc<str>) -> usize {
         let mut state = self.state();
         let number = state.added;
         state.added += 1;
-        state.connections.insert(number, Condition::Unknown);
+        let condition = Condition::Unknown;
+        state
+            .connections
+            .insert(number, Connection { part, condition });
         number
     }
 
@@ -82,34 +106,63 @@ impl Health {
     }
 
     fn recover(&self, state: &mut State) {
-        let mut all = state.connections.values();
-        if state.is_down && all.all(|condition| *condition == Condition::Well) {
+        let State {
+            connections, down, ..
+        } = state;
+        let before = down.len();
+        down.retain(|outage| {
+            let mut own = connections.values().filter(|one| one.part == outage.part);
+            own.any(|one| one.condition != Condition::Well)
+        });
+        let (is_less, mut all) = (down.len() < before, connections.values());
+        if state.is_down && all.all(|one| one.condition == Condition::Well) {
             state.is_down = false;
             (self.tell)(Change::Up);
+        } else if is_less && !down.is_empty() {
+            let cause = state.cause();
+            (self.tell)(Change::Down { cause });
         }
     }
 
     pub(crate) fn ill(&self, connection: usize, cause: String) {
         let mut state = self.state();
-        if state.set(connection, Condition::Ill) && !state.is_down {
-            state.is_down = true;
-            (self.tell)(Change::Down { cause });
+        let Some(part) = state.set(connection, Condition::Ill) else {
+            return;
+        };
+        if state.down.iter().any(|outage| outage.part == part) {
+            return;
         }
+        state.down.push(Outage { part, cause });
+        state.is_down = true;
+        let cause = state.cause();
+        (self.tell)(Change::Down { cause });
     }
 }
 
 impl State {
-    /// Whether it is one of ours.
-    fn set(&mut self, connection: usize, condition: Condition) -> bool {
-        let known = self.connections.get_mut(&connection);
-        known.map(|known| *known = condition).is_some()
+    /// What it is a part of, where it is one of ours.
+    fn set(&mut self, connection: usize, condition: Condition) -> Option<Arc<str>> {
+        let known = self.connections.get_mut(&connection)?;
+        known.condition = condition;
+        Some(Arc::clone(&known.part))
+    }
+
+    /// What is down and why, as far as there is room for it.
+    fn cause(&self) -> String {
+        let named = self.down.iter().take(NAMED);
+        let mut causes: Vec<_> = named
+            .map(|outage| format!("{}: {}", outage.part, outage.cause))
+            .collect();
+        match self.down.len().saturating_sub(NAMED) {
+            0 => {}
+            more => causes.push(format!("and {more} more")),
+        }
+        causes.join("; ")
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn down(cause: &str) -> Change {
@@ -118,18 +171,18 @@ mod tests {
         }
     }
 
-    /// And what it has told.
-    fn health() -> (Health, Arc<Mutex<Vec<Change>>>) {
+    /// And what it has told since it was asked last.
+    fn health() -> (Health, impl Fn() -> Vec<Change>) {
         let told = Arc::new(Mutex::new(Vec::new()));
         let listener = Arc::clone(&told);
         let health = Health::new(move |change| listener.lock().unwrap().push(change));
-        (health, told)
+        (health, move || std::mem::take(&mut *told.lock().unwrap()))
     }
 
     #[test]
     fn one_ill_connection_is_down_and_all_well_is_up() {
         let (health, told) = health();
-        assert_eq!((health.add(), health.add()), (0, 1));
+        assert_eq!((health.add("a".into()), health.add("a".into())), (0, 1));
         health.well(0);
         health.well(1);
         health.ill(1, "first".to_owned());
@@ -137,17 +190,56 @@ mod tests {
         health.well(1);
         health.well(0);
         health.well(0);
-        assert_eq!(*told.lock().unwrap(), [down("first"), Change::Up]);
+        assert_eq!(told(), [down("a: first"), Change::Up]);
     }
 
     #[test]
     fn what_is_not_needed_any_more_does_not_count() {
         let (health, told) = health();
-        let (one, other) = (health.add(), health.add());
+        let (one, other) = (health.add("a".into()), health.add("b".into()));
         health.well(one);
         health.ill(other, "gone".to_owned());
         health.remove(other);
         health.ill(other, "still gone".to_owned());
-        assert_eq!(*told.lock().unwrap(), [down("gone"), Change::Up]);
+        assert_eq!(told(), [down("b: gone"), Change::Up]);
+    }
+
+    #[test]
+    fn each_part_that_goes_or_comes_back_is_told() {
+        let (health, told) = health();
+        let [a, b, c] = ["a", "b", "c"].map(|part| health.add(part.into()));
+        let again = health.add("a".into());
+        for connection in [a, b, c, again] {
+            health.well(connection);
+        }
+        health.ill(a, "refused".to_owned());
+        health.ill(b, "silent".to_owned());
+        health.ill(again, "silent, too".to_owned());
+        assert_eq!(
+            told(),
+            [down("a: refused"), down("a: refused; b: silent")],
+            "of a part its first cause"
+        );
+        health.well(a);
+        assert_eq!(told(), [], "half of it");
+        health.well(again);
+        assert_eq!(told(), [down("b: silent")]);
+        // What is new keeps it down, and isn't named.
+        let new = health.add("d".into());
+        health.well(b);
+        assert_eq!(told(), []);
+        health.well(new);
+        assert_eq!(told(), [Change::Up]);
+    }
+
+    #[test]
+    fn of_many_parts_some_are_named() {
+        let (health, told) = health();
+        for n in 0..100 {
+            let connection = health.add(format!("s{n}").into());
+            health.ill(connection, "gone".to_owned());
+        }
+        let last = "s0: gone; s1: gone; s2: gone; s3: gone; and 96 more";
+        assert_eq!(told().last(), Some(&down(last)));
     }
 }

@@ -10,6 +10,7 @@ mod declare;
 mod error;
 mod health;
 mod probe;
+mod resolver;
 mod script;
 mod server;
 mod tags;

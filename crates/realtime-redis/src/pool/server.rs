@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use fred::{
     clients::Client,
     error::{Error, ErrorKind},
-    types::config::Config,
+    types::config::{Config, ServerConfig},
 };
 use tokio::{
     runtime::Handle,
@@ -20,6 +20,7 @@ use super::{
     probe::{Probe, Work},
     watchdog::{self, Link, Watchdog},
 };
+use crate::{Address, reply};
 
 /// How many commands may be under way to one server. The client's own bound wedges it for good.
 const COMMANDS: usize = 1_024;
@@ -57,10 +58,11 @@ impl Server {
         let count = shared.config.pool_size;
         let stop = shared.stop.child_token();
         let (mut links, mut numbers) = (Vec::new(), Vec::new());
+        let name = name(&redis.server);
         let is_down = watch::Sender::new(false);
         for _ in 0..count {
             let (link, state) = watch::channel(Link::Connecting);
-            let number = shared.health.add();
+            let number = shared.health.add(Arc::clone(&name));
             let watchdog = Watchdog {
                 number,
                 redis: redis.clone(),
@@ -126,6 +128,11 @@ impl Server {
         })
     }
 
+    /// Whether it is known that its cluster is down.
+    pub(crate) fn is_down(&self) -> bool {
+        *self.is_down.borrow()
+    }
+
     fn open(&self) -> Option<(Client, &Arc<Semaphore>)> {
         self.links
             .iter()
@@ -148,6 +155,20 @@ impl Drop for Server {
             self.health.remove(*number);
         }
     }
+}
+
+/// What it is called where it is told that it is down.
+fn name(server: &ServerConfig) -> Arc<str> {
+    let name = match server {
+        ServerConfig::Sentinel { service_name, .. } => format!("the master {service_name}"),
+        servers => {
+            let servers = servers.hosts();
+            let at = servers.iter().map(|at| Address::new(&*at.host, at.port));
+            let at: Vec<_> = at.map(|at| at.to_string()).collect();
+            at.join(", ")
+        }
+    };
+    reply::shown(&name).into()
 }
 
 /// One attempt, at once or never.

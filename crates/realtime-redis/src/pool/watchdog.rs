@@ -10,7 +10,7 @@ use fred::{
     clients::Client,
     error::{Error, ErrorKind},
     interfaces::ClientLike,
-    types::config::{Config, ConnectionConfig, PerformanceConfig, ServerConfig},
+    types::config::{Config, ConnectionConfig, PerformanceConfig},
 };
 use realtime_core::Pause;
 use tokio::{
@@ -25,7 +25,7 @@ use super::{
     health::Health,
     probe::Probe,
 };
-use crate::{Address, Speech, caught, reply};
+use crate::{Address, Speech, caught};
 
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -146,7 +146,7 @@ impl Watchdog {
             } else {
                 Link::Down(failure.clone())
             });
-            self.health.ill(self.number, self.cause(&failure));
+            self.health.ill(self.number, cause_of(&failure));
             end(current.take()).await;
             sleep(pause.next()).await;
         }
@@ -177,15 +177,6 @@ impl Watchdog {
             Err(error) => set(&self.is_down, is_cluster_down(error)),
         }
         checked
-    }
-
-    /// What happened, and to which server where there may be several.
-    fn cause(&self, error: &Error) -> String {
-        let ServerConfig::Centralized { server } = &self.redis.server else {
-            return cause_of(error);
-        };
-        let at = Address::new(&*server.host, server.port).to_string();
-        format!("{}: {}", reply::shown(&at), cause_of(error))
     }
 
     async fn while_down(&self) {
@@ -222,7 +213,7 @@ impl Watchdog {
                 // It answers, and can't be used.
                 Ok(Err(error)) if !is_silence(&error) => {
                     misses = 0;
-                    self.health.ill(self.number, self.cause(&error));
+                    self.health.ill(self.number, cause_of(&error));
                     if Fault::of(&error) == Fault::Config {
                         // Calls are to fail with the reason, until it is set up rightly.
                         return error;
@@ -295,11 +286,12 @@ pub(crate) async fn connect<'c>(
     current: &'c mut Option<Connection>,
 ) -> Result<&'c mut Connection, Error> {
     let login = config.deployment.login().await.map_err(no_credentials)?;
-    let redis = Config {
+    let mut redis = Config {
         username: login.user,
         password: login.password,
         ..redis.clone()
     };
+    config.resolver.resolve(&mut redis.server).await;
     let performance = PerformanceConfig {
         default_command_timeout: config.command_timeout,
         ..PerformanceConfig::default()
