@@ -37,10 +37,6 @@ impl Size {
 
 /// How the handling of a message ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(
-    not(feature = "metrics"),
-    allow(dead_code, reason = "it is asked for where somebody counts it")
-)]
 pub(crate) enum Outcome {
     Ok,
     /// It was the client's fault, or an answer that its handler wanted to give.

@@ -99,7 +99,9 @@ async fn nothing_is_left(over: Over) {
     is_forgotten(over, short(), (16 << 20, 1), "write timeout").await;
     let pinged = realtime::builder().heartbeat(SHORT).pong_timeout(SHORT);
     is_forgotten(over, pinged, (1, 1), "pong timeout").await;
-    let narrow = short().queue_messages(2);
+    // So long that the queue is full before.
+    let narrow = short().write_timeout(Some(Duration::from_secs(3)));
+    let narrow = narrow.queue_messages(2);
     is_forgotten(over, narrow, (1 << 20, 32), "slow consumer").await;
     let patient = realtime::builder().write_timeout(None).heartbeat(None);
     let evicting = patient.queue_budget(25_000).queue_bytes(1 << 30);
