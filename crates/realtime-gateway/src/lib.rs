@@ -126,7 +126,7 @@ pub use receipt::{NodeAnswer, NodeReceipt, Receipt};
 pub use reports::RecentError;
 pub use rooms::RoomHistory;
 #[cfg(feature = "server")]
-pub use serve::{Bind, Serve, WithGracefulShutdown, bind, serve, shutdown_signal};
+pub use serve::{Bind, Serve, TcpConnection, WithGracefulShutdown, bind, serve, shutdown_signal};
 pub use session::{Extensions, Session};
 pub use stats::Stats;
 #[cfg(feature = "traces")]

@@ -199,6 +199,10 @@ stats! {
     /// How often somebody was admitted of whom it could not be found out whether what they have shown
     /// was revoked: see [`RevocationsDown`](crate::RevocationsDown).
     unchecked,
+    /// Messages among those in `sent` that still waited when their session's connection ended: its
+    /// client has gone, or is given up. What a socket had accepted and its peer has not read isn't
+    /// known, and not among them.
+    unsent,
     /// Messages that were received and not passed to a handler, because their session ended first:
     /// those that waited, and those that came while its close frame was being answered.
     unhandled,

@@ -34,7 +34,7 @@
 //! | --- | --- |
 //! | [`extract`], [`handler`], [`hooks`], [`middleware`] | what handlers and hooks take and return, and layers around them |
 //! | [`message`] | the parts of a message |
-//! | [`service`] | the request that becomes a session, and its response |
+//! | [`service`] | the request that becomes a session, its response, and what `serve` accepts |
 //! | [`auth`], [`broker`], [`codec`], [`dialect`], [`history`], [`presence`], [`revocation`] | the seams, and what is ready-made for them |
 //! | `contract` | routes whose types are declared once, with the feature of that name |
 //! | [`room`] | rooms: what one is, who may come in, and what it remembers |
@@ -313,8 +313,10 @@ pub mod traces {
     pub use realtime_opentelemetry::OpenTelemetry;
 }
 
-/// The request that becomes a session, and its response.
+/// The request that becomes a session, its response, and what `serve` accepts.
 pub mod service {
+    #[cfg(feature = "server")]
+    pub use realtime_gateway::TcpConnection;
     pub use realtime_gateway::{Body, PeerAddr, Upgrade};
 }
 

@@ -88,6 +88,14 @@ async fn a_refused_origin_is_said_once_with_its_host_and_the_setting() {
     }
     let stats = server.gateway.stats();
     assert_eq!((stats.refused, stats.refused_origins), (50, 50));
+    // What a stranger asks for takes no other host's line.
+    let other = Request::new("/ws").without("Host");
+    let other = other.header("Host", "behind.the.proxy:8080");
+    let other = other.header("Origin", "https://app.example.com");
+    assert_eq!(other.refused(server.addr).await.status, 403);
+    let lines = log.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[1].contains("behind.the.proxy:8080"), "{}", lines[1]);
     server.stop().await;
 }
 

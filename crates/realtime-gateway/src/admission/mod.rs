@@ -81,7 +81,7 @@ impl Admission {
     pub(crate) fn new(origin: OriginPolicy, proxies: TrustedProxies, slots: Slots) -> Self {
         Self {
             origin,
-            origin_refusals: OriginRefusals::new(),
+            origin_refusals: OriginRefusals::default(),
             proxies,
             slots,
             farewells: Arc::new(Semaphore::new(FAREWELLS)),

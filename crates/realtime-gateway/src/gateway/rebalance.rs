@@ -19,6 +19,9 @@ impl Gateway {
     /// connection as any other. Those who come while it runs stay, whichever node they have come from,
     /// and a [drain](Self::drain) or a shutdown ends it.
     ///
+    /// Over HTTP/2 a client comes back on the connection that it has, and so to this node: these
+    /// sessions are closed, and stay here. A drain ends their connections, too.
+    ///
     /// # Cancel safety
     /// Safe: dropped before it returns, no more sessions are closed.
     ///

@@ -11,6 +11,7 @@ use crate::{
     DeliverError, DeliverErrorKind, HandlerError, HandlerErrorKind, JoinError, JoinErrorKind,
     RequestError, SendError, SendErrorKind,
     guarded::{Whose, caught},
+    metrics::Outcome,
 };
 
 /// How many bytes of serde's words a client is told.
@@ -118,6 +119,15 @@ pub(crate) fn for_trace(error: &BoxError, panicked: bool) -> (bool, Cow<'static,
         false => Cow::Owned(for_client(error).code().to_owned()),
     };
     (!is_theirs, word)
+}
+
+/// How a message's handling ended, for who counts it.
+pub(crate) fn outcome<T>(result: &Result<T, BoxError>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Ok,
+        Err(error) if is_clients(error) => Outcome::Refused,
+        Err(_) => Outcome::Failed,
+    }
 }
 
 /// Whether clients are to blame for an error, and not the server: this one has sent what it may
@@ -243,5 +253,7 @@ mod tests {
             .into();
         assert_eq!(for_client(&missing).code(), "bad_request");
         assert!(!is_mistake(&missing) && !is_clients(&missing));
+        assert_eq!(outcome::<()>(&Err(missing)), Outcome::Failed);
+        assert_eq!(outcome::<()>(&Err(again)), Outcome::Refused);
     }
 }

@@ -446,7 +446,7 @@ fn loom_a_broadcast_that_waits_for_room_goes_on_when_the_last_reader_leaves() {
             let shard = shard.clone();
             thread::spawn(move || append(shard.log(), b"a"))
         };
-        outbox.release();
+        let _unsent = outbox.release();
         assert_eq!(broadcaster.join().unwrap(), 0);
     });
 }

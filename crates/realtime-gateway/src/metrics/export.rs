@@ -136,6 +136,7 @@ fields! {
         slow_consumers => SESSIONS_FAILED["cause" = is!("slow_consumer")],
         unauthorized => SESSIONS_FAILED["cause" = is!("unauthorized")],
         unchecked => AUTHENTICATIONS_UNCHECKED,
+        unsent => MESSAGES_UNSENT,
         unhandled => MESSAGES_RECEIVED["result" = is!("unhandled")],
         upgrades_failed => CONNECTIONS_FAILED["cause" = is!("upgrade")],
         upgrades_limited => LIMITS_HIT["limit" = is!("upgrades")],
@@ -214,6 +215,7 @@ fn tell_counters(inner: &Inner, exported: &mut Exported, stats: &Stats) {
     let Traffic {
         received_bytes,
         dropped_bytes,
+        unsent_bytes,
         sent_bytes: now_sent,
         relayed: now_relayed,
     } = &inner.traffic;
@@ -239,6 +241,8 @@ fn tell_counters(inner: &Inner, exported: &mut Exported, stats: &Stats) {
     let policy = [("policy", inner.policy)];
     let more = dropped_bytes.swap(0, Relaxed);
     add(inner, &table::DROPPED_BYTES, &policy, more);
+    let more = unsent_bytes.swap(0, Relaxed);
+    add(inner, &table::UNSENT_BYTES, &[], more);
     let events = &inner.events;
     for (reason, more) in named(&events.refusals) {
         add(inner, &table::REFUSALS, &[("reason", reason)], more);

@@ -39,7 +39,7 @@ pub(crate) use noted::Noted;
 pub(crate) use off::*;
 #[cfg(feature = "metrics")]
 pub(crate) use on::Metrics;
-pub(crate) use size::{Received, Size};
+pub(crate) use size::{Outcome, Received, Size};
 #[cfg(feature = "metrics")]
 pub use table::{METRICS, Metric, MetricKind, MetricUnit, buckets};
 #[cfg(feature = "metrics")]

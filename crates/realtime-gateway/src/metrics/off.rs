@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use realtime_core::DisconnectInfo;
 
-use super::{Call, Noted, Received, Size};
+use super::{Call, Noted, Outcome, Received, Size};
 
 // No `Copy`, since the one that measures isn't either.
 #[derive(Debug, Clone, Default)]
@@ -65,13 +65,16 @@ impl Metrics {
     }
 
     #[inline(always)]
-    pub(crate) const fn handled(&self, _: &Timing, _: bool) {}
+    pub(crate) fn handled(&self, _: &Timing, _: impl FnOnce() -> Outcome) {}
 
     #[inline(always)]
     pub(crate) const fn received(&self, _: Received, _: Size) {}
 
     #[inline(always)]
     pub(crate) const fn dropped(&self, _: Size) {}
+
+    #[inline(always)]
+    pub(crate) const fn unsent(&self, _: Size) {}
 
     #[inline(always)]
     pub(crate) const fn moved(&self, _: Noted, _: Noted) {}
@@ -112,3 +115,13 @@ impl Metrics {
     #[inline(always)]
     pub(crate) const fn leases(&self, _: &'static str, _: usize) {}
 }
+
+const _: () = assert!(
+    size_of::<Metrics>() == 0
+        && size_of::<Stamp>() == 0
+        && size_of::<Stamps>() == 0
+        && size_of::<RouteNumber>() == 0
+        && size_of::<Patterns>() == 0
+        && size_of::<Timing>() == 0
+        && size_of::<Size>() == 0
+);

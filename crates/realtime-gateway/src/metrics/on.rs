@@ -13,7 +13,7 @@ use metrics::Histogram;
 use realtime_core::DisconnectInfo;
 
 use super::{
-    Call, Noted, Patterns, Received, RouteNumber, Size, Stamp, Stamps, Timing,
+    Call, Noted, Outcome, Patterns, Received, RouteNumber, Size, Stamp, Stamps, Timing,
     events::Events,
     export::Exported,
     facade::{Facade, label},
@@ -32,7 +32,7 @@ pub(super) struct Inner {
     pub(super) policy: &'static str,
     routes: Box<[Route]>,
     unknown: Route,
-    calls: [Outcomes; Call::COUNT],
+    calls: [Calls; Call::COUNT],
     carried: Lazy,
     taken: Lazy,
     heartbeat: Lazy,
@@ -47,6 +47,7 @@ pub(super) struct Traffic {
     pub(super) received_bytes: ReceivedBytes,
     pub(super) sent_bytes: AtomicU64,
     pub(super) dropped_bytes: AtomicU64,
+    pub(super) unsent_bytes: AtomicU64,
     pub(super) relayed: AtomicU64,
 }
 
@@ -65,8 +66,17 @@ struct Route {
     outcomes: Outcomes,
 }
 
+/// How handlers of a route ended.
 #[derive(Default)]
 struct Outcomes {
+    ok: Lazy,
+    refused: Lazy,
+    failed: Lazy,
+}
+
+/// How calls of a backend ended.
+#[derive(Default)]
+struct Calls {
     ok: Lazy,
     failed: Lazy,
 }
@@ -76,7 +86,17 @@ struct Outcomes {
 struct Lazy(OnceLock<Histogram>);
 
 impl Outcomes {
-    fn of(&self, ok: bool) -> (&Lazy, &'static str) {
+    const fn of(&self, outcome: Outcome) -> (&Lazy, &'static str) {
+        match outcome {
+            Outcome::Ok => (&self.ok, "ok"),
+            Outcome::Refused => (&self.refused, "refused"),
+            Outcome::Failed => (&self.failed, "failed"),
+        }
+    }
+}
+
+impl Calls {
+    const fn of(&self, ok: bool) -> (&Lazy, &'static str) {
         match ok {
             true => (&self.ok, "ok"),
             false => (&self.failed, "failed"),
@@ -109,7 +129,7 @@ impl Metrics {
             policy,
             routes: routes.collect(),
             unknown: Route::new("unknown"),
-            calls: std::array::from_fn(|_| Outcomes::default()),
+            calls: std::array::from_fn(|_| Calls::default()),
             carried: Lazy::default(),
             taken: Lazy::default(),
             heartbeat: Lazy::default(),
@@ -136,15 +156,15 @@ impl Metrics {
         }
     }
 
-    /// It was handled, or that has failed.
-    pub(crate) fn handled(&self, timing: &Timing, ok: bool) {
+    /// It was handled, refused, or that has failed.
+    pub(crate) fn handled(&self, timing: &Timing, outcome: impl FnOnce() -> Outcome) {
         let Some((begun, number)) = timing.begun else {
             return;
         };
         let inner = &*self.0;
         let route = number.and_then(|RouteNumber(number)| inner.routes.get(number as usize));
         let Route { pattern, outcomes } = route.unwrap_or(&inner.unknown);
-        let (histogram, outcome) = outcomes.of(ok);
+        let (histogram, outcome) = outcomes.of(outcome());
         histogram.record(begun.elapsed(), || {
             let labels = [
                 label("route", Arc::clone(pattern)),
@@ -172,6 +192,12 @@ impl Metrics {
     pub(crate) fn dropped(&self, size: Size) {
         let dropped = &self.0.traffic.dropped_bytes;
         dropped.fetch_add(size.bytes, Relaxed);
+    }
+
+    /// Messages of this size still waited when their session's connection ended.
+    pub(crate) fn unsent(&self, size: Size) {
+        let unsent = &self.0.traffic.unsent_bytes;
+        unsent.fetch_add(size.bytes, Relaxed);
     }
 
     /// An outbox had written this before, and that now.

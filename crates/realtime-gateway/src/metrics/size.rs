@@ -35,6 +35,15 @@ impl Size {
     }
 }
 
+/// How the handling of a message ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Ok,
+    /// It was the client's fault, or an answer that its handler wanted to give.
+    Refused,
+    Failed,
+}
+
 /// What has become of a message that a client has sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received {

@@ -97,7 +97,7 @@ table! {
     MESSAGES_RECEIVED: Counter Count "realtime_messages_received_total" ["result"]
         "Messages of clients, by what became of them.";
     MESSAGES_FAILED: Counter Count "realtime_messages_failed_total" []
-        "Messages whose handling failed.";
+        "Messages whose handling failed, whoever is to blame.";
     RECEIVED_BYTES: Counter Bytes "realtime_received_bytes_total" ["result"]
         "Bytes of messages of clients, by what became of them.";
     HANDLER_DURATION: Histogram Seconds "realtime_handler_duration_seconds" ["route", "outcome"]
@@ -114,6 +114,10 @@ table! {
         "Messages for clients that were dropped, by the backpressure policy.";
     DROPPED_BYTES: Counter Bytes "realtime_dropped_bytes_total" ["policy"]
         "Bytes of messages for clients that were dropped, by the backpressure policy.";
+    MESSAGES_UNSENT: Counter Count "realtime_messages_unsent_total" []
+        "Messages among those that were queued that still waited when their session's connection ended.";
+    UNSENT_BYTES: Counter Bytes "realtime_unsent_bytes_total" []
+        "Bytes of these.";
     QUEUED_MESSAGES: Gauge Count "realtime_queued_messages" []
         "Messages that wait in the queues of all sessions.";
     QUEUED_BYTES: Gauge Bytes "realtime_queued_bytes" []

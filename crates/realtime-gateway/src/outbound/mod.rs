@@ -24,5 +24,5 @@ mod writer;
 pub(crate) use batch::Batch;
 pub(crate) use log::Log;
 pub(crate) use outbox::{Accepted, Followed, Outbox, Progress, Refused};
-pub(crate) use queue::{Dropped, QueueLimits};
+pub(crate) use queue::{Discarded, Dropped, QueueLimits};
 pub(crate) use room::{Audience, Membership, Offset, Opening, Room};

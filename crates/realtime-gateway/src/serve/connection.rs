@@ -13,12 +13,12 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use super::{Secure, place::Place};
+use super::{Secure, place::Place, tcp::TcpConnection};
 #[cfg(feature = "http2")]
 use super::{http2, panics::Panics};
 use crate::{
     PeerAddr,
-    transport::{HttpStream, Stream},
+    transport::{Grounded, HttpStream, OverTcp, Stream},
 };
 
 /// How long a client may take for the head of a request.
@@ -73,9 +73,17 @@ where
     tcp.set_nodelay(true)?;
     let app = WithPeer { app, peer };
     match secure {
-        None => http(tcp, hold_little, app, around).await,
+        None => {
+            let shared = |tcp| {
+                hold_little(&tcp);
+                let (tcp, handle) = TcpConnection::new(tcp);
+                OverTcp::new(tcp, handle)
+            };
+            http(tcp, shared, app, around).await
+        }
         Some(secure) => {
             hold_little(&tcp);
+            let (tcp, handle) = TcpConnection::new(tcp);
             let secured = tokio::time::timeout(HEADER_TIMEOUT, secure(tcp));
             let secured = tokio::select! {
                 secured = secured => secured,
@@ -83,7 +91,7 @@ where
                 () = around.stop.soon.cancelled() => return Ok(()),
             };
             let stream = secured.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-            http(stream, |_| (), app, around).await
+            http(OverTcp::new(stream, handle), |stream| stream, app, around).await
         }
     }
 }
@@ -103,9 +111,15 @@ fn hold_little(tcp: &TcpStream) {
 }
 
 /// `shared` prepares a connection that several sessions are to share.
-async fn http<S, A, B>(stream: S, shared: impl FnOnce(&S), app: A, around: Around) -> io::Result<()>
+async fn http<S, T, A, B>(
+    stream: S,
+    shared: impl FnOnce(S) -> OverTcp<T>,
+    app: A,
+    around: Around,
+) -> io::Result<()>
 where
-    S: Stream,
+    S: Grounded,
+    T: Stream,
     A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
     A: Clone + Send + 'static,
     A::Future: Send + 'static,
@@ -120,13 +134,15 @@ where
             () = around.stop.soon.cancelled() => return Ok(()),
         };
         let (bytes, is_http2) = begun.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        if is_http2 {
-            shared(&stream);
-        }
-        let stream = HttpStream::new(stream, WRITE_TIMEOUT).after(bytes);
         return match is_http2 {
-            true => http2::http2(stream, app, around).await,
-            false => http1(stream, app, around).await,
+            true => {
+                let stream = HttpStream::new(shared(stream), WRITE_TIMEOUT);
+                http2::http2(stream.after(bytes), app, around).await
+            }
+            false => {
+                let stream = HttpStream::new(stream, WRITE_TIMEOUT);
+                http1(stream.after(bytes), app, around).await
+            }
         };
     }
     #[cfg(not(feature = "http2"))]
@@ -134,7 +150,7 @@ where
     http1(HttpStream::new(stream, WRITE_TIMEOUT), app, around).await
 }
 
-async fn http1<A, B>(stream: HttpStream<impl Stream>, app: A, around: Around) -> io::Result<()>
+async fn http1<A, B>(stream: HttpStream<impl Grounded>, app: A, around: Around) -> io::Result<()>
 where
     A: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>>,
     A: Clone + Send + 'static,

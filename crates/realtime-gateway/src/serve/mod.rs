@@ -9,6 +9,7 @@ mod http2;
 mod panics;
 mod place;
 mod signal;
+mod tcp;
 mod trouble;
 
 use std::{fmt, future::pending, io, sync::Arc, time::Duration};
@@ -17,7 +18,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use realtime_core::BoxError;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tower_service::Service;
 
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
 use accept::Acceptor;
 pub use bind::{Bind, bind};
 pub use signal::shutdown_signal;
+pub use tcp::TcpConnection;
 
 /// How long requests that are under way may take when the server ends.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -91,7 +93,7 @@ pub fn serve<A>(listener: TcpListener, app: A, gateway: Gateway) -> Serve<A> {
 }
 
 type Secured = BoxFuture<'static, io::Result<BoxStream>>;
-type Secure = Arc<dyn Fn(TcpStream) -> Secured + Send + Sync>;
+type Secure = Arc<dyn Fn(TcpConnection) -> Secured + Send + Sync>;
 
 /// A server that is about to run. Made by [`serve`].
 #[must_use = "a server does nothing until it is awaited"]
@@ -114,7 +116,9 @@ pub struct WithGracefulShutdown<A, F> {
 
 impl<A> Serve<A> {
     /// Adds another gateway that the app has on one of its paths. All of them are started, and
-    /// drained together: the end of one is the end of all, and of the server.
+    /// drained together: the end of one is the end of all, and of the server. What the server itself
+    /// counts, such as connections without a valid request, belongs to the one that [`serve`] was
+    /// given.
     ///
     /// ```no_run
     /// # async fn run(chat: realtime::Gateway, news: realtime::Gateway) -> std::io::Result<()> {
@@ -155,7 +159,7 @@ impl<A> Serve<A> {
     /// ```
     pub fn secure<F, Fut, T>(mut self, secure: F) -> Self
     where
-        F: Fn(TcpStream) -> Fut + Send + Sync + 'static,
+        F: Fn(TcpConnection) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = io::Result<T>> + Send + 'static,
         T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {

@@ -35,7 +35,7 @@ use crate::{
     SendError,
     budget::Share,
     guarded::{Broken, Whose, caught},
-    outbound::{Accepted, Dropped, Log, Outbox},
+    outbound::{Accepted, Discarded, Dropped, Log, Outbox},
     quiet::drop_quietly,
     transport::SocketWriter,
 };
@@ -634,7 +634,7 @@ impl Session {
     /// Done again, it gives up the socket, too, with the frame that the socket has begun with.
     pub(crate) fn evict(&self) {
         let is_first = self.end(EndCause::SlowConsumer);
-        self.count_dropped(self.0.outbox.evict(!is_first));
+        self.count_discarded(self.0.outbox.evict(!is_first));
     }
 
     /// Its client doesn't get these.
@@ -642,6 +642,19 @@ impl Session {
         if dropped.messages > 0 {
             self.0.env.stats.dropped.add(dropped.messages);
             self.0.env.metrics.dropped(dropped.size);
+        }
+    }
+
+    /// Its client doesn't get these, at the end of the session.
+    pub(crate) fn count_discarded(&self, discarded: Discarded) {
+        self.count_dropped(discarded.dropped);
+        self.count_unsent(discarded.unsent);
+    }
+
+    fn count_unsent(&self, unsent: Dropped) {
+        if unsent.messages > 0 {
+            self.0.env.stats.unsent.add(unsent.messages);
+            self.0.env.metrics.unsent(unsent.size);
         }
     }
 
@@ -653,7 +666,7 @@ impl Session {
     /// Lets go of the socket, and of all that waits for the client or came from it. The session
     /// has ended, though the application may keep it for as long as it likes.
     pub(crate) fn release(&self) {
-        self.0.outbox.release();
+        self.count_unsent(self.0.outbox.release());
         self.0.held.forfeit();
     }
 

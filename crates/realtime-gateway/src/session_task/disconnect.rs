@@ -24,6 +24,7 @@ use crate::{
     node::Node,
     patience::patient,
     quiet::drop_quietly,
+    transport::Lost,
 };
 
 /// How long a peer that has nothing more to say may take to answer our close frame, or to end the
@@ -45,7 +46,7 @@ pub(super) async fn disconnect(
     let slow = info.initiator == Initiator::Backpressure;
     let session = open.session.clone();
     let close = last_words(node, &session, info);
-    session.count_dropped(session.outbox().seal(close, slow));
+    session.count_discarded(session.outbox().seal(close, slow));
     let Open {
         reader,
         handling,
@@ -56,20 +57,26 @@ pub(super) async fn disconnect(
     } = open;
     let goodbye = async {
         let goodbye = async {
-            let is_there = match !*gone {
-                false => false,
+            let lost = match !*gone {
+                // It has taken nothing for too long, or the connection has failed.
+                false => Some(match info.error {
+                    None => Lost::Silent,
+                    Some(_) => Lost::Gone,
+                }),
                 true => match write_out(node, &session, info).await {
                     Written::All => {
                         let answered = say_goodbye(&session, reader, *peer_is_done).await;
-                        answered || !is_silent(info)
+                        (!answered && is_silent(info)).then_some(Lost::Silent)
                     }
-                    Written::Some => true,
-                    Written::Nothing => false,
+                    // One for which everything else was given up already never sees the end of it.
+                    Written::Some => slow.then_some(Lost::Gone),
+                    Written::Nothing => Some(Lost::Silent),
+                    Written::Failed => Some(Lost::Gone),
                 },
             };
-            // What a peer that is gone hasn't taken, the kernel would keep for minutes.
-            if !is_there {
-                session.outbox().reset_when_released();
+            // What a peer that was lost hasn't taken, the kernel would keep for minutes.
+            if let Some(lost) = lost {
+                session.outbox().reset_when_released(lost);
             }
         };
         // What of it is foreign has a boundary of its own. This is for what nobody has thought of.
@@ -119,7 +126,8 @@ fn finish(
 ) -> Poll<()> {
     handling.poll(cx).map(|done| {
         let traced = handling.take_traced();
-        node.metrics().handled(&done.timing, done.result.is_ok());
+        node.metrics()
+            .handled(&done.timing, || client_error::outcome(&done.result));
         if let Err(error) = done.result {
             node.stats().failed.add(1);
             let panicked = done.panicked;
@@ -144,6 +152,8 @@ enum Written {
     All,
     Some,
     Nothing,
+    /// The connection has failed.
+    Failed,
 }
 
 /// Writes what waits, the close frame last.
@@ -163,7 +173,7 @@ async fn write_out(node: &Node, session: &Session, info: &DisconnectInfo) -> Wri
         let before = progress();
         match patient(limit.unwrap_or(STANDSTILL), written.as_mut()).await {
             Some(Ok(())) => return Written::All,
-            Some(Err(_)) => return Written::Nothing,
+            Some(Err(_)) => return Written::Failed,
             None if limit.is_none() && progress() != before => {}
             None => break,
         }
@@ -172,7 +182,7 @@ async fn write_out(node: &Node, session: &Session, info: &DisconnectInfo) -> Wri
     session.outbox().insist();
     match written.now_or_never() {
         Some(Ok(())) => Written::All,
-        Some(Err(_)) => Written::Nothing,
+        Some(Err(_)) => Written::Failed,
         None if progress() == begun => Written::Nothing,
         None => Written::Some,
     }

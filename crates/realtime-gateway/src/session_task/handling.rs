@@ -65,12 +65,12 @@ pub(super) struct Done {
 
 impl Done {
     /// Of a message that has no need of the stack.
-    pub(super) fn at_once(message: &Message, reply: Reply) -> Self {
+    pub(super) fn at_once(message: &Message, reply: Reply, timing: Timing) -> Self {
         Self {
             request: Request::of(message),
             result: Ok(reply),
             panicked: false,
-            timing: Timing::default(),
+            timing,
         }
     }
 }

@@ -173,3 +173,11 @@ impl Tracer {
         false
     }
 }
+
+const _: () = assert!(
+    size_of::<Tracer>() == 0
+        && size_of::<Traced>() == 0
+        && size_of::<Origin>() == 0
+        && size_of::<Luck>() == 0
+        && size_of::<Label>() == 0
+);

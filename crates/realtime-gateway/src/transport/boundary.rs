@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{BoxStream, Stream, without_budget};
+use super::{BoxStream, Stream, ground::Ground, without_budget};
 use crate::{
     guarded::{Whose, caught},
     quiet::{QuietError, drop_quietly},
@@ -17,13 +17,25 @@ use crate::{
 };
 
 /// One stream for two directions. Gone once it has panicked.
-pub(super) struct Boundary(Arc<Mutex<Foreign<BoxStream>>>);
+pub(super) struct Boundary(Arc<Both>);
+
+/// What both directions have a hold of.
+struct Both {
+    stream: Mutex<Foreign<BoxStream>>,
+    ground: Ground,
+}
 
 impl Boundary {
-    /// Both directions of a stream.
-    pub(super) fn split(stream: BoxStream) -> (Self, Self) {
-        let stream = Arc::new(Mutex::new(Foreign::new(stream)));
-        (Self(Arc::clone(&stream)), Self(stream))
+    /// Both directions of a stream with this under it.
+    pub(super) fn split(stream: BoxStream, ground: Ground) -> (Self, Self) {
+        let stream = Mutex::new(Foreign::new(stream));
+        let both = Arc::new(Both { stream, ground });
+        (Self(Arc::clone(&both)), Self(both))
+    }
+
+    /// What is under the stream.
+    pub(super) fn ground(&self) -> &Ground {
+        &self.0.ground
     }
 
     /// Polls the stream. A panic of it is an error from then on, and the stream is dropped.
@@ -32,7 +44,7 @@ impl Boundary {
         cx: &mut Context<'_>,
         mut poll: impl FnMut(Pin<&mut BoxStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let mut stream = self.0.lock();
+        let mut stream = self.0.stream.lock();
         stream.poll(|mut stream| without_budget(cx, |cx| poll(stream.as_mut(), cx)))
     }
 }

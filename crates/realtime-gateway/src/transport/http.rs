@@ -13,13 +13,13 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::Stream;
+use super::{Grounded, Stream};
 
 /// A stream on which writing fails once the peer has accepted nothing for so long, and that begins
 /// with what was read of it before.
 ///
-/// `serve` puts it under HTTP, which waits without end. It is taken off a session, which has a
-/// limit of its own.
+/// `serve` puts it under HTTP, which waits without end. What such a peer hasn't taken is given up with
+/// the connection, which is reset. It is taken off a session, which has a limit of its own.
 pub(crate) struct HttpStream<S> {
     stream: S,
     limit: Duration,
@@ -48,6 +48,12 @@ impl<S: Stream> HttpStream<S> {
         self
     }
 
+    /// What it is put on.
+    #[cfg(feature = "http2")]
+    pub(crate) const fn inner(&self) -> &S {
+        &self.stream
+    }
+
     pub(crate) fn into_inner(self) -> S {
         self.stream
     }
@@ -56,7 +62,10 @@ impl<S: Stream> HttpStream<S> {
         &mut self,
         cx: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+    ) -> Poll<io::Result<T>>
+    where
+        S: Grounded,
+    {
         let written = write(Pin::new(&mut self.stream), cx);
         if written.is_ready() {
             self.waiting = None;
@@ -65,6 +74,7 @@ impl<S: Stream> HttpStream<S> {
         let limit = self.limit;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(waiting.as_mut().poll(cx));
+        self.stream.reset_when_dropped();
         let error =
             format!("expected the peer to accept something within {limit:?}; it accepted nothing");
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, error)))
@@ -87,7 +97,7 @@ impl<S: Stream> AsyncRead for HttpStream<S> {
     }
 }
 
-impl<S: Stream> AsyncWrite for HttpStream<S> {
+impl<S: Grounded> AsyncWrite for HttpStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -24,13 +24,15 @@ use crate::sync::Mutex;
 /// How long what a session has left in its stream may take to be read.
 const LEFT_BEHIND: Duration = Duration::from_secs(5);
 
-/// Whoever serves such a connection has it.
+/// Whoever serves such a connection has it, and its sessions.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SharedConnection(Arc<Sessions>);
 
 #[derive(Debug, Default)]
 struct Sessions {
     count: AtomicUsize,
+    /// The peer of one that ended has taken nothing, or was silent, and there was none since.
+    is_silent: AtomicBool,
     changed: Notify,
 }
 
@@ -67,6 +69,7 @@ impl SharedStream {
     pub(crate) fn lease(&self) -> Lease {
         self.patience.is_leased.store(true, SeqCst);
         let sessions = &self.connection.0;
+        sessions.is_silent.store(false, SeqCst);
         sessions.count.fetch_add(1, SeqCst);
         sessions.changed.notify_one();
         Lease(self.clone())
@@ -123,16 +126,35 @@ impl SharedStream {
     }
 }
 
-#[cfg(feature = "http2")]
 impl SharedConnection {
+    /// The peer of one of its sessions takes nothing, or is silent.
+    pub(crate) fn found_silent(&self) {
+        self.0.is_silent.store(true, SeqCst);
+    }
+
     /// How many have a stream.
+    #[cfg(feature = "http2")]
     pub(crate) fn leases(&self) -> usize {
         self.0.count.load(SeqCst)
     }
 
+    /// Whether the last who had one has left a peer that is silent.
+    #[cfg(feature = "http2")]
+    pub(crate) fn is_left_silent(&self) -> bool {
+        self.leases() == 0 && self.0.is_silent.load(SeqCst)
+    }
+
     /// That may have changed. Cancel safe, for one that waits.
+    #[cfg(feature = "http2")]
     pub(crate) async fn changed(&self) {
         self.0.changed.notified().await;
+    }
+}
+
+impl Lease {
+    /// Which it is a stream of.
+    pub(super) const fn connection(&self) -> &SharedConnection {
+        &self.0.connection
     }
 }
 

@@ -9,6 +9,7 @@
 //! is bounded by its own count.
 
 mod boundary;
+mod ground;
 #[cfg(feature = "server")]
 mod http;
 mod lease;
@@ -33,10 +34,10 @@ use tokio::{
 #[cfg(feature = "server")]
 pub(crate) use boundary::Foreign;
 #[cfg(feature = "server")]
+pub(crate) use ground::{Grounded, OverTcp};
+#[cfg(feature = "server")]
 pub(crate) use http::HttpStream;
-#[cfg(feature = "http2")]
-pub(crate) use lease::SharedConnection;
-pub(crate) use lease::{Lease, SharedStream};
+pub(crate) use lease::{Lease, SharedConnection, SharedStream};
 pub(crate) use recover::Upgrading;
 
 /// An upgraded connection.
@@ -123,6 +124,15 @@ impl SocketReader {
     }
 }
 
+/// How a peer was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// Its connection has failed, or is given up.
+    Gone,
+    /// It takes nothing, or says nothing.
+    Silent,
+}
+
 /// What an outbox writes to.
 pub(crate) trait Sink: Send {
     /// Writes as much as the socket accepts of these slices, at once.
@@ -149,7 +159,7 @@ pub(crate) trait Sink: Send {
 
     /// Has the connection reset once it is dropped: what its peer has not taken is given up, and takes
     /// no memory of the kernel any more.
-    fn reset_when_dropped(&mut self) {}
+    fn reset_when_dropped(&mut self, _lost: Lost) {}
 
     /// Announces to the peer that nothing more will come.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -185,18 +195,17 @@ impl Sink for SocketWriter {
         matches!(self, Self::Tcp(_))
     }
 
-    fn reset_when_dropped(&mut self) {
+    fn reset_when_dropped(&mut self, lost: Lost) {
         match self {
             Self::Tcp(tcp) => tcp.reset_when_dropped(),
-            // What it is made of is not ours to know.
-            Self::Stream(_) => {}
+            Self::Stream(stream) => stream.reset_when_dropped(lost),
         }
     }
 
     fn forget_soon(&mut self) {
         match self {
             Self::Tcp(tcp) => tcp.forget_soon(),
-            Self::Stream(_) => {}
+            Self::Stream(stream) => stream.forget_soon(),
         }
     }
 

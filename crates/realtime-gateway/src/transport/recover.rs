@@ -6,7 +6,9 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio::net::TcpStream;
 
-use super::{BoxStream, Connection, Lease, SharedStream, lease::Leased, stream, tcp};
+use super::{
+    BoxStream, Connection, Lease, SharedStream, ground::Ground, lease::Leased, stream, tcp,
+};
 
 /// A connection that is about to be one.
 pub(crate) struct Upgrading {
@@ -39,11 +41,14 @@ fn recover(upgraded: Upgraded, lease: Option<Lease>) -> Connection {
         Ok(parts) => parts,
         Err(upgraded) => {
             let stream = TokioIo::new(upgraded);
-            let stream: BoxStream = match lease {
-                Some(lease) => Box::new(Leased::new(stream, lease)),
-                None => Box::new(stream),
+            let (stream, ground): (BoxStream, Ground) = match lease {
+                Some(lease) => {
+                    let ground = Ground::Shared(lease.connection().clone());
+                    (Box::new(Leased::new(stream, lease)), ground)
+                }
+                None => (Box::new(stream), Ground::Unknown),
             };
-            let (reader, writer) = stream::split(stream);
+            let (reader, writer) = stream::split(stream, ground);
             Connection {
                 reader,
                 writer,
@@ -72,7 +77,7 @@ fn taken_out(upgraded: Upgraded) -> Result<Connection, Upgraded> {
 /// From `serve`, plain or secured.
 #[cfg(feature = "server")]
 fn served(upgraded: Upgraded) -> Result<Connection, Upgraded> {
-    use super::HttpStream;
+    use super::{HttpStream, OverTcp};
 
     let upgraded = match upgraded.downcast::<TokioIo<HttpStream<TcpStream>>>() {
         Ok(parts) => {
@@ -81,8 +86,9 @@ fn served(upgraded: Upgraded) -> Result<Connection, Upgraded> {
         }
         Err(upgraded) => upgraded,
     };
-    let parts = upgraded.downcast::<TokioIo<HttpStream<BoxStream>>>()?;
-    let (reader, writer) = stream::split(parts.io.into_inner().into_inner());
+    let parts = upgraded.downcast::<TokioIo<HttpStream<OverTcp<BoxStream>>>>()?;
+    let (stream, ground) = parts.io.into_inner().into_inner().into_parts();
+    let (reader, writer) = stream::split(stream, ground);
     Ok(Connection {
         reader,
         writer,

@@ -8,14 +8,16 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{BoxStream, SocketReader, SocketWriter, boundary::Boundary, join};
+use super::{
+    BoxStream, Lost, SocketReader, SocketWriter, boundary::Boundary, ground::Ground, join,
+};
 
 /// How much is given to a stream at once, unless it takes several slices.
 const PIECE: usize = 32 * 1024;
 
-/// Splits a stream into its two directions.
-pub(super) fn split(stream: BoxStream) -> (SocketReader, SocketWriter) {
-    let (read, write) = Boundary::split(stream);
+/// Splits a stream, with this under it, into its two directions.
+pub(super) fn split(stream: BoxStream, ground: Ground) -> (SocketReader, SocketWriter) {
+    let (read, write) = Boundary::split(stream, ground);
     (
         SocketReader::Stream(StreamReader(read)),
         SocketWriter::Stream(StreamWriter(write)),
@@ -60,6 +62,14 @@ impl StreamWriter {
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.poll(cx, |stream, cx| stream.poll_flush(cx))
+    }
+
+    pub(super) fn forget_soon(&self) {
+        self.0.ground().forget_soon();
+    }
+
+    pub(super) fn reset_when_dropped(&self, lost: Lost) {
+        self.0.ground().reset_when_dropped(lost);
     }
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -8,7 +8,6 @@ use std::{
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use socket2::SockRef;
@@ -20,14 +19,10 @@ use tokio::{
     },
 };
 
-use super::{SocketReader, SocketWriter, join, without_budget};
+use super::{SocketReader, SocketWriter, ground, join, without_budget};
 
 /// Up to this much is copied into one piece before it is written.
 const JOINED_BYTES: usize = 16 * 1024;
-
-/// How long a peer whose session has ended may acknowledge nothing of what the kernel has for it.
-#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 
 fn bytes(slices: &[IoSlice<'_>]) -> usize {
     slices.iter().map(|slice| slice.len()).sum()
@@ -107,18 +102,11 @@ impl TcpWriter {
     }
 
     pub(super) fn forget_soon(&mut self) {
-        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-        {
-            let socket = SockRef::from(self.half.as_ref());
-            // A kernel that doesn't know it gives up by itself, after minutes.
-            let _set = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        }
+        ground::forget_soon(self.half.as_ref());
     }
 
     pub(super) fn reset_when_dropped(&mut self) {
-        let socket = SockRef::from(self.half.as_ref());
-        // Where it can't be set, the kernel gives up by itself, after minutes.
-        let _set = socket.set_linger(Some(Duration::ZERO));
+        ground::reset_when_dropped(self.half.as_ref());
     }
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

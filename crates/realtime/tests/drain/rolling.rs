@@ -1,7 +1,9 @@
-//! Three nodes over Redis, one started again after the other, while a room is told something all the
-//! time: nobody misses a message, and nobody is refused.
+//! Three nodes over Redis, one started again after the other, while rooms are told something all the
+//! time, by a service and by members: nobody misses a message, what was acknowledged is heard, and nobody
+//! is refused.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -14,7 +16,7 @@ use futures::StreamExt;
 use realtime::{
     Gateway, Json, Livez, Readyz, Router, bind, connect, history::Retention, room::RoomRule, serve,
 };
-use realtime_client::{Client, RoomEvent, State};
+use realtime_client::{Client, RequestError, RoomEvent, State};
 use realtime_testkit::{
     servers::Redis,
     wait::{DEADLINE, until},
@@ -24,6 +26,7 @@ use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
 use crate::balancer::Balancer;
 
 const CLIENTS: usize = 60;
+const SPEAKERS: usize = 6;
 
 struct Node {
     gateway: Gateway,
@@ -34,7 +37,7 @@ struct Node {
 
 fn gateway(redis: &str) -> Gateway {
     let retention = Retention::new(10_000, Duration::from_secs(600)).unwrap();
-    let rule = RoomRule::open().history(retention);
+    let rule = RoomRule::open().history(retention).publish("n");
     crate::support::builder()
         .router(Router::new().room("{room}", rule))
         .broker(connect::broker(redis).unwrap())
@@ -81,34 +84,52 @@ struct Seen {
     heard: u64,
     /// For how long it was away at the most.
     away: Duration,
+    /// When it was back, and how long it had tried to be.
+    tried: Vec<(Instant, Duration)>,
     /// How often it tried in vain to come back.
     in_vain: u32,
 }
 
+/// How it fares, until it has ended.
+async fn watched(client: Client) -> Seen {
+    let mut state = client.state();
+    drop(client);
+    let (mut seen, mut away, mut trying) = (Seen::default(), None::<Instant>, None::<Instant>);
+    while state.changed().await.is_ok() {
+        match state.borrow_and_update().clone() {
+            State::Online => {
+                if let Some(since) = away.take() {
+                    seen.away = seen.away.max(since.elapsed());
+                    let tried = trying
+                        .take()
+                        .map_or(Duration::ZERO, |since| since.elapsed());
+                    seen.tried.push((Instant::now(), tried));
+                }
+            }
+            // From the first attempt on, also where others follow.
+            State::Connecting if away.is_some() => {
+                trying.get_or_insert_with(Instant::now);
+            }
+            State::Waiting { .. } if away.is_some() => seen.in_vain += 1,
+            State::Waiting { .. } => away = Some(Instant::now()),
+            _ => {}
+        }
+    }
+    seen
+}
+
+fn connected(url: &str) -> Client {
+    let client =
+        Client::builder(url).backoff(Duration::from_millis(50), Duration::from_millis(500));
+    client.connect().unwrap()
+}
+
 /// Reads the room until it has heard the last number.
 async fn member(url: String, joined: Arc<AtomicUsize>) -> Seen {
-    let client = Client::builder(url)
-        .backoff(Duration::from_millis(50), Duration::from_millis(500))
-        .connect()
-        .unwrap();
+    let client = connected(&url);
     let mut room = client.room("order:1").join().await.unwrap();
     joined.fetch_add(1, SeqCst);
-    let mut state = client.state();
-    let watch = tokio::spawn(async move {
-        let (mut seen, mut since) = (Seen::default(), None::<Instant>);
-        while state.changed().await.is_ok() {
-            match state.borrow_and_update().clone() {
-                State::Online => {
-                    let away = since.take().map_or(Duration::ZERO, |since| since.elapsed());
-                    seen.away = seen.away.max(away);
-                }
-                State::Waiting { .. } if since.is_some() => seen.in_vain += 1,
-                State::Waiting { .. } => since = Some(Instant::now()),
-                _ => {}
-            }
-        }
-        seen
-    });
+    let watch = tokio::spawn(watched(client.clone()));
     let mut heard = 0;
     loop {
         match room.next().await.expect("the room goes on") {
@@ -131,6 +152,49 @@ async fn member(url: String, joined: Arc<AtomicUsize>) -> Seen {
     seen
 }
 
+/// Publishes numbers, each until it is acknowledged, and hears those of all, each once and in order.
+/// Returns how many it has published, and heard of each.
+async fn speaker(
+    url: String,
+    own: usize,
+    joined: Arc<AtomicUsize>,
+    done: Arc<AtomicBool>,
+) -> (u64, BTreeMap<usize, u64>) {
+    let client = connected(&url);
+    let mut room = client.room("order:2").join().await.unwrap();
+    joined.fetch_add(1, SeqCst);
+    let (mut number, mut heard, mut ended) = (0_u64, BTreeMap::<usize, u64>::new(), 0);
+    let mut has_ended = false;
+    while ended < SPEAKERS {
+        if !has_ended {
+            number += 1;
+            has_ended = done.load(SeqCst);
+            let key = format!("{own}-{number}");
+            loop {
+                let said = room.publish_once(&key, Json((own, number, has_ended)));
+                match said.await {
+                    Ok(()) => break,
+                    // It may have been taken, which the key is for.
+                    Err(RequestError::Lost { .. } | RequestError::TimedOut { .. }) => {}
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        }
+        while ended < SPEAKERS && (has_ended || heard.get(&own) != Some(&number)) {
+            let RoomEvent::Message(message) = room.next().await.expect("the room goes on") else {
+                continue;
+            };
+            let (of, number, is_last): (usize, u64, bool) = message.decode().unwrap();
+            let before = heard.insert(of, number).unwrap_or(0);
+            assert_eq!(number, before + 1, "{own} hears {of}");
+            ended += usize::from(is_last);
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    client.close().await;
+    (number, heard)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_misses_a_message_while_all_nodes_are_started_again() {
     let redis = Redis::start().await.unwrap();
@@ -151,9 +215,14 @@ async fn nobody_misses_a_message_while_all_nodes_are_started_again() {
     let members: Vec<_> = (0..CLIENTS)
         .map(|_| tokio::spawn(member(address.clone(), Arc::clone(&joined))))
         .collect();
+    let speakers: Vec<_> = (0..SPEAKERS)
+        .map(|own| speaker(address.clone(), own, Arc::clone(&joined), Arc::clone(&done)))
+        .map(tokio::spawn)
+        .collect();
     until("all are there", async || {
         let open: u64 = nodes.iter().map(|node| node.gateway.stats().open).sum();
-        open == CLIENTS as u64 && joined.load(SeqCst) == CLIENTS
+        let all = CLIENTS + SPEAKERS;
+        open == all as u64 && joined.load(SeqCst) == all
     })
     .await;
     let (says, is_done) = (service.clone(), Arc::clone(&done));
@@ -170,6 +239,7 @@ async fn nobody_misses_a_message_while_all_nodes_are_started_again() {
             sleep(Duration::from_millis(3)).await;
         }
     });
+    let mut ends = Vec::new();
     for _ in 0..3 {
         let new = Node::start(&url).await;
         balancer.add(new.addr).await;
@@ -178,19 +248,40 @@ async fn nobody_misses_a_message_while_all_nodes_are_started_again() {
         old.end().await;
         balancer.remove(addr);
         nodes.push(new);
+        ends.push(Instant::now());
     }
     done.store(true, SeqCst);
     let sent = sends.await.unwrap();
-    let (mut away, mut in_vain) = (Duration::ZERO, 0);
+    let (mut away, mut in_vain, mut tried) = (Duration::ZERO, 0, Vec::new());
     for member in members {
         let seen = member.await.unwrap();
         assert_eq!(seen.heard, sent);
         (away, in_vain) = (away.max(seen.away), in_vain + seen.in_vain);
+        tried.extend(seen.tried);
     }
-    println!("{sent} messages; away for {away:?} at the most; {in_vain} attempts in vain");
+    let mut spoken = Vec::new();
+    for speaker in speakers {
+        spoken.push(speaker.await.unwrap());
+    }
+    for (_, heard) in &spoken {
+        let published = spoken.iter().map(|(published, _)| published);
+        assert!(heard.values().eq(published), "{heard:?}");
+    }
+    // The longest of each restart, by who was back before its end, or after the last one.
+    let mut longest = vec![Duration::ZERO; ends.len() + 1];
+    for (at, time) in tried {
+        let restart = ends.iter().filter(|end| **end < at).count();
+        longest[restart] = longest[restart].max(time);
+    }
+    println!(
+        "{sent} messages; away for {away:?} at the most; {in_vain} attempts in vain; tried for {longest:?}"
+    );
     assert_eq!(in_vain, 0, "nobody is refused");
     // A quarter of a second where nothing else runs.
     assert!(away < DEADLINE, "away for {away:?}");
+    // Where others take the processor for a while, it takes them from one restart, and not from all.
+    let refused = longest[..ends.len()].iter().min().unwrap();
+    assert!(*refused < Duration::from_secs(1), "{longest:?}");
     for node in nodes {
         node.end().await;
     }

@@ -9,6 +9,7 @@
 mod bounds;
 mod hostile;
 mod hosts;
+mod kernel;
 mod raw;
 mod sessions;
 #[path = "../support/mod.rs"]

@@ -33,6 +33,10 @@ impl Raw {
         this
     }
 
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
     pub(crate) async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let mut frame = length[1..].to_vec();

@@ -161,6 +161,16 @@ async fn redis_is_measured_and_its_outage_seen() {
             1.,
         )
         .await;
+    metrics
+        .moves("realtime_broker_messages_total", "result", &["missed"])
+        .await;
+    of_other
+        .moves(
+            "realtime_presence_leases_total",
+            "outcome",
+            &["renewed", "lost"],
+        )
+        .await;
     redis.stop().unwrap();
     bob.close(1000, "").await.unwrap();
     of_other

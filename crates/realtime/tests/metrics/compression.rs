@@ -23,6 +23,20 @@ async fn what_is_compressed_is_counted_before_and_after_it() {
         metrics.is(compressed, &[("outcome", outcome)], 1.).await;
     }
     metrics
+        .moves(
+            "realtime_messages_compressed_total",
+            "outcome",
+            &["smaller", "in_vain"],
+        )
+        .await;
+    metrics
+        .moves(
+            "realtime_compressed_bytes_total",
+            "side",
+            &["before", "after"],
+        )
+        .await;
+    metrics
         .is("realtime_messages_compressed_total", &[], 2.)
         .await;
     metrics

@@ -6,8 +6,9 @@ use realtime::{Identity, auth::StaticToken, config::Limits};
 use realtime_testkit::{client::Request, wait::until};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tower::Layer;
 
-use super::{builder, named, start};
+use super::{builder, named, scrape::Metrics, start, support::Server};
 
 #[tokio::test]
 async fn refusals_have_their_reasons() {
@@ -41,6 +42,13 @@ async fn who_is_asked_about_is_measured_by_what_comes_of_it() {
             .await;
         assert_eq!(refused.status, status);
     }
+    metrics
+        .moves(
+            "realtime_authentication_duration_seconds",
+            "outcome",
+            &["ok"],
+        )
+        .await;
     for outcome in ["ok", "unauthorized", "expired", "auth_unavailable"] {
         let labels = [("outcome", outcome)];
         metrics
@@ -83,6 +91,38 @@ async fn what_is_no_connection_of_a_client_is_counted() {
             &[("cause", "http")],
             1.,
         )
+        .await;
+    metrics
+        .moves(
+            "realtime_connections_failed_total",
+            "cause",
+            &["http", "first_message"],
+        )
+        .await;
+    server.stop().await;
+}
+
+/// Somebody's layer that can't be made for a session.
+#[derive(Clone)]
+struct Broken;
+
+impl<S> Layer<S> for Broken {
+    type Service = S;
+
+    fn layer(&self, _: S) -> S {
+        panic!("as it should")
+    }
+}
+
+#[tokio::test]
+async fn what_was_upgraded_and_is_no_session_is_counted() {
+    let gateway = builder().layer(Broken).build().unwrap();
+    let metrics = Metrics::of(&gateway);
+    let server = Server::start(gateway).await;
+    let mut ann = named(&server, "ann").await;
+    ann.eof().await;
+    metrics
+        .moves("realtime_connections_failed_total", "cause", &["upgrade"])
         .await;
     server.stop().await;
 }

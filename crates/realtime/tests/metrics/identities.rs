@@ -34,6 +34,9 @@ async fn fresh_tokens_are_counted_and_measured() {
             1.,
         )
         .await;
+    metrics
+        .moves("realtime_sessions_failed_total", "cause", &["revoked"])
+        .await;
     let labels = [
         ("backend", "revocations"),
         ("call", "revoke"),

@@ -37,9 +37,11 @@ fn left(samples: &[Sample]) -> Vec<&Sample> {
 #[tokio::test]
 async fn it_is_told_when_it_was_told() {
     let (server, metrics) = start(builder()).await;
-    let name = "realtime_metrics_told_timestamp_seconds";
     let before = UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
-    metrics.at_least(name, &[], before).await;
+    metrics
+        .at_least("realtime_metrics_told_timestamp_seconds", &[], before)
+        .await;
+    let name = "realtime_metrics_told_timestamp_seconds";
     let first = metrics.value(name, &[]);
     assert!(first <= UNIX_EPOCH.elapsed().unwrap().as_secs_f64());
     metrics.at_least(name, &[], first + 0.01).await;

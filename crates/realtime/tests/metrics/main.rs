@@ -15,17 +15,24 @@ mod broken;
 #[cfg(feature = "deflate")]
 mod compression;
 mod connections;
+mod ends;
+mod faults;
 mod identities;
 mod late;
 mod messages;
 mod nodes;
 mod queues;
+mod refusals;
 mod rooms;
 mod scrape;
 mod sessions;
 mod table;
+mod values;
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::{Duration, SystemTime},
+};
 
 use realtime::{
     Builder, Identity, Json, Router,
@@ -36,7 +43,8 @@ use scrape::Metrics;
 use serde_json::Value;
 use support::Server;
 
-/// The name in the query is who it is; the token of nobody is wrong, and one that is old has ended.
+/// The name in the query is who it is; the token of nobody is wrong, one that is old has ended, one that
+/// is brief soon does, and of one that is broken nothing can be found out.
 #[derive(Clone, Copy)]
 struct ByName;
 
@@ -46,6 +54,11 @@ impl ByName {
             "nobody" => Err(AuthError::unauthorized("nobody's")),
             "old" => Err(AuthError::expired("it has ended")),
             "away" => Err(AuthError::unavailable("the issuer is away")),
+            "broken" => panic!("as it should"),
+            "brief" => {
+                let soon = SystemTime::now() + Duration::from_secs(1);
+                Ok(Identity::new(name).with_expires_at(soon))
+            }
             name => Ok(Identity::new(name)),
         }
     }

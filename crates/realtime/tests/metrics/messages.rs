@@ -3,11 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use realtime::{
-    BoxError, Json, Router, Session,
+    BoxError, ClientError, Json, Router, Session,
     config::{Limits, Rate},
+    control::Answers,
     hooks::ErrorContext,
 };
-use realtime_testkit::{client::Client, wait::until};
+use realtime_testkit::{
+    client::Client,
+    wait::{DEADLINE, until},
+};
 use realtime_websocket::Event;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -18,16 +22,19 @@ use super::{builder, named, start};
 async fn handlers_are_measured_by_the_patterns_of_their_routes() {
     let fails = async || Err::<(), _>(BoxError::from("as it should"));
     let fine = async || Json("fine");
+    let refuses = async || Err::<(), _>(ClientError::new("full", "no place left"));
     let router = Router::new()
         .route("fine", fine)
         .prefix("room.", fine)
-        .route("fails", fails);
+        .route("fails", fails)
+        .route("number", async |Json(_): Json<u8>| ())
+        .route("refuses", refuses);
     let (server, metrics) = start(builder().router(router)).await;
     let mut ann = named(&server, "ann").await;
     for route in ["fine", "room.a", "room.b"] {
         ann.request(route, json!(null)).await.unwrap();
     }
-    for route in ["fails", "made.up.by.the.client"] {
+    for route in ["fails", "made.up.by.the.client", "number", "refuses"] {
         ann.send(route, json!(null)).await.unwrap();
     }
     let handled = "realtime_handler_duration_seconds";
@@ -35,16 +42,28 @@ async fn handlers_are_measured_by_the_patterns_of_their_routes() {
         ("fine", "ok", 1.),
         ("room.*", "ok", 2.),
         ("fails", "failed", 1.),
-        ("unknown", "failed", 1.),
+        ("unknown", "refused", 1.),
+        ("number", "refused", 1.),
+        ("refuses", "refused", 1.),
     ] {
         metrics
             .is(handled, &[("route", route), ("outcome", outcome)], count)
             .await;
     }
     metrics
-        .is("realtime_handler_duration_seconds", &[], 5.)
+        .is("realtime_handler_duration_seconds", &[], 7.)
         .await;
-    metrics.is("realtime_messages_failed_total", &[], 2.).await;
+    metrics
+        .moves(
+            "realtime_handler_duration_seconds",
+            "outcome",
+            &["ok", "refused", "failed"],
+        )
+        .await;
+    metrics
+        .moves("realtime_handler_duration_seconds", "route", &["unknown"])
+        .await;
+    metrics.is("realtime_messages_failed_total", &[], 4.).await;
     assert!(!metrics.all().iter().any(|sample| {
         sample
             .labels
@@ -87,6 +106,20 @@ async fn messages_and_bytes_are_counted_in_both_directions() {
             1.,
         )
         .await;
+    metrics
+        .moves(
+            "realtime_messages_received_total",
+            "result",
+            &["handled", "malformed", "rate_limited"],
+        )
+        .await;
+    metrics
+        .moves(
+            "realtime_received_bytes_total",
+            "result",
+            &["handled", "malformed", "rate_limited"],
+        )
+        .await;
     let bytes = "realtime_received_bytes_total";
     metrics
         .is(
@@ -110,6 +143,32 @@ async fn messages_and_bytes_are_counted_in_both_directions() {
     metrics
         .at_least("realtime_sent_bytes_total", &[], 1_000.)
         .await;
+    server.stop().await;
+}
+
+/// Whether or not a handler runs meanwhile.
+#[tokio::test]
+async fn a_ping_is_measured_wherever_it_is_answered() {
+    let done = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&done);
+    let slow = move || {
+        let waits = Arc::clone(&waits);
+        async move { waits.acquire().await.unwrap().forget() }
+    };
+    let builder = builder().router(Router::new().route("slow", slow));
+    let (server, metrics) = start(builder).await;
+    let mut ann = named(&server, "ann").await;
+    let pings = [("route", "ping"), ("outcome", "ok")];
+    ann.request("ping", json!(null)).await.unwrap();
+    metrics
+        .is("realtime_handler_duration_seconds", &pings, 1.)
+        .await;
+    ann.send("slow", json!(null)).await.unwrap();
+    ann.request("ping", json!(null)).await.unwrap();
+    metrics
+        .is("realtime_handler_duration_seconds", &pings, 2.)
+        .await;
+    done.add_permits(1);
     server.stop().await;
 }
 
@@ -143,6 +202,12 @@ async fn what_nobody_handles_any_more_is_counted_and_what_is_unfinished_too() {
             &[("result", "unhandled")],
             3.,
         )
+        .await;
+    metrics
+        .moves("realtime_messages_received_total", "result", &["unhandled"])
+        .await;
+    metrics
+        .moves("realtime_received_bytes_total", "result", &["unhandled"])
         .await;
     let said = json!({"route": "close", "data": null}).to_string();
     metrics
@@ -225,6 +290,13 @@ async fn hooks_that_take_too_long_and_errors_without_a_place_are_counted() {
             1.,
         )
         .await;
+    metrics
+        .moves(
+            "realtime_sessions_failed_total",
+            "cause",
+            &["connect_refused"],
+        )
+        .await;
     server.stop().await;
 
     let router = Router::new().route("fails", async || Err::<(), _>(BoxError::from("again")));
@@ -275,6 +347,27 @@ async fn answers_that_nobody_waits_for_are_counted() {
     let said = json!({"reply": id, "data": 7}).to_string().len();
     metrics
         .is("realtime_received_bytes_total", &answer, said as f64)
+        .await;
+    metrics
+        .moves("realtime_messages_received_total", "result", &["answer"])
+        .await;
+    metrics
+        .moves("realtime_received_bytes_total", "result", &["answer"])
+        .await;
+    let everybody = server.gateway.everybody().within(DEADLINE);
+    let mut answers = everybody.request("say", Json(())).unwrap();
+    let (heard, ()) = tokio::join!(answers.next(), async {
+        let id = asked(&mut ann).await;
+        let long = json!({"reply": id, "data": "x".repeat(Answers::MAX_ANSWER)});
+        ann.send_text(&long.to_string()).await.unwrap();
+    });
+    assert!(heard.is_none());
+    metrics
+        .moves(
+            "realtime_answers_lost_total",
+            "cause",
+            &["dropped", "unmatched"],
+        )
         .await;
     server.stop().await;
 }

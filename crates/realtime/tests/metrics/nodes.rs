@@ -62,6 +62,13 @@ async fn what_nobody_waits_for_or_understands_is_counted() {
             2.,
         )
         .await;
+    metrics
+        .moves(
+            "realtime_broker_messages_total",
+            "result",
+            &["received", "invalid"],
+        )
+        .await;
     server.stop().await;
 }
 

@@ -63,6 +63,16 @@ async fn what_waits_for_a_slow_reader_and_what_is_dropped_is_seen() {
     metrics
         .at_least("realtime_messages_dropped_total", &dropped, 1.)
         .await;
+    metrics
+        .moves(
+            "realtime_messages_dropped_total",
+            "policy",
+            &["drop-oldest"],
+        )
+        .await;
+    metrics
+        .moves("realtime_dropped_bytes_total", "policy", &["drop-oldest"])
+        .await;
     let of_one = metrics.value("realtime_messages_dropped_total", &dropped) * 100_000.;
     metrics
         .at_least("realtime_dropped_bytes_total", &dropped, of_one)
@@ -88,6 +98,35 @@ async fn what_waits_for_a_slow_reader_and_what_is_dropped_is_seen() {
 }
 
 #[tokio::test]
+async fn what_finds_no_room_is_counted_by_the_policy() {
+    let builder = builder()
+        .backpressure(Backpressure::DropNewest)
+        .queue_messages(4)
+        .write_timeout(None);
+    let (server, metrics) = start(builder).await;
+    let ann = named(&server, "ann").await;
+    server.until_open(1).await;
+    let session = server.gateway.local_sessions().remove(0);
+    let large = "x".repeat(100_000);
+    until("there is no room", async || {
+        session.send("n", Json(&large)).is_err()
+    })
+    .await;
+    metrics
+        .moves(
+            "realtime_messages_dropped_total",
+            "policy",
+            &["drop-newest"],
+        )
+        .await;
+    metrics
+        .moves("realtime_dropped_bytes_total", "policy", &["drop-newest"])
+        .await;
+    drop(ann);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_waited_for_one_that_has_gone_waits_no_more() {
     let builder = builder().queue_messages(1_000).queue_bytes(100_000_000);
     let (server, metrics) = start(builder).await;
@@ -99,9 +138,20 @@ async fn what_waited_for_one_that_has_gone_waits_no_more() {
         session.send("n", Json(&large)).unwrap();
     }
     metrics.at_least("realtime_queued_messages", &[], 10.).await;
+    let waited = metrics.value("realtime_queued_messages", &[]);
+    metrics.is("realtime_messages_unsent_total", &[], 0.).await;
     drop(ann);
     metrics.is("realtime_sessions", &[], 0.).await;
     metrics.is("realtime_queued_messages", &[], 0.).await;
+    // With the one of which its socket had taken a part.
+    let unsent = metrics.value("realtime_messages_unsent_total", &[]);
+    assert!(
+        (waited..=waited + 1.).contains(&unsent),
+        "{unsent} of {waited}"
+    );
+    let bytes = metrics.value("realtime_unsent_bytes_total", &[]);
+    assert!(bytes >= waited * 100_000., "{bytes}");
+    assert_eq!(metrics.value("realtime_messages_dropped_total", &[]), 0.);
     server.stop().await;
 }
 

@@ -2,11 +2,27 @@
 
 use std::time::Duration;
 
-use realtime::{Json, Router, history::Retention, room::RoomRule};
+use bytes::{Bytes, BytesMut};
+use realtime::{
+    Gateway, Identity, IdentityKey, Json, Message, Router,
+    broker::{
+        Broker, BrokerError, BrokerErrorKind, BrokerEvents, BrokerLimits, Join, LocalBroker,
+        Published, Subscription, Topic, TopicName,
+    },
+    codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, JsonCodec, Notice},
+    error::JoinErrorKind,
+    history::Retention,
+    room::{RoomName, RoomRule},
+};
+use realtime_testkit::{client::Client, memory::connect};
 use serde_json::{Value, json};
 
-use super::{builder, named, start};
-use realtime_testkit::client::Client;
+use super::{
+    ByName, builder, named,
+    scrape::{self, Metrics},
+    start,
+    support::Server,
+};
 
 async fn ask(client: &mut Client, route: &str, data: Value) -> Value {
     client.request(route, data).await.unwrap()["data"].clone()
@@ -62,7 +78,140 @@ async fn rooms_joins_and_recoveries_are_counted_by_their_outcomes() {
     metrics
         .is("realtime_room_recoveries_total", &[("outcome", "lost")], 1.)
         .await;
+    metrics
+        .moves(
+            "realtime_room_recoveries_total",
+            "outcome",
+            &["complete", "lost"],
+        )
+        .await;
+    metrics
+        .moves(
+            "realtime_room_joins_total",
+            "outcome",
+            &["ok", "too_many_rooms"],
+        )
+        .await;
     drop(ann);
     metrics.is("realtime_rooms", &[], 0.).await;
     server.stop().await;
+}
+
+/// A codec that has no words for what the server says of itself.
+#[derive(Debug)]
+struct Wordless;
+
+impl Codec for Wordless {
+    fn name(&self) -> &str {
+        JsonCodec.name()
+    }
+
+    fn encode(&self, message: &Message, out: &mut BytesMut) -> Result<FrameKind, CodecError> {
+        JsonCodec.encode(message, out)
+    }
+
+    fn decode(&self, frame: Frame) -> Result<Message, CodecError> {
+        JsonCodec.decode(frame)
+    }
+
+    fn encode_notice(
+        &self,
+        notice: &Notice<'_>,
+        out: &mut BytesMut,
+    ) -> Result<Option<FrameKind>, CodecError> {
+        if matches!(notice, Notice::Joined { .. }) {
+            return Err(CodecError::new(CodecErrorKind::Encode, "it has no words"));
+        }
+        JsonCodec.encode_notice(notice, out)
+    }
+}
+
+/// Rooms of other nodes that can't be asked for.
+struct Roomless(LocalBroker);
+
+impl Broker for Roomless {
+    async fn subscribe(&self, join: Join) -> Result<Subscription, BrokerError> {
+        self.0.subscribe(join).await
+    }
+
+    async fn join(&self, _: &TopicName) -> Result<(), BrokerError> {
+        Err(BrokerError::new(BrokerErrorKind::Unavailable, "away"))
+    }
+
+    async fn leave(&self, topic: &TopicName) -> Result<(), BrokerError> {
+        self.0.leave(topic).await
+    }
+
+    async fn publish(&self, topic: &Topic, data: Bytes) -> Result<Published, BrokerError> {
+        self.0.publish(topic, data).await
+    }
+
+    fn events(&self) -> BrokerEvents {
+        self.0.events()
+    }
+
+    fn limits(&self) -> BrokerLimits {
+        self.0.limits()
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+#[tokio::test]
+async fn joins_that_fail_are_counted_by_what_was_missing() {
+    let router = Router::new().room("{room}", RoomRule::open());
+    scrape::install();
+    let builder = Gateway::builder(Wordless)
+        .name("wordless")
+        .authenticator(ByName);
+    let gateway = builder.router(router).max_rooms(1).build().unwrap();
+    let metrics = Metrics::of(&gateway);
+    let server = Server::start(gateway).await;
+    let mut ann = named(&server, "ann").await;
+    server.until_open(1).await;
+    let session = server.gateway.local_sessions().remove(0);
+    ask(&mut ann, "join", json!({"room": "a"})).await;
+    metrics
+        .moves("realtime_room_joins_total", "outcome", &["encode"])
+        .await;
+    session.join("a").await.unwrap();
+    let full = session.join("b").await.unwrap_err();
+    assert_eq!(full.kind(), JoinErrorKind::NodeFull);
+    let of_bob = RoomName::inbox(&IdentityKey::new("bob"));
+    let wrong = session.join(of_bob).await.unwrap_err();
+    assert_eq!(wrong.kind(), JoinErrorKind::InvalidRoom);
+    ann.close(1000, "").await.unwrap();
+    session.closed().await;
+    let late = session.join("a").await.unwrap_err();
+    assert_eq!(late.kind(), JoinErrorKind::SessionClosed);
+    metrics
+        .moves(
+            "realtime_room_joins_total",
+            "outcome",
+            &["node_full", "invalid_room", "session_closed"],
+        )
+        .await;
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_that_other_nodes_can_t_be_asked_for_is_counted() {
+    let router = Router::new().room("{room}", RoomRule::open());
+    let builder = builder().router(router);
+    let gateway = builder
+        .broker(Roomless(LocalBroker::new()))
+        .build()
+        .unwrap();
+    gateway.start().await.unwrap();
+    let metrics = Metrics::of(&gateway);
+    let ann = connect(&gateway, Identity::new("ann")).await.unwrap();
+    let session = ann.session(&gateway).unwrap();
+    let away = session.join("a").await.unwrap_err();
+    assert_eq!(away.kind(), JoinErrorKind::Broker);
+    metrics
+        .moves("realtime_room_joins_total", "outcome", &["broker"])
+        .await;
+    gateway.shutdown().await;
 }

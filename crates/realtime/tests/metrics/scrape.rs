@@ -90,6 +90,15 @@ impl Metrics {
         .await;
     }
 
+    /// Waits until it has moved with each of these values of a label.
+    pub(crate) async fn moves(&self, name: &str, label: &str, values: &[&str]) {
+        for value in values {
+            let labels = [(label, *value)];
+            let what = format!("{name} {labels:?} has moved");
+            until(&what, async || self.value(name, &labels) > 0.).await;
+        }
+    }
+
     /// Waits until it is this much at least.
     pub(crate) async fn at_least(&self, name: &str, labels: &[(&str, &str)], value: f64) {
         let what = format!("{name} {labels:?} is at least {value}");

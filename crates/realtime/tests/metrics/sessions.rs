@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use realtime::{CloseCode, Router, Session};
-use realtime_testkit::wait::until;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -45,6 +44,9 @@ async fn ends_are_counted_by_who_ended_them_and_the_code() {
             4.,
         )
         .await;
+    metrics
+        .moves("realtime_sessions_ended_total", "outcome", &["closed"])
+        .await;
     server.stop().await;
 }
 
@@ -78,15 +80,10 @@ async fn handlers_that_outlive_their_session_and_a_drain_are_seen() {
     let gateway = server.gateway.clone();
     let shutdown = tokio::spawn(async move { gateway.shutdown().await });
     // Bob doesn't answer the close frame.
-    let drains = async || {
-        let all = metrics.all();
-        let is = |name: &str| {
-            all.iter()
-                .any(|sample| sample.name == name && sample.value == 1.)
-        };
-        is("realtime_draining") && is("realtime_drain_sessions")
-    };
-    until("one is left of the drain", drains).await;
+    tokio::join!(
+        metrics.is("realtime_draining", &[], 1.),
+        metrics.is("realtime_drain_sessions", &[], 1.)
+    );
     metrics.is("realtime_drain_sessions", &[], 0.).await;
     shutdown.await.unwrap();
     metrics.is("realtime_draining", &[], 0.).await;
@@ -96,6 +93,9 @@ async fn handlers_that_outlive_their_session_and_a_drain_are_seen() {
             &[("outcome", "aborted")],
             1.,
         )
+        .await;
+    metrics
+        .moves("realtime_sessions_ended_total", "outcome", &["aborted"])
         .await;
     server.stop().await;
 }

@@ -14,10 +14,12 @@ mod kernel;
 mod panics;
 mod signals;
 mod storm;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use realtime::{Builder, DisconnectInfo, Gateway, bind, serve};
+use realtime::{Builder, DisconnectInfo, Gateway, Serve, bind, serve};
 use realtime_testkit::wait::within;
 use tokio::{
     sync::{Semaphore, oneshot},
@@ -40,6 +42,14 @@ fn app(gateway: &Gateway) -> axum::Router {
 
 impl Server {
     async fn start(gateway: Gateway) -> Self {
+        Self::with(gateway, |server| server).await
+    }
+
+    /// The same, with something done to the server before it runs.
+    async fn with(
+        gateway: Gateway,
+        prepare: impl FnOnce(Serve<axum::Router>) -> Serve<axum::Router>,
+    ) -> Self {
         let listener = bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (signal, signalled) = oneshot::channel();
@@ -49,7 +59,7 @@ impl Server {
                 std::future::pending().await
             }
         };
-        let server = serve(listener, app(&gateway), gateway.clone());
+        let server = prepare(serve(listener, app(&gateway), gateway.clone()));
         let server = server.with_graceful_shutdown(signalled);
         Self {
             task: tokio::spawn(server.into_future()),

@@ -15,7 +15,7 @@ use std::{
 
 use axum::http::Request;
 use hyper::body::Incoming;
-use realtime::{bind, serve};
+use realtime::{bind, serve, service::TcpConnection};
 use realtime_testkit::{
     client::{Client, raw_http},
     wait::{until, within},
@@ -71,7 +71,7 @@ async fn an_acceptor_that_panics_ends_its_own_connection_only() {
 }
 
 /// A stream that panics, and again when it is dropped for that.
-struct Hopeless(TcpStream);
+struct Hopeless(TcpConnection);
 
 impl Drop for Hopeless {
     fn drop(&mut self) {

@@ -5,6 +5,8 @@
     reason = "shared by test files that use a part of it each"
 )]
 
+pub mod kernel;
+pub mod tls;
 mod transport;
 
 use std::{

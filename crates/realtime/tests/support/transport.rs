@@ -26,13 +26,9 @@ use tokio::{
     sync::Mutex,
     task::JoinHandle,
 };
-use tokio_rustls::{
-    TlsAcceptor, TlsConnector,
-    rustls::{
-        ClientConfig, RootCertStore, ServerConfig,
-        pki_types::{PrivateKeyDer, ServerName},
-    },
-};
+use tokio_rustls::{TlsAcceptor, TlsConnector, rustls::pki_types::ServerName};
+
+use super::tls;
 
 /// How many WebSockets share a connection.
 const SHARED_BY: usize = 16;
@@ -136,20 +132,10 @@ impl Transport {
 
 impl Wire {
     fn tls() -> Self {
-        let made = rcgen::generate_simple_self_signed(["gateway.test".to_owned()]).unwrap();
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let server = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(made.cert.der().clone()).unwrap();
-        let client = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let (acceptor, connector) = tls::both();
         Self::Tls {
-            acceptor: TlsAcceptor::from(Arc::new(server)),
-            connector: TlsConnector::from(Arc::new(client)),
+            acceptor,
+            connector,
         }
     }
 

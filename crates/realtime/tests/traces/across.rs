@@ -146,7 +146,7 @@ async fn one_trace(servers: Vec<Server>) {
 
 /// What sessions of other nodes are told to do, and their clients are asked.
 async fn controls(servers: &[Server], asker: &mut Client, others: &mut [Client]) {
-    for route in ["do.join", "do.leave"] {
+    for route in ["do.join", "do.leave", "do.update", "do.revoke"] {
         let trace = Trace::new();
         ask(asker, route, json!(null), &trace.said("01")).await;
         let operation = route.trim_start_matches("do.");

@@ -31,11 +31,12 @@ mod wire;
 use std::{num::NonZeroU32, time::Duration};
 
 use realtime::{
-    BoxError, Builder, ClientError, CloseCode, Gateway, Identity, IdentityKey, Json, Message,
-    Router, Session, SessionId,
+    BoxError, Builder, ClientError, CloseCode, Gateway, Identity, IdentityKey, IdentityUpdate,
+    Json, Message, Router, Session, SessionId,
     auth::{AuthError, Authenticator},
     extract::RouteTail,
     history::Retention,
+    revocation::{MemoryRevocations, Revocation},
     room::RoomRule,
     traces::{OpenTelemetry, Traces},
 };
@@ -141,6 +142,14 @@ fn router() -> Router {
         .route("do.leave", async |gateway: Gateway| {
             gateway.everybody().leave("joined").await.map(drop)
         })
+        .route("do.update", async |gateway: Gateway| {
+            let update = IdentityUpdate::new().with_roles(["admin"]);
+            gateway.everybody().update_identity(update).await.map(drop)
+        })
+        .route("do.revoke", async |gateway: Gateway| {
+            let revoked = Revocation::token("of nobody who is here");
+            gateway.revoke(revoked).await.map(drop)
+        })
         .route(
             "do.disconnect",
             async |gateway: Gateway, Json(id): Json<SessionId>| {
@@ -171,6 +180,8 @@ fn builder(traces: Traces) -> Builder {
     realtime::builder()
         .authenticator(ByName)
         .router(router())
+        // Nobody is in it, so that it doesn't matter that each node has one of its own.
+        .revocations(MemoryRevocations::new().shared())
         .traces(traces)
 }
 

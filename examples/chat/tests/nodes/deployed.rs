@@ -1,12 +1,12 @@
 //! What `deploy/compose.yaml` starts, without containers: two nodes with its variables, Redis, and
-//! nginx with its configuration.
+//! nginx with its configuration; and the same with RabbitMQ, as `compose.rabbitmq.yaml` has it.
 
 use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
 
 use futures::future::join_all;
 use realtime_testkit::{
     client::{Client, raw_http},
-    servers::{Redis, ReverseProxy, reverse_proxy},
+    servers::{RabbitMq, Redis, ReverseProxy, reverse_proxy},
 };
 use serde_json::json;
 use tokio::{
@@ -24,21 +24,22 @@ const GRACE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The variables of a node, with what is outside of the containers here in place of what is inside.
-fn environment(redis: &Redis) -> Vec<(String, String)> {
-    let compose = read("compose.yaml");
-    let (_, block) = compose.split_once("environment: &environment\n").unwrap();
-    let lines = block.lines().take_while(|line| line.starts_with("    "));
-    let lines = lines.map(str::trim).filter(|line| !line.starts_with('#'));
-    let mut read: Vec<(String, String)> = lines
-        .map(|line| line.split_once(": ").unwrap())
-        .map(|(name, value)| {
-            (
-                name.to_owned(),
-                value.replace("redis://redis:6379", &redis.url()),
-            )
-        })
-        .collect();
+fn environment(redis: &Redis, rabbitmq: Option<&RabbitMq>) -> Vec<(String, String)> {
+    let mut read = variables("compose.yaml", "environment: &environment\n");
+    if let Some(rabbitmq) = rabbitmq {
+        // As compose puts one file over the other.
+        for (name, value) in variables("compose.rabbitmq.yaml", "environment:\n") {
+            let before = read.iter_mut().find(|(of, _)| *of == name).unwrap();
+            let (scheme, host) = ("amqp://chat:${RABBITMQ_PASSWORD", "@rabbitmq:5672/%2f");
+            assert!(
+                value.starts_with(scheme) && value.ends_with(host),
+                "{value}"
+            );
+            before.1 = rabbitmq.url();
+        }
+    }
     for (name, value) in &mut read {
+        *value = value.replace("redis://redis:6379", &redis.url());
         match name.as_str() {
             "CHAT_KEY" => KEY.clone_into(value),
             "CHAT_MODERATOR" => value.clear(),
@@ -49,6 +50,18 @@ fn environment(redis: &Redis) -> Vec<(String, String)> {
     }
     read.push(("CHAT_LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
     read
+}
+
+/// Those that stand behind this in a file.
+fn variables(file: &str, behind: &str) -> Vec<(String, String)> {
+    let compose = read(file);
+    let (_, block) = compose.split_once(behind).unwrap();
+    let lines = block.lines().take_while(|line| line.starts_with("    "));
+    let lines = lines.map(str::trim).filter(|line| !line.starts_with('#'));
+    let pairs = lines.map(|line| line.split_once(": ").unwrap());
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 fn read(file: &str) -> String {
@@ -85,7 +98,19 @@ fn is_alive(node: SocketAddr) -> bool {
 #[tokio::test]
 async fn a_node_ends_and_everybody_goes_on_at_the_other_one() {
     let redis = Redis::start().await.unwrap();
-    let environment = environment(&redis);
+    everybody_goes_on(&environment(&redis, None)).await;
+}
+
+#[tokio::test]
+async fn with_rabbitmq_between_them_as_well() {
+    let (rabbitmq, redis) = futures::try_join!(RabbitMq::start(), Redis::start()).unwrap();
+    let environment = environment(&redis, Some(&rabbitmq));
+    let broker = environment.iter().find(|(name, _)| name == "BROKER_URL");
+    assert_eq!(broker.unwrap().1, rabbitmq.url());
+    everybody_goes_on(&environment).await;
+}
+
+async fn everybody_goes_on(environment: &[(String, String)]) {
     let pairs = || {
         environment
             .iter()

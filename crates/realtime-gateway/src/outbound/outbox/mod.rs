@@ -34,7 +34,7 @@ use super::{
     cork::Cork,
     cursor::Cursor,
     log::{Log, Reader},
-    queue::{Dropped, Queue, QueueLimits, WRITE_BYTES},
+    queue::{Discarded, Dropped, Queue, QueueLimits, WRITE_BYTES},
     room::Memberships,
     turnstile::Turnstile,
     writer::{Pumped, Writer},
@@ -46,7 +46,7 @@ use crate::{
     dialects::DialectId,
     metrics::{Metrics, Noted},
     sync::{Mutex, MutexGuard},
-    transport::{Sink, SocketWriter},
+    transport::{Lost, Sink, SocketWriter},
 };
 
 /// Replies that take more than this and wait make the session stop making more of them.
@@ -417,14 +417,13 @@ impl<W: Sink> Outbox<W> {
     }
 
     /// Accepts nothing more at all, and puts the close frame behind what waits, or in its place.
-    /// Returns which messages were discarded.
-    pub(crate) fn seal(&self, close: Bytes, discard: bool) -> Dropped {
+    pub(crate) fn seal(&self, close: Bytes, discard: bool) -> Discarded {
         let mut state = self.lock();
         state.phase = Phase::Sealed;
         let queue = &mut state.writer.queue;
         let lost = match discard {
             true => queue.discard(),
-            false => Dropped::default(),
+            false => Discarded::default(),
         };
         queue.set_close(close);
         lost
@@ -505,32 +504,40 @@ impl<W: Sink> Outbox<W> {
 
     /// Gives up what waits, at once. What the socket has begun with must continue before anything
     /// else; where that is much, the socket is given up, too, and with `wholly` also where nothing
-    /// behind it is left to give up. Returns how many messages were lost.
-    pub(crate) fn evict(&self, wholly: bool) -> Dropped {
+    /// behind it is left to give up.
+    pub(crate) fn evict(&self, wholly: bool) -> Discarded {
         let mut state = self.lock();
         let queue = &mut state.writer.queue;
         let had_data = queue.frames() > 0;
-        let lost = queue.discard();
+        let mut lost = queue.discard();
         let is_stuck = queue.has_large_partial() || (wholly && !had_data);
-        let socket = is_stuck.then(|| state.give_up_socket()).flatten();
+        let mut socket = None;
+        if is_stuck {
+            let unsent;
+            (socket, unsent) = state.give_up_socket();
+            lost.unsent.add(unsent);
+        }
+        if let Some(socket) = &mut socket {
+            socket.reset_when_dropped(Lost::Gone);
+        }
         drop(state);
         // Without the lock: that closes the connection.
         drop(socket);
         lost
     }
 
-    /// Has the connection reset once the socket is given up: its peer is gone, or takes nothing.
-    pub(crate) fn reset_when_released(&self) {
+    /// Has the connection reset once the socket is given up: its peer was lost.
+    pub(crate) fn reset_when_released(&self, lost: Lost) {
         if let Some(socket) = &mut self.lock().writer.socket {
-            socket.reset_when_dropped();
+            socket.reset_when_dropped(lost);
         }
     }
 
     /// Gives up what waits, and the socket. The session has ended, though the application may keep
-    /// it for as long as it likes.
-    pub(crate) fn release(&self) {
+    /// it for as long as it likes. Returns what waited.
+    pub(crate) fn release(&self) -> Dropped {
         let mut state = self.lock();
-        let mut socket = state.give_up_socket();
+        let (mut socket, unsent) = state.give_up_socket();
         if let Some(socket) = &mut socket {
             socket.forget_soon();
         }
@@ -541,6 +548,7 @@ impl<W: Sink> Outbox<W> {
         // Without the lock: that closes the connection.
         drop((socket, task));
         self.queued.forfeit();
+        unsent
     }
 }
 
@@ -595,10 +603,10 @@ impl<W: Sink> State<W> {
         }
     }
 
-    fn give_up_socket(&mut self) -> Option<W> {
+    fn give_up_socket(&mut self) -> (Option<W>, Dropped) {
         self.phase = Phase::Sealed;
-        self.writer.queue = Queue::new();
-        self.writer.socket.take()
+        let queue = mem::replace(&mut self.writer.queue, Queue::new());
+        (self.writer.socket.take(), queue.unsent())
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) enum Push {
     Full,
 }
 
-/// Messages under the policy that the client doesn't get.
+/// Messages that the client doesn't get.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Dropped {
     pub(crate) messages: u64,
@@ -60,6 +60,16 @@ impl Dropped {
         self.messages += more.messages;
         self.size = self.size.and(more.size);
     }
+}
+
+/// What is thrown away at the end of a session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[must_use = "it is counted"]
+pub(crate) struct Discarded {
+    /// What waited under the policy.
+    pub(crate) dropped: Dropped,
+    /// Answers that waited, and what the socket had begun with.
+    pub(crate) unsent: Dropped,
 }
 
 /// To whose account a frame is put.
@@ -324,13 +334,17 @@ impl Queue {
         self.drop_empty_controls();
     }
 
-    /// Throws away all data that waits, but for a frame that the socket accepted in part. Returns
-    /// which policy frames were lost.
-    pub(crate) fn discard(&mut self) -> Dropped {
-        let (messages, bytes) = (self.policy_messages as u64, self.policy_bytes);
-        self.data = VecDeque::new();
+    /// Throws away all data that waits, but for a frame that the socket accepted in part.
+    pub(crate) fn discard(&mut self) -> Discarded {
         let begun = |account| self.controls().partial_bytes(account);
         let (policy, reply) = (begun(Account::Policy), begun(Account::Reply));
+        let messages = self.policy_messages;
+        let replies = self.data.len() - messages;
+        let discarded = Discarded {
+            dropped: Dropped::new(messages as u64, self.policy_bytes - policy),
+            unsent: Dropped::new(replies as u64, self.reply_bytes - reply),
+        };
+        self.data = VecDeque::new();
         (self.policy_messages, self.policy_bytes, self.reply_bytes) = (0, policy, reply);
         if let Some(controls) = &mut self.controls {
             let partial = std::mem::take(&mut controls.partial);
@@ -343,7 +357,15 @@ impl Queue {
             };
         }
         self.drop_empty_controls();
-        Dropped::new(messages, bytes - policy)
+        discarded
+    }
+
+    /// The data that waits, with the frame that the socket has accepted in part.
+    pub(crate) fn unsent(&self) -> Dropped {
+        let controls = self.controls();
+        let begun = controls.account != Account::Control && !controls.partial.is_empty();
+        let messages = self.data.len() + usize::from(begun);
+        Dropped::new(messages as u64, self.policy_bytes + self.reply_bytes)
     }
 
     /// The bytes that wait, of all kinds.

@@ -58,7 +58,7 @@ fn discarding_keeps_what_the_socket_took_in_part() {
     queue.push(Bytes::from_static(b"first"), limits);
     queue.push(Bytes::from_static(b"second"), limits);
     assert_eq!(written(&mut queue, 1), b"f");
-    assert_eq!(queue.discard(), Dropped::new(1, 6));
+    assert_eq!(queue.discard().dropped, Dropped::new(1, 6));
     queue.set_close(Bytes::from_static(b"!"));
     assert_eq!(drained(&mut queue), b"irst!");
 }
@@ -98,7 +98,7 @@ fn a_frame_that_is_partly_written_stays_in_the_accounts() {
     written(&mut queue, 28);
     assert_eq!((queue.bytes(), queue.reply_memory()), (30, 0));
     assert_eq!(queue.memory(), 30 + FRAME);
-    assert_eq!((queue.discard().messages, queue.bytes()), (1, 0));
+    assert_eq!((queue.discard().dropped.messages, queue.bytes()), (1, 0));
     // A straight write that the socket has cut.
     queue.set_partial(vec![7; 11].into());
     assert_eq!(push(&mut queue, 1), Push::Full);

@@ -23,7 +23,7 @@ use tower_service::Service;
 
 use self::streams::{OnStream, Streams};
 use super::connection::{Around, HEADER_BYTES};
-use crate::transport::{HttpStream, SharedConnection, Stream};
+use crate::transport::{HttpStream, Lost, OverTcp, SharedConnection, Stream};
 
 /// What a client that speaks it says first. No request over HTTP/1.1 begins as it does.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -57,9 +57,10 @@ pub(super) async fn begun(stream: &mut impl Stream) -> io::Result<(Bytes, bool)>
     Ok((begun.freeze(), is_http2))
 }
 
-/// Serves it until its end.
+/// Serves it until its end. What its client has not taken by then, the kernel keeps for a while, or, of
+/// one that is silent, not at all.
 pub(super) async fn http2<A, B>(
-    stream: HttpStream<impl Stream>,
+    stream: HttpStream<OverTcp<impl Stream>>,
     app: A,
     around: Around,
 ) -> io::Result<()>
@@ -70,6 +71,7 @@ where
     B: http_body::Body<Error: Into<BoxError>> + Send + 'static,
     B::Data: Send,
 {
+    let ground = stream.inner().ground();
     let Around {
         stop,
         mut place,
@@ -99,10 +101,10 @@ where
     let began_late = draining.is_cancelled();
     let mut idle = Idle::new();
     let mut end = End::default();
-    loop {
+    let served = loop {
         let ends = tokio::select! {
-            served = connection.as_mut() => return served.map_err(io::Error::other),
-            () = stop.now.cancelled() => return Err(io::ErrorKind::TimedOut.into()),
+            served = connection.as_mut() => break served.map_err(io::Error::other),
+            () = stop.now.cancelled() => break Err(io::ErrorKind::TimedOut.into()),
             () = stop.soon.cancelled(), if !end.is_late => {
                 end.is_late = true;
                 true
@@ -110,6 +112,12 @@ where
             // Who is closed comes back by another connection, and so to another node.
             () = draining.cancelled(), if !began_late && end.begun.is_none() => true,
             () = shared.changed() => match shared.leases() {
+                // Whoever is there comes back by another connection.
+                0 if end.begun.is_none() && shared.is_left_silent() => {
+                    place.enter();
+                    end.is_silent = true;
+                    true
+                }
                 0 => !place.enter(),
                 _ => {
                     place.leave();
@@ -119,7 +127,11 @@ where
             () = sleep_until(idle.look_at) => {
                 let is_idle = idle.look(&streams, end.tick()) >= IDLE;
                 if end.is_over(shared.leases(), &streams, place.is_held()) {
-                    return Err(io::ErrorKind::TimedOut.into());
+                    if end.is_silent {
+                        ground.reset_when_dropped(Lost::Silent);
+                        break Ok(());
+                    }
+                    break Err(io::ErrorKind::TimedOut.into());
                 }
                 is_idle
             }
@@ -131,7 +143,9 @@ where
             end.begun = Some(Instant::now());
             idle.look_at = Instant::now() + end.tick();
         }
-    }
+    };
+    ground.forget_soon();
+    served
 }
 
 /// For how long there has been nothing.
@@ -173,6 +187,8 @@ struct End {
     begun: Option<Instant>,
     /// The server ends.
     is_late: bool,
+    /// The client has been silent already.
+    is_silent: bool,
 }
 
 impl End {
@@ -185,7 +201,10 @@ impl End {
 
     /// Whether the client has had its time.
     fn is_over(&self, sessions: usize, streams: &Streams, has_place: bool) -> bool {
-        let limit = if self.is_late { LATE_GOODBYE } else { GOODBYE };
+        let limit = match self.is_late || self.is_silent {
+            true => LATE_GOODBYE,
+            false => GOODBYE,
+        };
         let had_time = self.begun.is_some_and(|begun| begun.elapsed() >= limit);
         had_time && sessions == 0 && (streams.are_none() || !has_place)
     }

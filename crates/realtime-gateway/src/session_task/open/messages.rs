@@ -203,8 +203,9 @@ impl Open {
     /// takes a late answer for a dead connection. Where answers wait for their reader, so does it.
     fn keep(&mut self, message: Message, bytes: usize) {
         if !self.full_of_replies && self.node.is_own_ping(message.route()) {
+            let timing = self.node.begin_with(message.route(), Size::of(bytes));
             self.received(Received::Handled, bytes);
-            return self.answer_untraced(Done::at_once(&message, ping::answer()));
+            return self.answer_untraced(Done::at_once(&message, ping::answer(), timing));
         }
         self.ahead.push(message, bytes);
         self.book_ahead();
@@ -361,7 +362,9 @@ impl Open {
             panicked,
             timing,
         } = done;
-        self.node.metrics().handled(&timing, result.is_ok());
+        self.node
+            .metrics()
+            .handled(&timing, || client_error::outcome(&result));
         match result {
             Ok(reply) => {
                 if let (Some(request), Some(data)) = (request, reply.into_payload()) {
