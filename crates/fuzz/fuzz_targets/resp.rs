@@ -11,7 +11,7 @@ use libfuzzer_sys::{
     arbitrary::{self, Arbitrary},
     fuzz_target,
 };
-use resp::{Frame, Frames};
+use resp::{BEGINNING, Frame, Frames};
 use tokio_util::codec::Decoder;
 
 /// The largest item that is read.
@@ -61,7 +61,10 @@ fn write(out: &mut Vec<u8>, answer: &Answer, depth: usize) -> Frame {
             bulk(out, name);
             bulk(out, data);
             let data = match data.len() > LIMIT {
-                true => Frame::TooLarge(data.len() as u64),
+                true => Frame::TooLarge {
+                    size: data.len() as u64,
+                    beginning: data[..data.len().min(BEGINNING)].to_vec().into(),
+                },
                 false => Frame::Bulk(data.to_vec().into()),
             };
             Frame::Array(vec![Frame::Bulk(name.to_vec().into()), data])

@@ -24,6 +24,8 @@ const MAX_VHOST_BYTES: usize = 255;
 #[derive(Debug)]
 pub(crate) struct Address {
     pub(crate) uri: AMQPUri,
+    /// The URL names a user and a password.
+    pub(crate) has_credentials: bool,
     pub(crate) namespace: Option<Namespace>,
     pub(crate) heartbeat: Option<Duration>,
     pub(crate) tls_server_name: Option<String>,
@@ -39,6 +41,7 @@ pub(crate) fn read(url: &str) -> Result<Address, BrokerError> {
             return Err(invalid(format!("{expected}; got {other:?}")));
         }
     };
+    let has_credentials = url.user().is_some();
     let userinfo = match (url.user(), url.password()) {
         (None, None) => AMQPUserInfo::default(),
         (Some(user), Some(password)) if [user, password].iter().any(|part| part.contains('\0')) => {
@@ -88,6 +91,7 @@ pub(crate) fn read(url: &str) -> Result<Address, BrokerError> {
             vhost,
             query,
         },
+        has_credentials,
         namespace,
         heartbeat: heartbeat.map(|seconds| Duration::from_secs(seconds.into())),
         tls_server_name,

@@ -63,7 +63,7 @@ impl Connected {
         let wires = Wires::default();
         let name = format!("realtime {} {} {role}", config.namespace, node.id);
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let (tls, server_name) = (config.tls.clone(), config.tls_server_name.clone());
+        let (tls, server_name) = (config.tls.clone(), config.name_of(&server.url).to_owned());
         let (url, address) = (server.url.clone(), server.address);
         let connected = wires
             .connect(url, address, tls, server_name, properties)

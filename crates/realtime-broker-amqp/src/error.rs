@@ -67,6 +67,24 @@ pub(crate) fn refused(step: &'static str, error: lapin::Error) -> BrokerError {
     BrokerError::new(kind, context).with_source(error)
 }
 
+/// As [`refused`], of a step for which RabbitMQ asks whether the user has a permission.
+pub(crate) fn refused_for_want_of(
+    permission: &str,
+    step: &'static str,
+    error: lapin::Error,
+) -> BrokerError {
+    let is_forbidden =
+        matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == 403);
+    if !is_forbidden {
+        return refused(step, error);
+    }
+    let context = format!(
+        "RabbitMQ could not be joined: {step}; give the user the permission {permission}, see \
+         Permissions on the page of realtime-broker-amqp"
+    );
+    BrokerError::new(BrokerErrorKind::Config, context).with_source(error)
+}
+
 fn is_another_name(error: &lapin::Error) -> bool {
     let ErrorKind::IOError(error) = error.kind() else {
         return false;

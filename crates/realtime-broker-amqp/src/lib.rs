@@ -47,6 +47,13 @@
 //! # }
 //! ```
 //!
+//! # Permissions
+//! For a user of the namespace `chat`: configure, write and read, each `^rt\.chat(\..*)?$`. Who has too
+//! little doesn't join: the error of `subscribe` names what is missing, with kind
+//! [`Config`](realtime_core::broker::BrokerErrorKind::Config). Where exchanges may not be configured,
+//! `rt.chat`, direct and durable, must be there, and
+//! [`declares(false)`](AmqpConfigBuilder::declares) be said.
+//!
 //! # What lapin logs
 //! On its I/O thread, nothing: there it warns of each message that is returned to it, which is how a
 //! node asks for another. What its tasks log, an error for a connection that the server has closed,

@@ -3,22 +3,26 @@
 //!
 //! So a message that is larger than any before it is asked about first, on a channel that may
 //! close: an unroutable one of twice its size. That costs a few round trips in the life of a link,
-//! and none for small messages.
+//! and none for small messages, which go on meanwhile.
 
 use std::{
+    collections::VecDeque,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::Duration,
 };
 
+use futures::{FutureExt, future::BoxFuture};
 use lapin::{
     BasicProperties, Connection, ErrorKind,
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::ShortString,
 };
-use realtime_core::broker::{BrokerError, BrokerErrorKind, stream::MAX_STAMP};
-use tokio::time::timeout;
+use realtime_core::{
+    broker::{BrokerError, BrokerErrorKind, stream::MAX_STAMP},
+    patient,
+};
 
-use crate::{AmqpConfig, topology};
+use crate::{AmqpConfig, request::Publication, topology};
 
 /// No server is configured to take less, or it takes nothing of use.
 const ALWAYS_FINE: usize = 64 * 1024;
@@ -71,49 +75,113 @@ impl Limit {
         }
     }
 
-    /// Finds out whether the server takes messages of this size, unless that is known. An error is
-    /// about the link.
-    pub(crate) async fn find_out(
+    /// Whether it is known of messages of this size that the server takes them, or that it doesn't.
+    pub(crate) fn knows(&self, size: usize) -> bool {
+        size <= self.fine.load(Relaxed) || size > self.most.load(Relaxed)
+    }
+
+    /// Finds out whether the server takes messages of this size.
+    async fn find_out(
         &self,
         connection: &Connection,
         config: &AmqpConfig,
         size: usize,
     ) -> Result<(), String> {
-        if size <= self.fine.load(Relaxed) || size > self.most.load(Relaxed) {
-            return Ok(());
-        }
         let mut asked = size.saturating_mul(2).min(config.max_message + MAX_STAMP);
         loop {
             asked = asked.max(size);
-            let answer = timeout(ANSWER, takes(connection, config, asked)).await;
+            let answer = patient(ANSWER, takes(connection, config, asked)).await;
             match answer {
-                Ok(Ok(())) => {
+                Some(Ok(())) => {
                     self.fine.fetch_max(asked, Relaxed);
                     return Ok(());
                 }
-                Ok(Err(Refusal::Limit(most))) => {
-                    self.most.fetch_min(most, Relaxed);
-                    self.fine.fetch_min(most, Relaxed);
+                Some(Err(Refusal::Limit(most))) => {
+                    self.most.store(most, Relaxed);
+                    self.fine.store(most, Relaxed);
                     return Ok(());
                 }
                 // Too large, and by how much it didn't say.
-                Ok(Err(Refusal::TooLarge)) if asked > size => asked = size,
-                Ok(Err(Refusal::TooLarge)) => {
+                Some(Err(Refusal::TooLarge)) if asked > size => asked = size,
+                Some(Err(Refusal::TooLarge)) => {
                     self.most.fetch_min(size - 1, Relaxed);
                     return Ok(());
                 }
-                Ok(Err(Refusal::Broken(error))) => {
+                Some(Err(Refusal::Broken(error))) => {
                     return Err(format!(
                         "how large a message may be can't be found out: {error}"
                     ));
                 }
-                Err(_) => {
+                None => {
                     return Err(format!(
                         "RabbitMQ did not say within {ANSWER:?} whether a message may be so large"
                     ));
                 }
             }
         }
+    }
+}
+
+/// What waits to learn whether the server takes it.
+pub(crate) struct Sizes<'p> {
+    limit: &'p Limit,
+    connection: &'p Connection,
+    config: &'p AmqpConfig,
+    waiting: VecDeque<(usize, Publication)>,
+    /// About the first of them.
+    question: Option<BoxFuture<'p, Result<(), String>>>,
+}
+
+impl<'p> Sizes<'p> {
+    pub(crate) fn new(
+        limit: &'p Limit,
+        connection: &'p Connection,
+        config: &'p AmqpConfig,
+    ) -> Self {
+        Self {
+            limit,
+            connection,
+            config,
+            waiting: VecDeque::new(),
+            question: None,
+        }
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Asks whether the server takes messages of this size.
+    pub(crate) fn ask(&mut self, size: usize, publication: Publication) {
+        self.waiting.push_back((size, publication));
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        if self.question.is_none()
+            && let Some((size, _)) = self.waiting.front()
+        {
+            let asking = self.limit.find_out(self.connection, self.config, *size);
+            self.question = Some(asking.boxed());
+        }
+    }
+
+    /// Those of which it has come to be known, in their order, or all of them and why it isn't to be
+    /// found out. Never, while none wait. Cancel safe.
+    pub(crate) async fn next(&mut self) -> (VecDeque<Publication>, Result<(), String>) {
+        let Some(question) = &mut self.question else {
+            return std::future::pending().await;
+        };
+        let found = question.await;
+        self.question = None;
+        let waited = std::mem::take(&mut self.waiting).into_iter();
+        let (known, unknown): (VecDeque<_>, _) =
+            waited.partition(|(size, _)| found.is_err() || self.limit.knows(*size));
+        self.waiting = unknown;
+        self.begin();
+        let known = known.into_iter().map(|(_, publication)| publication);
+        (known.collect(), found)
     }
 }
 

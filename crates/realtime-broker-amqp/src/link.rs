@@ -19,7 +19,7 @@ use crate::{
     AmqpConfig,
     connection::{Patience, done},
     consuming::Consuming,
-    error::{closed, refused, too_slow},
+    error::{closed, refused_for_want_of, too_slow},
     publishing::{self, Publishing, leave},
     routes,
     server::Server,
@@ -165,14 +165,15 @@ impl Joining<'_> {
         let asked_first = Instant::now();
         loop {
             let question = self.outgoing.question();
-            let refused = |e| refused("asking for another node of this id", e);
-            let asked = publishing::put(&self.channels[0], config, node, &question).await?;
+            let step = "asking for another node of this id";
+            let refused = |e| refused_for_want_of("`write` for the exchange", step, e);
+            let asked = publishing::put(&self.channels[0], config, &question).await?;
             asked.await.map_err(refused)?;
             if config.confirms {
                 let own = question.topic.to_string();
                 let keys = BTreeSet::from([own.clone()]);
                 let routes = self.channels[1].clone();
-                let absent = routes::absent(routes, config, node, keys).await;
+                let absent = routes::absent(routes, config, keys).await;
                 if absent.map_err(refused)?.contains(&own) {
                     return Ok(());
                 }
@@ -197,8 +198,7 @@ impl Joining<'_> {
         let (config, node) = (self.config, self.outgoing.node());
         let hello = self.outgoing.hello();
         self.has_said_hello = true;
-        let _confirmed_by_its_return =
-            publishing::put(&self.channels[0], config, node, &hello).await?;
+        let _confirmed_by_its_return = publishing::put(&self.channels[0], config, &hello).await?;
         let back = self
             .consuming
             .early_until(config, node, |received| match received {

@@ -1,24 +1,33 @@
 //! Is there a RabbitMQ that answers?
 //!
 //! A server that was stopped, or that a partition has cut off, still accepts TCP connections or
-//! leaves them hanging, and an attempt of the client library takes two threads. So a plain socket
-//! goes first.
+//! leaves them hanging, and an attempt of the client library takes two threads. So a socket of ours
+//! goes first, and says hello: over TLS, where that is spoken.
 
 use std::{future::pending, io, net::SocketAddr, time::Duration};
 
+use async_compat::Compat;
 use futures::{StreamExt, stream::FuturesUnordered};
-use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{
+    tcp::{AsyncTcpStream, OwnedTLSConfig},
+    uri::{AMQPScheme, AMQPUri},
+};
 use realtime_core::broker::BrokerError;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, lookup_host},
+    runtime::Handle,
+    task::spawn_blocking,
     time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
-use crate::{config::shown, error::unavailable};
+use crate::{AmqpConfig, config::shown, error::unavailable, runtime};
 
 /// How long an address may take to answer.
 const LIMIT: Duration = Duration::from_secs(1);
+/// How long it may over TLS, which takes more round trips.
+const TLS_LIMIT: Duration = Duration::from_secs(3);
 /// After how long the next address of a name is tried, too, while those before it say nothing.
 const NEXT: Duration = Duration::from_millis(200);
 /// How many addresses of a name are tried.
@@ -28,9 +37,33 @@ const LOOKUP: Duration = Duration::from_secs(1);
 /// AMQP 0-9-1.
 const HELLO: &[u8; 8] = b"AMQP\x00\x00\x09\x01";
 
+/// How a server is spoken to.
+#[derive(Clone)]
+enum Way {
+    Plain,
+    Tls {
+        config: OwnedTLSConfig,
+        /// The name that is expected in its certificate.
+        name: String,
+    },
+}
+
+impl Way {
+    fn of(config: &AmqpConfig, url: &AMQPUri) -> Self {
+        match url.scheme {
+            AMQPScheme::AMQP => Self::Plain,
+            AMQPScheme::AMQPS => Self::Tls {
+                config: config.tls.clone(),
+                name: config.name_of(url).to_owned(),
+            },
+        }
+    }
+}
+
 /// The address of this server that answers first. One that is dead, such as `::1` where only
-/// `127.0.0.1` is listened to, keeps no other from its turn.
-pub(crate) async fn answers(url: &AMQPUri) -> Result<SocketAddr, BrokerError> {
+/// `127.0.0.1` is listened to, or that accepts connections and says nothing, keeps no other from its
+/// turn.
+pub(crate) async fn answers(config: &AmqpConfig, url: &AMQPUri) -> Result<SocketAddr, BrokerError> {
     let at = (url.authority.host.as_str(), url.authority.port);
     let addresses: Vec<_> = match timeout(LOOKUP, lookup_host(at)).await {
         Ok(Ok(addresses)) => addresses.take(ADDRESSES).collect(),
@@ -40,19 +73,19 @@ pub(crate) async fn answers(url: &AMQPUri) -> Result<SocketAddr, BrokerError> {
             return Err(not_there(url).with_source(why));
         }
     };
-    let answered = first_of(&addresses, url.scheme == AMQPScheme::AMQP).await;
+    let answered = first_of(&addresses, &Way::of(config, url)).await;
     answered.map_err(|why| not_there(url).with_source(why))
 }
 
 /// The first of these addresses that answers, or why the one that failed first did.
-async fn first_of(addresses: &[SocketAddr], says_hello: bool) -> io::Result<SocketAddr> {
+async fn first_of(addresses: &[SocketAddr], way: &Way) -> io::Result<SocketAddr> {
     let mut attempts = FuturesUnordered::new();
     let mut first = None;
     let mut next = addresses.iter();
     loop {
         let started = next
             .next()
-            .map(|address| attempts.push(attempt(*address, says_hello)));
+            .map(|address| attempts.push(attempt(*address, way)));
         // The last ones are waited for.
         let head_start = async {
             match started {
@@ -73,21 +106,52 @@ async fn first_of(addresses: &[SocketAddr], says_hello: bool) -> io::Result<Sock
     Err(first.unwrap_or_else(|| io::Error::other("its name has no address")))
 }
 
-async fn attempt(address: SocketAddr, says_hello: bool) -> io::Result<SocketAddr> {
-    let asked = timeout(LIMIT, async {
-        let mut stream = TcpStream::connect(address).await?;
-        // Over TLS the first word would be a handshake's, which comes soon enough and has its
-        // bound.
-        if says_hello {
-            stream.write_all(HELLO).await?;
-            stream.read_u8().await?;
+async fn attempt(address: SocketAddr, way: &Way) -> io::Result<SocketAddr> {
+    let (limit, asked) = match way {
+        Way::Plain => (LIMIT, timeout(LIMIT, plainly(address)).await),
+        Way::Tls { config, name } => {
+            let asked = over_tls(address, config.clone(), name.clone());
+            (TLS_LIMIT, timeout(TLS_LIMIT, asked).await)
         }
-        io::Result::Ok(address)
-    });
-    asked.await.unwrap_or_else(|_| {
-        let why = format!("{address} did not answer within {LIMIT:?}");
+    };
+    let asked = asked.unwrap_or_else(|_| {
+        let why = format!("{address} did not answer within {limit:?}");
         Err(io::Error::new(io::ErrorKind::TimedOut, why))
-    })
+    });
+    asked.map(|()| address)
+}
+
+async fn plainly(address: SocketAddr) -> io::Result<()> {
+    says_hello(TcpStream::connect(address).await?).await
+}
+
+/// The system's certificates are read for it, from many files, so it has a thread of its own.
+async fn over_tls(address: SocketAddr, config: OwnedTLSConfig, name: String) -> io::Result<()> {
+    runtime::make().await?;
+    let given_up = CancellationToken::new();
+    let _when_dropped = given_up.clone().drop_guard();
+    let runtime = Handle::current();
+    let asked = spawn_blocking(move || {
+        let asking = async {
+            let stream = TcpStream::connect(address).await?;
+            let stream = AsyncTcpStream::Plain(Compat::new(stream));
+            let stream = stream.into_tls(&name, config.as_ref()).await?;
+            says_hello(Compat::new(stream)).await
+        };
+        runtime.block_on(given_up.run_until_cancelled(asking))
+    });
+    match asked.await? {
+        // It has said something, which the client library makes an error of that says what to do.
+        Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Ok(()),
+        Some(asked) => asked,
+        None => Err(io::Error::other("nobody waits for this address any more")),
+    }
+}
+
+async fn says_hello(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    stream.write_all(HELLO).await?;
+    stream.flush().await?;
+    stream.read_u8().await.map(drop)
 }
 
 fn not_there(url: &AMQPUri) -> BrokerError {
@@ -98,6 +162,8 @@ fn not_there(url: &AMQPUri) -> BrokerError {
 mod tests {
     use std::net::Ipv4Addr;
 
+    #[cfg(feature = "rustls")]
+    use realtime_testkit::servers::RabbitMq;
     use tokio::{net::TcpListener, time::Instant};
 
     use super::*;
@@ -121,18 +187,44 @@ mod tests {
             let _end = stream.read_to_end(&mut Vec::new()).await;
         });
         let begun = Instant::now();
-        let found = first_of(&[silent, refused, alive], true).await;
+        let found = first_of(&[silent, refused, alive], &Way::Plain).await;
         assert_eq!(found.unwrap(), alive);
         assert!(begun.elapsed() < LIMIT, "the silent one is not waited for");
+    }
+
+    #[cfg(feature = "rustls")]
+    #[tokio::test]
+    async fn over_tls_it_is_not_enough_to_be_connected_to() {
+        let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let (certificate, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+        let server = RabbitMq::with_tls(&certificate, &key).await.unwrap();
+        let alive = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
+        let (_silent, silent) = listener().await;
+        // Who isn't trusted has answered, too: why is said when a link is made.
+        for roots in [Some(certificate), None] {
+            let way = Way::Tls {
+                config: OwnedTLSConfig {
+                    identity: None,
+                    cert_chain: roots,
+                },
+                name: "localhost".to_owned(),
+            };
+            let begun = Instant::now();
+            assert_eq!(first_of(&[silent, alive], &way).await.unwrap(), alive);
+            assert!(
+                begun.elapsed() < TLS_LIMIT,
+                "the silent one is not waited for"
+            );
+        }
     }
 
     #[tokio::test]
     async fn where_all_are_dead_the_first_failure_is_told() {
         let (gone, refused) = listener().await;
         drop(gone);
-        let error = first_of(&[refused, refused], true).await;
+        let error = first_of(&[refused, refused], &Way::Plain).await;
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-        let none = first_of(&[], true).await.unwrap_err();
+        let none = first_of(&[], &Way::Plain).await.unwrap_err();
         assert!(none.to_string().contains("no address"));
     }
 }

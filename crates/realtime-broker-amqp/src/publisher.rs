@@ -4,20 +4,23 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use lapin::{Channel, Confirmation, Connection, types::ShortString};
-use realtime_core::broker::{
-    BrokerError, NodeInfo, Published, Topic,
-    stream::{Due, Outgoing, Topics},
+use lapin::{Channel, Confirmation, types::ShortString};
+use realtime_core::{
+    broker::{
+        BrokerError, Published, Topic,
+        stream::{Due, Outgoing, Topics},
+    },
+    patient,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{error::Elapsed, timeout},
+    time::timeout,
 };
 
 use crate::{
     AmqpConfig,
     error::{blocked, refused, too_slow, unavailable, unknown},
-    limit::Limit,
+    limit::{Limit, Sizes},
     publishing,
     request::{Binding, Publication, Request, refuse},
     routes::{Round, Routes, Waiting},
@@ -36,8 +39,8 @@ const CONFIRM: Duration = Duration::from_secs(5);
 struct Sent {
     topic: Topic,
     outcome: Option<oneshot::Sender<Result<Published, BrokerError>>>,
-    /// Whether RabbitMQ takes it.
-    confirmed: Result<lapin::Result<bool>, Elapsed>,
+    /// Whether RabbitMQ takes it; `None` where it didn't say so in time.
+    confirmed: Option<lapin::Result<bool>>,
 }
 
 /// What is of no use any more.
@@ -68,8 +71,8 @@ pub(crate) struct Publisher<'p> {
     pub(crate) routes: Routes,
     /// What is to be put on the wire next.
     pub(crate) there: VecDeque<Publication>,
-    pub(crate) connection: &'p Connection,
     pub(crate) limit: &'p Limit,
+    pub(crate) sizes: Sizes<'p>,
     pub(crate) queue: Queue<'p>,
     pub(crate) outgoing: &'p mut Outgoing,
     pub(crate) state: &'p watch::Sender<State>,
@@ -85,7 +88,8 @@ impl Publisher<'_> {
         loop {
             let is_blocked = self.is_blocked();
             let ends = *self.state.borrow() == State::Down;
-            let on_its_way = under_way.len() + self.routes.len() + self.there.len();
+            let waiting = self.sizes.len() + self.routes.len() + self.there.len();
+            let on_its_way = under_way.len() + waiting;
             if ends && on_its_way == 0 {
                 return Fault::Link("the link is down".to_owned());
             }
@@ -99,6 +103,12 @@ impl Publisher<'_> {
                     Some(fault) => return fault,
                     None => continue,
                 },
+                (publications, found) = self.sizes.next() => {
+                    for publication in publications {
+                        self.sized(publication, &found);
+                    }
+                    continue;
+                }
                 Ok(()) = state.changed() => {
                     if is_blocked && !self.is_blocked() {
                         // Nothing was said meanwhile, so nothing can be missing.
@@ -108,8 +118,7 @@ impl Publisher<'_> {
                 }
                 due = self.outgoing.next(), if !is_blocked && !ends => match due {
                     Due::Say(said) => {
-                        let node = self.outgoing.node();
-                        Self::put(self.channel, self.config, node, said.topic, said.data, None).await
+                        Self::put(self.channel, self.config, said.topic, said.data, None).await
                     }
                     Due::LinkDown { cause, .. } => return Fault::Link(cause.to_owned()),
                     _ => continue,
@@ -134,12 +143,11 @@ impl Publisher<'_> {
                         continue;
                     }
                     Request::Publish(publication) => {
-                        if self.config.confirms && matches!(publication.topic, Topic::Node(_)) {
-                            let waiting = Waiting::Message(publication);
-                            self.routes.ask(waiting, self.config, self.outgoing.node());
-                            continue;
+                        let size = self.size_of(&publication);
+                        match self.limit.knows(size) {
+                            true => self.sized(publication, &Ok(())),
+                            false => self.sizes.ask(size, publication),
                         }
-                        self.there.push_back(publication);
                         continue;
                     }
                 },
@@ -154,7 +162,32 @@ impl Publisher<'_> {
         }
     }
 
-    /// Puts a message on the wire, unless it is too large. An error is about the link.
+    /// What its size will be on the wire.
+    fn size_of(&self, publication: &Publication) -> usize {
+        let Publication { topic, data, .. } = publication;
+        self.outgoing.size_of(topic, data.len())
+    }
+
+    /// Sends a message on of which it is known whether RabbitMQ takes it, or can't be: before it has a
+    /// number, which would be missed.
+    fn sized(&mut self, publication: Publication, found: &Result<(), String>) {
+        let refusal = match found {
+            Ok(()) => self.limit.check(self.size_of(&publication)),
+            // It answers nothing then, and the link is as good as before.
+            Err(_) if self.is_blocked() => Err(blocked()),
+            Err(unknown) => Err(unavailable(unknown.clone())),
+        };
+        if let Err(refusal) = refusal {
+            let _nobody_waits = publication.outcome.send(Err(refusal));
+        } else if self.config.confirms && matches!(publication.topic, Topic::Node(_)) {
+            let waiting = Waiting::Message(publication);
+            self.routes.ask(waiting, self.config);
+        } else {
+            self.there.push_back(publication);
+        }
+    }
+
+    /// Puts a message on the wire. An error is about the link.
     async fn publish(
         &mut self,
         publication: Publication,
@@ -168,33 +201,8 @@ impl Publisher<'_> {
             let _nobody_waits = outcome.send(Err(blocked()));
             return Ok(None);
         }
-        // Before it has a number, which would be missed.
-        let size = self.outgoing.size_of(&topic, data.len());
-        let (limit, connection) = (self.limit, self.connection);
-        if let Err(fault) = limit.find_out(connection, self.config, size).await {
-            // Then RabbitMQ answers nothing at all, and the link is as good as before.
-            if self.is_blocked() {
-                let _nobody_waits = outcome.send(Err(blocked()));
-                return Ok(None);
-            }
-            let _nobody_waits = outcome.send(Err(unavailable(fault.clone())));
-            return Err(fault);
-        }
-        if let Err(error) = limit.check(size) {
-            let _nobody_waits = outcome.send(Err(error));
-            return Ok(None);
-        }
         let stamped = self.outgoing.message(&topic, &data);
-        let node = self.outgoing.node();
-        let put = Self::put(
-            self.channel,
-            self.config,
-            node,
-            topic,
-            stamped,
-            Some(outcome),
-        )
-        .await;
+        let put = Self::put(self.channel, self.config, topic, stamped, Some(outcome)).await;
         match put {
             Ok(sent) => Ok(Some(sent)),
             Err(fault) if self.is_blocked() => {
@@ -209,16 +217,15 @@ impl Publisher<'_> {
     async fn put(
         channel: &Channel,
         config: &AmqpConfig,
-        node: &NodeInfo,
         topic: Topic,
         stamped: Bytes,
         outcome: Option<oneshot::Sender<Result<Published, BrokerError>>>,
     ) -> Result<BoxFuture<'static, Answered>, String> {
-        let published = publishing::publish(channel, config, node, &topic, &stamped);
+        let published = publishing::publish(channel, config, &topic, &stamped);
         match timeout(PUBLISH, published).await {
             Ok(Ok(confirm)) => Ok(async move {
                 let accepted = |confirmation| !matches!(confirmation, Confirmation::Nack(_));
-                let confirmed = timeout(CONFIRM, confirm).await;
+                let confirmed = patient(CONFIRM, confirm).await;
                 let confirmed = confirmed.map(|confirmed| confirmed.map(accepted));
                 Answered::Sent(Sent {
                     topic,
@@ -248,22 +255,22 @@ impl Publisher<'_> {
             return None;
         };
         let (result, fault) = match sent.confirmed {
-            Ok(Ok(false)) => (Err(unavailable("RabbitMQ refused the message")), None),
-            Ok(Ok(true)) => match sent.topic {
+            Some(Ok(false)) => (Err(unavailable("RabbitMQ refused the message")), None),
+            Some(Ok(true)) => match sent.topic {
                 Topic::Node(_) if self.config.confirms && sent.outcome.is_none() => {
                     let waiting = Waiting::Announcement(sent.topic);
-                    self.routes.ask(waiting, self.config, self.outgoing.node());
+                    self.routes.ask(waiting, self.config);
                     return None;
                 }
                 // Without confirms nothing comes back.
                 Topic::Node(_) if !self.config.confirms => (Ok(Published::Accepted), None),
                 _ => (Ok(Published::Routed), None),
             },
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 let fault = format!("a message was not confirmed: {error}");
                 (Err(not_confirmed().with_source(error)), Some(fault))
             }
-            Err(_) => {
+            None => {
                 let context = format!("RabbitMQ did not confirm within {CONFIRM:?}");
                 (Err(unknown(context.clone())), Some(context))
             }
@@ -277,14 +284,14 @@ impl Publisher<'_> {
     /// Sends on what somebody is there for, and reports what nobody is. Returns what that says about
     /// the link, if it is bad.
     fn found(&mut self, asked: Vec<Waiting>, found: Round) -> Option<Fault> {
-        self.routes.begin(self.config, self.outgoing.node());
+        self.routes.begin(self.config);
         let (absent, fault) = match found {
-            Ok(Ok(absent)) => (Some(absent), None),
-            Ok(Err(error)) => (
+            Some(Ok(absent)) => (Some(absent), None),
+            Some(Err(error)) => (
                 None,
                 Some(format!("it can't be found out who is there: {error}")),
             ),
-            Err(_) => (
+            None => (
                 None,
                 Some("it takes too long to find out who is there".to_owned()),
             ),
@@ -345,8 +352,8 @@ pub(crate) fn bind(
                 false => topology::unbind(&channel, &config, &queue, &topic).await,
             }
         };
-        let changed = timeout(CONFIRM, changed).await;
-        let changed = changed.unwrap_or_else(|_| Err(too_slow("binding the queue", CONFIRM)));
+        let changed = patient(CONFIRM, changed).await;
+        let changed = changed.unwrap_or_else(|| Err(too_slow("binding the queue", CONFIRM)));
         let _nobody_waits = binding.outcome.send(changed);
     }
 }

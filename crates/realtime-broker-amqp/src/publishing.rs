@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::{
     AmqpConfig,
     connection::{Connected, Patience, done},
-    error::{refused, too_slow},
+    error::{refused, refused_for_want_of, too_slow},
     link::OPEN,
     routes,
     server::Server,
@@ -71,8 +71,8 @@ impl Publishing {
         let mut is_there = false;
         let asked = async {
             let keys = BTreeSet::from([own.clone()]);
-            let absent = routes::absent(opened.routes.clone(), config, node, keys).await;
-            let absent = absent.map_err(|e| refused("publishing", e))?;
+            let absent = routes::absent(opened.routes.clone(), config, keys).await;
+            let absent = absent.map_err(not_published)?;
             is_there = !absent.contains(&own);
             Ok(())
         };
@@ -90,18 +90,21 @@ impl Publishing {
 pub(crate) async fn put(
     channel: &Channel,
     config: &AmqpConfig,
-    node: &NodeInfo,
     said: &Announcement,
 ) -> Result<PublisherConfirm, BrokerError> {
-    let published = publish(channel, config, node, &said.topic, &said.data).await;
-    published.map_err(|e| refused("publishing", e))
+    let published = publish(channel, config, &said.topic, &said.data).await;
+    published.map_err(not_published)
+}
+
+fn not_published(error: lapin::Error) -> BrokerError {
+    refused_for_want_of("`write` for the exchange", "publishing", error)
 }
 
 /// Tells the other nodes that this one leaves, if RabbitMQ takes it at once.
 pub(crate) async fn leave(channel: &Channel, config: &AmqpConfig, outgoing: &Outgoing) {
     let told = async {
         let goodbye = outgoing.goodbye();
-        let told = put(channel, config, outgoing.node(), &goodbye).await.ok()?;
+        let told = put(channel, config, &goodbye).await.ok()?;
         told.await.ok()
     };
     let _best_effort = timeout(GOODBYE, told).await;
@@ -111,13 +114,11 @@ pub(crate) async fn leave(channel: &Channel, config: &AmqpConfig, outgoing: &Out
 pub(crate) async fn publish(
     channel: &Channel,
     config: &AmqpConfig,
-    node: &NodeInfo,
     topic: &Topic,
     data: &[u8],
 ) -> lapin::Result<PublisherConfirm> {
-    let properties = BasicProperties::default()
-        .with_delivery_mode(1)
-        .with_app_id(node.id.as_str().into());
+    // Who sends it stands in the message.
+    let properties = BasicProperties::default().with_delivery_mode(1);
     let (exchange, key) = (topology::exchange(config), topology::routing_key(topic));
     let options = BasicPublishOptions::default();
     let put = channel.basic_publish(exchange, key, options, data, properties);

@@ -17,8 +17,7 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use lapin::{BasicProperties, Channel, options::BasicPublishOptions};
-use realtime_core::broker::{NodeInfo, Topic};
-use tokio::time::{error::Elapsed, timeout};
+use realtime_core::{broker::Topic, patient};
 
 use crate::{AmqpConfig, request::Publication, topology};
 
@@ -44,8 +43,8 @@ impl Waiting {
     }
 }
 
-/// What a round has found.
-pub(crate) type Round = Result<lapin::Result<HashSet<String>>, Elapsed>;
+/// What a round has found; `None` where that takes too long.
+pub(crate) type Round = Option<lapin::Result<HashSet<String>>>;
 
 /// The questions of a link.
 pub(crate) struct Routes {
@@ -73,10 +72,10 @@ impl Routes {
     }
 
     /// Asks whether somebody has the name that a message is for.
-    pub(crate) fn ask(&mut self, waiting: Waiting, config: &AmqpConfig, node: &NodeInfo) {
+    pub(crate) fn ask(&mut self, waiting: Waiting, config: &AmqpConfig) {
         self.waiting.push(waiting);
         if self.round.is_none() {
-            self.begin(config, node);
+            self.begin(config);
         }
     }
 
@@ -92,15 +91,15 @@ impl Routes {
     }
 
     /// Begins the next round, if somebody waits for one.
-    pub(crate) fn begin(&mut self, config: &AmqpConfig, node: &NodeInfo) {
+    pub(crate) fn begin(&mut self, config: &AmqpConfig) {
         if self.waiting.is_empty() {
             return;
         }
         self.asked = std::mem::take(&mut self.waiting);
         let keys = self.asked.iter();
         let keys: BTreeSet<String> = keys.map(Waiting::key).collect();
-        let asking = absent(self.channel.clone(), config, node, keys);
-        self.round = Some(timeout(ROUND, asking).boxed());
+        let asking = absent(self.channel.clone(), config, keys);
+        self.round = Some(patient(ROUND, asking).boxed());
     }
 }
 
@@ -109,13 +108,10 @@ impl Routes {
 pub(crate) fn absent(
     channel: Channel,
     config: &AmqpConfig,
-    node: &NodeInfo,
     keys: BTreeSet<String>,
 ) -> impl Future<Output = lapin::Result<HashSet<String>>> + Send + use<> {
     let exchange = topology::exchange(config);
-    let properties = BasicProperties::default()
-        .with_delivery_mode(1)
-        .with_app_id(node.id.as_str().into());
+    let properties = BasicProperties::default().with_delivery_mode(1);
     async move {
         let mut confirms = Vec::with_capacity(keys.len());
         for key in keys {

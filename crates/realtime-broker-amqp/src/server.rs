@@ -18,7 +18,7 @@ impl Server {
     /// The server at this URL, if it answers and there are credentials to show.
     pub(crate) async fn find(config: &AmqpConfig, url: &AMQPUri) -> Result<Self, BrokerError> {
         // First: what is asked for may be paid for.
-        let address = probe::answers(url).await?;
+        let address = probe::answers(config, url).await?;
         let mut url = url.clone();
         if let Some(provider) = &config.credentials {
             let asked = provider.ask().await;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::{
     AmqpConfig,
     connection::Patience,
-    limit::Limit,
+    limit::{Limit, Sizes},
     link::BINDINGS,
     publisher::{Fault, Publisher, Queue, bind},
     publishing::Publishing,
@@ -90,8 +90,8 @@ impl Speaker<'_> {
             channel: &publishing.channel,
             routes: Routes::new(&publishing.routes),
             there: VecDeque::new(),
-            connection: &publishing.connected.connection,
             limit: self.limit,
+            sizes: Sizes::new(self.limit, &publishing.connected.connection, self.config),
             queue: self.queue,
             outgoing: self.outgoing,
             state: self.report.state,

@@ -11,7 +11,10 @@ use lapin::{
 use realtime_core::broker::{BrokerError, NodeInfo, Topic};
 use sha1::{Digest, Sha1};
 
-use crate::{AmqpConfig, error::refused};
+use crate::{
+    AmqpConfig,
+    error::{refused, refused_for_want_of},
+};
 
 pub(crate) fn exchange(config: &AmqpConfig) -> ShortString {
     format!("rt.{}", config.namespace).into()
@@ -58,9 +61,9 @@ pub(crate) async fn declare_exchange(
         options,
         FieldTable::default(),
     );
-    declared
-        .await
-        .map_err(|e| refused("declaring the exchange", e))
+    declared.await.map_err(|e| {
+        refused_for_want_of("`configure` for the exchange", "declaring the exchange", e)
+    })
 }
 
 /// Declares the queue and consumes it.
@@ -89,18 +92,19 @@ pub(crate) async fn consume(
     let declared = channel.queue_declare(queue.clone(), options, arguments);
     declared
         .await
-        .map_err(|e| refused("declaring the queue", e))?;
+        .map_err(|e| refused_for_want_of("`configure` for the queue", "declaring the queue", e))?;
     let qos = channel.basic_qos(config.prefetch, BasicQosOptions::default());
     qos.await.map_err(|e| refused("setting the prefetch", e))?;
     let consumer = channel.basic_consume(
         queue.clone(),
-        ShortString::default(),
+        // It comes with each message, and one that RabbitMQ draws is long.
+        ShortString::from("node"),
         BasicConsumeOptions::default(),
         FieldTable::default(),
     );
     consumer
         .await
-        .map_err(|e| refused("consuming the queue", e))
+        .map_err(|e| refused_for_want_of("`read` for the queue", "consuming the queue", e))
 }
 
 pub(crate) async fn bind(
@@ -116,7 +120,10 @@ pub(crate) async fn bind(
         QueueBindOptions::default(),
         FieldTable::default(),
     );
-    bound.await.map_err(|e| refused("binding the queue", e))
+    let permissions = "`write` for the queue, and `read` for the exchange";
+    bound
+        .await
+        .map_err(|e| refused_for_want_of(permissions, "binding the queue", e))
 }
 
 pub(crate) async fn unbind(

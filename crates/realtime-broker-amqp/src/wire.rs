@@ -77,7 +77,7 @@ impl Wires {
         url: AMQPUri,
         address: SocketAddr,
         tls: OwnedTLSConfig,
-        server_name: Option<String>,
+        server_name: String,
         properties: ConnectionProperties,
     ) -> lapin::Result<Connection> {
         let (sockets, ends) = (Arc::clone(&self.sockets), self.given_up.clone());
@@ -96,11 +96,7 @@ impl Wires {
                     }
                     match url.scheme {
                         AMQPScheme::AMQP => Ok(stream),
-                        AMQPScheme::AMQPS => {
-                            let host = url.authority.host.as_str();
-                            let name = server_name.as_deref().unwrap_or(host);
-                            stream.into_tls(name, tls.as_ref()).await
-                        }
+                        AMQPScheme::AMQPS => stream.into_tls(&server_name, tls.as_ref()).await,
                     }
                 };
                 let connected = timeout(CONNECT, ends.run_until_cancelled(connecting)).await;

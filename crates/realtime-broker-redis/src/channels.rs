@@ -29,6 +29,17 @@ impl Channels {
         format!("{}{topic}", self.prefix)
     }
 
+    /// A channel that is named as those of topics are, and that no topic has, since a topic has a name:
+    /// on it is found out whether this node may join topics, and publish there.
+    pub(crate) fn of_no_topic(&self) -> String {
+        format!("{}t.", self.prefix)
+    }
+
+    /// Whether this is that channel.
+    pub(crate) fn is_of_no_topic(&self, channel: &[u8]) -> bool {
+        channel.strip_prefix(self.prefix.as_bytes()) == Some(b"t.")
+    }
+
     /// What a cluster hashes.
     pub(crate) fn tag(&self) -> &str {
         let tag = self.prefix.strip_prefix("rt:{").unwrap_or_default();

@@ -3,7 +3,11 @@
 //! A client library's subscriber hands messages out through a channel that lags, which loses them
 //! without a word. Here what isn't read stays in the socket, and Redis keeps what is behind it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -66,17 +70,45 @@ impl Connection {
         limit: usize,
     ) -> Result<Self, BrokerError> {
         let at = &place.address;
-        let socket = dial(at).await?;
-        let opened = Self::introduce(deployment, place, login, name, limit, socket).await;
-        match opened {
-            // No server has said why.
-            Err(error) if says_nothing(&error) => {
+        let addresses = addresses(at).await?;
+        Self::first_of(&addresses, deployment, place, login, name, limit).await
+    }
+
+    /// At the first of these addresses at which a server answers, be it with a refusal. One that
+    /// accepts connections and says nothing on them keeps no other from its turn.
+    async fn first_of(
+        addresses: &[SocketAddr],
+        deployment: &Deployment,
+        place: &Place,
+        login: &Login,
+        name: &str,
+        limit: usize,
+    ) -> Result<Self, BrokerError> {
+        let at = &place.address;
+        let is_connected = AtomicBool::new(false);
+        let attempt = |address| {
+            let is_connected = &is_connected;
+            async move {
+                let socket = dial(at, address).await?;
+                is_connected.store(true, Relaxed);
+                match Self::introduce(deployment, place, login, name, limit, socket).await {
+                    Err(error) if says_nothing(&error) => Err(error),
+                    answered => Ok(answered),
+                }
+            }
+        };
+        let attempts = addresses.iter().map(|address| attempt(*address).boxed());
+        match first(attempts.collect()).await {
+            Some(Ok(answered)) => answered,
+            // Something is there, and what it speaks may be something else.
+            Some(Err(error)) if is_connected.load(Relaxed) => {
                 match Speech::of(at, deployment.uses_tls()).await {
                     Some(speech) => Err(not_understood(speech, error)),
                     None => Err(error),
                 }
             }
-            opened => opened,
+            Some(Err(error)) => Err(error),
+            None => Err(unavailable(format!("connecting to {at}: no address"))),
         }
     }
 
@@ -201,7 +233,7 @@ pub(crate) fn reply(frame: Frame) -> Reply {
         Frame::Bulk(bytes) => Reply::Text(String::from_utf8_lossy(&bytes).into_owned()),
         Frame::Simple(text) => Reply::Text(text),
         Frame::Number(number) => Reply::Number(number),
-        Frame::Error(_) | Frame::Null | Frame::TooLarge(_) => Reply::Null,
+        Frame::Error(_) | Frame::Null | Frame::TooLarge { .. } => Reply::Null,
     }
 }
 
@@ -229,22 +261,20 @@ pub(crate) async fn first<T, E>(tries: Vec<BoxFuture<'_, Result<T, E>>>) -> Opti
     }
 }
 
-async fn dial(at: &Address) -> Result<TcpStream, BrokerError> {
+async fn addresses(at: &Address) -> Result<Vec<SocketAddr>, BrokerError> {
+    let what = format!("looking {at} up");
+    match timeout(STEP, lookup_host((at.host.as_str(), at.port))).await {
+        Ok(Ok(addresses)) => Ok(addresses.take(ADDRESSES).collect()),
+        Ok(Err(error)) => Err(failed(&what, error)),
+        Err(_) => Err(too_slow(&what, STEP)),
+    }
+}
+
+async fn dial(at: &Address, address: SocketAddr) -> Result<TcpStream, BrokerError> {
     let what = format!("connecting to {at}");
-    let dialled = timeout(STEP, async {
-        let addresses = lookup_host((at.host.as_str(), at.port)).await;
-        let addresses: Vec<SocketAddr> = addresses
-            .map_err(|e| failed(&what, e))?
-            .take(ADDRESSES)
-            .collect();
-        let dial = |address| TcpStream::connect(address).boxed();
-        let connected = first(addresses.into_iter().map(dial).collect()).await;
-        let connected = connected.ok_or_else(|| unavailable(format!("{what}: no address")))?;
-        connected.map_err(|e| failed(&what, e))
-    });
-    let socket = dialled
-        .await
-        .unwrap_or_else(|_| Err(too_slow(&what, STEP)))?;
+    let connected = timeout(STEP, TcpStream::connect(address)).await;
+    let socket = connected.map_err(|_| too_slow(&what, STEP))?;
+    let socket = socket.map_err(|e| failed(&what, e))?;
     socket.set_nodelay(true).map_err(|e| failed(&what, e))?;
     Ok(socket)
 }
@@ -288,8 +318,30 @@ async fn secure(
 #[cfg(test)]
 mod tests {
     use futures::future;
+    use realtime_testkit::servers::Redis;
+    use tokio::{net::TcpListener, time::Instant};
 
     use super::*;
+    use crate::RedisBrokerConfig;
+
+    #[tokio::test]
+    async fn an_address_that_says_nothing_keeps_no_other_from_its_turn() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let redis = Redis::start().await.unwrap();
+        let there = SocketAddr::from(([127, 0, 0, 1], redis.port()));
+        let deployment = RedisBrokerConfig::from_url(redis.url()).unwrap().deployment;
+        let place = Place {
+            address: Address::new("redis.example", redis.port()),
+            name: None,
+        };
+        let login = deployment.login().await.unwrap();
+        let begun = Instant::now();
+        let addresses = [silent.local_addr().unwrap(), there];
+        let opened =
+            Connection::first_of(&addresses, &deployment, &place, &login, "name", ANSWER).await;
+        assert_eq!(opened.unwrap().mode(), Some("standalone"));
+        assert!(begun.elapsed() < STEP, "the silent one is not waited for");
+    }
 
     #[tokio::test]
     async fn who_does_not_answer_does_not_hold_the_others_up() {

@@ -235,6 +235,11 @@ impl Publisher {
     /// This node receives from now on, or can publish again: the others are to know.
     fn begin(&mut self, traffic: &mut Traffic) {
         self.outgoing.begin();
+        // First, since who waits to join waits for what is said behind it.
+        let config = &self.member.config;
+        let channel = config.channels.of_no_topic();
+        let words: [&[u8]; 3] = [config.words().publish, channel.as_bytes(), b""];
+        traffic.put(&words, What::Topic);
         let hello = self.outgoing.hello();
         self.announce(traffic, hello);
     }
@@ -333,6 +338,13 @@ impl Publisher {
         }
         match what {
             What::Role => {}
+            What::Topic => {
+                if let Err(said) = count
+                    && let Some(joining) = self.joining.take()
+                {
+                    let _nobody_waits = joining.send(Err(refused("publishing", &said)));
+                }
+            }
             What::Question(waits) => {
                 let count = count.map_err(|said| refused("publishing", &said));
                 let _nobody_waits = waits.send(count);

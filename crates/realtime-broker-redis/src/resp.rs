@@ -1,7 +1,7 @@
 //! What Redis says on the wire (RESP2), with a bound on its size.
 //!
-//! A message that is larger than is allowed is skipped without being kept, and said so: to end the
-//! connection for it would lose what stands behind it, for every node that gets it.
+//! A message that is larger than is allowed is skipped without being kept, but for its beginning, and
+//! said so: to end the connection for it would lose what stands behind it, for every node that gets it.
 //!
 //! Why not the crate `redis-protocol`, which the client of presence stands on: it has no bound on
 //! the size of an item nor on how deep arrays lie in one another, and doesn't skip; it doesn't say
@@ -23,6 +23,8 @@ const ITEMS: i64 = 1 << 20;
 const DEPTH: usize = 8;
 /// Smaller ones are copied, so that none of them keeps a whole buffer alive.
 const SMALL: usize = 4 * 1024;
+/// How much is kept of an item that is too large: who sent it stands there, and under which number.
+pub(crate) const BEGINNING: usize = 640;
 
 /// One thing that Redis says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +35,12 @@ pub(crate) enum Frame {
     Null,
     Number(i64),
     Simple(String),
-    /// The last item of an answer, which was larger than is allowed, and how large.
-    TooLarge(u64),
+    /// The last item of an answer, which was larger than is allowed.
+    TooLarge {
+        size: u64,
+        /// Its first bytes.
+        beginning: Bytes,
+    },
 }
 
 /// Reads frames of a bounded size.
@@ -71,7 +77,7 @@ enum Found {
     Null,
     Number(i64),
     Simple(Range<usize>),
-    TooLarge(u64),
+    TooLarge { size: u64, beginning: Range<usize> },
 }
 
 enum Stop {
@@ -152,11 +158,19 @@ impl Reader<'_> {
                 }
             },
             None if is_last => {
+                let kept = usize::try_from(length).map_or(BEGINNING, |l| l.min(BEGINNING));
+                if let Some(missing @ 1..) = kept.checked_sub(here) {
+                    return Err(Stop::Incomplete(missing));
+                }
+                let beginning = self.at..self.at + kept;
                 let whole = length.saturating_add(2);
                 let skipped = here.min(usize::try_from(whole).unwrap_or(here));
                 self.at += skipped;
                 self.skip = whole - skipped as u64;
-                Ok(Found::TooLarge(length))
+                Ok(Found::TooLarge {
+                    size: length,
+                    beginning,
+                })
             }
             None => Err(Stop::Invalid("an answer that is too large")),
         }
@@ -177,7 +191,10 @@ fn take(found: Found, whole: &Bytes) -> Frame {
         Found::Null => Frame::Null,
         Found::Number(number) => Frame::Number(number),
         Found::Simple(line) => Frame::Simple(text(line)),
-        Found::TooLarge(length) => Frame::TooLarge(length),
+        Found::TooLarge { size, beginning } => Frame::TooLarge {
+            size,
+            beginning: Bytes::copy_from_slice(&whole[beginning]),
+        },
     }
 }
 
@@ -284,14 +301,19 @@ mod tests {
 
     #[test]
     fn what_is_too_large_is_skipped_and_nothing_else() {
-        let large = "x".repeat(1_000);
-        let bytes = format!("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1000\r\n{large}\r\n+OK\r\n");
-        for piece in [1, 7, 999, 5_000] {
-            let frames = read(bytes.as_bytes(), piece, 100).unwrap();
-            let [Frame::Array(items), Frame::Simple(_)] = &frames[..] else {
-                panic!("{frames:?}");
-            };
-            assert_eq!(items[2], Frame::TooLarge(1_000));
+        let large = format!("beginning{}", "x".repeat(991));
+        for size in [101, BEGINNING, 1_000] {
+            let item = &large[..size];
+            let bytes = format!("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n${size}\r\n{item}\r\n+OK\r\n");
+            for piece in [1, 7, 639, 999, 5_000] {
+                let frames = read(bytes.as_bytes(), piece, 100).unwrap();
+                let [Frame::Array(items), Frame::Simple(_)] = &frames[..] else {
+                    panic!("{frames:?}");
+                };
+                let beginning = Bytes::copy_from_slice(&item.as_bytes()[..size.min(BEGINNING)]);
+                let size = size as u64;
+                assert_eq!(items[2], Frame::TooLarge { size, beginning });
+            }
         }
         let in_front = format!("*2\r\n$1000\r\n{large}\r\n$1\r\nx\r\n");
         assert!(read(in_front.as_bytes(), 5_000, 100).is_err());

@@ -9,10 +9,10 @@ use realtime_core::{
     Pause,
     broker::{
         BrokerError, BrokerEvent, BrokerMessage, Topic, TopicName,
-        stream::{ANSWER_TIMEOUT, Incoming, Look, Next, look},
+        stream::{ANSWER_TIMEOUT, Incoming, Look, MAX_STAMP, Next, look},
     },
 };
-use realtime_redis::{caught, reply::shown};
+use realtime_redis::caught;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at},
@@ -50,6 +50,9 @@ const LASTS: Duration = Duration::from_secs(2);
 /// it isn't.
 const REST: Duration = Duration::from_millis(500);
 const NOTHING_MORE: Duration = Duration::from_millis(20);
+
+/// Who has sent a message that is too large is read all the same.
+const _: () = assert!(resp::BEGINNING >= MAX_STAMP);
 
 /// A message, with its share of the memory.
 pub(crate) type Delivered = (BrokerMessage, OwnedSemaphorePermit);
@@ -168,8 +171,22 @@ impl Subscriber {
             words.extend(channels.iter().map(String::as_bytes));
             line.put(&words);
         }
+        self.try_a_topic(&mut line);
         self.until_done(&mut line).await?;
         Ok((line, topics))
+    }
+
+    /// Who may join no topic is to know it now, and not room by room.
+    fn try_a_topic(&self, line: &mut Line) {
+        let (channels, words) = (&self.member.config.channels, self.member.config.words());
+        let channel = channels.of_no_topic();
+        line.put(&[words.subscribe, channel.as_bytes()]);
+        resp::put(&mut line.out, &[words.unsubscribe, channel.as_bytes()]);
+        line.awaited.push_back(Awaited {
+            answers: 1,
+            leaves: Some(channel),
+            done: None,
+        });
     }
 
     /// Until nothing is awaited, as long as Redis goes on.
@@ -336,11 +353,17 @@ impl Subscriber {
             return Err(unavailable("Redis sent something that is not pub/sub"));
         };
         match (&kind[..], data) {
+            (b"message" | b"smessage", Some(Frame::Bulk(data)))
+                if data.is_empty() && self.is_of_no_topic(channel.as_ref()) =>
+            {
+                Ok(Told::Other)
+            }
             (b"message" | b"smessage", Some(Frame::Bulk(data))) => {
                 Ok(self.message(line, data).await)
             }
-            (b"message" | b"smessage", Some(Frame::TooLarge(size))) => {
-                self.too_large(size);
+            (b"message" | b"smessage", Some(Frame::TooLarge { size, beginning })) => {
+                let cause = self.too_large(size);
+                self.incoming.refuse(beginning, cause);
                 Ok(Told::Other)
             }
             (b"subscribe" | b"ssubscribe" | b"unsubscribe" | b"pong", _) => Ok(line.answered()),
@@ -401,7 +424,9 @@ impl Subscriber {
     async fn deliver(&mut self, line: &mut Line, message: BrokerMessage) {
         let size = message.data.len();
         if size > self.member.config.max_message {
-            self.too_large(size as u64);
+            let cause = self.too_large(size as u64);
+            let event = BrokerEvent::invalid_message(cause, 1);
+            self.member.events.send(event);
             return;
         }
         let pieces = pieces(size);
@@ -426,11 +451,15 @@ impl Subscriber {
         line.heard = Instant::now();
     }
 
-    fn too_large(&self, size: u64) {
+    /// Whether somebody tries there what they may.
+    fn is_of_no_topic(&self, channel: Option<&Frame>) -> bool {
+        let channels = &self.member.config.channels;
+        matches!(channel, Some(Frame::Bulk(name)) if channels.is_of_no_topic(name))
+    }
+
+    fn too_large(&self, size: u64) -> String {
         let limit = self.member.config.max_message;
-        let cause = format!("expected at most {limit} bytes; got {size}");
-        let event = BrokerEvent::invalid_message(shown(&cause), 1);
-        self.member.events.send(event);
+        format!("expected at most {limit} bytes; got {size}")
     }
 }
 

@@ -49,6 +49,8 @@ pub(crate) enum What {
     },
     Question(Question),
     Role,
+    /// Nobody listens: may this node publish on topics?
+    Topic,
 }
 
 /// What waits for Redis on one connection.

@@ -49,6 +49,8 @@ async fn who_may_too_little_does_not_join() {
         "&rt:* +@connection +@pubsub -subscribe",
         "resetchannels &rt:{faults}:all +@connection +@pubsub",
         "resetchannels &rt:{faults}:n.* +@connection +@pubsub",
+        "resetchannels &rt:{faults}:all &rt:{faults}:n.* +@connection +@pubsub",
+        "&rt:* +@connection +@pubsub -publish (+publish &rt:{faults}:all &rt:{faults}:n.*)",
         "resetchannels +@connection +@pubsub",
     ] {
         let options = Redis::options().user("rt", "pw", rules);

@@ -32,7 +32,7 @@
 //!   compression ─────────────── what of the wire is compressed, as was agreed with a client
 //!   config  guarded  traces ─── settings │ panics of foreign code as errors │ what becomes a span, and how a trace goes on
 //!   cluster  error  escape  heard  kept  metrics  rarely  room_topics ─ which nodes there are, and what they were asked │ errors of our operations │ log lines │ what was revoked just now │ what a restarted task finds again │ what is measured │ which topics carry rooms
-//!   budget  clock  delivery  health  patience  quiet  receipt  stats  sync  tap  tasks  unreachable
+//!   budget  clock  delivery  health  quiet  receipt  stats  sync  tap  tasks  unreachable
 //! ```
 
 mod admission;
@@ -63,7 +63,6 @@ mod metrics;
 mod node;
 mod outbound;
 mod outgoing;
-mod patience;
 mod quiet;
 mod rarely;
 mod receipt;

@@ -248,11 +248,11 @@ pub mod middleware {
 }
 
 /// The names of nodes and clusters, what a backend shows its server, how it reports what
-/// happens to it, and how long it waits before it tries again.
+/// happens to it, and how long it waits: for an answer, and before it tries again.
 pub mod node {
     pub use realtime_core::{
         AnyCredentialProvider, Causes, CredentialProvider, Event, Events, Incarnation, Namespace,
-        NoCredentials, NodeId, Pause, ServerCredentials,
+        NoCredentials, NodeId, Pause, ServerCredentials, patient,
     };
     #[cfg(any(
         feature = "broker-amqp",

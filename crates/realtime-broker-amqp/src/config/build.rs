@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use lapin::uri::{AMQPScheme, AMQPUri};
-use realtime_core::{InvalidNamespace, broker::BrokerError};
+use realtime_core::{
+    InvalidNamespace,
+    broker::{BrokerError, stream::MAX_STAMP},
+};
 
 #[cfg(feature = "rustls")]
 use super::certificates;
@@ -21,8 +24,10 @@ impl AmqpConfigBuilder {
     pub fn build(self) -> Result<AmqpConfig, BrokerError> {
         let (mut urls, mut names) = (Vec::new(), Vec::new());
         let (mut namespaces, mut heartbeats) = (Vec::new(), Vec::new());
+        let mut has_credentials = Vec::new();
         for url in &self.urls {
             let address = address::read(url)?;
+            has_credentials.push(address.has_credentials);
             namespaces.extend(address.namespace);
             heartbeats.extend(address.heartbeat);
             names.extend(address.tls_server_name);
@@ -37,6 +42,10 @@ impl AmqpConfigBuilder {
             None => the_one("heartbeat", heartbeats)?.unwrap_or(DEFAULT_HEARTBEAT),
         };
         check_heartbeat(heartbeat)?;
+        check_that_they_lead_to_one(&urls)?;
+        if self.credentials.is_none() {
+            check_that_none_is_forgotten(&has_credentials)?;
+        }
         self.check(&urls)?;
         #[cfg(feature = "rustls")]
         let tls = certificates::read(&self, urls.iter().any(is_tls))?;
@@ -106,6 +115,13 @@ impl AmqpConfigBuilder {
                 return Err(invalid(format!("{name}: expected at least 1; got 0")));
             }
         }
+        let (room, message) = (self.queue_bytes as usize, self.max_message);
+        if room < message.saturating_add(MAX_STAMP) {
+            return Err(invalid(format!(
+                "queue_bytes: expected room for the largest message, so max_message ({message}) and \
+                 {MAX_STAMP} bytes at least; got {room}: no queue would ever have it"
+            )));
+        }
         if !cfg!(feature = "rustls") && urls.iter().any(is_tls) {
             return Err(invalid(
                 "amqps: needs the feature `rustls` of realtime-broker-amqp; switch it on or use \
@@ -139,6 +155,25 @@ fn the_one<T: PartialEq>(name: &str, said: Vec<T>) -> Result<Option<T>, BrokerEr
     Ok(first)
 }
 
+/// Nodes in two vhosts don't meet, so which URL a node gets to would decide whom it can reach.
+fn check_that_they_lead_to_one(urls: &[AMQPUri]) -> Result<(), BrokerError> {
+    let vhosts = urls.iter().map(|url| url.vhost.as_str()).collect();
+    the_one("vhost", vhosts).map(drop).map_err(|_| {
+        let got = "vhost: expected the same in each URL; got two that differ: without a slash it is /, \
+                   which /%2F says, too";
+        invalid(got.to_owned())
+    })
+}
+
+/// A URL without credentials would show those of RabbitMQ's guest, unlike the others.
+fn check_that_none_is_forgotten(has_credentials: &[bool]) -> Result<(), BrokerError> {
+    the_one("credentials", has_credentials.to_vec()).map(drop).map_err(|_| {
+        let got = "credentials: expected a user and a password in each URL, or in none; got a URL \
+                   with them and one without";
+        invalid(got.to_owned())
+    })
+}
+
 /// The protocol counts in whole seconds.
 fn check_heartbeat(heartbeat: Duration) -> Result<(), BrokerError> {
     if (1..=60).contains(&heartbeat.as_secs()) && heartbeat.subsec_nanos() == 0 {
@@ -151,7 +186,7 @@ fn check_heartbeat(heartbeat: Duration) -> Result<(), BrokerError> {
 
 #[cfg(test)]
 mod tests {
-    use realtime_core::broker::BrokerErrorKind;
+    use realtime_core::{ServerCredentials, broker::BrokerErrorKind};
 
     use super::*;
 
@@ -165,15 +200,21 @@ mod tests {
                 config().heartbeat(Duration::from_millis(1_500)),
                 "heartbeat",
             ),
-            (config().url("amqp://h?heartbeat=61"), "heartbeat"),
+            (config().url("amqp://u:s3cret@h?heartbeat=61"), "heartbeat"),
             (config().queue_limits(0, 1), "queue_messages"),
             (config().queue_limits(1, 0), "queue_bytes"),
+            (config().queue_limits(1, 8 << 20), "queue_bytes"),
+            (
+                config().max_message(1_000).queue_limits(1, 1_000),
+                "queue_bytes",
+            ),
+            (config().max_message(usize::MAX), "queue_bytes"),
             (config().queue_ttl(Duration::ZERO), "queue_ttl"),
             (config().prefetch(0), "prefetch"),
             (config().max_message(0), "max_message"),
             (config().url("http://u:s3cret@h"), "expected a URL"),
             (
-                config().url("amqp://h?tlsServerName=h"),
+                config().url("amqp://u:s3cret@h?tlsServerName=h"),
                 "a TLS server name",
             ),
         ];
@@ -221,6 +262,37 @@ mod tests {
             let config = AmqpConfig::builder(format!("amqp://a?{one}"));
             let error = config.url(format!("amqp://b?{other}")).build().unwrap_err();
             assert!(error.to_string().contains("the same"), "{error}");
+        }
+    }
+
+    #[test]
+    fn all_urls_lead_to_one_vhost_and_with_credentials_or_without() {
+        let build = |urls: [&str; 2]| AmqpConfig::builder(urls[0]).url(urls[1]).build();
+        for urls in [
+            ["amqp://u:s3cret@a/prod", "amqp://u:s3cret@b"],
+            ["amqp://u:s3cret@a", "amqp://u:s3cret@b/"],
+            ["amqp://a/prod", "amqp://b/staging"],
+        ] {
+            let error = build(urls).unwrap_err();
+            assert!(error.to_string().starts_with("vhost"), "{urls:?}: {error}");
+        }
+        for urls in [
+            ["amqp://u:s3cret@a", "amqp://b"],
+            ["amqp://a", "amqp://u:s3cret@b"],
+        ] {
+            let error = build(urls).unwrap_err().to_string();
+            assert!(error.starts_with("credentials"), "{urls:?}: {error}");
+            let provided = AmqpConfig::builder(urls[0])
+                .url(urls[1])
+                .credentials(async || Ok::<_, std::io::Error>(ServerCredentials::password("p")));
+            assert!(provided.build().is_ok(), "{urls:?}");
+        }
+        for urls in [
+            ["amqp://a", "amqp://b/%2F"],
+            ["amqp://a/prod", "amqp://b/prod"],
+            ["amqp://u:s3cret@a/v", "amqp://v:another@b/v"],
+        ] {
+            assert!(build(urls).is_ok(), "{urls:?}");
         }
     }
 

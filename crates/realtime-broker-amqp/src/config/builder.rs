@@ -51,8 +51,10 @@ impl AmqpConfigBuilder {
         }
     }
 
-    /// Adds the URL of another node of the same RabbitMQ cluster, which is tried in turn. Where
-    /// several name a namespace, a heartbeat or a TLS server name, they must agree.
+    /// Adds the URL of another node of the same RabbitMQ cluster, which is tried in turn. All lead to
+    /// one vhost, and all name a user and a password, or none does, unless they come from
+    /// [`credentials`](Self::credentials). Where several name a namespace, a heartbeat or a TLS server
+    /// name, they must agree.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.urls.push(url.into());
         self
@@ -113,7 +115,9 @@ impl AmqpConfigBuilder {
     }
 
     /// How much may wait in a node's queue. Past it RabbitMQ drops the oldest, which is noticed
-    /// and reported as a gap. Default 100,000 messages and 64 MiB.
+    /// and reported as a gap. Default 100,000 messages and 64 MiB. Of bytes there is to be room for
+    /// [`max_message`](Self::max_message) and [`MAX_STAMP`](realtime_core::broker::stream::MAX_STAMP)
+    /// at least: a message for which there is none would be dropped as it comes.
     pub fn queue_limits(mut self, messages: u32, bytes: u32) -> Self {
         (self.queue_messages, self.queue_bytes) = (messages, bytes);
         self

@@ -73,6 +73,12 @@ impl AmqpConfig {
         AmqpConfigBuilder::new(url.into())
     }
 
+    /// The name that is expected in the certificate of the server at this URL.
+    pub(crate) fn name_of<'n>(&'n self, url: &'n AMQPUri) -> &'n str {
+        let host = &url.authority.host;
+        self.tls_server_name.as_ref().unwrap_or(host)
+    }
+
     /// What the names of the exchange and of all queues begin with, after `rt.`.
     #[must_use]
     pub fn namespace(&self) -> &Namespace {

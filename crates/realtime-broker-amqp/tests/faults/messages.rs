@@ -1,6 +1,6 @@
 //! Messages that RabbitMQ or this node can't take.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
@@ -10,11 +10,12 @@ use realtime_core::{
     broker::{Broker, BrokerErrorKind, BrokerEvent, NodeInfo, Published, Topic, stream},
 };
 use realtime_testkit::{
+    proxy::{Fault, Proxy},
     servers::RabbitMq,
     wait::{until, within},
 };
 
-use crate::member::{Member, NOTICED, talk};
+use crate::member::{Member, NOTICED, talk, through};
 
 /// One that is too large for RabbitMQ fails for good, and takes none of the others along.
 #[tokio::test]
@@ -40,12 +41,12 @@ async fn a_message_larger_than_rabbitmq_takes() {
                         "{refused}"
                     );
                 }
-                1 => drop(
-                    a.broker
-                        .publish(&Topic::All, large.slice(..100_000))
-                        .await
-                        .unwrap(),
-                ),
+                1 => {
+                    // Larger than is asked about for the smaller one.
+                    let size = if n < 200 { 250_000 } else { 100_000 };
+                    let said = a.broker.publish(&Topic::All, large.slice(..size)).await;
+                    assert_eq!(said.unwrap(), Published::Routed);
+                }
                 _ => assert_eq!(a.say("small").await, Ok(Published::Routed)),
             }
         }
@@ -66,6 +67,56 @@ async fn a_message_larger_than_rabbitmq_takes() {
         "nothing was missed"
     );
     talk(&mut a, &mut b).await;
+}
+
+/// What the client library says first has the connection's name in it.
+const PUBLISHES: &str = " publish";
+
+/// Whether RabbitMQ takes a message that is larger than any before it is asked first, which takes some
+/// round trips.
+#[tokio::test]
+async fn a_slow_answer_about_a_large_message_holds_no_small_one_up() {
+    let server = RabbitMq::start().await.unwrap();
+    let proxy = Proxy::start(server.port()).await;
+    let mut slow = Member::join(&through(&server, &proxy)).await;
+    let mut other = Member::join(&server.url()).await;
+    talk(&mut slow, &mut other).await;
+
+    proxy.set_where(PUBLISHES, Fault::Delay(Duration::from_millis(100)));
+    let large = Bytes::from(vec![7; 100_000]);
+    let mut said = slow.broker.publish(&Topic::All, large).boxed();
+    assert!(said.as_mut().now_or_never().is_none());
+    tokio::select! {
+        biased;
+        said = &mut said => panic!("it came first: {said:?}"),
+        small = slow.say("small") => assert_eq!(small, Ok(Published::Routed)),
+    }
+    assert_eq!(
+        within("the outcome", said).await.unwrap(),
+        Published::Routed
+    );
+    assert_eq!(other.hear().await, "small");
+    assert_eq!(other.hear().await.len(), 100_000);
+
+    // Longer than it may take. The message fails, and neither the link nor others with it.
+    proxy.set_where(PUBLISHES, Fault::Delay(Duration::from_secs(1)));
+    let large = Bytes::from(vec![7; 1_000_000]);
+    let (said, small) = futures::join!(
+        within(
+            "the outcome",
+            slow.broker.publish(&Topic::All, large.clone())
+        ),
+        slow.say("small"),
+    );
+    assert_eq!(said.unwrap_err().kind(), BrokerErrorKind::Unavailable);
+    assert_eq!(small, Ok(Published::Routed));
+    assert_eq!(other.hear().await, "small");
+    proxy.set(Fault::None);
+    let said = within("the outcome", slow.broker.publish(&Topic::All, large)).await;
+    assert_eq!(said.unwrap(), Published::Routed);
+    assert_eq!(other.hear().await.len(), 1_000_000);
+    talk(&mut slow, &mut other).await;
+    assert_eq!(slow.events.next().now_or_never(), None);
 }
 
 #[tokio::test]

@@ -57,6 +57,7 @@ async fn what_overflows_a_queue_is_reported_as_a_gap() {
     let small = AmqpConfig::builder(server.url())
         .namespace("faults")
         .prefetch(1)
+        .max_message(64 << 10)
         .queue_limits(10, 1 << 20);
     let b = AmqpBroker::new(small.build().unwrap());
     let mut events = b.events();

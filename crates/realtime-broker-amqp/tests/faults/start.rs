@@ -73,12 +73,12 @@ async fn what_can_not_be_healed_fails_at_the_start() {
 async fn the_next_url_is_tried_when_one_refuses() {
     let server = RabbitMq::start().await.unwrap();
     let wrong = server.url().replace("guest:guest", "guest:wrong");
-    let elsewhere = server.url().replace("%2f", "nowhere");
-    let refused = AmqpConfig::builder(&wrong).url(&elsewhere).build().unwrap();
+    let nobody = server.url().replace("guest:guest", "nobody:wrong");
+    let refused = AmqpConfig::builder(&wrong).url(&nobody).build().unwrap();
     let node = || NodeInfo::new(NodeId::random(), Incarnation::random());
     let error = AmqpBroker::new(refused).subscribe(Join::new(node())).await;
     assert_eq!(error.err().map(|e| e.kind()), Some(BrokerErrorKind::Config));
-    let config = AmqpConfig::builder(wrong).url(elsewhere).url(server.url());
+    let config = AmqpConfig::builder(wrong).url(nobody).url(server.url());
     let broker = AmqpBroker::new(config.build().unwrap());
     let _inbox = broker.subscribe(Join::new(node())).await.unwrap();
     let said = broker.publish(&Topic::All, Bytes::new()).await;
@@ -88,10 +88,8 @@ async fn the_next_url_is_tried_when_one_refuses() {
 #[tokio::test]
 async fn the_next_url_is_tried_when_one_does_not_answer() {
     let server = RabbitMq::start().await.unwrap();
-    let nobody = format!(
-        "amqp://127.0.0.1:{}",
-        realtime_testkit::servers::free_port().unwrap()
-    );
+    let free = realtime_testkit::servers::free_port().unwrap().to_string();
+    let nobody = server.url().replace(&server.port().to_string(), &free);
     let config = AmqpConfig::builder(nobody).url(server.url());
     let broker = AmqpBroker::new(config.build().unwrap());
     let node = NodeInfo::new(NodeId::random(), Incarnation::random());

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use realtime_core::{BoxError, CloseCode, dialect::Closing};
+use realtime_core::{BoxError, CloseCode, dialect::Closing, patient};
 use realtime_websocket::{CloseFrame, frame};
 use tokio::time::sleep;
 
@@ -14,7 +14,6 @@ use crate::{
     compression::Agreed,
     dialects::{DialectId, Encoder},
     node::Node,
-    patience::patient,
     session_task::close_in,
     transport::Upgrading,
 };

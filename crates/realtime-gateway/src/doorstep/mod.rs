@@ -22,6 +22,7 @@ use realtime_core::{
     BoxError, CloseCode, Identity, Message, MessageId, Text,
     auth::{AuthError, Token},
     codec::Frame,
+    patient,
 };
 use realtime_websocket::Event;
 
@@ -36,7 +37,6 @@ use crate::{
     handling::authenticate::{ROUTE, answer},
     identities::holds,
     node::Node,
-    patience::patient,
     quiet::drop_quietly,
     session_task::{Early, Newcomer, ReadEnd},
     transport::Connection,

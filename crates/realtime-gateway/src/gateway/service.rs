@@ -11,7 +11,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use http::{Request, Response, request::Parts};
-use realtime_core::Identity;
+use realtime_core::{Identity, patient};
 use tokio::{runtime::Handle, time::sleep};
 use tower_service::Service;
 
@@ -25,7 +25,6 @@ use crate::{
     identities::{self, revocation},
     limits::Held,
     node::Node,
-    patience::patient,
     session_task::{self, Newcomer},
     traces::Traced,
     transport::Upgrading,

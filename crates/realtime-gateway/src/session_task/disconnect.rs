@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::join};
-use realtime_core::{CloseCode, DisconnectInfo, Initiator};
+use realtime_core::{CloseCode, DisconnectInfo, Initiator, patient};
 
 use super::{
     Life, frame_reader::FrameReader, handling::Handling, last_words::last_words, open::Open,
@@ -22,7 +22,6 @@ use crate::{
     hook_call::{Failed, call_hook},
     metrics::{Received, Size},
     node::Node,
-    patience::patient,
     quiet::drop_quietly,
     transport::Lost,
 };

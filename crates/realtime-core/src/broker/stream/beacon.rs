@@ -1,12 +1,17 @@
 //! The body of a beacon: what a node says of itself beside its number.
 //!
-//! Fields of a type (`u8`), a length (`u16`) and a value; those of an unknown type are skipped.
+//! Fields of a type (`u8`), a length (`u16`) and a value; those of an unknown type are skipped, and a
+//! field that would say nothing new is left out.
 //!
 //! | type | value |
 //! | ---: | --- |
 //! | 1 | how often it says so: milliseconds (`u32`) |
 //! | 2 | the versions of the wire that it reads: the lowest and the highest (`u8` each) |
-//! | 3 | what it can do (`u64`, one bit each; none is defined yet) |
+//! | 3 | what it can do (`u64`, one bit each): none is defined yet, so it isn't said |
+//!
+//! All nodes hear each beacon, so what beacons cost a cluster grows with the square of its nodes. That
+//! is what their interval grows with, and what an idle cluster says is about the same in bytes, however
+//! large it is.
 
 use std::time::Duration;
 
@@ -16,28 +21,39 @@ use super::{BEACON_INTERVAL, stamp::VERSION};
 
 const INTERVAL: u8 = 1;
 const VERSIONS: u8 = 2;
-const CAPABILITIES: u8 = 3;
 
 /// The longest interval between beacons that is believed.
 const LONGEST: Duration = Duration::from_secs(60);
+/// How many beacons are heard in a second, by all nodes together.
+const HEARD: u64 = 400;
+/// How many are said at most, while there is news of numbers.
+const NEWS: u64 = 10;
 
-/// How often a node in such company says so: all together no more than thirty do.
+/// How often a node in such company says so.
 pub(super) fn interval(others: usize) -> Duration {
-    let of_all = Duration::from_millis(100).saturating_mul(others.saturating_add(1) as u32);
-    of_all.clamp(BEACON_INTERVAL, LONGEST)
+    let nodes = nodes(others);
+    let apart = nodes.saturating_mul(nodes).saturating_mul(1_000) / HEARD;
+    Duration::from_millis(apart).clamp(BEACON_INTERVAL, LONGEST)
+}
+
+/// How soon a node in such company says which number it has reached for all, where that is news.
+pub(super) fn news(others: usize) -> Duration {
+    let apart = nodes(others).saturating_mul(1_000) / NEWS;
+    Duration::from_millis(apart).clamp(BEACON_INTERVAL, interval(others))
+}
+
+fn nodes(others: usize) -> u64 {
+    (others as u64).saturating_add(1)
 }
 
 pub(super) fn put(interval: Duration) -> Bytes {
-    let mut out = BytesMut::with_capacity(23);
+    let mut out = BytesMut::with_capacity(12);
     out.put_u8(INTERVAL);
     out.put_u16(4);
     out.put_u32(interval.as_millis() as u32);
     out.put_u8(VERSIONS);
     out.put_u16(2);
     out.put_slice(&[VERSION, VERSION]);
-    out.put_u8(CAPABILITIES);
-    out.put_u16(8);
-    out.put_u64(0);
     out.freeze()
 }
 
@@ -60,11 +76,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_nodes_together_say_no_more_than_thirty() {
-        assert_eq!(interval(0), BEACON_INTERVAL);
-        assert_eq!(interval(29), BEACON_INTERVAL);
-        assert_eq!(interval(99), Duration::from_secs(10));
-        assert_eq!(interval(usize::MAX), LONGEST);
+    fn the_more_nodes_there_are_the_less_each_of_them_says() {
+        let of = |nodes: usize| (interval(nodes - 1), news(nodes - 1));
+        let seconds = |interval, news| (Duration::from_secs(interval), Duration::from_secs(news));
+        assert_eq!(of(1), seconds(3, 3));
+        assert_eq!(of(34), seconds(3, 3));
+        assert_eq!(of(40), seconds(4, 4));
+        assert_eq!(of(100), seconds(25, 10));
+        assert_eq!(of(400), seconds(60, 40));
+        assert_eq!(of(usize::MAX), (LONGEST, LONGEST));
         assert_eq!(take(put(interval(99))), interval(99));
     }
 

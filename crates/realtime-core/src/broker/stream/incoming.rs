@@ -78,6 +78,17 @@ impl Incoming {
         })
     }
 
+    /// As [`receive`](Self::receive), of a message that is larger than this node takes, of which the
+    /// beginning is enough: [`MAX_STAMP`](super::MAX_STAMP) bytes, or all of it. Its number has come,
+    /// so it is no gap; instead it is reported with this cause, unless this node would have dropped it
+    /// anyway.
+    pub fn refuse(&mut self, beginning: Bytes, cause: impl Into<String>) {
+        self.shared.loopback.delivered();
+        if matches!(self.read(beginning), Ok(Next::Deliver(_)) | Err(_)) {
+            self.tell([BrokerEvent::invalid_message(cause, 1)]);
+        }
+    }
+
     fn read(&mut self, mut bytes: Bytes) -> Result<Next, BrokerError> {
         let stamp = Stamp::take(&mut bytes)?;
         let own = &self.shared.node;
@@ -179,12 +190,12 @@ impl Incoming {
     }
 
     fn changed(&self, changes: Changes) {
-        if changes == Changes::default() {
+        if changes.is_empty() {
             return;
         }
         self.shared.set_others(self.peers.up());
-        let down = changes.down.map(BrokerEvent::node_down);
-        self.tell(down.into_iter().chain(changes.up.map(BrokerEvent::node_up)));
+        let down = changes.down.into_iter().map(BrokerEvent::node_down);
+        self.tell(down.chain(changes.up.map(BrokerEvent::node_up)));
     }
 
     fn missed(&self, stamp: &Stamp, missed: u64) {

@@ -149,8 +149,15 @@ impl Outgoing {
         };
         used.numbers.seq += 1;
         self.unheard -= usize::from(used.unheard);
+        let is_news = used.unsaid < SAID;
         (used.at, used.unsaid, used.unheard) = (self.stamped, SAID, false);
         let numbers = used.numbers;
+        if is_news
+            && *topic == Topic::All
+            && let Some(schedule) = &mut self.schedule
+        {
+            schedule.has_news(self.shared.others());
+        }
         self.numbered.0.fetch_max(numbers.seq, Relaxed);
         self.stamp(Kind::Message, topic, numbers).put(data)
     }
@@ -184,10 +191,11 @@ impl Outgoing {
     /// the time, and what comes back.
     pub fn begin(&mut self) {
         self.shared.begin();
-        let now = Instant::now();
+        let (now, others) = (Instant::now(), self.shared.others());
+        let is_news = self.topics.get(&Topic::All).is_some_and(Used::is_news);
         self.schedule = Some(Schedule {
             probe: now,
-            beacon: now + beacon::interval(self.shared.others()),
+            beacon: now + apart(is_news, others),
             answered: None,
             answer: None,
         });
@@ -254,7 +262,12 @@ impl Outgoing {
             return Some(Due::Say(self.beacon(0)));
         }
         if now >= schedule.beacon {
-            schedule.beacon = now + beacon::interval(others);
+            let is_news = self.topics.get_mut(&Topic::All).is_some_and(|used| {
+                // Once more where it is news, in case that this one is lost.
+                used.unsaid = used.unsaid.saturating_sub(1);
+                used.is_news()
+            });
+            schedule.beacon = now + apart(is_news, others);
             if self.shared.loopback.is_broken(Way::ForAll) {
                 let cause = "what this node publishes for all doesn't come back";
                 return Some(Due::LinkDown { cause });
@@ -369,7 +382,27 @@ impl Outgoing {
     }
 }
 
+/// How long after a beacon the next one is said.
+fn apart(is_news: bool, others: usize) -> Duration {
+    match is_news {
+        true => beacon::news(others),
+        false => beacon::interval(others),
+    }
+}
+
+impl Used {
+    /// Its last number is to be said.
+    fn is_news(&self) -> bool {
+        self.unsaid > 0
+    }
+}
+
 impl Schedule {
+    /// The number for all is another one than was said last.
+    fn has_news(&mut self, others: usize) {
+        self.beacon = self.beacon.min(Instant::now() + beacon::news(others));
+    }
+
     fn earliest(&self) -> Instant {
         let first = self.probe.min(self.beacon);
         self.answer.map_or(first, |answer| answer.min(first))

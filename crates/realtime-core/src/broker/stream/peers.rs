@@ -58,8 +58,14 @@ enum Life {
 /// What became of nodes, in this order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {
-    pub(super) down: Option<NodeInfo>,
+    pub(super) down: Vec<NodeInfo>,
     pub(super) up: Option<NodeInfo>,
+}
+
+impl Changes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.down.is_empty() && self.up.is_none()
+    }
 }
 
 impl Peers {
@@ -72,7 +78,8 @@ impl Peers {
         let mut changes = Changes::default();
         self.read += 1;
         if !self.known.contains_key(node) {
-            changes.down = self.make_room().or_else(|| self.supersede(&node.id));
+            changes.down.extend(self.supersede(&node.id));
+            changes.down.extend(self.make_room());
         }
         let peer = self.known.entry(node.clone()).or_insert(Peer {
             all: None,
@@ -171,4 +178,29 @@ impl Peer {
 fn patience(interval: Duration) -> u32 {
     let probes = interval.as_millis().div_ceil(BEACON_INTERVAL.as_millis());
     MISSING * probes as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Incarnation;
+
+    fn start_of(name: &str, number: u64) -> NodeInfo {
+        NodeInfo::new(name.parse().unwrap(), Incarnation::from_u64(number))
+    }
+
+    #[test]
+    fn where_all_room_is_taken_another_start_ends_the_one_before_it_all_the_same() {
+        let mut peers = Peers::default();
+        for n in 0..NODES {
+            peers.hear(&start_of(&format!("n-{n}"), 1));
+        }
+        let again = start_of("n-7", 2);
+        let (_, changes) = peers.hear(&again);
+        // The one that was silent longest is forgotten for it.
+        let down = vec![start_of("n-7", 1), start_of("n-0", 1)];
+        let up = Some(again);
+        assert_eq!(changes, Changes { down, up });
+        assert_eq!(peers.up(), NODES - 1);
+    }
 }
