@@ -28,6 +28,7 @@ use crate::{
     guarded::{Whose, caught},
     identities::revocation,
     node::Node,
+    patience::patient_until,
 };
 
 /// The longest that anybody waits for a command.
@@ -80,7 +81,7 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
             let work = async move {
                 let asked = request(&this, &to, &envelope, body, clients_by);
                 // Nobody hears of what is done later.
-                if let Ok(outcome) = timeout_at(by, asked).await {
+                if let Some(outcome) = patient_until(by, asked).await {
                     if outcome == Outcome::NotUnderstood {
                         asks.failed(|| (false, NOT_UNDERSTOOD));
                     }

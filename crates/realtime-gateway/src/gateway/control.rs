@@ -23,6 +23,7 @@ use crate::{
     cluster::{Asked, Found, SURVEYS},
     control::{self, Deed},
     node::INTRODUCED,
+    patience::patient_until,
 };
 
 /// How long the broker has to take over what nobody is waited for.
@@ -336,18 +337,18 @@ impl Gateway {
             }
             asked.settled().await;
         };
-        let mut settled = pin!(timeout_at(by, settled));
+        let mut settled = pin!(patient_until(by, settled));
         let accepted = tokio::select! {
             biased;
             accepted = &mut published => accepted,
             // They may have been asked though the broker hasn't confirmed it.
             settled = &mut settled => match settled {
-                Ok(()) => {
+                Some(()) => {
                     // Some aren't known yet, and are to hear of it all the same.
                     let _accepted = timeout(HANDED_OVER, published).await;
                     return None;
                 }
-                Err(_late) => {
+                None => {
                     let context =
                         "the broker did not accept in time what other nodes are asked for";
                     let kind = BrokerErrorKind::Unknown;
