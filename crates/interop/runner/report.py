@@ -31,6 +31,13 @@ Each client did the same things against our server and, as a control, against an
 | shutdown | SIGTERM: 1001, a clean close, and the server ends with 0 |
 """
 
+BEHIND = """
+## Behind proxies
+
+Only these are tried behind proxies: {clients}. What a proxy changes, it changes for all of them.
+
+"""
+
 REWRITTEN = """
 ## A proxy that rewrites `Host`
 
@@ -49,7 +56,8 @@ def write(results, missing, clients, proxies):
     for client in clients:
         cells = row(results, client, None)
         text += f"| {client.name} {client.version()} | {' | '.join(cells)} |\n"
-    text += "\n## Behind proxies\n\n" + header("proxy | client")
+    text += BEHIND.format(clients=", ".join(behind(results, clients, proxies)))
+    text += header("proxy | client")
     for proxy in proxies:
         for client in clients:
             if Trial("ours", client, proxy) in results:
@@ -65,6 +73,14 @@ def write(results, missing, clients, proxies):
     path = tools.ROOT / "docs/interop.md"
     path.write_text(text)
     return path
+
+
+def behind(results, clients, proxies):
+    """The names of those that were tried behind proxies."""
+    def was_tried(client):
+        return any(Trial("ours", client, proxy) in results for proxy in proxies)
+
+    return [client.name for client in clients if was_tried(client)]
 
 
 def header(first):

@@ -3,7 +3,7 @@
 
 import { isHidden } from "./environment.js";
 import type { Settings, Socket } from "./options.js";
-import { after, type Timer } from "./timer.js";
+import { after, patiently, type Timer } from "./timer.js";
 
 /** A clock that has jumped by more than this was asleep, and the machine with it. */
 const ASLEEP_MS = 10_000;
@@ -25,7 +25,7 @@ export class Link {
   readonly #socket: Socket;
   readonly #ping: Settings["ping"];
   readonly #onEnd: Events["onEnd_"];
-  #opening: Timer;
+  #opening: Timer | undefined;
   #ticking: ReturnType<typeof setInterval> | undefined;
   #probing: Timer | undefined;
   #heardAt = 0;
@@ -37,7 +37,8 @@ export class Link {
     this.#socket = socket;
     this.#ping = ping;
     this.#onEnd = onEnd;
-    this.#opening = after(connectTimeout, () => this.#fail("the connection didn't open in time"));
+    const late = () => this.#fail("the connection didn't open in time");
+    patiently(connectTimeout, late, (timer) => (this.#opening = timer));
     socket.onopen = () => {
       clearTimeout(this.#opening);
       this.#isOpen = true;
@@ -94,14 +95,15 @@ export class Link {
     this.#untaken = this.buffered_() || NaN;
     this.send_(JSON.stringify({ id: PING_ID, route }));
     const askedAt = Date.now();
-    this.#probing = after(timeout, () => {
+    const judge = () => {
       this.#probing = undefined;
       // Who takes what was said before the ping is there. And the answer may have come while this
       // machine slept, and wait behind this. Once: a hidden page's timers are late each time.
       const hasSlept = !isAgain && Date.now() - askedAt - timeout > ASLEEP_MS;
       if (this.buffered_()! < this.#untaken || hasSlept) this.probe_(true);
       else this.#fail("the server doesn't answer");
-    });
+    };
+    patiently(timeout, judge, (timer) => (this.#probing = timer));
   }
 
   #watch(): void {

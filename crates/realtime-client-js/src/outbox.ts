@@ -3,7 +3,7 @@
 
 import { packed } from "./bytes.js";
 import { ConnectionLost, type Failure, RequestError, Timeout } from "./errors.js";
-import { after, type Timer } from "./timer.js";
+import { patiently, type Timer } from "./timer.js";
 
 export interface AskOptions {
   /** In milliseconds. */
@@ -23,7 +23,7 @@ interface Entry {
   frame_: string;
   isSent_: boolean;
   done_: Done;
-  timer_: Timer;
+  timer_?: Timer;
 }
 
 export class Outbox {
@@ -107,8 +107,9 @@ export class Outbox {
 
   #add(id: number, frame: string, done: Done, timeout: number, late: () => void, send?: Send): boolean {
     if (!send && this.#queued >= this.#queue) return false;
-    const timer = after(timeout, late);
-    this.#entries.set(id, { frame_: frame, done_: done, timer_: timer, isSent_: !!send });
+    const entry: Entry = { frame_: frame, done_: done, isSent_: !!send };
+    patiently(timeout, late, (timer) => (entry.timer_ = timer));
+    this.#entries.set(id, entry);
     if (send) send(frame);
     else this.#queued += 1;
     return true;

@@ -63,6 +63,7 @@ mod task;
 #[cfg(feature = "rustls")]
 mod tls;
 mod token;
+mod unreadable;
 mod upgrade;
 
 pub use builder::ClientBuilder;

@@ -4,14 +4,17 @@
 use realtime_codec_json::JsonCodec;
 use realtime_core::{
     Message, Payload, RoomName, Text,
-    codec::{Codec, Frame},
+    codec::{Codec, CodecError, CodecErrorKind, Frame},
     history::{Epoch, Position},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::{RequestError, RoomEvent, backoff::Backoff, command::Joined, inbox::Outlet};
+use crate::{
+    RequestError, RoomEvent, backoff::Backoff, command::Joined, inbox::Outlet,
+    unreadable::Unreadable,
+};
 
 /// What a reader of a room gets: an event, and where the room is behind it.
 pub(crate) type RoomItem = (RoomEvent, Option<Position>);
@@ -45,6 +48,8 @@ pub(crate) struct Room {
     ahead: u64,
     backoff: Backoff,
     pub(crate) retry_at: Option<Instant>,
+    /// Of what was missed.
+    unreadable: Unreadable,
 }
 
 /// However its task ends: nothing more comes.
@@ -107,6 +112,7 @@ impl Room {
             ahead: 0,
             backoff,
             retry_at: None,
+            unreadable: Unreadable::default(),
         }
     }
 
@@ -240,15 +246,17 @@ impl Room {
         if recovered {
             for envelope in entered.missed {
                 let frame = Frame::Text(Text::from(String::from(Box::<str>::from(envelope))));
-                let Ok(message) = JsonCodec.decode(frame) else {
-                    tracing::warn!(target: crate::LOG, "a message that was missed can't be read");
-                    continue;
+                let (message, offset) = match missed_message(frame) {
+                    Ok(missed) => missed,
+                    Err(error) => {
+                        self.unreadable.found(&error);
+                        continue;
+                    }
                 };
-                let offset = message.offset();
-                if offset.is_some_and(|offset| offset <= before) {
+                if offset <= before {
                     continue;
                 }
-                if let (Some(place), Some(offset)) = (&mut self.position, offset) {
+                if let Some(place) = &mut self.position {
                     place.offset = offset;
                 }
                 missed += 1;
@@ -312,6 +320,16 @@ impl Room {
         let item = (event.clone(), self.position.clone());
         self.readers.retain(|reader| reader.push(item.clone()));
     }
+}
+
+/// A message of the history, and its place there: without one, it can't be told from one that is known.
+fn missed_message(frame: Frame) -> Result<(Message, u64), CodecError> {
+    let message = JsonCodec.decode(frame)?;
+    let offset = message.offset().ok_or_else(|| {
+        let context = "expected the offset of a message that was missed; there is none";
+        CodecError::new(CodecErrorKind::Malformed, context)
+    })?;
+    Ok((message, offset))
 }
 
 /// The data of `leave`.

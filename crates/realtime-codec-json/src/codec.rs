@@ -20,8 +20,9 @@ use crate::{
 ///
 /// Read strictly: a field that comes twice, a route that is not a string, an id that is neither a
 /// string nor a number, either of them over 256 bytes, and more than 64 entries of metadata are
-/// refused. An id or metadata that is `null` is as if it were left out. Fields that it doesn't know
-/// are ignored, so that later versions may add some.
+/// refused. An id or metadata that is `null` is as if it were left out, and so is what only a server
+/// says (`room`, `offset`, `request`) where it is nothing of the kind. Fields that it doesn't know are
+/// ignored, so that later versions may add some.
 ///
 /// Written as strictly: what it would refuse to read is an error. `data` must be one JSON value:
 /// what [`Json`](crate::Json) makes is one, and the text of a raw

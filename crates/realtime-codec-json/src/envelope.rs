@@ -102,8 +102,8 @@ impl<'f> Envelope<'f> {
             route: fields.route.map(route).transpose()?,
             data: data(fields, text)?,
             metadata: fields.metadata.map(metadata).transpose()?.flatten(),
-            room: fields.room.map(room).transpose()?.flatten(),
-            offset: fields.offset.map(offset).transpose()?.flatten(),
+            room: fields.room.and_then(room),
+            offset: fields.offset.and_then(offset),
             exchange: exchange(fields)?,
         })
     }
@@ -245,20 +245,15 @@ fn route(value: &RawValue) -> Result<Cow<'_, str>, String> {
     route.ok_or_else(|| wrong("route", "a string of at most 256 bytes", value))
 }
 
-/// A room that is `null` is none.
-fn room(value: &RawValue) -> Result<Option<Cow<'_, str>>, String> {
-    if value.get() == "null" {
-        return Ok(None);
-    }
-    let room = name(value).filter(|room| (1..=RoomName::MAX).contains(&room.len()));
-    room.map(Some)
-        .ok_or_else(|| wrong("room", "a string of 1 to 256 bytes", value))
+/// The server alone says of which room a message is. Anything but a room is a field of the client's
+/// own.
+fn room(value: &RawValue) -> Option<Cow<'_, str>> {
+    name(value).filter(|room| (1..=RoomName::MAX).contains(&room.len()))
 }
 
-/// An offset that is `null` is none.
-fn offset(value: &RawValue) -> Result<Option<u64>, String> {
-    let offset = serde_json::from_str(value.get());
-    offset.map_err(|_| wrong("offset", "a whole number from 0 on", value))
+/// As of rooms.
+fn offset(value: &RawValue) -> Option<u64> {
+    serde_json::from_str(value.get()).ok()
 }
 
 fn name(value: &RawValue) -> Option<Cow<'_, str>> {

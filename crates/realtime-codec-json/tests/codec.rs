@@ -87,6 +87,35 @@ fn what_is_not_an_envelope_is_malformed() {
     assert_eq!(binary.kind(), CodecErrorKind::UnsupportedFrame);
 }
 
+/// The client has no use for them, so whatever it means by them is its own.
+#[test]
+fn what_only_a_server_says_refuses_no_message() {
+    let long = format!(r#""room":"{}""#, "x".repeat(257));
+    for field in [
+        r#""room":7"#,
+        r#""room":"""#,
+        r#""room":{}"#,
+        r#""room":["a"]"#,
+        r#""room":true"#,
+        &long,
+        r#""offset":-1"#,
+        r#""offset":"5""#,
+        r#""offset":1.5"#,
+        r#""offset":18446744073709551616"#,
+        r#""offset":{}"#,
+        r#""request":1e400,"offset":null"#,
+        r#""request":[],"error":7"#,
+    ] {
+        let message = decode(&format!(r#"{{"id":1,"route":"r",{field},"data":2}}"#)).unwrap();
+        assert_eq!((message.id(), message.route()), (Some("1"), "r"), "{field}");
+        assert_eq!(message.data().as_bytes(), b"2");
+        assert_eq!((message.room(), message.offset()), (None, None), "{field}");
+    }
+    let told = decode(r#"{"route":"r","room":"a","offset":7}"#).unwrap();
+    assert_eq!(told.room().map(|room| room.as_str()), Some("a"));
+    assert_eq!(told.offset(), Some(7));
+}
+
 #[test]
 fn what_is_wrong_is_named_for_the_client() {
     let reason = |text: &str| {

@@ -10,17 +10,22 @@ use crate::{
     envelope::{self, Malformed},
     from_json,
     notice::{put_failure, put_notice},
-    write::{put_binary, put_map, put_signed, put_text, put_unsigned},
+    write::{put_binary, put_float, put_map, put_signed, put_text, put_unsigned},
 };
 
 /// Envelopes as MessagePack maps, in binary frames. Its name, and subprotocol, is
 /// `realtime.msgpack`.
 ///
 /// It has the fields, the bounds and the strictness of the JSON codec: a field that comes twice, a
-/// route that is not a string, an id that is neither a string nor an integer, either of them over
+/// route that is not a string, an id that is neither a string nor a whole number, either of them over
 /// 256 bytes, and more than 64 entries of metadata are refused. An id or metadata that is nil is as
-/// if it were left out. Fields that it doesn't know are ignored, so that later versions may add
-/// some. What it would refuse to read it doesn't write.
+/// if it were left out, and so is what only a server says (`room`, `offset`, `request`) where it is
+/// nothing of the kind. Fields that it doesn't know are ignored, so that later versions may add some.
+/// What it would refuse to read it doesn't write.
+///
+/// What JavaScript writes is taken as it is meant: a whole number may be a floating-point number (to
+/// many encoders, one of more than 32 bits is), and goes back as one; and the extension of type 0
+/// with one byte, a zero, is `undefined`, and read as nil.
 ///
 /// `data` that is `bin` is [binary](Payload::binary), and shares the frame's buffer; any other
 /// becomes JSON, and JSON becomes MessagePack again: [the crate](crate) says how. So data that was
@@ -201,14 +206,26 @@ fn put_id(out: &mut BytesMut, id: &MessageId) -> Result<(), CodecError> {
         return put_text(out, text);
     }
     match (text.parse::<u64>(), text.parse::<i64>()) {
-        (Ok(number), _) => put_unsigned(out, number),
-        (_, Ok(number)) if number != 0 => put_signed(out, number),
-        _ => {
-            let context = "expected an id that is a string or an integer of 64 bits; got another \
-                           number";
+        (Ok(number), _) => return put_unsigned(out, number),
+        (_, Ok(number)) if number != 0 => return put_signed(out, number),
+        _ => {}
+    }
+    // As it is read of clients that write it as a floating-point number.
+    match whole(text) {
+        Some(number) => put_float(out, number),
+        None => {
+            let context = "expected an id that is a string, an integer of 64 bits or a whole \
+                           floating-point number; got another number";
             Err(CodecError::new(CodecErrorKind::Encode, context))
         }
     }
+}
+
+/// Behind its point nothing but a zero.
+fn whole(text: &str) -> Option<f64> {
+    let digits = text.strip_suffix(".0")?;
+    let is_whole = digits.parse::<i64>().is_ok();
+    is_whole.then(|| text.parse().ok()).flatten()
 }
 
 /// The reason is the client's to know. It holds nothing of the client's data.

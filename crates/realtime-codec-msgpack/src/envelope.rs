@@ -11,6 +11,9 @@ use crate::{
     to_json,
 };
 
+/// Up to here floating-point numbers have room for every integer.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// What is wrong with an envelope.
 #[derive(Debug)]
 pub(crate) struct Malformed {
@@ -123,9 +126,9 @@ impl<'f> Fields<'f> {
             parts.data = data(frame, value, &parts.route)?;
         }
         parts.metadata = self.metadata.map(metadata).transpose()?.flatten();
-        let room = self.room.map(|value| room(frame, value)).transpose()?;
-        parts.room = room.flatten().and_then(RoomName::shown);
-        parts.offset = self.offset.map(offset).transpose()?.flatten();
+        let room = self.room.and_then(|value| room(frame, value));
+        parts.room = room.and_then(RoomName::shown);
+        parts.offset = self.offset.and_then(offset);
         parts.exchange = self.exchange(frame)?;
         Ok(parts)
     }
@@ -138,7 +141,7 @@ impl<'f> Fields<'f> {
             .and_then(|value| id(frame, "request", value).ok());
         let request = request.flatten();
         let reply = self.reply.map(|value| id(frame, "reply", value));
-        let Some(reply) = reply.transpose()?.flatten() else {
+        let Some(reply) = reply.transpose()?.flatten().map(as_asked) else {
             return Ok(request.map(Exchange::Request));
         };
         if request.is_some() {
@@ -192,10 +195,29 @@ fn id(frame: &Bytes, field: &str, value: &[u8]) -> Result<Option<MessageId>, Str
         Item::Nil => return Ok(None),
         Item::Unsigned(number) => Some(number.into()),
         Item::Negative(number) => Some(number.into()),
+        Item::Float(number) => whole(number),
         item => name(frame, item).map(MessageId::from),
     };
-    let expected = "an integer or a string of at most 256 bytes";
+    let expected = "a whole number or a string of at most 256 bytes";
     id.map(Some).ok_or_else(|| wrong(field, expected, item))
+}
+
+/// The number of a client that writes whole numbers as floating-point numbers, where they are large.
+/// It has a form of its own, so that it goes back as it came: who writes so may read a long integer as
+/// something else.
+fn whole(number: f64) -> Option<MessageId> {
+    let is_whole = number.fract() == 0.0 && number.abs() <= EXACT;
+    // No zero has a sign.
+    let number = number + 0.0;
+    let id = is_whole.then(|| Text::from(format!("{number:.1}")));
+    id.and_then(MessageId::number)
+}
+
+/// What was asked under an integer is answered to it, whatever form the answer gives that.
+fn as_asked(id: MessageId) -> MessageId {
+    let whole = id.is_number().then(|| id.strip_suffix(".0")).flatten();
+    let whole = whole.and_then(|whole| whole.parse::<i64>().ok());
+    whole.map_or(id, MessageId::from)
 }
 
 fn route(frame: &Bytes, value: &[u8]) -> Result<Text, String> {
@@ -236,24 +258,21 @@ fn publishes_bytes(value: &[u8], pairs: u32) -> bool {
     entries().unwrap_or(false)
 }
 
-/// A room that is nil is none.
-fn room(frame: &Bytes, value: &[u8]) -> Result<Option<Text>, String> {
-    let item = item(value);
-    let room = match item {
-        Item::Nil => return Ok(None),
+/// The server alone says of which room a message is. Anything but a room is a field of the client's
+/// own.
+fn room(frame: &Bytes, value: &[u8]) -> Option<Text> {
+    match item(value) {
         Item::Text(room) if (1..=RoomName::MAX).contains(&room.len()) => text(frame, room),
         _ => None,
-    };
-    room.map(Some)
-        .ok_or_else(|| wrong("room", "a string of 1 to 256 bytes", item))
+    }
 }
 
-/// An offset that is nil is none.
-fn offset(value: &[u8]) -> Result<Option<u64>, String> {
+/// As of rooms.
+fn offset(value: &[u8]) -> Option<u64> {
     match item(value) {
-        Item::Nil => Ok(None),
-        Item::Unsigned(offset) => Ok(Some(offset)),
-        other => Err(wrong("offset", "an integer from 0 on", other)),
+        Item::Unsigned(offset) => Some(offset),
+        Item::Float(offset) => as_asked(whole(offset)?).parse().ok(),
+        _ => None,
     }
 }
 

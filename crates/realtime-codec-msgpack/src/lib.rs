@@ -24,11 +24,12 @@
 //! | MessagePack | JSON |
 //! | --- | --- |
 //! | nil, true, false, strings, arrays | the same |
+//! | the extension of type 0 with one byte, a zero: `undefined` | `null` |
 //! | integers | the same, with all their digits |
 //! | floating-point numbers | the same, those of 32 bits widened to 64; `null` for NaN and infinities |
 //! | maps | objects; keys that are integers become strings |
 //! | `bin` within other data | a string of standard base64 |
-//! | maps with any other keys, extension types (dates among them), strings that aren't UTF-8 | the message is malformed |
+//! | maps with any other keys, other extension types (dates among them), strings that aren't UTF-8 | the message is malformed |
 //!
 //! Back again, a JSON number is an integer where it is written as one and has at most 64 bits, and
 //! else a floating-point number of 64 bits: an infinity where it is larger than these are. Half of a

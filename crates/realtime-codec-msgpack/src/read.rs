@@ -3,6 +3,9 @@
 
 use rmp::Marker;
 
+/// An extension of one byte, its type and that: how JavaScript's `undefined` is often written.
+const UNDEFINED: [u8; 2] = [0, 0];
+
 /// What of a frame is still to be read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'f> {
@@ -22,6 +25,7 @@ pub(crate) enum Item<'f> {
     Map(u32),
     /// Below zero.
     Negative(i64),
+    /// Or JavaScript's `undefined`.
     Nil,
     /// It may not be UTF-8.
     Text(&'f [u8]),
@@ -75,7 +79,10 @@ impl<'f> Reader<'f> {
             Marker::I16 => signed(i16::from_be_bytes(self.array()?).into()),
             Marker::I32 => signed(i32::from_be_bytes(self.array()?).into()),
             Marker::I64 => signed(i64::from_be_bytes(self.array()?)),
-            Marker::FixExt1 => self.extension_of(|reader| reader.take(1))?,
+            Marker::FixExt1 => match self.array()? {
+                UNDEFINED => Item::Nil,
+                _ => Item::Extension,
+            },
             Marker::FixExt2 => self.extension_of(|reader| reader.take(2))?,
             Marker::FixExt4 => self.extension_of(|reader| reader.take(4))?,
             Marker::FixExt8 => self.extension_of(|reader| reader.take(8))?,

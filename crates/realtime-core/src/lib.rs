@@ -25,7 +25,7 @@
 //! - [`Identity`], [`IdentityKey`], [`SessionId`], [`NodeId`]: who takes part;
 //! - [`CloseCode`], [`DisconnectInfo`], [`Initiator`]: how a session ended;
 //! - [`Events`], [`Causes`], [`Pause`]: how a backend reports what happens to it, each cause once, and
-//!   how long it waits before it tries again; [`patient`]: how it waits for an answer;
+//!   how long it waits before it tries again; [`patient`], [`patient_until`]: how it waits for an answer;
 //! - [`log_targets`]: the names under which everything is logged;
 //! - [`extract`]: what a codec crate needs to offer extractors and replies of its own;
 //! - [`CredentialProvider`]: what a backend shows its server, asked for again whenever it connects;
@@ -75,7 +75,7 @@ pub use identity::{Identity, IdentityKey, IdentityUpdate};
 pub use message::{Exchange, Message, MessageParts, Metadata};
 pub use message_id::MessageId;
 pub use namespace::{InvalidNamespace, Namespace};
-pub use patience::patient;
+pub use patience::{patient, patient_until};
 pub use pause::Pause;
 pub use payload::{IntoPayload, Payload, PayloadKind};
 pub use room::{InvalidRoomName, RoomName};

@@ -1,8 +1,12 @@
 //! A timeout that doesn't mistake a pause of this process for one of the peer.
 
-use std::{future::Future, pin::pin, time::Duration};
+use std::{
+    future::Future,
+    pin::pin,
+    time::{Duration, Instant},
+};
 
-use tokio::time::timeout;
+use tokio::time::{self, timeout, timeout_at};
 
 /// How much longer it waits, so that what has come is looked at in between.
 const LAST_LOOK: Duration = Duration::from_millis(20);
@@ -28,8 +32,19 @@ const LAST_LOOK: Duration = Duration::from_millis(20);
 /// # Cancel safety
 /// That of what is awaited.
 pub async fn patient<T>(limit: Duration, awaited: impl Future<Output = T>) -> Option<T> {
+    match time::Instant::now().checked_add(limit) {
+        Some(by) => patient_until(by.into_std(), awaited).await,
+        None => Some(awaited.await),
+    }
+}
+
+/// [`patient`], until a point in time.
+///
+/// # Cancel safety
+/// That of what is awaited.
+pub async fn patient_until<T>(by: Instant, awaited: impl Future<Output = T>) -> Option<T> {
     let mut awaited = pin!(awaited);
-    if let Ok(done) = timeout(limit, awaited.as_mut()).await {
+    if let Ok(done) = timeout_at(by.into(), awaited.as_mut()).await {
         return Some(done);
     }
     timeout(LAST_LOOK, awaited).await.ok()

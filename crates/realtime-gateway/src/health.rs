@@ -10,6 +10,9 @@ use tokio::time::Instant;
 
 /// How a node is, for a health check and for people.
 ///
+/// It says nothing of the authenticator: a node is [`Ready`](HealthStatus::Ready), too, where the keys of
+/// an issuer can't be had and nobody new comes in. [`Stats`](crate::Stats) count the refusals.
+///
 /// As JSON, `{"status": "degraded", "reasons": ["presence: down"], "sessions": 12, "broker": "up",
 /// "presence": {"down": {"cause": "…"}}, …}`. Causes come from backends and may name their addresses:
 /// [`Readyz`](crate::Readyz) leaves them out.

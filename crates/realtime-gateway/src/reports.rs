@@ -115,10 +115,13 @@ impl Reports {
         if fault == Fault::Server {
             self.recent.keep(&context);
         }
-        if self.hooks.error.is_empty() {
-            self.log(fault, &context);
-            return;
+        match self.has_hooks() {
+            true => self.tell_hooks(stage, context),
+            false => self.log(fault, &context),
         }
+    }
+
+    fn tell_hooks(&self, stage: ErrorStage, context: ErrorContext) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             self.stats.errors_unreported.add(1);
             return;
@@ -174,27 +177,45 @@ impl Reports {
     /// backend's own target, whether or not there are hooks: the backend itself says it at debug
     /// level only.
     pub(crate) fn link(&self, stage: ErrorStage, said: String) {
-        // Before the log, whose layers are the program's and may panic.
-        if self.has_hooks() {
-            self.report(Fault::Server, stage, said.clone(), None);
-        } else {
-            self.recent
-                .keep(&ErrorContext::new(stage, said.clone(), None));
-        }
-        let said: BoxError = said.into();
-        let left_out = self.link_lines.turn();
-        let left_out = left_out.map(|count| (count > 0).then_some(count));
-        match (stage, left_out) {
+        let context = ErrorContext::new(stage, said, None);
+        self.keep_and_tell(&context);
+        let said = Chain(context.error());
+        match (stage, turn(&self.link_lines)) {
+            (ErrorStage::Authentication, Some(left_out)) => tracing::warn!(
+                target: crate::log_targets::REVOCATION, left_out, "{said}",
+            ),
             (ErrorStage::Presence, Some(left_out)) => tracing::warn!(
-                target: crate::log_targets::PRESENCE, left_out, "{}", Chain(&*said),
+                target: crate::log_targets::PRESENCE, left_out, "{said}",
             ),
             (ErrorStage::History, Some(left_out)) => tracing::warn!(
-                target: crate::log_targets::HISTORY, left_out, "{}", Chain(&*said),
+                target: crate::log_targets::HISTORY, left_out, "{said}",
             ),
             (_, Some(left_out)) => tracing::warn!(
-                target: crate::log_targets::BROKER, left_out, "{}", Chain(&*said),
+                target: crate::log_targets::BROKER, left_out, "{said}",
             ),
             (_, None) => {}
+        }
+    }
+
+    /// Passes on that a background task has died: the log has it as an error of our own, whether or not
+    /// there are hooks.
+    pub(crate) fn died(&self, task: &'static str, error: impl Into<BoxError>) {
+        let context = ErrorContext::new(ErrorStage::Background, error, None);
+        self.keep_and_tell(&context);
+        let lines = self.lines.get(ErrorStage::Background as usize);
+        if let Some(left_out) = lines.and_then(turn) {
+            tracing::error!(
+                target: crate::log_targets::BACKGROUND, task, error = %Chain(context.error()),
+                left_out, "a background task died and is started again",
+            );
+        }
+    }
+
+    /// Before the log, whose layers are the program's and may panic.
+    fn keep_and_tell(&self, context: &ErrorContext) {
+        self.recent.keep(context);
+        if self.has_hooks() {
+            self.tell_hooks(context.stage(), context.clone());
         }
     }
 
@@ -217,6 +238,12 @@ impl Reports {
             ),
         }
     }
+}
+
+/// Whether a line may be written, and how many were left out before it, if any were.
+fn turn(lines: &Rarely) -> Option<Option<u64>> {
+    let left_out = lines.turn()?;
+    Some((left_out > 0).then_some(left_out))
 }
 
 impl std::fmt::Debug for Reports {

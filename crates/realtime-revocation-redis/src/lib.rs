@@ -66,9 +66,10 @@
 //! Every call is answered or fails within [`command_timeout`], 1 s unless it is set, with an error that
 //! [`is_transient`] where it may heal. Each connection of the pool is watched: one that ends, or
 //! doesn't answer three checks in a row, a second apart, is replaced by a new one, with pauses from 100
-//! ms to 2 s. Outages and their ends are logged as `realtime::revocation`: also where Redis answers but
-//! can't be written to, which is out of memory, read-only, loading, no permission. To see that, a check
-//! does all that revocations do, once a second and over each connection, under keys that begin with
+//! ms to 2 s. Outages and their ends are logged as `realtime::revocation`, at debug level since the
+//! gateway says them as warnings: also where Redis answers but can't be written to, which is out of
+//! memory, read-only, loading, no permission. To see that, a check does all that revocations do, once a
+//! second and over each connection, under keys that begin with
 //! `rt:shop:revocation:{probe-…}:`. Where something is set up wrongly, a user who may not do one of
 //! these or a `redis:` URL of a cluster's node, calls fail with kind [`InvalidOption`].
 //!

@@ -181,14 +181,14 @@ impl fmt::Debug for RedisRevocations {
     }
 }
 
-/// Nobody else hears of it but those whose calls fail.
+/// The gateway finds it out by its calls, every few seconds, and says it louder.
 fn tell(change: Change) {
     match change {
         Change::Up => {
-            tracing::info!(target: log_targets::REVOCATION, "Redis is up");
+            tracing::debug!(target: log_targets::REVOCATION, "Redis is up");
         }
         Change::Down { cause, .. } => {
-            tracing::warn!(target: log_targets::REVOCATION, cause, "Redis is down");
+            tracing::debug!(target: log_targets::REVOCATION, cause, "Redis is down");
         }
     }
 }

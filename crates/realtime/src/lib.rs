@@ -252,7 +252,7 @@ pub mod middleware {
 pub mod node {
     pub use realtime_core::{
         AnyCredentialProvider, Causes, CredentialProvider, Event, Events, Incarnation, Namespace,
-        NoCredentials, NodeId, Pause, ServerCredentials, patient,
+        NoCredentials, NodeId, Pause, ServerCredentials, patient, patient_until,
     };
     #[cfg(any(
         feature = "broker-amqp",

@@ -471,6 +471,15 @@ async fn settings_that_can_never_work_are_refused_by_name() {
         ("trusted_proxies", build().trusted_proxies(["10.0.0.1/8"])),
         ("trusted_proxies", build().trusted_proxies(["0.0.0.0"])),
         ("trusted_proxies", build().trusted_proxies(["224.0.0.0/4"])),
+        ("trusted_proxies", build().trusted_proxies(["::/80"])),
+        (
+            "queue_bytes must be at most queue_budget",
+            build().queue_budget((1 << 20) - 1),
+        ),
+        (
+            "max_rooms_per_session must be at most max_rooms",
+            build().max_rooms(127),
+        ),
         ("origin_patterns", build().origin_patterns(["wss://h"])),
         ("origin_patterns", build().origin_patterns(["127.1"])),
         (

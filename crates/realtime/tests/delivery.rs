@@ -165,7 +165,7 @@ async fn the_order_of_each_caller_is_kept_under_backpressure() {
     let server = Server::start(
         support::builder()
             .queue_messages(1 << 20)
-            .queue_bytes(1 << 30)
+            .queue_bytes(256 << 20)
             .build()
             .unwrap(),
     )

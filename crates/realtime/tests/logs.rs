@@ -15,10 +15,16 @@ use std::{
     time::Duration,
 };
 
+use futures::StreamExt;
 use realtime::{
     BoxError, ClientError, CloseCode, DisconnectInfo, Gateway, IdentityKey, Json, Router, Session,
     error::{DeliverError, DeliverErrorKind, SendError},
+    history::{
+        Append, Appended, History, HistoryError, HistoryEvent, HistoryEvents, MemoryHistory, Page,
+        Position, Retention, Since,
+    },
     middleware::{LoggerLayer, RecoveryLayer},
+    room::{RoomName, RoomRule},
 };
 use realtime_testkit::{
     client::{Request, raw_http},
@@ -515,6 +521,157 @@ async fn an_outage_of_a_backend_is_one_line_and_its_end_another() {
     let all: HashSet<_> = lines.iter().map(said).collect();
     assert_eq!(all.len(), lines.len(), "{lines:#?}");
     server.stop().await;
+}
+
+/// The same of those that tell nobody else. A session keeps the store of revocations asked.
+#[cfg(all(feature = "history-redis", feature = "revocation-redis"))]
+#[tokio::test]
+async fn so_are_those_of_histories_and_of_revocations() {
+    use realtime_testkit::servers::Redis;
+
+    let (log, _guard) = Log::at(tracing::Level::INFO);
+    let mut redis = Redis::start().await.unwrap();
+    let rule = RoomRule::open().history(Retention::new(8, Duration::from_secs(60)).unwrap());
+    let builder = realtime::builder()
+        .router(Router::new().room("a", rule))
+        .history(realtime::connect::history(&redis.url()).unwrap())
+        .revocations(realtime::connect::revocations(&redis.url()).unwrap());
+    let server = Server::start(builder.build().unwrap()).await;
+    let mut client = server.connect().await;
+    client.request("join", json!({"room": "a"})).await.unwrap();
+    let outages = || {
+        let stats = server.gateway.stats();
+        (stats.history_outages, stats.revocation_outages)
+    };
+    redis.kill().unwrap();
+    until("both have noticed", async || outages() == (1, 1)).await;
+    redis.restart().await.unwrap();
+    let all_said = async || {
+        let lines = warnings(&log).join("\n");
+        lines.contains("the history of rooms is up again, after ")
+            && lines.contains("the store of revocations is up again, after ")
+    };
+    until("both are back", all_said).await;
+    let lines = log.lines();
+    for said in [
+        "WARN realtime::history: the history of rooms is down: ",
+        "WARN realtime::history: the history of rooms is up again",
+        "WARN realtime::revocation: the store of revocations is down: ",
+        "WARN realtime::revocation: the store of revocations is up again",
+    ] {
+        let count = lines.iter().filter(|line| line.contains(said)).count();
+        assert_eq!(count, 1, "{said}: {lines:#?}");
+    }
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+    server.stop().await;
+}
+
+/// A history that comes and goes all the time, and then panics where it tells of it.
+struct Flapping(MemoryHistory, Mutex<Option<HistoryEvents>>);
+
+const OUTAGES: usize = 100;
+
+impl Flapping {
+    fn new() -> Self {
+        let down = HistoryEvent::Down {
+            cause: "as it should".to_owned(),
+        };
+        let flaps = [down, HistoryEvent::Up]
+            .into_iter()
+            .cycle()
+            .take(2 * OUTAGES);
+        let breaks = futures::stream::once(async { panic!("as it should") });
+        let events = futures::stream::iter(flaps).chain(breaks);
+        Self(
+            MemoryHistory::new(),
+            Mutex::new(Some(HistoryEvents::new(events))),
+        )
+    }
+}
+
+impl History for Flapping {
+    async fn append(&self, room: &RoomName, append: Append) -> Result<Appended, HistoryError> {
+        self.0.append(room, append).await
+    }
+
+    async fn since(
+        &self,
+        room: &RoomName,
+        after: &Position,
+        limit: usize,
+    ) -> Result<Since, HistoryError> {
+        self.0.since(room, after, limit).await
+    }
+
+    async fn latest(
+        &self,
+        room: &RoomName,
+        before: Option<u64>,
+        count: usize,
+    ) -> Result<Page, HistoryError> {
+        self.0.latest(room, before, count).await
+    }
+
+    async fn position(
+        &self,
+        room: &RoomName,
+        retention: Retention,
+    ) -> Result<Position, HistoryError> {
+        self.0.position(room, retention).await
+    }
+
+    async fn remove(&self, room: &RoomName) -> Result<(), HistoryError> {
+        self.0.remove(room).await
+    }
+
+    fn events(&self) -> HistoryEvents {
+        let first = self.1.lock().unwrap().take();
+        first.unwrap_or_else(|| HistoryEvents::new(futures::stream::pending()))
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+#[tokio::test]
+async fn outages_and_ends_of_outages_without_end_are_a_few_lines_and_a_dead_task_is_one() {
+    for has_hook in [false, true] {
+        let (log, _guard) = Log::at(tracing::Level::INFO);
+        let retention = Retention::new(8, Duration::from_secs(60)).unwrap();
+        let heard = Arc::new(Mutex::new(0));
+        let hears = Arc::clone(&heard);
+        let builder = realtime::builder()
+            .router(Router::new().room("a", RoomRule::open().history(retention)))
+            .history(Flapping::new());
+        let builder = match has_hook {
+            false => builder,
+            true => builder.on_error(move || {
+                *hears.lock().unwrap() += 1;
+                async {}
+            }),
+        };
+        let server = Server::start(builder.build().unwrap()).await;
+        drop(server.connect().await);
+        until("the task has died", async || {
+            server.gateway.stats().background_restarts == 1
+        })
+        .await;
+        assert_eq!(server.gateway.stats().history_outages as usize, OUTAGES);
+        if has_hook {
+            until("hooks hear of all that they have places for", async || {
+                let lost = server.gateway.stats().errors_unreported as usize;
+                *heard.lock().unwrap() + lost == 2 * OUTAGES + 1
+            })
+            .await;
+        }
+        server.stop().await;
+        let lines = warnings(&log);
+        let with = |what| lines.iter().filter(|line| line.contains(what)).count();
+        assert_eq!(with("the history of rooms is "), 20, "{lines:#?}");
+        assert_eq!(with("ERROR realtime::background: "), 1, "{lines:#?}");
+        assert_eq!(lines.len(), 21, "{lines:#?}");
+    }
 }
 
 /// One whose handler hangs, and one whose hook does, which is out of the hub already.

@@ -49,6 +49,7 @@ pub fn gateway(setup: &Setup, books: &Books) -> Gateway {
     let builder = if setup.tight_budgets {
         builder
             .queue_budget(2_048)
+            .queue_bytes(setup.queue_bytes().min(2_048))
             .assembly_budget(1_024)
             .read_limit(setup.read_limit().min(1_024))
     } else {

@@ -119,6 +119,28 @@ export default {
   },
 
   alone: {
+    async "a thread that is held up takes no live server for dead"({ online }) {
+      const ping = { every: 100, timeout: 1_000 };
+      const client = await online({ ping });
+      const { sent, received } = client.sockets[0];
+      let isHeldUp = false;
+      const holdUp = () => {
+        isHeldUp = true;
+        const begun = performance.now();
+        while (performance.now() - begun < 1_500);
+      };
+      // Once it waits for the answer; in Node.js in the phase behind which timers come before sockets.
+      const soon = globalThis.setImmediate ?? queueMicrotask;
+      sent.push = (message) => {
+        if (message.id === 0 && !isHeldUp) soon(holdUp);
+        return Array.prototype.push.call(sent, message);
+      };
+      await until("it was held up", () => isHeldUp);
+      const before = received.length;
+      await until("answers", () => received.slice(before).filter(({ id }) => id === 0).length > 1);
+      equal([client.sockets.length, status(client)], [1, "online"]);
+    },
+
     async "the server says when to come back, and nothing but a person comes sooner"({ online }) {
       const client = await online();
       const announced = waits(client);

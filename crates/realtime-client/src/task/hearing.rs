@@ -63,8 +63,7 @@ impl Task {
             Ok(message) => message,
             Err(error) => {
                 // Where it was an answer, whoever waits for it waits in vain.
-                tracing::warn!(target: crate::LOG, %error, "a message of the server can't be read");
-                return;
+                return self.unreadable.found(&error);
             }
         };
         if let Some(id) = message.message_id().filter(|id| id.is_number())

@@ -27,6 +27,7 @@ use crate::{
     settings::Settings,
     shared::Shared,
     token::TokenReason,
+    unreadable::Unreadable,
 };
 
 /// How many events of one read are heard before anything else has its turn.
@@ -100,6 +101,7 @@ struct Task {
     stale: Option<Token>,
     renewal: tokens::Renewal,
     renewals: Backoff,
+    unreadable: Unreadable,
 }
 
 pub(crate) async fn run(
@@ -134,6 +136,7 @@ pub(crate) async fn run(
         shown: None,
         stale: None,
         renewal: tokens::Renewal::None,
+        unreadable: Unreadable::default(),
     };
     task.attempt();
     while !matches!(task.phase, Phase::Ended) {

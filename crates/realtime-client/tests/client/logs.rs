@@ -5,7 +5,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use realtime_client::{Json, State, TokenIn};
+use futures::StreamExt;
+use realtime_client::{Json, RoomEvent, State, TokenIn};
 use realtime_testkit::wait::within;
 use serde_json::json;
 
@@ -143,4 +144,53 @@ async fn who_logs_a_refusal_does_not_log_its_data() {
     assert!(!shown.contains("s3cret"), "{shown}");
     let data = error.refusal().unwrap().data().unwrap();
     assert!(data.as_bytes().ends_with(br#""s3cret"}"#), "{data:?}");
+}
+
+/// A server that says one thing that can't be read says it to all, and again and again.
+#[tokio::test]
+async fn what_cannot_be_read_is_counted_in_few_lines() {
+    let (log, _guard) = Log::begin();
+    let server = Scripted::start().await;
+    let client = quick(server.port()).connect().unwrap();
+    let mut peer = server.accept().await;
+    let joining = client.room("a").join();
+    let answering = async {
+        let asked = peer.message().await;
+        let data = json!({"position": {"epoch": "e", "offset": 3}});
+        peer.send(json!({"id": asked["id"], "route": "join", "data": data}))
+            .await;
+    };
+    let (room, ()) = tokio::join!(joining, answering);
+    let mut room = room.unwrap();
+    for _ in 0..1_000 {
+        peer.send(json!({"route": 7, "data": "s3cret"})).await;
+    }
+    peer.send(
+        json!({"route": "gap", "data": {"missed": 1, "rooms": {"a": {"epoch": "e", "offset": 9}}}}),
+    )
+    .await;
+    let asked = peer.message().await;
+    // One has no place in the history, and one no route.
+    let unplaced = json!({"route": "n", "room": "a", "offset": "4", "data": "s3cret"});
+    let unrouted = json!({"route": 7, "room": "a", "offset": 4});
+    let good = json!({"route": "n", "room": "a", "offset": 9, "data": 9});
+    let mut missed = vec![];
+    for _ in 0..50 {
+        missed.extend([unplaced.clone(), unrouted.clone()]);
+    }
+    missed.push(good);
+    let position = json!({"epoch": "e", "offset": 9});
+    let data = json!({"recovered": true, "position": position, "missed": missed});
+    peer.send(json!({"id": asked["id"], "route": "recover", "data": data}))
+        .await;
+    let RoomEvent::Message(first) = within("the good one", room.next()).await.unwrap() else {
+        panic!("expected a message");
+    };
+    assert_eq!(first.decode::<u8>().unwrap(), 9);
+    let text = log.text();
+    let lines = text.lines().filter(|line| line.contains("can't be read"));
+    // Up to 512 of 1,000, and up to 64 of 100.
+    assert_eq!(lines.count(), 10 + 7, "{text}");
+    assert!(text.contains("count=512") && !text.contains("s3cret"));
+    client.close().await;
 }

@@ -43,18 +43,25 @@ fn what_is_not_an_envelope_is_malformed() {
         ),
         (
             with("id", true.into()),
-            "\"id\" to be an integer or a string of at most 256 bytes; got true",
+            "\"id\" to be a whole number or a string of at most 256 bytes; got true",
         ),
-        (with("id", 7.0.into()), "got a floating-point number"),
+        (with("id", 7.5.into()), "got a floating-point number"),
+        (with("id", f64::NAN.into()), "got a floating-point number"),
+        (
+            with("id", f64::INFINITY.into()),
+            "got a floating-point number",
+        ),
+        // Behind it not every integer has a number of its own.
+        (
+            with("id", 9_007_199_254_740_994.0.into()),
+            "got a floating-point number",
+        ),
         (with("id", "x".repeat(257).into()), "got another string"),
         (with("id", Value::Ext(1, vec![0])), "got an extension type"),
+        (with("id", Value::Ext(0, vec![1])), "got an extension type"),
         (
-            with("room", "".into()),
-            "\"room\" to be a string of 1 to 256 bytes; got another string",
-        ),
-        (
-            with("offset", (-1).into()),
-            "\"offset\" to be an integer from 0 on; got another integer",
+            with("id", Value::Ext(0, vec![0, 0])),
+            "got an extension type",
         ),
         (
             with("metadata", true.into()),
@@ -113,6 +120,68 @@ fn what_is_not_an_envelope_is_malformed() {
     assert!(reason(&b"\x81\xa5route\xa1\xff"[..]).contains("\"route\""));
     let text = MsgPackCodec.decode(Frame::Text("{}".into())).unwrap_err();
     assert_eq!(text.kind(), CodecErrorKind::UnsupportedFrame);
+}
+
+/// The client has no use for them, so whatever it means by them is its own.
+#[test]
+fn what_only_a_server_says_refuses_no_message() {
+    let wrong = [
+        Value::from(7),
+        "".into(),
+        "x".repeat(257).into(),
+        Value::Map(vec![]),
+        true.into(),
+        Value::Ext(1, vec![0]),
+    ];
+    for room in wrong {
+        let message = read(&map! { "route" => "r", "id" => 1, "room" => room });
+        assert_eq!((message.route(), message.room()), ("r", None));
+    }
+    for offset in [
+        (-1).into(),
+        "5".into(),
+        1.5.into(),
+        (-1.0).into(),
+        true.into(),
+    ] {
+        let message = read(&map! { "route" => "r", "id" => 1, "offset" => Value::clone(&offset) });
+        assert_eq!((message.route(), message.offset()), ("r", None));
+    }
+}
+
+/// msgpackr writes `Date.now()` as a floating-point number, and reads a long integer as a `BigInt`.
+#[test]
+fn whole_numbers_may_be_floating_point_numbers() {
+    for number in [0.0, 7.0, -7.0, 1_764_170_000_000.0, 9_007_199_254_740_992.0] {
+        let message = read(&map! { "id" => number, "route" => "r" });
+        assert!(message.message_id().unwrap().is_number());
+        let answer = map! { "id" => number, "route" => "r" };
+        assert_eq!(written(&message), answer, "as it came");
+    }
+    let narrow = decode(&b"\x81\xa2id\xca\x40\xe0\x00\x00"[..]).unwrap();
+    assert_eq!(written(&narrow), map! { "id" => 7.0 });
+    let zero = read(&map! { "id" => -0.0 });
+    assert_eq!(written(&zero), map! { "id" => 0.0 });
+    // The server asks under integers, and knows its own again.
+    let answer = read(&map! { "reply" => 12.0 });
+    assert_eq!(answer.exchange(), Some(&Exchange::Reply(12.into())));
+    let message = read(&map! { "room" => "a", "offset" => 1_764_170_000_001.0 });
+    assert_eq!(message.offset(), Some(1_764_170_000_001));
+}
+
+/// As JavaScript's encoders write it.
+#[test]
+fn undefined_is_nil() {
+    let undefined = || Value::Ext(0, vec![0]);
+    let absent = map! {
+        "id" => undefined(), "metadata" => undefined(), "room" => undefined(),
+        "offset" => undefined(), "request" => undefined(), "reply" => undefined(),
+    };
+    assert_eq!(read(&absent), Message::default());
+    let plain = read(&map! { "reply" => 3, "error" => undefined() });
+    assert_eq!(plain.exchange(), Some(&Exchange::Reply(3.into())));
+    let data = read(&map! { "data" => map! { "a" => undefined() } });
+    assert_eq!(data.data().as_bytes(), br#"{"a":null}"#);
 }
 
 #[test]

@@ -73,6 +73,8 @@ fn model(value: &Value) -> Option<String> {
             };
             format!("{{{}}}", all(pairs.iter().map(pair).collect())?)
         }
+        // How `undefined` is written.
+        Value::Ext(0, data) if data == &[0] => "null".to_owned(),
         Value::Ext(..) => return None,
     })
 }

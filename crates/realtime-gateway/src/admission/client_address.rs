@@ -72,6 +72,11 @@ fn parse_network(text: &str) -> Result<IpNet, String> {
             "{network} for the network or {address} for the address"
         ));
     }
+    if is_around_mapped(network) {
+        let expected = "0.0.0.0/0 for all of IPv4, ::1 for this host, or a network of IPv6 that is in \
+                        use";
+        return Err(expected.to_owned());
+    }
     let network = canonical_network(network);
     if NOBODY.iter().any(|nobody| nobody.contains(&network)) {
         return Err("a network that a proxy can have an address in".to_owned());
@@ -91,9 +96,11 @@ const NOBODY: [IpNet; 5] = [
     )),
 ];
 
+/// How many bits stand before an address of IPv4 that is written as one of IPv6.
+const MAPPED: u8 = 96;
+
 /// A network of IPv4 addresses that is written as one of IPv6 (`::ffff:10.0.0.0/104`).
 fn canonical_network(network: IpNet) -> IpNet {
-    const MAPPED: u8 = 96;
     let IpNet::V6(v6) = network else {
         return network;
     };
@@ -101,6 +108,18 @@ fn canonical_network(network: IpNet) -> IpNet {
     let length = v6.prefix_len().checked_sub(MAPPED);
     let v4 = v4.zip(length).and_then(|(v4, n)| Ipv4Net::new(v4, n).ok());
     v4.map_or(network, IpNet::V4)
+}
+
+/// Whether it holds all of IPv4 as IPv6 writes it, and beside it nothing that is in use but `::1`. Such
+/// an address is compared as one of IPv4, so the network would match none of them.
+fn is_around_mapped(network: IpNet) -> bool {
+    /// The next that is in use are those of NAT64, `64:ff9b::/96`.
+    const APART: u8 = 10;
+    let IpNet::V6(v6) = network else {
+        return false;
+    };
+    let mapped = Ipv4Addr::UNSPECIFIED.to_ipv6_mapped();
+    (APART..MAPPED).contains(&v6.prefix_len()) && v6.contains(&mapped)
 }
 
 /// IPv4 as such, also where a socket for both calls it IPv6.
@@ -216,9 +235,23 @@ mod tests {
             "239.1.0.0/16",
             "255.255.255.255",
             "ff02::1",
+            "::/80",
+            "::/10",
+            "::ffff:0:0/95",
+            "::fffe:0:0/95",
         ] {
             let error = TrustedProxies::new(&[nonsense.to_owned()]).unwrap_err();
             assert!(error.to_string().contains("trusted_proxies"), "{error}");
+        }
+        for all in [
+            "0.0.0.0/0",
+            "::/0",
+            "::ffff:0:0/96",
+            "::/9",
+            "::1",
+            "64:ff9b::/96",
+        ] {
+            TrustedProxies::new(&[all.to_owned()]).unwrap();
         }
         let error = TrustedProxies::new(&["10.0.0.1/8".to_owned()]).unwrap_err();
         assert_eq!(

@@ -33,10 +33,8 @@ pub(super) async fn run(node: Arc<Node>) {
             HistoryEvent::Up => {
                 let (before, lasted) = node.history_link.turn(Link::Up);
                 if let Link::Down { .. } = before {
-                    tracing::warn!(
-                        target: crate::log_targets::HISTORY, ?lasted,
-                        "the history of rooms is up again",
-                    );
+                    let said = format!("the history of rooms is up again, after {lasted:?}");
+                    node.reports.link(ErrorStage::History, said);
                 }
                 // It may have lost everything meanwhile.
                 node.hub.rooms().doubt_all();

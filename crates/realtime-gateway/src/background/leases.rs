@@ -113,7 +113,8 @@ fn on_event(node: &Node, event: PresenceEvent) -> bool {
         PresenceEvent::Up => {
             let (before, lasted) = node.registry.link.turn(Link::Up);
             if let Link::Down { .. } = before {
-                tracing::warn!(target: crate::log_targets::PRESENCE, ?lasted, "presence is up again");
+                let said = format!("presence is up again, after {lasted:?}");
+                node.reports.link(ErrorStage::Presence, said);
             }
             node.registry.departures.hurry();
             node.registry.renew_groups_now.notify_one();

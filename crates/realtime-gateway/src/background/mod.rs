@@ -35,7 +35,6 @@ use tokio::{
 };
 
 use crate::{
-    ErrorStage,
     dialects::Frames,
     guarded::{Whose, panicked},
     node::Node,
@@ -270,12 +269,8 @@ impl OnDuty {
                 pause = AGAIN.start;
             }
             let error = panicked(Whose::BackgroundTask, panic);
-            tracing::error!(
-                target: crate::log_targets::BACKGROUND,
-                task = duty.name, %error, "a background task died and is started again",
-            );
             node.stats().background_restarts.add(1);
-            node.report(ErrorStage::Background, error, None);
+            node.reports.died(duty.name, error);
             let stopped = node.stop.cancelled();
             let _stopped = tokio::time::timeout(pause, stopped).await;
             pause = AGAIN.end.min(pause * 2);

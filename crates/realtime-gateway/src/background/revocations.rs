@@ -28,10 +28,8 @@ pub(super) async fn run(node: Arc<Node>) {
             Ok(found) => {
                 let (before, lasted) = node.revocations_link.turn(Link::Up);
                 if let Link::Down { .. } = before {
-                    tracing::warn!(
-                        target: crate::log_targets::REVOCATION, ?lasted,
-                        "the store of revocations is up again",
-                    );
+                    let said = format!("the store of revocations is up again, after {lasted:?}");
+                    node.reports.link(ErrorStage::Authentication, said);
                 }
                 let revocations = &found.revocations;
                 // Who comes is asked about in the store, which had all but the last of them long

@@ -76,7 +76,7 @@ pub struct Config {
     /// How many messages may wait for a peer that reads slowly. Default 256.
     pub queue_messages: usize,
     /// How many bytes may wait for a peer that reads slowly. An empty queue accepts one larger
-    /// message. Default 1 MiB.
+    /// message. Default 1 MiB; no more than [`queue_budget`](Self::queue_budget).
     pub queue_bytes: usize,
     /// What happens when more would have to wait. Default: close.
     pub backpressure: Backpressure,
@@ -175,7 +175,7 @@ pub struct Config {
     /// How many requests may be authenticating at once, those among them that are to show a token in
     /// their [first message](Self::token_in_message), which are at most half of them. Default 1,000.
     pub max_authenticating: usize,
-    /// How many rooms a session may be in. Default 128.
+    /// How many rooms a session may be in. Default 128; no more than [`max_rooms`](Self::max_rooms).
     pub max_rooms_per_session: usize,
     /// How many rooms may have members on this node. Default 1,000,000.
     pub max_rooms: usize,

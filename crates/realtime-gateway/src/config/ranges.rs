@@ -78,13 +78,29 @@ impl Config {
                 return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
             }
         }
-        if self.read_limit > self.assembly_budget {
-            let got = format!(
-                "read_limit must be at most assembly_budget, or the largest messages could never \
-                 be received; got {} and {}",
-                self.read_limit, self.assembly_budget
-            );
-            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+        let within = [
+            (
+                ("read_limit", self.read_limit),
+                ("assembly_budget", self.assembly_budget),
+                "the largest messages could never be received",
+            ),
+            (
+                ("queue_bytes", self.queue_bytes),
+                ("queue_budget", self.queue_budget),
+                "no session could ever have a queue of that length",
+            ),
+            (
+                ("max_rooms_per_session", self.max_rooms_per_session),
+                ("max_rooms", self.max_rooms),
+                "no session could ever be in so many rooms",
+            ),
+        ];
+        for ((name, size), (bound, most), why) in within {
+            if size > most {
+                let got =
+                    format!("{name} must be at most {bound}, or {why}; got {size} and {most}");
+                return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+            }
         }
         if self.min_message_rate == Some(0) {
             let got = "min_message_rate must be at least 1, or None (in a file \"off\") for no limit; got 0";
@@ -150,6 +166,37 @@ mod tests {
             };
             let error = config.validate().unwrap_err();
             assert!(error.to_string().starts_with("name must be"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_larger_than_the_whole_is_refused() {
+        let small = Config {
+            read_limit: 4_096,
+            assembly_budget: 4_096,
+            queue_bytes: 4_096,
+            queue_budget: 4_096,
+            max_rooms_per_session: 2,
+            max_rooms: 2,
+            ..Config::default()
+        };
+        assert!(small.validate().is_ok(), "as large is large enough");
+        let larger: [(&str, &str, fn(&mut Config)); 3] = [
+            ("read_limit", "assembly_budget", |c| c.read_limit += 1),
+            ("queue_bytes", "queue_budget", |c| c.queue_bytes += 1),
+            ("max_rooms_per_session", "max_rooms", |c| {
+                c.max_rooms_per_session += 1;
+            }),
+        ];
+        for (part, whole, change) in larger {
+            let mut config = small.clone();
+            change(&mut config);
+            let error = config.validate().unwrap_err();
+            assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
+            let words = error.to_string();
+            let expected = format!("{part} must be at most {whole}, or ");
+            assert!(words.starts_with(&expected), "{words}");
+            assert!(words.contains("; got "), "{words}");
         }
     }
 

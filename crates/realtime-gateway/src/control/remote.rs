@@ -17,6 +17,7 @@ use realtime_core::{
         envelope::{Envelope, EnvelopeKind, Target},
     },
     codec::FrameKind,
+    patient_until,
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -80,7 +81,7 @@ pub(crate) fn receive(node: &Arc<Node>, from: NodeInfo, envelope: Envelope) {
             let work = async move {
                 let asked = request(&this, &to, &envelope, body, clients_by);
                 // Nobody hears of what is done later.
-                if let Ok(outcome) = timeout_at(by, asked).await {
+                if let Some(outcome) = patient_until(by.into(), asked).await {
                     if outcome == Outcome::NotUnderstood {
                         asks.failed(|| (false, NOT_UNDERSTOOD));
                     }

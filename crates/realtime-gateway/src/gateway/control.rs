@@ -11,6 +11,7 @@ use realtime_core::{
         envelope::{Envelope, EnvelopeKind, Except, Target},
     },
     codec::FrameKind,
+    patient_until,
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -336,18 +337,18 @@ impl Gateway {
             }
             asked.settled().await;
         };
-        let mut settled = pin!(timeout_at(by, settled));
+        let mut settled = pin!(patient_until(by.into(), settled));
         let accepted = tokio::select! {
             biased;
             accepted = &mut published => accepted,
             // They may have been asked though the broker hasn't confirmed it.
             settled = &mut settled => match settled {
-                Ok(()) => {
+                Some(()) => {
                     // Some aren't known yet, and are to hear of it all the same.
                     let _accepted = timeout(HANDED_OVER, published).await;
                     return None;
                 }
-                Err(_late) => {
+                None => {
                     let context =
                         "the broker did not accept in time what other nodes are asked for";
                     let kind = BrokerErrorKind::Unknown;

@@ -6,12 +6,13 @@ use std::{
 };
 
 use futures::FutureExt;
-use realtime_core::{
-    BoxError, ClientError, Message, Payload, auth::Token, codec::CodecError, extract::Reply,
-};
+use realtime_core::{BoxError, ClientError, Message, Payload, auth::Token, extract::Reply};
 use serde::{Deserialize, Serialize};
 
-use super::router::Erased;
+use super::{
+    router::Erased,
+    wish::{self, Field},
+};
 use crate::extract::MessageContext;
 
 pub(crate) const ROUTE: &str = "authenticate";
@@ -30,8 +31,9 @@ struct Holds {
 }
 
 /// The text that a client shows as its token.
-pub(crate) fn shown(message: &Message) -> Result<String, CodecError> {
-    message.decode().map(|Shown { token }| token)
+pub(crate) fn shown(message: &Message) -> Result<String, BoxError> {
+    let Shown { token } = wish::decode(message, &[Field::text("token")])?;
+    Ok(token)
 }
 
 /// What a client is answered of which the token is right, and holds for so long where it ends.

@@ -11,6 +11,7 @@ pub mod middleware;
 pub(crate) mod ping;
 mod rooms;
 mod router;
+mod wish;
 
 pub use handler::{
     AtOnce, FromReplier, Handler, Later, NoReply, check_argument, check_no_reply, check_result,

@@ -8,11 +8,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use realtime_core::{
     ClientError, Exchange, IntoPayload, Message, MessageId, MessageParts, Text, codec::Notice,
+    patient_until,
 };
-use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{Session, unread::Unread};
 use crate::{RequestError, RequestErrorKind, SendErrorKind, budget::Budget, sync::Mutex};
@@ -29,6 +27,9 @@ struct Table {
     /// The number of the last.
     last: u64,
     open: HashMap<u64, Waiting>,
+    /// How many were given up and are not answered yet. So many answers may come late, and no more:
+    /// which ones isn't kept.
+    given_up: u64,
 }
 
 /// Who waits for an answer.
@@ -53,7 +54,9 @@ pub(crate) enum Sorted {
     Message(Message),
     /// The answer to what was asked, and taken to where it is waited for.
     Answer,
-    /// An answer that nobody waits for.
+    /// An answer that somebody has waited for, but no longer does: no fault of a client that is slow.
+    Late,
+    /// An answer to what was never asked, or is answered already.
     Unmatched,
 }
 
@@ -259,12 +262,19 @@ impl Session {
         let number = id.parse::<u64>().ok();
         let number = number.filter(|number| number.to_string() == id.as_str());
         let kept = number.and_then(|_| self.extensions().get::<Kept>());
-        let waits = kept
-            .zip(number)
-            .and_then(|(Kept(requests), number)| requests.0.lock().open.remove(&number));
-        let Some(waits) = waits else {
-            self.env().stats.answers_unmatched.add(1);
-            return Sorted::Unmatched;
+        let found = kept.zip(number).map_or(Found::Nothing, |(kept, number)| {
+            kept.0.0.lock().answered(number)
+        });
+        let waits = match found {
+            Found::Open(waits) => waits,
+            Found::GivenUp => {
+                self.env().stats.answers_unmatched.add(1);
+                return Sorted::Late;
+            }
+            Found::Nothing => {
+                self.env().stats.answers_unmatched.add(1);
+                return Sorted::Unmatched;
+            }
         };
         message = message.without_exchange().without_room();
         let said = refusal.map_or(Ok(message), Err);
@@ -282,6 +292,32 @@ impl Session {
             self.env().stats.answers_unmatched.add(1);
         }
         Sorted::Answer
+    }
+}
+
+/// What an answer is for.
+enum Found {
+    Open(Waiting),
+    GivenUp,
+    Nothing,
+}
+
+impl Table {
+    fn answered(&mut self, number: u64) -> Found {
+        if let Some(waits) = self.open.remove(&number) {
+            return Found::Open(waits);
+        }
+        if number > self.last || self.given_up == 0 {
+            return Found::Nothing;
+        }
+        self.given_up -= 1;
+        Found::GivenUp
+    }
+
+    fn gives_up(&mut self, number: u64) -> Option<Waiting> {
+        let waits = self.open.remove(&number);
+        self.given_up += u64::from(waits.is_some());
+        waits
     }
 }
 
@@ -316,15 +352,13 @@ impl Requests {
 }
 
 impl Asking {
-    /// Waits for the answer, until then.
+    /// Waits for the answer, until then, and then once more for what has come and is not read yet.
     pub(crate) async fn answered(self, by: Instant) -> Result<Message, RequestError> {
-        match timeout_at(by, self.answered_some_day()).await {
-            Ok(answer) => answer,
-            Err(_late) => {
-                let context = "expected an answer of the client in time; got none";
-                Err(RequestError::new(RequestErrorKind::TimedOut, context))
-            }
-        }
+        let answer = patient_until(by.into(), self.answered_some_day()).await;
+        answer.unwrap_or_else(|| {
+            let context = "expected an answer of the client in time; got none";
+            Err(RequestError::new(RequestErrorKind::TimedOut, context))
+        })
     }
 
     /// Waits for the answer, or for the end of the session.
@@ -363,7 +397,7 @@ fn on_its_route(message: Message, route: &Text) -> Message {
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        let waits = self.requests.0.lock().open.remove(&self.number);
+        let waits = self.requests.0.lock().gives_up(self.number);
         drop(waits);
     }
 }

@@ -132,7 +132,7 @@ async fn past_the_budget_for_queues_only_the_fullest_is_closed() {
         .router(router())
         .queue_budget(BUDGET as usize)
         .queue_messages(1 << 20)
-        .queue_bytes(1 << 30)
+        .queue_bytes(BUDGET as usize)
         .write_timeout(None);
     let server = Server::start(builder.build().unwrap()).await;
     let mut clients = Vec::new();

@@ -91,10 +91,13 @@ async fn a_token_that_is_not_right_ends_the_session_and_one_too_late_does_not() 
         json!({}),
         json!({"token": 7}),
         json!({"token": "a b"}),
+        json!({"token": null}),
         Value::Null,
     ] {
         let answer = client.request("authenticate", data).await.unwrap();
         assert_eq!(answer["data"]["code"], "bad_data");
+        let message = answer["data"]["message"].as_str().unwrap();
+        assert!(message.starts_with("expected "), "{message}");
     }
     let long = json!({"token": "x".repeat(100_000)});
     let answer = client.request("authenticate", long).await.unwrap();

@@ -3,9 +3,10 @@
 use std::{
     io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use realtime::{IdentityKey, Json, config::Rate};
+use realtime::{IdentityKey, Json, config::Rate, error::RequestErrorKind};
 use realtime_testkit::{client::Client, wait::DEADLINE};
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -89,6 +90,37 @@ async fn so_is_one_that_answers_what_nobody_waits_for_while_another_answer_is_aw
     let _may_be_cut_off = client.send_raw(&made_up.repeat(300)).await;
     assert_eq!(client.closed().await.unwrap().0, 1008);
     asked.await.unwrap().unwrap_err();
+    server.stop().await;
+}
+
+/// It answers all that it is asked, but its way is longer than the server waits.
+#[tokio::test]
+async fn one_that_answers_late_makes_no_mistake() {
+    const ASKED: usize = 180;
+    let server = server(|_| {}).await;
+    let mut client = named(&server, "ann").await;
+    let session = server.gateway.local_sessions_of(&IdentityKey::new("ann"));
+    let session = session[0].clone();
+    let mut answers = Vec::new();
+    while answers.len() < ASKED {
+        let asks = (0..60).map(|_| session.request("sure?", Json(7), Duration::from_millis(1)));
+        for late in futures::future::join_all(asks).await {
+            assert_eq!(late.unwrap_err().kind(), RequestErrorKind::TimedOut);
+        }
+        for _ in 0..60 {
+            let asked = client.recv_json().await.unwrap();
+            let answer = json!({"reply": asked["request"], "data": true}).to_string();
+            answers.extend(Some(Client::<TcpStream>::text_frame(&answer)));
+        }
+    }
+    client.send_raw(&answers.concat()).await.unwrap();
+    let answer = client.request("echo", json!(1)).await.unwrap();
+    assert_eq!(answer["data"], 1);
+    let stats = server.gateway.stats();
+    assert_eq!(stats.answers_unmatched as usize, ASKED);
+    // What is answered is answered: the same once more is made up.
+    let _may_be_cut_off = client.send_raw(&answers.concat()).await;
+    assert_eq!(client.closed().await.unwrap().0, 1008);
     server.stop().await;
 }
 

@@ -2,15 +2,16 @@
 
 use std::{
     io::BufRead,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     time::{Duration, SystemTime},
 };
 
 use axum::http::request::Parts;
 use realtime::{
-    Gateway, Identity, Json, Router,
-    auth::{AuthError, Authenticator},
+    Gateway, Identity, Json, Router, Session,
+    auth::{AuthError, Authenticator, StaticToken},
     config::{Limits, Rate},
+    error::RequestErrorKind,
 };
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, runtime::Handle};
@@ -27,12 +28,18 @@ pub(crate) const LIMITED: &str = "limited";
 pub(crate) const ENDING: &str = "ending";
 /// How long it waits for an answer.
 pub(crate) const PONG: Duration = Duration::from_millis(500);
+/// How long it waits for a client that it has asked something, or that is to show who it is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
+
+static UNANSWERED: AtomicU64 = AtomicU64::new(0);
 
 /// What the server process holds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Held {
     pub(crate) sessions: u64,
     pub(crate) pong_timeouts: u64,
+    /// How many clients gave no answer in time.
+    pub(crate) unanswered: u64,
     pub(crate) tasks: usize,
     pub(crate) descriptors: usize,
     pub(crate) resident_bytes: usize,
@@ -45,6 +52,7 @@ impl Held {
         Self {
             sessions: gateway.stats().open,
             pong_timeouts: gateway.stats().pong_timeouts,
+            unanswered: UNANSWERED.load(Relaxed),
             tasks: Handle::current().metrics().num_alive_tasks(),
             // One of them is the folder that is being read.
             descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count() - 1,
@@ -55,7 +63,9 @@ impl Held {
 
 #[tokio::main]
 pub(crate) async fn run(kind: &str) {
-    let router = Router::new().route("echo", async |Json(data): Json<u32>| Json(data));
+    let router = Router::new()
+        .route("echo", async |Json(data): Json<u32>| Json(data))
+        .route("ask me", ask);
     let mut builder = realtime::builder()
         .router(router)
         .shutdown_timeout(Some(Duration::from_secs(30)));
@@ -76,7 +86,15 @@ pub(crate) async fn run(kind: &str) {
     let gateway = builder.build().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap());
-    let app = axum::Router::new().route_service("/ws", gateway.clone());
+    // Who comes here shows in its first message who it is.
+    let door = realtime::builder()
+        .authenticator(StaticToken::new("t0ken", Identity::new("ann")).unwrap())
+        .token_in_message(Some(PATIENCE))
+        .build()
+        .unwrap();
+    let app = axum::Router::new()
+        .route_service("/ws", gateway.clone())
+        .route_service("/door", door);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let served = tokio::spawn(
         realtime::serve(listener, app, gateway.clone())
@@ -94,6 +112,14 @@ pub(crate) async fn run(kind: &str) {
     asked.await.unwrap();
     drop(stop);
     served.await.unwrap().unwrap();
+}
+
+/// Asks the client, while the client waits for this.
+async fn ask(session: Session) {
+    let answer = session.request("are you there?", (), PATIENCE).await;
+    if answer.is_err_and(|error| error.kind() == RequestErrorKind::TimedOut) {
+        UNANSWERED.fetch_add(1, Relaxed);
+    }
 }
 
 /// Gives everybody a name of their own.

@@ -26,7 +26,7 @@ const BROADCASTERS: u64 = 3;
 fn roomy() -> Gateway {
     let builder = realtime::builder()
         .queue_messages(1 << 20)
-        .queue_bytes(1 << 30);
+        .queue_bytes(256 << 20);
     builder.heartbeat(None).build().unwrap()
 }
 

@@ -18,7 +18,7 @@ fn narrow(router: Router) -> Gateway {
     builder
         .queue_budget(BUDGET)
         .queue_messages(1 << 20)
-        .queue_bytes(1 << 30)
+        .queue_bytes(BUDGET)
         .write_timeout(None)
         .heartbeat(None)
         .build()

@@ -18,7 +18,7 @@ use crate::{drain::drain, support::Server};
 async fn one_session() -> (Server, Gateway) {
     let builder = realtime::builder()
         .queue_messages(1 << 20)
-        .queue_bytes(1 << 30);
+        .queue_bytes(256 << 20);
     let builder = builder.write_timeout(None).heartbeat(None);
     let server = Server::start(builder.build().unwrap()).await;
     drain(server.connect().await);

@@ -73,7 +73,7 @@ impl Turns {
 
 fn roomy(router: Router) -> Gateway {
     let builder = realtime::builder().router(router).queue_messages(1 << 20);
-    let builder = builder.queue_bytes(1 << 30).write_timeout(None);
+    let builder = builder.queue_bytes(256 << 20).write_timeout(None);
     builder.build().unwrap()
 }
 

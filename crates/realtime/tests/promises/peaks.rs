@@ -52,7 +52,7 @@ fn quiet() -> Gateway {
         .authenticator(ByName)
         .max_connections(None);
     let builder = builder.heartbeat(None).write_timeout(None);
-    builder.queue_bytes(1 << 30).build().unwrap()
+    builder.queue_bytes(256 << 20).build().unwrap()
 }
 
 /// A client that reads nothing, and the trap in its stream.

@@ -48,7 +48,7 @@ impl Case {
         let builder = realtime::builder().router(router()).authenticator(ByName);
         let builder = builder
             .queue_messages(1 << 20)
-            .queue_bytes(1 << 30)
+            .queue_bytes(256 << 20)
             .heartbeat(None);
         let host = Host::start(kind, ends.hear(builder).build().unwrap()).await;
         // Enough for some beside the victim in its shard, before it and after.

@@ -56,7 +56,8 @@ async fn only_what_is_sent_while_it_is_a_member_comes() {
 
 #[tokio::test]
 async fn a_session_leaves_its_rooms_when_it_ends() {
-    let server = Server::start(builder().max_rooms(2).build().unwrap()).await;
+    let narrow = || builder().max_rooms_per_session(2).max_rooms(2);
+    let server = Server::start(narrow().build().unwrap()).await;
     let mut ann = in_rooms(&server, "ann", &["a", "b"]).await;
     let mut bob = in_rooms(&server, "bob", &["a"]).await;
     assert_eq!(ask(&mut bob, "enter", json!("c")).await, "full");

@@ -1,9 +1,12 @@
 //! Clients ask to be in a room, and the rule of the room decides.
 
+use std::time::Duration;
+
 use realtime::{
     ClientError, Json, Router, Session,
     error::BuildErrorKind,
     extract::{RoomParam, RoomParams},
+    history::Retention,
     room::{RoomName, RoomRule},
 };
 use realtime_testkit::client::{Client, Request};
@@ -15,6 +18,15 @@ async fn ask(client: &mut Client, route: &str, data: Value) -> Value {
     let question = json!({"id": 1, "route": route, "data": data});
     client.send_text(&question.to_string()).await.unwrap();
     client.recv_json().await.unwrap()
+}
+
+/// The same where others, too, may say something meanwhile.
+async fn answer(client: &mut Client, route: &str, data: Value) -> Value {
+    let mut answer = ask(client, route, data).await;
+    while answer["id"].is_null() {
+        answer = client.recv_json().await.unwrap();
+    }
+    answer
 }
 
 fn router() -> Router {
@@ -91,6 +103,88 @@ async fn a_client_joins_where_the_rule_says_so() {
     // Without an id nothing is answered, and it joins all the same.
     ann.send("join", json!({"room": "order:1"})).await.unwrap();
     assert_eq!(ask(&mut ann, "count", Value::Null).await["data"], 2);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_expected_is_said_to_those_whose_data_does_not_fit() {
+    let retention = Retention::new(8, Duration::from_secs(60)).unwrap();
+    let rule = RoomRule::open().history(retention).publish("said");
+    let router = Router::new().room("a", rule.announce("who"));
+    let server = Server::start(crate::support::builder().router(router).build().unwrap()).await;
+    let mut ann = server.connect().await;
+    for (route, data, words) in [
+        (
+            "join",
+            json!("s3cret"),
+            "an object with \"room\", a string; got a string",
+        ),
+        (
+            "join",
+            Value::Null,
+            "an object with \"room\", a string; got null",
+        ),
+        (
+            "join",
+            json!({"room": 7}),
+            "\"room\" to be a string; got a number",
+        ),
+        (
+            "leave",
+            json!({"room": null}),
+            "\"room\" to be a string; got null",
+        ),
+        (
+            "leave",
+            json!([7]),
+            "an object with \"room\", a string; got an array",
+        ),
+        (
+            "recover",
+            json!({"room": "s3cret", "epoch": "e", "offset": "12"}),
+            "\"offset\" to be a whole number from 0 on; got a string",
+        ),
+        (
+            "recover",
+            json!({"room": "s3cret", "offset": 12}),
+            "\"epoch\" to be a string; there is none",
+        ),
+        (
+            "members",
+            json!({"room": "a", "limit": -1}),
+            "\"limit\" to be a whole number from 0 on, or none; got another number",
+        ),
+        (
+            "members",
+            json!({"room": "a", "after": true}),
+            "\"after\" to be a whole number from 0 on, or none; got true or false",
+        ),
+        (
+            "publish",
+            json!({"room": "a", "key": 7, "data": "s3cret"}),
+            "\"key\" to be a string, or none; got a number",
+        ),
+    ] {
+        let said = answer(&mut ann, route, data).await;
+        let error = &said["data"];
+        assert_eq!(error["code"], "bad_data", "{route}: {said}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(words), "{route}: {message}");
+        assert!(!message.contains("s3cret"), "{message}");
+    }
+    // Some write each number with a point.
+    let epoch =
+        answer(&mut ann, "join", json!({"room": "a"})).await["data"]["position"]["epoch"].clone();
+    for (route, data) in [
+        (
+            "recover",
+            json!({"room": "a", "epoch": epoch, "offset": 0.0}),
+        ),
+        ("members", json!({"room": "a", "after": 0.0, "limit": 9.0})),
+    ] {
+        let said = answer(&mut ann, route, data).await;
+        assert_eq!(said["route"], route, "{said}");
+    }
     server.stop().await;
 }
 

@@ -20,13 +20,18 @@ use super::{
 use crate::{
     escape::Chain,
     extract::MessageContext,
-    handling::router::Erased,
+    handling::{
+        router::Erased,
+        wish::{self, Field, Whole},
+    },
     session::{Entrance, Publish, Request},
 };
 
 /// How many members are told of at once: where nothing else is asked for, and at the most.
 const PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1_000;
+
+const ROOM: Field = Field::text("room");
 
 /// The data of `join` and `leave`.
 #[derive(Deserialize)]
@@ -39,8 +44,10 @@ struct Named {
 struct Recover {
     room: String,
     epoch: String,
-    offset: u64,
+    offset: Whole,
 }
+
+const RECOVER: [Field; 3] = [ROOM, Field::text("epoch"), Field::whole("offset")];
 
 /// The data of `publish`.
 #[derive(Deserialize)]
@@ -52,13 +59,25 @@ struct Publication {
     key: Option<String>,
 }
 
+const PUBLICATION: [Field; 3] = [
+    ROOM,
+    Field::text("encoding").or_none(),
+    Field::text("key").or_none(),
+];
+
 /// The data of `members`.
 #[derive(Deserialize)]
 struct Who {
     room: String,
-    after: Option<u64>,
-    limit: Option<usize>,
+    after: Option<Whole>,
+    limit: Option<Whole>,
 }
+
+const WHO: [Field; 3] = [
+    ROOM,
+    Field::whole("after").or_none(),
+    Field::whole("limit").or_none(),
+];
 
 /// The answer of `members`.
 #[derive(Serialize)]
@@ -97,7 +116,7 @@ where
 }
 
 async fn join(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
-    let Named { room } = cx.inbound.message.decode()?;
+    let Named { room } = wish::decode(&cx.inbound.message, &[ROOM])?;
     enter(&table, cx, room, None).await
 }
 
@@ -105,8 +124,8 @@ async fn recover(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
     let Recover {
         room,
         epoch,
-        offset,
-    } = cx.inbound.message.decode()?;
+        offset: Whole(offset),
+    } = wish::decode(&cx.inbound.message, &RECOVER)?;
     let epoch: Epoch = epoch.parse().map_err(|wrong| bad_data(&wrong))?;
     let position = Position::new(epoch, offset);
     enter(&table, cx, room, Some(position)).await
@@ -146,7 +165,7 @@ async fn enter(
 }
 
 async fn leave(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
-    let Named { room } = cx.inbound.message.decode()?;
+    let Named { room } = wish::decode(&cx.inbound.message, &[ROOM])?;
     let session = &cx.inbound.session;
     session.leave(table.meant(room, session.identity_key())?);
     Ok(Reply::empty())
@@ -158,7 +177,7 @@ async fn publish(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
         data,
         encoding,
         key,
-    } = cx.inbound.message.decode()?;
+    } = wish::decode(&cx.inbound.message, &PUBLICATION)?;
     let session = &cx.inbound.session;
     let room = table.meant(room, session.identity_key())?;
     let options = table.publish(&room).ok_or_else(unknown_room)?;
@@ -196,7 +215,7 @@ async fn publish(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
 }
 
 async fn members(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
-    let Who { room, after, limit } = cx.inbound.message.decode()?;
+    let Who { room, after, limit } = wish::decode(&cx.inbound.message, &WHO)?;
     let session = &cx.inbound.session;
     let room = table.meant(room, session.identity_key())?;
     table.announces(&room).ok_or_else(unknown_room)?;
@@ -204,7 +223,11 @@ async fn members(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
         let error = ClientError::new("not_a_member", "join the room before you ask who is there");
         return Err(error.into());
     }
-    let limit = limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
+    let limit = limit.map_or(PAGE, |Whole(limit)| {
+        usize::try_from(limit).unwrap_or(LARGEST_PAGE)
+    });
+    let limit = limit.clamp(1, LARGEST_PAGE);
+    let after = after.map(|Whole(after)| after);
     let doors = session.doors().ok_or_else(gone)?;
     let page = doors.members(room, after, limit).await.map_err(|error| {
         tracing::debug!(target: crate::log_targets::PRESENCE, error = %Chain(&error), "not answered");

@@ -29,8 +29,7 @@ const MALFORMED: u8 = 10;
 /// What is refused is looked at for its id. Where it is longer than this, no more than a few are: a
 /// flood of what is long would cost what it costs to handle it.
 const LONG: usize = 16 * 1024;
-/// Late, or made up.
-const UNMATCHED: &str = "the client has answered what nobody waits for";
+const UNMATCHED: &str = "the client has answered what it was not asked, or has answered already";
 
 impl Open {
     /// One step of reading or handling. Returns whether anything happened.
@@ -280,8 +279,11 @@ impl Open {
     pub(super) fn refuse_message(&mut self, message: Message, bytes: usize, over: OverLimit) {
         self.malformed = 0;
         let id = message.message_id().cloned();
-        let is_answer =
-            !message.is_plain() && matches!(self.session.sort_out(message), Sorted::Answer);
+        let is_answer = !message.is_plain()
+            && matches!(
+                self.session.sort_out(message),
+                Sorted::Answer | Sorted::Late
+            );
         self.received(
             match is_answer {
                 true => Received::Answer,
