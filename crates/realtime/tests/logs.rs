@@ -573,9 +573,7 @@ const OUTAGES: usize = 100;
 
 impl Flapping {
     fn new() -> Self {
-        let down = HistoryEvent::Down {
-            cause: "as it should".to_owned(),
-        };
+        let down = HistoryEvent::down("as it should");
         let flaps = [down, HistoryEvent::Up]
             .into_iter()
             .cycle()

@@ -2,7 +2,7 @@
 //!
 //! A browser shows its user nothing but a closed connection. A proxy that rewrites `Host` makes
 //! every page a stranger, so this is a line that must be seen; anybody can cause it, so it must not
-//! be a flood, nor take the place of what is said of another host.
+//! be a flood, and one host must not take the place of what is said of another.
 
 use std::{
     borrow::Cow,
@@ -24,8 +24,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Of how many hosts something is said in it.
 const HOSTS: usize = 4;
 
-/// Logs refused origins: one for a host, and for a few of these in a minute, at warn level, the others
-/// at debug level.
+/// Logs refused origins: one for a host, and for the first few of these in a minute, at warn level, the
+/// others at debug level.
 #[derive(Debug, Default)]
 pub(super) struct OriginRefusals {
     lines: Mutex<Lines>,

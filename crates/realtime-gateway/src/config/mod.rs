@@ -76,7 +76,7 @@ pub struct Config {
     /// How many messages may wait for a peer that reads slowly. Default 256.
     pub queue_messages: usize,
     /// How many bytes may wait for a peer that reads slowly. An empty queue accepts one larger
-    /// message. Default 1 MiB; no more than [`queue_budget`](Self::queue_budget).
+    /// message. Default 1 MiB; no more than [`queue_budget`](Self::queue_budget), where that is set.
     pub queue_bytes: usize,
     /// What happens when more would have to wait. Default: close.
     pub backpressure: Backpressure,

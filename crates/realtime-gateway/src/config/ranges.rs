@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Config;
+use super::{Config, memory};
 use crate::{BuildError, BuildErrorKind};
 
 /// The smallest budget of all sessions together: with less, the first message that waits would end
@@ -86,7 +86,14 @@ impl Config {
             ),
             (
                 ("queue_bytes", self.queue_bytes),
-                ("queue_budget", self.queue_budget),
+                // Where nobody has set it, it is another one in a small container.
+                (
+                    "queue_budget",
+                    match self.queue_budget == memory::default_budget() {
+                        true => usize::MAX,
+                        false => self.queue_budget,
+                    },
+                ),
                 "no session could ever have a queue of that length",
             ),
             (

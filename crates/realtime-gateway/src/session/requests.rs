@@ -72,6 +72,8 @@ pub(crate) struct Asking {
     number: u64,
     route: Text,
     answer: oneshot::Receiver<Answered>,
+    /// It is on its way to the client.
+    is_sent: bool,
 }
 
 impl Session {
@@ -195,7 +197,7 @@ impl Session {
             return Err(closed());
         }
         let Kept(requests) = self.extensions().get_or_default::<Kept>();
-        let asking = requests
+        let mut asking = requests
             .begin(self, message.route_text(), unread)
             .ok_or_else(|| {
                 let context = format!(
@@ -229,6 +231,7 @@ impl Session {
                 RequestError::new(RequestErrorKind::Backpressure, context).with_source(error)
             }
         })?;
+        asking.is_sent = true;
         // It may read no more, since enough waits: it does, as long as somebody waits for an answer.
         self.wake();
         Ok(asking)
@@ -314,9 +317,9 @@ impl Table {
         Found::GivenUp
     }
 
-    fn gives_up(&mut self, number: u64) -> Option<Waiting> {
+    fn gives_up(&mut self, number: u64, is_sent: bool) -> Option<Waiting> {
         let waits = self.open.remove(&number);
-        self.given_up += u64::from(waits.is_some());
+        self.given_up += u64::from(is_sent && waits.is_some());
         waits
     }
 }
@@ -347,6 +350,7 @@ impl Requests {
             number,
             route: route.clone(),
             answer,
+            is_sent: false,
         })
     }
 }
@@ -397,7 +401,7 @@ fn on_its_route(message: Message, route: &Text) -> Message {
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        let waits = self.requests.0.lock().gives_up(self.number);
+        let waits = self.requests.0.lock().gives_up(self.number, self.is_sent);
         drop(waits);
     }
 }

@@ -56,13 +56,9 @@ pub(super) async fn disconnect(
     } = open;
     let goodbye = async {
         let goodbye = async {
-            let lost = match !*gone {
-                // It has taken nothing for too long, or the connection has failed.
-                false => Some(match info.error {
-                    None => Lost::Silent,
-                    Some(_) => Lost::Gone,
-                }),
-                true => match write_out(node, &session, info).await {
+            let lost = match *gone {
+                Some(lost) => Some(lost),
+                None => match write_out(node, &session, info).await {
                     Written::All => {
                         let answered = say_goodbye(&session, reader, *peer_is_done).await;
                         (!answered && is_silent(info)).then_some(Lost::Silent)

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 
 #[cfg(feature = "server")]
 use super::Stream;
-use super::{Lost, SharedConnection};
+use super::{Lost, SharedStream};
 
 /// How long a peer whose session has ended may acknowledge nothing of what the kernel has for it.
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
@@ -46,8 +46,8 @@ pub(crate) enum Ground {
     /// Not ours to know.
     #[default]
     Unknown,
-    /// A connection that several streams share.
-    Shared(SharedConnection),
+    /// One of several streams of a connection.
+    Shared(SharedStream),
     /// A connection of its own.
     #[cfg(feature = "server")]
     Tcp(Weak<TcpStream>),
@@ -73,9 +73,9 @@ impl Ground {
         match self {
             Self::Unknown => {}
             // Others have streams of it, which may be well.
-            Self::Shared(connection) => match lost {
+            Self::Shared(stream) => match lost {
                 Lost::Gone => {}
-                Lost::Silent => connection.found_silent(),
+                Lost::Silent => stream.found_silent(),
             },
             #[cfg(feature = "server")]
             Self::Tcp(tcp) => {

@@ -31,7 +31,7 @@ pub(crate) struct SharedConnection(Arc<Sessions>);
 #[derive(Debug, Default)]
 struct Sessions {
     count: AtomicUsize,
-    /// The peer of one that ended has taken nothing, or was silent, and there was none since.
+    /// The peer of the one that ended last has taken nothing, or was silent, and none has begun since.
     is_silent: AtomicBool,
     changed: Notify,
 }
@@ -47,6 +47,8 @@ pub(crate) struct SharedStream {
 struct Patience {
     /// It is a session's.
     is_leased: AtomicBool,
+    /// Its peer takes nothing, or is silent.
+    is_silent: AtomicBool,
     until: Mutex<Option<Instant>>,
     /// It ends sooner than before.
     changed: Notify,
@@ -91,6 +93,11 @@ impl SharedStream {
         }
     }
 
+    /// The peer of its session takes nothing, or is silent.
+    pub(super) fn found_silent(&self) {
+        self.patience.is_silent.store(true, SeqCst);
+    }
+
     fn wait(&self, time: Duration) {
         let until = Instant::now() + time;
         let before = self.patience.until.lock().replace(until);
@@ -127,11 +134,6 @@ impl SharedStream {
 }
 
 impl SharedConnection {
-    /// The peer of one of its sessions takes nothing, or is silent.
-    pub(crate) fn found_silent(&self) {
-        self.0.is_silent.store(true, SeqCst);
-    }
-
     /// How many have a stream.
     #[cfg(feature = "http2")]
     pub(crate) fn leases(&self) -> usize {
@@ -153,8 +155,8 @@ impl SharedConnection {
 
 impl Lease {
     /// Which it is a stream of.
-    pub(super) const fn connection(&self) -> &SharedConnection {
-        &self.0.connection
+    pub(super) const fn stream(&self) -> &SharedStream {
+        &self.0
     }
 }
 
@@ -163,6 +165,8 @@ impl Drop for Lease {
         let Self(stream) = self;
         stream.wait(LEFT_BEHIND);
         let sessions = &stream.connection.0;
+        let is_silent = stream.patience.is_silent.load(SeqCst);
+        sessions.is_silent.store(is_silent, SeqCst);
         sessions.count.fetch_sub(1, SeqCst);
         sessions.changed.notify_one();
     }

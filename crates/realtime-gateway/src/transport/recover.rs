@@ -43,7 +43,7 @@ fn recover(upgraded: Upgraded, lease: Option<Lease>) -> Connection {
             let stream = TokioIo::new(upgraded);
             let (stream, ground): (BoxStream, Ground) = match lease {
                 Some(lease) => {
-                    let ground = Ground::Shared(lease.connection().clone());
+                    let ground = Ground::Shared(lease.stream().clone());
                     (Box::new(Leased::new(stream, lease)), ground)
                 }
                 None => (Box::new(stream), Ground::Unknown),

@@ -123,7 +123,7 @@ async fn who_reads_nothing_is_counted_with_what_it_never_got() {
         // All is sent before.
         .write_timeout(Some(Duration::from_secs(3)))
         .queue_messages(1_000)
-        .queue_bytes(1 << 30);
+        .queue_bytes(256 << 20);
     let (server, metrics) = start(waiting).await;
     let deaf = named(&server, "ann").await;
     server.until_open(1).await;

@@ -166,7 +166,8 @@ async fn joins_that_fail_are_counted_by_what_was_missing() {
     let builder = Gateway::builder(Wordless)
         .name("wordless")
         .authenticator(ByName);
-    let gateway = builder.router(router).max_rooms(1).build().unwrap();
+    let builder = builder.max_rooms(1).max_rooms_per_session(1);
+    let gateway = builder.router(router).build().unwrap();
     let metrics = Metrics::of(&gateway);
     let server = Server::start(gateway).await;
     let mut ann = named(&server, "ann").await;

@@ -121,6 +121,8 @@ where
                 0 => !place.enter(),
                 _ => {
                     place.leave();
+                    // Somebody is there after all.
+                    end.is_silent = false;
                     false
                 }
             },
@@ -201,7 +203,9 @@ impl End {
 
     /// Whether the client has had its time.
     fn is_over(&self, sessions: usize, streams: &Streams, has_place: bool) -> bool {
-        let limit = match self.is_late || self.is_silent {
+        // One that is silent has no more requests, or isn't.
+        let is_silent = self.is_silent && streams.are_none();
+        let limit = match self.is_late || is_silent {
             true => LATE_GOODBYE,
             false => GOODBYE,
         };

@@ -9,6 +9,7 @@ use crate::{
     outbound::Progress,
     session::EndCause,
     session_task::heartbeat::{Beat, Peer, Times},
+    transport::Lost,
 };
 
 /// How long a message may come as slowly as it likes.
@@ -108,7 +109,7 @@ impl Open {
         self.session.outbox().insist();
         self.pump(cx);
         if self.session.outbox().progress().written == written {
-            self.gone = true;
+            self.gone = Some(Lost::Silent);
             self.session.end(EndCause::WriteTimeout);
         }
         // Then it begins anew at the next look.

@@ -40,6 +40,7 @@ use crate::{
     node::Node,
     session::EndCause,
     traces::Luck,
+    transport::Lost,
 };
 
 /// How many turns a session takes before it lets others have one. Each reads or handles one
@@ -57,8 +58,8 @@ pub(super) struct Open {
     pub(super) node: Arc<Node>,
     /// Its connect hooks have run, and none of them refused it.
     pub(super) connected: bool,
-    /// The peer is gone, or accepts nothing: writing to it is pointless.
-    pub(super) gone: bool,
+    /// How the peer was lost, where writing to it is pointless.
+    pub(super) gone: Option<Lost>,
     /// Nothing more comes from the peer.
     pub(super) peer_is_done: bool,
     ahead: ReadAhead,
@@ -99,7 +100,7 @@ impl Open {
             handling,
             node,
             connected: false,
-            gone: false,
+            gone: None,
             peer_is_done: false,
             ahead: ReadAhead::default(),
             heartbeat,
@@ -166,7 +167,8 @@ impl Open {
     fn is_finished(&self) -> bool {
         let is_read = self.ahead.is_empty() && !self.reader.has_input();
         let finished = is_read && self.handling.is_idle() && !self.session.has_open_repliers();
-        let given_up = self.gone || self.session.held().is_forfeited() || self.node.is_cut_off();
+        let given_up =
+            self.gone.is_some() || self.session.held().is_forfeited() || self.node.is_cut_off();
         finished || given_up || self.finish_by <= self.node.env.clock.now()
     }
 
@@ -187,7 +189,7 @@ impl Open {
             Poll::Ready(Err(error)) => {
                 self.lost(ReadEnd::Io(error));
                 // The peer can't be reached any more, whatever has ended the session before.
-                self.gone = true;
+                self.gone = Some(Lost::Gone);
                 false
             }
             Poll::Pending => {
@@ -246,7 +248,7 @@ impl Open {
                 self.session.end(EndCause::Violation(violation));
             }
             ReadEnd::Io(error) if !is_orderly(&error) => {
-                self.gone = true;
+                self.gone = Some(Lost::Gone);
                 self.peer_is_done = true;
                 self.session.end(EndCause::ConnectionFailed(error.into()));
             }
