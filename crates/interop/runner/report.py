@@ -5,7 +5,7 @@ from datetime import date
 
 import tools
 from trial import OK, UNABLE, Trial
-from verdict import CASES
+from verdict import CASES, DEFLATE_CASES
 
 HEAD = """\
 # Real clients and proxies
@@ -31,6 +31,13 @@ Each client did the same things against our server and, as a control, against an
 | shutdown | SIGTERM: 1001, a clean close, and the server ends with 0 |
 """
 
+DEFLATE = """
+## With compression
+
+Our server compresses, and the client offers it (permessage-deflate). In `deflate` it shows that it was agreed on, and 940 KB that shrink come back as they were sent; the server counts the answer as compressed.
+
+"""
+
 REWRITTEN = """
 ## A proxy that rewrites `Host`
 
@@ -49,6 +56,11 @@ def write(results, missing, clients, proxies):
     for client in clients:
         cells = row(results, client, None)
         text += f"| {client.name} {client.version()} | {' | '.join(cells)} |\n"
+    text += DEFLATE + header("client", DEFLATE_CASES)
+    for client in clients:
+        if result := results.get(Trial("ours", client, deflate=True)):
+            cells = [mark(result[case]) for case in DEFLATE_CASES]
+            text += f"| {client.name} {client.version()} | {' | '.join(cells)} |\n"
     text += "\n## Behind proxies\n\n" + header("proxy | client")
     for proxy in proxies:
         for client in clients:
@@ -67,8 +79,8 @@ def write(results, missing, clients, proxies):
     return path
 
 
-def header(first):
-    columns = first.split(" | ") + CASES
+def header(first, cases=CASES):
+    columns = first.split(" | ") + cases
     return f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}\n"
 
 
