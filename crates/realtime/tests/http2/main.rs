@@ -9,6 +9,7 @@
 mod bounds;
 mod hostile;
 mod hosts;
+mod policies;
 mod raw;
 mod sessions;
 #[path = "../support/mod.rs"]
