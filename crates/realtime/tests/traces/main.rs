@@ -168,7 +168,7 @@ fn router() -> Router {
 }
 
 fn builder(traces: Traces) -> Builder {
-    realtime::builder()
+    support::builder()
         .authenticator(ByName)
         .router(router())
         .traces(traces)
