@@ -225,7 +225,8 @@ oldest:
     cargo +$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) check --workspace --all-features
 
 # Three nodes whose RabbitMQ and Redis go down and up: for so many seconds with 2,000 sessions that
-# come, talk, stall and vanish, twice as long with messages for single sessions, the second time
+# come, talk, stall and vanish (over another transport where `REALTIME_TRANSPORT` names one of
+# `just transports`), twice as long with messages for single sessions, the second time
 # over Redis alone, and as long with rooms while RabbitMQ goes down and up. Books and slopes.
 soak seconds="600":
     REALTIME_SOAK_SECONDS={{seconds}} \
@@ -254,7 +255,7 @@ heap:
 # Us beside our peers and the floor, in a table and a picture: about 80 minutes. Options of
 # `realtime-bench run` may follow: `just bench --rounds 3 --peers realtime,ws`.
 bench *options:
-    cargo build --release -p realtime-bench --features peers
+    cargo build --release -p realtime-bench --features peers,tls
     target/release/realtime-bench run --calls {{options}}
 
 # The same in two minutes: a few peers, one round, short runs. Only large differences mean anything.
@@ -303,22 +304,38 @@ test-long:
     UNANSWERED=1000000 cargo nextest run -p realtime --all-features --profile long --no-capture \
         -E 'binary(control) & test(that_nobody_answers)'
 
-# The tests of sessions again, over TLS, over HTTP/2, and each of them with compression. Left out is what
-# relies on how much a plain socket takes at once, or on as many bytes on the wire as in a message, and
-# `hostile`, which is about bytes on a plain socket.
+# The tests of sessions again, over TLS, over HTTP/2, and each of them with compression. Left out are the
+# tests that choose their connections themselves: `hosts`, `serve`, `http2`, `deflate`, `many`, `cluster`,
+# `hostile` with its bytes on plain sockets, and of `promises` those under hosts of their own, which have
+# all of it over TLS and in memory in any run. So is what relies on how much a plain socket takes at
+# once, on as many bytes on the wire as in a message, on the address of a client, on words that HTTP/2
+# doesn't have, and on half a request; and from compression the page of `admin`, which has none.
 transports:
-    for transport in tls http2 deflate tls+deflate http2+deflate; do \
-        case $transport in \
-            *deflate) shrinks='test(/^(drop_newest_keeps|drop_oldest_keeps|a_gap_is_reported_before|history::who_was_too_slow_is_told)/)' ;; \
-            *) shrinks='none()' ;; \
-        esac; \
-        REALTIME_TRANSPORT=$transport cargo nextest run --workspace --all-features -E "package(realtime) \
-            & (binary(messages) | binary(delivery) | binary(lifecycle) | binary(answers) | binary(binary) \
-                | binary(control) | binary(dialects) | binary(doorstep) | binary(drain) | binary(errors) \
-                | binary(identities) | binary(limits) | binary(links) | binary(replier) \
-                | binary(rooms)) \
-            - test(a_reading_peer_gets_a_pong_for_every_ping) \
-            - test(a_peer_that_accepts_no_byte_is_closed_under_every_policy) - $shrinks" || exit 1; \
+    #!/usr/bin/env bash
+    set -euo pipefail
+    binaries=()
+    for binary in admin admission answers binary cancel control delivery dialects doorstep drain errors \
+        identities limits lifecycle links logs messages metrics promises replier rooms traces; do
+        binaries+=(--test $binary)
+    done
+    own_hosts='(binary(promises) - test(/^(broker_streams|calls|ends|fairness|foreign_values|neighbours)::/)
+        - test(/^(outlived|outsiders|shutdown|unreadable)::/))'
+    plain='test(/^(a_reading_peer_gets_a_pong_for_every_ping|everybody_is_one_anonymous_identity_by_default)$/)
+        | test(/^a_peer_that_accepts_no_byte_is_closed_under_every_policy$/)'
+    whole='test(/^requests_that_are_cut_off_when_the_server_ends/)'
+    http1="$whole | test(/^bad_handshakes_are_refused/)"
+    shrinks="$whole | binary(admin) | test(/^sending::dropped_while_it_waits/)
+        | test(/^messages::messages_and_bytes_are_counted/) | test(/^(drop_newest_keeps|drop_oldest_keeps|a_gap_is_reported_before)/)
+        | test(/^history::who_was_too_slow_is_told/)"
+    for transport in tls http2 deflate tls+deflate http2+deflate; do
+        case $transport in
+            tls) but='none()' ;;
+            http2) but=$http1 ;;
+            http2+deflate) but="$http1 | $shrinks" ;;
+            *) but=$shrinks ;;
+        esac
+        REALTIME_TRANSPORT=$transport cargo nextest run --workspace --all-features "${binaries[@]}" \
+            -E "package(realtime) - $own_hosts - ($plain) - ($but)"
     done
 
 # Every test again and again, to find what fails once in a while.

@@ -1,18 +1,24 @@
 """The client of `aiohttp`."""
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager
 
 import aiohttp
 
 import report
 
+# The window that is offered, where it is tried with compression.
+COMPRESS = 15 if "deflate" in sys.argv else 0
+
 
 @asynccontextmanager
 async def connect(url, protocols=("realtime.json",), headers=None):
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(url, protocols=protocols, headers=headers, max_msg_size=2**25) as socket,
+        session.ws_connect(
+            url, protocols=protocols, headers=headers, max_msg_size=2**25, compress=COMPRESS
+        ) as socket,
     ):
         yield socket
 
@@ -33,6 +39,14 @@ async def identity(url, protocols=("realtime.json",), headers=None):
 async def upgrade(url):
     async with connect(url) as socket:
         return {"protocol": socket.protocol, "echo": await request(socket, "echo", "hello ☃")}
+
+
+async def deflate(url):
+    async with connect(url) as socket:
+        text = " ".join(map(str, range(150_000)))
+        echo = await request(socket, "echo", text)
+        extension = "permessage-deflate" if socket.compress else None
+        return {"extension": extension, "echoed": echo == text and len(echo)}
 
 
 async def large(url):

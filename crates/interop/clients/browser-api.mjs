@@ -55,6 +55,15 @@ const cases = {
         return { protocol: socket.protocol, echo };
     },
 
+    async deflate(peer, { url }) {
+        const socket = await connect(peer, url);
+        const text = Array.from({ length: 150_000 }, (_, number) => number).join(" ");
+        const echo = await socket.request("echo", text);
+        socket.close();
+        const [extension] = socket.extensions.split(";");
+        return { extension, echoed: echo === text && echo.length };
+    },
+
     async large(peer, { url }) {
         const socket = await connect(peer, url);
         const sizes = [];

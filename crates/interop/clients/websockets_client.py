@@ -36,6 +36,14 @@ async def upgrade(url):
         return {"protocol": socket.subprotocol, "echo": await request(socket, "echo", "hello ☃")}
 
 
+async def deflate(url):
+    async with connect(url) as socket:
+        text = " ".join(map(str, range(150_000)))
+        echo = await request(socket, "echo", text)
+        [extension] = socket.protocol.extensions
+        return {"extension": extension.name, "echoed": echo == text and len(echo)}
+
+
 async def large(url):
     async with connect(url) as socket:
         return [len(await request(socket, "echo", "x" * n)) for n in (1_000_000, 16_000_000)]

@@ -57,6 +57,11 @@ const cases = {
     async upgrade(socket) {
         return { protocol: socket.protocol, echo: await socket.request("echo", "hello ☃") };
     },
+    async deflate(socket) {
+        const text = Array.from({ length: 150_000 }, (_, number) => number).join(" ");
+        const echo = await socket.request("echo", text);
+        return { extension: socket.extensions, echoed: echo === text && echo.length };
+    },
     async large(socket) {
         const sizes = [];
         for (const size of [1_000_000, 16_000_000]) {

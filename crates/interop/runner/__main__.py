@@ -18,6 +18,8 @@ from trial import OK, UNABLE, Trial
 
 # Who is tried behind each proxy.
 BEHIND = ["Chromium", "Firefox", "ws"]
+# Who offers compression.
+DEFLATING = ["Chromium", "Firefox", "ws", "undici", "websockets", "aiohttp"]
 INSTALL = "on Debian: apt-get install $(cat crates/interop/packages.txt)"
 
 
@@ -82,6 +84,8 @@ def plan(clients, proxies):
     for client in clients:
         yield Trial("ours", client)
         yield Trial("control", client)
+        if client.name in DEFLATING:
+            yield Trial("ours", client, deflate=True)
 
 
 def passed(trial, result):

@@ -5,7 +5,7 @@ from datetime import date
 
 import tools
 from trial import OK, UNABLE, Trial
-from verdict import CASES
+from verdict import CASES, DEFLATE_CASES
 
 HEAD = """\
 # Real clients and proxies
@@ -29,6 +29,13 @@ Each client did the same things against our server and, as a control, against an
 | tokens | in query, subprotocol, cookie and header; a wrong one is refused, with 401 where the client shows it |
 | address | the client's own address, behind a proxy by `X-Forwarded-For`; where the client can send headers, one that it made up isn't believed |
 | shutdown | SIGTERM: 1001, a clean close, and the server ends with 0 |
+"""
+
+DEFLATE = """
+## With compression
+
+Our server compresses, and the client offers it (permessage-deflate). In `deflate` it shows that it was agreed on, and 940 KB that shrink come back as they were sent; the server counts the answer as compressed.
+
 """
 
 BEHIND = """
@@ -56,6 +63,11 @@ def write(results, missing, clients, proxies):
     for client in clients:
         cells = row(results, client, None)
         text += f"| {client.name} {client.version()} | {' | '.join(cells)} |\n"
+    text += DEFLATE + header("client", DEFLATE_CASES)
+    for client in clients:
+        if result := results.get(Trial("ours", client, deflate=True)):
+            cells = [mark(result[case]) for case in DEFLATE_CASES]
+            text += f"| {client.name} {client.version()} | {' | '.join(cells)} |\n"
     text += BEHIND.format(clients=", ".join(behind(results, clients, proxies)))
     text += header("proxy | client")
     for proxy in proxies:
@@ -83,8 +95,8 @@ def behind(results, clients, proxies):
     return [client.name for client in clients if was_tried(client)]
 
 
-def header(first):
-    columns = first.split(" | ") + CASES
+def header(first, cases=CASES):
+    columns = first.split(" | ") + cases
     return f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}\n"
 
 

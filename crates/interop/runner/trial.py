@@ -8,7 +8,7 @@ import tools
 from clients import Client
 from process import Deadline, Process, free_port
 from proxies import Proxy
-from verdict import CASES, HEARD, judge
+from verdict import CASES, DEFLATE_CASES, HEARD, judge
 
 OK, UNABLE = "ok", "unable"
 
@@ -21,6 +21,8 @@ class Trial:
     # Whether the proxy shows the server another `Host`, and the server lets these pages in.
     rewritten: bool = False
     patterns: bool = False
+    # Whether the server compresses, and the client offers it.
+    deflate: bool = False
 
     @property
     def name(self):
@@ -28,12 +30,15 @@ class Trial:
         parts += [f"behind {self.proxy.name}"] if self.proxy else []
         parts += ["host rewritten"] if self.rewritten else []
         parts += ["with origin_patterns"] if self.patterns else []
+        parts += ["with deflate"] if self.deflate else []
         return ", ".join(parts)
 
     @property
     def cases(self):
         if self.rewritten:
             return ["upgrade"]
+        if self.deflate:
+            return DEFLATE_CASES
         if self.proxy and not self.client.browser:
             return [*CASES[:-1], "forged", CASES[-1]]
         return CASES
@@ -96,6 +101,7 @@ def start_server(trial, folder, listen, public):
     command = [tools.server(), "--listen", listen]
     command += ["--trusted-proxy", "::1"] if trial.proxy else []
     command += ["--origin-pattern", f"http://127.0.0.1:{public}"] if trial.patterns else []
+    command += ["--deflate"] if trial.deflate else []
     return Process(command, folder)
 
 

@@ -1,5 +1,11 @@
 """What a client must see in each case. The clients only say what they saw."""
 
+# With compression: what is as large as `large` and nothing but one letter would be taken for a bomb.
+DEFLATE_CASES = [
+    "upgrade", "deflate", "fragments", "pushes", "ping",
+    "server-close", "client-close", "last-words", "shutdown",
+]
+
 # Every case, in the order in which a client runs them; `shutdown` ends the server.
 CASES = [
     "upgrade", "large", "too-large", "fragments", "pushes", "idle", "ping",
@@ -10,6 +16,7 @@ EXPECTED = {
     "upgrade": {"protocol": "realtime.json", "echo": "hello ☃"},
     "large": [1_000_000, 16_000_000],
     "too-large": {"code": 1009},
+    "deflate": {"extension": "permessage-deflate", "echoed": 938_889},
     "fragments": "in three parts",
     "pushes": 100,
     "idle": "still here",
@@ -24,6 +31,8 @@ EXPECTED = {
 
 # What the server must have heard in a case.
 HEARD = {
+    # The first message that was long enough to be compressed.
+    "deflate": ["compressed 1"],
     "last-words": [f"noted {number}." for number in range(40)],
     "client-close": ['closed 1000 ""', 'closed 4001 "bye"'],
 }

@@ -15,7 +15,8 @@ use std::time::Duration;
 use axum::{http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
 use clap::Parser;
 use realtime::{
-    Builder, DisconnectInfo, Gateway, Identity, auth::StaticToken, bind, serve, shutdown_signal,
+    Builder, DisconnectInfo, Gateway, Identity, auth::StaticToken, bind, config::Compression,
+    serve, shutdown_signal,
 };
 
 /// What `/ws/private` asks for. The clients know it, too.
@@ -32,6 +33,9 @@ struct Options {
     /// Another origin whose pages may connect.
     #[arg(long)]
     origin_pattern: Vec<String>,
+    /// Compress messages for those who offer it.
+    #[arg(long)]
+    deflate: bool,
 }
 
 #[tokio::main]
@@ -65,17 +69,22 @@ async fn run(options: &Options, open: Gateway, private: Gateway) -> std::io::Res
 /// A gateway with short periods, so that a client that answers no ping is gone before the bench
 /// has looked away, and with room for 16 MB.
 fn describe(options: &Options) -> Builder {
-    realtime::builder()
+    let builder = match options.deflate {
+        true => realtime::builder().compression(Compression::default()),
+        false => realtime::builder(),
+    };
+    builder
         .router(routes::router())
         .heartbeat(Some(Duration::from_millis(500)))
         .pong_timeout(Some(Duration::from_secs(2)))
         .read_limit(17 << 20)
         .trusted_proxies(&options.trusted_proxy)
         .origin_patterns(&options.origin_pattern)
-        .on_disconnect(async |info: DisconnectInfo| {
+        .on_disconnect(async |gateway: Gateway, info: DisconnectInfo| {
             // The runner compares this with what the client wanted to say.
             let code = info.code.map_or(0, u16::from);
             println!("closed {code} {:?}", info.reason);
+            println!("compressed {}", gateway.stats().compressed);
         })
 }
 

@@ -19,6 +19,8 @@ mod process;
 mod rooms;
 mod run;
 mod serve;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "traces")]
 mod traced;
 mod work;

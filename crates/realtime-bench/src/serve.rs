@@ -75,6 +75,10 @@ pub(crate) struct Options {
     #[cfg(feature = "deflate")]
     #[arg(long)]
     deflate: bool,
+    /// Speaks TLS alone, with a certificate that nobody knows.
+    #[cfg(feature = "tls")]
+    #[arg(long)]
+    tls: bool,
     /// Worker threads; by default as many as there are cores.
     #[arg(long)]
     pub(crate) workers: Option<usize>,
@@ -108,9 +112,15 @@ pub(crate) async fn serve(options: Options) -> Result<(), BoxError> {
     let shutdown = shutdown_signal();
     println!("listening on http://{}", listener.local_addr()?);
     let app = axum::Router::new().route_service("/ws", gateway.clone());
-    realtime::serve(listener, app, gateway)
-        .with_graceful_shutdown(shutdown)
-        .await?;
+    let server = realtime::serve(listener, app, gateway);
+    #[cfg(feature = "tls")]
+    let server = if options.tls {
+        let acceptor = crate::tls::acceptor()?;
+        server.secure(move |tcp| acceptor.accept(tcp))
+    } else {
+        server
+    };
+    server.with_graceful_shutdown(shutdown).await?;
     Ok(())
 }
 

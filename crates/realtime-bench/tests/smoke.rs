@@ -53,6 +53,34 @@ fn everything_is_measured_and_reported() {
     assert!(picture.matches("class=\"best\"").count() >= 6, "{picture}");
 }
 
+#[cfg(all(feature = "peers", feature = "tls"))]
+#[test]
+fn tls_is_measured_beside_our_plain_server() {
+    let out = std::env::temp_dir().join(format!("realtime-bench-tls-{}", std::process::id()));
+    let works = "fan-out:20x128,fan-out:20x20000,echo:5x128w16,connect:50,storm:50";
+    let run = Command::new(PROGRAM)
+        .args(["run", "--rounds=1", "--seconds=0.1"])
+        .args(["--peers=realtime,realtime-tls,axum-tls"])
+        .args(["--only", works, "--out"])
+        .arg(&out)
+        .output()
+        .unwrap();
+    let (report, stderr) = (text(&run.stdout), text(&run.stderr));
+    assert!(run.status.success(), "{stderr}");
+    fs::remove_dir_all(&out).unwrap();
+    assert!(!report.contains("failed"), "{report}{stderr}");
+    let count = works.split(',').count();
+    assert_eq!(report.matches("realtime-tls takes ").count(), count);
+    // Once in the summary, and once for each work.
+    for peer in ["realtime-tls", "axum-tls"] {
+        let lines = report.lines().filter(|line| {
+            let name = line.split('|').nth(1);
+            name.is_some_and(|name| name.trim().trim_matches('*') == peer)
+        });
+        assert_eq!(lines.count(), count + 1, "{report}");
+    }
+}
+
 #[test]
 fn rooms_are_set_beside_broadcasts_and_the_floor() {
     let out = std::env::temp_dir().join(format!("realtime-bench-rooms-{}", std::process::id()));

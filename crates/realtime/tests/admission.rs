@@ -29,7 +29,7 @@ use serde_json::json;
 use support::Server;
 
 async fn default_server() -> Server {
-    Server::start(realtime::builder().build().unwrap()).await
+    Server::start(support::builder().build().unwrap()).await
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn bad_handshakes_are_refused_with_what_was_expected() {
 
 #[tokio::test]
 async fn only_pages_of_the_same_or_a_listed_origin_connect() {
-    let listed = realtime::builder()
+    let listed = support::builder()
         .origin_patterns(["*.example.com"])
         .build()
         .unwrap();
@@ -101,7 +101,7 @@ async fn only_pages_of_the_same_or_a_listed_origin_connect() {
         "the list is not shown"
     );
 
-    let open = Server::start(realtime::builder().insecure_origins().build().unwrap()).await;
+    let open = Server::start(support::builder().insecure_origins().build().unwrap()).await;
     assert!(
         from("https://evil.example")
             .connect(open.addr)
@@ -132,7 +132,7 @@ impl Authenticator for Moody {
 #[tokio::test]
 async fn an_authenticator_is_asked_last_and_never_hangs_the_gateway() {
     let asked = Arc::new(AtomicUsize::new(0));
-    let gateway = realtime::builder()
+    let gateway = support::builder()
         .authenticator(Moody(Arc::clone(&asked)))
         .auth_timeout(Some(Duration::from_millis(100)))
         .max_connections(Some(1))
@@ -175,7 +175,7 @@ async fn an_authenticator_is_asked_last_and_never_hangs_the_gateway() {
 async fn a_static_token_is_taken_from_where_it_is_switched_on() {
     let token = StaticToken::new("s3cret", Identity::new("worker").with_tenant("acme")).unwrap();
     let token = token.from_query("token").from_subprotocol("token.");
-    let server = Server::start(realtime::builder().authenticator(token).build().unwrap()).await;
+    let server = Server::start(support::builder().authenticator(token).build().unwrap()).await;
     let plain = Request::new("/ws");
     assert_eq!(plain.refused(server.addr).await.status, 401);
     let wrong = plain.clone().header("Authorization", "Bearer S3cret");
@@ -214,7 +214,7 @@ async fn a_static_token_is_taken_from_where_it_is_switched_on() {
 async fn everybody_is_one_anonymous_identity_by_default() {
     let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
     let sees = Arc::clone(&seen);
-    let gateway = realtime::builder()
+    let gateway = support::builder()
         .on_connect(move |session: Session| {
             sees.lock()
                 .unwrap()
@@ -250,7 +250,7 @@ impl Authenticator for ByQuery {
 
 #[tokio::test]
 async fn an_identity_has_a_longest_length() {
-    let gateway = realtime::builder().authenticator(ByQuery).build().unwrap();
+    let gateway = support::builder().authenticator(ByQuery).build().unwrap();
     let server = Server::start(gateway.clone()).await;
     let longest = "x".repeat(IdentityKey::MAX_BYTES - 1);
     let request = Request::new(format!("/ws?{longest}"));
@@ -275,9 +275,7 @@ async fn a_forwarded_address_is_believed_from_a_trusted_proxy_only() {
         let router = Router::new().route("who", async |session: Session| {
             Json(session.remote_addr().map(|addr| addr.ip().to_string()))
         });
-        let builder = realtime::builder()
-            .router(router)
-            .trusted_proxies([trusted]);
+        let builder = support::builder().router(router).trusted_proxies([trusted]);
         let server = Server::start(builder.build().unwrap()).await;
         let forwarded = Request::new("/ws").header("X-Forwarded-For", "6.6.6.6, 192.0.2.1");
         let mut client = forwarded.connect(server.addr).await.unwrap();
@@ -295,16 +293,16 @@ async fn a_gateway_that_makes_no_sense_is_not_built() {
             .unwrap()
             .from_cookie("auth")
     };
-    let error = realtime::builder()
+    let error = support::builder()
         .authenticator(cookie())
         .insecure_origins()
         .build()
         .unwrap_err();
     assert!(error.to_string().contains("insecure_origins"), "{error}");
-    assert!(realtime::builder().authenticator(cookie()).build().is_ok());
-    let error = realtime::builder().read_limit(0).build().unwrap_err();
+    assert!(support::builder().authenticator(cookie()).build().is_ok());
+    let error = support::builder().read_limit(0).build().unwrap_err();
     assert!(error.to_string().contains("read_limit"), "{error}");
-    let error = realtime::builder()
+    let error = support::builder()
         .trusted_proxies(["proxy.local"])
         .build()
         .unwrap_err();
@@ -313,7 +311,7 @@ async fn a_gateway_that_makes_no_sense_is_not_built() {
 
 #[tokio::test]
 async fn while_draining_new_upgrades_are_refused() {
-    let gateway: Gateway = realtime::builder().build().unwrap();
+    let gateway: Gateway = support::builder().build().unwrap();
     let server = Server::under_axum(gateway.clone()).await;
     gateway.shutdown().await;
     let answer = Request::new("/ws").refused(server.addr).await;
@@ -330,7 +328,7 @@ async fn parts_of_a_request_that_nobody_asked_about_do_not_refuse_it() {
         .from_query("token")
         .from_cookie("auth")
         .from_subprotocol("token.");
-    let server = Server::start(realtime::builder().authenticator(token).build().unwrap()).await;
+    let server = Server::start(support::builder().authenticator(token).build().unwrap()).await;
     let status = async |query: &str, headers: &str| {
         let request = format!(
             "GET /ws{query} HTTP/1.1\r\nHost: gateway.test\r\nUpgrade: websocket\r\n\
@@ -394,12 +392,12 @@ async fn an_authenticator_that_can_never_accept_anybody_is_refused_when_it_is_bu
     }
     let token = StaticToken::new("a;b", Identity::new("x")).unwrap();
     assert!(
-        realtime::builder()
+        support::builder()
             .authenticator(token.clone())
             .build()
             .is_ok()
     );
-    let error = realtime::builder()
+    let error = support::builder()
         .authenticator(token.from_cookie("auth"))
         .build()
         .unwrap_err();
@@ -413,7 +411,7 @@ async fn an_authenticator_that_can_never_accept_anybody_is_refused_when_it_is_bu
         ("token.", true),
     ] {
         let token = StaticToken::new("s3cret", Identity::new("x")).unwrap();
-        let built = realtime::builder()
+        let built = support::builder()
             .authenticator(token.from_subprotocol(prefix))
             .build();
         assert_eq!(built.is_ok(), accepted, "{prefix}");
@@ -425,7 +423,7 @@ async fn hosts_origins_and_addresses_are_compared_in_one_form() {
     let router = Router::new().route("who", async |session: Session| {
         Json(session.remote_addr().map(|addr| addr.ip().to_string()))
     });
-    let gateway = realtime::builder()
+    let gateway = support::builder()
         .router(router)
         .origin_patterns(["https://app.example.com/", "[::ffff:192.0.2.7]:8080"])
         .trusted_proxies(["::ffff:127.0.0.0/104"])
@@ -466,7 +464,7 @@ async fn hosts_origins_and_addresses_are_compared_in_one_form() {
 
 #[tokio::test]
 async fn settings_that_can_never_work_are_refused_by_name() {
-    let build = || realtime::builder();
+    let build = || support::builder();
     let refused = [
         ("trusted_proxies", build().trusted_proxies(["10.0.0.1/8"])),
         ("trusted_proxies", build().trusted_proxies(["0.0.0.0"])),

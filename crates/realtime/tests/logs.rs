@@ -76,7 +76,7 @@ impl io::Write for Log {
 #[tokio::test]
 async fn a_refused_origin_is_said_once_with_its_host_and_the_setting() {
     let (log, _guard) = Log::at(tracing::Level::INFO);
-    let server = Server::start(realtime::builder().build().unwrap()).await;
+    let server = Server::start(support::builder().build().unwrap()).await;
     let page = Request::new("/ws").header("Origin", "https://app.example.com");
     for _ in 0..50 {
         assert_eq!(page.refused(server.addr).await.status, 403);
@@ -108,7 +108,7 @@ async fn a_refused_origin_is_said_once_with_its_host_and_the_setting() {
 #[tokio::test]
 async fn a_refused_origin_is_escaped_and_cut() {
     let (log, _guard) = Log::at(tracing::Level::INFO);
-    let server = Server::start(realtime::builder().build().unwrap()).await;
+    let server = Server::start(support::builder().build().unwrap()).await;
     let origin = format!("https://\u{202e}\u{1b}{}", "x".repeat(4_000)).replace('\u{1b}', "\t");
     let page = Request::new("/ws").header("Origin", &origin);
     assert_eq!(page.refused(server.addr).await.status, 403);
@@ -129,7 +129,7 @@ fn warnings(log: &Log) -> Vec<String> {
 async fn a_client_that_only_makes_mistakes_is_closed_and_warns_nobody() {
     let (log, _guard) = Log::at(tracing::Level::INFO);
     let router = || Router::new().route("number", async |Json(_): Json<u8>| ());
-    let builder = realtime::builder()
+    let builder = support::builder()
         .layer(LoggerLayer::new())
         .router(router());
     let server = Server::start(builder.build().unwrap()).await;
@@ -156,7 +156,7 @@ async fn a_client_that_only_makes_mistakes_is_closed_and_warns_nobody() {
         Err::<(), _>(ClientError::new("full", "come back later"))
     });
     // Of one name they would be warned of.
-    let other = realtime::builder().name("other").router(router);
+    let other = support::builder().name("other").router(router);
     let other = Server::start(other.build().unwrap()).await;
     let mut client = other.connect().await;
     for _ in 0..90 {
@@ -188,7 +188,7 @@ async fn a_failure_is_logged_once_and_a_flood_of_them_is_bounded() {
             Err::<(), BoxError>("the disk is full".into())
         })
         .route("panic", async || -> () { panic!("a bug") });
-    let builder = realtime::builder()
+    let builder = support::builder()
         .router(router)
         .layer(LoggerLayer::new())
         .layer(RecoveryLayer::new());
@@ -214,7 +214,7 @@ async fn a_failure_is_logged_once_and_a_flood_of_them_is_bounded() {
 async fn an_app_that_panics_again_and_again_is_bounded_and_counted() {
     const PANICS: u64 = 200;
     let (log, _guard) = Log::at(tracing::Level::INFO);
-    let gateway = realtime::builder().build().unwrap();
+    let gateway = support::builder().build().unwrap();
     let panicking = axum::routing::get(async || -> &'static str { panic!("on purpose") });
     let app = axum::Router::new().route("/panic", panicking);
     let listener = realtime::bind("127.0.0.1:0").await.unwrap();
@@ -242,7 +242,7 @@ async fn the_logger_says_how_each_message_ended() {
     let router = Router::new()
         .route("fine", async || ())
         .route("panic", async || -> () { panic!("a bug") });
-    let builder = realtime::builder()
+    let builder = support::builder()
         .router(router)
         .layer(LoggerLayer::new())
         .layer(RecoveryLayer::new());
@@ -274,7 +274,7 @@ async fn a_handlers_own_line_says_whose_message_it_was() {
             true => LoggerLayer::new().in_span(),
             false => LoggerLayer::new(),
         };
-        let builder = realtime::builder().router(Router::new().route("save", save));
+        let builder = support::builder().router(Router::new().route("save", save));
         let server = Server::start(builder.layer(layer).build().unwrap()).await;
         let mut client = server.connect().await;
         let answer = client.request("save", json!(null)).await.unwrap();
@@ -293,7 +293,7 @@ async fn a_sessions_own_lines_say_which_it_is() {
     let (log, _guard) = Log::at(tracing::Level::DEBUG);
     let id = async |session: Session| Json(session.id());
     let router = Router::new().route("id", id);
-    let server = Server::start(realtime::builder().router(router).build().unwrap()).await;
+    let server = Server::start(support::builder().router(router).build().unwrap()).await;
     let mut client = server.connect().await;
     let answer = client.request("id", json!(null)).await.unwrap();
     let session = format!("session={}", answer["data"].as_str().unwrap());
@@ -311,7 +311,7 @@ async fn a_sessions_own_lines_say_which_it_is() {
 #[tokio::test]
 async fn a_client_that_is_lost_is_no_warning() {
     let (log, _guard) = Log::at(tracing::Level::INFO);
-    let builder = realtime::builder()
+    let builder = support::builder()
         .heartbeat(Some(Duration::from_millis(50)))
         .pong_timeout(Some(Duration::from_millis(50)))
         .write_timeout(Some(Duration::from_millis(100)));
@@ -372,7 +372,7 @@ async fn that_somebody_else_has_left_is_no_warning() {
                 Ok(())
             },
         );
-    let server = Server::start(realtime::builder().router(router).build().unwrap()).await;
+    let server = Server::start(support::builder().router(router).build().unwrap()).await;
     let mut other = server.connect().await;
     other.request("keep", json!(null)).await.unwrap();
     drop(other);
@@ -388,7 +388,7 @@ async fn that_somebody_else_has_left_is_no_warning() {
 
 fn with_a_broker() -> Gateway {
     let broker = realtime::connect::broker("local:").unwrap();
-    realtime::builder().broker(broker).build().unwrap()
+    support::builder().broker(broker).build().unwrap()
 }
 
 fn is_said_to_be_alone(lines: &[String]) {
@@ -448,7 +448,7 @@ async fn a_gateway_with_a_broker_that_is_not_started_says_so_once() {
     // Started, or alone for good: there is nothing to say.
     let started = with_a_broker();
     started.start().await.unwrap();
-    let alone = realtime::builder().name("alone").build().unwrap();
+    let alone = support::builder().name("alone").build().unwrap();
     for gateway in [started, alone] {
         gateway.broadcast("news", ()).await.unwrap();
         gateway.shutdown().await;
@@ -460,7 +460,7 @@ async fn a_gateway_with_a_broker_that_is_not_started_says_so_once() {
 #[tokio::test]
 async fn requests_that_are_cut_off_when_the_server_ends_are_counted_in_one_line() {
     let (log, _guard) = Log::at(tracing::Level::INFO);
-    let server = Server::start(realtime::builder().build().unwrap()).await;
+    let server = Server::start(support::builder().build().unwrap()).await;
     let mut halves = Vec::new();
     for _ in 0..3 {
         let mut half = TcpStream::connect(server.addr).await.unwrap();
@@ -489,7 +489,7 @@ async fn an_outage_of_a_backend_is_one_line_and_its_end_another() {
 
     let (log, _guard) = Log::at(tracing::Level::INFO);
     let mut redis = Redis::start().await.unwrap();
-    let builder = realtime::builder()
+    let builder = support::builder()
         .broker(realtime::connect::broker(&redis.url()).unwrap())
         .presence(realtime::connect::presence(&redis.url()).unwrap());
     let server = Server::start(builder.build().unwrap()).await;
@@ -678,7 +678,7 @@ async fn what_was_cut_off_at_the_shutdown_deadline_is_said_as_it_was() {
     let hangs = || std::future::pending::<()>();
     for (stuck, ends) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
         let (log, _guard) = Log::at(tracing::Level::INFO);
-        let gateway = realtime::builder()
+        let gateway = support::builder()
             .router(Router::new().route("hang", hangs))
             .hook_timeout(None)
             .on_disconnect(move |info: DisconnectInfo| async move {
@@ -734,7 +734,7 @@ async fn sessions_without_a_lease_in_a_store_that_outlives_the_node_are_warned_o
     for (url, ttl, warns) in [(redis, None, 1), (redis, lease, 0), ("local:", None, 0)] {
         let (log, _guard) = Log::at(tracing::Level::WARN);
         let presence = realtime::connect::presence(url).unwrap();
-        let builder = realtime::builder().presence(presence).presence_ttl(ttl);
+        let builder = support::builder().presence(presence).presence_ttl(ttl);
         drop(builder.build().unwrap());
         let warned = warnings(&log);
         let about = |line: &&String| line.contains("presence_ttl");

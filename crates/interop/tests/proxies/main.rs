@@ -19,6 +19,7 @@ mod refusing;
 mod secure;
 mod site;
 mod tls;
+mod upstream;
 
 /// Each of these functions as a test behind each of the proxies.
 macro_rules! behind_each {

@@ -12,7 +12,7 @@ use std::{
 use axum::routing::{any, get};
 use http::StatusCode;
 use realtime::{
-    Builder, CloseCode, DisconnectInfo, Gateway, Json, Livez, Readyz, Router, Session,
+    Builder, CloseCode, DisconnectInfo, Gateway, Json, Livez, Readyz, Router, Serve, Session,
     handler::CompleteRouter,
 };
 use realtime_testkit::{
@@ -65,6 +65,18 @@ impl Node {
     }
 
     pub(crate) async fn with(set: impl FnOnce(Builder) -> Builder) -> Self {
+        Self::serving(set, |server| server).await
+    }
+
+    /// One that speaks HTTP/2, too.
+    pub(crate) async fn over_http2(set: impl FnOnce(Builder) -> Builder) -> Self {
+        Self::serving(set, |server| server.http2()).await
+    }
+
+    async fn serving(
+        set: impl FnOnce(Builder) -> Builder,
+        prepare: impl FnOnce(Serve<axum::Router>) -> Serve<axum::Router>,
+    ) -> Self {
         let (heard, ends) = mpsc::unbounded_channel();
         let builder = set(realtime::builder());
         let gateway = builder
@@ -90,7 +102,7 @@ impl Node {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (drain, asked) = oneshot::channel::<()>();
-        let server = realtime::serve(listener, app, gateway.clone());
+        let server = prepare(realtime::serve(listener, app, gateway.clone()));
         let server = tokio::spawn(server.with_graceful_shutdown(asked).into_future());
         Self {
             gateway,

@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::{
     dialect::{Answer, Dialect},
     scan::{Other, Scanner},
+    wire::{Wire, Wiring},
 };
 
 /// The longest head of a response.
@@ -31,7 +32,7 @@ pub(crate) enum Stage {
 /// One client of the server that is measured.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     pub(crate) started: Instant,
     pub(crate) stage: Stage,
     dialect: Dialect,
@@ -63,6 +64,7 @@ impl Connection {
         socket: Socket,
         to: SocketAddr,
         (dialect, index): (Dialect, usize),
+        wiring: &Wiring,
         registry: &Registry,
     ) -> io::Result<Self> {
         let started = Instant::now();
@@ -83,7 +85,7 @@ impl Connection {
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         Ok(Self {
-            stream,
+            wire: wiring.over(stream)?,
             started,
             stage: Stage::Upgrading,
             dialect,
@@ -97,7 +99,7 @@ impl Connection {
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut written = 0;
         if self.unsent.is_empty() {
-            written = some(self.stream.write(bytes))?;
+            written = some(self.wire.write(bytes))?;
         }
         self.unsent.extend_from_slice(&bytes[written..]);
         Ok(())
@@ -106,13 +108,13 @@ impl Connection {
     /// Writes what was kept.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         while !self.unsent.is_empty() {
-            match some(self.stream.write(&self.unsent))? {
+            match some(self.wire.write(&self.unsent))? {
                 0 => return Ok(()),
                 written => drop(self.unsent.drain(..written)),
             }
         }
         self.unsent = Vec::new();
-        Ok(())
+        some(self.wire.flush().map(|()| 0)).map(drop)
     }
 
     /// Reads all that is there; how many messages of `expected` bytes it was. `None` once the
@@ -120,10 +122,14 @@ impl Connection {
     pub(crate) fn read(&mut self, block: &mut [u8], expected: u64) -> io::Result<Option<u64>> {
         let mut count = 0;
         loop {
-            let got = match self.stream.read(block) {
+            let got = match self.wire.read(block) {
                 Ok(0) => return Ok(None),
                 Ok(got) => got,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Some(count)),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    // Over TLS a read may be what lets something be sent.
+                    self.flush()?;
+                    return Ok(Some(count));
+                }
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) if e.kind() == ErrorKind::ConnectionReset => return Ok(None),
                 Err(e) => return Err(e),
@@ -133,7 +139,7 @@ impl Connection {
                 None => return Ok(None),
             }
             // A short read has emptied the socket; the next byte is a new event.
-            if got < block.len() {
+            if got < block.len() && self.wire.is_emptied_by_short_reads() {
                 return Ok(Some(count));
             }
         }

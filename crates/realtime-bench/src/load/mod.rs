@@ -12,6 +12,7 @@ mod rooms;
 mod scan;
 mod storm;
 mod swarm;
+mod wire;
 mod works;
 
 use std::{io, net::SocketAddr, time::Duration};
@@ -26,6 +27,7 @@ pub(crate) use across::across;
 use dialect::Ask;
 pub(crate) use dialect::Dialect;
 pub(crate) use held::Held;
+use wire::Wiring;
 
 /// The options of `load`.
 #[derive(Debug, Args)]
@@ -39,6 +41,10 @@ pub(crate) struct Options {
     /// What the server speaks.
     #[arg(long, value_enum, default_value = "json")]
     dialect: Dialect,
+    /// The server speaks TLS. Any certificate is believed.
+    #[cfg(feature = "tls")]
+    #[arg(long)]
+    tls: bool,
     /// What to do: `fan-out:1000x128` is 1,000 sessions and 128 bytes; with `w16` behind it, 16
     /// messages in flight. Also `room:…`, `echo:…`, `request:…`, `latency:…`, `stalled:…`, `connect:10000`
     /// and `storm:4000`; with our server `rooms:10000x10x128` (rooms, members of each, bytes),
@@ -58,6 +64,14 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    fn wiring(&self) -> Wiring {
+        #[cfg(feature = "tls")]
+        if self.tls {
+            return Wiring::Tls(crate::tls::client());
+        }
+        Wiring::Plain
+    }
+
     fn length(&self) -> io::Result<Duration> {
         Duration::try_from_secs_f64(self.seconds)
             .map_err(|e| io::Error::other(format!("expected a number of seconds: {e}")))

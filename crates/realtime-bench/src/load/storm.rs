@@ -9,7 +9,7 @@ use crate::process::Process;
 /// client to the end of the response to its upgrade.
 pub(super) fn storm(options: &Options, sessions: usize) -> io::Result<Outcome> {
     let server = Process::of(options.pid);
-    let mut swarm = Swarm::new(options.to, options.dialect, 0)?;
+    let mut swarm = Swarm::new(options.to, options.dialect, 0)?.over(options.wiring());
     let meter = Meter::start(&server)?;
     let mut handshakes = Latencies::new()?;
     for handshake in swarm.storm(sessions)? {

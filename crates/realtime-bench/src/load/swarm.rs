@@ -12,6 +12,7 @@ use socket2::Socket;
 use super::{
     connection::{Connection, Stage},
     dialect::Dialect,
+    wire::Wiring,
 };
 
 /// How long nothing may happen before the server counts as stuck.
@@ -30,6 +31,7 @@ pub(crate) struct Swarm {
     block: Vec<u8>,
     to: SocketAddr,
     dialect: Dialect,
+    wiring: Wiring,
     /// The first two numbers of the source addresses behind 127.
     network: (u8, u8),
     pub(crate) clients: Vec<Connection>,
@@ -53,6 +55,7 @@ impl Swarm {
             block: vec![0; 256 * 1024],
             to,
             dialect,
+            wiring: Wiring::default(),
             network: ((pid % 199 + 1) as u8, (pid / 199 % 251) as u8),
             clients: Vec::new(),
             open: 0,
@@ -62,6 +65,12 @@ impl Swarm {
             last_event: Instant::now(),
             busy: Duration::ZERO,
         })
+    }
+
+    /// With clients that speak by way of this.
+    pub(crate) fn over(mut self, wiring: Wiring) -> Self {
+        self.wiring = wiring;
+        self
     }
 
     /// Opens so many clients more, and waits until all are open.
@@ -115,7 +124,8 @@ impl Swarm {
 
     fn start(&mut self, socket: Socket) -> io::Result<()> {
         let client = (self.dialect, self.clients.len());
-        let client = Connection::start(socket, self.to, client, self.poll.registry())?;
+        let client =
+            Connection::start(socket, self.to, client, &self.wiring, self.poll.registry())?;
         self.clients.push(client);
         Ok(())
     }

@@ -33,7 +33,7 @@ pub(super) struct Field {
 impl Field {
     pub(super) fn open(options: &Options, shape: Shape, ask: Ask) -> io::Result<Self> {
         let (frame, expected) = options.dialect.message(ask, shape.payload);
-        let mut swarm = Swarm::new(options.to, options.dialect, expected)?;
+        let mut swarm = Swarm::new(options.to, options.dialect, expected)?.over(options.wiring());
         swarm.open(shape.sessions)?;
         Ok(Self {
             swarm,

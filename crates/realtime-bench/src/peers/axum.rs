@@ -91,6 +91,30 @@ pub(super) async fn with_channels(
     listener: TcpListener,
     buffers: Option<usize>,
 ) -> Result<(), BoxError> {
+    Ok(axum::serve(no_delay(listener), channels(buffers)).await?)
+}
+
+/// The same over TLS, by the loop that axum's examples have for it.
+#[cfg(feature = "tls")]
+pub(super) async fn with_tls(listener: TcpListener) -> Result<(), BoxError> {
+    use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+
+    let (acceptor, app) = (crate::tls::acceptor()?, channels(None));
+    loop {
+        let (tcp, _) = listener.accept().await?;
+        tcp.set_nodelay(true)?;
+        let (acceptor, app) = (acceptor.clone(), TowerToHyperService::new(app.clone()));
+        tokio::spawn(async move {
+            let stream = TokioIo::new(acceptor.accept(tcp).await?);
+            let http = hyper::server::conn::http1::Builder::new();
+            let connection = http.serve_connection(stream, app);
+            connection.with_upgrades().await?;
+            Ok::<(), BoxError>(())
+        });
+    }
+}
+
+fn channels(buffers: Option<usize>) -> Router {
     let upgrade = async move |upgrade: WebSocketUpgrade, State(hub): State<Hub>| {
         let upgrade = match buffers {
             Some(bytes) => upgrade.read_buffer_size(bytes).write_buffer_size(bytes),
@@ -99,7 +123,7 @@ pub(super) async fn with_channels(
         upgrade.on_upgrade(|socket| channel_session(socket, hub))
     };
     let app = Router::new().route("/ws", routing::get(upgrade));
-    Ok(axum::serve(no_delay(listener), app.with_state(Hub::default())).await?)
+    app.with_state(Hub::default())
 }
 
 async fn channel_session(socket: WebSocket, hub: Hub) {

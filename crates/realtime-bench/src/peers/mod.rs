@@ -22,6 +22,7 @@ pub(crate) struct Peer {
     source: Source,
     /// How many cores it may use.
     pub(crate) cores: usize,
+    pub(crate) tls: bool,
 }
 
 /// What it is made from.
@@ -56,6 +57,7 @@ const fn peer(name: &'static str, dialect: Dialect, source: Source) -> Peer {
         dialect,
         source,
         cores: 1,
+        tls: false,
     }
 }
 
@@ -86,9 +88,20 @@ pub(crate) const ALL: &[Peer] = &[
         cores: 2,
         ..OURS
     },
+    #[cfg(feature = "tls")]
+    Peer {
+        name: "realtime-tls",
+        tls: true,
+        ..OURS
+    },
     peer("axum-broadcast", Dialect::Plain, Source::Rust),
     peer("axum-channel", Dialect::Plain, Source::Rust),
     peer("axum-channel-tuned", Dialect::Plain, Source::Rust),
+    #[cfg(feature = "tls")]
+    Peer {
+        tls: true,
+        ..peer("axum-tls", Dialect::Plain, Source::Rust)
+    },
     peer("socketioxide", Dialect::SocketIo, Source::Rust),
     peer(
         "gorilla",
@@ -127,7 +140,7 @@ impl Peer {
 
     /// What it is set against beside the floor: the same without what it has more.
     pub(crate) fn plain(&self) -> Option<Self> {
-        let has_more = self.is_ours() && self.source != OURS.source;
+        let has_more = self.is_ours() && (self.source != OURS.source || self.tls);
         has_more.then_some(OURS)
     }
 
@@ -158,6 +171,9 @@ impl Peer {
                 Settings::Traced => &["--traces", "0.01"],
             };
             command.extend(more.iter().map(|word| (*word).to_owned()));
+            if self.tls {
+                command.push("--tls".to_owned());
+            }
             command.extend(["--workers".to_owned(), self.cores.to_string()]);
         }
         command

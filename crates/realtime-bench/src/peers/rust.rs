@@ -16,6 +16,8 @@ enum Name {
     AxumBroadcast,
     AxumChannel,
     AxumChannelTuned,
+    #[cfg(feature = "tls")]
+    AxumTls,
     Socketioxide,
 }
 
@@ -30,6 +32,8 @@ pub(crate) async fn serve(options: Options) -> Result<(), BoxError> {
         Name::AxumBroadcast => axum::with_broadcast(listener).await,
         Name::AxumChannel => axum::with_channels(listener, None).await,
         Name::AxumChannelTuned => axum::with_channels(listener, Some(4096)).await,
+        #[cfg(feature = "tls")]
+        Name::AxumTls => axum::with_tls(listener).await,
         Name::Socketioxide => socketioxide::serve(listener).await,
     }
 }

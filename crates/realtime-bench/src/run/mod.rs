@@ -209,6 +209,6 @@ impl Bench {
             &both
         };
         let server = Server::start(&built.command, cores)?;
-        server.load(generator, built.peer.dialect, work, more)
+        server.load(generator, &built.peer, work, more)
     }
 }

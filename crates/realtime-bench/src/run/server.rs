@@ -6,10 +6,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use crate::{
-    load::{Dialect, Outcome},
-    work::Work,
-};
+use crate::{load::Outcome, peers::Peer, work::Work};
 
 /// The cores that this process may use, as Linux numbers them.
 pub(super) fn cores() -> Vec<usize> {
@@ -81,11 +78,11 @@ impl Server {
     pub(super) fn load(
         &self,
         cores: &[usize],
-        dialect: Dialect,
+        peer: &Peer,
         work: Work,
         more: &[(&str, String)],
     ) -> Result<Outcome, String> {
-        let dialect = clap::ValueEnum::to_possible_value(&dialect).ok_or("no such dialect")?;
+        let dialect = clap::ValueEnum::to_possible_value(&peer.dialect).ok_or("no such dialect")?;
         let own = std::env::current_exe().map_err(|e| e.to_string())?;
         let mut words = vec![own.display().to_string(), "load".to_owned()];
         let options = [
@@ -94,6 +91,9 @@ impl Server {
             ("--dialect", dialect.get_name().to_owned()),
             ("--work", work.to_string()),
         ];
+        if peer.tls {
+            words.push("--tls".to_owned());
+        }
         for (name, value) in options.iter().chain(more) {
             words.push((*name).to_owned());
             words.extend((!value.is_empty()).then(|| value.clone()));

@@ -15,7 +15,10 @@ mod many;
 mod nodes;
 mod taps;
 
-use std::net::SocketAddr;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::{net::SocketAddr, ops::Deref};
 
 use axum::http::request::Parts;
 use realtime::{
@@ -29,7 +32,6 @@ use realtime_testkit::{
     wait::within,
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 /// A token is who it is, with a tenant before a slash; and two that break it.
 #[derive(Clone)]
@@ -88,11 +90,14 @@ fn builder() -> Builder {
 }
 
 /// A server with the page under `/admin`.
-struct Server {
-    gateway: Gateway,
-    addr: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<std::io::Result<()>>,
+struct Server(support::Server);
+
+impl Deref for Server {
+    type Target = support::Server;
+
+    fn deref(&self) -> &support::Server {
+        &self.0
+    }
 }
 
 impl Server {
@@ -107,17 +112,7 @@ impl Server {
         let app = axum::Router::new()
             .nest_service("/admin", admin)
             .route_service("/ws", gateway.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = realtime::serve(listener, app, gateway.clone());
-        let task = tokio::spawn(server.with_graceful_shutdown(stopped).into_future());
-        Self {
-            gateway,
-            addr,
-            stop: Some(stop),
-            task,
-        }
+        Self(support::Server::of(app, gateway, |server| server).await)
     }
 
     /// A client, once its session is in the hub.
@@ -161,12 +156,8 @@ impl Server {
         serde_json::from_str(body).unwrap()
     }
 
-    async fn stop(mut self) {
-        drop(self.stop.take());
-        within("the end of the server", self.task)
-            .await
-            .unwrap()
-            .unwrap();
+    async fn stop(self) {
+        self.0.stop().await;
     }
 }
 

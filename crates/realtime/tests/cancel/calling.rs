@@ -26,7 +26,7 @@ use crate::{
 
 /// There is one place in all, so that a second connection is refused while the first holds it.
 fn narrow_gateway(authenticator: &SlowAuthenticator) -> Gateway {
-    realtime::builder()
+    crate::support::builder()
         .router(Router::new().route("echo", async |Json(data): Json<Value>| Json(data)))
         .authenticator(authenticator.clone())
         .auth_timeout(None)

@@ -49,13 +49,13 @@ async fn leave_over(presence: &MemoryPresence) {
 async fn dropped_anywhere_a_targeted_message_reaches_each_at_most_once() {
     let before = tasks();
     let (bus, presence) = (LocalBroker::new(), MemoryPresence::new());
-    let here = realtime::builder()
+    let here = crate::support::builder()
         .authenticator(token())
         .broker(SlowBroker(bus.clone()))
         .presence(SlowPresence(presence.clone()))
         .build()
         .unwrap();
-    let there = realtime::builder()
+    let there = crate::support::builder()
         .authenticator(token())
         .broker(bus.clone())
         .presence(presence.clone())

@@ -52,7 +52,9 @@ async fn fill(session: &Session, next: &mut i64) -> Vec<i64> {
 
 #[tokio::test]
 async fn dropped_while_it_waits_send_wait_has_sent_nothing() {
-    let builder = realtime::builder().queue_messages(2).write_timeout(None);
+    let builder = crate::support::builder()
+        .queue_messages(2)
+        .write_timeout(None);
     let server = Server::start(builder.build().unwrap()).await;
     let mut client = connect_narrow(&server).await;
     server.until_open(1).await;
@@ -118,11 +120,14 @@ async fn rounds(client: &mut Client) -> Vec<usize> {
 async fn dropped_anywhere_a_broadcast_has_reached_this_node_and_the_next_reaches_all() {
     let before = tasks();
     let bus = LocalBroker::new();
-    let here = realtime::builder()
+    let here = crate::support::builder()
         .broker(SlowBroker(bus.clone()))
         .build()
         .unwrap();
-    let there = realtime::builder().broker(bus.clone()).build().unwrap();
+    let there = crate::support::builder()
+        .broker(bus.clone())
+        .build()
+        .unwrap();
     here.start().await.unwrap();
     there.start().await.unwrap();
     let (here, there) = (Server::start(here).await, Server::start(there).await);
@@ -166,7 +171,7 @@ async fn dropped_anywhere_a_broadcast_has_reached_this_node_and_the_next_reaches
 #[tokio::test]
 async fn dropped_while_it_waits_for_a_full_log_a_broadcast_has_reached_nobody() {
     let before = tasks();
-    let server = Server::start(realtime::builder().build().unwrap()).await;
+    let server = Server::start(crate::support::builder().build().unwrap()).await;
     let mut clients = Vec::new();
     for _ in 0..4 {
         clients.push(server.connect().await);

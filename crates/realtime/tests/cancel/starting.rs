@@ -18,7 +18,7 @@ use crate::{
 };
 
 fn slow_gateway(bus: &LocalBroker) -> Gateway {
-    realtime::builder()
+    crate::support::builder()
         .broker(SlowBroker(bus.clone()))
         .presence(SlowPresence(MemoryPresence::new()))
         .node_id("here".parse().unwrap())
@@ -33,7 +33,10 @@ async fn dropped_anywhere_start_has_done_nothing_and_can_be_tried_again() {
     let mut completed = false;
     while !completed {
         let bus = LocalBroker::new();
-        let other = realtime::builder().broker(bus.clone()).build().unwrap();
+        let other = crate::support::builder()
+            .broker(bus.clone())
+            .build()
+            .unwrap();
         other.start().await.unwrap();
         let (probe, info) = (bus.clone(), "probe".parse().unwrap());
         let info = NodeInfo::new(info, Incarnation::random());

@@ -37,7 +37,7 @@ impl Cluster {
 
     async fn gateway(&self) -> Gateway {
         let hang = async || std::future::pending::<()>().await;
-        let gateway = realtime::builder()
+        let gateway = crate::support::builder()
             .router(Router::new().route("hang", hang))
             .broker(SlowBroker(self.bus.clone()))
             .presence(SlowPresence(self.presence.clone()))

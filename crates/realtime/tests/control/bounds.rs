@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use bytes::BytesMut;
 use futures::StreamExt;
 use realtime::{
-    Gateway, Identity, Json, Message,
+    Identity, Json, Message,
     broker::{
         Broker, LocalBroker, Topic,
         control::{Command, Operation, Outcome},
@@ -19,7 +19,12 @@ use realtime::{
 use realtime_testkit::{memory::connect, wait::until};
 use serde_json::json;
 
-use super::{ByName, builder, by_hand::ByHand, counts, named, nodes, support::Server};
+use super::{
+    ByName, builder,
+    by_hand::ByHand,
+    counts, named, nodes,
+    support::{Server, builder_of},
+};
 
 #[tokio::test]
 async fn an_answer_that_is_too_long_has_failed() {
@@ -132,7 +137,7 @@ impl Codec for PanicsOnRequests {
 #[tokio::test]
 async fn a_codec_that_panics_on_requests_is_answered_for_all_the_same() {
     let bus = LocalBroker::new();
-    let gateway = Gateway::builder(PanicsOnRequests)
+    let gateway = builder_of(PanicsOnRequests)
         .authenticator(ByName)
         .node_id("here".parse().unwrap())
         .broker(bus.clone())

@@ -8,7 +8,10 @@ use realtime::{
 use realtime_testkit::wait::until;
 use serde_json::json;
 
-use super::{builder, counts, named, rooms, router, support::Server};
+use super::{
+    builder, counts, named, rooms, router,
+    support::{Server, compressing},
+};
 
 async fn node() -> Server {
     let builder = builder().node_id("alone".parse().unwrap());
@@ -70,7 +73,7 @@ async fn those_who_are_meant_are_closed_and_nobody_else() {
 async fn rooms_are_joined_and_left_as_sessions_do_it() {
     let mut config = Config::default();
     config.max_rooms_per_session = 2;
-    let server = Server::start(builder().config(config).build().unwrap()).await;
+    let server = Server::start(compressing(builder().config(config)).build().unwrap()).await;
     let gateway = &server.gateway;
     let (mut ann, mut bob) = (named(&server, "ann").await, named(&server, "bob").await);
     let joined = gateway.everybody().join("a").await.unwrap();

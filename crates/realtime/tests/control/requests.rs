@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use futures::FutureExt;
 use realtime::{
-    CloseCode, Gateway, IdentityKey, Json, Message, Payload, Router, Session,
+    CloseCode, IdentityKey, Json, Message, Payload, Router, Session,
     codec::{Codec, CodecError, Frame, FrameKind, Notice},
     error::{ControlErrorKind, RequestError, RequestErrorKind},
     message::MessageParts,
@@ -14,7 +14,10 @@ use realtime_testkit::{client::Client, wait::until};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use super::{ByName, builder, named, support::Server};
+use super::{
+    ByName, builder, named,
+    support::{Server, builder_of},
+};
 
 const LONG: Duration = Duration::from_secs(50);
 
@@ -377,7 +380,7 @@ impl Codec for Raw {
 
 #[tokio::test]
 async fn a_codec_without_a_form_for_it_says_so() {
-    let gateway = Gateway::builder(Raw).authenticator(ByName).build().unwrap();
+    let gateway = builder_of(Raw).authenticator(ByName).build().unwrap();
     let server = Server::start(gateway).await;
     let _ann = server.connect().await;
     server.until_open(1).await;

@@ -1,7 +1,7 @@
 //! What came from another node in another encoding is transcoded.
 
 use realtime::{
-    Gateway, IdentityKey, broker::LocalBroker, codec::JsonCodec, history::MemoryHistory,
+    IdentityKey, broker::LocalBroker, codec::JsonCodec, history::MemoryHistory,
     presence::MemoryPresence, room::RoomName,
 };
 use realtime_testkit::wait::until;
@@ -21,8 +21,8 @@ async fn two() -> (Server, Server) {
             .history(history.clone())
             .presence(presence.clone())
     };
-    let here = rest(Gateway::builder(JsonCodec).codec(Loud));
-    let there = rest(Gateway::builder(Loud).codec(JsonCodec));
+    let here = rest(support::builder_of(JsonCodec).codec(Loud));
+    let there = rest(support::builder_of(Loud).codec(JsonCodec));
     let nodes = (start(here).await, start(there).await);
     until("they know each other", async || {
         nodes.0.gateway.health().is_good() && nodes.1.gateway.health().is_good()
@@ -130,7 +130,9 @@ async fn what_nobody_here_can_read_is_told_as_a_gap() {
             .history(MemoryHistory::new()),
     )
     .await;
-    let there = Gateway::builder(Loud).authenticator(ByName).broker(broker);
+    let there = support::builder_of(Loud)
+        .authenticator(ByName)
+        .broker(broker);
     let there = start(there.router(Router::new())).await;
     let mut loud = speaking(&there, "loud", "x").await;
     here.gateway.broadcast("news", Json("rain")).await.unwrap();

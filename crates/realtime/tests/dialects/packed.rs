@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use realtime::{
-    Gateway, Payload,
+    Payload,
     broker::LocalBroker,
     codec::{JsonCodec, MsgPackCodec},
     error::RequestErrorKind,
@@ -79,7 +79,7 @@ async fn one() -> Server {
 /// Two nodes that speak both, each with another codec of its own.
 async fn two(backends: impl Fn(Builder) -> Builder) -> [Server; 2] {
     let here = own(crate::support::builder().codec(MsgPackCodec));
-    let there = own(Gateway::builder(MsgPackCodec).codec(JsonCodec));
+    let there = own(crate::support::builder_of(MsgPackCodec).codec(JsonCodec));
     let servers = [start(backends(here)).await, start(backends(there)).await];
     until("they know each other", async || {
         let good = |server: &Server| server.gateway.health().is_good();

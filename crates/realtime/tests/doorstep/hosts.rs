@@ -157,7 +157,7 @@ impl Codec for Lengths {
 
 #[tokio::test]
 async fn in_a_codec_of_its_own() {
-    let gateway = realtime::Gateway::builder(Lengths)
+    let gateway = crate::support::builder_of(Lengths)
         .authenticator(Tokens::default())
         .token_in_message(Some(super::PATIENT))
         .router(router())

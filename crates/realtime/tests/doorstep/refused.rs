@@ -180,7 +180,9 @@ async fn a_client_that_leaves_is_let_go_at_once() {
 async fn time_is_up_for_whoever_has_not_shown_one() {
     let mut config = Config::default();
     config.token_in_message = Some(SECOND / 2);
-    let gateway = builder().config(config).build().unwrap();
+    let gateway = crate::support::compressing(builder().config(config))
+        .build()
+        .unwrap();
     let server = Server::start(gateway).await;
     let in_time = "not authenticated in time".to_owned();
     let begun = tokio::time::Instant::now();

@@ -10,6 +10,7 @@ mod bounds;
 mod hostile;
 mod hosts;
 mod kernel;
+mod policies;
 mod raw;
 mod sessions;
 #[path = "../support/mod.rs"]

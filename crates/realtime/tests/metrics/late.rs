@@ -54,7 +54,7 @@ async fn it_is_told_when_it_was_told() {
 /// Run by itself, there is no recorder in this process until the gateway is built.
 #[tokio::test]
 async fn a_recorder_that_comes_after_the_gateway_and_before_its_sessions_hears_everything() {
-    let gateway = realtime::builder()
+    let gateway = crate::support::builder()
         .name("early")
         .authenticator(ByName)
         .build()

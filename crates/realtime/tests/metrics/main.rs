@@ -86,7 +86,7 @@ fn builder() -> Builder {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     scrape::install();
     let echo = async |Json(data): Json<Value>| Json(data);
-    realtime::builder()
+    support::builder()
         .name(format!("gateway-{}", COUNT.fetch_add(1, SeqCst)))
         .authenticator(ByName)
         .router(Router::new().route("echo", echo))

@@ -77,8 +77,11 @@ impl Broker for Faulty {
 /// A gateway with a client, and another node.
 async fn cluster(fault: Fault) -> (Server, Client, Gateway) {
     let bus = LocalBroker::default();
-    let there = realtime::builder().broker(bus.clone()).build().unwrap();
-    let here = realtime::builder().broker(Faulty(bus, fault));
+    let there = crate::support::builder()
+        .broker(bus.clone())
+        .build()
+        .unwrap();
+    let here = crate::support::builder().broker(Faulty(bus, fault));
     there.start().await.unwrap();
     let server = Server::start(here.build().unwrap()).await;
     let is_up = async || server.gateway.health().broker == Link::Up;

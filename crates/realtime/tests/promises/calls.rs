@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     host::{Host, Kind},
-    support::{Ends, Server},
+    support::{Ends, Server, compressing},
 };
 
 const EXTREMES: [Duration; 2] = [Duration::ZERO, Duration::MAX];
@@ -32,7 +32,7 @@ fn echo() -> Router {
 async fn a_shutdown_within_the_longest_time_of_all() {
     let ends = Ends::default();
     let server = Server::start(
-        ends.hear(realtime::builder().router(echo()))
+        ends.hear(crate::support::builder().router(echo()))
             .build()
             .unwrap(),
     )
@@ -52,7 +52,7 @@ async fn a_shutdown_within_the_longest_time_of_all() {
 #[tokio::test]
 async fn a_shutdown_within_no_time_at_all() {
     let stuck = echo().route("stuck", async || std::future::pending::<()>().await);
-    let server = Server::start(realtime::builder().router(stuck).build().unwrap()).await;
+    let server = Server::start(crate::support::builder().router(stuck).build().unwrap()).await;
     let mut client = server.connect().await;
     client.send("stuck", Value::Null).await.unwrap();
     server.until_open(1).await;
@@ -65,7 +65,7 @@ async fn a_shutdown_within_no_time_at_all() {
 /// More sessions than are closed in one turn: the deadline comes before all of them are.
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_within_no_time_of_many_sessions_waits_for_nothing() {
-    let host = Host::start(Kind::Hyper, realtime::builder().build().unwrap()).await;
+    let host = Host::start(Kind::Hyper, crate::support::builder().build().unwrap()).await;
     let mut clients = Vec::new();
     for _ in 0..500 {
         clients.push(host.connect("ann").await);
@@ -85,7 +85,9 @@ async fn a_shutdown_within_no_time_of_many_sessions_waits_for_nothing() {
 #[tokio::test]
 async fn a_short_shutdown_after_the_longest_one() {
     let stuck = echo().route("stuck", async || std::future::pending::<()>().await);
-    let builder = realtime::builder().router(stuck).shutdown_timeout(None);
+    let builder = crate::support::builder()
+        .router(stuck)
+        .shutdown_timeout(None);
     let server = Server::start(builder.build().unwrap()).await;
     let mut client = server.connect().await;
     client.send("stuck", Value::Null).await.unwrap();
@@ -105,7 +107,7 @@ async fn a_short_shutdown_after_the_longest_one() {
 #[tokio::test]
 async fn a_limit_for_handlers() {
     for limit in EXTREMES {
-        let builder = realtime::builder()
+        let builder = crate::support::builder()
             .router(echo())
             .layer(TimeoutLayer::new(limit));
         let server = Server::start(builder.build().unwrap()).await;
@@ -135,7 +137,7 @@ async fn every_setting() {
         ("presence_ttl", Builder::presence_ttl),
     ];
     for ((name, set), value) in settings.into_iter().flat_map(|s| EXTREMES.map(|e| (s, e))) {
-        match set(realtime::builder().router(echo()), Some(value)).build() {
+        match set(crate::support::builder().router(echo()), Some(value)).build() {
             Err(error) => {
                 assert_eq!(error.kind(), BuildErrorKind::InvalidOption);
                 assert!(error.to_string().contains(name), "{error}");
@@ -164,8 +166,7 @@ async fn the_longest_settings_that_are_allowed() {
     config.hook_timeout = longest;
     config.presence_ttl = longest;
     let server = Server::start(
-        realtime::builder()
-            .config(config)
+        compressing(realtime::builder().config(config))
             .router(echo())
             .build()
             .unwrap(),

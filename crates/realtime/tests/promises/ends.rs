@@ -24,7 +24,7 @@ use crate::support::Server;
 const BROADCASTERS: u64 = 3;
 
 fn roomy() -> Gateway {
-    let builder = realtime::builder()
+    let builder = crate::support::builder()
         .queue_messages(1 << 20)
         .queue_bytes(256 << 20);
     builder.heartbeat(None).build().unwrap()

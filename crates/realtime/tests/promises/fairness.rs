@@ -16,7 +16,7 @@ use crate::{drain::drain, support::Server};
 
 /// One session, which reads, and whose queue holds whatever it must.
 async fn one_session() -> (Server, Gateway) {
-    let builder = realtime::builder()
+    let builder = crate::support::builder()
         .queue_messages(1 << 20)
         .queue_bytes(256 << 20);
     let builder = builder.write_timeout(None).heartbeat(None);

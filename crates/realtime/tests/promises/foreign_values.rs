@@ -117,7 +117,7 @@ fn router() -> Router {
 #[tokio::test]
 async fn an_error_of_a_handler_fails_its_message_alone() {
     let _shown = show_everything();
-    for (builder, hooks) in with_and_without_hooks(|| realtime::builder().router(router())) {
+    for (builder, hooks) in with_and_without_hooks(|| crate::support::builder().router(router())) {
         let ends = Ends::default();
         let builder = ends.hear(builder).layer(LoggerLayer::new());
         let server = Server::start(builder.build().unwrap()).await;
@@ -151,7 +151,7 @@ async fn an_error_of_a_handler_whose_client_has_left_does_not_keep_its_hook_from
         }
     });
     let ends = Ends::default();
-    let builder = ends.hear(realtime::builder().router(router));
+    let builder = ends.hear(crate::support::builder().router(router));
     let server = Server::start(builder.build().unwrap()).await;
     let mut client = server.connect().await;
     client.send("loud", Value::Null).await.unwrap();
@@ -168,7 +168,7 @@ async fn an_error_of_a_handler_whose_client_has_left_does_not_keep_its_hook_from
 #[tokio::test]
 async fn an_error_of_a_hook_does_not_keep_the_next_from_running() {
     let _shown = show_everything();
-    let build = || realtime::builder().on_disconnect(async || fails(Loud));
+    let build = || crate::support::builder().on_disconnect(async || fails(Loud));
     for (builder, hooks) in with_and_without_hooks(build) {
         let ends = Ends::default();
         let server = Server::start(ends.hear(builder).build().unwrap()).await;
@@ -190,7 +190,7 @@ async fn an_error_that_refuses_a_session_is_kept_and_dropped_with_it() {
     let _shown = show_everything();
     let kept: Arc<Mutex<Vec<Session>>> = Arc::default();
     let keeps = Arc::clone(&kept);
-    let builder = realtime::builder().on_connect(move |session: Session| {
+    let builder = crate::support::builder().on_connect(move |session: Session| {
         keeps.lock().unwrap().push(session);
         async { fails(Loud) }
     });
@@ -224,7 +224,7 @@ impl Authenticator for Mute {
 #[tokio::test]
 async fn an_error_of_an_authenticator_is_a_refusal_like_any_other() {
     let _shown = show_everything();
-    let build = || realtime::builder().authenticator(Mute);
+    let build = || crate::support::builder().authenticator(Mute);
     for (builder, hooks) in with_and_without_hooks(build) {
         let server = Server::start(builder.build().unwrap()).await;
         let refused = Request::new("/ws?x").refused(server.addr).await;
@@ -242,7 +242,7 @@ fn works(panics: bool) -> Router {
 async fn a_handler_that_cannot_be_dropped_ends_its_session_alone() {
     for panics in [false, true] {
         let ends = Ends::default();
-        let builder = ends.hear(realtime::builder().router(works(panics)));
+        let builder = ends.hear(crate::support::builder().router(works(panics)));
         let server = Server::start(builder.build().unwrap()).await;
         let mut bystander = server.connect().await;
         let mut client = server.connect().await;
@@ -258,7 +258,7 @@ async fn a_handler_that_cannot_be_dropped_ends_its_session_alone() {
 #[tokio::test]
 async fn a_handler_that_panics_and_cannot_be_dropped_is_recovered() {
     let ends = Ends::default();
-    let builder = ends.hear(realtime::builder().router(works(true)));
+    let builder = ends.hear(crate::support::builder().router(works(true)));
     let builder = builder.layer(RecoveryLayer::new());
     let server = Server::start(builder.build().unwrap()).await;
     let mut client = server.connect().await;

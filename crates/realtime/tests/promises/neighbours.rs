@@ -72,7 +72,9 @@ impl Turns {
 }
 
 fn roomy(router: Router) -> Gateway {
-    let builder = realtime::builder().router(router).queue_messages(1 << 20);
+    let builder = crate::support::builder()
+        .router(router)
+        .queue_messages(1 << 20);
     let builder = builder.queue_bytes(256 << 20).write_timeout(None);
     builder.build().unwrap()
 }

@@ -19,7 +19,7 @@ fn gateway(ends: &Ends, done: &Arc<Semaphore>) -> Gateway {
         let done = Arc::clone(&done);
         async move { done.acquire().await.unwrap().forget() }
     });
-    let builder = realtime::builder().router(router);
+    let builder = crate::support::builder().router(router);
     let builder = builder.max_connections(Some(MOST));
     ends.hear(builder).build().unwrap()
 }

@@ -36,7 +36,7 @@ async fn a_hook_that_is_given_up_and_panics_then_keeps_nobody_from_the_next() {
         std::future::pending::<()>().await;
     };
     let ends = Ends::default();
-    let builder = realtime::builder()
+    let builder = crate::support::builder()
         .hook_timeout(Some(Duration::from_millis(50)))
         .on_disconnect(hung);
     let server = Server::start(ends.hear(builder).build().unwrap()).await;
@@ -64,7 +64,7 @@ impl<S> Layer<S> for Broken {
 async fn a_layer_that_cannot_be_built_is_counted_and_reported() {
     let heard = Arc::new(AtomicBool::new(false));
     let hears = Arc::clone(&heard);
-    let builder = realtime::builder().on_error(move |error: ErrorContext| {
+    let builder = crate::support::builder().on_error(move |error: ErrorContext| {
         let is_told = error.error().to_string().starts_with("a layer panicked");
         hears.store(is_told && error.stage() == ErrorStage::Message, SeqCst);
         async {}
@@ -81,7 +81,7 @@ async fn a_layer_that_cannot_be_built_is_counted_and_reported() {
 async fn what_a_layer_holds_back_is_not_received_and_then_unhandled() {
     let router = Router::new().route("stuck", async || std::future::pending::<()>().await);
     let one = GlobalConcurrencyLimitLayer::new(1);
-    let builder = realtime::builder().router(router).layer(one);
+    let builder = crate::support::builder().router(router).layer(one);
     let server = Server::start(builder.build().unwrap()).await;
     let (mut first, mut second) = (server.connect().await, server.connect().await);
     first.send("stuck", Value::Null).await.unwrap();

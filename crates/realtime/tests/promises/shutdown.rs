@@ -36,7 +36,7 @@ const MAX: Duration = Duration::MAX;
 fn recorded(with: impl FnOnce(Builder) -> Builder) -> (Gateway, [Moods; 2]) {
     let (broker, presence) = (MoodyBroker::default(), MoodyPresence::default());
     let moods = [broker.1.clone(), presence.1.clone()];
-    let builder = with(realtime::builder().broker(broker).presence(presence));
+    let builder = with(crate::support::builder().broker(broker).presence(presence));
     (
         builder.shutdown_timeout(Some(SHORT)).build().unwrap(),
         moods,
@@ -109,7 +109,7 @@ async fn in_a_disconnect_hook() {
 fn endless(with: impl FnOnce(Builder) -> Builder) -> (Gateway, [Moods; 2]) {
     let (broker, presence) = (MoodyBroker::default(), MoodyPresence::default());
     let moods = [broker.1.clone(), presence.1.clone()];
-    let builder = with(realtime::builder().broker(broker).presence(presence));
+    let builder = with(crate::support::builder().broker(broker).presence(presence));
     let builder = builder.shutdown_timeout(None).hook_timeout(None);
     (builder.build().unwrap(), moods)
 }
@@ -204,7 +204,7 @@ async fn without_a_deadline_in_a_layer() {
     });
     let (broker, presence) = (MoodyBroker::default(), MoodyPresence::default());
     let moods = [broker.1.clone(), presence.1.clone()];
-    let builder = realtime::builder().broker(broker).presence(presence);
+    let builder = crate::support::builder().broker(broker).presence(presence);
     let builder = builder.shutdown_timeout(None).layer(layer);
     let gateway = builder.build().unwrap();
     this.set(gateway.clone()).unwrap();
@@ -260,7 +260,7 @@ async fn without_a_deadline_in_a_call_of_the_broker() {
     let router = Router::new().route("say", async |gateway: Gateway| {
         let _not_published = gateway.broadcast("said", ()).await;
     });
-    let builder = realtime::builder().router(router).broker(broker);
+    let builder = crate::support::builder().router(router).broker(broker);
     let gateway = builder.shutdown_timeout(None).build().unwrap();
     this.set(gateway.clone()).unwrap();
     gateway.start().await.unwrap();

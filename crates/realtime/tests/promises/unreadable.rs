@@ -16,7 +16,10 @@ use crate::support::Server;
 #[tokio::test]
 async fn what_is_for_somebody_unknown_goes_to_nobody_and_counts_as_missed() {
     let bus = LocalBroker::default();
-    let here = realtime::builder().broker(bus.clone()).build().unwrap();
+    let here = crate::support::builder()
+        .broker(bus.clone())
+        .build()
+        .unwrap();
     let server = Server::start(here).await;
     let is_started = async || server.gateway.health().is_good();
     until("it is started", is_started).await;

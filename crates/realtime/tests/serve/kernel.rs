@@ -64,7 +64,7 @@ async fn is_forgotten(over: Over, builder: Builder, (size, often): (usize, usize
     let (server, connector) = match over {
         Over::Tcp => (Server::start(gateway).await, None),
         Over::Tls => {
-            let (acceptor, connector) = tls::both();
+            let (acceptor, connector) = tls::ServerIdentity::random().both();
             let secure = move |tcp| acceptor.accept(tcp);
             let server = Server::with(gateway, |server| server.secure(secure)).await;
             (server, Some(connector))

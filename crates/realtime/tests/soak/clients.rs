@@ -40,7 +40,7 @@ pub async fn books_balance_and_nothing_grows() {
     let (proxy, through) = cluster.behind_a_proxy().await;
     let broker = cluster.rabbitmq.url();
     let urls = [through.as_str(), &broker, &broker, &cluster.redis.url()].join(" ");
-    let mut server = Server::start(&urls, Arc::clone(&account));
+    let mut server = Server::start(&urls, Arc::clone(&account)).await;
     let next_id = Arc::new(AtomicU64::new(NODES as u64));
     let addrs = server.addrs.clone();
     let live = |slot: usize, until: Instant| {

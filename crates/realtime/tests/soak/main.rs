@@ -3,6 +3,9 @@
 //! has arrived, or was dropped and the client told of it, or was lost between nodes as the node
 //! reported, or was under way to a session that ended without a close.
 //!
+//! Between sessions and nodes is what `REALTIME_TRANSPORT` says (`support/transport`), at the side of
+//! the clients.
+//!
 //! Among the other tests it runs for a few seconds; `just soak` runs it for minutes. The same
 //! program is the server, in a process of its own: it is started once more, with [`SERVER`] in its
 //! environment.
@@ -30,6 +33,8 @@ mod process;
 mod seen;
 mod server;
 mod slope;
+#[path = "../support/mod.rs"]
+mod support;
 mod wire;
 mod witness;
 

@@ -9,6 +9,9 @@ use crate::cluster::Outage;
 /// How many seconds it runs. Without it, only a few.
 const SECONDS: &str = "REALTIME_SOAK_SECONDS";
 
+/// What a socket of a server holds of what isn't read.
+pub const ROOM: u32 = 16 * 1024;
+
 /// How many nodes there are.
 pub const NODES: usize = 3;
 

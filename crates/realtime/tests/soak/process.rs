@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 use crate::{
     SERVER,
     account::Account,
+    plan::ROOM,
+    support::transport::{Between, Transport},
     wire::{Held, Said},
 };
 
@@ -25,12 +27,14 @@ pub struct Server {
     process: Child,
     questions: ChildStdin,
     answers: mpsc::Receiver<Held>,
+    /// Where clients connect to.
     pub addrs: Vec<SocketAddr>,
+    _between: Vec<Option<Between>>,
 }
 
 impl Server {
     /// Starts it with these URLs of backends. Sessions that end there are entered into the account.
-    pub fn start(urls: &str, account: Arc<Mutex<Account>>) -> Self {
+    pub async fn start(urls: &str, account: Arc<Mutex<Account>>) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .env(SERVER, urls)
             .stdin(Stdio::piped())
@@ -40,9 +44,16 @@ impl Server {
         let questions = process.stdin.take().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let first = lines.next().unwrap().unwrap();
-        let Said::Listening(addrs) = serde_json::from_str(&first).unwrap() else {
+        let Said::Listening(servers, identity) = serde_json::from_str(&first).unwrap() else {
             panic!("expected addresses; got {first}");
         };
+        let (mut addrs, mut between) = (vec![], vec![]);
+        for server in servers {
+            let transport = Transport::to(identity.clone()).narrow(ROOM);
+            let (addr, stands) = transport.before(server).await;
+            addrs.push(addr);
+            between.push(stands);
+        }
         let (sender, answers) = mpsc::channel(1);
         // Ends with the process, whose output ends then.
         thread::spawn(move || {
@@ -51,7 +62,7 @@ impl Server {
                     Said::Held(held) => drop(sender.blocking_send(held)),
                     Said::Ended(ended) => account.lock().unwrap().ended(ended),
                     Said::Failed { node, number } => account.lock().unwrap().failed(node, number),
-                    Said::Listening(_) => panic!("it listens already"),
+                    Said::Listening(..) => panic!("it listens already"),
                 }
             }
         });
@@ -60,6 +71,7 @@ impl Server {
             questions,
             answers,
             addrs,
+            _between: between,
         }
     }
 

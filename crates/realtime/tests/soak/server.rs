@@ -19,7 +19,8 @@ use tokio::{
 };
 
 use crate::{
-    plan::{NODES, POLICIES, Plan},
+    plan::{NODES, POLICIES, Plan, ROOM},
+    support::{self, tls::ServerIdentity, transport::Transport},
     wire::{Counted, Held, Said},
 };
 use books::{Begun, Books};
@@ -47,11 +48,13 @@ fn say(said: &Said) {
 #[tokio::main]
 pub async fn run(urls: &[&str; NODES + 1]) {
     let plan = Plan::from_env();
+    let identity = ServerIdentity::random();
+    let transport = Transport::to(identity.clone());
     let begun = Begun::default();
     let (mut gateways, mut addrs, mut serving, mut stops) = (vec![], vec![], vec![], vec![]);
     for (node, policy) in POLICIES.into_iter().enumerate() {
         let books = Arc::new(Books::new(node, &begun));
-        let builder = realtime::builder()
+        let builder = support::builder()
             .authenticator(Numbered)
             .broker(connect::broker(urls[node]).unwrap())
             .presence(connect::presence(urls[NODES]).unwrap())
@@ -69,7 +72,7 @@ pub async fn run(urls: &[&str; NODES + 1]) {
         addrs.push(listener.local_addr().unwrap());
         let app = axum::Router::new().route_service("/ws", gateway.clone());
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = realtime::serve(listener, app, gateway.clone());
+        let server = transport.prepare(realtime::serve(listener, app, gateway.clone()));
         serving.push(tokio::spawn(
             server.with_graceful_shutdown(stopped).into_future(),
         ));
@@ -81,7 +84,7 @@ pub async fn run(urls: &[&str; NODES + 1]) {
         gateways.push((gateway, books));
         stops.push(stop);
     }
-    say(&Said::Listening(addrs));
+    say(&Said::Listening(addrs, identity));
     let runtime = Handle::current();
     let asked = tokio::task::spawn_blocking(move || {
         // Ends with the parent, which holds the other end.
@@ -99,7 +102,7 @@ pub async fn run(urls: &[&str; NODES + 1]) {
 /// A listener whose connections hold little of what their peers don't read.
 fn narrow_listener() -> TcpListener {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.set_send_buffer_size(16 * 1024).unwrap();
+    socket.set_send_buffer_size(ROOM).unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     socket.listen(1024).unwrap()
 }

@@ -2,14 +2,14 @@
 
 use std::net::SocketAddr;
 
-use crate::plan::NODES;
+use crate::{plan::NODES, support::tls::ServerIdentity};
 
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Said {
-    /// The address of each policy's gateway.
-    Listening(Vec<SocketAddr>),
+    /// The address of each policy's gateway, and who they are over TLS.
+    Listening(Vec<SocketAddr>, ServerIdentity),
     /// The answer to a line of input.
     Held(Held),
     /// A session has ended.

@@ -7,22 +7,28 @@
 
 pub mod kernel;
 pub mod tls;
-mod transport;
+pub mod transport;
 
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
-use realtime::{Builder, DisconnectInfo, Gateway, Serve};
+use realtime::{Builder, DisconnectInfo, Gateway, Serve, codec::Codec};
 use realtime_testkit::{client::Client, wait::within};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
+pub use transport::compressing;
 use transport::{Between, Transport};
 
 /// As [`realtime::builder`], for all transports.
 pub fn builder() -> Builder {
-    transport::compressing(realtime::builder())
+    compressing(realtime::builder())
+}
+
+/// As [`Gateway::builder`], for all transports.
+pub fn builder_of(codec: impl Codec) -> Builder {
+    compressing(Gateway::builder(codec))
 }
 
 pub struct Server {
@@ -44,9 +50,18 @@ impl Server {
         gateway: Gateway,
         prepare: impl FnOnce(Serve<axum::Router>) -> Serve<axum::Router>,
     ) -> Self {
+        let app = axum::Router::new().route_service("/ws", gateway.clone());
+        Self::of(app, gateway, prepare).await
+    }
+
+    /// The same, of an app that has more than a gateway.
+    pub async fn of(
+        app: axum::Router,
+        gateway: Gateway,
+        prepare: impl FnOnce(Serve<axum::Router>) -> Serve<axum::Router>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let app = axum::Router::new().route_service("/ws", gateway.clone());
         let (stop, stopped) = oneshot::channel();
         let transport = Transport::chosen();
         let server = prepare(transport.prepare(realtime::serve(listener, app, gateway.clone())));
@@ -72,13 +87,15 @@ impl Server {
             let _dropped = stopped.await;
             drained.shutdown().await;
         };
-        let server = axum::serve(listener, app).with_graceful_shutdown(stopped);
+        let transport = Transport::chosen();
+        let task = tokio::spawn(transport.serve_by_axum(listener, app, stopped));
+        let (addr, between) = transport.before(addr).await;
         Self {
             gateway,
             addr,
-            _between: None,
+            _between: between,
             stop: Some(stop),
-            task: tokio::spawn(server.into_future()),
+            task,
         }
     }
 

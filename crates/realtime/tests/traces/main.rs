@@ -177,7 +177,7 @@ fn router() -> Router {
 }
 
 fn builder(traces: Traces) -> Builder {
-    realtime::builder()
+    support::builder()
         .authenticator(ByName)
         .router(router())
         // Nobody is in it, so that it doesn't matter that each node has one of its own.

@@ -7,6 +7,13 @@ use serde_json::Value;
 
 use super::books::Books;
 
+/// What compression can make little less of: letters and digits that nothing says in advance.
+fn filler() -> String {
+    std::iter::repeat_with(fastrand::alphanumeric)
+        .take(1000)
+        .collect()
+}
+
 /// After how many messages a burst lets others have a turn.
 const TURN: usize = 64;
 
@@ -30,7 +37,7 @@ pub fn router(books: &Arc<Books>, unit: Duration) -> Router {
             move |session: Session, Json(count): Json<usize>| {
                 let books = Arc::clone(&burst);
                 async move {
-                    let (entry, filler) = (books.entry(&session), "x".repeat(1000));
+                    let (entry, filler) = (books.entry(&session), filler());
                     for n in 0..count {
                         entry.send(&filler).await;
                         if n % TURN == TURN - 1 {
@@ -44,7 +51,7 @@ pub fn router(books: &Arc<Books>, unit: Duration) -> Router {
         .route("flow", move |session: Session, Json(count): Json<usize>| {
             let books = Arc::clone(&flow);
             async move {
-                let (entry, filler) = (books.entry(&session), "x".repeat(1000));
+                let (entry, filler) = (books.entry(&session), filler());
                 for _ in 0..count {
                     if session.is_closed() {
                         break;

@@ -8,9 +8,11 @@ use realtime_websocket::{
     deflate::{Agreed, Compressor, InflatingDecoder, Level, Policy},
     frame,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, copy, split,
+};
 
-use super::{head, pump};
+use super::{head, pump, unless_it_leaves};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 const COMPRESSED: u8 = 0x40;
@@ -26,23 +28,34 @@ where
         return pump(client, server).await;
     };
     server.write_all(&offering).await?;
-    let answer = head(&mut server).await;
+    let Some((answer, ahead)) = unless_it_leaves(&mut client, head(&mut server)).await? else {
+        return Ok(());
+    };
     let (answer, agreed) = agreed(&answer);
     client.write_all(&answer).await?;
-    let Some(agreed) = agreed else {
-        // Else its test would be that of another transport.
-        assert!(
-            !answer.starts_with(b"HTTP/1.1 101"),
-            "compression is agreed on"
-        );
-        return pump(client, server).await;
-    };
     let (from_client, to_client) = split(client);
-    let (from_server, to_server) = split(server);
-    tokio::try_join!(
-        compress(from_client, to_server),
-        inflate(from_server, to_client, agreed),
-    )?;
+    let (from_server, mut to_server) = split(server);
+    let mut from_client = io::Cursor::new(ahead).chain(from_client);
+    if agreed.is_some() {
+        let compressed = compress(from_client, to_server);
+        tokio::try_join!(compressed, inflate(from_server, to_client, agreed))?;
+        return Ok(());
+    }
+    let sent = async {
+        copy(&mut from_client, &mut to_server).await?;
+        to_server.shutdown().await
+    };
+    if answer.starts_with(b"HTTP/1.1 101") {
+        // It is refused by a close frame.
+        tokio::try_join!(sent, inflate(from_server, to_client, None))?;
+        return Ok(());
+    }
+    let (mut from_server, mut to_client) = (from_server, to_client);
+    let answered = async {
+        copy(&mut from_server, &mut to_client).await?;
+        to_client.shutdown().await
+    };
+    tokio::try_join!(sent, answered)?;
     Ok(())
 }
 
@@ -74,17 +87,20 @@ fn agreed(answer: &[u8]) -> (Vec<u8>, Option<Agreed>) {
     (plain.into_bytes(), agreed)
 }
 
+/// Where nothing was agreed on there are no messages: else their test would be that of another
+/// transport.
 async fn inflate<C, S>(
     mut server: ReadHalf<S>,
     mut client: WriteHalf<C>,
-    agreed: Agreed,
+    agreed: Option<Agreed>,
 ) -> io::Result<()>
 where
     C: AsyncWrite,
     S: AsyncRead,
 {
     let limits = Limits::default().with_message(64 << 20);
-    let mut decoder = InflatingDecoder::new(Role::Client, limits, Some(agreed)).with_ratio(None);
+    let is_agreed = agreed.is_some();
+    let mut decoder = InflatingDecoder::new(Role::Client, limits, agreed).with_ratio(None);
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = server.read(&mut buffer).await?;
@@ -93,6 +109,8 @@ where
         }
         let (mut input, mut plain) = (&buffer[..read], Vec::new());
         while let Some(event) = decoder.decode(&mut input).map_err(io::Error::other)? {
+            let is_message = matches!(event, Event::Text(_) | Event::Binary(_));
+            assert!(is_agreed || !is_message, "compression is agreed on");
             plain.extend_from_slice(&match event {
                 Event::Text(text) => frame::server_frame(Kind::Text, text.as_bytes()),
                 Event::Binary(bytes) => frame::server_frame(Kind::Binary, &bytes),
@@ -106,9 +124,9 @@ where
     }
 }
 
-async fn compress<C, S>(mut client: ReadHalf<C>, mut server: WriteHalf<S>) -> io::Result<()>
+async fn compress<C, S>(mut client: C, mut server: WriteHalf<S>) -> io::Result<()>
 where
-    C: AsyncRead,
+    C: AsyncRead + Unpin,
     S: AsyncWrite,
 {
     let mut compressor = Compressor::new(Level::Fast).with_floor(1);
@@ -142,7 +160,10 @@ where
                 _ => rest = frame.length,
             }
         }
-        server.write_all(&sent).await?;
+        // It has closed: what it has said before is still to be heard.
+        if server.write_all(&sent).await.is_err() {
+            return Ok(());
+        }
     }
 }
 
