@@ -24,7 +24,8 @@ use realtime_testkit::{
     wait::until,
 };
 use support::{
-    LONG, ann, next_down, next_up, presence, register, renew, session, unregister, until_up, works,
+    LONG, ann, next_down, next_up, patient, presence, register, renew, session, unregister,
+    until_up, works,
 };
 
 /// Those who live on the first node, each with a slot.
@@ -135,7 +136,7 @@ async fn set_down(node: &Redis, slot: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_wait_for_a_cluster_that_is_down_for_a_moment() {
     let mut cluster = RedisCluster::start().await.unwrap();
-    let presence = presence(cluster.url());
+    let presence = patient(cluster.url());
     let own = of_the_first(&presence, &mut cluster).await;
     let mut events = presence.events();
     let before = connections(cluster.nodes()).await;
@@ -161,7 +162,7 @@ async fn calls_wait_for_a_cluster_that_is_down_for_a_moment() {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_are_under_way_when_a_cluster_goes_down_are_made_again() {
     let mut cluster = RedisCluster::start().await.unwrap();
-    let presence = presence(cluster.url());
+    let presence = patient(cluster.url());
     let mut own = of_the_first(&presence, &mut cluster).await;
     let (who, taken) = own.pop().unwrap();
     let node = &cluster.nodes()[0];
@@ -356,7 +357,7 @@ async fn a_user_of_a_cluster_who_may_not_do_everything_is_one_too() {
     for rules in ["~rt:* +@all -del", "~rt:* +@all -persist"] {
         let options = Redis::options().user("rt", "pw", rules);
         let mut cluster = RedisCluster::with(options).await.unwrap();
-        let (one, other) = (presence(cluster.url()), presence(cluster.url()));
+        let (one, other) = (patient(cluster.url()), patient(cluster.url()));
         for presence in [&one, &other] {
             let mut events = presence.events();
             for who in people() {
