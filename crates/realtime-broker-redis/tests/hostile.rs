@@ -51,6 +51,7 @@ async fn who_may_too_little_does_not_join() {
         "resetchannels &rt:{faults}:n.* +@connection +@pubsub",
         "resetchannels &rt:{faults}:all &rt:{faults}:n.* +@connection +@pubsub",
         "&rt:* +@connection +@pubsub -publish (+publish &rt:{faults}:all &rt:{faults}:n.*)",
+        "resetchannels &rt:{faults}:all &rt:{faults}:n.* +@connection +@pubsub (+publish &rt:*)",
         "resetchannels +@connection +@pubsub",
     ] {
         let options = Redis::options().user("rt", "pw", rules);
