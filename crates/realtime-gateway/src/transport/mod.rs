@@ -37,7 +37,9 @@ pub(crate) use boundary::Foreign;
 pub(crate) use ground::{Grounded, OverTcp};
 #[cfg(feature = "server")]
 pub(crate) use http::HttpStream;
-pub(crate) use lease::{Lease, SharedConnection, SharedStream};
+#[cfg(feature = "http2")]
+pub(crate) use lease::SharedConnection;
+pub(crate) use lease::{Lease, SharedStream};
 pub(crate) use recover::Upgrading;
 
 /// An upgraded connection.
