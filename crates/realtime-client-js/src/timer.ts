@@ -8,11 +8,14 @@ export function after(ms: number, call: () => unknown): Timer {
   return setTimeout(call, Math.min(ms, LONGEST_MS));
 }
 
-/** Who is about to be given up has this much longer. */
+/** A timer that is later than this was held up, with its whole thread. */
+const LATE_MS = 50;
+/** Who is about to be given up then has this much longer. */
 const LAST_LOOK_MS = 250;
 
-/** As `after`, for what somebody else is to do meanwhile: this thread may have been held up, and then what
- * they did waits behind the timer and is heard first. `keep` gets each timer. */
+/** As `after`, for what somebody else is to do meanwhile: where this thread was held up, what they did waits
+ * behind the timer, and is heard first. `keep` gets each timer. */
 export function patiently(ms: number, call: () => unknown, keep: (timer: Timer) => unknown): void {
-  keep(after(ms, () => keep(after(LAST_LOOK_MS, call))));
+  const due = Date.now() + ms;
+  keep(after(ms, () => (Date.now() - due > LATE_MS ? keep(after(LAST_LOOK_MS, call)) : call())));
 }

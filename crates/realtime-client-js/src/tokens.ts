@@ -2,7 +2,7 @@
 // shown a second time.
 
 import type { Settings, TokenReason } from "./options.js";
-import { after } from "./timer.js";
+import { patiently, type Timer } from "./timer.js";
 
 /** What the getter has: nobody is signed in; only what was refused already; or a token. */
 export type Found = { kind_: "nobody" } | { kind_: "stale" } | { kind_: "token"; token: string };
@@ -63,7 +63,8 @@ export class Tokens {
 
   async #ask(reason: TokenReason, end: AbortController): Promise<Found> {
     const { signal } = end;
-    const timer = after(this.#timeout, () => end.abort());
+    let timer: Timer | undefined;
+    patiently(this.#timeout, () => end.abort(), (next) => (timer = next));
     const over = new Promise<never>((_, reject) => {
       signal.addEventListener("abort", () => reject(new Error("there was no token in time")));
     });

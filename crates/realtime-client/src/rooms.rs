@@ -168,6 +168,8 @@ impl Room {
 
     /// A message that says that it is for this room. Also returns whether it is new.
     pub(crate) fn receive(&mut self, message: &Message) -> (Next, bool) {
+        // Without an offset it is none of the history, and delivered as it is: so are the news of who
+        // comes and goes, in a room with a history, too.
         if let (Some(offset), Some(position)) = (message.offset(), &mut self.position) {
             if offset <= position.offset {
                 return (Next::Nothing, false);

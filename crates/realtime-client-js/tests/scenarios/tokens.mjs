@@ -271,6 +271,26 @@ export default {
   },
 
   alone: {
+    async "a token that came in time while the thread was held up is taken"({ client }) {
+      const connectTimeout = 1_000;
+      const one = client({
+        path: "/ws",
+        connectTimeout,
+        token: () =>
+          new Promise((resolve) => {
+            // It stands right behind the timer of the getter.
+            setTimeout(() => resolve(token("ann")), connectTimeout + 20);
+            const begun = performance.now();
+            while (performance.now() - begun < connectTimeout + 300);
+          }),
+      });
+      const why = [];
+      one.state.subscribe(({ reason }) => reason && why.push(reason));
+      one.connect();
+      await until("a socket, or a reason", () => one.sockets.length || why.length);
+      equal(why, []);
+    },
+
     async "a getter that fails while a token ends is asked ever less often"({ client, replace }) {
       replace(Math, "random", () => 0.999);
       const reasons = [];
