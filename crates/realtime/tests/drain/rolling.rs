@@ -221,12 +221,13 @@ async fn nobody_misses_a_message_while_all_nodes_are_started_again() {
         .map(|own| speaker(address.clone(), own, Arc::clone(&joined), Arc::clone(&done)))
         .map(tokio::spawn)
         .collect();
-    until("all are there", async || {
+    let all = CLIENTS + SPEAKERS;
+    until("all are connected", async || {
         let open: u64 = nodes.iter().map(|node| node.gateway.stats().open).sum();
-        let all = CLIENTS + SPEAKERS;
-        open == all as u64 && joined.load(SeqCst) == all
+        open == all as u64
     })
     .await;
+    until("all are there", async || joined.load(SeqCst) == all).await;
     let (says, is_done) = (service.clone(), Arc::clone(&done));
     let sends = tokio::spawn(async move {
         let mut number = 0_u64;
