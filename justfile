@@ -323,7 +323,7 @@ transports:
     plain='test(/^(a_reading_peer_gets_a_pong_for_every_ping|everybody_is_one_anonymous_identity_by_default)$/)
         | test(/^a_peer_that_accepts_no_byte_is_closed_under_every_policy$/)'
     whole='test(/^requests_that_are_cut_off_when_the_server_ends/)'
-    http1="$whole | test(/^bad_handshakes_are_refused/)"
+    http1="$whole | test(/^bad_handshakes_are_refused/) | test(/^sessions::a_session_is_a_few_short_spans/)"
     shrinks="$whole | binary(admin) | test(/^sending::dropped_while_it_waits/)
         | test(/^messages::messages_and_bytes_are_counted/) | test(/^(drop_newest_keeps|drop_oldest_keeps|a_gap_is_reported_before)/)
         | test(/^history::who_was_too_slow_is_told/)"
