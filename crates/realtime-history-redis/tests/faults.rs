@@ -14,7 +14,7 @@ use realtime_testkit::{
     wait::{until, within},
 };
 use support::{
-    SOON, append, at, failure, history, keep, long, missed, named, next_down, next_up, room, say,
+    SOON, append, at, failure, history, keep, long, missed, named, next_down, room, say, until_up,
     works,
 };
 use tokio::runtime::Handle;
@@ -43,7 +43,7 @@ async fn a_killed_redis_is_found_again_when_it_is_back_and_has_another_epoch() {
         assert!(failure(&history).await.is_transient());
         redis.restart().await.unwrap();
         let back = Instant::now();
-        next_up(&mut events).await;
+        until_up(&mut events).await;
         let took = back.elapsed();
         assert!(took < Duration::from_secs(3), "it took {took:?}");
         let gone = history.since(&room(), &seen, 10).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_stopped_redis_is_noticed_and_what_was_told_is_there_when_it_goes_on()
         start.elapsed()
     );
     redis.resume().unwrap();
-    next_up(&mut events).await;
+    until_up(&mut events).await;
     let end = say(&history, &room()).await;
     assert_eq!(end.epoch, told.epoch);
     let missed = missed(&history, &room(), &begin).await.unwrap();
@@ -152,7 +152,7 @@ async fn out_of_memory_is_transient_and_reading_goes_on() {
         .command(&["CONFIG", "SET", "maxmemory", "0"])
         .await
         .unwrap();
-    next_up(&mut events).await;
+    until_up(&mut events).await;
     works(&history).await;
 }
 
@@ -198,7 +198,7 @@ async fn a_user_who_may_not_do_everything_is_a_fault_of_the_configuration() {
         next_down(&mut events).await;
         let enough = ["ACL", "SETUSER", "rt", "~rt:*", "+@all", "-@dangerous"];
         redis.command(&enough).await.unwrap();
-        next_up(&mut events).await;
+        until_up(&mut events).await;
         works(&history).await;
     }
 }
@@ -232,7 +232,7 @@ async fn the_master_is_found_through_a_sentinel_and_again_after_an_outage() {
     redis.kill().unwrap();
     next_down(&mut events).await;
     redis.restart().await.unwrap();
-    next_up(&mut events).await;
+    until_up(&mut events).await;
     works(&history).await;
 }
 

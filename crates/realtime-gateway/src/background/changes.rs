@@ -55,6 +55,7 @@ async fn look(node: &Node, roster: &AnyRoster) {
             }
             match roster.changes(MOST).await {
                 Ok(found) => {
+                    node.registry.has_served(true);
                     let is_all = found.len() < MOST;
                     changes.add(found);
                     if is_all {

@@ -1,6 +1,7 @@
 //! Leases are renewed, in batches, and what presence has lost is registered again.
 //!
 //! A session that fails is tried again by itself, with pauses that grow up to a third of the lease.
+//! A store that is away is asked about some sessions now and then, and about all when leases are due.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -21,6 +22,9 @@ use crate::{
     registry::{BATCH, SPREAD},
 };
 
+/// How often a store that is away is asked whether it serves somebody.
+const PROBE: Duration = Duration::from_secs(6);
+
 /// What is to be renewed.
 #[derive(Debug, Clone, Copy)]
 enum Work {
@@ -28,6 +32,8 @@ enum Work {
     All(Duration),
     /// Those that have failed, and are to be tried again by now.
     Again,
+    /// Some, in one call, to see whether a part of the store works.
+    Probe,
 }
 
 /// Renews leases until the gateway ends.
@@ -42,12 +48,14 @@ pub(super) async fn run(node: Arc<Node>) {
     let registry = &node.registry;
     let mut due = registry.ttl.map(next);
     let mut is_back = false;
+    let mut probe: Option<Instant> = None;
     loop {
-        // A store that is away is asked only when leases are due, since a part of it may work. All
-        // of them are renewed when it is back.
+        // A store that is away is asked only now and then, and when leases are due, since a part of
+        // it may work. All of them are renewed when it is back.
         let is_away = registry.is_away();
         let again = registry.retries.next().filter(|_| !is_away);
-        let timer: OptionFuture<BoxFuture<'_, ()>> = [due, again]
+        probe = is_away.then(|| probe.unwrap_or_else(next_probe));
+        let timer: OptionFuture<BoxFuture<'_, ()>> = [due, again, probe]
             .into_iter()
             .flatten()
             .min()
@@ -66,9 +74,12 @@ pub(super) async fn run(node: Arc<Node>) {
                 false => Work::All(SPREAD),
             },
             () = registry.retries.added.notified() => continue,
-            Some(()) = timer => match due.is_some_and(|due| due <= Instant::now()) {
-                true => Work::All(Duration::ZERO),
-                false => Work::Again,
+            Some(()) = timer => if is_over(due) {
+                Work::All(Duration::ZERO)
+            } else if is_over(probe) {
+                Work::Probe
+            } else {
+                Work::Again
             },
         };
         is_back = false;
@@ -81,15 +92,30 @@ pub(super) async fn run(node: Arc<Node>) {
                 served = &mut renewal => break served,
             }
         };
-        if let Work::All(_) = work {
-            due = registry.ttl.map(next);
+        match work {
+            Work::All(_) => {
+                due = registry.ttl.map(next);
+                probe = None;
+            }
+            Work::Probe => probe = None,
+            Work::Again => {}
         }
-        // Those that are tried again may all be of a part that is away, which says nothing about
-        // the others.
-        if served || matches!(work, Work::All(_)) {
-            registry.has_served(served);
+        match served {
+            Some(true) => registry.has_served(true),
+            // Some alone may all be of a part that is away, which says nothing about the others.
+            Some(false) if matches!(work, Work::All(_)) => registry.has_served(false),
+            Some(false) | None => {}
         }
     }
+}
+
+fn is_over(at: Option<Instant>) -> bool {
+    at.is_some_and(|at| at <= Instant::now())
+}
+
+/// With a tenth at random, so that nodes don't ask together.
+fn next_probe() -> Instant {
+    Instant::now() + PROBE.mul_f64(0.9 + fastrand::f64() / 5.0)
 }
 
 /// A third of the lease from now, and a tenth at random, so that nodes don't renew together.
@@ -124,12 +150,17 @@ fn on_event(node: &Node, event: PresenceEvent) -> bool {
     }
 }
 
-/// Returns whether the store has served any of them.
-async fn renew(node: &Node, work: Work) -> bool {
+/// Returns whether the store has served any of them, where there are any.
+async fn renew(node: &Node, work: Work) -> Option<bool> {
     let retries = &node.registry.retries;
     let (sessions, spread) = match work {
         Work::All(spread) => (node.hub.all(), spread),
         Work::Again => (again(node), Duration::ZERO),
+        Work::Probe => {
+            let mut some = node.hub.all();
+            some.truncate(BATCH);
+            (some, Duration::ZERO)
+        }
     };
     let pause = spread / (sessions.len() / BATCH + 1) as u32;
     let mut failures = Failures::default();
@@ -148,7 +179,7 @@ async fn renew(node: &Node, work: Work) -> bool {
     retries.failed(failed.filter(|session| is_open(node, *session).is_some()));
     let serves_some = failures.sessions.len() < sessions.len();
     failures.report(node, sessions.len());
-    serves_some
+    (!sessions.is_empty()).then_some(serves_some)
 }
 
 /// Sessions that have failed and are to be tried again by now. Those that have ended are not.

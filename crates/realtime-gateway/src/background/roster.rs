@@ -104,6 +104,9 @@ async fn tell(node: &Node, roster: &AnyRoster, news: News) -> bool {
             Ok(Entered {
                 changes, failed, ..
             }) => {
+                if failed.len() < came.len() {
+                    node.registry.has_served(true);
+                }
                 let is_known = |change: &Change| again.contains(&change.member);
                 let (known, new): (Vec<_>, Vec<_>) = changes.into_iter().partition(is_known);
                 node.registry.changes.add(new);

@@ -50,7 +50,7 @@ pub(crate) struct Registry {
     pub(crate) presence: AnyPresence,
     pub(crate) ttl: Option<Duration>,
     pub(crate) link: Watched,
-    /// Whether the store was seen to serve somebody when it was last asked about many.
+    /// Whether the store was last seen to serve somebody, or nobody of many.
     serves_some: AtomicBool,
     /// Leases are to be renewed at once.
     pub(crate) renew_now: Notify,
@@ -89,23 +89,23 @@ impl Registry {
     }
 
     /// Whether the store is down, and nothing shows that it is down in a part only: then it is left
-    /// alone until it is back.
+    /// alone until it is back, or serves somebody again.
     pub(crate) fn is_away(&self) -> bool {
         matches!(self.link.link(), Link::Down { .. }) && !self.serves_some.load(Relaxed)
     }
 
-    /// Takes note of whether the store, asked about many, has served somebody.
+    /// Takes note of whether the store has served somebody, or, asked about many, nobody.
     pub(crate) fn has_served(&self, somebody: bool) {
         self.serves_some.store(somebody, Relaxed);
     }
 
     pub(crate) async fn register(&self, session: SessionInfo) -> Result<(), PresenceError> {
         let registered = self.presence.register(&[session], self.ttl).await?;
-        registered
-            .failed
-            .into_iter()
-            .next()
-            .map_or(Ok(()), |failure| Err(failure.error))
+        if let Some(failure) = registered.failed.into_iter().next() {
+            return Err(failure.error);
+        }
+        self.has_served(true);
+        Ok(())
     }
 
     /// Says that a session could not be registered. It is tried again soon.

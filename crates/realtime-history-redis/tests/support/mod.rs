@@ -110,12 +110,7 @@ pub(crate) async fn next_down(events: &mut HistoryEvents) -> String {
     }
 }
 
-pub(crate) async fn next_up(events: &mut HistoryEvents) {
-    let event = within("an event", events.next()).await;
-    assert_eq!(event, Some(HistoryEvent::Up));
-}
-
-/// Waits until all of a cluster is up, whatever of it is said to be down before.
+/// Waits until all of it is up, whatever of it is said to be down before, and for what reasons.
 pub(crate) async fn until_up(events: &mut HistoryEvents) {
     let up = async {
         loop {

@@ -112,24 +112,25 @@ pub(crate) async fn next_down(events: &mut PresenceEvents) -> String {
     }
 }
 
+/// Waits until it is up, for whatever other reasons it is said to be down before.
 pub(crate) async fn next_up(events: &mut PresenceEvents) {
-    let event = within("an event", events.next()).await;
-    assert_eq!(event, Some(PresenceEvent::Up));
+    within("the store to be up", up(events)).await;
 }
 
 /// Waits until all of a cluster is up, whatever of it is said to be down before.
 pub(crate) async fn until_up(events: &mut PresenceEvents) {
-    let up = async {
-        loop {
-            match events.next().await {
-                Some(PresenceEvent::Up) => return,
-                Some(PresenceEvent::Down { .. }) => {}
-                other => panic!("expected Up; got {other:?}"),
-            }
-        }
-    };
-    let waited = tokio::time::timeout(SETTLED, up).await;
+    let waited = tokio::time::timeout(SETTLED, up(events)).await;
     assert!(waited.is_ok(), "it isn't up");
+}
+
+async fn up(events: &mut PresenceEvents) {
+    loop {
+        match events.next().await {
+            Some(PresenceEvent::Up) => return,
+            Some(PresenceEvent::Down { .. }) => {}
+            other => panic!("expected Up; got {other:?}"),
+        }
+    }
 }
 
 /// Registers one session and finds it.

@@ -6,14 +6,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use realtime_core::Causes;
+
 /// How many parts that are down are named. There may be many servers.
 const NAMED: usize = 4;
 
 /// A change of a pool's health.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// It can't be used, or a part of it. Told again where more of it goes, and where some of it,
-    /// but not all, comes back.
+    /// It can't be used, or a part of it. Told again where more of it goes, where some of it, but
+    /// not all, comes back, and where a part is down for another reason than before.
     #[non_exhaustive]
     Down {
         /// What is down and why, for people.
@@ -54,11 +56,13 @@ struct Connection {
     condition: Condition,
 }
 
-/// A part that is down, and why at first.
+/// A part that is down, and why, as far as is known last.
 #[derive(Debug)]
 struct Outage {
     part: Arc<str>,
     cause: String,
+    /// Its connections may fail in turn for different reasons: each is told once.
+    causes: Causes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,13 +133,27 @@ impl Health {
         let Some(part) = state.set(connection, Condition::Ill) else {
             return;
         };
-        if state.down.iter().any(|outage| outage.part == part) {
-            return;
+        let before = state.cause();
+        if let Some(outage) = state.down.iter_mut().find(|outage| outage.part == part) {
+            if !outage.causes.is_new(&cause) {
+                return;
+            }
+            outage.cause = cause;
+        } else {
+            let mut causes = Causes::default();
+            let _first = causes.is_new(&cause);
+            state.down.push(Outage {
+                part,
+                cause,
+                causes,
+            });
         }
-        state.down.push(Outage { part, cause });
         state.is_down = true;
         let cause = state.cause();
-        (self.tell)(Change::Down { cause });
+        // That of a part that isn't named is told to nobody.
+        if cause != before {
+            (self.tell)(Change::Down { cause });
+        }
     }
 }
 
@@ -186,11 +204,33 @@ mod tests {
         health.well(0);
         health.well(1);
         health.ill(1, "first".to_owned());
-        health.ill(0, "second".to_owned());
+        health.ill(0, "first".to_owned());
         health.well(1);
         health.well(0);
         health.well(0);
         assert_eq!(told(), [down("a: first"), Change::Up]);
+    }
+
+    #[test]
+    fn each_reason_for_which_a_part_is_down_is_told_once_in_an_outage() {
+        let (health, told) = health();
+        let (one, other) = (health.add("a".into()), health.add("a".into()));
+        for _ in 0..3 {
+            health.ill(one, "refused".to_owned());
+            health.ill(other, "wrong password".to_owned());
+        }
+        assert_eq!(told(), [down("a: refused"), down("a: wrong password")]);
+        health.well(one);
+        health.well(other);
+        assert_eq!(told(), [Change::Up]);
+        for n in 0..100 {
+            health.ill(one, n.to_string());
+        }
+        assert_eq!(told().len(), 16, "and not without end");
+        health.well(one);
+        health.ill(other, "refused".to_owned());
+        let last = [Change::Up, down("a: refused")];
+        assert_eq!(told(), last, "another outage");
     }
 
     #[test]
@@ -214,12 +254,8 @@ mod tests {
         }
         health.ill(a, "refused".to_owned());
         health.ill(b, "silent".to_owned());
-        health.ill(again, "silent, too".to_owned());
-        assert_eq!(
-            told(),
-            [down("a: refused"), down("a: refused; b: silent")],
-            "of a part its first cause"
-        );
+        health.ill(again, "refused".to_owned());
+        assert_eq!(told(), [down("a: refused"), down("a: refused; b: silent")]);
         health.well(a);
         assert_eq!(told(), [], "half of it");
         health.well(again);
@@ -241,5 +277,8 @@ mod tests {
         }
         let last = "s0: gone; s1: gone; s2: gone; s3: gone; and 96 more";
         assert_eq!(told().last(), Some(&down(last)));
+        // What isn't named is told to nobody.
+        health.ill(99, "for another reason".to_owned());
+        assert_eq!(told(), []);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The client tries one after the other, within the time of one attempt, and each attempt begins with
 //! the first again. So one that swallows what is sent to it, such as `::1` behind a filter, would keep
-//! the others from their turn for ever.
+//! the others from their turn for ever. So would one that accepts and says nothing, such as a server
+//! that was stopped: it isn't enough that a connection can be made.
 
 use std::{
     io,
@@ -17,16 +18,19 @@ use futures::{
     future::{BoxFuture, join_all},
 };
 use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, lookup_host},
     time::timeout,
 };
 
-use crate::first;
+use crate::{Deployment, first};
 
-/// How long it may take to find one.
+/// How long the addresses of a name may take to be found, and how long each of them to answer.
 const LIMIT: Duration = Duration::from_secs(1);
-/// How many addresses of a name are tried.
+/// How many addresses of a name are tried: all of them have had their time within 5 s.
 const ADDRESSES: usize = 16;
+/// What every server answers with something, and be it that credentials are missing.
+const QUESTION: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 
 type Lookup =
     dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync + 'static;
@@ -54,23 +58,24 @@ impl Resolver {
 
     /// Puts an address that answers in the place of each server's name. Where none does the name
     /// stays, and the client says what is wrong with it.
-    pub(crate) async fn resolve(&self, servers: &mut ServerConfig) {
+    pub(crate) async fn resolve(&self, servers: &mut ServerConfig, deployment: &Deployment) {
         let servers = match servers {
             ServerConfig::Centralized { server } => std::slice::from_mut(server),
             ServerConfig::Clustered { hosts, .. } | ServerConfig::Sentinel { hosts, .. } => hosts,
         };
-        join_all(servers.iter_mut().map(|server| self.resolve_one(server))).await;
+        let each = servers.iter_mut();
+        join_all(each.map(|server| self.resolve_one(server, deployment))).await;
     }
 
-    async fn resolve_one(&self, server: &mut Server) {
+    async fn resolve_one(&self, server: &mut Server, deployment: &Deployment) {
         if server.host.parse::<IpAddr>().is_ok() {
             return;
         }
-        let answering = timeout(LIMIT, self.answering(server)).await;
+        let answering = self.answering(server, deployment).await;
         // An address with a zone is more than a host and a port can say.
         let is_whole =
             |address: &SocketAddr| !matches!(address, SocketAddr::V6(a) if a.scope_id() != 0);
-        if let Some(address) = answering.ok().flatten().filter(is_whole) {
+        if let Some(address) = answering.filter(is_whole) {
             #[cfg(feature = "rustls")]
             if server.tls_server_name.is_none() {
                 // The certificate has the name.
@@ -82,15 +87,50 @@ impl Resolver {
     }
 
     /// The address that answers first. One alone is not asked.
-    async fn answering(&self, server: &Server) -> Option<SocketAddr> {
-        let found = (self.0)(server.host.to_string(), server.port).await.ok()?;
+    async fn answering(&self, server: &Server, deployment: &Deployment) -> Option<SocketAddr> {
+        let lookup = (self.0)(server.host.to_string(), server.port);
+        let found = timeout(LIMIT, lookup).await.ok()?.ok()?;
         if let [only] = *found {
             return Some(only);
         }
-        let dial = |address| async move { TcpStream::connect(address).await.map(|_| address) };
-        let dialled = found.into_iter().take(ADDRESSES).map(dial);
-        first(dialled.map(FutureExt::boxed).collect()).await?.ok()
+        let mut asked: Vec<BoxFuture<'_, io::Result<SocketAddr>>> = Vec::new();
+        for address in found.into_iter().take(ADDRESSES) {
+            let answer = async move {
+                timeout(LIMIT, ask(address, server, deployment)).await??;
+                Ok::<_, io::Error>(address)
+            };
+            asked.push(answer.boxed());
+        }
+        first(asked).await?.ok()
     }
+}
+
+/// Waits until the server at an address answers, whatever it says: that is the client's to read. No
+/// credentials are shown.
+#[cfg(feature = "rustls")]
+async fn ask(address: SocketAddr, server: &Server, deployment: &Deployment) -> io::Result<()> {
+    use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
+
+    let socket = TcpStream::connect(address).await?;
+    let Some(tls) = &deployment.tls else {
+        return ping(socket).await;
+    };
+    let name = server.tls_server_name.as_ref().unwrap_or(&server.host);
+    let name = ServerName::try_from(name.to_string()).map_err(io::Error::other)?;
+    let connector = TlsConnector::from(Arc::clone(&tls.config));
+    ping(connector.connect(name, socket).await?).await
+}
+
+#[cfg(not(feature = "rustls"))]
+async fn ask(address: SocketAddr, _: &Server, _: &Deployment) -> io::Result<()> {
+    ping(TcpStream::connect(address).await?).await
+}
+
+async fn ping(mut connection: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    connection.write_all(QUESTION).await?;
+    connection.flush().await?;
+    let _first = connection.read_u8().await?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -136,12 +176,14 @@ mod tests {
         (address, listener, queue)
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn an_address_that_is_dead_keeps_no_other_from_its_turn() {
-        let (redis, (dead, _listener, _queue)) = (Redis::start().await.unwrap(), silent().await);
-        let alive = SocketAddr::from(([127, 0, 0, 1], redis.port()));
-        let mut config = PoolConfig::builder("redis://two.example").build().unwrap();
-        config.resolver = knows(&[dead, alive]);
+    fn config() -> PoolConfig {
+        PoolConfig::builder("redis://two.example").build().unwrap()
+    }
+
+    /// The last of these addresses is used.
+    async fn reaches_the_last(addresses: &[SocketAddr]) {
+        let mut config = config();
+        config.resolver = knows(addresses);
         let pool = Pool::new(config, Ping, |_| {});
         until("the other one is used", async || {
             let count = Command::plain("ZCARD", "nobody");
@@ -150,13 +192,32 @@ mod tests {
         .await;
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn addresses_that_are_dead_keep_no_other_from_its_turn() {
+        let (redis, (dead, _listener, _queue)) = (Redis::start().await.unwrap(), silent().await);
+        let alive = SocketAddr::from(([127, 0, 0, 1], redis.port()));
+        reaches_the_last(&[dead, alive]).await;
+        // More than a second has room for.
+        reaches_the_last(&[dead, dead, dead, dead, dead, dead, alive]).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_address_that_accepts_and_says_nothing_keeps_no_other_from_its_turn() {
+        let redis = Redis::start().await.unwrap();
+        // The system accepts for it.
+        let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let alive = SocketAddr::from(([127, 0, 0, 1], redis.port()));
+        reaches_the_last(&[mute.local_addr().unwrap(), alive]).await;
+    }
+
     #[tokio::test]
     async fn a_name_stays_where_nothing_answers_and_an_address_is_no_name() {
         let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
         let resolved = async |host: &str, resolver: Resolver| {
             let server = Server::new(host, 6379);
             let mut servers = ServerConfig::Centralized { server };
-            resolver.resolve(&mut servers).await;
+            let deployment = &config().deployment;
+            resolver.resolve(&mut servers, deployment).await;
             servers.hosts()[0].to_string()
         };
         let name = "h.example:6379";
@@ -180,7 +241,8 @@ mod tests {
         ] {
             let mut server = Server::new("h.example", 6379);
             server.tls_server_name = given.map(Into::into);
-            knows(&[only]).resolve_one(&mut server).await;
+            let deployment = &config().deployment;
+            knows(&[only]).resolve_one(&mut server, deployment).await;
             assert_eq!(server.tls_server_name.as_deref(), Some(expected));
         }
     }

@@ -291,7 +291,10 @@ pub(crate) async fn connect<'c>(
         password: login.password,
         ..redis.clone()
     };
-    config.resolver.resolve(&mut redis.server).await;
+    let resolver = &config.resolver;
+    resolver
+        .resolve(&mut redis.server, &config.deployment)
+        .await;
     let performance = PerformanceConfig {
         default_command_timeout: config.command_timeout,
         ..PerformanceConfig::default()
