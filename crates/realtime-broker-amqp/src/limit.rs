@@ -22,7 +22,7 @@ use realtime_core::{
     patient,
 };
 
-use crate::{AmqpConfig, request::Publication, topology};
+use crate::{AmqpConfig, error::unavailable, publisher::WINDOW, request::Publication, topology};
 
 /// No server is configured to take less, or it takes nothing of use.
 const ALWAYS_FINE: usize = 64 * 1024;
@@ -122,7 +122,12 @@ impl Limit {
     }
 }
 
-/// What waits to learn whether the server takes it.
+/// How many may wait to learn whether the server takes them: so few that smaller ones still have room
+/// in the window.
+const WAITING: usize = WINDOW / 2;
+
+/// What waits to learn whether the server takes it. When this is dropped it has not been sent, and
+/// callers are told so.
 pub(crate) struct Sizes<'p> {
     limit: &'p Limit,
     connection: &'p Connection,
@@ -152,8 +157,15 @@ impl<'p> Sizes<'p> {
         self.waiting.len()
     }
 
-    /// Asks whether the server takes messages of this size.
+    /// Asks whether the server takes messages of this size, unless too many wait for it already.
     pub(crate) fn ask(&mut self, size: usize, publication: Publication) {
+        if self.waiting.len() >= WAITING {
+            let full = unavailable(format!(
+                "{WAITING} messages wait already until RabbitMQ has said how large one may be"
+            ));
+            let _nobody_waits = publication.outcome.send(Err(full));
+            return;
+        }
         self.waiting.push_back((size, publication));
         self.begin();
     }
@@ -182,6 +194,15 @@ impl<'p> Sizes<'p> {
         self.begin();
         let known = known.into_iter().map(|(_, publication)| publication);
         (known.collect(), found)
+    }
+}
+
+impl Drop for Sizes<'_> {
+    fn drop(&mut self) {
+        for (_, publication) in self.waiting.drain(..) {
+            let context = "the link broke before the message was sent";
+            let _nobody_waits = publication.outcome.send(Err(unavailable(context)));
+        }
     }
 }
 

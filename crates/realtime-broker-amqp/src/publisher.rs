@@ -80,8 +80,9 @@ pub(crate) struct Publisher<'p> {
 
 impl Publisher<'_> {
     /// Runs until something is of no use any more, and says why. Callers that wait for an outcome get
-    /// none then, which says that it is not known. Once the link is down, it runs for as long as
-    /// something is on its way that may still be confirmed.
+    /// none then, which says that it is not known, but for those whose message still waits to learn
+    /// whether it is too large. Once the link is down, it runs for as long as something is on its way
+    /// that may still be confirmed.
     pub(crate) async fn run(mut self, requests: &mut mpsc::Receiver<Request>) -> Fault {
         let mut under_way: FuturesUnordered<BoxFuture<'static, Answered>> = FuturesUnordered::new();
         let mut state = self.state.subscribe();

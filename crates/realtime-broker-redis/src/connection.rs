@@ -10,13 +10,13 @@ use std::{
 };
 
 use bytes::BytesMut;
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt};
 use realtime_core::broker::{BrokerError, BrokerErrorKind};
-use realtime_redis::{Address, Deployment, Login, Speech, reply::Reply};
+use realtime_redis::{Address, Deployment, Login, Speech, first, reply::Reply};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
     net::{TcpStream, lookup_host},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_util::codec::FramedRead;
 
@@ -27,8 +27,6 @@ use crate::{
 
 /// How long a step may take: to connect, to speak TLS, to answer.
 pub(crate) const STEP: Duration = Duration::from_secs(2);
-/// After how long the next address or server is tried beside those that don't answer.
-const NEXT: Duration = Duration::from_millis(250);
 /// How many addresses of a name are tried.
 const ADDRESSES: usize = 16;
 /// The largest answer of a server that is only asked something: all slots of a cluster.
@@ -237,30 +235,6 @@ pub(crate) fn reply(frame: Frame) -> Reply {
     }
 }
 
-/// The first of several that succeeds. Each is begun when the one before it has failed, or hasn't
-/// answered for a moment. Where all fail it is the last failure.
-pub(crate) async fn first<T, E>(tries: Vec<BoxFuture<'_, Result<T, E>>>) -> Option<Result<T, E>> {
-    let mut more = tries.into_iter();
-    let mut begun = FuturesUnordered::new();
-    let mut last = None;
-    loop {
-        match more.next() {
-            Some(next) => begun.push(next),
-            None if begun.is_empty() => return last,
-            None => {}
-        }
-        let has_more = more.len() > 0;
-        tokio::select! {
-            Some(done) = begun.next() => match done {
-                Ok(done) => return Some(Ok(done)),
-                Err(error) => last = Some(Err(error)),
-            },
-            () = sleep(NEXT), if has_more => {}
-            else => {}
-        }
-    }
-}
-
 async fn addresses(at: &Address) -> Result<Vec<SocketAddr>, BrokerError> {
     let what = format!("looking {at} up");
     match timeout(STEP, lookup_host((at.host.as_str(), at.port))).await {
@@ -317,9 +291,8 @@ async fn secure(
 
 #[cfg(test)]
 mod tests {
-    use futures::future;
     use realtime_testkit::servers::Redis;
-    use tokio::{net::TcpListener, time::Instant};
+    use tokio::net::TcpListener;
 
     use super::*;
     use crate::RedisBrokerConfig;
@@ -335,22 +308,14 @@ mod tests {
             name: None,
         };
         let login = deployment.login().await.unwrap();
-        let begun = Instant::now();
         let addresses = [silent.local_addr().unwrap(), there];
-        let opened =
-            Connection::first_of(&addresses, &deployment, &place, &login, "name", ANSWER).await;
-        assert_eq!(opened.unwrap().mode(), Some("standalone"));
-        assert!(begun.elapsed() < STEP, "the silent one is not waited for");
-    }
-
-    #[tokio::test]
-    async fn who_does_not_answer_does_not_hold_the_others_up() {
-        let dead = || future::pending::<Result<u8, u8>>().boxed();
-        let ready = |answer: Result<u8, u8>| future::ready(answer).boxed();
-        let tries = vec![dead(), ready(Err(1)), ready(Ok(2))];
-        assert_eq!(first(tries).await, Some(Ok(2)));
-        let tries = vec![ready(Err(1)), ready(Err(2))];
-        assert_eq!(first(tries).await, Some(Err(2)));
-        assert_eq!(first::<u8, u8>(Vec::new()).await, None);
+        let open = |addresses| {
+            Connection::first_of(addresses, &deployment, &place, &login, "name", ANSWER)
+        };
+        tokio::select! {
+            biased;
+            opened = open(&addresses) => assert_eq!(opened.unwrap().mode(), Some("standalone")),
+            _ = open(&addresses[..1]) => panic!("the silent one was waited for"),
+        }
     }
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use realtime_core::broker::{BrokerError, BrokerErrorKind};
-use realtime_redis::{Address, Deployment, Login, Redirect, Servers, Slots, reply};
+use realtime_redis::{Address, Deployment, Login, Redirect, Servers, Slots, first, reply};
 use tokio::time::{Duration, timeout};
 
 use crate::{
     RedisBrokerConfig,
-    connection::{ANSWER, Connection, Place, first},
+    connection::{ANSWER, Connection, Place},
     error::{invalid, no_credentials, refused, too_slow, unavailable},
 };
 

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::FutureExt;
 use realtime_core::{
-    Pause,
+    Incarnation, Pause,
     broker::{
         BrokerError, BrokerEvent, BrokerMessage, Topic, TopicName,
         stream::{ANSWER_TIMEOUT, Incoming, Look, MAX_STAMP, Next, look},
@@ -362,9 +362,14 @@ impl Subscriber {
                 Ok(self.message(line, data).await)
             }
             (b"message" | b"smessage", Some(Frame::TooLarge { size, beginning })) => {
+                let told = self.told_by(line, &beginning);
                 let cause = self.too_large(size);
-                self.incoming.refuse(beginning, cause);
-                Ok(Told::Other)
+                if let Next::DuplicateNode { incarnation, .. } =
+                    self.incoming.refuse(beginning, cause)
+                {
+                    warn_of_a_duplicate(incarnation);
+                }
+                Ok(told)
             }
             (b"subscribe" | b"ssubscribe" | b"unsubscribe" | b"pong", _) => Ok(line.answered()),
             (b"sunsubscribe", _) => match (line.awaited.front(), channel) {
@@ -403,22 +408,22 @@ impl Subscriber {
     async fn message(&mut self, line: &mut Line, data: Bytes) -> Told {
         // What is read comes from a buffer, and neither this nor an inbox with room waits.
         tokio::task::consume_budget().await;
-        let is_double = line.looks && look(&self.member.node, data.clone()) == Look::DuplicateNode;
-        let told = match is_double {
-            true => Told::Duplicate,
-            false => Told::Other,
-        };
+        let told = self.told_by(line, &data);
         match self.incoming.receive(data) {
             Next::Deliver(message) => self.deliver(line, message).await,
-            Next::DuplicateNode { incarnation, .. } => {
-                tracing::error!(
-                    target: realtime_core::log_targets::BROKER, ?incarnation,
-                    "another node is alive under this node's id; give each an id of its own",
-                );
-            }
+            Next::DuplicateNode { incarnation, .. } => warn_of_a_duplicate(incarnation),
             _ => {}
         }
         told
+    }
+
+    /// What a message tells a node that joins.
+    fn told_by(&self, line: &Line, data: &Bytes) -> Told {
+        let is_double = line.looks && look(&self.member.node, data.clone()) == Look::DuplicateNode;
+        match is_double {
+            true => Told::Duplicate,
+            false => Told::Other,
+        }
     }
 
     async fn deliver(&mut self, line: &mut Line, message: BrokerMessage) {
@@ -461,6 +466,13 @@ impl Subscriber {
         let limit = self.member.config.max_message;
         format!("expected at most {limit} bytes; got {size}")
     }
+}
+
+fn warn_of_a_duplicate(incarnation: Incarnation) {
+    tracing::error!(
+        target: realtime_core::log_targets::BROKER, ?incarnation,
+        "another node is alive under this node's id; give each an id of its own",
+    );
 }
 
 /// The share of a message in the memory of the inbox. One of any size finds room once the others are

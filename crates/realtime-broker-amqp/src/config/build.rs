@@ -43,9 +43,7 @@ impl AmqpConfigBuilder {
         };
         check_heartbeat(heartbeat)?;
         check_that_they_lead_to_one(&urls)?;
-        if self.credentials.is_none() {
-            check_that_none_is_forgotten(&has_credentials)?;
-        }
+        check_that_none_is_forgotten(&has_credentials)?;
         self.check(&urls)?;
         #[cfg(feature = "rustls")]
         let tls = certificates::read(&self, urls.iter().any(is_tls))?;
@@ -165,7 +163,8 @@ fn check_that_they_lead_to_one(urls: &[AMQPUri]) -> Result<(), BrokerError> {
     })
 }
 
-/// A URL without credentials would show those of RabbitMQ's guest, unlike the others.
+/// A URL without credentials would show those of RabbitMQ's guest, unlike the others. With a provider
+/// that names no user it would still show the guest's name.
 fn check_that_none_is_forgotten(has_credentials: &[bool]) -> Result<(), BrokerError> {
     the_one("credentials", has_credentials.to_vec()).map(drop).map_err(|_| {
         let got = "credentials: expected a user and a password in each URL, or in none; got a URL \
@@ -267,7 +266,13 @@ mod tests {
 
     #[test]
     fn all_urls_lead_to_one_vhost_and_with_credentials_or_without() {
-        let build = |urls: [&str; 2]| AmqpConfig::builder(urls[0]).url(urls[1]).build();
+        let builder = |urls: [&str; 2]| AmqpConfig::builder(urls[0]).url(urls[1]);
+        let build = |urls| builder(urls).build();
+        let provided = |urls| {
+            let config = builder(urls)
+                .credentials(async || Ok::<_, std::io::Error>(ServerCredentials::password("p")));
+            config.build()
+        };
         for urls in [
             ["amqp://u:s3cret@a/prod", "amqp://u:s3cret@b"],
             ["amqp://u:s3cret@a", "amqp://u:s3cret@b/"],
@@ -280,19 +285,17 @@ mod tests {
             ["amqp://u:s3cret@a", "amqp://b"],
             ["amqp://a", "amqp://u:s3cret@b"],
         ] {
-            let error = build(urls).unwrap_err().to_string();
-            assert!(error.starts_with("credentials"), "{urls:?}: {error}");
-            let provided = AmqpConfig::builder(urls[0])
-                .url(urls[1])
-                .credentials(async || Ok::<_, std::io::Error>(ServerCredentials::password("p")));
-            assert!(provided.build().is_ok(), "{urls:?}");
+            for error in [build(urls), provided(urls)] {
+                let error = error.unwrap_err().to_string();
+                assert!(error.starts_with("credentials"), "{urls:?}: {error}");
+            }
         }
         for urls in [
             ["amqp://a", "amqp://b/%2F"],
             ["amqp://a/prod", "amqp://b/prod"],
             ["amqp://u:s3cret@a/v", "amqp://v:another@b/v"],
         ] {
-            assert!(build(urls).is_ok(), "{urls:?}");
+            assert!(build(urls).is_ok() && provided(urls).is_ok(), "{urls:?}");
         }
     }
 

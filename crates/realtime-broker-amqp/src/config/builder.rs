@@ -52,9 +52,9 @@ impl AmqpConfigBuilder {
     }
 
     /// Adds the URL of another node of the same RabbitMQ cluster, which is tried in turn. All lead to
-    /// one vhost, and all name a user and a password, or none does, unless they come from
-    /// [`credentials`](Self::credentials). Where several name a namespace, a heartbeat or a TLS server
-    /// name, they must agree.
+    /// one vhost, and all name a user and a password, or none does, also where they come from
+    /// [`credentials`](Self::credentials), which may name no user. Where several name a namespace, a
+    /// heartbeat or a TLS server name, they must agree.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.urls.push(url.into());
         self

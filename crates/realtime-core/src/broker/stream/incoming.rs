@@ -81,11 +81,15 @@ impl Incoming {
     /// As [`receive`](Self::receive), of a message that is larger than this node takes, of which the
     /// beginning is enough: [`MAX_STAMP`](super::MAX_STAMP) bytes, or all of it. Its number has come,
     /// so it is no gap; instead it is reported with this cause, unless this node would have dropped it
-    /// anyway.
-    pub fn refuse(&mut self, beginning: Bytes, cause: impl Into<String>) {
+    /// anyway. There is nothing to deliver, but another node of this one's id may have sent it.
+    pub fn refuse(&mut self, beginning: Bytes, cause: impl Into<String>) -> Next {
         self.shared.loopback.delivered();
-        if matches!(self.read(beginning), Ok(Next::Deliver(_)) | Err(_)) {
-            self.tell([BrokerEvent::invalid_message(cause, 1)]);
+        match self.read(beginning) {
+            Ok(Next::Deliver(_)) | Err(_) => {
+                self.tell([BrokerEvent::invalid_message(cause, 1)]);
+                Next::Nothing
+            }
+            Ok(next) => next,
         }
     }
 

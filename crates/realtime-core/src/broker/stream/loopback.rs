@@ -56,6 +56,16 @@ struct State {
     time: LoopbackTime,
 }
 
+/// What is known for certain of what was sent in one way, between two looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    None,
+    /// What is on its way is lost, which may be chance: another one would tell.
+    Chance,
+    /// So many are lost that the link is down.
+    Broken,
+}
+
 #[derive(Debug, Default)]
 struct Line {
     /// What hasn't come back.
@@ -86,6 +96,12 @@ impl Line {
         if self.memory == 0 {
             self.others = 0;
         }
+    }
+
+    /// How many are lost for certain: something that was sent later has come back.
+    fn lost(&self, back: u64) -> usize {
+        let on_their_way = self.excused.iter().chain(&self.out);
+        on_their_way.filter(|number| **number < back).count()
     }
 
     /// Looks no more for what hasn't come back.
@@ -231,8 +247,7 @@ impl Loopback {
             state.lines.iter_mut().for_each(Line::age);
         }
         let line = &mut state.lines[way as usize];
-        let on_their_way = line.excused.iter().chain(&line.out);
-        if on_their_way.filter(|number| **number < back).count() >= MISSING {
+        if line.lost(back) >= MISSING {
             return true;
         }
         let in_line = delivered && line.behind < most_behind;
@@ -245,6 +260,20 @@ impl Loopback {
             }
         }
         line.out.len() >= MISSING
+    }
+
+    /// What is lost for certain in one way, whether or not the next is due there: what has come back
+    /// in the other way shows it.
+    pub(super) fn loss(&self, way: Way) -> Loss {
+        let state = self.state();
+        let line = &state.lines[way as usize];
+        match line.lost(state.back) {
+            0 => Loss::None,
+            MISSING.. => Loss::Broken,
+            lost if lost == line.excused.len() + line.out.len() => Loss::Chance,
+            // Another one was sent since.
+            _ => Loss::None,
+        }
     }
 }
 
@@ -386,6 +415,25 @@ mod tests {
                 loopback.returned(goes);
             }
         }
+    }
+
+    #[test]
+    fn what_is_lost_for_certain_shows_before_the_next_is_due() {
+        let loopback = Loopback::default();
+        let probe = || {
+            loopback.sent(OwnTopic);
+            loopback.returned(OwnTopic);
+            loopback.loss(ForAll)
+        };
+        assert_eq!(probe(), Loss::None);
+        loopback.sent(ForAll);
+        assert_eq!(loopback.loss(ForAll), Loss::None, "it is on its way");
+        assert_eq!(probe(), Loss::Chance);
+        loopback.sent(ForAll);
+        assert_eq!(loopback.loss(ForAll), Loss::None, "another one will tell");
+        assert_eq!(probe(), Loss::Broken);
+        loopback.returned(ForAll);
+        assert_eq!(probe(), Loss::None);
     }
 
     #[test]

@@ -60,9 +60,9 @@ pub use stamp::MAX_STAMP;
 pub use topics::Topics;
 
 /// How often a node sees whether what it publishes for itself comes back, and says in a cluster of
-/// up to 34 nodes which numbers it has reached. In a larger one of `n` nodes it is `n`² × 2.5 ms, and
-/// 60 s at the most, so that what all of them hear doesn't grow; but where a number for all is news,
-/// 0.1 s for each node at the most.
+/// up to 34 nodes which numbers it has reached. In a larger one of `n` nodes it is `n`² × 2.5 ms, so
+/// that what all of them hear doesn't grow, and 60 s at the most, so that it does past 155 nodes; but
+/// where a number for all is news, 0.1 s for each node at the most.
 pub const BEACON_INTERVAL: Duration = Duration::from_secs(3);
 
 /// How long a node waits, before it binds its name, for another that has it already.

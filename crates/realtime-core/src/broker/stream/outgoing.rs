@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     Announcement, BEACON_INTERVAL, Due, LoopbackTime, Topics, beacon,
-    loopback::Way,
+    loopback::{Loss, Way},
     shared::Shared,
     stamp::{HELLO, Kind, Numbers, Stamp},
 };
@@ -34,6 +34,8 @@ const MARKS: usize = 512;
 const SAID: u8 = 2;
 /// How often others are told the numbers that they ask for, at the most.
 const ANSWERS: Duration = Duration::from_secs(1);
+/// Why a link is down that still has what is for this node.
+const DEAF_FOR_ALL: &str = "what this node publishes for all doesn't come back";
 
 /// Stamps what a node sends, and knows what it has to say of itself. See the [module](super).
 #[derive(Debug)]
@@ -191,11 +193,14 @@ impl Outgoing {
     /// the time, and what comes back.
     pub fn begin(&mut self) {
         self.shared.begin();
-        let (now, others) = (Instant::now(), self.shared.others());
-        let is_news = self.topics.get(&Topic::All).is_some_and(Used::is_news);
+        let now = Instant::now();
+        // However large the cluster is: a hello may have promised it, and the others, who have heard
+        // nothing meanwhile, wait for it. However often it begins: it is put off by none of them.
+        let soon = now + BEACON_INTERVAL;
+        let beacon = self.schedule.as_ref().map(|schedule| schedule.beacon);
         self.schedule = Some(Schedule {
             probe: now,
-            beacon: now + apart(is_news, others),
+            beacon: beacon.map_or(soon, |beacon| beacon.min(soon)),
             answered: None,
             answer: None,
         });
@@ -247,6 +252,16 @@ impl Outgoing {
                 let cause = "what this node publishes for itself doesn't come back";
                 return Some(Due::LinkDown { cause });
             }
+            // Beacons may be rare, and probes that came back prove the loss of one before the next is
+            // due.
+            match self.shared.loopback.loss(Way::ForAll) {
+                Loss::None => {}
+                Loss::Chance => schedule.beacon = schedule.beacon.min(now),
+                Loss::Broken => {
+                    let cause = DEAF_FOR_ALL;
+                    return Some(Due::LinkDown { cause });
+                }
+            }
             self.shared.loopback.sent(Way::OwnTopic);
             self.mark_what_is_unsaid();
             return Some(Due::Say(self.probe()));
@@ -269,7 +284,7 @@ impl Outgoing {
             });
             schedule.beacon = now + apart(is_news, others);
             if self.shared.loopback.is_broken(Way::ForAll) {
-                let cause = "what this node publishes for all doesn't come back";
+                let cause = DEAF_FOR_ALL;
                 return Some(Due::LinkDown { cause });
             }
             self.shared.loopback.sent(Way::ForAll);
