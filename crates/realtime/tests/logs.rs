@@ -528,7 +528,7 @@ async fn so_are_those_of_histories_and_of_revocations() {
     let (log, _guard) = Log::at(tracing::Level::INFO);
     let mut redis = Redis::start().await.unwrap();
     let rule = RoomRule::open().history(Retention::new(8, Duration::from_secs(60)).unwrap());
-    let builder = realtime::builder()
+    let builder = support::builder()
         .router(Router::new().room("a", rule))
         .history(realtime::connect::history(&redis.url()).unwrap())
         .revocations(realtime::connect::revocations(&redis.url()).unwrap());
@@ -640,7 +640,7 @@ async fn outages_and_ends_of_outages_without_end_are_a_few_lines_and_a_dead_task
         let retention = Retention::new(8, Duration::from_secs(60)).unwrap();
         let heard = Arc::new(Mutex::new(0));
         let hears = Arc::clone(&heard);
-        let builder = realtime::builder()
+        let builder = support::builder()
             .router(Router::new().room("a", RoomRule::open().history(retention)))
             .history(Flapping::new());
         let builder = match has_hook {
