@@ -188,7 +188,8 @@ mod tests {
             ..Config::default()
         };
         assert!(small.validate().is_ok(), "as large is large enough");
-        let larger: [(&str, &str, fn(&mut Config)); 3] = [
+        type Enlarge = fn(&mut Config);
+        let larger: [(&str, &str, Enlarge); 3] = [
             ("read_limit", "assembly_budget", |c| c.read_limit += 1),
             ("queue_bytes", "queue_budget", |c| c.queue_bytes += 1),
             ("max_rooms_per_session", "max_rooms", |c| {
