@@ -1,22 +1,24 @@
 //! The numbers that are sent to and fro on a connection, which show what the server has read.
 //!
-//! One is under way at a time, for all who wait: one for each message of a burst would be as many
-//! more, and a client library may drop what comes faster than it is taken.
+//! One is under way for all who wait: one for each message of a burst would be as many more, and a
+//! client library may drop what comes faster than it is taken. Nobody waits for anybody to send it,
+//! who may be a future that is not polled: where none has come for a moment, whoever waits sends the next.
+
+use std::time::Duration;
 
 use tokio::{
-    sync::{Semaphore, watch},
-    time::sleep,
+    sync::watch,
+    time::{Instant, timeout_at},
 };
 
 use super::requests::{ANSWER, failed};
 use crate::broker::BrokerError;
 
+/// For how long one that is under way is waited for, before another is sent.
+const AGAIN: Duration = Duration::from_millis(100);
+
 #[derive(Debug)]
-pub(super) struct Echoes {
-    numbers: watch::Sender<Numbers>,
-    /// Whose turn it is to send one.
-    turn: Semaphore,
-}
+pub(super) struct Echoes(watch::Sender<Numbers>);
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Numbers {
@@ -24,72 +26,128 @@ struct Numbers {
     sent: u64,
     /// The last that has come back.
     back: u64,
-    /// How many were waited for in vain.
-    lost: u64,
+    /// When the last was sent.
+    at: Option<Instant>,
+}
+
+impl Numbers {
+    /// Until when nobody else sends one.
+    fn under_way(&self) -> Option<Instant> {
+        self.at
+            .filter(|_| self.back < self.sent)
+            .map(|at| at + AGAIN)
+    }
 }
 
 impl Echoes {
     pub(super) fn new() -> Self {
-        Self {
-            numbers: watch::Sender::default(),
-            turn: Semaphore::new(1),
-        }
+        Self(watch::Sender::default())
     }
 
     /// One has come back, and with it all before it.
     pub(super) fn came(&self, number: u64) {
-        self.numbers.send_if_modified(|numbers| {
+        self.0.send_if_modified(|numbers| {
             let is_news = number > numbers.back;
             numbers.back = numbers.back.max(number);
             is_news
         });
     }
 
-    /// Waits until a number has come back that was sent after this was called. Where one is lost,
-    /// all who wait hear of it.
+    /// Waits until a number has come back that was sent after this was called.
     ///
     /// # Cancel safety
     /// Dropped before it returns, the next who waits sends another.
-    pub(super) async fn round_trip<F>(&self, send: impl FnOnce(u64) -> F) -> Result<(), BrokerError>
+    pub(super) async fn round_trip<F>(&self, send: impl Fn(u64) -> F) -> Result<(), BrokerError>
     where
         F: Future<Output = Result<(), BrokerError>>,
     {
-        let mut numbers = self.numbers.subscribe();
-        let before = *numbers.borrow();
-        let told = async {
-            let is_told = |now: &Numbers| now.back > before.sent || now.lost > before.lost;
-            let told = numbers.wait_for(is_told).await;
-            told.is_ok_and(|now| now.back > before.sent)
-        };
-        let own = async {
-            let Ok(_turn) = self.turn.acquire().await else {
-                return lost();
-            };
-            let sent = send(self.next()).await;
-            if sent.is_ok() {
-                sleep(ANSWER).await;
+        let mut numbers = self.0.subscribe();
+        let (before, end) = (numbers.borrow().sent, Instant::now() + 2 * ANSWER);
+        loop {
+            if let Some(number) = self.turn() {
+                send(number).await?;
             }
-            self.numbers.send_modify(|numbers| numbers.lost += 1);
-            sent.err().unwrap_or_else(lost)
-        };
-        tokio::select! {
-            biased;
-            is_back = told => if is_back { Ok(()) } else { Err(lost()) },
-            error = own => Err(error),
+            let seen = *numbers.borrow_and_update();
+            if seen.back > before {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                let context = format!("what was sent did not come back in {:?}", 2 * ANSWER);
+                return Err(failed(context));
+            }
+            if let Some(until) = seen.under_way() {
+                // Its end is as good as news: then another is sent.
+                let _over = timeout_at(until.min(end), numbers.changed()).await;
+            }
         }
     }
 
-    fn next(&self) -> u64 {
-        let mut number = 0;
-        self.numbers.send_if_modified(|numbers| {
-            numbers.sent += 1;
-            number = numbers.sent;
+    /// The next number, where none is under way.
+    fn turn(&self) -> Option<u64> {
+        let mut turn = None;
+        self.0.send_if_modified(|numbers| {
+            let now = Instant::now();
+            if numbers.under_way().is_none_or(|until| until <= now) {
+                numbers.sent += 1;
+                numbers.at = Some(now);
+                turn = Some(numbers.sent);
+            }
             false
         });
-        number
+        turn
     }
 }
 
-fn lost() -> BrokerError {
-    failed(format!("what was sent did not come back in {ANSWER:?}"))
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        sync::atomic::{AtomicU64, Ordering::SeqCst},
+    };
+
+    use futures::{FutureExt, future::join_all};
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// A server that sends back what it gets, after a while.
+    async fn echoed(echoes: &Echoes, number: u64, sent: &AtomicU64) -> Result<(), BrokerError> {
+        sent.fetch_add(1, SeqCst);
+        sleep(Duration::from_millis(5)).await;
+        echoes.came(number);
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_is_under_way_for_all_who_wait() {
+        let (echoes, sent) = (Echoes::new(), AtomicU64::new(0));
+        let all = (0..100).map(|_| echoes.round_trip(|number| echoed(&echoes, number, &sent)));
+        for done in join_all(all).await {
+            assert!(done.is_ok());
+        }
+        assert!(sent.load(SeqCst) <= 3, "{sent:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_sent_one_and_is_not_polled_holds_up_nobody() {
+        let (echoes, sent) = (Echoes::new(), AtomicU64::new(0));
+        let stuck = |_: u64| std::future::pending::<Result<(), BrokerError>>();
+        let mut first = pin!(echoes.round_trip(stuck));
+        assert!(first.as_mut().now_or_never().is_none());
+        let begun = Instant::now();
+        let second = echoes.round_trip(|number| echoed(&echoes, number, &sent));
+        assert!(second.await.is_ok());
+        assert!(begun.elapsed() < 2 * AGAIN, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_does_not_come_back_is_an_error_and_a_few_are_tried() {
+        let (echoes, sent) = (Echoes::new(), AtomicU64::new(0));
+        let lost = |_: u64| {
+            sent.fetch_add(1, SeqCst);
+            std::future::ready(Ok(()))
+        };
+        assert!(echoes.round_trip(lost).await.is_err());
+        assert!((2..=41).contains(&sent.load(SeqCst)), "{sent:?}");
+    }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     PubSub, PubSubConnection,
     echoes::Echoes,
-    requests::{ANSWER, failed, soon},
+    requests::{failed, soon},
 };
 use crate::{
     BoxError,
@@ -79,12 +79,10 @@ impl<C: PubSubConnection> Open<C> {
     /// Waits until the server has read all that was sent: a number that was sent behind it comes
     /// back.
     pub(super) async fn settled(&self) -> Result<(), BrokerError> {
-        // One that is under way, and another.
-        let echo = timeout(2 * ANSWER, self.echo());
         let echoed = tokio::select! {
             biased;
             cause = self.lost() => return Err(failed(cause)),
-            echoed = echo => echoed.unwrap_or_else(|late| Err(failed(late))),
+            echoed = self.echo() => echoed,
         };
         // A client that has connected anew by itself sends the number again, but not what was on its
         // way before it.
