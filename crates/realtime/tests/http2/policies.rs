@@ -159,7 +159,7 @@ async fn the_fullest_stream_is_closed_once_all_queues_are_too_full() {
         config.backpressure = policy;
         config.queue_budget = BUDGET;
         config.queue_messages = 1 << 20;
-        config.queue_bytes = 1 << 30;
+        config.queue_bytes = BUDGET;
         config.write_timeout = None;
         config.heartbeat = None;
         let ends = Ends::default();
