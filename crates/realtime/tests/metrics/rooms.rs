@@ -178,8 +178,13 @@ async fn joins_that_fail_are_counted_by_what_was_missing() {
         .moves("realtime_room_joins_total", "outcome", &["encode"])
         .await;
     session.join("a").await.unwrap();
-    let full = session.join("b").await.unwrap_err();
+    let _bob = named(&server, "bob").await;
+    server.until_open(2).await;
+    let sessions = server.gateway.local_sessions();
+    let other = sessions.iter().find(|other| other.id() != session.id());
+    let full = other.unwrap().join("b").await.unwrap_err();
     assert_eq!(full.kind(), JoinErrorKind::NodeFull);
+    drop(sessions);
     let of_bob = RoomName::inbox(&IdentityKey::new("bob"));
     let wrong = session.join(of_bob).await.unwrap_err();
     assert_eq!(wrong.kind(), JoinErrorKind::InvalidRoom);
