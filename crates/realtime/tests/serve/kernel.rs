@@ -103,8 +103,9 @@ async fn nothing_is_left(over: Over) {
     let narrow = short().write_timeout(Some(Duration::from_secs(3)));
     let narrow = narrow.queue_messages(2);
     is_forgotten(over, narrow, (1 << 20, 32), "slow consumer").await;
-    let patient = realtime::builder().write_timeout(None).heartbeat(None);
-    let evicting = patient.queue_budget(25_000).queue_bytes(25_000);
+    // What is left for it then may take as long as a write.
+    let evicting = short().write_timeout(Some(Duration::from_secs(3)));
+    let evicting = evicting.queue_budget(25_000).queue_bytes(25_000);
     is_forgotten(over, evicting, (16 << 20, 1), "slow consumer").await;
 }
 
