@@ -77,8 +77,9 @@ async fn calls_wait_for_a_shard_that_is_on_its_way() {
     let presence = presence(cluster.url());
     let (roster, node) = (presence.roster().unwrap(), node());
     let ann = members(40, "ann");
-    let came = enter(&roster, &node, &ann).await;
-    roster.confirm(&came).await.unwrap();
+    let patient = patient(cluster.url()).roster().unwrap();
+    let came = enter(&patient, &node, &ann).await;
+    patient.confirm(&came).await.unwrap();
     let (slot, from) = slot_of(&mut cluster, 0).await;
     let to = (from + 1) % 3;
     let nodes = cluster.nodes();
