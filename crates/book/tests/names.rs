@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     error::Error,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -13,9 +13,6 @@ use realtime_book::root;
 use serde_json::Value;
 
 type Failure = Box<dyn Error>;
-
-/// What is read of a package to know what it depends on.
-const MANIFEST: &str = "Cargo.toml";
 
 #[test]
 fn under_free_names_the_manifests_fit_each_other() -> Result<(), Failure> {
@@ -52,24 +49,33 @@ fn renames() -> Result<Vec<(String, String)>, Failure> {
         .collect()
 }
 
-/// What git has of it: the manifests whole, and of the rest what cargo looks for.
+/// The manifests and the script whole, and of the rest what cargo looks for.
 fn copy_to(copy: &Path) -> Result<(), Failure> {
-    let listed = Command::new("git")
-        .args(["ls-files", "-z"])
-        .current_dir(root())
-        .output()?;
-    done(&listed)?;
-    for name in String::from_utf8(listed.stdout)?.split_terminator('\0') {
-        let (from, to) = (root().join(name), copy.join(name));
-        let is_source = name.ends_with(".rs");
-        let is_read = name.ends_with(MANIFEST) || name == "Cargo.lock" || name.starts_with(".ci/");
-        if !from.exists() || !(is_source || is_read) {
-            continue;
+    for name in ["Cargo.toml", "Cargo.lock"] {
+        fs::copy(root().join(name), copy.join(name))?;
+    }
+    let mut folders: Vec<PathBuf> = [".ci", "crates", "examples"].map(PathBuf::from).into();
+    while let Some(folder) = folders.pop() {
+        fs::create_dir_all(copy.join(&folder))?;
+        for entry in fs::read_dir(root().join(&folder))? {
+            let entry = entry?;
+            let (name, path) = (entry.file_name(), folder.join(entry.file_name()));
+            let is_built = name == "target" || name == "node_modules";
+            if entry.file_type()?.is_dir() && !is_built {
+                folders.push(path);
+            } else if is_read(&path) {
+                fs::copy(root().join(&path), copy.join(&path))?;
+            }
         }
-        fs::create_dir_all(to.parent().ok_or("a file has a folder")?)?;
-        fs::copy(from, to)?;
     }
     Ok(())
+}
+
+fn is_read(path: &Path) -> bool {
+    let is_source = path
+        .extension()
+        .is_some_and(|is| is == "rs" || is == "toml");
+    is_source || path.starts_with(".ci/release")
 }
 
 /// The names of those in it, where all that they depend on is found.
