@@ -128,7 +128,7 @@ where
             },
             () = sleep_until(idle.look_at) => {
                 let is_idle = idle.look(&streams, end.tick()) >= IDLE;
-                if end.is_over(shared.leases(), &streams, place.is_held()) {
+                if end.is_over(shared.leases(), &idle, place.is_held()) {
                     if end.is_silent {
                         ground.reset_when_dropped(Lost::Silent);
                         break Ok(());
@@ -157,6 +157,10 @@ struct Idle {
     /// How many streams there had been then.
     begun: u64,
     time: Duration,
+    /// There is no stream, nor was there at the look before: what its end had to say was written, where
+    /// there is room.
+    has_none: bool,
+    had_none: bool,
 }
 
 impl Idle {
@@ -167,19 +171,27 @@ impl Idle {
             looked_at: now,
             begun: 0,
             time: Duration::ZERO,
+            has_none: false,
+            had_none: false,
         }
     }
 
     /// Looks, and again after so long.
     fn look(&mut self, streams: &Streams, again: Duration) -> Duration {
         let (now, begun) = (Instant::now(), streams.begun());
-        let is_idle = streams.are_none() && begun == self.begun;
+        let has_none = streams.are_none();
+        let is_idle = has_none && begun == self.begun;
+        (self.had_none, self.has_none) = (self.has_none, has_none);
         self.time = match is_idle {
             true => self.time + (now - self.looked_at),
             false => Duration::ZERO,
         };
         (self.looked_at, self.look_at, self.begun) = (now, now + again, begun);
         self.time
+    }
+
+    fn is_empty(&self) -> bool {
+        self.had_none && self.has_none
     }
 }
 
@@ -202,14 +214,14 @@ impl End {
     }
 
     /// Whether the client has had its time.
-    fn is_over(&self, sessions: usize, streams: &Streams, has_place: bool) -> bool {
+    fn is_over(&self, sessions: usize, idle: &Idle, has_place: bool) -> bool {
         // One that is silent has no more requests, or isn't.
-        let is_silent = self.is_silent && streams.are_none();
+        let is_silent = self.is_silent && idle.is_empty();
         let limit = match self.is_late || is_silent {
             true => LATE_GOODBYE,
             false => GOODBYE,
         };
         let had_time = self.begun.is_some_and(|begun| begun.elapsed() >= limit);
-        had_time && sessions == 0 && (streams.are_none() || !has_place)
+        had_time && sessions == 0 && (idle.is_empty() || !has_place)
     }
 }
