@@ -87,7 +87,8 @@ impl Session {
     /// long as they take no more than a megabyte. The form of requests and answers is the codec's:
     /// [the protocol] has that of JSON. An answer that comes too late is dropped and counted
     /// ([`Stats::answers_unmatched`](crate::Stats::answers_unmatched)). That none came in time
-    /// doesn't mean that the client did nothing.
+    /// doesn't mean that the client did nothing. Once the time is over, it waits 20 ms more for one
+    /// that has come and isn't read yet, since the process may have stood still.
     ///
     /// What a client answers is its own: data that doesn't decode is its fault, and no fault of the
     /// client whose message is being handled. In an `on_connect` hook nothing is read of the client

@@ -18,9 +18,9 @@ use super::{
     params::{is_member, unknown_room},
 };
 use crate::{
-    escape::Chain,
     extract::MessageContext,
     handling::{
+        client_error::Unavailable,
         router::Erased,
         wish::{self, Field, Whole},
     },
@@ -230,8 +230,7 @@ async fn members(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
     let after = after.map(|Whole(after)| after);
     let doors = session.doors().ok_or_else(gone)?;
     let page = doors.members(room, after, limit).await.map_err(|error| {
-        tracing::debug!(target: crate::log_targets::PRESENCE, error = %Chain(&error), "not answered");
-        ClientError::new("unavailable", "who is in the room can't be found out now").temporary()
+        Unavailable::new("who is in the room can't be found out now").because(error)
     })?;
     let shown = page
         .members
@@ -249,6 +248,6 @@ fn bad_data(wrong: &impl std::fmt::Display) -> ClientError {
     ClientError::new("bad_data", wrong.to_string())
 }
 
-fn gone() -> ClientError {
-    ClientError::new("unavailable", "the server is going away").temporary()
+fn gone() -> Unavailable {
+    Unavailable::new("the server is going away")
 }
