@@ -201,7 +201,7 @@ mod tests {
                 ..Config::default()
             };
             match config.validate() {
-                Ok(_) => assert!(is_fine, "{heartbeat:?} {pong_timeout:?}"),
+                Ok(()) => assert!(is_fine, "{heartbeat:?} {pong_timeout:?}"),
                 Err(error) => {
                     assert!(!is_fine, "{error}");
                     assert!(
