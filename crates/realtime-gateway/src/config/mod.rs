@@ -58,7 +58,8 @@ pub struct Config {
     pub heartbeat: Option<Duration>,
     /// How long after a ping has left the peer may send nothing at all before the session is closed
     /// with 3012. Behind a large message, which the peer has to read first, it is a second more for
-    /// each 16 KB. `None`: for ever. Default 10 s.
+    /// each 16 KB. `None`: for ever. Default 10 s; another time without a
+    /// [`heartbeat`](Self::heartbeat) is refused.
     #[serde(with = "duration")]
     pub pong_timeout: Option<Duration>,
     /// How long a peer may accept no byte of what waits for it. `None`: for ever, but for a session

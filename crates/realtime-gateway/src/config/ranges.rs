@@ -117,6 +117,16 @@ impl Config {
             let got = "min_message_rate must be at least 1, or None (in a file \"off\") for no limit; got 0";
             return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
         }
+        if self.heartbeat.is_none()
+            && let Some(timeout) = self.pong_timeout
+            && self.pong_timeout != Self::default().pong_timeout
+        {
+            let got = format!(
+                "pong_timeout must be left as it is, or None (in a file \"off\"), where heartbeat \
+                 is off, since nobody is pinged; got {timeout:?}: keep the one that is meant"
+            );
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+        }
         if self.insecure_origins && !self.origin_patterns.is_empty() {
             let got = "origin_patterns must be empty with insecure_origins, which lets all pages \
                        in; got both: keep the one that is meant";
@@ -177,6 +187,33 @@ mod tests {
             };
             let error = config.validate().unwrap_err();
             assert!(error.to_string().starts_with("name must be"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_time_for_pongs_is_refused_where_nobody_is_pinged() {
+        let seconds = Duration::from_secs;
+        for (heartbeat, pong_timeout, is_fine) in [
+            (None, Some(seconds(5)), false),
+            (None, Config::default().pong_timeout, true),
+            (None, None, true),
+            (Some(seconds(5)), Some(seconds(5)), true),
+        ] {
+            let config = Config {
+                heartbeat,
+                pong_timeout,
+                ..Config::default()
+            };
+            match config.validate() {
+                Ok(()) => assert!(is_fine, "{heartbeat:?} {pong_timeout:?}"),
+                Err(error) => {
+                    assert!(!is_fine, "{error}");
+                    assert!(
+                        error.to_string().starts_with("pong_timeout must"),
+                        "{error}"
+                    );
+                }
+            }
         }
     }
 

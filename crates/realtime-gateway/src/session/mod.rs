@@ -50,6 +50,7 @@ pub use replier::Replier;
 pub(crate) use replier::{Unanswered, too_late, unanswered};
 pub(crate) use requests::Sorted;
 pub(crate) use rooms::{Doors, Entrance, Publish, Request, room_closed};
+pub(crate) use send::check_route;
 pub(crate) use unread::LONGEST_ANSWER;
 pub(crate) use wake_at::WakeAt;
 
@@ -327,7 +328,9 @@ impl Session {
     /// # Errors
     /// Kind [`Backpressure`](crate::SendErrorKind::Backpressure) when the queue is full and the policy
     /// didn't accept the message, [`SessionClosed`](crate::SendErrorKind::SessionClosed) once the session
-    /// is closing, [`Encode`](crate::SendErrorKind::Encode) when the data can't be encoded.
+    /// is closing, [`Encode`](crate::SendErrorKind::Encode) when the data can't be encoded, and for
+    /// one of the gateway's own [routes](realtime_core::codec::routes), such as `gap`: clients would
+    /// take it for the gateway's word.
     ///
     /// ```
     /// use realtime::{Json, error::SendErrorKind};
@@ -375,7 +378,7 @@ impl Session {
     /// # }
     /// ```
     pub fn send_message(&self, message: &Message) -> Result<(), SendError> {
-        self.deliver(self.encode(message)?)
+        self.deliver(self.encode_sent(message)?)
     }
 
     /// Sends data, and waits for room in the queue where there is none. For producers that want
@@ -387,7 +390,7 @@ impl Session {
     ///
     /// # Errors
     /// Kinds [`SessionClosed`](crate::SendErrorKind::SessionClosed) and
-    /// [`Encode`](crate::SendErrorKind::Encode).
+    /// [`Encode`](crate::SendErrorKind::Encode), as for [`send`](Self::send).
     ///
     /// ```
     /// use realtime::{Json, Router, Session, error::SendError};
@@ -419,7 +422,7 @@ impl Session {
         route: impl Into<Text>,
         data: impl IntoPayload,
     ) -> Result<(), SendError> {
-        let frame = self.encode(&Message::new(route, data)?)?;
+        let frame = self.encode_sent(&Message::new(route, data)?)?;
         self.deliver_wait(frame).await
     }
 
@@ -445,7 +448,7 @@ impl Session {
     /// # }
     /// ```
     pub async fn send_message_wait(&self, message: &Message) -> Result<(), SendError> {
-        let frame = self.encode(message)?;
+        let frame = self.encode_sent(message)?;
         self.deliver_wait(frame).await
     }
 

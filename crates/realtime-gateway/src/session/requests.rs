@@ -12,7 +12,7 @@ use realtime_core::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Session, unread::Unread};
+use super::{Session, check_route, unread::Unread};
 use crate::{RequestError, RequestErrorKind, SendErrorKind, budget::Budget, sync::Mutex};
 
 /// What a client has answered.
@@ -105,7 +105,7 @@ impl Session {
     /// [`TimedOut`](RequestErrorKind::TimedOut); [`SessionClosed`](RequestErrorKind::SessionClosed)
     /// once the session is closing; [`TooMany`](RequestErrorKind::TooMany) past
     /// [`MAX_REQUESTS`](Self::MAX_REQUESTS); [`Backpressure`](RequestErrorKind::Backpressure) as for
-    /// [`send`](Self::send); [`Encode`](RequestErrorKind::Encode), and
+    /// [`send`](Self::send); [`Encode`](RequestErrorKind::Encode), also as for `send`, and
     /// [`Unsupported`](RequestErrorKind::Unsupported) where the codec has no form for requests.
     ///
     /// ```
@@ -179,6 +179,7 @@ impl Session {
         message: &Message,
         within: Duration,
     ) -> Result<Message, RequestError> {
+        check_route(message)?;
         let asked = Instant::now();
         let asking = self.ask(message, None)?;
         match asked.checked_add(within) {
