@@ -37,7 +37,6 @@ mod beacon;
 mod incoming;
 mod joins;
 mod loopback;
-mod loopback_time;
 mod outgoing;
 mod peers;
 mod shared;
@@ -53,8 +52,7 @@ use crate::{Events, Incarnation};
 
 pub use incoming::{Incoming, Look, look};
 pub use joins::{Attempt, Joins};
-pub use loopback::Stall;
-pub use loopback_time::LoopbackTime;
+pub use loopback::{LoopbackTime, Stall};
 pub use outgoing::{Numbered, Outgoing};
 pub use stamp::MAX_STAMP;
 pub use topics::Topics;
