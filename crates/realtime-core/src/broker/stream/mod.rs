@@ -39,6 +39,7 @@ mod joins;
 mod loopback;
 mod outgoing;
 mod peers;
+mod schedule;
 mod shared;
 mod stamp;
 mod topics;
