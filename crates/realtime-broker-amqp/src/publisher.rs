@@ -91,6 +91,7 @@ impl Publisher<'_> {
             let ends = *self.state.borrow() == State::Down;
             let waiting = self.sizes.len() + self.routes.len() + self.there.len();
             let on_its_way = under_way.len() + waiting;
+            let has_room = on_its_way < WINDOW && !self.sizes.is_full();
             if ends && on_its_way == 0 {
                 return Fault::Link("the link is down".to_owned());
             }
@@ -129,7 +130,7 @@ impl Publisher<'_> {
                     Ok(None) => continue,
                     Err(fault) => return Fault::Publishing(fault),
                 },
-                Some(request) = requests.recv(), if on_its_way < WINDOW => match request {
+                Some(request) = requests.recv(), if has_room => match request {
                     request if ends => {
                         refuse(request, self.state);
                         continue;
