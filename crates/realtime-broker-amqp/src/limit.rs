@@ -17,12 +17,12 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::ShortString,
 };
-use realtime_core::{
-    broker::{BrokerError, BrokerErrorKind, stream::MAX_STAMP},
-    patient,
-};
+use realtime_core::broker::{BrokerError, BrokerErrorKind, stream::MAX_STAMP};
 
-use crate::{AmqpConfig, error::unavailable, publisher::WINDOW, request::Publication, topology};
+use crate::{
+    AmqpConfig, error::unavailable, patience::patient, publisher::WINDOW, request::Publication,
+    topology,
+};
 
 /// No server is configured to take less, or it takes nothing of use.
 const ALWAYS_FINE: usize = 64 * 1024;

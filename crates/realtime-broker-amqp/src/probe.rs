@@ -252,7 +252,7 @@ mod tests {
         let listener = socket.listen(1).unwrap();
         let (full, mut queue) = (listener.local_addr().unwrap(), Vec::new());
         // Then the system answers nothing for it.
-        while let Ok(waits) = timeout(LIMIT / 2, TcpStream::connect(full)).await {
+        while let Ok(waits) = timeout(LIMIT, TcpStream::connect(full)).await {
             queue.push(waits.unwrap());
         }
         let error = attempt(full, &over_tls_with_the_systems_certificates()).await;

@@ -5,12 +5,9 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use lapin::{Channel, Confirmation, types::ShortString};
-use realtime_core::{
-    broker::{
-        BrokerError, Published, Topic,
-        stream::{Due, Outgoing, Topics},
-    },
-    patient,
+use realtime_core::broker::{
+    BrokerError, Published, Topic,
+    stream::{Due, Outgoing, Topics},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -21,6 +18,7 @@ use crate::{
     AmqpConfig,
     error::{blocked, refused, too_slow, unavailable, unknown},
     limit::{Limit, Sizes},
+    patience::patient,
     publishing,
     request::{Binding, Publication, Request, refuse},
     routes::{Round, Routes, Waiting},

@@ -252,7 +252,7 @@ fn parse(text: &str) -> Result<Url, InvalidServerUrl> {
 /// would be a space, and a password another one.
 fn parameters(query: &str) -> Result<Vec<(String, String)>, InvalidServerUrl> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    let read = |pair: &str| {
+    let read = |pair: &str| -> Result<_, InvalidServerUrl> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         Ok((decoded("query", name)?, decoded("query", value)?))
     };

@@ -178,7 +178,7 @@ mod tests {
             if number > 1 {
                 std::future::pending::<()>().await;
             }
-            Ok(())
+            Ok::<(), BrokerError>(())
         };
         let begun = Instant::now();
         let late = async {
