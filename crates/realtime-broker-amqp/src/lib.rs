@@ -73,6 +73,7 @@ mod consuming;
 mod error;
 mod limit;
 mod link;
+mod patience;
 mod probe;
 mod publisher;
 mod publishing;

@@ -17,12 +17,12 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::ShortString,
 };
-use realtime_core::{
-    broker::{BrokerError, BrokerErrorKind, stream::MAX_STAMP},
-    patient,
-};
+use realtime_core::broker::{BrokerError, BrokerErrorKind, stream::MAX_STAMP};
 
-use crate::{AmqpConfig, error::unavailable, publisher::WINDOW, request::Publication, topology};
+use crate::{
+    AmqpConfig, error::unavailable, patience::patient, publisher::WINDOW, request::Publication,
+    topology,
+};
 
 /// No server is configured to take less, or it takes nothing of use.
 const ALWAYS_FINE: usize = 64 * 1024;
@@ -122,8 +122,8 @@ impl Limit {
     }
 }
 
-/// How many may wait to learn whether the server takes them: so few that smaller ones still have room
-/// in the window.
+/// How many may wait to learn whether the server takes them, before nothing more is taken: so few
+/// that what is sent on still has room in the window.
 const WAITING: usize = WINDOW / 2;
 
 /// What waits to learn whether the server takes it. When this is dropped it has not been sent, and
@@ -133,8 +133,9 @@ pub(crate) struct Sizes<'p> {
     connection: &'p Connection,
     config: &'p AmqpConfig,
     waiting: VecDeque<(usize, Publication)>,
-    /// About the first of them.
-    question: Option<BoxFuture<'p, Result<(), String>>>,
+    /// About the smallest of them when it was asked, and its size: one that takes long on its way
+    /// speaks for none that doesn't.
+    question: Option<(usize, BoxFuture<'p, Result<(), String>>)>,
 }
 
 impl<'p> Sizes<'p> {
@@ -157,39 +158,44 @@ impl<'p> Sizes<'p> {
         self.waiting.len()
     }
 
-    /// Asks whether the server takes messages of this size, unless too many wait for it already.
+    /// So many wait that no more is to be asked.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.len() >= WAITING
+    }
+
+    /// Asks whether the server takes messages of this size.
     pub(crate) fn ask(&mut self, size: usize, publication: Publication) {
-        if self.waiting.len() >= WAITING {
-            let full = unavailable(format!(
-                "{WAITING} messages wait already until RabbitMQ has said how large one may be"
-            ));
-            let _nobody_waits = publication.outcome.send(Err(full));
-            return;
-        }
         self.waiting.push_back((size, publication));
         self.begin();
     }
 
     fn begin(&mut self) {
         if self.question.is_none()
-            && let Some((size, _)) = self.waiting.front()
+            && let Some(size) = self.waiting.iter().map(|(size, _)| *size).min()
         {
-            let asking = self.limit.find_out(self.connection, self.config, *size);
-            self.question = Some(asking.boxed());
+            let asking = self.limit.find_out(self.connection, self.config, size);
+            self.question = Some((size, asking.boxed()));
         }
     }
 
-    /// Those of which it has come to be known, in their order, or all of them and why it isn't to be
-    /// found out. Never, while none wait. Cancel safe.
+    /// Those of which it has come to be known, in their order, or those that are no smaller than the
+    /// one that was asked about, and why it isn't to be found out. Never, while none wait. Cancel
+    /// safe.
+    ///
+    /// Those are left out for whose outcome nobody waits any more: they would go out behind what the
+    /// same caller has sent since.
     pub(crate) async fn next(&mut self) -> (VecDeque<Publication>, Result<(), String>) {
-        let Some(question) = &mut self.question else {
+        let Some((asked, question)) = &mut self.question else {
             return std::future::pending().await;
         };
-        let found = question.await;
+        let (asked, found) = (*asked, question.await);
         self.question = None;
         let waited = std::mem::take(&mut self.waiting).into_iter();
-        let (known, unknown): (VecDeque<_>, _) =
-            waited.partition(|(size, _)| found.is_err() || self.limit.knows(*size));
+        let waited = waited.filter(|(_, publication)| !publication.outcome.is_closed());
+        let (known, unknown): (VecDeque<_>, _) = waited.partition(|(size, _)| match found {
+            Ok(()) => self.limit.knows(*size),
+            Err(_) => *size >= asked,
+        });
         self.waiting = unknown;
         self.begin();
         let known = known.into_iter().map(|(_, publication)| publication);

@@ -4,7 +4,7 @@
 //! leaves them hanging, and an attempt of the client library takes two threads. So a socket of ours
 //! goes first, and says hello: over TLS, where that is spoken.
 
-use std::{future::pending, io, net::SocketAddr, time::Duration};
+use std::{future::pending, io, net::SocketAddr, thread, time::Duration};
 
 use async_compat::Compat;
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, lookup_host},
     runtime::Handle,
-    task::spawn_blocking,
+    sync::oneshot,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -125,22 +125,29 @@ async fn plainly(address: SocketAddr) -> io::Result<()> {
     says_hello(TcpStream::connect(address).await?).await
 }
 
-/// The system's certificates are read for it, from many files, so it has a thread of its own.
+/// The system's certificates are read for it, from many files, so it has a thread of its own: those
+/// of the host's runtime may all be in use.
 async fn over_tls(address: SocketAddr, config: OwnedTLSConfig, name: String) -> io::Result<()> {
     runtime::make().await?;
+    // What takes more round trips comes behind it.
+    let stream = timeout(LIMIT, TcpStream::connect(address)).await;
+    let stream = stream.unwrap_or_else(|_| {
+        let why = format!("{address} took no connection within {LIMIT:?}");
+        Err(io::Error::new(io::ErrorKind::TimedOut, why))
+    })?;
     let given_up = CancellationToken::new();
     let _when_dropped = given_up.clone().drop_guard();
-    let runtime = Handle::current();
-    let asked = spawn_blocking(move || {
+    let (runtime, (answer, answered)) = (Handle::current(), oneshot::channel());
+    thread::Builder::new().spawn(move || {
         let asking = async {
-            let stream = TcpStream::connect(address).await?;
             let stream = AsyncTcpStream::Plain(Compat::new(stream));
             let stream = stream.into_tls(&name, config.as_ref()).await?;
             says_hello(Compat::new(stream)).await
         };
-        runtime.block_on(given_up.run_until_cancelled(asking))
-    });
-    match asked.await? {
+        let asked = runtime.block_on(given_up.run_until_cancelled(asking));
+        let _nobody_waits = answer.send(asked);
+    })?;
+    match answered.await.map_err(io::Error::other)? {
         // It has said something, which the client library makes an error of that says what to do.
         Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Ok(()),
         Some(asked) => asked,
@@ -165,6 +172,8 @@ mod tests {
     #[cfg(feature = "rustls")]
     use realtime_testkit::servers::RabbitMq;
     use tokio::net::TcpListener;
+    #[cfg(feature = "rustls")]
+    use tokio::{net::TcpSocket, runtime::Builder, task::spawn_blocking};
 
     use super::*;
 
@@ -222,6 +231,61 @@ mod tests {
             };
             assert_found_before(silent, &[silent, alive], alive, &way).await;
         }
+    }
+
+    #[cfg(feature = "rustls")]
+    fn over_tls_with_the_systems_certificates() -> Way {
+        Way::Tls {
+            config: OwnedTLSConfig {
+                identity: None,
+                cert_chain: None,
+            },
+            name: "localhost".to_owned(),
+        }
+    }
+
+    #[cfg(feature = "rustls")]
+    #[tokio::test]
+    async fn over_tls_one_that_takes_no_connection_is_left_as_soon() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let (full, mut queue) = (listener.local_addr().unwrap(), Vec::new());
+        // Then the system answers nothing for it.
+        while let Ok(waits) = timeout(LIMIT, TcpStream::connect(full)).await {
+            queue.push(waits.unwrap());
+        }
+        let error = attempt(full, &over_tls_with_the_systems_certificates()).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(
+            error.to_string().contains("took no connection within 1s"),
+            "{error}"
+        );
+    }
+
+    #[cfg(feature = "rustls")]
+    #[test]
+    fn over_tls_it_takes_no_thread_of_the_host() {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .build();
+        runtime.unwrap().block_on(async {
+            let (release, held) = std::sync::mpsc::channel::<()>();
+            let busy = spawn_blocking(move || held.recv());
+            let (server, alive) = listener().await;
+            tokio::spawn(async move {
+                let (mut stream, _) = server.accept().await.unwrap();
+                // It has said something.
+                stream.write_all(b"this is no TLS").await.unwrap();
+                let _end = stream.read_to_end(&mut Vec::new()).await;
+            });
+            let answered = attempt(alive, &over_tls_with_the_systems_certificates()).await;
+            assert_eq!(answered.unwrap(), alive);
+            drop(release);
+            assert!(busy.await.unwrap().is_err());
+        });
     }
 
     #[tokio::test]

@@ -5,12 +5,9 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use lapin::{Channel, Confirmation, types::ShortString};
-use realtime_core::{
-    broker::{
-        BrokerError, Published, Topic,
-        stream::{Due, Outgoing, Topics},
-    },
-    patient,
+use realtime_core::broker::{
+    BrokerError, Published, Topic,
+    stream::{Due, Outgoing, Topics},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -21,6 +18,7 @@ use crate::{
     AmqpConfig,
     error::{blocked, refused, too_slow, unavailable, unknown},
     limit::{Limit, Sizes},
+    patience::patient,
     publishing,
     request::{Binding, Publication, Request, refuse},
     routes::{Round, Routes, Waiting},
@@ -91,6 +89,7 @@ impl Publisher<'_> {
             let ends = *self.state.borrow() == State::Down;
             let waiting = self.sizes.len() + self.routes.len() + self.there.len();
             let on_its_way = under_way.len() + waiting;
+            let has_room = on_its_way < WINDOW && !self.sizes.is_full();
             if ends && on_its_way == 0 {
                 return Fault::Link("the link is down".to_owned());
             }
@@ -129,7 +128,7 @@ impl Publisher<'_> {
                     Ok(None) => continue,
                     Err(fault) => return Fault::Publishing(fault),
                 },
-                Some(request) = requests.recv(), if on_its_way < WINDOW => match request {
+                Some(request) = requests.recv(), if has_room => match request {
                     request if ends => {
                         refuse(request, self.state);
                         continue;

@@ -17,9 +17,9 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use lapin::{BasicProperties, Channel, options::BasicPublishOptions};
-use realtime_core::{broker::Topic, patient};
+use realtime_core::broker::Topic;
 
-use crate::{AmqpConfig, request::Publication, topology};
+use crate::{AmqpConfig, patience::patient, request::Publication, topology};
 
 /// How long RabbitMQ may take for a round.
 const ROUND: Duration = Duration::from_secs(5);

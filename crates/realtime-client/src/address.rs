@@ -1,5 +1,6 @@
 //! Where a gateway is, out of its URL.
 
+use realtime_core::ServerUrl;
 use url::{Host, Url};
 
 use crate::BuildError;
@@ -18,17 +19,16 @@ pub(crate) struct Address {
 
 impl Address {
     pub(crate) fn parse(text: &str) -> Result<Self, BuildError> {
-        let url = Url::parse(text).map_err(|_| BuildError::Url("it can't be read"))?;
+        // A token goes to it.
+        ServerUrl::check(text).map_err(|error| wrong(error.reason()))?;
+        let url = Url::parse(text).map_err(|_| wrong("it can't be read"))?;
         let is_tls = match url.scheme() {
             "ws" | "http" => false,
             "wss" | "https" => true,
-            _ => return Err(BuildError::Url("its scheme is another one")),
+            _ => return Err(wrong("its scheme is another one")),
         };
-        if url.fragment().is_some() {
-            return Err(BuildError::Url("it has a fragment"));
-        }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(BuildError::Url("it has a user"));
+            return Err(wrong("it has a user"));
         }
         let default = if is_tls { 443 } else { 80 };
         let port = url.port().unwrap_or(default);
@@ -36,7 +36,7 @@ impl Address {
             Some(Host::Domain(name)) if !name.is_empty() => (name.to_owned(), name.to_owned()),
             Some(Host::Ipv4(ip)) => (ip.to_string(), ip.to_string()),
             Some(Host::Ipv6(ip)) => (ip.to_string(), format!("[{ip}]")),
-            _ => return Err(BuildError::Url("it has no host")),
+            _ => return Err(wrong("it has no host")),
         };
         let authority = match port == default {
             true => shown,
@@ -54,6 +54,10 @@ impl Address {
             target,
         })
     }
+}
+
+fn wrong(got: &str) -> BuildError {
+    BuildError::Url(got.to_owned())
 }
 
 #[cfg(test)]
@@ -95,6 +99,14 @@ mod tests {
             "ftp://a.test",
             "ws://u:p@a.test",
             "ws://a.test#x",
+            "ws://@a.test",
+            "ws://a.test:0",
+            "ws://010.0.0.1/ws",
+            "ws://10.1",
+            "wss://167772168",
+            "ws://a.test/a b",
+            "ws://a.te\tst",
+            " ws://a.test",
         ] {
             assert!(Address::parse(bad).is_err(), "{bad}");
         }

@@ -184,7 +184,7 @@ struct Said {
 pub enum BuildError {
     /// The URL is none that a WebSocket may have. It isn't shown: a token may stand in it.
     #[error("expected a URL such as wss://host/path, without a user or a fragment; {0}")]
-    Url(&'static str),
+    Url(String),
     /// A header isn't one, or is one of the handshake's own.
     #[error("expected a header that the handshake doesn't set itself; got {0:?}")]
     Header(String),

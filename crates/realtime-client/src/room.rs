@@ -36,8 +36,8 @@ pub enum RoomEvent {
         /// How many messages that were.
         missed: u64,
     },
-    /// A member again, but something was missed that can't be had: load afresh what you show. Rooms
-    /// without a history lose something with each connection.
+    /// A member again, but something was missed that can't be had, or not be read: load afresh what
+    /// you show. Rooms without a history lose something with each connection.
     Lost,
     /// The server has removed this client. Nothing follows.
     Removed,

@@ -244,7 +244,7 @@ impl Room {
         (self.was_member, self.is_member) = (true, true);
         self.backoff.reset();
         let position = entered.position.and_then(At::read);
-        let mut missed = 0;
+        let (mut missed, mut is_whole) = (0, recovered);
         if recovered {
             for envelope in entered.missed {
                 let frame = Frame::Text(Text::from(String::from(Box::<str>::from(envelope))));
@@ -252,6 +252,7 @@ impl Room {
                     Ok(missed) => missed,
                     Err(error) => {
                         self.unreadable.found(&error);
+                        is_whole = false;
                         continue;
                     }
                 };
@@ -273,9 +274,9 @@ impl Room {
         if !(recovered && is_ahead) {
             self.position = position;
         }
-        if recovered {
+        if is_whole {
             self.tell(&RoomEvent::Recovered { missed });
-        } else if !is_first {
+        } else if recovered || !is_first {
             self.tell(&RoomEvent::Lost);
         }
         for joined in self.waiting.drain(..) {

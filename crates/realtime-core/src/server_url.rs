@@ -3,7 +3,7 @@
 
 use std::{net::Ipv4Addr, str::FromStr};
 
-use url::{Host, Url, form_urlencoded};
+use url::{Host, Url};
 
 use crate::Namespace;
 
@@ -142,6 +142,33 @@ impl ServerUrl {
         )))
     }
 
+    /// Checks the URL of a server of the web, of which the path and the query are for whoever sends
+    /// them: its host is the one that is written, and nothing in it would be left out. No parser of
+    /// the web's URLs is as strict, and a token goes to that host.
+    ///
+    /// ```
+    /// # mod realtime { pub mod node { pub use realtime_core::*; } }
+    /// use realtime::node::ServerUrl;
+    ///
+    /// assert!(ServerUrl::check("wss://chat.example/a/b?x=1").is_ok());
+    /// assert!(ServerUrl::check("ws://010.0.0.1/ws").is_err(), "others take it for 8.0.0.1");
+    /// ```
+    ///
+    /// # Errors
+    /// For white space and control characters, a `\`, a fragment, an `@` behind nothing, port 0, no
+    /// host, and an IPv4 address that isn't four decimal numbers.
+    pub fn check(text: &str) -> Result<(), InvalidServerUrl> {
+        // The web's parsers take it for a slash.
+        if text.contains('\\') {
+            return Err(invalid("it has a `\\`; percent-encode it as %5C"));
+        }
+        let url = parse(text)?;
+        if authority(text).is_empty() {
+            return Err(invalid("it names no host"));
+        }
+        host(text, &url).map(drop)
+    }
+
     /// Reads `host:port`, for parameters that name another server. An IPv6 address stands in
     /// brackets, as in a URL, and is returned without them.
     ///
@@ -163,35 +190,10 @@ impl FromStr for ServerUrl {
     type Err = InvalidServerUrl;
 
     fn from_str(text: &str) -> Result<Self, InvalidServerUrl> {
-        // The parser would leave them out.
-        if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(invalid(
-                "it has white space or a control character; percent-encode what belongs to it",
-            ));
-        }
-        // The reason may quote the URL.
-        let url = Url::parse(text).map_err(|e| invalid(format!("it can't be read: {e}")))?;
-        if url.cannot_be_a_base() || !text.contains("://") {
-            return Err(invalid("it has no `://`"));
-        }
-        if url.fragment().is_some() {
-            return Err(invalid("it has a `#`; percent-encode it as %23"));
-        }
-        if authority(text).contains('@') && url.username().is_empty() && url.password().is_none() {
-            return Err(invalid(
-                "nothing stands before its `@`; leave it out where there are no credentials",
-            ));
-        }
+        let url = parse(text)?;
         let user = decoded("user", url.username())?;
         let password = decoded("password", url.password().unwrap_or_default())?;
-        if url.port() == Some(0) {
-            return Err(invalid("its port is 0"));
-        }
-        let query = url.query().unwrap_or_default();
-        // To see that it can be.
-        decoded("query", query)?;
-        let parameters = form_urlencoded::parse(query.as_bytes());
-        let parameters = parameters.map(|(name, value)| (name.into_owned(), value.into_owned()));
+        let parameters = parameters(url.query().unwrap_or_default())?;
         Ok(Self {
             scheme: url.scheme().to_owned(),
             user: Some(user).filter(|user| !user.is_empty()),
@@ -199,7 +201,7 @@ impl FromStr for ServerUrl {
             host: host(text, &url)?,
             port: url.port(),
             path: path(text, &url)?,
-            parameters: parameters.collect(),
+            parameters,
             known: Vec::new(),
         })
     }
@@ -217,6 +219,44 @@ impl std::fmt::Debug for ServerUrl {
 
 fn invalid(got: impl Into<String>) -> InvalidServerUrl {
     InvalidServerUrl(got.into())
+}
+
+/// What is the same for all URLs.
+fn parse(text: &str) -> Result<Url, InvalidServerUrl> {
+    // The parser would leave them out.
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(invalid(
+            "it has white space or a control character; percent-encode what belongs to it",
+        ));
+    }
+    // The reason may quote the URL.
+    let url = Url::parse(text).map_err(|e| invalid(format!("it can't be read: {e}")))?;
+    if url.cannot_be_a_base() || !text.contains("://") {
+        return Err(invalid("it has no `://`"));
+    }
+    if url.fragment().is_some() {
+        return Err(invalid("it has a `#`; percent-encode it as %23"));
+    }
+    if authority(text).contains('@') && url.username().is_empty() && url.password().is_none() {
+        return Err(invalid(
+            "nothing stands before its `@`; leave it out where there are no credentials",
+        ));
+    }
+    if url.port() == Some(0) {
+        return Err(invalid("its port is 0"));
+    }
+    Ok(url)
+}
+
+/// Names and values of a query. A `+` is one, as in all other parts: in the forms of the web it
+/// would be a space, and a password another one.
+fn parameters(query: &str) -> Result<Vec<(String, String)>, InvalidServerUrl> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let read = |pair: &str| -> Result<_, InvalidServerUrl> {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok((decoded("query", name)?, decoded("query", value)?))
+    };
+    pairs.map(read).collect()
 }
 
 /// What stands between the slashes and the path, as it is written.
@@ -410,6 +450,50 @@ mod tests {
         ] {
             let error = read(text).take_namespace().unwrap_err().to_string();
             assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_plus_is_no_space() {
+        let mut url = read("a://h?password=a+b%2B%20c&x=1%26y%3D2&&z");
+        assert_eq!(url.take("password").unwrap().as_deref(), Some("a+b+ c"));
+        assert_eq!(url.take("x").unwrap().as_deref(), Some("1&y=2"));
+        assert_eq!(url.take("z").unwrap().as_deref(), Some(""));
+        assert_eq!(url.finish(), Ok(()));
+    }
+
+    #[test]
+    fn what_goes_to_a_server_of_the_web_goes_to_the_host_that_is_written() {
+        for text in [
+            "ws://h",
+            "https://h.example:8443/a/b/?x=/&y=@",
+            "http://user:password@10.0.0.1:2/",
+            "ws://[::1]:9/.well-known",
+            "wss://b\u{fc}cher.example",
+        ] {
+            assert_eq!(ServerUrl::check(text), Ok(()), "{text}");
+        }
+        for text in [
+            "",
+            "h/ws",
+            "ws:h",
+            "ws:///h",
+            "ws://",
+            "ws://010.0.0.1/ws",
+            "ws://10.1",
+            "ws://167772168",
+            "ws://0x0a000008",
+            "ws://10%2e0.0.1",
+            "ws://010.0.0.1\\@8.0.0.1",
+            "ws://h:0",
+            "ws://@h",
+            "ws://h/#",
+            "ws://h/a b",
+            "ws://h/\ta",
+            " ws://h",
+            "ws://h\n",
+        ] {
+            assert!(ServerUrl::check(text).is_err(), "{text}");
         }
     }
 

@@ -14,7 +14,7 @@ use realtime_testkit::{
     servers::{Redis, Sentinel},
     wait::until,
 };
-use support::{LONG, next_down, next_up, patient, presence, register, renew, session, works};
+use support::{LONG, next_down, patient, presence, register, renew, session, until_up, works};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_master_is_found_through_a_sentinel_and_again_after_an_outage() {
@@ -26,7 +26,7 @@ async fn the_master_is_found_through_a_sentinel_and_again_after_an_outage() {
     redis.kill().unwrap();
     next_down(&mut events).await;
     redis.restart().await.unwrap();
-    next_up(&mut events).await;
+    until_up(&mut events).await;
     works(&presence).await;
     until("somebody is online", async || {
         presence.is_online(&support::ann()).await.unwrap()
@@ -68,7 +68,7 @@ async fn a_master_that_is_gone_for_good_is_left_for_the_one_that_takes_its_place
     master.kill().unwrap();
     let cause = next_down(&mut events).await;
     assert!(cause.starts_with("the master main: "), "{cause}");
-    next_up(&mut events).await;
+    until_up(&mut events).await;
     // As a gateway does: what the master had not passed on is registered again.
     let unknown = renew(&behind, &keys, LONG).await;
     let again = sessions.iter().filter(|info| unknown.contains(&info.key()));

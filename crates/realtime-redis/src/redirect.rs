@@ -9,7 +9,7 @@ pub enum Redirect {
     Moved(Address),
     /// Another one has this key already.
     Ask(Address),
-    /// The keys are on their way.
+    /// The keys are on their way, or with a server that has no name.
     Again,
 }
 
@@ -18,18 +18,23 @@ impl Redirect {
     #[must_use]
     pub fn of(text: &str, from: &Address) -> Option<Self> {
         let mut words = text.split_whitespace();
-        let address = |written: Option<&str>| {
-            let (host, port) = written?.rsplit_once(':')?;
-            // Without a host it is the one that was asked.
-            let host = if host.is_empty() { &from.host } else { host };
-            Some(Address::new(
-                host.trim_matches(['[', ']']),
-                port.parse().ok()?,
-            ))
-        };
         match words.next()? {
-            "MOVED" => address(words.nth(1)).map(Self::Moved),
-            "ASK" => address(words.nth(1)).map(Self::Ask),
+            word @ ("MOVED" | "ASK") => {
+                let (host, port) = words.nth(1)?.rsplit_once(':')?;
+                let port = port.parse().ok()?;
+                let host = match host {
+                    // It is the one that was asked.
+                    "" => &*from.host,
+                    // One that was to have a name, and has none: nobody can go there.
+                    "?" => return Some(Self::Again),
+                    host => host.trim_matches(['[', ']']),
+                };
+                let to = Address::new(host, port);
+                Some(match word {
+                    "MOVED" => Self::Moved(to),
+                    _ => Self::Ask(to),
+                })
+            }
             "TRYAGAIN" => Some(Self::Again),
             // A script has removed the last of a key whose slot is on its way.
             _ if text.contains("non local key") => Some(Self::Again),
@@ -51,7 +56,10 @@ mod tests {
             ("MOVED 3999 10.0.0.2:6381", moved("10.0.0.2", 6381)),
             ("ASK 1 redis-2.example:7", ask("redis-2.example", 7)),
             ("ASK 1 2001:db8::1:7", ask("2001:db8::1", 7)),
+            ("ASK 1 [2001:db8::1]:7", ask("2001:db8::1", 7)),
             ("MOVED 1 :7", moved("10.0.0.1", 7)),
+            ("MOVED 3999 ?:6381", Some(Redirect::Again)),
+            ("ASK 1 ?:7", Some(Redirect::Again)),
             (
                 "TRYAGAIN Multiple keys request during rehashing",
                 Some(Redirect::Again),

@@ -8,7 +8,10 @@ mod tls;
 
 use std::{fmt, time::Duration};
 
-use realtime_core::auth::{AuthError, AuthErrorKind};
+use realtime_core::{
+    ServerUrl,
+    auth::{AuthError, AuthErrorKind},
+};
 use url::{Host, Url};
 
 pub(crate) use remote::Remote;
@@ -61,11 +64,14 @@ impl Jwks {
     ///
     /// # Errors
     /// Kind [`InvalidOption`](AuthErrorKind::InvalidOption) for anything else, and for a URL with a
-    /// user or a password, which would not be sent.
+    /// user, a password or a fragment, which would not be sent, or whose host would be read as
+    /// another one than is written: `010.0.0.1`, `10.1`.
     pub fn from_url(url: impl AsRef<str>) -> Result<Self, AuthError> {
         // What came isn't shown: it may have a password in it.
-        let url = Url::parse(url.as_ref())
-            .map_err(|e| invalid("expected the URL of a JSON Web Key Set").with_source(e))?;
+        let expected = "expected the URL of a JSON Web Key Set";
+        let url = url.as_ref();
+        ServerUrl::check(url).map_err(|e| invalid(format!("{expected}; {}", e.reason())))?;
+        let url = Url::parse(url).map_err(|e| invalid(expected).with_source(e))?;
         let is_here = match url.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -200,7 +206,7 @@ mod tests {
     fn the_host_is_shown_and_nothing_behind_it() {
         for (url, shown) in [
             ("https://a.example/s3cret?x=s3cret", "https://a.example"),
-            ("https://a.example:444/#s3cret", "https://a.example:444"),
+            ("https://a.example:444/s3cret", "https://a.example:444"),
             ("http://[::1]:80/", "http://[::1]"),
         ] {
             assert_eq!(Jwks::from_url(url).unwrap().shown(), shown);
@@ -211,7 +217,7 @@ mod tests {
     fn only_what_nobody_can_change_on_its_way_is_fetched() {
         for url in [
             "https://login.example.com/jwks?x=s3cret",
-            "https://login.example.com:8443/s3cret/jwks#s3cret",
+            "https://login.example.com:8443/s3cret/jwks",
             "http://127.0.0.1:8080/jwks",
             "http://[::1]/",
             "http://localhost/jwks",
@@ -228,6 +234,12 @@ mod tests {
             "file:///etc/jwks",
             "https://user:s3cret@login.example.com/",
             "https://s3cret@login.example.com/",
+            "https://login.example.com/jwks#s3cret",
+            "https://010.0.0.1/s3cret",
+            "https://10.1/s3cret",
+            "https://login.example.com:0/s3cret",
+            "https://@login.example.com/s3cret",
+            " https://login.example.com/s3cret",
         ] {
             let error = Jwks::from_url(url).unwrap_err();
             assert_eq!(error.kind(), AuthErrorKind::InvalidOption, "{url}");

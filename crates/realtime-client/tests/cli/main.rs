@@ -245,6 +245,64 @@ async fn listen_joins_rooms_and_prints_what_is_said() {
     );
 }
 
+/// How it ends when it is sent a signal.
+#[cfg(unix)]
+async fn ended_by(signal: &str, child: &mut Child) -> Option<i32> {
+    let pid = child.id().unwrap().to_string();
+    let sent = Command::new("kill")
+        .args([signal, pid.as_str()])
+        .status()
+        .await;
+    assert!(sent.unwrap().success());
+    within("the end", child.wait()).await.unwrap().code()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn both_signals_end_in_good_order_what_goes_on_for_long() {
+    let rooms = router().room("open:{name}", RoomRule::open());
+    let server = Server::start(realtime::builder().router(rooms)).await;
+    for signal in ["-TERM", "-INT"] {
+        let mut child = command(&["listen", "URL", "open:a"], &server)
+            .spawn()
+            .unwrap();
+        let (_out, mut err) = reading(&mut child);
+        let mut said = line(&mut err).await;
+        while !said.contains("joined ") {
+            assert!(!said.is_empty(), "it has ended");
+            said = line(&mut err).await;
+        }
+        assert_eq!(ended_by(signal, &mut child).await, Some(0), "{signal}");
+
+        let mut child = command(&["connect", "URL"], &server).spawn().unwrap();
+        let (mut out, _err) = reading(&mut child);
+        let mut input = child.stdin.take().unwrap();
+        input
+            .write_all(b"{\"id\": 1, \"route\": \"echo\", \"data\": 1}\n")
+            .await
+            .unwrap();
+        assert!(line(&mut out).await.contains("echo"));
+        assert_eq!(ended_by(signal, &mut child).await, Some(0), "{signal}");
+
+        let args = [
+            "bench",
+            "URL",
+            "--connections",
+            "1",
+            "--seconds",
+            "600",
+            "--route",
+            "nothing",
+        ];
+        let mut child = command(&args, &server).spawn().unwrap();
+        let (mut out, mut err) = reading(&mut child);
+        assert!(line(&mut err).await.contains(" s of 600 s"));
+        assert_eq!(ended_by(signal, &mut child).await, Some(0), "{signal}");
+        let result: Value = serde_json::from_str(&line(&mut out).await).unwrap();
+        assert!(result["answers"].as_u64().unwrap() > 0, "{result}");
+    }
+}
+
 #[tokio::test]
 async fn bench_asks_and_counts() {
     let server = Server::plain().await;

@@ -187,6 +187,9 @@ async fn what_cannot_be_read_is_counted_in_few_lines() {
         panic!("expected a message");
     };
     assert_eq!(first.decode::<u8>().unwrap(), 9);
+    // Not all of it has come.
+    let told = within("the word of it", room.next()).await.unwrap();
+    assert!(matches!(told, RoomEvent::Lost), "{told:?}");
     let text = log.text();
     let lines = text.lines().filter(|line| line.contains("can't be read"));
     // Up to 512 of 1,000, and up to 64 of 100.

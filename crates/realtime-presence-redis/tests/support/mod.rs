@@ -117,7 +117,7 @@ pub(crate) async fn next_up(events: &mut PresenceEvents) {
     within("the store to be up", up(events)).await;
 }
 
-/// Waits until all of a cluster is up, whatever of it is said to be down before.
+/// Waits until all of a cluster is up, or a replica is the master, whatever is said to be down before.
 pub(crate) async fn until_up(events: &mut PresenceEvents) {
     let waited = tokio::time::timeout(SETTLED, up(events)).await;
     assert!(waited.is_ok(), "it isn't up");

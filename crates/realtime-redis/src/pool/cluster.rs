@@ -144,7 +144,13 @@ impl Cluster {
                     (Some(to), false)
                 }
                 Some(Redirect::Ask(to)) => (Some(to), true),
-                Some(Redirect::Again) => (None, false),
+                Some(Redirect::Again) => {
+                    // To a server without a name: another one may know more.
+                    if says(&error, "MOVED") {
+                        self.survey_now.notify_one();
+                    }
+                    (None, false)
+                }
                 None if passes(&error, command.is_repeatable()) => {
                     self.survey_now.notify_one();
                     (None, false)

@@ -135,10 +135,12 @@ impl Health {
         };
         let before = state.cause();
         if let Some(outage) = state.down.iter_mut().find(|outage| outage.part == part) {
-            if !outage.causes.is_new(&cause) {
+            let is_new = outage.causes.is_new(&cause);
+            // Whatever is told next names it.
+            outage.cause = cause;
+            if !is_new {
                 return;
             }
-            outage.cause = cause;
         } else {
             let mut causes = Causes::default();
             let _first = causes.is_new(&cause);
@@ -220,6 +222,13 @@ mod tests {
             health.ill(other, "wrong password".to_owned());
         }
         assert_eq!(told(), [down("a: refused"), down("a: wrong password")]);
+        health.ill(one, "refused".to_owned());
+        assert_eq!(told(), []);
+        let another = health.add("b".into());
+        health.ill(another, "gone".to_owned());
+        assert_eq!(told(), [down("a: refused; b: gone")]);
+        health.remove(another);
+        assert_eq!(told(), [down("a: refused")]);
         health.well(one);
         health.well(other);
         assert_eq!(told(), [Change::Up]);

@@ -27,6 +27,8 @@ use crate::{Deployment, first};
 
 /// How long the addresses of a name may take to be found, and how long each of them to answer.
 const LIMIT: Duration = Duration::from_secs(1);
+/// How long it may take for several servers, one of which will do.
+const SEVERAL: Duration = Duration::from_millis(1_250);
 /// How many addresses of a name are tried: all of them have had their time within 5 s.
 const ADDRESSES: usize = 16;
 /// What every server answers with something, and be it that credentials are missing.
@@ -57,14 +59,18 @@ impl Resolver {
     }
 
     /// Puts an address that answers in the place of each server's name. Where none does the name
-    /// stays, and the client says what is wrong with it.
+    /// stays, and the client says what is wrong with it. So does that of one of several servers that
+    /// takes longer than others may wait for it.
     pub(crate) async fn resolve(&self, servers: &mut ServerConfig, deployment: &Deployment) {
-        let servers = match servers {
-            ServerConfig::Centralized { server } => std::slice::from_mut(server),
-            ServerConfig::Clustered { hosts, .. } | ServerConfig::Sentinel { hosts, .. } => hosts,
-        };
-        let each = servers.iter_mut();
-        join_all(each.map(|server| self.resolve_one(server, deployment))).await;
+        match servers {
+            ServerConfig::Centralized { server } => self.resolve_one(server, deployment).await,
+            ServerConfig::Clustered { hosts, .. } | ServerConfig::Sentinel { hosts, .. } => {
+                let each = hosts.iter_mut();
+                let all = join_all(each.map(|server| self.resolve_one(server, deployment)));
+                // Each that is found is put in its place at once.
+                let _in_time = timeout(SEVERAL, all).await;
+            }
+        }
     }
 
     async fn resolve_one(&self, server: &mut Server, deployment: &Deployment) {
@@ -135,7 +141,10 @@ async fn ping(mut connection: impl AsyncRead + AsyncWrite + Unpin) -> io::Result
 
 #[cfg(test)]
 mod tests {
-    use fred::{clients::Client, error::Error, interfaces::ClientLike};
+    use fred::{
+        clients::Client, error::Error, interfaces::ClientLike,
+        types::config::ClusterDiscoveryPolicy,
+    };
     use futures::future::ready;
     use realtime_testkit::{servers::Redis, wait::until};
     use tokio::{
@@ -229,6 +238,33 @@ mod tests {
         );
         // One alone is the client's to try.
         assert_eq!(resolved("h.example", knows(&[nobody])).await, "127.0.0.1:1");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_servers_one_that_takes_long_holds_up_no_other() {
+        // The system accepts for it.
+        let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let slow = vec![mute.local_addr().unwrap(); ADDRESSES];
+        let quick = vec![SocketAddr::from(([127, 0, 0, 1], 1))];
+        let resolver = Resolver::new(move |host, _| {
+            let found = if host == "slow.example" {
+                &slow
+            } else {
+                &quick
+            };
+            ready(Ok(found.clone())).boxed()
+        });
+        let hosts = ["slow.example", "quick.example"].map(|host| Server::new(host, 6379));
+        let mut servers = ServerConfig::Clustered {
+            hosts: hosts.into(),
+            policy: ClusterDiscoveryPolicy::ConfigEndpoint,
+        };
+        let deployment = &config().deployment;
+        let begun = Instant::now();
+        resolver.resolve(&mut servers, deployment).await;
+        assert!(begun.elapsed() < 2 * LIMIT, "{:?}", begun.elapsed());
+        let found: Vec<_> = servers.hosts().iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["slow.example:6379", "127.0.0.1:1"]);
     }
 
     #[cfg(feature = "rustls")]

@@ -22,14 +22,15 @@ pub(crate) enum Command {
     /// Sends the envelopes of the standard input, a line each, and prints what comes.
     ///
     /// It ends with the connection, or, after the end of the input, when all requests in it (those
-    /// with an "id") are answered.
+    /// with an "id") are answered. Ctrl-C and SIGTERM end it, too.
     Connect(ConnectArgs),
     /// Asks once, and prints the data of the answer.
     Request(RequestArgs),
-    /// Joins rooms, comes back after a loss, and prints what comes. Without rooms, prints what is for
-    /// everybody.
+    /// Joins rooms, comes back after a loss, and prints what comes, until Ctrl-C or SIGTERM. Without
+    /// rooms, prints what is for everybody.
     Listen(ListenArgs),
-    /// Asks over many connections, each again and again, and prints how that went.
+    /// Asks over many connections, each again and again, and prints how that went, also where Ctrl-C
+    /// or SIGTERM ends it before its time.
     Bench(BenchArgs),
 }
 

@@ -11,7 +11,7 @@ use realtime_client::{Client, Message, Payload};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::{args::BenchArgs, failure::Failure, output, request::payload};
+use crate::{args::BenchArgs, failure::Failure, output, request::payload, signals};
 
 /// So many connections are opened at the same time.
 const OPENING: usize = 32;
@@ -28,8 +28,13 @@ struct Seen {
 
 pub(crate) async fn run(args: BenchArgs) -> Result<(), Failure> {
     let data = payload(args.data.clone())?;
+    let mut ended = std::pin::pin!(signals::ended()?);
     let begun = Instant::now();
-    let clients = open(&args).await?;
+    let clients = tokio::select! {
+        biased;
+        () = &mut ended => return Err("ended before all were connected".to_owned().into()),
+        clients = open(&args) => clients?,
+    };
     let connected = begun.elapsed();
     let seen = Arc::new(Mutex::new(Seen::new()?));
     let time = Duration::from_secs_f64(args.seconds);
@@ -43,9 +48,15 @@ pub(crate) async fn run(args: BenchArgs) -> Result<(), Failure> {
     tick.tick().await;
     loop {
         tokio::select! {
-            ended = asking.join_next() => match ended {
+            biased;
+            // What was seen until now is told.
+            () = &mut ended => {
+                asking.shutdown().await;
+                break;
+            }
+            asked = asking.join_next() => match asked {
                 None => break,
-                Some(ended) => ended.map_err(|e| e.to_string())??,
+                Some(asked) => asked.map_err(|e| e.to_string())??,
             },
             _ = tick.tick() => {
                 let (passed, count) = (begun.elapsed().as_secs(), lock(&seen).latencies.len());

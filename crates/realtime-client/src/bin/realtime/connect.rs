@@ -12,7 +12,7 @@ use realtime_codec_json::JsonCodec;
 use realtime_core::codec::Frame;
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::{args::ConnectArgs, asked::Asked, failure::Failure, output};
+use crate::{args::ConnectArgs, asked::Asked, failure::Failure, output, signals};
 
 /// The random part of it that is waited is as good as never over before the end is told.
 const LONG: Duration = Duration::from_secs(24 * 3600);
@@ -24,6 +24,7 @@ pub(crate) async fn run(args: ConnectArgs) -> Result<(), Failure> {
     let client = client.backoff(LONG, LONG).connect()?;
     let (mut messages, mut questions) = (client.messages(), client.on_request());
     client.online().await?;
+    let mut ended = std::pin::pin!(signals::ended()?);
     let mut state = client.state();
     let mut lines = lines();
     let mut asked = Asked::default();
@@ -36,8 +37,12 @@ pub(crate) async fn run(args: ConnectArgs) -> Result<(), Failure> {
         }
         let timeout = tokio::time::sleep_until(until.unwrap_or_else(Instant::now));
         tokio::select! {
-            // What has come is printed before the end is told.
+            // What has come is printed before the end is told, unless somebody wants to end it.
             biased;
+            () = &mut ended => {
+                client.close().await;
+                return Ok(());
+            }
             Some(incoming) = messages.next() => match incoming {
                 Incoming::Message(message) => {
                     output::print(&message)?;

@@ -6,20 +6,21 @@ use futures::{
 };
 use realtime_client::{Client, Incoming, Membership, RequestError, RoomEvent, State};
 
-use crate::{args::ListenArgs, failure::Failure, output};
+use crate::{args::ListenArgs, failure::Failure, output, signals};
 
 pub(crate) async fn run(args: ListenArgs) -> Result<(), Failure> {
+    let mut ended = std::pin::pin!(signals::ended()?);
     let client = args.server.client()?.connect()?;
     let mut messages = client.messages();
     let mut state = client.state();
     let joins = args.rooms.into_iter().map(|name| join(&client, name));
     let mut joins: FuturesUnordered<_> = joins.collect();
     let mut rooms = SelectAll::new();
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
-            // What has come is printed before the end is told.
+            // What has come is printed before the end is told, unless somebody wants to end it.
             biased;
+            () = &mut ended => break,
             Some(joined) = joins.next() => {
                 let Some((name, room)) = joined? else {
                     return Err(client.ended().await.into());
@@ -55,7 +56,6 @@ pub(crate) async fn run(args: ListenArgs) -> Result<(), Failure> {
                     _ => {}
                 }
             }
-            _ = &mut interrupted => break,
         }
     }
     client.close().await;

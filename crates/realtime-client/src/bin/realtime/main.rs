@@ -9,6 +9,7 @@ mod failure;
 mod listen;
 mod output;
 mod request;
+mod signals;
 
 use std::process::ExitCode;
 

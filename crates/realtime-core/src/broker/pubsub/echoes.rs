@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::requests::{ANSWER, failed};
-use crate::broker::BrokerError;
+use crate::{broker::BrokerError, patient_until};
 
 /// For how long one that is under way is waited for, before another is sent.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -53,7 +53,8 @@ impl Echoes {
         });
     }
 
-    /// Waits until a number has come back that was sent after this was called.
+    /// Waits until a number has come back that was sent after this was called. The server has its
+    /// time from when the first of one's own was sent, however long that took.
     ///
     /// # Cancel safety
     /// Dropped before it returns, the next who waits sends another.
@@ -62,18 +63,31 @@ impl Echoes {
         F: Future<Output = Result<(), BrokerError>>,
     {
         let mut numbers = self.0.subscribe();
-        let (before, end) = (numbers.borrow().sent, Instant::now() + ANSWER);
+        let before = numbers.borrow().sent;
+        let (mut end, mut has_sent) = (Instant::now() + ANSWER, false);
         loop {
             if let Some(number) = self.turn() {
-                send(number).await?;
+                tokio::select! {
+                    biased;
+                    () = back(&mut numbers, before) => {
+                        self.unsent(number);
+                        return Ok(());
+                    }
+                    sent = send(number) => sent?,
+                }
+                if !std::mem::replace(&mut has_sent, true) {
+                    end = Instant::now() + ANSWER;
+                }
             }
             let seen = *numbers.borrow_and_update();
             if seen.back > before {
                 return Ok(());
             }
             if Instant::now() >= end {
+                // Where this process was stopped, it may just not have been read.
+                let came = patient_until(end.into_std(), back(&mut numbers, before)).await;
                 let context = format!("what was sent did not come back in {ANSWER:?}");
-                return Err(failed(context));
+                return came.ok_or_else(|| failed(context));
             }
             if let Some(until) = seen.under_way() {
                 // Its end is as good as news: then another is sent.
@@ -96,6 +110,23 @@ impl Echoes {
         });
         turn
     }
+
+    /// One that may not have been sent is waited for by nobody.
+    fn unsent(&self, number: u64) {
+        self.0.send_if_modified(|numbers| {
+            let is_last = numbers.sent == number;
+            if is_last {
+                numbers.at = None;
+            }
+            is_last
+        });
+    }
+}
+
+/// Waits until a number has come back that is behind this one.
+async fn back(numbers: &mut watch::Receiver<Numbers>, before: u64) {
+    // Who waits has what sends, so it can't be gone.
+    drop(numbers.wait_for(|numbers| numbers.back > before).await);
 }
 
 #[cfg(test)]
@@ -138,6 +169,54 @@ mod tests {
         let second = echoes.round_trip(|number| echoed(&echoes, number, &sent));
         assert!(second.await.is_ok());
         assert!(begun.elapsed() < 2 * AGAIN, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_back_while_another_is_sent_is_heard() {
+        let (echoes, sent) = (Echoes::new(), AtomicU64::new(0));
+        let stuck = |number: u64| async move {
+            if number > 1 {
+                std::future::pending::<()>().await;
+            }
+            Ok::<(), BrokerError>(())
+        };
+        let begun = Instant::now();
+        let late = async {
+            sleep(AGAIN * 3 / 2).await;
+            echoes.came(1);
+        };
+        let (heard, ()) = tokio::join!(echoes.round_trip(stuck), late);
+        assert!(heard.is_ok());
+        assert!(begun.elapsed() < 2 * AGAIN, "{:?}", begun.elapsed());
+        // Nobody waits for the one that was not sent.
+        let begun = Instant::now();
+        let next = echoes.round_trip(|number| echoed(&echoes, number, &sent));
+        assert!(next.await.is_ok());
+        assert!(begun.elapsed() < AGAIN, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_the_server_begins_when_it_was_sent() {
+        let echoes = Echoes::new();
+        let slow = |_: u64| sleep(ANSWER).map(Ok);
+        let late = async {
+            sleep(ANSWER + AGAIN).await;
+            echoes.came(1);
+        };
+        let (heard, ()) = tokio::join!(echoes.round_trip(slow), late);
+        assert!(heard.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_while_this_process_was_stopped_is_looked_at() {
+        let echoes = Echoes::new();
+        let late = async {
+            sleep(ANSWER + Duration::from_millis(5)).await;
+            echoes.came(1);
+        };
+        let gone = |_: u64| std::future::ready(Ok(()));
+        let (heard, ()) = tokio::join!(echoes.round_trip(gone), late);
+        assert!(heard.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -185,10 +185,15 @@ impl Outgoing {
         // However large the cluster is: a hello may have promised it, and the others, who have heard
         // nothing meanwhile, wait for it. However often it begins: it is put off by none of them.
         let soon = now + BEACON_INTERVAL;
-        let beacon = self.schedule.as_ref().map(|schedule| schedule.beacon);
+        let beacon = match self.schedule.as_ref().map(|schedule| schedule.beacon) {
+            None => soon,
+            // That of each node is overdue where the server was away: not all say it at once.
+            Some(beacon) if beacon + BEACON_INTERVAL <= now => now + self.share_of(BEACON_INTERVAL),
+            Some(beacon) => beacon.min(soon),
+        };
         self.schedule = Some(Schedule {
             probe: now,
-            beacon: beacon.map_or(soon, |beacon| beacon.min(soon)),
+            beacon,
             answered: None,
             answer: None,
         });
@@ -292,8 +297,13 @@ impl Outgoing {
     /// How long this node waits before it answers, so that a large cluster doesn't answer at once.
     fn spread(&self) -> Duration {
         let most = Duration::from_millis(20).saturating_mul(self.shared.others() as u32);
+        self.share_of(most.min(ANSWERS))
+    }
+
+    /// A part of this time, another one for each start of a node.
+    fn share_of(&self, time: Duration) -> Duration {
         let share = self.node().incarnation.as_u64() % 1_024;
-        most.min(ANSWERS).saturating_mul(share as u32) / 1_024
+        time.saturating_mul(share as u32) / 1_024
     }
 
     /// Chooses the topics whose last number is to be said: where something was sent since, those

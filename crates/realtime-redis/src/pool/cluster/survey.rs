@@ -9,7 +9,7 @@ use fred::{
     interfaces::ClientLike,
     types::{ClusterHash, CustomCommand, Value},
 };
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use tokio::time::{sleep, timeout};
 
 use super::{Cluster, State};
@@ -95,9 +95,12 @@ impl Cluster {
     /// Asks servers until one knows. Each survey begins with another one, since one that was cut
     /// off from the cluster still knows what was.
     async fn ask_any(&self, turn: usize) -> Result<Slots, Error> {
-        let asked = self.connected(turn).into_iter();
-        let asked = asked.map(|(at, client)| async move { ask(&client, &at).await }.boxed());
-        if let Some(Ok(slots)) = first(asked.collect()).await {
+        let asked = self.connected(turn).map(|servers| {
+            let servers = servers.into_iter();
+            let asked = servers.map(|(at, client)| async move { ask(&client, &at).await }.boxed());
+            asked.collect()
+        });
+        if let Some(slots) = in_stages(asked).await {
             return Ok(slots);
         }
         let named = self.shared.config.redis.server.hosts();
@@ -108,9 +111,9 @@ impl Cluster {
         answer.unwrap_or_else(|| Err(Error::new(ErrorKind::Cluster, "no server is named")))
     }
 
-    /// The servers to which a connection is open. Those that say that the cluster is down come
-    /// last: it may be down for them alone.
-    fn connected(&self, turn: usize) -> Vec<(Address, Client)> {
+    /// The servers to which a connection is open, those apart that say that the cluster is down: it
+    /// may be down for them alone.
+    fn connected(&self, turn: usize) -> [Vec<(Address, Client)>; 2] {
         let open: Vec<_> = {
             let servers = self.servers();
             let open = servers.iter().filter_map(|(address, known)| {
@@ -120,10 +123,9 @@ impl Cluster {
             open.collect()
         };
         let (down, up): (Vec<_>, Vec<_>) = open.into_iter().partition(|(is_down, _)| *is_down);
-        let mut asked = in_turn(up, turn);
-        asked.extend(in_turn(down, turn));
-        asked.truncate(MOST_ASKED);
-        asked.into_iter().map(|(_, server)| server).collect()
+        let (up, mut down) = (in_turn(up, turn), in_turn(down, turn));
+        down.truncate(MOST_ASKED - up.len());
+        [up, down].map(|asked| asked.into_iter().map(|(_, server)| server).collect())
     }
 
     /// Asks a server over a connection of its own.
@@ -140,6 +142,17 @@ impl Cluster {
         watchdog::end(connection).await;
         answer
     }
+}
+
+/// The first answer of these tries; of those of a later stage only where none of one before it has
+/// one, however long they take.
+async fn in_stages<T, E>(stages: [Vec<BoxFuture<'_, Result<T, E>>>; 2]) -> Option<T> {
+    for tries in stages {
+        if let Some(Ok(answer)) = first(tries).await {
+            return Some(answer);
+        }
+    }
+    None
 }
 
 /// Some of these, beginning with another one in each turn.
@@ -169,7 +182,23 @@ async fn ask(client: &Client, asked: &Address) -> Result<Slots, Error> {
 
 #[cfg(test)]
 mod tests {
+    use futures::future::ready;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_last_is_asked_where_nobody_else_knows() {
+        let slow = || sleep(ANSWER / 2).map(|()| Ok("slow")).boxed();
+        let quick = || ready(Ok("quick")).boxed();
+        let fails = || ready(Err(())).boxed();
+        assert_eq!(in_stages([vec![slow()], vec![quick()]]).await, Some("slow"));
+        assert_eq!(
+            in_stages([vec![fails()], vec![quick()]]).await,
+            Some("quick")
+        );
+        assert_eq!(in_stages([vec![], vec![quick()]]).await, Some("quick"));
+        assert_eq!(in_stages([vec![fails()], vec![fails()]]).await, None);
+    }
 
     #[test]
     fn each_turn_begins_with_another_one() {

@@ -95,3 +95,25 @@ async fn a_node_that_begins_again_and_again_says_beacons_all_the_same() {
     beacons.retain(|second| *second >= 3);
     assert_eq!(beacons, [3, 7, 11], "the first as soon as a hello promises");
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_not_all_say_their_beacons_at_once() {
+    let mut nodes: Vec<_> = (0..64).map(|n| Node::new(&format!("n-{n}"))).collect();
+    for node in &mut nodes {
+        node.out.begin();
+    }
+    advance(10 * BEACON_INTERVAL).await;
+    for node in &mut nodes {
+        node.out.begin();
+    }
+    let (mut at_once, mut all) = (0, 0);
+    for _ in 0..29 {
+        let said = nodes.iter_mut().flat_map(Node::due);
+        let beacons = said.filter(|said| said.topic == Topic::All).count();
+        at_once = at_once.max(beacons);
+        all += beacons;
+        advance(BEACON_INTERVAL / 30).await;
+    }
+    assert!(at_once < 32, "{at_once} of {all}");
+    assert!((32..=64).contains(&all), "{all} in an interval");
+}
