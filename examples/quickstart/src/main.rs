@@ -11,7 +11,7 @@ use axum::{
     routing::get,
 };
 use realtime::{
-    Gateway, Identity, Json, Router,
+    BoxError, Gateway, Identity, Json, Router,
     auth::{AuthError, Authenticator, Credentials, Token},
     bind,
     error::DeliverError,
@@ -65,20 +65,34 @@ async fn say(
     Ok(())
 }
 
+/// The last lines, for a page that has just come: the offset of each in the room, who, and what.
+async fn lines(gateway: Gateway) -> Result<Json<Vec<(u64, String, String)>>, BoxError> {
+    let mut lines = Vec::new();
+    for message in gateway.room("tea").history(None, 100).await?.messages {
+        let (who, text) = message.decode()?;
+        lines.push((message.offset().unwrap_or_default(), who, text));
+    }
+    Ok(Json(lines))
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::DEBUG)
         .init();
 
-    // Whoever is signed in may come in. 100 lines of an hour are kept for those who were away.
+    // Anyone who is signed in may join. The room keeps its last 100 lines, each for an hour.
     let tea = RoomRule::open().history(Retention::new(100, Duration::from_secs(3600))?);
+    let router = Router::new()
+        .room("tea", tea)
+        .route("say", say)
+        .route("lines", lines);
     let gateway = realtime::builder()
         // A page can set no headers, so the client shows its token in a subprotocol.
         .authenticator(Users(Credentials::bearer().from_subprotocol("token.")))
-        // A page sees nothing of a 401: so it is told by a close frame.
+        // A page can't see a 401, so a refusal reaches it as a close frame.
         .accept_then_close(true)
-        .router(Router::new().room("tea", tea).route("say", say))
+        .router(router)
         .layer(LoggerLayer::new())
         .build()?;
 
