@@ -116,6 +116,10 @@ const COMMANDS: &[(&str, By)] = &[
         File("justfile", "cargo nextest run --workspace"),
     ),
     (
+        "cargo run -p minimal",
+        File("examples/minimal/tests/signals.rs", "CARGO_BIN_EXE_minimal"),
+    ),
+    (
         "cargo run -p presence-board",
         File(
             "examples/presence-board/tests/board.rs",
