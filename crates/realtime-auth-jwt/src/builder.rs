@@ -149,7 +149,8 @@ impl JwtBuilder {
     }
 
     /// Which types (`typ`) are accepted: by default `JWT` and `at+jwt`. One without a type always is.
-    /// They are compared without regard to case, and without `application/`.
+    /// They are compared without regard to case, and without `application/`. There has to be one at
+    /// least, and none has a space.
     pub fn types<T: AsRef<str>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
         self.types = types.into_iter().map(|typ| short(typ.as_ref())).collect();
         self
@@ -247,6 +248,15 @@ impl JwtBuilder {
         }
         if self.algorithms.as_ref().is_some_and(Vec::is_empty) {
             return Err(invalid("expected at least one algorithm; got none"));
+        }
+        if self.types.is_empty() {
+            return Err(invalid("expected at least one type; got none"));
+        }
+        let is_graphic = |typ: &String| typ.bytes().all(|byte| byte.is_ascii_graphic());
+        if !self.types.iter().all(is_graphic) {
+            return Err(invalid(
+                "expected types of visible ASCII, as media types are; got a space or another one",
+            ));
         }
         let source = match self.keys {
             Keys::Fixed(keys) => Source::Fixed(fixed(keys, self.algorithms.as_deref())?),

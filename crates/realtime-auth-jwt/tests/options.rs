@@ -105,6 +105,11 @@ fn what_would_be_ignored_or_never_work_is_refused() {
     invalid(good().keep_claims(vec!["x"; 65]).build(), "at most 64");
     invalid(good().leeway(Duration::from_secs(601)).build(), "leeway");
     invalid(good().algorithms([]).build(), "at least one algorithm");
+    invalid(good().types::<&str>([]).build(), "at least one type");
+    for typ in ["JWT ", " JWT", "at+jwt\t", "J W T", "\u{a0}JWT"] {
+        invalid(good().types([typ]).build(), "got a space");
+    }
+    invalid(good().types([""]).build(), "not empty");
     invalid(good().algorithms([Algorithm::RS256]).build(), "RS256");
     invalid(
         good()

@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -12,24 +13,28 @@ use serde_json::json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_realtime-bench");
 
-#[test]
-fn everything_is_measured_and_reported() {
-    let out = std::env::temp_dir().join(format!("realtime-bench-{}", std::process::id()));
-    let works = "fan-out:20x128,fan-out:20x1024w16,echo:5x128w4,request:5x128w4,latency:20x128,\
-                 stalled:20x1024,connect:50,storm:50";
+/// A short round that has to succeed: what it prints, what it says beside, and its folder of
+/// results, which is the test's to remove.
+fn round(name: &str, arguments: &[&str]) -> (String, String, PathBuf) {
+    let folder = format!("realtime-bench-{name}-{}", std::process::id());
+    let out = std::env::temp_dir().join(folder);
     let run = Command::new(PROGRAM)
-        .args([
-            "run",
-            "--rounds=1",
-            "--seconds=0.1",
-            "--peers=realtime,realtime-limited",
-        ])
-        .args(["--only", works, "--out"])
+        .args(arguments)
+        .args(["--rounds=1", "--seconds=0.1", "--out"])
         .arg(&out)
         .output()
         .unwrap();
     let (stdout, stderr) = (text(&run.stdout), text(&run.stderr));
     assert!(run.status.success(), "{stderr}");
+    (stdout, stderr, out)
+}
+
+#[test]
+fn everything_is_measured_and_reported() {
+    let works = "fan-out:20x128,fan-out:20x1024w16,echo:5x128w4,request:5x128w4,latency:20x128,\
+                 stalled:20x1024,connect:50,storm:50";
+    let peers = "--peers=realtime,realtime-limited";
+    let (stdout, stderr, out) = round("all", &["run", peers, "--only", works]);
     let report = fs::read_to_string(out.join("report.md")).unwrap();
     let picture = fs::read_to_string(out.join("report.svg")).unwrap();
     fs::remove_dir_all(&out).unwrap();
@@ -56,17 +61,9 @@ fn everything_is_measured_and_reported() {
 #[cfg(all(feature = "peers", feature = "tls"))]
 #[test]
 fn tls_is_measured_beside_our_plain_server() {
-    let out = std::env::temp_dir().join(format!("realtime-bench-tls-{}", std::process::id()));
     let works = "fan-out:20x128,fan-out:20x20000,echo:5x128w16,connect:50,storm:50";
-    let run = Command::new(PROGRAM)
-        .args(["run", "--rounds=1", "--seconds=0.1"])
-        .args(["--peers=realtime,realtime-tls,axum-tls"])
-        .args(["--only", works, "--out"])
-        .arg(&out)
-        .output()
-        .unwrap();
-    let (report, stderr) = (text(&run.stdout), text(&run.stderr));
-    assert!(run.status.success(), "{stderr}");
+    let peers = "--peers=realtime,realtime-tls,axum-tls";
+    let (report, stderr, out) = round("tls", &["run", peers, "--only", works]);
     fs::remove_dir_all(&out).unwrap();
     assert!(!report.contains("failed"), "{report}{stderr}");
     let count = works.split(',').count();
@@ -83,17 +80,8 @@ fn tls_is_measured_beside_our_plain_server() {
 
 #[test]
 fn rooms_are_set_beside_broadcasts_and_the_floor() {
-    let out = std::env::temp_dir().join(format!("realtime-bench-rooms-{}", std::process::id()));
     let works = "rooms:40x5x128,rooms:40x5x128w8,moving:20x10x128,held:300";
-    let run = Command::new(PROGRAM)
-        .args(["rooms", "--rounds=1", "--seconds=0.1", "--wait=0"])
-        .args(["--only", works])
-        .arg("--out")
-        .arg(&out)
-        .output()
-        .unwrap();
-    let (report, stderr) = (text(&run.stdout), text(&run.stderr));
-    assert!(run.status.success(), "{stderr}");
+    let (report, _, out) = round("rooms", &["rooms", "--wait=0", "--only", works]);
     fs::remove_dir_all(&out).unwrap();
     assert_eq!(report.matches("\n## ").count() + 1, 4, "{report}");
     let lines = |start: &str| -> Vec<Vec<String>> {

@@ -1,19 +1,13 @@
 //! The broker itself: what the gateway calls.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::Stream;
 use realtime_core::{
     Events,
     broker::{
-        Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerLimits,
-        BrokerMessage, Join, Joining, Membership, Published, Subscription, Topic, TopicName,
+        Broker, BrokerError, BrokerErrorKind, BrokerEvent, BrokerEvents, BrokerLimits, Join,
+        Joining, Membership, Published, Subscription, Topic, TopicName,
         stream::{self, Joins, LoopbackTime, Numbered, Topics},
     },
 };
@@ -26,10 +20,11 @@ use crate::{
     RedisBrokerConfig,
     error::{closed, unavailable},
     health::{Half, Health},
+    inbox::{INBOX, INBOX_BYTES, Inbox, PIECE, pieces},
     locate::Locator,
     member::Member,
     publisher::{Publisher, Request, unanswered},
-    subscriber::{Change, Delivered, INBOX, INBOX_BYTES, PIECE, Subscriber, pieces},
+    subscriber::{Change, Subscriber},
     traffic::WINDOW,
 };
 
@@ -281,28 +276,6 @@ impl Joined {
         });
         let late = |_| unavailable(format!("Redis did not answer in {JOIN:?}"));
         changed.await.map_err(late)?
-    }
-}
-
-/// What waits for the gateway. Dropping it leaves the cluster.
-struct Inbox {
-    received: mpsc::Receiver<Delivered>,
-    member: Arc<Member>,
-}
-
-impl Stream for Inbox {
-    type Item = BrokerMessage;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<BrokerMessage>> {
-        let received = self.received.poll_recv(cx);
-        // Its share of the memory is free again.
-        received.map(|received| received.map(|(message, _room)| message))
-    }
-}
-
-impl Drop for Inbox {
-    fn drop(&mut self) {
-        self.member.health.end();
     }
 }
 

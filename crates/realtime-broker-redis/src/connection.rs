@@ -57,39 +57,36 @@ pub(crate) struct Place {
     pub(crate) name: Option<String>,
 }
 
+/// How a connection is made: to whom, and as whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Opening<'a> {
+    pub(crate) deployment: &'a Deployment,
+    pub(crate) place: &'a Place,
+    pub(crate) login: &'a Login,
+    /// For lists.
+    pub(crate) name: &'a str,
+    /// The largest message that is read.
+    pub(crate) limit: usize,
+}
+
 impl Connection {
-    /// Connects, and says who this is, under a name for lists. `limit` is the largest message that
-    /// is read.
-    pub(crate) async fn open(
-        deployment: &Deployment,
-        place: &Place,
-        login: &Login,
-        name: &str,
-        limit: usize,
-    ) -> Result<Self, BrokerError> {
-        let at = &place.address;
-        let addresses = addresses(at).await?;
-        Self::first_of(&addresses, deployment, place, login, name, limit).await
+    /// Connects, and says who this is.
+    pub(crate) async fn open(opening: Opening<'_>) -> Result<Self, BrokerError> {
+        let addresses = addresses(&opening.place.address).await?;
+        Self::first_of(&addresses, opening).await
     }
 
     /// At the first of these addresses at which a server answers, be it with a refusal. One that
     /// accepts connections and says nothing on them keeps no other from its turn.
-    async fn first_of(
-        addresses: &[SocketAddr],
-        deployment: &Deployment,
-        place: &Place,
-        login: &Login,
-        name: &str,
-        limit: usize,
-    ) -> Result<Self, BrokerError> {
-        let at = &place.address;
+    async fn first_of(addresses: &[SocketAddr], opening: Opening<'_>) -> Result<Self, BrokerError> {
+        let at = &opening.place.address;
         let is_connected = AtomicBool::new(false);
         let attempt = |address| {
             let is_connected = &is_connected;
             async move {
                 let socket = dial(at, address).await?;
                 is_connected.store(true, Relaxed);
-                match Self::introduce(deployment, place, login, name, limit, socket).await {
+                match Self::introduce(opening, socket).await {
                     Err(error) if says_nothing(&error) => Err(error),
                     answered => Ok(answered),
                 }
@@ -100,7 +97,7 @@ impl Connection {
             Some(Ok(answered)) => answered,
             // Something is there, and what it speaks may be something else.
             Some(Err(error)) if is_connected.load(Relaxed) => {
-                match Speech::of(at, deployment.uses_tls()).await {
+                match Speech::of(at, opening.deployment.uses_tls()).await {
                     Some(speech) => Err(not_understood(speech, error)),
                     None => Err(error),
                 }
@@ -110,14 +107,14 @@ impl Connection {
         }
     }
 
-    async fn introduce(
-        deployment: &Deployment,
-        place: &Place,
-        login: &Login,
-        name: &str,
-        limit: usize,
-        socket: TcpStream,
-    ) -> Result<Self, BrokerError> {
+    async fn introduce(opening: Opening<'_>, socket: TcpStream) -> Result<Self, BrokerError> {
+        let Opening {
+            deployment,
+            place,
+            login,
+            name,
+            limit,
+        } = opening;
         let at = &place.address;
         let socket = secure(deployment, place, socket).await?;
         let (reads, writes) = tokio::io::split(socket);
@@ -309,9 +306,14 @@ mod tests {
         };
         let login = deployment.login().await.unwrap();
         let addresses = [silent.local_addr().unwrap(), there];
-        let open = |addresses| {
-            Connection::first_of(addresses, &deployment, &place, &login, "name", ANSWER)
+        let opening = Opening {
+            deployment: &deployment,
+            place: &place,
+            login: &login,
+            name: "name",
+            limit: ANSWER,
         };
+        let open = |addresses| Connection::first_of(addresses, opening);
         tokio::select! {
             biased;
             opened = open(&addresses) => assert_eq!(opened.unwrap().mode(), Some("standalone")),

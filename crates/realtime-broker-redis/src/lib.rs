@@ -73,6 +73,7 @@ mod config;
 mod connection;
 mod error;
 mod health;
+mod inbox;
 mod line;
 mod locate;
 mod member;

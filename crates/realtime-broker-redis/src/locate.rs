@@ -9,7 +9,7 @@ use tokio::time::{Duration, timeout};
 
 use crate::{
     RedisBrokerConfig,
-    connection::{ANSWER, Connection, Place},
+    connection::{ANSWER, Connection, Opening, Place},
     error::{invalid, no_credentials, refused, too_slow, unavailable},
 };
 
@@ -56,7 +56,14 @@ impl Locator {
         let place = place.unwrap_or_else(|_| Err(too_slow("finding the master", LOCATE)))?;
         let deployment = &self.config.deployment;
         let login = deployment.login().await.map_err(no_credentials)?;
-        let connection = Connection::open(deployment, &place, &login, name, limit).await?;
+        let opening = Opening {
+            deployment,
+            place: &place,
+            login: &login,
+            name,
+            limit,
+        };
+        let connection = Connection::open(opening).await?;
         if !deployment.is_cluster()
             && let Some(what) = reply::not_a_server(connection.mode())
         {
@@ -132,7 +139,16 @@ fn in_turn(mut servers: Vec<Address>, turn: usize) -> Vec<Address> {
     servers
 }
 
-const ASKING: &str = "realtime:locate";
+/// A connection on which a server is only asked something.
+const fn asking<'a>(deployment: &'a Deployment, place: &'a Place, login: &'a Login) -> Opening<'a> {
+    Opening {
+        deployment,
+        place,
+        login,
+        name: "realtime:locate",
+        limit: ANSWER,
+    }
+}
 
 async fn ask_sentinel(
     config: &RedisBrokerConfig,
@@ -153,8 +169,8 @@ async fn ask_sentinel(
         name: None,
     };
     let login = Login::new(user.clone(), password.clone());
-    let opening = Connection::open(&config.deployment, &place, &login, ASKING, ANSWER);
-    let mut connection = opening.await?;
+    let opening = asking(&config.deployment, &place, &login);
+    let mut connection = Connection::open(opening).await?;
     let words: [&[u8]; 3] = [b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", service.as_bytes()];
     let answer = connection.ask("SENTINEL", &words).await?;
     match answer.as_array() {
@@ -180,7 +196,8 @@ async fn ask_cluster(config: &RedisBrokerConfig, server: &Address) -> Result<Slo
         name: None,
     };
     let login = deployment.login().await.map_err(no_credentials)?;
-    let mut connection = Connection::open(deployment, &place, &login, ASKING, ANSWER).await?;
+    let opening = asking(deployment, &place, &login);
+    let mut connection = Connection::open(opening).await?;
     let words: [&[u8]; 2] = [b"CLUSTER", b"SLOTS"];
     let answer = connection.ask("CLUSTER SLOTS", &words).await?;
     let slots = Slots::read(&answer, server);

@@ -7,6 +7,7 @@
 mod files;
 mod http2;
 mod network;
+mod own_words;
 mod rooms;
 mod routes;
 mod tokens;
@@ -14,6 +15,7 @@ mod tokens;
 use std::{error::Error, time::Duration};
 
 use network::Network;
+use own_words::OwnWords;
 use realtime::{Builder, Gateway, bind, serve, shutdown_signal};
 use tokens::Tokens;
 
@@ -53,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 fn build(with: impl FnOnce(Builder) -> Builder) -> Result<Gateway, Box<dyn Error>> {
     let router = routes::router().merge(rooms::router()?);
-    let gateway = realtime::builder()
+    let gateway = Gateway::builder(OwnWords)
         .router(router)
         // The page comes from another port than the network in front of the gateway.
         .insecure_origins()

@@ -11,6 +11,8 @@ use realtime::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::own_words::OWN;
+
 pub(crate) fn router() -> Router {
     Router::new()
         .route("echo", echo)
@@ -102,9 +104,9 @@ struct Notice {
     data: Value,
 }
 
-/// The same on any route.
+/// The same as if the gateway itself had said it.
 async fn tell(session: Session, Json(notice): Json<Notice>) -> Result<(), BoxError> {
-    session.send(notice.route, Json(notice.data))?;
+    session.send(format!("{OWN}{}", notice.route), Json(notice.data))?;
     Ok(())
 }
 

@@ -184,8 +184,9 @@ pub enum Recovered<'a> {
 
 /// The routes of the gateway's own messages, in a codec whose messages have routes.
 ///
-/// They are the server's: a client that sends on them is answered as for an unknown route, and a
-/// handler for one of them is refused when the gateway is built.
+/// They are the gateway's: a client that sends on them is answered as for an unknown route, a
+/// handler for one of them is refused when the gateway is built, and what an application sends on
+/// one is an error.
 pub mod routes {
     /// The client's message failed: [`Notice::Error`](super::Notice::Error).
     pub const ERROR: &str = "error";
@@ -198,6 +199,7 @@ pub mod routes {
 
     /// Whether a route is one of these.
     #[must_use]
+    #[inline]
     pub fn is_reserved(route: &str) -> bool {
         matches!(route, ERROR | EXPIRING | GAP | REMOVED)
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures::{FutureExt, Stream, StreamExt};
-use realtime_core::BoxError;
+use realtime_core::{BoxError, patient};
 use tokio::task::coop::cooperative;
 
 use crate::{
@@ -93,7 +93,8 @@ pub(crate) fn caught<T>(whose: Whose, call: impl FnOnce() -> T) -> Result<T, Bro
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| panicked(whose, panic))
 }
 
-/// Waits for foreign code: for so long at the most, and a panic becomes an error.
+/// Waits for foreign code: for so long at the most, and a panic becomes an error. What it waits for
+/// itself, and came while this process stood still, is in time.
 ///
 /// It is an async block's future that is wanted here, so that what runs before the first await is
 /// caught, too.
@@ -108,9 +109,9 @@ pub(crate) async fn guarded<T>(
         None => Poll::Pending,
     });
     let ran = match limit {
-        Some(limit) => tokio::time::timeout(limit, running)
+        Some(limit) => patient(limit, running)
             .await
-            .map_err(|_| Broken::TookTooLong(whose, limit)),
+            .ok_or(Broken::TookTooLong(whose, limit)),
         None => Ok(running.await),
     };
     // Dropped here, since that may panic, too.
@@ -180,6 +181,20 @@ mod tests {
         fn drop(&mut self) {
             std::panic::panic_any("again");
         }
+    }
+
+    #[tokio::test]
+    async fn what_came_while_the_process_stood_still_is_in_time() {
+        let limit = Duration::from_millis(50);
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            std::thread::sleep(4 * limit);
+            // The time is seen to be over before this goes on.
+            tokio::task::yield_now().await;
+            answer.send(7)
+        });
+        let came = guarded(Whose::Hook, Some(limit), answered).await;
+        assert_eq!(came.unwrap(), Ok(7));
     }
 
     #[tokio::test(start_paused = true)]

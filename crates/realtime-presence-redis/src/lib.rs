@@ -109,9 +109,11 @@ mod batch;
 mod config;
 mod corrupt;
 mod error;
+mod groups;
 mod keys;
 mod presence;
 mod probe;
+mod records;
 mod roster;
 mod scripts;
 

@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use fred::{
@@ -15,8 +15,7 @@ use fred::{
     types::Value,
 };
 use realtime_core::{
-    Events, IdentityKey, Incarnation, SessionId,
-    broker::NodeInfo,
+    Events, IdentityKey,
     presence::{
         AnyRoster, NodeSessions, Online, Presence, PresenceError, PresenceEvent, PresenceEvents,
         Registered, Renewed, SessionInfo, SessionKey, Unregistered,
@@ -30,14 +29,13 @@ use crate::{
     config::RedisConfig,
     corrupt::Corrupt,
     error::presence_error,
+    groups::{Group, groups, ids},
     keys::Keys,
     probe::Probe,
+    records::{decode, decode_node, encode},
     roster::{RedisRoster, Shards},
     scripts::{NODES, REGISTER, RENEW, SESSIONS, UNREGISTER},
 };
-
-/// How many sessions of one identity a script takes; it blocks the server meanwhile.
-const SESSIONS_A_CALL: usize = 100;
 
 /// How long reading all sessions of one identity may take, as so many times the command timeout.
 /// They are read in pages, each of which is a command.
@@ -56,13 +54,6 @@ pub struct RedisPresence {
     corrupt: Arc<Corrupt>,
     has_roster: Arc<AtomicBool>,
     events: Arc<Events<PresenceEvent>>,
-}
-
-/// Sessions of one identity that go in one call, by their place in the question.
-#[derive(Debug)]
-struct Group {
-    identity: IdentityKey,
-    places: Vec<usize>,
 }
 
 impl RedisPresence {
@@ -319,143 +310,6 @@ fn tell(change: Change, events: &Events<PresenceEvent>) {
             events.send(PresenceEvent::down(cause.as_str()));
             // Whoever hears the event says it louder.
             tracing::debug!(target: realtime_core::log_targets::PRESENCE, cause, "Redis is down");
-        }
-    }
-}
-
-/// Puts sessions of one identity together, in bounded pieces and in their order.
-fn groups(identities: impl Iterator<Item = IdentityKey>) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    let mut open: HashMap<IdentityKey, usize> = HashMap::new();
-    for (place, identity) in identities.enumerate() {
-        let group = open.get(&identity).and_then(|index| groups.get_mut(*index));
-        match group {
-            Some(group) if group.places.len() < SESSIONS_A_CALL => group.places.push(place),
-            _ => {
-                open.insert(identity.clone(), groups.len());
-                groups.push(Group {
-                    identity,
-                    places: vec![place],
-                });
-            }
-        }
-    }
-    groups
-}
-
-fn ids(group: &Group, sessions: &[SessionKey]) -> impl Iterator<Item = Value> {
-    let key = |place: &usize| sessions.get(*place);
-    let keys = group.places.iter().filter_map(key);
-    keys.map(|key| key.session.to_string().into())
-}
-
-/// The store's clock as a time.
-fn time(ms: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(ms)
-}
-
-/// A start of a node, as a name and an incarnation with a colon between, and its count.
-fn decode_node(found: &[Value]) -> Option<NodeSessions> {
-    let [node, count] = found else {
-        return None;
-    };
-    let node = node.as_bytes_str()?;
-    let (id, incarnation) = node.rsplit_once(':')?;
-    let incarnation = u64::from_str_radix(incarnation, 16).ok()?;
-    let node = NodeInfo::new(id.parse().ok()?, Incarnation::from_u64(incarnation));
-    count.as_u64().map(|count| NodeSessions::new(node, count))
-}
-
-/// The lease is kept beside the record, since it changes.
-fn encode(info: &SessionInfo) -> Result<Value, Error> {
-    let mut record = info.clone();
-    record.expires_at = None;
-    let record = serde_json::to_string(&record)
-        .map_err(|e| Error::new(ErrorKind::InvalidArgument, e.to_string()))?;
-    Ok(record.into())
-}
-
-fn decode(identity: &IdentityKey, found: &[Value]) -> Option<SessionInfo> {
-    let [session, ends, record] = found else {
-        return None;
-    };
-    let mut info: SessionInfo = serde_json::from_slice(record.as_bytes()?).ok()?;
-    let session: SessionId = session.as_bytes_str()?.parse().ok()?;
-    if info.session_id != session || info.identity != *identity {
-        return None;
-    }
-    // The casts saturate: what isn't a sensible time comes from elsewhere.
-    let ends = ends.as_f64()?;
-    info.expires_at = ends.is_finite().then(|| time(ends as u64));
-    Some(info)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn value() -> impl Strategy<Value = Value> {
-        prop_oneof![
-            Just(Value::Null),
-            any::<i64>().prop_map(Value::Integer),
-            any::<f64>().prop_map(Value::Double),
-            any::<bool>().prop_map(Value::Boolean),
-            ".{0,40}".prop_map(Value::from),
-            any::<Vec<u8>>().prop_map(|bytes| Value::Bytes(bytes.into())),
-            Just(Value::Array(vec![Value::Null])),
-        ]
-    }
-
-    fn session() -> (IdentityKey, SessionInfo) {
-        let identity = IdentityKey::new("ann").with_tenant("acme");
-        let node = NodeInfo::new("node".parse().unwrap(), Incarnation::random());
-        let info = SessionInfo::new(SessionId::random(), &identity, node);
-        (identity, info)
-    }
-
-    proptest! {
-        #[test]
-        fn garbage_is_no_session(found in prop::collection::vec(value(), 0..5)) {
-            prop_assert_eq!(decode(&session().0, &found), None);
-            prop_assert_eq!(decode_node(&found), None);
-        }
-
-        #[test]
-        fn garbage_in_one_place_is_never_somebody_elses_session(
-            value in value(), place in 0..3usize,
-        ) {
-            let (identity, info) = session();
-            let mut found = [
-                info.session_id.to_string().into(),
-                Value::Double(1e12),
-                encode(&info).unwrap(),
-            ];
-            found[place] = value;
-            if let Some(read) = decode(&identity, &found) {
-                prop_assert_eq!(place, 1, "only the lease may differ");
-                prop_assert_eq!(read.key(), info.key());
-                // The caller may want to pass it on.
-                prop_assert!(serde_json::to_string(&read).is_ok(), "{:?}", read.expires_at);
-            }
-        }
-    }
-
-    #[test]
-    fn a_batch_is_cut_by_identity_and_size() {
-        let identity = |n: usize| IdentityKey::new((n % 2).to_string());
-        let groups = groups((0..500).map(identity));
-        let sizes: Vec<_> = groups.iter().map(|g| g.places.len()).collect();
-        assert_eq!(sizes, [100, 100, 100, 100, 50, 50]);
-        for group in &groups {
-            assert!(group.places.is_sorted());
-            assert!(
-                group
-                    .places
-                    .iter()
-                    .all(|place| identity(*place) == group.identity)
-            );
         }
     }
 }

@@ -472,11 +472,11 @@ async fn settings_that_can_never_work_are_refused_by_name() {
         ("trusted_proxies", build().trusted_proxies(["::/80"])),
         (
             "queue_bytes must be at most queue_budget",
-            build().queue_budget((1 << 20) - 1),
+            build().queue_bytes(2 << 20).queue_budget((2 << 20) - 1),
         ),
         (
             "max_rooms_per_session must be at most max_rooms",
-            build().max_rooms(127),
+            build().max_rooms_per_session(100).max_rooms(99),
         ),
         ("origin_patterns", build().origin_patterns(["wss://h"])),
         ("origin_patterns", build().origin_patterns(["127.1"])),
@@ -486,12 +486,24 @@ async fn settings_that_can_never_work_are_refused_by_name() {
         ),
         ("queue_budget", build().queue_budget(1)),
         ("assembly_budget", build().assembly_budget(1)),
-        ("read_limit", build().assembly_budget((1 << 20) - 1)),
-        ("read_limit", build().read_limit(isize::MAX as usize)),
+        (
+            "read_limit must be at most assembly_budget",
+            build().read_limit(2 << 20).assembly_budget((2 << 20) - 1),
+        ),
+        ("read_limit", build().read_limit(usize::MAX)),
     ];
     for (name, builder) in refused {
         let error = builder.build().unwrap_err();
         assert!(error.to_string().contains(name), "{name}: {error}");
+    }
+    // What nobody has set is no reason for it.
+    for builder in [
+        build().queue_budget((1 << 20) - 1),
+        build().max_rooms(100),
+        build().assembly_budget((1 << 20) - 1),
+        build().read_limit(isize::MAX as usize),
+    ] {
+        builder.build().unwrap();
     }
     let twice = StaticToken::new("t", Identity::new("x")).unwrap();
     let twice = twice.from_query("a").from_query("b");

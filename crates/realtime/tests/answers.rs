@@ -9,9 +9,11 @@
 
 mod support;
 
+use std::time::Duration;
+
 use realtime::{
-    BoxError, Gateway, Json, Message, Payload, Router, Session,
-    error::{BuildErrorKind, SendErrorKind},
+    BoxError, Gateway, IdentityKey, Json, Message, Payload, Router, Session,
+    error::{BuildErrorKind, ControlErrorKind, DeliverErrorKind, RequestErrorKind, SendErrorKind},
     extract::Reply,
 };
 use realtime_testkit::client::Client;
@@ -193,6 +195,64 @@ async fn what_a_client_could_not_read_is_an_error_of_send() {
     }
     assert!(session[0].send(&long[1..], ()).is_ok());
     assert!(server.gateway.broadcast(&*long, ()).await.is_err());
+    server.stop().await;
+}
+
+/// What comes on these routes is the gateway's word, and clients act on it.
+#[tokio::test]
+async fn an_application_sends_on_no_route_of_the_gateway() {
+    let server = Server::start(gateway()).await;
+    let mut client = server.connect().await;
+    server.until_open(1).await;
+    let anonymous = IdentityKey::new("anonymous");
+    let gateway = &server.gateway;
+    let sessions = gateway.local_sessions_of(&anonymous);
+    let session = &sessions[0];
+    let second = Duration::from_secs(1);
+    for route in ["error", "expiring", "gap", "removed"] {
+        let message = || Message::new(route, ()).unwrap();
+        let sent = [
+            session.send(route, ()),
+            session.send_message(&message()),
+            session.send_wait(route, ()).await,
+            session.send_message_wait(&message()).await,
+        ];
+        for sent in sent {
+            assert_eq!(sent.unwrap_err().kind(), SendErrorKind::Encode, "{route}");
+        }
+        let delivered = [
+            gateway.broadcast(route, ()).await,
+            gateway.send_to_identity(&anonymous, route, ()).await,
+            gateway.everybody().send(route, ()).await,
+            gateway.everybody().send_message(message()).await,
+            gateway.identity(&anonymous).send(route, ()).await,
+            gateway.session(session.id()).send(route, ()).await,
+            gateway.room("a").send(route, ()).await,
+        ];
+        for sent in delivered {
+            let kind = sent.unwrap_err().kind();
+            assert_eq!(kind, DeliverErrorKind::Encode, "{route}");
+        }
+        let asked = [
+            session.request(route, (), second).await,
+            session.request_message(&message(), second).await,
+        ];
+        for asked in asked {
+            let kind = asked.unwrap_err().kind();
+            assert_eq!(kind, RequestErrorKind::Encode, "{route}");
+        }
+        let asked = [
+            gateway.everybody().request(route, ()).err(),
+            gateway.everybody().request_message(message()).err(),
+        ];
+        for error in asked {
+            let kind = error.unwrap().kind();
+            assert_eq!(kind, ControlErrorKind::Encode, "{route}");
+        }
+    }
+    // Nothing of it has come, and what is no more than like them does.
+    session.send("gaps", ()).unwrap();
+    assert_eq!(client.recv_json().await.unwrap()["route"], "gaps");
     server.stop().await;
 }
 

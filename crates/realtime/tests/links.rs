@@ -13,12 +13,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::body::Bytes;
 use realtime::{
-    Gateway, IdentityKey,
+    Gateway, Identity, IdentityKey,
     broker::{
         Broker, BrokerError, BrokerEvent, BrokerEvents, BrokerLimits, Join, LocalBroker, Published,
         Subscription, Topic, TopicName,
@@ -30,8 +30,9 @@ use realtime::{
     },
     report::Link,
 };
-use realtime_testkit::{client::Client, wait::until};
+use realtime_testkit::{client::Client, memory::connect as in_memory, wait::until};
 use support::Server;
+use tokio::time::Instant;
 
 /// A broker to which happens what the test says.
 struct Told(LocalBroker, Arc<Events<BrokerEvent>>);
@@ -261,6 +262,51 @@ async fn comes_in_vain(server: &Server, presence: &Store) -> Client {
     client
 }
 
+/// It is found out that nobody is served any more, long before leases are due, and where there are none.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_goes_down_after_it_has_served_is_left_alone() {
+    let presence = Store::default();
+    let builder = support::builder()
+        .presence(presence.clone())
+        .presence_ttl(None)
+        // Nobody reads what the server sends, pings among it.
+        .heartbeat(None);
+    let gateway = builder.build().unwrap();
+    gateway.start().await.unwrap();
+    let comes = async || {
+        let anonymous = Identity::new("anonymous");
+        in_memory(&gateway, anonymous).await.unwrap()
+    };
+    let mut clients = vec![comes().await];
+    until("it is registered", async || {
+        presence.0.registered().await == 1
+    })
+    .await;
+    presence.0.fails.store(true, SeqCst);
+    presence.0.forgets.store(true, SeqCst);
+    presence.0.begin();
+    until("the outage is known", async || {
+        matches!(gateway.health().presence, Link::Down { .. })
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let (asked, began) = (presence.0.renewals.load(SeqCst), Instant::now());
+    assert!(asked > 0, "nobody has asked whether it serves somebody");
+    // Each of them would be tried again after a second, two, and so on.
+    for _ in 0..10 {
+        clients.push(comes().await);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    is_left_alone(&presence, asked, began);
+    presence.0.fails.store(false, SeqCst);
+    presence.0.forgets.store(false, SeqCst);
+    until("all are registered", async || {
+        presence.0.registered().await == clients.len()
+    })
+    .await;
+    gateway.shutdown().await;
+}
+
 #[tokio::test]
 async fn while_a_part_of_a_store_is_down_the_others_are_served() {
     let (presence, events) = (Store::default(), Arc::new(Events::new()));
@@ -308,41 +354,52 @@ async fn while_a_part_of_a_store_is_down_the_others_are_served() {
     server.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_renewal_of_nobody_says_nothing_and_who_is_registered_shows_that_a_part_works() {
     let presence = Store::default();
     let builder = support::builder()
         .presence(presence.clone())
         .presence_ttl(None);
-    let server = Server::start(builder.build().unwrap()).await;
-    let first = server.connect().await;
+    let gateway = builder.build().unwrap();
+    gateway.start().await.unwrap();
+    let first = in_memory(&gateway, Identity::new("anonymous"))
+        .await
+        .unwrap();
     until("it is registered", async || {
         presence.0.registered().await == 1
     })
     .await;
     drop(first);
-    server.until_open(0).await;
     until("it has left", async || presence.0.registered().await == 0).await;
     // All leases are renewed, of which there are none, before what comes next.
     presence.0.events.send(PresenceEvent::Up);
     let part = PresenceEvent::down("a part of it is gone");
     presence.0.events.send(part);
     until("the outage is known", async || {
-        matches!(server.gateway.health().presence, Link::Down { .. })
+        matches!(gateway.health().presence, Link::Down { .. })
     })
     .await;
     let came = Instant::now();
-    let _other = comes_in_vain(&server, &presence).await;
+    presence.0.fails.store(true, SeqCst);
+    let _other = in_memory(&gateway, Identity::new("anonymous"))
+        .await
+        .unwrap();
+    until("it could not be registered", async || {
+        gateway.stats().presence_unsettled > 0
+    })
+    .await;
+    presence.0.fails.store(false, SeqCst);
     until("it is registered", async || {
         presence.0.registered().await == 1
     })
     .await;
+    // The clock stands still while there is something to do.
     let took = came.elapsed();
     assert!(
         took < Duration::from_secs(5),
         "not before a probe: {took:?}"
     );
-    server.stop().await;
+    gateway.shutdown().await;
 }
 
 #[tokio::test]

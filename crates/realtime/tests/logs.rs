@@ -94,7 +94,7 @@ async fn a_refused_origin_is_said_once_with_its_host_and_the_setting() {
     }
     let stats = server.gateway.stats();
     assert_eq!((stats.refused, stats.refused_origins), (50, 50));
-    // What a stranger asks for takes no other host's line.
+    // Another host has a line of its own.
     let other = Request::new("/ws").without("Host");
     let other = other.header("Host", "behind.the.proxy:8080");
     let other = other.header("Origin", "https://app.example.com");

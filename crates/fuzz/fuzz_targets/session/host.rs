@@ -44,7 +44,7 @@ pub fn gateway(setup: &Setup, books: &Books) -> Gateway {
         .queue_bytes(setup.queue_bytes())
         .read_limit(setup.read_limit())
         .heartbeat(setup.heartbeat.then_some(Duration::from_secs(7)))
-        .pong_timeout(Some(Duration::from_secs(3)))
+        .pong_timeout(setup.heartbeat.then_some(Duration::from_secs(3)))
         .write_timeout(Some(Duration::from_secs(2)));
     let builder = if setup.tight_budgets {
         builder

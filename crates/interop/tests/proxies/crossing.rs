@@ -1,7 +1,10 @@
 //! What must come through a proxy as it was sent: the upgrade, messages, and how a session ends.
 
 use realtime::Initiator;
-use realtime_testkit::client::{Client, Request};
+use realtime_testkit::{
+    client::{Client, Request},
+    servers::ReverseProxy,
+};
 use realtime_websocket::Event;
 use serde_json::json;
 
@@ -19,6 +22,10 @@ behind_each!(
 async fn an_upgrade_and_messages(kind: Kind) {
     let node = Node::start().await;
     let proxy = kind.one(node.addr).start().await;
+    upgrades_and_passes_messages(&proxy).await;
+}
+
+pub(crate) async fn upgrades_and_passes_messages(proxy: &ReverseProxy) {
     let request = Request::new("/ws?x=%C3%A9").header("Sec-WebSocket-Protocol", "realtime.json");
     let mut client = request.connect(proxy.address()).await.unwrap();
     let chosen = client.answer.header("sec-websocket-protocol");

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use crate::{
+    crossing::upgrades_and_passes_messages,
     node::{Node, PAGE},
     recipe::{Kind, Recipe},
 };
@@ -63,14 +64,7 @@ fn connections(node: &Node) -> usize {
 #[tokio::test]
 async fn an_upgrade_and_messages() {
     let (_node, proxy) = start(|builder| builder).await;
-    let request = Request::new("/ws?x=%C3%A9").header("Sec-WebSocket-Protocol", "realtime.json");
-    let mut client = request.connect(proxy.address()).await.unwrap();
-    let chosen = client.answer.header("sec-websocket-protocol");
-    assert_eq!(chosen, Some("realtime.json"));
-    for data in [json!("é"), json!("x".repeat(300_000)), json!(1)] {
-        let answer = client.request("echo", data.clone()).await.unwrap();
-        assert_eq!(answer["data"], data);
-    }
+    upgrades_and_passes_messages(&proxy).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{CONNECTION, Envelope, Kind, Paper, Said, any_error};
+use super::{
+    envelope::{Envelope, any_error},
+    paper::{CONNECTION, Kind, Paper, Said},
+};
 
 pub(super) fn describe(paper: &mut Paper<'_>) {
     paper.own_request(CONNECTION, "ping", Value::Null, None);

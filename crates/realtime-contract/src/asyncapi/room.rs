@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Envelope, Paper, channel_of};
+use super::{envelope::Envelope, keys::channel_of, paper::Paper};
 use crate::{Member, Room, entry::Typed};
 
 pub(super) fn describe(paper: &mut Paper<'_>, room: &Room) {

@@ -5,6 +5,7 @@ pub mod control;
 pub mod envelope;
 mod error;
 mod event;
+mod fields;
 mod join;
 mod local;
 mod membership;

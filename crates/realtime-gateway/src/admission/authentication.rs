@@ -50,8 +50,11 @@ impl Authentication {
     /// for.
     pub(crate) fn finds_nothing_in(&self, request: &Parts) -> bool {
         // Where that can't be said, the authenticator says what is wrong.
-        let found = self.candidates_in(request);
-        found.is_some_and(|tokens| tokens.is_empty())
+        let finds_nothing = || {
+            let credentials = self.0.authenticator.credentials();
+            credentials.is_some_and(|credentials| credentials.finds_nothing_in(request))
+        };
+        caught(Whose::Authenticator, finds_nothing).unwrap_or_default()
     }
 
     /// The tokens that a request may mean, where those are several and it can be asked about each by

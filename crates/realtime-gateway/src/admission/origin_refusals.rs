@@ -2,7 +2,8 @@
 //!
 //! A browser shows its user nothing but a closed connection. A proxy that rewrites `Host` makes
 //! every page a stranger, so this is a line that must be seen; anybody can cause it, so it must not
-//! be a flood, and one host must not take the place of what is said of another.
+//! be a flood. A host that has the most refusals, and a sixteenth of all at least, keeps its line from
+//! minute to minute, whatever others a stranger makes up.
 
 use std::{
     borrow::Cow,
@@ -23,9 +24,12 @@ use crate::{escape::Escaped, sync::Mutex};
 const MINUTE: Duration = Duration::from_secs(60);
 /// Of how many hosts something is said in it.
 const HOSTS: usize = 4;
+/// Among how many hosts it is found out which is refused most often.
+const COUNTED: usize = 16;
 
-/// Logs refused origins: one for a host, and for the first few of these in a minute, at warn level, the
-/// others at debug level.
+/// Logs refused origins: one for a host, and for the first few of these in a minute, at warn level,
+/// the others at debug level. A place among the few is kept for the host that was refused most often
+/// in the minute before.
 #[derive(Debug, Default)]
 pub(super) struct OriginRefusals {
     lines: Mutex<Lines>,
@@ -39,6 +43,10 @@ struct Lines {
     begun: Option<Instant>,
     /// The hosts of which something was said in it.
     said: Vec<u64>,
+    /// Which of all hosts are refused most often in it.
+    often: Often,
+    /// The one that was in the minute before.
+    kept: Option<u64>,
     /// How many lines were left out since the last one.
     left_out: u64,
 }
@@ -50,13 +58,44 @@ impl Lines {
         if self.begun.is_none_or(is_over) {
             self.begun = Some(now);
             self.said.clear();
+            self.kept = std::mem::take(&mut self.often).most();
         }
-        if self.said.len() == HOSTS || self.said.contains(&host) {
+        self.often.add(host);
+        let is_others = |kept: u64| kept != host && !self.said.contains(&kept);
+        let places = HOSTS - usize::from(self.kept.is_some_and(is_others));
+        if self.said.len() >= places || self.said.contains(&host) {
             self.left_out += 1;
             return None;
         }
         self.said.push(host);
         Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+/// Finds the most frequent among any number of hosts with a few counters (Misra and Gries): one that
+/// is a sixteenth of all is among them.
+#[derive(Debug, Default)]
+struct Often(Vec<(u64, u64)>);
+
+impl Often {
+    fn add(&mut self, host: u64) {
+        let Self(counted) = self;
+        if let Some((_, count)) = counted.iter_mut().find(|(known, _)| *known == host) {
+            *count += 1;
+        } else if counted.len() < COUNTED {
+            counted.push((host, 1));
+        } else {
+            counted.retain_mut(|(_, count)| {
+                *count -= 1;
+                *count > 0
+            });
+        }
+    }
+
+    fn most(self) -> Option<u64> {
+        let Self(counted) = self;
+        let most = counted.into_iter().max_by_key(|(_, count)| *count);
+        most.map(|(host, _)| host)
     }
 }
 
@@ -124,5 +163,30 @@ mod tests {
         assert_eq!(lines.turn(5, start + MINUTE), Some(4));
         assert_eq!(lines.turn(5, start + MINUTE), None);
         assert_eq!(lines.turn(1, start + MINUTE), Some(1));
+    }
+
+    #[test]
+    fn a_host_that_is_refused_all_the_time_keeps_its_line() {
+        let (mut lines, start) = (Lines::default(), Instant::now());
+        let mut made_up = 100_u64..;
+        let mut strangers = |lines: &mut Lines, now| {
+            let asked = made_up.by_ref().take(10);
+            asked
+                .filter(|host| lines.turn(*host, now).is_some())
+                .count()
+        };
+        assert_eq!(strangers(&mut lines, start), HOSTS);
+        for _ in 0..10 {
+            assert_eq!(lines.turn(1, start), None);
+        }
+        for minute in 1..4 {
+            let now = start + MINUTE * minute;
+            assert_eq!(strangers(&mut lines, now), HOSTS - 1);
+            assert!(lines.turn(1, now).is_some());
+            for _ in 0..9 {
+                assert_eq!(lines.turn(1, now), None);
+            }
+            assert_eq!(strangers(&mut lines, now), 0);
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Leases are renewed, in batches, and what presence has lost is registered again.
 //!
 //! A session that fails is tried again by itself, with pauses that grow up to a third of the lease.
-//! A store that is away is asked about some sessions now and then, and about all when leases are due.
+//! A store that is down, or a part of it, is asked about some sessions now and then. Where it serves
+//! none of them it is away: nothing else is asked of it but all leases, when they are due.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -22,7 +23,7 @@ use crate::{
     registry::{BATCH, SPREAD},
 };
 
-/// How often a store that is away is asked whether it serves somebody.
+/// How often a store that is down is asked whether it serves somebody.
 const PROBE: Duration = Duration::from_secs(6);
 
 /// What is to be renewed.
@@ -32,7 +33,8 @@ enum Work {
     All(Duration),
     /// Those that have failed, and are to be tried again by now.
     Again,
-    /// Some, in one call, to see whether a part of the store works.
+    /// Some, in one call, to see whether a part of the store works. That it doesn't is no news, which
+    /// the link is there for.
     Probe,
 }
 
@@ -51,10 +53,11 @@ pub(super) async fn run(node: Arc<Node>) {
     let mut probe: Option<Instant> = None;
     loop {
         // A store that is away is asked only now and then, and when leases are due, since a part of
-        // it may work. All of them are renewed when it is back.
-        let is_away = registry.is_away();
+        // it may work. All of them are renewed when it is back. One that is down and not away may
+        // have gone since it last served somebody.
+        let (is_down, is_away) = (registry.is_down(), registry.is_away());
         let again = registry.retries.next().filter(|_| !is_away);
-        probe = is_away.then(|| probe.unwrap_or_else(next_probe));
+        probe = is_down.then(|| probe.unwrap_or_else(next_probe));
         let timer: OptionFuture<BoxFuture<'_, ()>> = [due, again, probe]
             .into_iter()
             .flatten()
@@ -102,8 +105,9 @@ pub(super) async fn run(node: Arc<Node>) {
         }
         match served {
             Some(true) => registry.has_served(true),
-            // Some alone may all be of a part that is away, which says nothing about the others.
-            Some(false) if matches!(work, Work::All(_)) => registry.has_served(false),
+            // Those that have failed before may all be of a part that is away, which says nothing of
+            // the others.
+            Some(false) if !matches!(work, Work::Again) => registry.has_served(false),
             Some(false) | None => {}
         }
     }
@@ -169,7 +173,7 @@ async fn renew(node: &Node, work: Work) -> Option<bool> {
             tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
         }
         let before = failures.sessions.len();
-        renew_batch(node, batch, &mut failures).await;
+        renew_batch(node, work, batch, &mut failures).await;
         let failed = failures.sessions.get(before..).unwrap_or_default();
         let well = batch.iter().map(Session::id);
         retries.settled(well.filter(|session| !failed.contains(session)));
@@ -178,7 +182,9 @@ async fn renew(node: &Node, work: Work) -> Option<bool> {
     let failed = failures.sessions.iter().copied();
     retries.failed(failed.filter(|session| is_open(node, *session).is_some()));
     let serves_some = failures.sessions.len() < sessions.len();
-    failures.report(node, sessions.len());
+    if !matches!(work, Work::Probe) {
+        failures.report(node, sessions.len());
+    }
     (!sessions.is_empty()).then_some(serves_some)
 }
 
@@ -201,20 +207,25 @@ fn is_open(node: &Node, session: SessionId) -> Option<Session> {
 }
 
 /// Renews some, and registers again what of them the store doesn't know.
-async fn renew_batch(node: &Node, batch: &[Session], failures: &mut Failures) {
+async fn renew_batch(node: &Node, work: Work, batch: &[Session], failures: &mut Failures) {
     let (presence, ttl) = (&node.registry.presence, node.registry.ttl);
+    let have_failed = |sessions| {
+        if !matches!(work, Work::Probe) {
+            node.metrics().leases("failed", sessions);
+        }
+    };
     let keys: Vec<_> = batch.iter().map(Session::key).collect();
     let lost = match presence.renew(&keys, ttl).await {
         Ok(renewed) => {
             let (failed, unknown) = (renewed.failed.len(), renewed.unknown.len());
             let well = batch.len().saturating_sub(failed + unknown);
             node.metrics().leases("renewed", well);
-            node.metrics().leases("failed", failed);
+            have_failed(failed);
             failures.add_each(renewed.failed);
             renewed.unknown
         }
         Err(error) => {
-            node.metrics().leases("failed", batch.len());
+            have_failed(batch.len());
             return failures.add_all(batch, error);
         }
     };

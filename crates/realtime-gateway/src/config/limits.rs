@@ -78,7 +78,8 @@ pub struct Limits {
     /// [`messages_per_identity`](Self::messages_per_identity) is.
     #[serde(with = "off")]
     pub max_connections_per_identity: Option<usize>,
-    /// Who has to go where that is exceeded. Default: the newest.
+    /// Who has to go where that is exceeded. Default: the newest. Another one without
+    /// [`max_connections_per_identity`](Self::max_connections_per_identity) is refused.
     pub connection_policy: ConnectionPolicy,
     /// How many connections there may be from one address at once, on this node, from before they
     /// are authenticated until they are gone; past that, a request is answered with 429. An IPv6
@@ -212,6 +213,15 @@ impl Limits {
                 return refused(format!("limits.{name} must be at most {most}; got {rate}"));
             }
         }
+        if self.max_connections_per_identity.is_none()
+            && self.connection_policy != ConnectionPolicy::default()
+        {
+            return refused(
+                "limits.connection_policy says who has to go where an identity has more than \
+                 limits.max_connections_per_identity; got no such limit: set both, or neither"
+                    .to_owned(),
+            );
+        }
         if let Some(patience) = self.flood_patience
             && !(LEAST_PATIENCE..=MOST_PATIENCE).contains(&patience)
         {
@@ -242,7 +252,7 @@ mod tests {
     #[test]
     fn nonsense_is_refused_by_name() {
         type Wrong = fn(&mut Limits);
-        let rows: [(&str, Wrong); 6] = [
+        let rows: [(&str, Wrong); 7] = [
             ("messages_per_tenant", |limits| {
                 limits.messages_per_tenant = Some(Rate::per_second(0));
             }),
@@ -257,6 +267,9 @@ mod tests {
             }),
             ("failed_authentications_per_minute", |limits| {
                 limits.failed_authentications_per_minute = Some(0);
+            }),
+            ("connection_policy", |limits| {
+                limits.connection_policy = ConnectionPolicy::CloseOldest;
             }),
             ("flood_patience", |limits| {
                 limits.flood_patience = Some(Duration::ZERO);

@@ -58,15 +58,17 @@ pub struct Config {
     pub heartbeat: Option<Duration>,
     /// How long after a ping has left the peer may send nothing at all before the session is closed
     /// with 3012. Behind a large message, which the peer has to read first, it is a second more for
-    /// each 16 KB. `None`: for ever. Default 10 s.
+    /// each 16 KB. `None`: for ever. Default 10 s; another time without a
+    /// [`heartbeat`](Self::heartbeat) is refused.
     #[serde(with = "duration")]
     pub pong_timeout: Option<Duration>,
     /// How long a peer may accept no byte of what waits for it. `None`: for ever, but for a session
     /// that is closing, whose peer has 10 s. Default 10 s.
     #[serde(with = "duration")]
     pub write_timeout: Option<Duration>,
-    /// The largest message that a peer may send, in bytes, its fragments together; at most
-    /// [`assembly_budget`](Self::assembly_budget). Default 1 MiB.
+    /// The largest message that a peer may send, in bytes, its fragments together. Default 1 MiB; at
+    /// most [`assembly_budget`](Self::assembly_budget) where both are set. Where that is not, it may
+    /// be less in a small container, and a message that it has no room for is closed with 1009, too.
     pub read_limit: usize,
     /// How fast an unfinished message must come, in bytes per second on average, once its first
     /// 30 s are over: a peer may be slow, but not hold memory for ever. `None`: as slowly as it
@@ -76,7 +78,7 @@ pub struct Config {
     /// How many messages may wait for a peer that reads slowly. Default 256.
     pub queue_messages: usize,
     /// How many bytes may wait for a peer that reads slowly. An empty queue accepts one larger
-    /// message. Default 1 MiB; no more than [`queue_budget`](Self::queue_budget), where that is set.
+    /// message. Default 1 MiB; at most [`queue_budget`](Self::queue_budget) where both are set.
     pub queue_bytes: usize,
     /// What happens when more would have to wait. Default: close.
     pub backpressure: Backpressure,
@@ -175,9 +177,11 @@ pub struct Config {
     /// How many requests may be authenticating at once, those among them that are to show a token in
     /// their [first message](Self::token_in_message), which are at most half of them. Default 1,000.
     pub max_authenticating: usize,
-    /// How many rooms a session may be in. Default 128; no more than [`max_rooms`](Self::max_rooms).
+    /// How many rooms a session may be in. Default 128; at most [`max_rooms`](Self::max_rooms) where
+    /// both are set.
     pub max_rooms_per_session: usize,
-    /// How many rooms may have members on this node. Default 1,000,000.
+    /// How many rooms may have members on this node. Default 1,000,000. Where that is less than the
+    /// default of [`max_rooms_per_session`](Self::max_rooms_per_session), it holds for each session.
     pub max_rooms: usize,
     /// How many requests of a session may wait for answers that come later than their handlers
     /// return: by a [`Replier`](crate::extract::Replier). Past it they are refused with
@@ -216,11 +220,13 @@ pub struct Config {
     pub presence_down: PresenceDown,
     /// How many bytes may wait in the queues of all sessions together; past it the fullest
     /// session is closed. Default: 512 MiB, or a quarter of the memory that the process may have
-    /// where its cgroup (a container) limits that and a quarter is less.
+    /// where its cgroup (a container) limits that and a quarter is less. One that is less than the
+    /// default of [`queue_bytes`](Self::queue_bytes) holds for each session.
     pub queue_budget: usize,
     /// How many bytes of messages all sessions may hold together, unfinished or waiting for their
     /// handlers; past it the session that holds most is closed. Default: as of
-    /// [`queue_budget`](Self::queue_budget).
+    /// [`queue_budget`](Self::queue_budget). One that is less than the default of
+    /// [`read_limit`](Self::read_limit) holds for each message.
     pub assembly_budget: usize,
     /// This node's name, unique in its cluster. Default: random.
     pub node_id: Option<NodeId>,

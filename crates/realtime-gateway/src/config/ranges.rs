@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Config, memory};
+use super::Config;
 use crate::{BuildError, BuildErrorKind};
 
 /// The smallest budget of all sessions together: with less, the first message that waits would end
@@ -78,32 +78,36 @@ impl Config {
                 return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
             }
         }
+        let default = Self::default();
         let within = [
             (
-                ("read_limit", self.read_limit),
-                ("assembly_budget", self.assembly_budget),
+                ("read_limit", self.read_limit, default.read_limit),
+                (
+                    "assembly_budget",
+                    self.assembly_budget,
+                    default.assembly_budget,
+                ),
                 "the largest messages could never be received",
             ),
             (
-                ("queue_bytes", self.queue_bytes),
-                // Where nobody has set it, it is another one in a small container.
-                (
-                    "queue_budget",
-                    match self.queue_budget == memory::default_budget() {
-                        true => usize::MAX,
-                        false => self.queue_budget,
-                    },
-                ),
+                ("queue_bytes", self.queue_bytes, default.queue_bytes),
+                ("queue_budget", self.queue_budget, default.queue_budget),
                 "no session could ever have a queue of that length",
             ),
             (
-                ("max_rooms_per_session", self.max_rooms_per_session),
-                ("max_rooms", self.max_rooms),
+                (
+                    "max_rooms_per_session",
+                    self.max_rooms_per_session,
+                    default.max_rooms_per_session,
+                ),
+                ("max_rooms", self.max_rooms, default.max_rooms),
                 "no session could ever be in so many rooms",
             ),
         ];
-        for ((name, size), (bound, most), why) in within {
-            if size > most {
+        for ((name, size, unset), (bound, most, unbound), why) in within {
+            // Who has set one of them alone knows nothing of the other, which may be another one in a
+            // small container: the smaller simply holds.
+            if size > most && size != unset && most != unbound {
                 let got =
                     format!("{name} must be at most {bound}, or {why}; got {size} and {most}");
                 return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
@@ -111,6 +115,16 @@ impl Config {
         }
         if self.min_message_rate == Some(0) {
             let got = "min_message_rate must be at least 1, or None (in a file \"off\") for no limit; got 0";
+            return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+        }
+        if self.heartbeat.is_none()
+            && let Some(timeout) = self.pong_timeout
+            && self.pong_timeout != Self::default().pong_timeout
+        {
+            let got = format!(
+                "pong_timeout must be left as it is, or None (in a file \"off\"), where heartbeat \
+                 is off, since nobody is pinged; got {timeout:?}: keep the one that is meant"
+            );
             return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
         }
         if self.insecure_origins && !self.origin_patterns.is_empty() {
@@ -177,6 +191,33 @@ mod tests {
     }
 
     #[test]
+    fn a_time_for_pongs_is_refused_where_nobody_is_pinged() {
+        let seconds = Duration::from_secs;
+        for (heartbeat, pong_timeout, is_fine) in [
+            (None, Some(seconds(5)), false),
+            (None, Config::default().pong_timeout, true),
+            (None, None, true),
+            (Some(seconds(5)), Some(seconds(5)), true),
+        ] {
+            let config = Config {
+                heartbeat,
+                pong_timeout,
+                ..Config::default()
+            };
+            match config.validate() {
+                Ok(()) => assert!(is_fine, "{heartbeat:?} {pong_timeout:?}"),
+                Err(error) => {
+                    assert!(!is_fine, "{error}");
+                    assert!(
+                        error.to_string().starts_with("pong_timeout must"),
+                        "{error}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_part_that_is_larger_than_the_whole_is_refused() {
         let small = Config {
             read_limit: 4_096,
@@ -205,6 +246,23 @@ mod tests {
             let expected = format!("{part} must be at most {whole}, or ");
             assert!(words.starts_with(&expected), "{words}");
             assert!(words.contains("; got "), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_part_or_a_whole_alone_may_be_anything() {
+        let alone: [fn(&mut Config); 6] = [
+            |c| c.read_limit = c.assembly_budget + 1,
+            |c| c.assembly_budget = c.read_limit - 1,
+            |c| c.queue_bytes = c.queue_budget + 1,
+            |c| c.queue_budget = c.queue_bytes - 1,
+            |c| c.max_rooms_per_session = c.max_rooms + 1,
+            |c| c.max_rooms = c.max_rooms_per_session - 1,
+        ];
+        for set in alone {
+            let mut config = Config::default();
+            set(&mut config);
+            config.validate().unwrap();
         }
     }
 

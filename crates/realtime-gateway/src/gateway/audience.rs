@@ -18,6 +18,7 @@ use crate::{
     DeliverError, DeliverErrorKind, Delivery, ErrorStage, Remote, Session,
     outgoing::{envelope, prepare, publish, tell_unsaid},
     rooms::{self, RoomHistory, ToRooms},
+    session::check_route,
 };
 
 /// Which sessions are meant, on all nodes: from [`Gateway::room`], [`rooms`](Gateway::rooms),
@@ -392,7 +393,7 @@ impl Audience<'_> {
     /// # Errors
     /// Kind [`InvalidTarget`](DeliverErrorKind::InvalidTarget) for a room without a valid name, no
     /// room, too many at once, one with a history among others, or an idempotency key without a
-    /// history; [`Encode`](DeliverErrorKind::Encode);
+    /// history; [`Encode`](DeliverErrorKind::Encode), as for [`Gateway::broadcast`];
     /// [`Closed`](DeliverErrorKind::Closed) while the gateway shuts down;
     /// [`Broker`](DeliverErrorKind::Broker) when only local sessions received it, which
     /// [`delivered`](DeliverError::delivered) counts. For an identity those of
@@ -417,6 +418,7 @@ impl Audience<'_> {
             key,
             within: _,
         } = self;
+        check_route(&message)?;
         let message = message.without_room();
         let to = to.map_err(|Wrong(context)| {
             DeliverError::new(DeliverErrorKind::InvalidTarget, context, Delivery::none())

@@ -9,6 +9,7 @@ use super::Gateway;
 use crate::{
     DeliverError, Delivery, ErrorStage,
     outgoing::{envelope, prepare, publish, tell_unsaid},
+    session::check_route,
 };
 
 impl Gateway {
@@ -24,7 +25,8 @@ impl Gateway {
     /// Dropped before it returns, some sessions may receive the message and others not.
     ///
     /// # Errors
-    /// Kind [`Encode`](crate::DeliverErrorKind::Encode);
+    /// Kind [`Encode`](crate::DeliverErrorKind::Encode), also for one of the gateway's own
+    /// [routes](realtime_core::codec::routes), such as `gap`;
     /// [`Closed`](crate::DeliverErrorKind::Closed) while the gateway shuts down;
     /// [`Broker`](crate::DeliverErrorKind::Broker) when only local sessions received it, which
     /// [`delivered`](DeliverError::delivered) counts.
@@ -48,7 +50,9 @@ impl Gateway {
         route: impl Into<Text>,
         data: impl IntoPayload,
     ) -> Result<Delivery, DeliverError> {
-        self.send_to_all(&Message::new(route, data)?).await
+        let message = Message::new(route, data)?;
+        check_route(&message)?;
+        self.send_to_all(&message).await
     }
 
     pub(super) async fn send_to_all(&self, message: &Message) -> Result<Delivery, DeliverError> {

@@ -34,7 +34,7 @@ use crate::{
     cluster::Asked,
     control::{self, Heard},
     guarded::{Whose, caught},
-    session::LONGEST_ANSWER,
+    session::{LONGEST_ANSWER, check_route},
 };
 
 /// What a client has answered to [`Audience::request`].
@@ -103,7 +103,8 @@ impl Audience<'_> {
     /// # Errors
     /// Kind [`InvalidTarget`](ControlErrorKind::InvalidTarget),
     /// [`Closed`](ControlErrorKind::Closed) and [`TooMany`](ControlErrorKind::TooMany) as for
-    /// [`disconnect`](Self::disconnect); [`Encode`](ControlErrorKind::Encode).
+    /// [`disconnect`](Self::disconnect); [`Encode`](ControlErrorKind::Encode), as for
+    /// [`Gateway::broadcast`].
     ///
     /// ```
     /// use realtime::{Identity, Json};
@@ -151,6 +152,7 @@ impl Audience<'_> {
     /// # Errors
     /// Those of [`request`](Self::request).
     pub fn request_message(self, message: Message) -> Result<Answers, ControlError> {
+        check_route(&message).map_err(not_encoded)?;
         let within = self.within;
         let Told {
             gateway,

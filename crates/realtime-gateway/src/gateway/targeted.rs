@@ -19,6 +19,7 @@ use crate::{
     config::RECONNECTING,
     escape::Chain,
     outgoing::{envelope, not_accepted, prepare, tell_unsaid},
+    session::check_route,
 };
 
 /// To how many nodes a message is published at the same time.
@@ -72,6 +73,7 @@ impl Gateway {
         data: impl IntoPayload,
     ) -> Result<Delivery, DeliverError> {
         let message = Message::new(route, data)?;
+        check_route(&message)?;
         self.send_to_one(identity, &[], &message).await
     }
 

@@ -10,6 +10,7 @@ use realtime_core::{BoxError, ClientError, Message, Payload, auth::Token, extrac
 use serde::{Deserialize, Serialize};
 
 use super::{
+    client_error::{Mistake, Unavailable},
     router::Erased,
     wish::{self, Field},
 };
@@ -50,10 +51,9 @@ async fn authenticate(cx: MessageContext) -> Result<Reply, BoxError> {
     let token = shown(&cx.inbound.message)?;
     let session = cx.inbound.session;
     let token = Token::parse(token.as_bytes())
-        .map_err(|wrong| ClientError::new("bad_data", wrong.to_string()))?;
+        .map_err(|wrong| Mistake(ClientError::new("bad_data", wrong.to_string())))?;
     let gatekeeper = session.env().gatekeeper.get().and_then(Weak::upgrade);
-    let gatekeeper = gatekeeper
-        .ok_or_else(|| ClientError::new("unavailable", "the server is going away").temporary())?;
+    let gatekeeper = gatekeeper.ok_or_else(|| Unavailable::new("the server is going away"))?;
     let holds = gatekeeper.show(session, token).await?;
     Ok(Reply::data(answer(holds)?))
 }

@@ -22,6 +22,31 @@ const LONGEST_DETAIL: usize = 512;
 #[error("the client has made a mistake")]
 pub(crate) struct Mistake(#[source] pub(crate) ClientError);
 
+/// What the client is told of a message that could not be handled because something of the server's
+/// is away. Why it is, is for the server alone.
+#[derive(Debug, thiserror::Error)]
+#[error("{said}")]
+pub(crate) struct Unavailable {
+    said: ClientError,
+    source: Option<BoxError>,
+}
+
+impl Unavailable {
+    /// In these words.
+    pub(crate) fn new(said: &'static str) -> Self {
+        Self {
+            said: ClientError::new("unavailable", said).temporary(),
+            source: None,
+        }
+    }
+
+    /// For this reason.
+    pub(crate) fn because(mut self, cause: impl Into<BoxError>) -> Self {
+        self.source = Some(cause.into());
+        self
+    }
+}
+
 /// Finds what may be said. Everything that isn't meant for clients becomes a general text.
 pub(crate) fn for_client(error: &BoxError) -> ClientError {
     match meant(error) {
@@ -114,7 +139,8 @@ pub(crate) fn for_trace(error: &BoxError, panicked: bool) -> (bool, Cow<'static,
     }
     let is_theirs = is_mistake(error) || is_clients(error);
     let is_said = matches!(meant(error), Some(Meant::Said(_)));
-    let word = match is_said && find::<Mistake>(error).is_none() {
+    let is_gateways = find::<Mistake>(error).is_some() || find::<Unavailable>(error).is_some();
+    let word = match is_said && !is_gateways {
         true => Cow::Borrowed("refused"),
         false => Cow::Owned(for_client(error).code().to_owned()),
     };
@@ -132,9 +158,10 @@ pub(crate) fn outcome<T>(result: &Result<T, BoxError>) -> Outcome {
 
 /// Whether clients are to blame for an error, and not the server: this one has sent what it may
 /// not, the handler has answered it with a [`ClientError`], or one to whom something was sent has
-/// left or doesn't read.
+/// left or doesn't read. What the gateway says of its own outages is no such answer.
 pub(crate) fn is_clients(error: &BoxError) -> bool {
-    is_mistake(error) || meant(error).is_some() || is_out_of_reach(error)
+    find::<Unavailable>(error).is_none()
+        && (is_mistake(error) || meant(error).is_some() || is_out_of_reach(error))
 }
 
 fn is_out_of_reach(error: &BoxError) -> bool {
@@ -175,7 +202,7 @@ pub(crate) fn is_mistake(error: &BoxError) -> bool {
 
 /// What an error says of clients.
 enum Meant<'e> {
-    /// A handler's word for this client.
+    /// A word of a handler's, or of the gateway's, for this client.
     Said(&'e ClientError),
     /// A client was asked something by the server. What it has refused with is for the handler, and
     /// nobody else's client learns it.
@@ -185,9 +212,12 @@ enum Meant<'e> {
 fn meant(error: &BoxError) -> Option<Meant<'_>> {
     ClientError::__causes(&**error).find_map(|link| match link.downcast_ref() {
         Some(said) => Some(Meant::Said(said)),
-        None => link
-            .downcast_ref::<RequestError>()
-            .map(|_| Meant::NotAnswered),
+        None => match link.downcast_ref::<Unavailable>() {
+            Some(Unavailable { said, .. }) => Some(Meant::Said(said)),
+            None => link
+                .downcast_ref::<RequestError>()
+                .map(|_| Meant::NotAnswered),
+        },
     })
 }
 
@@ -247,6 +277,18 @@ mod tests {
         let again: BoxError = Mistake(again).into();
         assert_eq!(for_client(&again).code(), "too_many_requests");
         assert!(is_mistake(&again) && is_clients(&again));
+
+        let of_the_store = ClientError::new("moved", "to 10.0.0.7");
+        let away: BoxError = Unavailable::new("try again").because(of_the_store).into();
+        let received = ClientError::new("unavailable", "try again").temporary();
+        assert_eq!(for_client(&away), received);
+        assert_eq!(for_client_in_detail(&away), received);
+        assert!(!is_mistake(&away) && !is_clients(&away));
+        assert_eq!(
+            for_trace(&away, false),
+            (true, Cow::Borrowed("unavailable"))
+        );
+        assert_eq!(outcome::<()>(&Err(away)), Outcome::Failed);
 
         let missing: BoxError = HandlerError::new(HandlerErrorKind::Rejected, "outer")
             .with_source(std::fmt::Error)

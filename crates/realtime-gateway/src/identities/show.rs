@@ -10,7 +10,7 @@ use crate::{
     ErrorStage, Session,
     admission::{Refusal, Unauthenticated},
     config::Rate,
-    handling::client_error::Mistake,
+    handling::client_error::{Mistake, Unavailable},
     limits::{Bucket, Moment},
     node::Node,
     quiet::drop_quietly,
@@ -58,7 +58,7 @@ pub(super) async fn show(
         Ok(identity) => identity,
         Err(Unauthenticated { refusal, error }) => {
             has_failed(node, address, refusal);
-            return Err(refused(node, session, refusal, error).into());
+            return Err(refused(node, session, refusal, error));
         }
     };
     if identity.key() != session.identity_key() {
@@ -88,18 +88,17 @@ async fn turn(node: &Node) -> Option<SemaphorePermit<'_>> {
     turn.ok()?.ok()
 }
 
-fn unavailable() -> ClientError {
-    let text = "whose the token is can't be found out now; try again";
-    ClientError::new("unavailable", text).temporary()
+fn unavailable() -> Unavailable {
+    Unavailable::new("whose the token is can't be found out now; try again")
 }
 
 /// What follows, and what the client is told.
-fn refused(node: &Node, session: &Session, refusal: Refusal, error: BoxError) -> ClientError {
+fn refused(node: &Node, session: &Session, refusal: Refusal, error: BoxError) -> BoxError {
     match refusal {
         // What it has shown before holds for as long as it does.
         Refusal::Expired => {
             drop_quietly(error);
-            ClientError::new("expired", "the token has ended; show a fresh one")
+            ClientError::new("expired", "the token has ended; show a fresh one").into()
         }
         Refusal::Unauthorized | Refusal::Revoked => {
             node.report_client(ErrorStage::Authentication, error, session);
@@ -107,11 +106,9 @@ fn refused(node: &Node, session: &Session, refusal: Refusal, error: BoxError) ->
                 Refusal::Revoked => EndCause::Revoked,
                 _ => EndCause::Unauthorized(INVALID),
             });
-            ClientError::new("unauthorized", INVALID)
+            ClientError::new("unauthorized", INVALID).into()
         }
-        _ => {
-            node.report(ErrorStage::Authentication, error, Some(session.clone()));
-            unavailable()
-        }
+        // It is reported as what the message failed of.
+        _ => unavailable().because(error).into(),
     }
 }

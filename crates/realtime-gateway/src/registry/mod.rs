@@ -88,10 +88,15 @@ impl Registry {
         }
     }
 
+    /// Whether the store is down, or a part of it.
+    pub(crate) fn is_down(&self) -> bool {
+        matches!(self.link.link(), Link::Down { .. })
+    }
+
     /// Whether the store is down, and nothing shows that it is down in a part only: then it is left
     /// alone until it is back, or serves somebody again.
     pub(crate) fn is_away(&self) -> bool {
-        matches!(self.link.link(), Link::Down { .. }) && !self.serves_some.load(Relaxed)
+        self.is_down() && !self.serves_some.load(Relaxed)
     }
 
     /// Takes note of whether the store has served somebody, or, asked about many, nobody.

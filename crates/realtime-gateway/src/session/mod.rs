@@ -14,28 +14,21 @@ mod rooms;
 mod send;
 mod unread;
 mod wake_at;
+mod written;
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    sync::Arc,
-    task::{Context, Poll},
-    time::SystemTime,
-};
+use std::{fmt, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use once_cell::race::OnceBox;
 use realtime_core::{
     CloseCode, DisconnectInfo, Identity, IdentityKey, IdentityUpdate, IntoPayload, Message,
     SessionId, Text,
-    codec::{CodecError, Notice},
     presence::{SessionInfo, SessionKey},
 };
 
 use crate::{
     SendError,
     budget::Share,
-    guarded::{Broken, Whose, caught},
-    outbound::{Accepted, Discarded, Dropped, Log, Outbox},
+    outbound::{Log, Outbox},
     quiet::drop_quietly,
     transport::SocketWriter,
 };
@@ -50,6 +43,7 @@ pub use replier::Replier;
 pub(crate) use replier::{Unanswered, too_late, unanswered};
 pub(crate) use requests::Sorted;
 pub(crate) use rooms::{Doors, Entrance, Publish, Request, room_closed};
+pub(crate) use send::check_route;
 pub(crate) use unread::LONGEST_ANSWER;
 pub(crate) use wake_at::WakeAt;
 
@@ -327,7 +321,9 @@ impl Session {
     /// # Errors
     /// Kind [`Backpressure`](crate::SendErrorKind::Backpressure) when the queue is full and the policy
     /// didn't accept the message, [`SessionClosed`](crate::SendErrorKind::SessionClosed) once the session
-    /// is closing, [`Encode`](crate::SendErrorKind::Encode) when the data can't be encoded.
+    /// is closing, [`Encode`](crate::SendErrorKind::Encode) when the data can't be encoded, and for
+    /// one of the gateway's own [routes](realtime_core::codec::routes), such as `gap`: clients would
+    /// take it for the gateway's word.
     ///
     /// ```
     /// use realtime::{Json, error::SendErrorKind};
@@ -375,7 +371,7 @@ impl Session {
     /// # }
     /// ```
     pub fn send_message(&self, message: &Message) -> Result<(), SendError> {
-        self.deliver(self.encode(message)?)
+        self.deliver(self.encode_sent(message)?)
     }
 
     /// Sends data, and waits for room in the queue where there is none. For producers that want
@@ -387,7 +383,7 @@ impl Session {
     ///
     /// # Errors
     /// Kinds [`SessionClosed`](crate::SendErrorKind::SessionClosed) and
-    /// [`Encode`](crate::SendErrorKind::Encode).
+    /// [`Encode`](crate::SendErrorKind::Encode), as for [`send`](Self::send).
     ///
     /// ```
     /// use realtime::{Json, Router, Session, error::SendError};
@@ -419,7 +415,7 @@ impl Session {
         route: impl Into<Text>,
         data: impl IntoPayload,
     ) -> Result<(), SendError> {
-        let frame = self.encode(&Message::new(route, data)?)?;
+        let frame = self.encode_sent(&Message::new(route, data)?)?;
         self.deliver_wait(frame).await
     }
 
@@ -445,7 +441,7 @@ impl Session {
     /// # }
     /// ```
     pub async fn send_message_wait(&self, message: &Message) -> Result<(), SendError> {
-        let frame = self.encode(message)?;
+        let frame = self.encode_sent(message)?;
         self.deliver_wait(frame).await
     }
 
@@ -533,22 +529,6 @@ impl Session {
         &self.0.held
     }
 
-    fn count(&self, accepted: Accepted) {
-        let env = &self.0.env;
-        if accepted.sent > 0 {
-            env.stats.sent.add(accepted.sent);
-        }
-        self.count_lost(accepted);
-        env.relieve_if_needed();
-    }
-
-    fn count_lost(&self, accepted: Accepted) {
-        self.count_dropped(accepted.dropped);
-        if accepted.full {
-            self.end(EndCause::SlowConsumer);
-        }
-    }
-
     /// Ends the session, unless it has ended already, and counts why. Returns whether this was the
     /// first cause.
     ///
@@ -579,95 +559,6 @@ impl Session {
             env.metrics.closed(info);
         }
         true
-    }
-
-    /// Writes what waits, for the session's task.
-    pub(crate) fn poll_write(
-        &self,
-        cx: &mut Context<'_>,
-        failed: impl Fn(CodecError),
-    ) -> Poll<std::io::Result<()>> {
-        self.0.outbox.poll_write(cx, |missed| {
-            let notice = self.gap(missed);
-            // The codec has no form for it, or can't make it. Either way there is nothing to send.
-            notice
-                .unwrap_or_else(|error| {
-                    failed(error);
-                    None
-                })
-                .unwrap_or_default()
-        })
-    }
-
-    /// The same once the session has ended: a codec that panics costs the notice, and not the close
-    /// frame behind it.
-    pub(crate) fn poll_write_rest(
-        &self,
-        cx: &mut Context<'_>,
-        panicked: impl Fn(Broken),
-    ) -> Poll<std::io::Result<()>> {
-        self.0.outbox.poll_write(cx, |missed| {
-            let notice = || self.gap(missed).ok();
-            caught(Whose::Codec, notice)
-                .map_err(&panicked)
-                .ok()
-                .flatten()
-                .flatten()
-                .unwrap_or_default()
-        })
-    }
-
-    /// What the client is told when it has missed so many messages.
-    fn gap(&self, missed: u64) -> Result<Option<bytes::Bytes>, CodecError> {
-        let doors = self.doors();
-        let rooms = doors.map_or_else(Vec::new, |doors| doors.positions(self));
-        let rooms = rooms.as_slice();
-        self.encoder().notice(&Notice::Gap { missed, rooms })
-    }
-
-    /// Notifies the client that it may have missed so many messages of other nodes.
-    pub(crate) fn note_missed(&self, messages: u64) {
-        self.0.outbox.note_missed(messages);
-    }
-
-    /// Ends the session at once and gives up all that waits for its client, because memory is short.
-    /// Done again, it gives up the socket, too, with the frame that the socket has begun with.
-    pub(crate) fn evict(&self) {
-        let is_first = self.end(EndCause::SlowConsumer);
-        self.count_discarded(self.0.outbox.evict(!is_first));
-    }
-
-    /// Its client doesn't get these.
-    pub(crate) fn count_dropped(&self, dropped: Dropped) {
-        if dropped.messages > 0 {
-            self.0.env.stats.dropped.add(dropped.messages);
-            self.0.env.metrics.dropped(dropped.size);
-        }
-    }
-
-    /// Its client doesn't get these, at the end of the session.
-    pub(crate) fn count_discarded(&self, discarded: Discarded) {
-        self.count_dropped(discarded.dropped);
-        self.count_unsent(discarded.unsent);
-    }
-
-    fn count_unsent(&self, unsent: Dropped) {
-        if unsent.messages > 0 {
-            self.0.env.stats.unsent.add(unsent.messages);
-            self.0.env.metrics.unsent(unsent.size);
-        }
-    }
-
-    /// The bytes that wait for the client.
-    pub(crate) fn queued_bytes(&self) -> usize {
-        self.0.outbox.bytes()
-    }
-
-    /// Lets go of the socket, and of all that waits for the client or came from it. The session
-    /// has ended, though the application may keep it for as long as it likes.
-    pub(crate) fn release(&self) {
-        self.count_unsent(self.0.outbox.release());
-        self.0.held.forfeit();
     }
 
     /// The session as presence knows it.

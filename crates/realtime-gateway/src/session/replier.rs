@@ -4,20 +4,30 @@
 //! [`Replier`] has no memory for it. Nothing foreign runs where one is dropped: the session's task
 //! answers for it.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+mod asked;
+mod unanswered;
+mod underway;
+
+use std::{fmt, sync::Arc};
 
 use realtime_core::{
-    BoxError, ClientError, IntoPayload, Message, MessageId, Text,
+    ClientError, IntoPayload, Message, MessageId,
     codec::{CodecError, CodecErrorKind, Notice},
 };
 
-use super::{Env, Session};
+use self::{
+    asked::{Asked, Kept, Repliers, Stage},
+    underway::Taken,
+};
+use super::Session;
 use crate::{
-    HandlerError, HandlerErrorKind, SendError, SendErrorKind,
-    clock::Millis,
+    SendError, SendErrorKind,
     guarded::{Whose, caught},
     sync::Mutex,
 };
+
+pub(crate) use unanswered::{Unanswered, too_late, unanswered};
+pub(crate) use underway::Underway;
 
 /// Answers a request, now or later, from whatever task: the first argument of a handler that
 /// doesn't answer by what it returns.
@@ -105,72 +115,6 @@ struct Open {
     session: Session,
     /// Its place is free again, though its answer isn't on its way yet.
     is_answering: bool,
-}
-
-/// What was asked. Without its session, by which it may be kept.
-struct Asked {
-    id: MessageId,
-    route: Text,
-    stage: Mutex<Stage>,
-}
-
-/// How far a request is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Its handler runs.
-    Handling,
-    /// The same, and it has let go of its replier without an answer.
-    LetGo,
-    /// Its handler has returned.
-    Deferred,
-    /// The replier has answered it, or was dropped.
-    Answered,
-    /// The handler has failed, or was given up, or the replier has taken too long: that is the answer.
-    Failed,
-}
-
-/// Those of one session.
-#[derive(Default)]
-struct Repliers(Mutex<Table>);
-
-#[derive(Default)]
-struct Table {
-    open: usize,
-    /// Of these no more, and their answers are just being made.
-    answering: usize,
-    /// What the last handler has taken, until it has returned without an error.
-    current: Option<Arc<Asked>>,
-    /// Dropped without an answer, and not answered for yet.
-    dropped: Vec<MessageId>,
-    last: u64,
-    /// Those whose handlers have returned, by their numbers, and until when they may answer.
-    waiting: BTreeMap<u64, (Millis, Arc<Asked>)>,
-}
-
-/// Requests that the session's task answers for.
-#[derive(Default)]
-pub(crate) struct Unanswered {
-    /// Their repliers were dropped.
-    pub(crate) dropped: Vec<MessageId>,
-    /// Their repliers have had their time.
-    pub(crate) late: Vec<MessageId>,
-    /// When to look again.
-    pub(crate) next: Option<Millis>,
-}
-
-/// As the session keeps them.
-#[derive(Clone, Default)]
-struct Kept(Arc<Repliers>);
-
-/// The handler that has taken a replier, until it returns.
-pub(crate) struct Underway(Option<Taken>);
-
-/// What it has taken.
-struct Taken {
-    number: u64,
-    asked: Arc<Asked>,
-    repliers: Arc<Repliers>,
-    session: Session,
 }
 
 impl Replier {
@@ -313,13 +257,6 @@ impl Replier {
     }
 }
 
-impl Table {
-    /// Whether there is something to wait for before the session ends.
-    fn is_busy(&self) -> bool {
-        self.open + self.answering > 0 || !self.dropped.is_empty()
-    }
-}
-
 impl Open {
     /// Takes the request for its one answer. Its place is free before the client can know.
     fn claim(&mut self) -> Result<(), SendError> {
@@ -337,24 +274,6 @@ impl Open {
         table.answering += 1;
         self.is_answering = true;
         Ok(())
-    }
-}
-
-impl Asked {
-    /// Its replier is gone. Returns whether nobody else answers.
-    fn let_go(&self) -> bool {
-        let mut stage = self.stage.lock();
-        match *stage {
-            Stage::Handling => {
-                *stage = Stage::LetGo;
-                false
-            }
-            Stage::Deferred => {
-                *stage = Stage::Answered;
-                true
-            }
-            Stage::LetGo | Stage::Answered | Stage::Failed => false,
-        }
     }
 }
 
@@ -380,140 +299,6 @@ impl Drop for Open {
             self.session.wake();
         }
     }
-}
-
-impl Underway {
-    /// The handler has returned this.
-    pub(crate) fn ended(self, result: Result<(), BoxError>) -> Result<(), BoxError> {
-        let Some(taken) = &self.0 else {
-            return result;
-        };
-        let mut stage = taken.asked.stage.lock();
-        match (*stage, &result) {
-            (Stage::Handling, Ok(())) => *stage = Stage::Deferred,
-            (Stage::LetGo, Ok(())) => {
-                *stage = Stage::Failed;
-                return Err(unanswered().into());
-            }
-            (Stage::Handling | Stage::LetGo, Err(_)) => *stage = Stage::Failed,
-            _ => {}
-        }
-        let is_deferred = *stage == Stage::Deferred;
-        drop(stage);
-        if result.is_ok() {
-            // What fails later isn't this handler.
-            taken.repliers.0.lock().current = None;
-        }
-        if is_deferred {
-            taken.wait();
-        }
-        result
-    }
-}
-
-impl Taken {
-    /// From now on the answer has its time.
-    fn wait(&self) {
-        let Env {
-            clock,
-            replier_timeout,
-            ..
-        } = self.session.env();
-        let Some(timeout) = *replier_timeout else {
-            return;
-        };
-        let until = clock.after(timeout);
-        {
-            let mut table = self.repliers.0.lock();
-            // One that was answered meanwhile isn't to be waited for.
-            if *self.asked.stage.lock() != Stage::Deferred {
-                return;
-            }
-            let waiting = (until, Arc::clone(&self.asked));
-            table.waiting.insert(self.number, waiting);
-        }
-        if self.session.wake_at().no_later_than(until) {
-            self.session.wake();
-        }
-    }
-}
-
-impl Drop for Underway {
-    /// A handler that was given up is answered for by who has done that.
-    fn drop(&mut self) {
-        if let Some(taken) = &self.0 {
-            let mut stage = taken.asked.stage.lock();
-            if matches!(*stage, Stage::Handling | Stage::LetGo) {
-                *stage = Stage::Failed;
-            }
-        }
-    }
-}
-
-impl Session {
-    fn repliers(&self) -> Option<Arc<Repliers>> {
-        let kept = self.extensions().get::<Kept>();
-        kept.map(|Kept(repliers)| repliers)
-    }
-
-    /// Whether the request whose handler has just failed was answered by its replier.
-    #[cold]
-    pub(crate) fn has_answered(&self, id: &MessageId) -> bool {
-        let current = self.repliers().and_then(|repliers| {
-            let current = repliers.0.lock().current.take();
-            current.filter(|asked| asked.id == *id)
-        });
-        current.is_some_and(|asked| *asked.stage.lock() == Stage::Answered)
-    }
-
-    /// Whether requests wait for answers that come later.
-    #[cold]
-    pub(crate) fn has_open_repliers(&self) -> bool {
-        self.repliers()
-            .is_some_and(|repliers| repliers.0.lock().is_busy())
-    }
-
-    /// The requests whose repliers were dropped, or have had their time, for them to be answered.
-    pub(crate) fn take_unanswered(&self) -> Unanswered {
-        let Some(repliers) = self.repliers() else {
-            return Unanswered::default();
-        };
-        let now = self.env().clock.now();
-        let mut table = repliers.0.lock();
-        let mut unanswered = Unanswered {
-            dropped: std::mem::take(&mut table.dropped),
-            ..Unanswered::default()
-        };
-        // Each has as much time, so they are late in the order in which their handlers returned, which
-        // is that of their numbers.
-        while let Some(first) = table.waiting.first_entry() {
-            if first.get().0 > now {
-                unanswered.next = Some(first.get().0);
-                break;
-            }
-            let (_, asked) = first.remove();
-            let mut stage = asked.stage.lock();
-            if *stage == Stage::Deferred {
-                *stage = Stage::Failed;
-                unanswered.late.push(asked.id.clone());
-            }
-        }
-        unanswered
-    }
-}
-
-/// What became of a request whose replier was dropped.
-pub(crate) fn unanswered() -> HandlerError {
-    let context = "expected an answer by the `Replier` that the handler has taken; it was dropped: \
-                   use `reply` or `refuse` on every way, also where the task that has it fails";
-    HandlerError::new(HandlerErrorKind::Unanswered, context)
-}
-
-/// What became of a request whose replier has taken too long.
-pub(crate) fn too_late() -> HandlerError {
-    let context = "expected an answer by the `Replier` that the handler has taken, within \
-                   `replier_timeout`; there was none: give up what takes longer, and drop it";
-    HandlerError::new(HandlerErrorKind::TimedOut, context)
 }
 
 impl fmt::Debug for Replier {

@@ -12,7 +12,7 @@ use realtime_core::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Session, unread::Unread};
+use super::{Session, check_route, unread::Unread};
 use crate::{RequestError, RequestErrorKind, SendErrorKind, budget::Budget, sync::Mutex};
 
 /// What a client has answered.
@@ -87,7 +87,8 @@ impl Session {
     /// long as they take no more than a megabyte. The form of requests and answers is the codec's:
     /// [the protocol] has that of JSON. An answer that comes too late is dropped and counted
     /// ([`Stats::answers_unmatched`](crate::Stats::answers_unmatched)). That none came in time
-    /// doesn't mean that the client did nothing.
+    /// doesn't mean that the client did nothing. Once the time is over, it waits 20 ms more for one
+    /// that has come and isn't read yet, since the process may have stood still.
     ///
     /// What a client answers is its own: data that doesn't decode is its fault, and no fault of the
     /// client whose message is being handled. In an `on_connect` hook nothing is read of the client
@@ -104,7 +105,7 @@ impl Session {
     /// [`TimedOut`](RequestErrorKind::TimedOut); [`SessionClosed`](RequestErrorKind::SessionClosed)
     /// once the session is closing; [`TooMany`](RequestErrorKind::TooMany) past
     /// [`MAX_REQUESTS`](Self::MAX_REQUESTS); [`Backpressure`](RequestErrorKind::Backpressure) as for
-    /// [`send`](Self::send); [`Encode`](RequestErrorKind::Encode), and
+    /// [`send`](Self::send); [`Encode`](RequestErrorKind::Encode), also as for `send`, and
     /// [`Unsupported`](RequestErrorKind::Unsupported) where the codec has no form for requests.
     ///
     /// ```
@@ -178,6 +179,7 @@ impl Session {
         message: &Message,
         within: Duration,
     ) -> Result<Message, RequestError> {
+        check_route(message)?;
         let asked = Instant::now();
         let asking = self.ask(message, None)?;
         match asked.checked_add(within) {

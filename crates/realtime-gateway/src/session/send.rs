@@ -5,7 +5,7 @@ use std::cell::Cell;
 use bytes::Bytes;
 use realtime_core::{
     Message,
-    codec::{CodecError, CodecErrorKind, Notice},
+    codec::{CodecError, CodecErrorKind, Notice, routes},
 };
 
 use super::{Inner, Session};
@@ -21,6 +21,12 @@ use crate::{
 const SENDS_PER_TURN: u8 = 128;
 
 impl Session {
+    /// Makes a frame of what the application sends to this session alone.
+    pub(super) fn encode_sent(&self, message: &Message) -> Result<Bytes, CodecError> {
+        check_route(message)?;
+        self.encode(message)
+    }
+
     /// Makes a frame for this session alone.
     pub(super) fn encode(&self, message: &Message) -> Result<Bytes, CodecError> {
         let outbox = &self.0.outbox;
@@ -168,6 +174,25 @@ impl Session {
         self.wake();
         Ok(())
     }
+}
+
+/// Whether the application may send on a message's route: on the gateway's own, clients would take
+/// it for the gateway's word.
+#[inline]
+pub(crate) fn check_route(message: &Message) -> Result<(), CodecError> {
+    match routes::is_reserved(message.route()) {
+        false => Ok(()),
+        true => Err(reserved(message.route())),
+    }
+}
+
+#[cold]
+fn reserved(route: &str) -> CodecError {
+    let context = format!(
+        "expected a route other than the gateway's own, on which clients take what comes for its \
+         word; got {route:?}: send on another one"
+    );
+    CodecError::new(CodecErrorKind::Encode, context)
 }
 
 /// Whether it is time for others: once in so many sends that may wait, on this thread. Tokio's own

@@ -11,6 +11,8 @@ use std::{
 };
 
 use socket2::SockRef;
+#[cfg(feature = "http2")]
+use socket2::TcpKeepalive;
 #[cfg(feature = "server")]
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -22,6 +24,20 @@ use super::{Lost, SharedStream};
 /// How long a peer whose session has ended may acknowledge nothing of what the kernel has for it.
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+
+/// For how long a peer may say nothing before it is asked, how often that is done, and how often in vain.
+#[cfg(feature = "http2")]
+const QUIET: Duration = Duration::from_secs(30);
+#[cfg(all(
+    feature = "http2",
+    any(target_os = "android", target_os = "fuchsia", target_os = "linux")
+))]
+const PROBE: Duration = Duration::from_secs(10);
+#[cfg(all(
+    feature = "http2",
+    any(target_os = "android", target_os = "fuchsia", target_os = "linux")
+))]
+const PROBES: u32 = 3;
 
 /// Has the kernel give up soon what the peer doesn't acknowledge.
 pub(super) fn forget_soon(tcp: &TcpStream) {
@@ -38,6 +54,17 @@ pub(super) fn forget_soon(tcp: &TcpStream) {
 pub(super) fn reset_when_dropped(tcp: &TcpStream) {
     // Where it can't be set, the kernel gives up by itself, after minutes.
     let _set = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
+}
+
+/// Has the kernel ask a peer that says nothing whether it is there, and end the connection where nothing
+/// answers for a minute.
+#[cfg(feature = "http2")]
+fn watch_for_vanished_peer(tcp: &TcpStream) {
+    let keepalive = TcpKeepalive::new().with_time(QUIET);
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    let keepalive = keepalive.with_interval(PROBE).with_retries(PROBES);
+    // Where it can't be set, whoever waits for the peer has limits of its own.
+    let _set = SockRef::from(tcp).set_tcp_keepalive(&keepalive);
 }
 
 /// What is under a stream.
@@ -65,6 +92,16 @@ impl Ground {
                     forget_soon(&tcp);
                 }
             }
+        }
+    }
+
+    /// The connection is to end where its peer has vanished, though nobody sends it anything.
+    #[cfg(feature = "http2")]
+    pub(crate) fn watch_for_vanished_peer(&self) {
+        if let Self::Tcp(tcp) = self
+            && let Some(tcp) = tcp.upgrade()
+        {
+            watch_for_vanished_peer(&tcp);
         }
     }
 

@@ -31,7 +31,8 @@ pub(crate) struct SharedConnection(Arc<Sessions>);
 #[derive(Debug, Default)]
 struct Sessions {
     count: AtomicUsize,
-    /// The peer of the one that ended last has taken nothing, or was silent, and none has begun since.
+    /// The peer of the one that ended last has taken nothing, or was silent; and none has begun since, nor
+    /// was anything else answered, of which it may still have the end to take.
     is_silent: AtomicBool,
     changed: Notify,
 }
@@ -81,6 +82,7 @@ impl SharedStream {
     #[cfg(feature = "http2")]
     pub(crate) fn is_waited_for(&self, time: Duration) {
         if !self.patience.is_leased.load(SeqCst) {
+            self.connection.0.is_silent.store(false, SeqCst);
             self.wait(time);
         }
     }

@@ -24,7 +24,7 @@ async fn status(server: &Server, path: &str, headers: &[(&str, &str)]) -> u16 {
 
 type Row<'r> = (&'r str, &'r [(&'r str, &'r str)], u16);
 
-const ROWS: [Row<'static>; 14] = [
+const ROWS: [Row<'static>; 18] = [
     ("/ws", &[("Authorization", "Bearer t/0+a==")], 101),
     (
         "/ws?token=t/0%2Ba%3D%3D",
@@ -59,6 +59,22 @@ const ROWS: [Row<'static>; 14] = [
         401,
     ),
     ("/ws?token=t/0+a==", &[("Authorization", "Bearer u")], 401),
+    // An application beside ours may have a cookie of the same name.
+    (
+        "/ws",
+        &[
+            ("Cookie", "auth={\"a\": 1}"),
+            ("Authorization", "Bearer t/0+a=="),
+        ],
+        101,
+    ),
+    (
+        "/ws?token=t/0+a==",
+        &[("Cookie", "auth=two words; auth=with \"quotes\"")],
+        101,
+    ),
+    ("/ws?token=wrong", &[("Cookie", "auth={\"a\": 1}")], 401),
+    ("/ws", &[("Cookie", "auth={\"a\": 1}")], 401),
     ("/ws", &[("Authorization", "Basic dTpw")], 401),
     ("/ws", &[], 401),
 ];

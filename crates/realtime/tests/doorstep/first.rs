@@ -59,6 +59,17 @@ async fn who_shows_a_credential_in_the_request_needs_none_in_a_message() {
     end(server, (ann, bob)).await;
 }
 
+/// Of an application beside ours, say.
+#[tokio::test]
+async fn a_cookie_that_can_be_no_token_is_nothing_that_was_shown() {
+    let server = start(builder()).await;
+    let request = Request::new("/ws").header("Cookie", "auth={\"a\": 1}");
+    let mut ann = request.connect(server.addr).await.unwrap();
+    show(&mut ann, "ann").await;
+    assert_eq!(who(&mut ann).await, "ann");
+    end(server, ann).await;
+}
+
 #[tokio::test]
 async fn nothing_knows_of_the_client_before() {
     let connected = Arc::new(AtomicUsize::new(0));

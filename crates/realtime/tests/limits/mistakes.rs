@@ -6,13 +6,19 @@ use std::{
     time::Duration,
 };
 
-use realtime::{IdentityKey, Json, config::Rate, error::RequestErrorKind};
-use realtime_testkit::{client::Client, wait::DEADLINE};
-use serde_json::json;
+use realtime::{
+    ClientError, Identity, IdentityKey, Json, Router, auth::StaticToken, config::Rate,
+    error::RequestErrorKind, room::RoomRule,
+};
+use realtime_testkit::{
+    client::{Client, Request},
+    wait::DEADLINE,
+};
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{named, server};
+use super::{named, server, support::Server};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -121,6 +127,107 @@ async fn one_that_answers_late_makes_no_mistake() {
     // What is answered is answered: the same once more is made up.
     let _may_be_cut_off = client.send_raw(&answers.concat()).await;
     assert_eq!(client.closed().await.unwrap().0, 1008);
+    server.stop().await;
+}
+
+/// One that may ask for rooms, and show tokens.
+async fn with_rooms() -> Server {
+    let token = StaticToken::new("s3cret", Identity::new("ann")).unwrap();
+    let closed = async || Err::<(), _>(ClientError::new("forbidden", "not you"));
+    let router = Router::new()
+        .route("echo", async |Json(data): Json<Value>| Json(data))
+        .room("said:{n}", RoomRule::open().publish("said"))
+        .room("shown:{n}", RoomRule::open().announce("who"))
+        .room("closed:{n}", RoomRule::allow(closed));
+    let builder = super::support::builder().authenticator(token.from_query("token"));
+    Server::start(builder.router(router).build().unwrap()).await
+}
+
+async fn ann(server: &Server) -> Client {
+    let request = Request::new("/ws?token=s3cret");
+    let mut ann = request.connect(server.addr).await.unwrap();
+    let joined = ann.request("join", json!({"room": "said:1"})).await;
+    assert_eq!(joined.unwrap()["route"], "join");
+    ann
+}
+
+/// What the gateway itself refuses, since nobody could do it.
+#[tokio::test]
+async fn so_is_one_that_asks_the_gateway_for_what_cant_be() {
+    let long = "x".repeat(300);
+    let server = with_rooms().await;
+    for (route, data, code) in [
+        ("join", json!({"room": "nowhere"}), "unknown_room"),
+        ("join", json!({"room": long}), "bad_data"),
+        ("leave", json!({"room": long}), "bad_data"),
+        (
+            "recover",
+            json!({"room": "said:1", "epoch": "a b", "offset": 1}),
+            "bad_data",
+        ),
+        (
+            "recover",
+            json!({"room": "nowhere", "epoch": "a", "offset": 1}),
+            "unknown_room",
+        ),
+        (
+            "publish",
+            json!({"room": "closed:1", "data": 1}),
+            "unknown_room",
+        ),
+        (
+            "publish",
+            json!({"room": "said:1", "data": 1, "encoding": "hex"}),
+            "bad_data",
+        ),
+        (
+            "publish",
+            json!({"room": "said:1", "data": "?", "encoding": "base64"}),
+            "bad_data",
+        ),
+        (
+            "publish",
+            json!({"room": "said:1", "data": 1, "key": "k"}),
+            "bad_data",
+        ),
+        ("members", json!({"room": "said:1"}), "unknown_room"),
+        ("members", json!({"room": long}), "bad_data"),
+        ("authenticate", json!({"token": " "}), "bad_data"),
+    ] {
+        let mut client = ann(&server).await;
+        let answer = client.request(route, data.clone()).await.unwrap();
+        assert_eq!(answer["data"]["code"], code, "{route} {data}");
+        let wrong = json!({"route": route, "data": data}).to_string();
+        let wrong = Client::<TcpStream>::text_frame(&wrong).repeat(200);
+        let _may_be_cut_off = client.send_raw(&wrong).await;
+        let (code, reason) = client.closed().await.unwrap();
+        assert_eq!(code, 1008, "{route} {data}: {reason}");
+    }
+    server.stop().await;
+}
+
+/// It may have been a member a moment ago, and the rule may change its mind.
+#[tokio::test]
+async fn one_that_asks_for_what_it_may_not_makes_no_mistake() {
+    let server = with_rooms().await;
+    for (route, data, code) in [
+        ("join", json!({"room": "closed:1"}), "forbidden"),
+        (
+            "publish",
+            json!({"room": "said:2", "data": 1}),
+            "not_a_member",
+        ),
+        ("members", json!({"room": "shown:1"}), "not_a_member"),
+    ] {
+        let mut client = ann(&server).await;
+        let answer = client.request(route, data.clone()).await.unwrap();
+        assert_eq!(answer["data"]["code"], code, "{route} {data}");
+        let refused = json!({"route": route, "data": data}).to_string();
+        let refused = Client::<TcpStream>::text_frame(&refused).repeat(200);
+        client.send_raw(&refused).await.unwrap();
+        let answer = client.request("echo", json!(1)).await.unwrap();
+        assert_eq!(answer["data"], 1, "{route} {data}");
+    }
     server.stop().await;
 }
 

@@ -162,9 +162,9 @@ async fn who_reads_nothing_is_counted_with_what_it_never_got() {
     let deaf = named(&server, "ann").await;
     server.until_open(1).await;
     let session = server.gateway.local_sessions().remove(0);
-    let small = "x".repeat(10_000);
+    let large = "x".repeat(100_000);
     until("its queue is full", async || {
-        session.send("n", Json(&small)).is_err()
+        session.send("n", Json(&large)).is_err()
     })
     .await;
     metrics

@@ -283,6 +283,12 @@ mod over_redis {
         ask_everything(&server).await;
         let refused = ask("join", json!({"room": "new"})).await;
         assert_eq!(refused["code"], "unavailable", "{refused}");
+        let refused = ask("members", json!({"room": "a"})).await;
+        assert_eq!(refused["code"], "unavailable", "{refused}");
+        let ours = [("route", "members"), ("outcome", "failed")];
+        metrics
+            .is("realtime_handler_duration_seconds", &ours, 1.)
+            .await;
         let refused = ask("recover", from).await;
         assert_eq!(refused["code"], "unavailable", "{refused}");
         metrics

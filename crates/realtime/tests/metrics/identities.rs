@@ -25,6 +25,13 @@ async fn fresh_tokens_are_counted_and_measured() {
             2.,
         )
         .await;
+    // What the issuer doesn't say is no fault of hers.
+    let away = ann.request("authenticate", json!({"token": "away"})).await;
+    assert_eq!(away.unwrap()["data"]["code"], "unavailable");
+    let ours = [("route", "authenticate"), ("outcome", "failed")];
+    metrics
+        .is("realtime_handler_duration_seconds", &ours, 1.)
+        .await;
     let revoked = Revocation::identity(IdentityKey::new("ann"), SystemTime::now());
     server.gateway.revoke(revoked).await.unwrap();
     metrics

@@ -223,6 +223,38 @@ fn what_cant_work_is_refused_when_the_gateway_is_built() {
         .room("a:{x}", RoomRule::open())
         .room("a:{x}", RoomRule::new());
     assert_eq!(builds(twice).unwrap_err().0, BuildErrorKind::DuplicateRoute);
+    // The second would never be asked, and the rooms would be open to all.
+    let check = async || Err::<(), _>(ClientError::new("closed", "not now"));
+    for (first, second, words) in [
+        (
+            "a:{id}",
+            "a:{other}",
+            "expected one rule for the rooms \"a:{id}\"",
+        ),
+        ("{any}", "staff", "\"staff\" before the one for \"{any}\""),
+        ("a:{x}", "a:{x}/{y}", "\"a:{x}/{y}\" before"),
+    ] {
+        let rules = |first, second| {
+            Router::new()
+                .room(first, RoomRule::open())
+                .merge(Router::new().room(second, RoomRule::allow(check)))
+        };
+        let (kind, text) = builds(rules(first, second)).unwrap_err();
+        assert_eq!(kind, BuildErrorKind::DuplicateRoute);
+        assert!(text.contains(words), "{text}");
+        if !words.contains("one rule") {
+            assert!(builds(rules(second, first)).is_ok(), "{second}");
+        }
+    }
+    let nobody_is_asked = [
+        Router::new().room("a", RoomRule::new().asked_once()),
+        Router::new().inbox(RoomRule::new().asked_once()),
+    ];
+    for router in nobody_is_asked {
+        let (kind, text) = builds(router).unwrap_err();
+        assert_eq!(kind, BuildErrorKind::InvalidOption);
+        assert!(text.contains("asked_once"), "{text}");
+    }
     let open = Router::new().room("a:{x", RoomRule::open());
     assert!(builds(open).unwrap_err().1.contains("isn't closed"));
     let reserved = Router::new().room("a", RoomRule::open().publish("error"));

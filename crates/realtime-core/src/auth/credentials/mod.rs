@@ -32,7 +32,8 @@ const COOKIES: usize = 4;
 /// refused, and so is a source that has two. Only cookies may differ among themselves: a browser
 /// sends one of a domain and one of its subdomain under one name, and no page can see which is
 /// ours. So up to four are candidates, in their order; one with a `%` as it stands, and then
-/// percent-decoded, since many libraries encode what they put into a cookie.
+/// percent-decoded, since many libraries encode what they put into a cookie. A cookie of our name
+/// that can't be a token may be somebody else's: it is malformed only where no place has a token.
 ///
 /// A token in a URL ends up in the logs of proxies: prefer a short-lived one there.
 ///
@@ -188,6 +189,15 @@ impl Credentials {
                 return Err(AuthError::new(AuthErrorKind::InvalidOption, got));
             }
         }
+        if let Some(name) = &self.query
+            && !sources::is_parameter(name)
+        {
+            let got = format!(
+                "expected a query parameter that is itself when a query string is decoded, so \
+                 without `+`, `&` and `%` before two hexadecimal digits; got {name:?}"
+            );
+            return Err(AuthError::new(AuthErrorKind::InvalidOption, got));
+        }
         if let Some(what) = self.twice {
             let got = format!("expected one {what}; got two, of which the first would be ignored");
             return Err(AuthError::new(AuthErrorKind::InvalidOption, got));
@@ -225,6 +235,39 @@ impl Credentials {
     /// # Errors
     /// Those of [`find`](Self::find).
     pub fn candidates(&self, request: &Parts) -> Result<Vec<Token>, AuthError> {
+        let Seen { token, cookies } = self.look_at(request)?;
+        let Some(token) = token else { return cookies };
+        // Cookies that are malformed may be somebody else's: they hide no token.
+        let cookies = cookies.unwrap_or_default();
+        let same = |cookie: &Token| cookie.matches(token.expose());
+        match cookies.is_empty() || cookies.iter().any(same) {
+            true => Ok(vec![token]),
+            false => Err(differ()),
+        }
+    }
+
+    /// Whether a request has nothing in any of the places. A cookie that can't be a token is nothing
+    /// here, since it may be somebody else's; anything else that is malformed is something.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use realtime::auth::Credentials;
+    ///
+    /// let credentials = Credentials::bearer().from_cookie("session");
+    /// let request = Request::get("/ws").header("cookie", "session={\"a\": 1}; theme=dark");
+    /// assert!(credentials.finds_nothing_in(&request.body(()).unwrap().into_parts().0));
+    /// let request = Request::get("/ws").header("cookie", "session=s3cret");
+    /// assert!(!credentials.finds_nothing_in(&request.body(()).unwrap().into_parts().0));
+    /// ```
+    #[must_use]
+    pub fn finds_nothing_in(&self, request: &Parts) -> bool {
+        let Ok(Seen { token, cookies }) = self.look_at(request) else {
+            return false;
+        };
+        token.is_none() && cookies.unwrap_or_default().is_empty()
+    }
+
+    fn look_at(&self, request: &Parts) -> Result<Seen, AuthError> {
         let mut found = One::default();
         if self.header {
             for token in sources::bearer(&request.headers) {
@@ -245,20 +288,13 @@ impl Credentials {
             }
         }
         let cookies = match &self.cookie {
-            Some(name) => cookies(request, name)?,
-            None => Vec::new(),
+            Some(name) => cookies(request, name),
+            None => Ok(Vec::new()),
         };
-        match found.0 {
-            None => Ok(cookies),
-            Some(token) => {
-                let same = |cookie: &Token| cookie.matches(token.expose());
-                if cookies.is_empty() || cookies.iter().any(same) {
-                    Ok(vec![token])
-                } else {
-                    Err(differ())
-                }
-            }
-        }
+        Ok(Seen {
+            token: found.0,
+            cookies,
+        })
     }
 
     /// Tries each candidate until one is right, and returns what is made of it.
@@ -314,6 +350,14 @@ impl Credentials {
         }
         Err(told)
     }
+}
+
+/// What a request has.
+struct Seen {
+    /// What all places but cookies say.
+    token: Option<Token>,
+    /// The error is that of cookies of our name that are all malformed.
+    cookies: Result<Vec<Token>, AuthError>,
 }
 
 /// The one token that all sources but cookies have.

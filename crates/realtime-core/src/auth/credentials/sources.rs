@@ -53,6 +53,12 @@ pub(super) fn parameter<'q>(query: &'q str, name: &str) -> impl Iterator<Item = 
     })
 }
 
+/// Whether a name that stands in a query string as it is written here is read as this one.
+pub(super) fn is_parameter(name: &str) -> bool {
+    let mut read = form_urlencoded::parse(name.as_bytes());
+    read.next().is_some_and(|(key, _)| key == name) && read.next().is_none()
+}
+
 /// The values of the cookies of one name, in the order in which they came. Each as it stands, and
 /// also decoded where it may be percent-encoded: whether it is nobody can see, and many libraries
 /// encode what they put into a cookie.

@@ -207,9 +207,62 @@ fn what_is_malformed_is_refused_without_being_shown() {
     assert!(!format!("{token:?}").contains("s3cret"));
 }
 
+/// An application beside ours may have a cookie of the same name, with whatever in it.
+#[test]
+fn a_cookie_that_can_be_no_token_hides_no_token() {
+    let t = Some("t".to_owned());
+    for malformed in ["auth={\"a\": 1}", "auth=J\u{f6}rg", "auth=a b; auth=\u{fc}"] {
+        let cookie = ("cookie", malformed.as_bytes());
+        let bearer = ("authorization", &b"Bearer t"[..]);
+        let offered = ("sec-websocket-protocol", &b"token.t"[..]);
+        assert_eq!(find("/", &[cookie, bearer]).unwrap(), t, "{malformed}");
+        assert_eq!(find("/", &[cookie, offered]).unwrap(), t, "{malformed}");
+        assert_eq!(find("/?token=t", &[cookie]).unwrap(), t, "{malformed}");
+        assert!(find("/", &[cookie]).is_err(), "{malformed}");
+        assert!(find("/?token=a%20b", &[cookie]).is_err(), "{malformed}");
+        let other = [cookie, ("cookie", &b"auth=u"[..])];
+        assert!(find("/?token=t", &other).is_err(), "{malformed}");
+    }
+}
+
+#[test]
+fn nothing_is_found_where_no_place_has_a_token() {
+    type Headers<'h> = Vec<(&'h str, &'h [u8])>;
+    let rows: [(&str, Headers<'_>, bool); 9] = [
+        ("/", vec![], true),
+        ("/?token=", vec![("authorization", b"Basic dTpw")], true),
+        ("/", vec![("cookie", b"auth={\"a\": 1}; other=1")], true),
+        ("/", vec![("cookie", b"auth=t")], false),
+        ("/", vec![("cookie", b"auth=a b; auth=t")], false),
+        ("/?token=t", vec![("cookie", b"auth=a b")], false),
+        ("/?token=a%20b", vec![], false),
+        ("/?token=t", vec![("authorization", b"Bearer u")], false),
+        ("/", vec![("sec-websocket-protocol", b"token.\xff")], false),
+    ];
+    for (uri, headers, nothing) in rows {
+        let mut request = Request::get(uri);
+        for (name, value) in &headers {
+            request = request.header(*name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let request = request.body(()).unwrap().into_parts().0;
+        let found = ALL().finds_nothing_in(&request);
+        assert_eq!(found, nothing, "{uri} {headers:?}");
+    }
+}
+
 #[test]
 fn names_are_checked() {
     assert!(ALL().validate().is_ok());
+    // A query string is decoded: as they are written, these are others.
+    for name in ["a+b", "a&b", "a%62", "%20", "&"] {
+        let error = Credentials::bearer().from_query(name).validate();
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("query parameter that is itself"), "{error}");
+        assert!(Credentials::bearer().from_cookie(name).validate().is_ok());
+    }
+    for name in ["token", "a%b", "100%", "!#$'*-.^_`|~"] {
+        assert!(Credentials::bearer().from_query(name).validate().is_ok());
+    }
     assert!(Credentials::bearer().from_query("a b").validate().is_err());
     assert!(Credentials::bearer().from_cookie("").validate().is_err());
     assert!(Credentials::bearer().without_header().validate().is_err());

@@ -2,8 +2,14 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::{invalid, put_name, take, target::identity};
-use crate::{IdentityKey, SessionId, broker::BrokerError};
+use super::target::identity;
+use crate::{
+    IdentityKey, SessionId,
+    broker::{
+        BrokerError,
+        fields::{invalid, put_name, take},
+    },
+};
 
 const SESSION: u8 = 0;
 const IDENTITY: u8 = 1;

@@ -2,8 +2,13 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{cut_off, invalid, not_text, put_name, short, take, text};
-use crate::{IdentityKey, RoomName, SessionId, Text, broker::BrokerError};
+use crate::{
+    IdentityKey, RoomName, SessionId, Text,
+    broker::{
+        BrokerError,
+        fields::{cut_off, invalid, not_text, put_name, short, take, text},
+    },
+};
 
 const ALL: u8 = 0;
 const IDENTITY: u8 = 1;

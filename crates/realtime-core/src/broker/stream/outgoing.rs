@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::{
     Announcement, BEACON_INTERVAL, Due, LoopbackTime, Topics, beacon,
     loopback::{Loss, Way},
+    schedule::{ANSWERS, Schedule},
     shared::Shared,
     stamp::{HELLO, Kind, Numbers, Stamp},
 };
@@ -32,8 +33,6 @@ const UNHEARD: usize = 4_096;
 const MARKS: usize = 512;
 /// How often the last number of a topic is said: once, and once more in case that is lost.
 const SAID: u8 = 2;
-/// How often others are told the numbers that they ask for, at the most.
-const ANSWERS: Duration = Duration::from_secs(1);
 /// Why a link is down that still has what is for this node.
 const DEAF_FOR_ALL: &str = "what this node publishes for all doesn't come back";
 
@@ -69,17 +68,6 @@ struct Used {
     unsaid: u8,
     /// Nobody listened, when something was last sent.
     unheard: bool,
-}
-
-/// When the next of each sort is due.
-#[derive(Debug)]
-struct Schedule {
-    probe: Instant,
-    beacon: Instant,
-    /// When others were last told what they had asked for.
-    answered: Option<Instant>,
-    /// When they are to be told, if they have asked.
-    answer: Option<Instant>,
 }
 
 impl Outgoing {
@@ -409,34 +397,5 @@ impl Used {
     /// Its last number is to be said.
     fn is_news(&self) -> bool {
         self.unsaid > 0
-    }
-}
-
-impl Schedule {
-    /// The number for all is another one than was said last.
-    fn has_news(&mut self, others: usize) {
-        self.beacon = self.beacon.min(Instant::now() + beacon::news(others));
-    }
-
-    fn earliest(&self) -> Instant {
-        let first = self.probe.min(self.beacon);
-        self.answer.map_or(first, |answer| answer.min(first))
-    }
-
-    /// Whether others have asked for numbers, and it is time to tell them: soon, but not all at
-    /// once, and not after each question of many.
-    fn has_to_answer(&mut self, shared: &Shared, now: Instant, spread: Duration) -> bool {
-        if !shared.asked().numbers {
-            return false;
-        }
-        let earliest = self
-            .answered
-            .map_or(now, |answered| (answered + ANSWERS).max(now));
-        let at = *self.answer.get_or_insert(earliest + spread);
-        if now < at {
-            return false;
-        }
-        (self.answer, self.answered) = (None, Some(now));
-        true
     }
 }

@@ -18,9 +18,9 @@ use super::{
     params::{is_member, unknown_room},
 };
 use crate::{
-    escape::Chain,
     extract::MessageContext,
     handling::{
+        client_error::{Mistake, Unavailable},
         router::Erased,
         wish::{self, Field, Whole},
     },
@@ -140,7 +140,7 @@ async fn enter(
 ) -> Result<Reply, BoxError> {
     let session = cx.inbound.session.clone();
     let room = table.meant(room, session.identity_key())?;
-    let (allow, params) = table.allow(&room).ok_or_else(unknown_room)?;
+    let (allow, params) = table.allow(&room).ok_or_else(no_such_room)?;
     let asked_about = session.changes();
     let message = &cx.inbound.message;
     let request = message.message_id().map(|id| Request {
@@ -180,14 +180,14 @@ async fn publish(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
     } = wish::decode(&cx.inbound.message, &PUBLICATION)?;
     let session = &cx.inbound.session;
     let room = table.meant(room, session.identity_key())?;
-    let options = table.publish(&room).ok_or_else(unknown_room)?;
+    let options = table.publish(&room).ok_or_else(no_such_room)?;
     if !is_member(session, &room) {
+        // No mistake: it may have been removed, and not know yet.
         let error = ClientError::new("not_a_member", "join the room before you publish to it");
         return Err(error.into());
     }
     if key.is_some() && table.history(&room).is_none() {
-        let error = ClientError::new("bad_data", "the room keeps nothing, so it knows no keys");
-        return Err(error.into());
+        return Err(bad_data(&"the room keeps nothing, so it knows no keys").into());
     }
     // Each identity has keys of its own.
     let of = session.identity_key();
@@ -201,11 +201,11 @@ async fn publish(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
             let bytes = text.and_then(|text| BASE64.decode(text).ok());
             let wrong =
                 "expected `data` to be a string of standard base64, since `encoding` says so";
-            Payload::binary(bytes.ok_or_else(|| ClientError::new("bad_data", wrong))?)
+            Payload::binary(bytes.ok_or_else(|| bad_data(&wrong))?)
         }
         Some(_) => {
             let wrong = "expected `encoding` to be \"base64\", or none";
-            return Err(ClientError::new("bad_data", wrong).into());
+            return Err(bad_data(&wrong).into());
         }
     };
     let message = Message::new(options.publish.clone().unwrap_or_default(), data)?;
@@ -218,7 +218,7 @@ async fn members(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
     let Who { room, after, limit } = wish::decode(&cx.inbound.message, &WHO)?;
     let session = &cx.inbound.session;
     let room = table.meant(room, session.identity_key())?;
-    table.announces(&room).ok_or_else(unknown_room)?;
+    table.announces(&room).ok_or_else(no_such_room)?;
     if !is_member(session, &room) {
         let error = ClientError::new("not_a_member", "join the room before you ask who is there");
         return Err(error.into());
@@ -230,8 +230,7 @@ async fn members(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
     let after = after.map(|Whole(after)| after);
     let doors = session.doors().ok_or_else(gone)?;
     let page = doors.members(room, after, limit).await.map_err(|error| {
-        tracing::debug!(target: crate::log_targets::PRESENCE, error = %Chain(&error), "not answered");
-        ClientError::new("unavailable", "who is in the room can't be found out now").temporary()
+        Unavailable::new("who is in the room can't be found out now").because(error)
     })?;
     let shown = page
         .members
@@ -245,10 +244,15 @@ async fn members(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
     Ok(Reply::data(Payload::json(&answer)?))
 }
 
-fn bad_data(wrong: &impl std::fmt::Display) -> ClientError {
-    ClientError::new("bad_data", wrong.to_string())
+fn bad_data(wrong: &impl std::fmt::Display) -> Mistake {
+    Mistake(ClientError::new("bad_data", wrong.to_string()))
 }
 
-fn gone() -> ClientError {
-    ClientError::new("unavailable", "the server is going away").temporary()
+/// Of a room that no client can ask that of, whoever it is.
+fn no_such_room() -> Mistake {
+    Mistake(unknown_room())
+}
+
+fn gone() -> Unavailable {
+    Unavailable::new("the server is going away")
 }

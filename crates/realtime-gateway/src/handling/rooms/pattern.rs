@@ -5,7 +5,7 @@ use realtime_core::RoomName;
 use crate::{BuildError, BuildErrorKind};
 
 /// A parsed pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct RoomPattern {
     text: String,
     parts: Vec<Part>,
@@ -70,6 +70,20 @@ impl RoomPattern {
         &self.text
     }
 
+    /// Whether each name that the other one fits is one that this one fits, too.
+    ///
+    /// It is so where it fits the other one's text with something in place of each parameter that no
+    /// text of a pattern has: what stands there is then within a parameter of this one, which takes
+    /// anything else as well.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        const ANYTHING: &str = "{";
+        let parts = other.parts.iter().map(|part| match part {
+            Part::Text(text) => text.as_str(),
+            Part::Param(_) => ANYTHING,
+        });
+        self.fits(&parts.collect::<String>()).is_some()
+    }
+
     /// The values of its parameters in a name that it fits, in their order.
     pub(crate) fn fits<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
         let (mut values, mut rest) = (Vec::new(), name);
@@ -126,6 +140,36 @@ mod tests {
             let parsed = RoomPattern::parse(pattern).unwrap();
             let values = parsed.fits(name);
             assert_eq!(values.as_deref(), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_covers_those_whose_names_it_all_fits() {
+        let rows = [
+            ("order:{id}", "order:{order}", true),
+            ("lobby", "lobby", true),
+            ("{any}", "staff", true),
+            ("{any}", "order:{id}", true),
+            ("{any}", "{a}/{b}", true),
+            ("order:{id}", "order:new", true),
+            ("order:{id}", "order:{a}:{b}", true),
+            ("{a}/{b}", "{x}/{y}/{z}", true),
+            ("{a}/{b}", "team/{y}", true),
+            ("a{x}b", "a{x}bb", true),
+            ("{x}.log", "chat.{id}.log", true),
+            ("staff", "{any}", false),
+            ("staff", "stuff", false),
+            ("order:new", "order:{id}", false),
+            ("order:{id}", "order:", false),
+            ("order:{id}", "{kind}:{id}", false),
+            ("{a}/{b}", "{x}", false),
+            ("{a}/{b}", "/{y}", false),
+            ("{x}.log", "chat.{id}", false),
+            ("a{x}b", "a{x}", false),
+        ];
+        for (one, other, covers) in rows {
+            let parsed = [one, other].map(|text| RoomPattern::parse(text).unwrap());
+            assert_eq!(parsed[0].covers(&parsed[1]), covers, "{one} {other}");
         }
     }
 

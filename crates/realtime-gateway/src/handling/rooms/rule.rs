@@ -77,6 +77,8 @@ impl<S: Clone + Send + Sync + 'static> RoomRule<S> {
     /// `join` without more data than the room's name, about everybody who is in the room, however
     /// they came in. Whom it refuses is removed, and told so; a rule that fails, or takes longer than
     /// [`Config::hook_timeout`](crate::Config::hook_timeout), keeps nobody in.
+    ///
+    /// Of a rule that nobody is asked by ([`new`](Self::new)) it is refused when the gateway is built.
     pub fn asked_once(mut self) -> Self {
         self.options.asked_once = true;
         self

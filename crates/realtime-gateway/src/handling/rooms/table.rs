@@ -10,7 +10,11 @@ use super::{
     Params, RoomPattern, client,
     rule::{RoomOptions, RoomRule},
 };
-use crate::{BuildError, BuildErrorKind, escape::Escaped, handling::router::Erased};
+use crate::{
+    BuildError, BuildErrorKind,
+    escape::Escaped,
+    handling::{client_error::Mistake, router::Erased},
+};
 
 /// Rules by pattern: the first that fits counts.
 #[derive(Default)]
@@ -27,7 +31,7 @@ impl RoomTable {
     ) -> Result<Self, BuildError> {
         let mut table = Self::default();
         for inbox in inboxes {
-            check_routes(&inbox.options, RoomName::OWN_INBOX)?;
+            check(&inbox, RoomName::OWN_INBOX)?;
             if table.inbox.replace(inbox).is_some() {
                 let got = "expected one rule for inboxes; got two";
                 return Err(BuildError::new(BuildErrorKind::DuplicateRoute, got));
@@ -35,14 +39,11 @@ impl RoomTable {
         }
         for (pattern, rule) in rules {
             let pattern = RoomPattern::parse(&pattern)?;
-            if table.rules.iter().any(|(known, _)| *known == pattern) {
-                let got = format!(
-                    "expected one rule for the rooms {:?}; got two",
-                    pattern.as_str()
-                );
-                return Err(BuildError::new(BuildErrorKind::DuplicateRoute, got));
+            let mut known = table.rules.iter().map(|(known, _)| known);
+            if let Some(known) = known.find(|known| known.covers(&pattern)) {
+                return Err(hidden(known, &pattern));
             }
-            check_routes(&rule.options, pattern.as_str())?;
+            check(&rule, pattern.as_str())?;
             if pattern.as_str().starts_with(RoomName::OWN_INBOX) {
                 let got = format!(
                     "expected a pattern that doesn't begin with `@me`, which is for inboxes \
@@ -79,11 +80,12 @@ impl RoomTable {
     }
 
     /// The room that a client of this identity means.
-    pub(super) fn meant(&self, name: String, by: &IdentityKey) -> Result<RoomName, ClientError> {
+    pub(super) fn meant(&self, name: String, by: &IdentityKey) -> Result<RoomName, Mistake> {
         if name == RoomName::OWN_INBOX {
             return Ok(RoomName::inbox(by));
         }
-        RoomName::try_from(name).map_err(|wrong| ClientError::new("bad_data", wrong.to_string()))
+        RoomName::try_from(name)
+            .map_err(|wrong| Mistake(ClientError::new("bad_data", wrong.to_string())))
     }
 
     /// What clients are told that a room is called.
@@ -169,8 +171,30 @@ impl RoomTable {
     }
 }
 
-/// The routes on which the server speaks of its own accord.
-fn check_routes(options: &RoomOptions, pattern: &str) -> Result<(), BuildError> {
+/// Of a rule that would never be asked, behind one that is for all of its rooms.
+fn hidden(known: &RoomPattern, pattern: &RoomPattern) -> BuildError {
+    let (first, second) = (known.as_str(), pattern.as_str());
+    let got = match pattern.covers(known) {
+        true => format!("expected one rule for the rooms {first:?}; got two, the other {second:?}"),
+        false => format!(
+            "expected the rule for the rooms {second:?} before the one for {first:?}, which is for \
+             all of them, so that {second:?} would be ignored; got it behind"
+        ),
+    };
+    BuildError::new(BuildErrorKind::DuplicateRoute, got)
+}
+
+/// What is said of the rooms of a pattern, and would be ignored or could not work.
+fn check(rule: &RoomRule, pattern: &str) -> Result<(), BuildError> {
+    let options = &rule.options;
+    if options.asked_once && rule.allow.is_none() {
+        let got = format!(
+            "expected a rule of who may come into {pattern:?} (`RoomRule::allow`) for \
+             `asked_once`; got none, so nobody is asked at all"
+        );
+        return Err(BuildError::new(BuildErrorKind::InvalidOption, got));
+    }
+    // The routes on which the server speaks of its own accord.
     let publish = (&options.publish, "what clients publish to");
     let announce = (&options.announce, "who comes and goes in");
     for (route, what) in [publish, announce] {

@@ -213,7 +213,8 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
 
     /// Says what is so of the rooms whose names fit a pattern. A parameter stands in braces, and is
     /// read with [`RoomParam`](crate::extract::RoomParam). Of several patterns that fit, the one
-    /// that was registered first counts.
+    /// that was registered first counts. A rule all of whose rooms fit an earlier pattern would
+    /// never be asked: that is refused when the gateway is built.
     ///
     /// Where clients may ask to come in, the routes `join`, `leave` and `recover` are the gateway's
     /// own, and `publish` where they may publish.

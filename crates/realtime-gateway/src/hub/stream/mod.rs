@@ -4,13 +4,12 @@
 //! A message is appended to the history before it is published, so a hole is either about to be
 //! filled, or was lost on its way between nodes and is read from the history.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+mod joining;
+mod queue;
+mod state;
 
-use bytes::Bytes;
+use std::{sync::Arc, time::Duration};
+
 use realtime_core::{
     RoomName,
     broker::envelope::Except,
@@ -18,20 +17,12 @@ use realtime_core::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{
-    dialects::{DialectId, Frames},
-    outbound::{Offset, Room},
-    sync::Mutex,
-    traces::Traced,
-};
+use self::state::{HELD, HELD_BYTES, State};
+use crate::{dialects::Frames, outbound::Room, sync::Mutex, traces::Traced};
 
-/// How many messages wait for one that is missing, or for the beginning, at the most. What is
-/// beyond is read from the history again.
-const HELD: usize = 1_024;
-/// How many bytes they have at the most.
-const HELD_BYTES: usize = 4 * 1024 * 1024;
-/// How many messages are kept for those who are about to join, at the most.
-const RECENT: usize = 1_024;
+pub(crate) use joining::Joining;
+pub(crate) use queue::StreamQueue;
+
 /// For how long a missing message is waited for before it is read from the history: another node
 /// may be about to publish it.
 const HOLE: Duration = Duration::from_millis(200);
@@ -69,43 +60,6 @@ pub(crate) struct Stream {
     queue: Arc<StreamQueue>,
 }
 
-/// Streams that have something to do.
-#[derive(Debug, Default)]
-pub(crate) struct StreamQueue {
-    ready: Mutex<VecDeque<Arc<Stream>>>,
-    there: Notify,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Which life of the history; not known before the first member has come.
-    epoch: Option<Epoch>,
-    /// How many lives there were.
-    life: u64,
-    /// The offset of the last message that was handed over, or is being handed over now.
-    last: u64,
-    /// The furthest that somebody was told to be who came in: the history has what is up to there.
-    told: u64,
-    handing: bool,
-    /// Messages behind a hole.
-    held: BTreeMap<u64, Publication>,
-    held_bytes: usize,
-    /// Messages that belong to another life of the history than is known, or from before one is.
-    early: Vec<(Epoch, Publication)>,
-    hole_since: Option<Instant>,
-    /// The history may have more than has come.
-    doubtful: bool,
-    /// Who is about to join.
-    joining: usize,
-    recent: VecDeque<Publication>,
-    recent_bytes: usize,
-    queued: bool,
-    /// The history is being asked.
-    reading: bool,
-    /// How many tell members that something is lost: nothing is handed over before they know.
-    telling: usize,
-}
-
 /// What is to be done next.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -124,89 +78,6 @@ pub(crate) enum Step {
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Skipped(Arc<Stream>);
-
-/// Keeps what is handed over, for one who is about to join, until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Joining(Arc<Stream>);
-
-impl StreamQueue {
-    /// The next stream that has something to do. Cancel safe.
-    pub(crate) async fn next(&self) -> Arc<Stream> {
-        loop {
-            let there = self.there.notified();
-            tokio::pin!(there);
-            there.as_mut().enable();
-            let next = self.ready.lock().pop_front();
-            match next {
-                Some(stream) => return stream,
-                None => there.await,
-            }
-        }
-    }
-
-    /// It has more to do, when it is its turn again.
-    pub(crate) fn push(&self, stream: Arc<Stream>) {
-        self.ready.lock().push_back(stream);
-        self.there.notify_one();
-    }
-}
-
-impl State {
-    fn hold(&mut self, publication: Publication) {
-        if publication.offset <= self.last {
-            return;
-        }
-        self.held_bytes += publication.frames.bytes();
-        if let Some(twice) = self.held.insert(publication.offset, publication) {
-            self.held_bytes -= twice.frames.bytes();
-        }
-        // The next one stays, however large it is.
-        while self.held.len() > HELD || (self.held.len() > 1 && self.held_bytes > HELD_BYTES) {
-            let Some((_, last)) = self.held.pop_last() else {
-                break;
-            };
-            self.held_bytes -= last.frames.bytes();
-            self.doubtful = true;
-        }
-    }
-
-    /// Keeps it for those who are about to join.
-    fn remember(&mut self, publication: Publication) {
-        self.recent_bytes += publication.frames.bytes();
-        self.recent.push_back(publication);
-        while self.recent.len() > RECENT || self.recent_bytes > HELD_BYTES {
-            let Some(oldest) = self.recent.pop_front() else {
-                break;
-            };
-            self.recent_bytes -= oldest.frames.bytes();
-        }
-    }
-
-    fn forget_recent(&mut self) {
-        self.recent = VecDeque::new();
-        self.recent_bytes = 0;
-    }
-
-    /// Begins a life of the history at this offset.
-    fn begin(&mut self, position: Position) {
-        self.epoch = Some(position.epoch);
-        self.life += 1;
-        (self.last, self.told) = (position.offset, position.offset);
-        self.held.clear();
-        self.held_bytes = 0;
-        self.forget_recent();
-        self.hole_since = None;
-    }
-
-    /// Takes what has come too early, now that it is known what it belongs to.
-    fn settle(&mut self) {
-        for (epoch, publication) in std::mem::take(&mut self.early) {
-            if self.epoch.as_ref() == Some(&epoch) {
-                self.hold(publication);
-            }
-        }
-    }
-}
 
 impl Stream {
     pub(crate) fn new(room: Arc<Room>, queue: Arc<StreamQueue>) -> Self {
@@ -426,60 +297,12 @@ impl Stream {
     }
 }
 
-impl Joining {
-    /// Joins at this moment, where everything behind `after` is known: `join` gets the frames, in its dialect, that
-    /// came since, and the offset that the member is at with them. Nothing is handed over
-    /// meanwhile. `None` where that isn't known, or the position is of another life of the history.
-    pub(crate) fn join<R>(
-        &self,
-        at: &Position,
-        dialect: DialectId,
-        excepted: impl Fn(&[Except]) -> bool,
-        join: impl FnOnce(Vec<Bytes>, Offset) -> R,
-    ) -> Option<R> {
-        let mut state = self.0.state.lock();
-        if state.epoch.as_ref() != Some(&at.epoch) {
-            return None;
-        }
-        let since: Vec<&Publication> = state
-            .recent
-            .iter()
-            .filter(|publication| publication.offset > at.offset)
-            .collect();
-        // One that is being handed over is among them.
-        let known = state.last.saturating_sub(at.offset);
-        if since.len() as u64 != known {
-            return None;
-        }
-        let meant = since.into_iter().filter(|p| !excepted(&p.except));
-        // Nothing is compressed while it is locked.
-        let frames = meant.map(|publication| publication.frames.ready(dialect).clone());
-        let frames = frames.filter(|frame| !frame.is_empty()).collect();
-        let after = Offset {
-            life: state.life,
-            offset: state.last.max(at.offset),
-        };
-        state.told = state.told.max(after.offset);
-        Some(join(frames, after))
-    }
-}
-
 impl Drop for Skipped {
     fn drop(&mut self) {
         let stream = &self.0;
         let mut state = stream.state.lock();
         state.telling = state.telling.saturating_sub(1);
         stream.queue_if_needed(&mut state);
-    }
-}
-
-impl Drop for Joining {
-    fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.joining = state.joining.saturating_sub(1);
-        if state.joining == 0 {
-            state.forget_recent();
-        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Orders of arrival, and what comes of them.
 
+use bytes::Bytes;
+
 use super::*;
+use crate::{dialects::DialectId, outbound::Offset};
 
 fn stream() -> (Arc<Stream>, Epoch) {
     let room = Room::new(RoomName::try_from("a").unwrap(), 1);

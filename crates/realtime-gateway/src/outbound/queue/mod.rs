@@ -6,16 +6,18 @@
 //!   partial ─► pong, ping ─► gap notice ─► data: policy frames and replies, in order ─► close
 //! ```
 
-use std::{collections::VecDeque, io::IoSlice};
+mod controls;
+mod writing;
 
-use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
 
+use bytes::Bytes;
+
+use self::controls::{Account, Controls, NO_CONTROLS};
 use crate::{config::Backpressure, metrics::Size};
 
 /// How many bytes one write has at the most.
 pub(crate) const WRITE_BYTES: usize = 64 * 1024;
-/// A burst's worth of slots is not kept by a session that has become quiet, but this many.
-const KEPT: usize = 4;
 /// How many frames one write has at the most.
 pub(crate) const WRITE_FRAMES: usize = 64;
 /// What a frame takes beside its bytes: its place, of which a deque may have twice as many as it
@@ -72,17 +74,6 @@ pub(crate) struct Discarded {
     pub(crate) unsent: Dropped,
 }
 
-/// To whose account a frame is put.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Account {
-    /// Pings and the like: bounded in number.
-    #[default]
-    Control,
-    Policy,
-    /// Outside the policy: neither counted among its messages nor dropped.
-    Reply,
-}
-
 #[derive(Debug)]
 struct Queued {
     frame: Bytes,
@@ -99,70 +90,6 @@ pub(crate) struct Queue {
     /// Of these two accounts, also what is left of a frame that the socket accepted in part.
     policy_bytes: usize,
     reply_bytes: usize,
-}
-
-/// What stands beside the data: at most one of each.
-#[derive(Debug, Default)]
-struct Controls {
-    /// What is left of a frame that the socket accepted in part. It is never dropped, and no
-    /// longer one of the messages that wait, but its bytes are still in their account.
-    partial: Bytes,
-    /// Whose the partial frame is.
-    account: Account,
-    pong: Bytes,
-    ping: Bytes,
-    notice: Bytes,
-    close: Bytes,
-    /// Messages dropped since the last gap notice.
-    missed: u64,
-    /// How many messages the gap notice that waits counts.
-    noticed: u64,
-}
-
-static NO_CONTROLS: Controls = Controls {
-    partial: Bytes::new(),
-    account: Account::Control,
-    pong: Bytes::new(),
-    ping: Bytes::new(),
-    notice: Bytes::new(),
-    close: Bytes::new(),
-    missed: 0,
-    noticed: 0,
-};
-
-impl Controls {
-    fn all(&self) -> [&Bytes; 5] {
-        [
-            &self.partial,
-            &self.pong,
-            &self.ping,
-            &self.notice,
-            &self.close,
-        ]
-    }
-
-    /// The bytes that are on no other account.
-    fn bytes(&self) -> usize {
-        let all: usize = self.all().iter().map(|frame| frame.len()).sum();
-        all - self.partial_bytes(Account::Policy) - self.partial_bytes(Account::Reply)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.missed == 0 && self.all().iter().all(|frame| frame.is_empty())
-    }
-
-    /// What is left of the partial frame, if it is on this account.
-    fn partial_bytes(&self, account: Account) -> usize {
-        if self.account == account {
-            self.partial.len()
-        } else {
-            0
-        }
-    }
-
-    fn set_partial(&mut self, rest: Bytes, account: Account) {
-        (self.partial, self.account) = (rest, account);
-    }
 }
 
 impl Queue {
@@ -388,100 +315,6 @@ impl Queue {
         if self.controls().is_empty() {
             self.controls = None;
         }
-    }
-
-    /// What is to be written next, in order, up to the bounds of one write.
-    pub(crate) fn slices<'q>(&'q self, out: &mut [IoSlice<'q>]) -> usize {
-        let [before @ .., close] = self.controls().all();
-        let data = self.data.iter().map(|q| &q.frame);
-        let frames = before.into_iter().chain(data).chain([close]);
-        let (mut count, mut bytes) = (0, 0);
-        for frame in frames.filter(|f| !f.is_empty()) {
-            if count == out.len() || bytes >= WRITE_BYTES {
-                break;
-            }
-            out[count] = IoSlice::new(frame);
-            count += 1;
-            bytes += frame.len();
-        }
-        count
-    }
-
-    /// Removes what the socket has accepted.
-    pub(crate) fn advance(&mut self, taken: usize) {
-        let taken = self.advance_controls(taken);
-        let taken = self.advance_data(taken);
-        if taken > 0 {
-            let controls = self.controls_mut();
-            let mut close = std::mem::take(&mut controls.close);
-            close.advance(taken.min(close.len()));
-            controls.set_partial(close, Account::Control);
-        }
-        if self.controls.is_some() {
-            self.drop_empty_controls();
-        }
-        if self.data.is_empty() && self.data.capacity() > KEPT {
-            self.data = VecDeque::new();
-        }
-    }
-
-    /// Returns what the socket has accepted of what stands behind.
-    fn advance_controls(&mut self, mut taken: usize) -> usize {
-        let Some(controls) = &mut self.controls else {
-            return taken;
-        };
-        let partial = taken.min(controls.partial.len());
-        match controls.account {
-            Account::Control => {}
-            Account::Policy => self.policy_bytes -= partial,
-            Account::Reply => self.reply_bytes -= partial,
-        }
-        controls.partial.advance(partial);
-        taken -= partial;
-        if !controls.partial.is_empty() {
-            return 0;
-        }
-        let mut partial = Bytes::new();
-        for control in [&mut controls.pong, &mut controls.ping, &mut controls.notice] {
-            if control.len() > taken {
-                if taken > 0 {
-                    partial = std::mem::take(control).split_off(taken);
-                }
-                taken = 0;
-                break;
-            }
-            taken -= std::mem::take(control).len();
-        }
-        if !partial.is_empty() {
-            controls.set_partial(partial, Account::Control);
-        }
-        if controls.notice.is_empty() {
-            controls.noticed = 0;
-        }
-        taken
-    }
-
-    /// Returns what the socket has accepted of what stands behind.
-    fn advance_data(&mut self, mut taken: usize) -> usize {
-        while taken > 0 {
-            let Some(Queued { mut frame, account }) = self.data.pop_front() else {
-                break;
-            };
-            let written = taken.min(frame.len());
-            if account == Account::Policy {
-                self.policy_messages -= 1;
-                self.policy_bytes -= written;
-            } else {
-                self.reply_bytes -= written;
-            }
-            frame.advance(written);
-            if !frame.is_empty() {
-                self.controls_mut().set_partial(frame, account);
-                return 0;
-            }
-            taken -= written;
-        }
-        taken
     }
 }
 

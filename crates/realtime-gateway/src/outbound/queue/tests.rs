@@ -1,5 +1,7 @@
 //! The queue against a naive model.
 
+use std::io::IoSlice;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -40,10 +40,6 @@ const TICK: Duration = Duration::from_secs(10);
 /// How long a client may take to end a connection that is over, and the same where the server ends.
 const GOODBYE: Duration = Duration::from_secs(10);
 const LATE_GOODBYE: Duration = Duration::from_secs(1);
-/// How often a client is asked whether it is there, and how long it may take to say so: behind all that
-/// it has to read before.
-const PING: Duration = Duration::from_secs(30);
-const PONG: Duration = Duration::from_secs(60);
 
 /// The first bytes of a connection, and whether they are those of HTTP/2.
 pub(super) async fn begun(stream: &mut impl Stream) -> io::Result<(Bytes, bool)> {
@@ -72,6 +68,8 @@ where
     B::Data: Send,
 {
     let ground = stream.inner().ground();
+    // HTTP/2's own pings would be judged by the clock of a process that may have stood still.
+    ground.watch_for_vanished_peer();
     let Around {
         stop,
         mut place,
@@ -84,8 +82,6 @@ where
     let connection = http2::Builder::new(streams.clone())
         .timer(TokioTimer::new())
         .enable_connect_protocol()
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PONG)
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(STREAM_BYTES)
         // So that one that isn't read holds up no other.
@@ -129,13 +125,14 @@ where
             () = sleep_until(idle.look_at) => {
                 let is_idle = idle.look(&streams, end.tick()) >= IDLE;
                 if end.is_over(shared.leases(), &idle, place.is_held()) {
-                    if end.is_silent {
+                    if end.is_silent && shared.is_left_silent() {
                         ground.reset_when_dropped(Lost::Silent);
                         break Ok(());
                     }
                     break Err(io::ErrorKind::TimedOut.into());
                 }
-                is_idle
+                // Once it ends it has its time, and no more with each look.
+                is_idle && end.begun.is_none()
             }
         };
         if ends && end.begun.is_none() {
@@ -157,10 +154,9 @@ struct Idle {
     /// How many streams there had been then.
     begun: u64,
     time: Duration,
-    /// There is no stream, nor was there at the look before: what its end had to say was written, where
-    /// there is room.
-    has_none: bool,
-    had_none: bool,
+    /// Nothing was there at this look and none has begun since the one before; and the same of that one.
+    is_idle: bool,
+    was_idle: bool,
 }
 
 impl Idle {
@@ -171,17 +167,16 @@ impl Idle {
             looked_at: now,
             begun: 0,
             time: Duration::ZERO,
-            has_none: false,
-            had_none: false,
+            is_idle: false,
+            was_idle: false,
         }
     }
 
     /// Looks, and again after so long.
     fn look(&mut self, streams: &Streams, again: Duration) -> Duration {
         let (now, begun) = (Instant::now(), streams.begun());
-        let has_none = streams.are_none();
-        let is_idle = has_none && begun == self.begun;
-        (self.had_none, self.has_none) = (self.has_none, has_none);
+        let is_idle = streams.are_none() && begun == self.begun;
+        (self.was_idle, self.is_idle) = (self.is_idle, is_idle);
         self.time = match is_idle {
             true => self.time + (now - self.looked_at),
             false => Duration::ZERO,
@@ -190,8 +185,10 @@ impl Idle {
         self.time
     }
 
-    fn is_empty(&self) -> bool {
-        self.had_none && self.has_none
+    /// Whether there was nothing from the look before until this one: what the end of the last stream had
+    /// to say was written, where there is room.
+    fn has_been_empty(&self) -> bool {
+        self.was_idle && self.is_idle
     }
 }
 
@@ -216,12 +213,12 @@ impl End {
     /// Whether the client has had its time.
     fn is_over(&self, sessions: usize, idle: &Idle, has_place: bool) -> bool {
         // One that is silent has no more requests, or isn't.
-        let is_silent = self.is_silent && idle.is_empty();
+        let is_silent = self.is_silent && idle.has_been_empty();
         let limit = match self.is_late || is_silent {
             true => LATE_GOODBYE,
             false => GOODBYE,
         };
         let had_time = self.begun.is_some_and(|begun| begun.elapsed() >= limit);
-        had_time && sessions == 0 && (idle.is_empty() || !has_place)
+        had_time && sessions == 0 && (idle.has_been_empty() || !has_place)
     }
 }

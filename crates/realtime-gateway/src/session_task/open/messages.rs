@@ -1,34 +1,21 @@
-//! From events to answers: each message to its handler, a few read ahead, mistakes counted.
+//! From events to handlers: each message in its turn, a few read ahead.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
-use realtime_core::{
-    BoxError, ClientError, Message, MessageId,
-    codec::{CodecError, CodecErrorKind, Frame, Notice},
-};
+use realtime_core::{Message, codec::Frame};
 use realtime_websocket::{Event, frame};
 
 use super::{Open, deadlines::longest_pong};
 use crate::{
-    ErrorStage, Inbound, Session,
-    clock::{Millis, NEVER},
+    Inbound, Session,
     dialects::Encoder,
-    handling::{authenticate, client_error, ping},
-    limits::OverLimit,
+    handling::{authenticate, ping},
     metrics::{Awaited, Received, Size},
     node::Node,
-    session::{EndCause, Sorted, Unanswered, too_late, unanswered},
-    session_task::{conduct::Conduct, handling::Done, read_ahead::ReadAhead},
+    session::{EndCause, Sorted},
+    session_task::{handling::Done, read_ahead::ReadAhead},
 };
 
-/// How many malformed messages in a row end a session.
-const MALFORMED: u8 = 10;
-/// What is refused is looked at for its id. Where it is longer than this, no more than a few are: a
-/// flood of what is long would cost what it costs to handle it.
-const LONG: usize = 16 * 1024;
 const UNMATCHED: &str = "the client has answered what it was not asked, or has answered already";
 
 impl Open {
@@ -224,101 +211,6 @@ impl Open {
         None
     }
 
-    #[cold]
-    pub(super) fn on_unreadable(&mut self, error: CodecError) {
-        if error.kind() == CodecErrorKind::UnsupportedFrame {
-            self.session.end(EndCause::UnsupportedFrame(error.into()));
-            return;
-        }
-        self.one_more_malformed();
-        let request = error.request().cloned();
-        let error: BoxError = error.into();
-        self.answer_error(request.as_ref(), &error);
-        self.mistaken(error);
-    }
-
-    /// The client sends more than it may: this message isn't handled. What the server has asked for
-    /// is taken all the same.
-    #[cold]
-    fn refuse(&mut self, frame: Frame, over: OverLimit) {
-        let bytes = frame.as_bytes().len();
-        if !self.is_looked_at(&frame) {
-            self.received(Received::RateLimited, bytes);
-            return self.refuse_request(None, over);
-        }
-        let Encoder::Codec(codec) = self.session.encoder() else {
-            return self.refuse_dialect(frame, over);
-        };
-        let id = match codec.decode(frame) {
-            Ok(message) => return self.refuse_message(message, bytes, over),
-            Err(error) if error.kind() == CodecErrorKind::UnsupportedFrame => {
-                self.received(Received::Malformed, bytes);
-                self.session.end(EndCause::UnsupportedFrame(error.into()));
-                return;
-            }
-            // It is told that it sends too much, and counted as that alone; ten of these in a row
-            // are too many all the same.
-            Err(error) => {
-                self.one_more_malformed();
-                error.request().cloned()
-            }
-        };
-        self.received(Received::RateLimited, bytes);
-        self.refuse_request(id, over);
-    }
-
-    /// Whether one that is refused is read all the same: for its id, and where the server waits for
-    /// an answer. Reading what is long costs more than refusing it.
-    fn is_looked_at(&mut self, frame: &Frame) -> bool {
-        let node = Arc::clone(&self.node);
-        frame.as_bytes().len() <= LONG
-            || self.session.awaits_answer()
-            || self.conduct().may_look(&node)
-    }
-
-    pub(super) fn refuse_message(&mut self, message: Message, bytes: usize, over: OverLimit) {
-        self.malformed = 0;
-        let id = message.message_id().cloned();
-        let is_answer = !message.is_plain()
-            && matches!(
-                self.session.sort_out(message),
-                Sorted::Answer | Sorted::Late
-            );
-        self.received(
-            match is_answer {
-                true => Received::Answer,
-                false => Received::RateLimited,
-            },
-            bytes,
-        );
-        if !is_answer {
-            self.refuse_request(id, over);
-        }
-    }
-
-    /// Tells the client so.
-    pub(super) fn refuse_request(&mut self, id: Option<MessageId>, over: OverLimit) {
-        let error = ClientError::new("too_many_requests", "you send more than you may")
-            .with_retry_after(over.wait);
-        self.notify(&Notice::Error {
-            id: id.as_ref(),
-            error: &error,
-        });
-        let node = Arc::clone(&self.node);
-        // What others have used up is no fault of this one.
-        if over.is_own && self.conduct().floods(&node) {
-            self.session.end(EndCause::TooManyRequests);
-        }
-    }
-
-    /// One more in a row.
-    fn one_more_malformed(&mut self) {
-        self.malformed += 1;
-        if self.malformed >= MALFORMED {
-            self.session.end(EndCause::TooManyMalformed);
-        }
-    }
-
     pub(super) fn book_ahead(&mut self) {
         let held = self.session.held();
         self.reader.book(self.ahead.bytes(), held);
@@ -334,145 +226,6 @@ impl Open {
         let messages = waiting as u64 + undecoded;
         self.node
             .received(Received::Unhandled, messages, size.and(of_those));
-    }
-
-    #[inline(always)]
-    fn answer(&mut self, done: Done) {
-        match self.handling.is_traced() {
-            true => self.answer_traced(done),
-            false => self.answer_untraced(done),
-        }
-    }
-
-    #[cold]
-    fn answer_traced(&mut self, done: Done) {
-        let traced = self.handling.take_traced();
-        if let Err(error) = &done.result {
-            traced.failed(|| client_error::for_trace(error, done.panicked));
-        }
-        // Entering it costs something, and most answers say nothing of it.
-        match done.result.is_ok() && !self.node.tracer().tells_clients() {
-            true => self.answer_untraced(done),
-            false => traced.within(|| self.answer_untraced(done)),
-        }
-    }
-
-    fn answer_untraced(&mut self, done: Done) {
-        let Done {
-            request,
-            result,
-            panicked,
-            timing,
-        } = done;
-        self.node
-            .metrics()
-            .handled(&timing, || client_error::outcome(&result));
-        match result {
-            Ok(reply) => {
-                if let (Some(request), Some(data)) = (request, reply.into_payload()) {
-                    let message = Message::plain(Some(request.id), request.route, data);
-                    match self.session.reply(&message) {
-                        Ok(full) => self.full_of_replies = full,
-                        Err(error) => self.unanswerable(message.message_id(), error.into()),
-                    }
-                }
-            }
-            Err(error) => {
-                self.node.stats().failed.add(1);
-                // A replier may have been faster than the failure.
-                if let Some(request) = request
-                    && !self.session.has_answered(&request.id)
-                {
-                    self.answer_error(Some(&request.id), &error);
-                }
-                if panicked {
-                    self.session.end(EndCause::HandlerPanicked);
-                    // The answer is written, and nothing else is handled.
-                    self.finish_by = NEVER;
-                }
-                if client_error::is_mistake(&error) {
-                    self.mistaken(error);
-                } else if client_error::is_clients(&error) {
-                    self.report_client(error);
-                } else {
-                    self.report(ErrorStage::Message, error);
-                }
-            }
-        }
-    }
-
-    /// A message was one that nobody can handle. A client that sends many of them is closed,
-    /// whatever it sends beside them.
-    fn mistaken(&mut self, error: BoxError) {
-        self.report_client(error);
-        let node = Arc::clone(&self.node);
-        if self.conduct().is_mistaken(&node) {
-            self.session.end(EndCause::TooManyMistakes);
-        }
-    }
-
-    fn report_client(&mut self, error: BoxError) {
-        let (node, session) = (Arc::clone(&self.node), self.session.clone());
-        let lines = self.conduct().lines(&node);
-        node.reports
-            .report_mistake(ErrorStage::Message, error, session, lines);
-    }
-
-    fn conduct(&mut self) -> &mut Conduct {
-        self.conduct.get_or_insert_default()
-    }
-
-    /// There is no answer of the handler's, or none that has a form in the codec: the client learns
-    /// that.
-    fn unanswerable(&mut self, id: Option<&MessageId>, error: BoxError) {
-        self.node.stats().failed.add(1);
-        self.answer_error(id, &error);
-        self.report(ErrorStage::Message, error);
-    }
-
-    /// Requests whose handlers took repliers, which were dropped later, or have had their time.
-    /// Returns whether there was one, and when to look again.
-    pub(super) fn answer_for_repliers(&mut self) -> (bool, Option<Millis>) {
-        let Unanswered {
-            dropped,
-            late,
-            next,
-        } = self.session.take_unanswered();
-        for id in &dropped {
-            self.unanswerable(Some(id), unanswered().into());
-        }
-        for id in &late {
-            self.unanswerable(Some(id), too_late().into());
-        }
-        (!dropped.is_empty() || !late.is_empty(), next)
-    }
-
-    #[cold]
-    fn answer_error(&mut self, id: Option<&MessageId>, error: &BoxError) {
-        let error = &match self.node.config.decode_details {
-            true => client_error::for_client_in_detail(error),
-            false => client_error::for_client(error),
-        };
-        let notice = Notice::Error { id, error };
-        if !error.__has_data() {
-            return self.notify(&notice);
-        }
-        // The application's data is foreign: where it has no form, the error goes without.
-        match self.session.reply_notice(&notice) {
-            Ok(full) => self.full_of_replies = full,
-            Err(wrong) => {
-                self.report(ErrorStage::Message, wrong);
-                let error = &error.clone().without_data();
-                self.notify(&Notice::Error { id, error });
-            }
-        }
-    }
-
-    fn notify(&mut self, notice: &Notice<'_>) {
-        match self.session.reply_notice(notice) {
-            Ok(full) => self.full_of_replies = full,
-            Err(error) => self.report(ErrorStage::Message, error),
-        }
     }
 }
 

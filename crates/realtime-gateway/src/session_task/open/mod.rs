@@ -9,10 +9,12 @@
 //! All of it is polled by the session's own task, so a slow handler holds up neither writes nor
 //! pings: only the reading of more than a few messages ahead.
 
+mod answers;
 mod deadlines;
 mod dialect;
 mod expiry;
 mod messages;
+mod refusals;
 
 use std::{
     io,

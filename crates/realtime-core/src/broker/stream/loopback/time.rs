@@ -9,8 +9,9 @@ use std::{
 };
 
 /// How long what a node has published for itself took to come back, the last time that is known, of
-/// all its subscriptions. A broker keeps one, hands it to the [`Outgoing`](super::Outgoing) of each,
-/// and answers [`Broker::loopback`](crate::broker::Broker::loopback) with it.
+/// all its subscriptions. A broker keeps one, hands it to the
+/// [`Outgoing`](crate::broker::stream::Outgoing) of each, and answers
+/// [`Broker::loopback`](crate::broker::Broker::loopback) with it.
 #[derive(Debug, Clone, Default)]
 pub struct LoopbackTime(Arc<AtomicU64>);
 
