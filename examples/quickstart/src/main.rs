@@ -25,7 +25,7 @@ use tracing_subscriber::filter::LevelFilter;
 const PAGE: &str = include_str!("../page/index.html");
 const CLIENT: &str = include_str!("../page/realtime-client.js");
 
-/// Whom a token belongs to. Yours looks it up in a database, or is `realtime::auth::jwt`.
+/// Finds out whose a token is. Yours asks a database, or is `realtime::auth::jwt`.
 struct Users(Credentials);
 
 impl Authenticator for Users {
@@ -52,7 +52,7 @@ impl Authenticator for Users {
     }
 }
 
-/// The arguments of a handler are what it needs: everybody, who asks, and what was sent.
+/// A handler's arguments are what it needs: the gateway, the sender, and what was sent.
 async fn say(
     gateway: Gateway,
     who: Identity,
@@ -65,7 +65,7 @@ async fn say(
     Ok(())
 }
 
-/// The last lines, for a page that has just come: the offset of each in the room, who, and what.
+/// The room's last lines, for a page that has just joined: offset, sender and text of each.
 async fn lines(gateway: Gateway) -> Result<Json<Vec<(u64, String, String)>>, BoxError> {
     let mut lines = Vec::new();
     for message in gateway.room("tea").history(None, 100).await?.messages {
