@@ -27,7 +27,6 @@ const BENCH: By = File(
     "CARGO_BIN_EXE_realtime-bench",
 );
 const COMPOSE: By = Nobody("docker");
-const PUBLISHED: By = Nobody("npm install @forerunner/realtime-client");
 
 /// By how a command begins; the longest that fits counts. `just …` isn't here: that is a recipe, or
 /// the test fails.
@@ -49,7 +48,10 @@ const COMMANDS: &[(&str, By)] = &[
         "apt-get install $(cat crates/interop/packages.txt)",
         File("justfile", "crates/interop/runner"),
     ),
-    ("cargo add", Quickstart),
+    (
+        "cargo add",
+        File(".ci/quickstart", "^cargo add (?!--dev).*"),
+    ),
     (
         "cargo add --dev",
         File(".ci/quickstart", "^cargo add --dev .*"),
@@ -114,6 +116,10 @@ const COMMANDS: &[(&str, By)] = &[
         File("justfile", "cargo nextest run --workspace"),
     ),
     (
+        "cargo run -p minimal",
+        File("examples/minimal/tests/signals.rs", "CARGO_BIN_EXE_minimal"),
+    ),
+    (
         "cargo run -p presence-board",
         File(
             "examples/presence-board/tests/board.rs",
@@ -146,10 +152,24 @@ const COMMANDS: &[(&str, By)] = &[
     ("mkdir page", Quickstart),
     ("moderator=$(openssl", Nobody("kubectl")),
     (
-        "npm install --save-dev @forerunner/realtime-client",
-        PUBLISHED,
+        "npm ci --prefix ../realtime-rs/crates/realtime-client-js",
+        File("justfile", "npm ci --prefix {{client}}"),
     ),
-    ("npm install @forerunner/realtime-client", PUBLISHED),
+    (
+        "npm install --save-dev json-schema-to-typescript",
+        File(
+            "crates/realtime-client-js/package.json",
+            "json-schema-to-typescript",
+        ),
+    ),
+    (
+        "npm install ../realtime-rs/crates/realtime-client-js",
+        Nobody("npm install ../realtime-rs/crates/realtime-client-js"),
+    ),
+    (
+        "npm run build --prefix ../realtime-rs/crates/realtime-client-js",
+        File("justfile", "npm run build --prefix {{client}}"),
+    ),
     (
         "npx -p @forerunner/realtime-client realtime-contract",
         File(
@@ -167,6 +187,10 @@ const COMMANDS: &[(&str, By)] = &[
     ("realtime listen", CLI),
     ("realtime request", CLI),
     ("realtime-bench", BENCH),
+    (
+        "TOKEN=token-of-ann realtime connect",
+        File("crates/realtime-client/tests/cli/main.rs", "--token-env"),
+    ),
 ];
 
 #[test]

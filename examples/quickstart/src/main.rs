@@ -11,7 +11,7 @@ use axum::{
     routing::get,
 };
 use realtime::{
-    Gateway, Identity, Json, Router,
+    BoxError, Gateway, Identity, Json, Router,
     auth::{AuthError, Authenticator, Credentials, Token},
     bind,
     error::DeliverError,
@@ -25,7 +25,7 @@ use tracing_subscriber::filter::LevelFilter;
 const PAGE: &str = include_str!("../page/index.html");
 const CLIENT: &str = include_str!("../page/realtime-client.js");
 
-/// Whom a token belongs to. Yours looks it up in a database, or is `realtime::auth::jwt`.
+/// Finds out whose a token is. Yours asks a database, or is `realtime::auth::jwt`.
 struct Users(Credentials);
 
 impl Authenticator for Users {
@@ -52,7 +52,7 @@ impl Authenticator for Users {
     }
 }
 
-/// The arguments of a handler are what it needs: everybody, who asks, and what was sent.
+/// A handler's arguments are what it needs: the gateway, the sender, and what was sent.
 async fn say(
     gateway: Gateway,
     who: Identity,
@@ -65,20 +65,34 @@ async fn say(
     Ok(())
 }
 
+/// The room's last lines, for a page that has just joined: offset, sender and text of each.
+async fn lines(gateway: Gateway) -> Result<Json<Vec<(u64, String, String)>>, BoxError> {
+    let mut lines = Vec::new();
+    for message in gateway.room("tea").history(None, 100).await?.messages {
+        let (who, text) = message.decode()?;
+        lines.push((message.offset().unwrap_or_default(), who, text));
+    }
+    Ok(Json(lines))
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::DEBUG)
         .init();
 
-    // Whoever is signed in may come in. 100 lines of an hour are kept for those who were away.
+    // Anyone who is signed in may join. The room keeps its last 100 lines, each for an hour.
     let tea = RoomRule::open().history(Retention::new(100, Duration::from_secs(3600))?);
+    let router = Router::new()
+        .room("tea", tea)
+        .route("say", say)
+        .route("lines", lines);
     let gateway = realtime::builder()
         // A page can set no headers, so the client shows its token in a subprotocol.
         .authenticator(Users(Credentials::bearer().from_subprotocol("token.")))
-        // A page sees nothing of a 401: so it is told by a close frame.
+        // A page can't see a 401, so a refusal reaches it as a close frame.
         .accept_then_close(true)
-        .router(Router::new().room("tea", tea).route("say", say))
+        .router(router)
         .layer(LoggerLayer::new())
         .build()?;
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use realtime_testkit::{
-    proxy::Proxy,
+    proxy::{Fault, Proxy},
     servers::{Process, Signal},
 };
 
@@ -46,9 +46,14 @@ async fn a_page_signs_in_talks_and_comes_back() {
     let mut answers = script.stdin.take().unwrap();
     for line in BufReader::new(script.stdout.take().unwrap()).lines() {
         match line.unwrap().as_str() {
-            "cut the connections" => {
+            "cut the network" => {
+                proxy.set(Fault::Refuse);
                 proxy.reset();
                 answers.write_all(b"cut\n").unwrap();
+            }
+            "mend the network" => {
+                proxy.set(Fault::None);
+                answers.write_all(b"mended\n").unwrap();
             }
             "stop the server, and start it again" => {
                 server.signal(Signal::Terminate).unwrap();

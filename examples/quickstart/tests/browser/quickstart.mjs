@@ -38,22 +38,29 @@ try {
   await say(bob, "good morning");
   await ann.getByText("bob: good morning").waitFor();
 
-  await ask("cut the connections", "cut");
+  await ask("cut the network", "cut");
+  await state(bob, "waiting");
   await say(ann, "are you there?");
-  await bob.getByText("ann: are you there?").waitFor();
-  const seen = (await lines(bob)).filter((line) => !line.startsWith("(back"));
-  assert.deepEqual(seen, ["ann: hello", "bob: good morning", "ann: are you there?"]);
+  await ann.getByText("ann: are you there?").waitFor();
+  await ask("mend the network", "mended");
+  await bob.getByText("(back; missed meanwhile: 1)").waitFor();
+  const said = ["ann: hello", "bob: good morning", "ann: are you there?"];
+  assert.deepEqual(await lines(ann), said);
+  assert.deepEqual(await lines(bob), [...said, "(back; missed meanwhile: 1)"]);
 
   for (const page of [ann, bob]) {
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "it fits");
   }
 
+  // A page that is loaded anew has the lines that are kept.
   await bob.reload();
-  await state(bob, "online");
+  await bob.getByText("ann: are you there?").waitFor();
+  assert.deepEqual(await lines(bob), said);
 
   await ask("stop the server, and start it again", "started");
   for (const page of [ann, bob]) {
     await page.getByText("(back; what was missed is no longer kept)").waitFor();
+    assert.deepEqual(await lines(page), ["(back; what was missed is no longer kept)"]);
     await state(page, "online");
   }
   await say(bob, "are you still there?");
