@@ -231,8 +231,13 @@ fn parse(text: &str) -> Result<Url, InvalidServerUrl> {
     }
     // The reason may quote the URL.
     let url = Url::parse(text).map_err(|e| invalid(format!("it can't be read: {e}")))?;
-    if url.cannot_be_a_base() || !text.contains("://") {
-        return Err(invalid("it has no `://`"));
+    // Of some schemes the parser reads a host without slashes, too, and takes others for them.
+    let behind = text.get(url.scheme().len()..).unwrap_or_default();
+    if url.cannot_be_a_base() || !behind.starts_with("://") {
+        return Err(invalid("it has no `://` behind its scheme"));
+    }
+    if text.contains('\\') {
+        return Err(invalid("it has a `\\`; percent-encode it as %5C"));
     }
     if url.fragment().is_some() {
         return Err(invalid("it has a `#`; percent-encode it as %23"));
@@ -398,6 +403,10 @@ mod tests {
             "a://10.0.0.8:s3cret@0x0a000008",
             "a://u:s3cret@167772168/x",
             "http://u:s3cret@010.0.0.1",
+            "http:u:s3cret@h",
+            "ws:010.0.0.1?s3cret=://8.0.0.1",
+            "http://h\\u:s3cret@x",
+            "a://u:s3\\cret@h",
             "a://@h/s3cret",
             "a://:@h/s3cret",
             "a://u:s3cret@a,b",

@@ -2,8 +2,8 @@
 //!
 //! A browser shows its user nothing but a closed connection. A proxy that rewrites `Host` makes
 //! every page a stranger, so this is a line that must be seen; anybody can cause it, so it must not
-//! be a flood. A host that has the most refusals, and a sixteenth of all at least, keeps its line from
-//! minute to minute, whatever others a stranger makes up.
+//! be a flood. A host that has by far the most refusals most likely keeps its line from minute to
+//! minute, whatever others a stranger makes up.
 
 use std::{
     borrow::Cow,

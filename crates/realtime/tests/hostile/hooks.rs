@@ -16,6 +16,7 @@ use realtime::{
 };
 use realtime_testkit::{client::Request, wait::until};
 use serde_json::{Value, json};
+use tokio::sync::oneshot::{self, error::RecvError};
 
 use crate::{
     log::SECRET,
@@ -73,25 +74,31 @@ async fn a_connect_hook_that_fails_panics_or_hangs_leaves_no_trace() {
     server.finish_after(1).await;
 }
 
-/// The answer that it waits for has come, but the thread of all that runs here was held.
+/// Its answer comes from a task that holds the thread of all that runs here for too long.
+async fn asks() -> Result<(), RecvError> {
+    let (answer, answered) = oneshot::channel();
+    tokio::spawn(async move {
+        std::thread::sleep(3 * SHORT);
+        // The time is seen to be over before this goes on.
+        tokio::task::yield_now().await;
+        answer.send(())
+    });
+    answered.await
+}
+
+/// What it waits for has come, but nobody could look at it.
 #[tokio::test]
-async fn a_hook_is_in_time_whose_answer_came_while_the_process_stood_still() {
-    let asks = async || {
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        tokio::spawn(async move {
-            std::thread::sleep(3 * SHORT);
-            // The time is seen to be over before this goes on.
-            tokio::task::yield_now().await;
-            answer.send(())
-        });
-        answered.await
-    };
-    let builder = realtime::builder().router(router());
+async fn a_hook_and_a_handler_are_in_time_whose_answer_came_while_the_process_stood_still() {
+    let routes = router().route("asks", asks);
+    let builder = realtime::builder().router(routes);
+    let builder = builder.layer(TimeoutLayer::new(SHORT));
     let builder = builder.hook_timeout(Some(SHORT)).on_connect(asks);
     let server = Server::start(builder.build().unwrap()).await;
     let mut client = Request::new("/ws").connect(server.addr).await.unwrap();
     let answer = client.request("echo", json!(1)).await.unwrap();
     assert_eq!(answer["data"], 1);
+    let answer = client.request("asks", Value::Null).await.unwrap();
+    assert_eq!(answer["route"], "asks", "{answer}");
     let stats = server.stats();
     assert_eq!((stats.hooks_abandoned, stats.connects_refused), (0, 0));
     drop(client);

@@ -54,7 +54,7 @@ impl Echoes {
     }
 
     /// Waits until a number has come back that was sent after this was called. The server has its
-    /// time from when the first of one's own was sent, however long that took.
+    /// time, however long it took to send the first of one's own.
     ///
     /// # Cancel safety
     /// Dropped before it returns, the next who waits sends another.
@@ -67,6 +67,7 @@ impl Echoes {
         let (mut end, mut has_sent) = (Instant::now() + ANSWER, false);
         loop {
             if let Some(number) = self.turn() {
+                let begun = Instant::now();
                 tokio::select! {
                     biased;
                     () = back(&mut numbers, before) => {
@@ -76,7 +77,7 @@ impl Echoes {
                     sent = send(number) => sent?,
                 }
                 if !std::mem::replace(&mut has_sent, true) {
-                    end = Instant::now() + ANSWER;
+                    end += begun.elapsed();
                 }
             }
             let seen = *numbers.borrow_and_update();
@@ -193,6 +194,19 @@ mod tests {
         let next = echoes.round_trip(|number| echoed(&echoes, number, &sent));
         assert!(next.await.is_ok());
         assert!(begun.elapsed() < AGAIN, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_the_turn_late_has_waited_for_others_numbers_meanwhile() {
+        let echoes = Echoes::new();
+        let trip = || {
+            let begun = Instant::now();
+            let trip = echoes.round_trip(|_| std::future::ready(Ok(())));
+            trip.map(move |done| (done.is_err(), begun.elapsed()))
+        };
+        for (is_late, waited) in join_all((0..20).map(|_| trip())).await {
+            assert!(is_late && waited < ANSWER + AGAIN, "{waited:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use realtime_core::{BoxError, extract::Reply};
+use realtime_core::{BoxError, extract::Reply, patient};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -81,9 +81,10 @@ where
             let Some(limit) = limit else {
                 return running.await.map_err(Into::into);
             };
-            match tokio::time::timeout(limit, running).await {
-                Ok(result) => result.map_err(Into::into),
-                Err(_) => {
+            // What it waits for may have come while the process stood still.
+            match patient(limit, running).await {
+                Some(result) => result.map_err(Into::into),
+                None => {
                     let context = format!("the handler took longer than {limit:?}");
                     Err(HandlerError::new(HandlerErrorKind::TimedOut, context).into())
                 }
