@@ -4,7 +4,13 @@
 //! leaves them hanging, and an attempt of the client library takes two threads. So a socket of ours
 //! goes first, and says hello: over TLS, where that is spoken.
 
-use std::{future::pending, io, net::SocketAddr, thread, time::Duration};
+use std::{
+    future::pending,
+    io,
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    thread,
+    time::Duration,
+};
 
 use async_compat::Compat;
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -15,9 +21,9 @@ use lapin::{
 use realtime_core::broker::BrokerError;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpStream, lookup_host},
+    net::TcpStream,
     runtime::Handle,
-    sync::oneshot,
+    sync::{Semaphore, oneshot},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -34,6 +40,8 @@ const NEXT: Duration = Duration::from_millis(200);
 const ADDRESSES: usize = 16;
 /// How long it may take to find them out.
 const LOOKUP: Duration = Duration::from_secs(1);
+/// The system may take longer, and can't be stopped. So many names are looked up at the same time.
+static LOOKUPS: Semaphore = Semaphore::const_new(16);
 /// AMQP 0-9-1.
 const HELLO: &[u8; 8] = b"AMQP\x00\x00\x09\x01";
 
@@ -64,9 +72,9 @@ impl Way {
 /// `127.0.0.1` is listened to, or that accepts connections and says nothing, keeps no other from its
 /// turn.
 pub(crate) async fn answers(config: &AmqpConfig, url: &AMQPUri) -> Result<SocketAddr, BrokerError> {
-    let at = (url.authority.host.as_str(), url.authority.port);
-    let addresses: Vec<_> = match timeout(LOOKUP, lookup_host(at)).await {
-        Ok(Ok(addresses)) => addresses.take(ADDRESSES).collect(),
+    let found = look_up(&url.authority.host, url.authority.port);
+    let addresses = match timeout(LOOKUP, found).await {
+        Ok(Ok(addresses)) => addresses,
         Ok(Err(error)) => return Err(not_there(url).with_source(error)),
         Err(_) => {
             let why = format!("its name was not found within {LOOKUP:?}");
@@ -75,6 +83,23 @@ pub(crate) async fn answers(config: &AmqpConfig, url: &AMQPUri) -> Result<Socket
     };
     let answered = first_of(&addresses, &Way::of(config, url)).await;
     answered.map_err(|why| not_there(url).with_source(why))
+}
+
+/// The system is asked for the addresses of a name on a thread of its own: those of the host's runtime
+/// may all be in use.
+async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let turn = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+    let (name, (found, addresses)) = (host.to_owned(), oneshot::channel());
+    thread::Builder::new().spawn(move || {
+        let all = (name.as_str(), port).to_socket_addrs();
+        let all = all.map(|all| all.take(ADDRESSES).collect::<Vec<_>>());
+        let _nobody_waits = found.send(all);
+        drop(turn);
+    })?;
+    addresses.await.map_err(io::Error::other)?
 }
 
 /// The first of these addresses that answers, or why the one that failed first did.
@@ -173,7 +198,8 @@ mod tests {
     use realtime_testkit::servers::RabbitMq;
     use tokio::net::TcpListener;
     #[cfg(feature = "rustls")]
-    use tokio::{net::TcpSocket, runtime::Builder, task::spawn_blocking};
+    use tokio::net::TcpSocket;
+    use tokio::{runtime::Builder, task::spawn_blocking};
 
     use super::*;
 
@@ -181,6 +207,18 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         (listener, address)
+    }
+
+    /// A server that says this to who comes first.
+    async fn says(something: &'static [u8]) -> SocketAddr {
+        let (server, address) = listener().await;
+        tokio::spawn(async move {
+            let (mut stream, _) = server.accept().await.unwrap();
+            stream.write_all(something).await.unwrap();
+            // Until the other end has read it.
+            let _end = stream.read_to_end(&mut Vec::new()).await;
+        });
+        address
     }
 
     /// That one of the addresses is found while one that is silent is still waited for elsewhere.
@@ -202,13 +240,7 @@ mod tests {
         let (_silent, silent) = listener().await;
         let (gone, refused) = listener().await;
         drop(gone);
-        let (server, alive) = listener().await;
-        tokio::spawn(async move {
-            let (mut stream, _) = server.accept().await.unwrap();
-            stream.write_all(b"\x01").await.unwrap();
-            // Until the other end has read it.
-            let _end = stream.read_to_end(&mut Vec::new()).await;
-        });
+        let alive = says(b"\x01").await;
         assert_found_before(silent, &[silent, refused, alive], alive, &Way::Plain).await;
     }
 
@@ -264,9 +296,8 @@ mod tests {
         );
     }
 
-    #[cfg(feature = "rustls")]
-    #[test]
-    fn over_tls_it_takes_no_thread_of_the_host() {
+    /// In a runtime whose blocking threads are all in use.
+    fn without_a_thread(test: impl Future<Output = ()>) {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(1)
@@ -274,17 +305,30 @@ mod tests {
         runtime.unwrap().block_on(async {
             let (release, held) = std::sync::mpsc::channel::<()>();
             let busy = spawn_blocking(move || held.recv());
-            let (server, alive) = listener().await;
-            tokio::spawn(async move {
-                let (mut stream, _) = server.accept().await.unwrap();
-                // It has said something.
-                stream.write_all(b"this is no TLS").await.unwrap();
-                let _end = stream.read_to_end(&mut Vec::new()).await;
-            });
-            let answered = attempt(alive, &over_tls_with_the_systems_certificates()).await;
-            assert_eq!(answered.unwrap(), alive);
+            test.await;
             drop(release);
             assert!(busy.await.unwrap().is_err());
+        });
+    }
+
+    #[cfg(feature = "rustls")]
+    #[test]
+    fn over_tls_it_takes_no_thread_of_the_host() {
+        without_a_thread(async {
+            let alive = says(b"this is no TLS").await;
+            let answered = attempt(alive, &over_tls_with_the_systems_certificates()).await;
+            assert_eq!(answered.unwrap(), alive);
+        });
+    }
+
+    #[test]
+    fn to_look_up_a_name_takes_no_thread_of_the_host() {
+        without_a_thread(async {
+            let alive = says(b"\x01").await;
+            let url = format!("amqp://localhost:{}", alive.port());
+            let config = AmqpConfig::builder(url).build().unwrap();
+            let answered = answers(&config, &config.urls[0]).await;
+            assert_eq!(answered.unwrap(), alive);
         });
     }
 

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use server::{Server, router};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    process::{Child, Command},
+    process::{Child, ChildStderr, ChildStdout, Command},
 };
 
 fn command(args: &[&str], server: &Server) -> Command {
@@ -57,12 +57,7 @@ async fn line(child: &mut BufReader<impl tokio::io::AsyncRead + Unpin>) -> Strin
     line.trim_end().to_owned()
 }
 
-fn reading(
-    child: &mut Child,
-) -> (
-    BufReader<tokio::process::ChildStdout>,
-    BufReader<tokio::process::ChildStderr>,
-) {
+fn reading(child: &mut Child) -> (BufReader<ChildStdout>, BufReader<ChildStderr>) {
     (
         BufReader::new(child.stdout.take().unwrap()),
         BufReader::new(child.stderr.take().unwrap()),
@@ -245,15 +240,30 @@ async fn listen_joins_rooms_and_prints_what_is_said() {
     );
 }
 
-/// How it ends when it is sent a signal.
+/// Waits until it says so.
 #[cfg(unix)]
-async fn ended_by(signal: &str, child: &mut Child) -> Option<i32> {
+async fn is_in_the_room(err: &mut BufReader<ChildStderr>) {
+    let mut said = line(err).await;
+    while !said.contains("joined ") {
+        assert!(!said.is_empty(), "it has ended");
+        said = line(err).await;
+    }
+}
+
+#[cfg(unix)]
+async fn send(signal: &str, child: &Child) {
     let pid = child.id().unwrap().to_string();
     let sent = Command::new("kill")
         .args([signal, pid.as_str()])
         .status()
         .await;
     assert!(sent.unwrap().success());
+}
+
+/// How it ends when it is sent a signal.
+#[cfg(unix)]
+async fn ended_by(signal: &str, child: &mut Child) -> Option<i32> {
+    send(signal, child).await;
     within("the end", child.wait()).await.unwrap().code()
 }
 
@@ -267,11 +277,7 @@ async fn both_signals_end_in_good_order_what_goes_on_for_long() {
             .spawn()
             .unwrap();
         let (_out, mut err) = reading(&mut child);
-        let mut said = line(&mut err).await;
-        while !said.contains("joined ") {
-            assert!(!said.is_empty(), "it has ended");
-            said = line(&mut err).await;
-        }
+        is_in_the_room(&mut err).await;
         assert_eq!(ended_by(signal, &mut child).await, Some(0), "{signal}");
 
         let mut child = command(&["connect", "URL"], &server).spawn().unwrap();
@@ -300,6 +306,52 @@ async fn both_signals_end_in_good_order_what_goes_on_for_long() {
         assert_eq!(ended_by(signal, &mut child).await, Some(0), "{signal}");
         let result: Value = serde_json::from_str(&line(&mut out).await).unwrap();
         assert!(result["answers"].as_u64().unwrap() > 0, "{result}");
+    }
+}
+
+/// It waits for somebody to read on, in the midst of a line that is longer than a pipe.
+#[cfg(unix)]
+async fn unread(server: &Server) -> (Child, BufReader<ChildStdout>) {
+    let mut child = command(&["listen", "URL", "open:a"], server)
+        .spawn()
+        .unwrap();
+    let (mut out, mut err) = reading(&mut child);
+    is_in_the_room(&mut err).await;
+    let long = Json("long ".repeat(50_000));
+    server
+        .gateway
+        .room("open:a")
+        .send("news", long)
+        .await
+        .unwrap();
+    // More than this isn't read, but for what a buffer holds.
+    let begun = within("the beginning of a line", out.fill_buf());
+    assert!(!begun.await.unwrap().is_empty());
+    (child, out)
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn who_does_not_read_keeps_it_from_no_end() {
+    let rooms = Router::new().room("open:{name}", RoomRule::open());
+    let server = Server::start(realtime::builder().router(rooms)).await;
+    let (mut child, _out) = unread(&server).await;
+    assert_eq!(ended_by("-TERM", &mut child).await, Some(143), "in time");
+    let (mut child, _out) = unread(&server).await;
+    send("-TERM", &child).await;
+    assert_eq!(ended_by("-INT", &mut child).await, Some(130), "at once");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_signal_ends_connect_while_it_connects() {
+    let server = Server::plain().await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/ws", silent.local_addr().unwrap());
+    for signal in ["-TERM", "-INT"] {
+        let mut child = command(&["connect", &url], &server).spawn().unwrap();
+        let _connection = within("a connection", silent.accept()).await.unwrap();
+        assert_eq!(ended_by(signal, &mut child).await, Some(0), "{signal}");
     }
 }
 

@@ -9,8 +9,12 @@ use futures::{
     stream::FuturesUnordered,
 };
 use realtime_core::presence::{AnyRoster, Change, Member, Roster};
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
+use super::leases::PROBE;
 use crate::{
     ErrorStage,
     hook_call::{Failed, call_hook_within},
@@ -43,19 +47,26 @@ pub(super) async fn run(node: Arc<Node>) {
     let (_never, ()) = join(work, call_hooks(&node, roster, &announced)).await;
 }
 
-/// Asks the roster again and again who has gone.
+/// Asks the roster again and again who has gone: one that is away only now and then, since a part of
+/// it may be there again that no session of this node is on.
 async fn look(node: &Node, roster: &AnyRoster) {
-    let changes = &node.registry.changes;
+    let (registry, changes) = (&node.registry, &node.registry.changes);
+    let mut asked = Instant::now();
     loop {
         tokio::time::sleep(LOOK.mul_f64(0.9 + fastrand::f64() / 5.0)).await;
         loop {
             // A node that ends leaves it to others, who can still tell the members of rooms.
-            if node.is_ending() || node.registry.is_away() || !changes.has_room() {
+            if node.is_ending() || !changes.has_room() {
                 break;
             }
+            let is_away = registry.is_away();
+            if is_away && asked.elapsed() < PROBE {
+                break;
+            }
+            asked = Instant::now();
             match roster.changes(MOST).await {
                 Ok(found) => {
-                    node.registry.has_served(true);
+                    registry.has_answered(true);
                     let is_all = found.len() < MOST;
                     changes.add(found);
                     if is_all {
@@ -64,8 +75,11 @@ async fn look(node: &Node, roster: &AnyRoster) {
                 }
                 // It would be an answer if any part of the store had one.
                 Err(error) => {
-                    node.registry.has_served(false);
-                    node.report(ErrorStage::Presence, error, None);
+                    registry.has_answered(false);
+                    // That one that is away has none is no news.
+                    if !is_away {
+                        node.report(ErrorStage::Presence, error, None);
+                    }
                     break;
                 }
             }

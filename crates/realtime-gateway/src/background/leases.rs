@@ -2,7 +2,8 @@
 //!
 //! A session that fails is tried again by itself, with pauses that grow up to a third of the lease.
 //! A store that is down, or a part of it, is asked about some sessions now and then. Where it serves
-//! none of them it is away: nothing else is asked of it but all leases, when they are due.
+//! none of them, and can't say who has gone from rooms, it is away: nothing else is asked of it but
+//! all leases, when they are due.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// How often a store that is down is asked whether it serves somebody.
-const PROBE: Duration = Duration::from_secs(6);
+pub(super) const PROBE: Duration = Duration::from_secs(6);
 
 /// What is to be renewed.
 #[derive(Debug, Clone, Copy)]
@@ -209,9 +210,9 @@ fn is_open(node: &Node, session: SessionId) -> Option<Session> {
 /// Renews some, and registers again what of them the store doesn't know.
 async fn renew_batch(node: &Node, work: Work, batch: &[Session], failures: &mut Failures) {
     let (presence, ttl) = (&node.registry.presence, node.registry.ttl);
-    let have_failed = |sessions| {
+    let count = |outcome: &'static str, sessions: usize| {
         if !matches!(work, Work::Probe) {
-            node.metrics().leases("failed", sessions);
+            node.metrics().leases(outcome, sessions);
         }
     };
     let keys: Vec<_> = batch.iter().map(Session::key).collect();
@@ -219,13 +220,13 @@ async fn renew_batch(node: &Node, work: Work, batch: &[Session], failures: &mut 
         Ok(renewed) => {
             let (failed, unknown) = (renewed.failed.len(), renewed.unknown.len());
             let well = batch.len().saturating_sub(failed + unknown);
-            node.metrics().leases("renewed", well);
-            have_failed(failed);
+            count("renewed", well);
+            count("failed", failed);
             failures.add_each(renewed.failed);
             renewed.unknown
         }
         Err(error) => {
-            have_failed(batch.len());
+            count("failed", batch.len());
             return failures.add_all(batch, error);
         }
     };
@@ -237,7 +238,7 @@ async fn renew_batch(node: &Node, work: Work, batch: &[Session], failures: &mut 
         return;
     }
     let infos: Vec<_> = open.iter().map(Session::info).collect();
-    node.metrics().leases("lost", open.len());
+    count("lost", open.len());
     match presence.register(&infos, ttl).await {
         Ok(registered) => failures.add_each(registered.failed),
         Err(error) => failures.add_all(&open, error),

@@ -52,6 +52,8 @@ pub(crate) struct Registry {
     pub(crate) link: Watched,
     /// Whether the store was last seen to serve somebody, or nobody of many.
     serves_some: AtomicBool,
+    /// Whether it was last seen to say who has gone.
+    serves_roster: AtomicBool,
     /// Leases are to be renewed at once.
     pub(crate) renew_now: Notify,
     /// Who is in rooms, and who of a tenant is online, where that is kept.
@@ -82,6 +84,7 @@ impl Registry {
             ttl,
             link: Watched::new(),
             serves_some: AtomicBool::new(false),
+            serves_roster: AtomicBool::new(false),
             renew_now: Notify::new(),
             retries: Retries::new(longest),
             departures: Departures::new(ttl, longest, stats),
@@ -96,12 +99,23 @@ impl Registry {
     /// Whether the store is down, and nothing shows that it is down in a part only: then it is left
     /// alone until it is back, or serves somebody again.
     pub(crate) fn is_away(&self) -> bool {
-        self.is_down() && !self.serves_some.load(Relaxed)
+        let serves = self.serves_some.load(Relaxed) || self.serves_roster.load(Relaxed);
+        self.is_down() && !serves
     }
 
     /// Takes note of whether the store has served somebody, or, asked about many, nobody.
     pub(crate) fn has_served(&self, somebody: bool) {
         self.serves_some.store(somebody, Relaxed);
+    }
+
+    /// Takes note of whether the roster has answered who has gone, which it does if any part of the
+    /// store does. Where it has not, the store serves nobody; where it has, a node goes on whose few
+    /// sessions are all on a part that is down.
+    pub(crate) fn has_answered(&self, something: bool) {
+        self.serves_roster.store(something, Relaxed);
+        if !something {
+            self.has_served(false);
+        }
     }
 
     pub(crate) async fn register(&self, session: SessionInfo) -> Result<(), PresenceError> {

@@ -13,10 +13,7 @@ use std::{
 };
 
 use fred::types::config::{Server, ServerConfig};
-use futures::{
-    FutureExt,
-    future::{BoxFuture, join_all},
-};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, lookup_host},
@@ -27,7 +24,7 @@ use crate::{Deployment, first};
 
 /// How long the addresses of a name may take to be found, and how long each of them to answer.
 const LIMIT: Duration = Duration::from_secs(1);
-/// How long it may take for several servers, one of which will do.
+/// How long it may take for the others of several servers, once there is one.
 const SEVERAL: Duration = Duration::from_millis(1_250);
 /// How many addresses of a name are tried: all of them have had their time within 5 s.
 const ADDRESSES: usize = 16;
@@ -60,36 +57,45 @@ impl Resolver {
 
     /// Puts an address that answers in the place of each server's name. Where none does the name
     /// stays, and the client says what is wrong with it. So does that of one of several servers that
-    /// takes longer than others may wait for it.
+    /// takes longer than the others may wait for it once there is an address of one of them.
     pub(crate) async fn resolve(&self, servers: &mut ServerConfig, deployment: &Deployment) {
         match servers {
-            ServerConfig::Centralized { server } => self.resolve_one(server, deployment).await,
+            ServerConfig::Centralized { server } => {
+                let _found = self.resolve_one(server, deployment).await;
+            }
             ServerConfig::Clustered { hosts, .. } | ServerConfig::Sentinel { hosts, .. } => {
-                let each = hosts.iter_mut();
-                let all = join_all(each.map(|server| self.resolve_one(server, deployment)));
                 // Each that is found is put in its place at once.
-                let _in_time = timeout(SEVERAL, all).await;
+                let each = hosts.iter_mut();
+                let all = each.map(|server| self.resolve_one(server, deployment));
+                let mut all: FuturesUnordered<_> = all.collect();
+                // While there is none, nobody is held up by those that take long.
+                while let Some(false) = all.next().await {}
+                let others = async { while all.next().await.is_some() {} };
+                let _in_time = timeout(SEVERAL, others).await;
             }
         }
     }
 
-    async fn resolve_one(&self, server: &mut Server, deployment: &Deployment) {
+    /// Returns whether there is an address now.
+    async fn resolve_one(&self, server: &mut Server, deployment: &Deployment) -> bool {
         if server.host.parse::<IpAddr>().is_ok() {
-            return;
+            return true;
         }
         let answering = self.answering(server, deployment).await;
         // An address with a zone is more than a host and a port can say.
         let is_whole =
             |address: &SocketAddr| !matches!(address, SocketAddr::V6(a) if a.scope_id() != 0);
-        if let Some(address) = answering.filter(is_whole) {
-            #[cfg(feature = "rustls")]
-            if server.tls_server_name.is_none() {
-                // The certificate has the name.
-                server.tls_server_name = Some(server.host.clone());
-            }
-            server.host = address.ip().to_string().into();
-            server.port = address.port();
+        let Some(address) = answering.filter(is_whole) else {
+            return false;
+        };
+        #[cfg(feature = "rustls")]
+        if server.tls_server_name.is_none() {
+            // The certificate has the name.
+            server.tls_server_name = Some(server.host.clone());
         }
+        server.host = address.ip().to_string().into();
+        server.port = address.port();
+        true
     }
 
     /// The address that answers first. One alone is not asked.
@@ -267,6 +273,31 @@ mod tests {
         assert_eq!(found, ["slow.example:6379", "127.0.0.1:1"]);
     }
 
+    #[tokio::test]
+    async fn of_one_server_alone_each_address_has_its_turn() {
+        // The system accepts for it.
+        let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let alive = server.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = server.accept().await.unwrap();
+            stream.write_all(b"+PONG\r\n").await.unwrap();
+            // Until the other end has read it.
+            let _end = stream.read_to_end(&mut Vec::new()).await;
+        });
+        // More than there is time for where others wait.
+        let mut addresses = vec![mute.local_addr().unwrap(); 10];
+        addresses.push(alive);
+        let mut servers = ServerConfig::Clustered {
+            hosts: vec![Server::new("only.example", 6379)],
+            policy: ClusterDiscoveryPolicy::ConfigEndpoint,
+        };
+        let deployment = &config().deployment;
+        let resolver = knows(&addresses);
+        resolver.resolve(&mut servers, deployment).await;
+        assert_eq!(servers.hosts()[0].to_string(), alive.to_string());
+    }
+
     #[cfg(feature = "rustls")]
     #[tokio::test]
     async fn the_certificate_still_has_the_name() {
@@ -278,7 +309,7 @@ mod tests {
             let mut server = Server::new("h.example", 6379);
             server.tls_server_name = given.map(Into::into);
             let deployment = &config().deployment;
-            knows(&[only]).resolve_one(&mut server, deployment).await;
+            assert!(knows(&[only]).resolve_one(&mut server, deployment).await);
             assert_eq!(server.tls_server_name.as_deref(), Some(expected));
         }
     }

@@ -12,11 +12,12 @@ use std::{
 use realtime::{
     Builder, Gateway, Identity, IdentityKey, Router,
     broker::NodeInfo,
+    node::{Events, Incarnation},
     presence::{
         AnyRoster, CLAIM, Change, ChangeKind, Departed, Entered, Group, Member, MemberPage,
         MemoryPresence, NodeSessions, Online, Presence, PresenceError, PresenceErrorKind,
-        PresenceEvents, Prolonged, Registered, Renewed, Roster, SessionInfo, SessionKey,
-        Unregistered,
+        PresenceEvent, PresenceEvents, Prolonged, Registered, Renewed, Roster, SessionInfo,
+        SessionKey, Unregistered,
     },
     room::RoomRule,
 };
@@ -39,6 +40,9 @@ struct Trouble {
     /// Calls are carried out, and their answer is lost.
     is_deaf: AtomicBool,
     confirmed: AtomicUsize,
+    /// Calls about sessions fail.
+    is_partial: AtomicBool,
+    events: Events<PresenceEvent>,
 }
 
 impl Troubled {
@@ -58,11 +62,17 @@ impl Troubled {
         *self.store.lock().unwrap() = MemoryPresence::new();
     }
 
+    fn asked_about_sessions<T: Default>(&self) -> Result<T, PresenceError> {
+        match self.trouble.is_partial.load(SeqCst) {
+            true => Err(away()),
+            false => Ok(T::default()),
+        }
+    }
+
     async fn asked<T>(
         &self,
         call: impl Future<Output = Result<T, PresenceError>>,
     ) -> Result<T, PresenceError> {
-        let away = || PresenceError::new(PresenceErrorKind::Unavailable, "away");
         if self.trouble.hangs.load(SeqCst) {
             std::future::pending::<()>().await;
         }
@@ -75,6 +85,10 @@ impl Troubled {
             false => answer,
         }
     }
+}
+
+fn away() -> PresenceError {
+    PresenceError::new(PresenceErrorKind::Unavailable, "away")
 }
 
 impl Roster for Troubled {
@@ -142,7 +156,7 @@ impl Presence for Troubled {
         _: &[SessionInfo],
         _: Option<Duration>,
     ) -> Result<Registered, PresenceError> {
-        Ok(Registered::default())
+        self.asked_about_sessions()
     }
 
     async fn unregister(&self, _: &[SessionKey]) -> Result<Unregistered, PresenceError> {
@@ -150,7 +164,7 @@ impl Presence for Troubled {
     }
 
     async fn renew(&self, _: &[SessionKey], _: Option<Duration>) -> Result<Renewed, PresenceError> {
-        Ok(Renewed::default())
+        self.asked_about_sessions()
     }
 
     async fn sessions(&self, _: &IdentityKey) -> Result<Vec<SessionInfo>, PresenceError> {
@@ -170,7 +184,7 @@ impl Presence for Troubled {
     }
 
     fn events(&self) -> PresenceEvents {
-        PresenceEvents::new(futures::stream::pending())
+        PresenceEvents::new(self.trouble.events.subscribe())
     }
 
     async fn close(&self) {}
@@ -201,6 +215,15 @@ async fn join(gateway: &Gateway, name: &str) -> TestClient {
     client
 }
 
+/// Another node took it to tell of, under this version, and has gone.
+async fn comes_elsewhere(store: &Troubled, name: &str) -> u64 {
+    let other = NodeInfo::new("other".parse().unwrap(), Incarnation::random());
+    let group = Group::Room("chat".parse().unwrap());
+    let member = [Member::new(group, IdentityKey::new(name))];
+    let entered = store.roster().enter(&other, &member, None).await.unwrap();
+    entered.changes[0].version
+}
+
 async fn count(gateway: &Gateway) -> u64 {
     gateway.room("chat").members(None, 100).await.unwrap().count
 }
@@ -229,19 +252,12 @@ async fn what_is_confirmed_is_never_told_again() {
 async fn what_is_not_confirmed_is_told_again_under_the_same_version() {
     let (store, heard) = (Troubled::new(), Heard::default());
     let gateway = builder(&store, &heard).build().unwrap();
-    // Another node took it, and has gone.
-    let other = NodeInfo::new(
-        "other".parse().unwrap(),
-        realtime::node::Incarnation::random(),
-    );
-    let group = Group::Room("chat".parse().unwrap());
-    let bob = [Member::new(group, IdentityKey::new("bob"))];
-    let entered = store.roster().enter(&other, &bob, None).await.unwrap();
+    let version = comes_elsewhere(&store, "bob").await;
     let _ann = join(&gateway, "ann").await;
     sleep(2 * CLAIM).await;
     let told = heard.lock().unwrap().clone();
     assert!(
-        told.contains(&(true, "bob".to_owned(), entered.changes[0].version)),
+        told.contains(&(true, "bob".to_owned(), version)),
         "{told:?}"
     );
     assert_eq!(of(&heard, "bob"), [true]);
@@ -271,6 +287,31 @@ async fn while_the_store_fails_sessions_join_and_are_told_of_later() {
     assert_eq!(count(&gateway).await, 2);
     assert_eq!(of(&heard, "eve"), [true]);
     assert_eq!(of(&heard, "bob"), [false; 0]);
+}
+
+/// It goes down as a whole, and comes back without the part that all sessions of this node are on.
+#[tokio::test(start_paused = true)]
+async fn who_comes_and_goes_is_told_though_no_session_of_the_node_is_served() {
+    let (store, heard) = (Troubled::new(), Heard::default());
+    // Nobody reads what the server sends, pings among it.
+    let gateway = builder(&store, &heard).heartbeat(None).build().unwrap();
+    let _ann = join(&gateway, "ann").await;
+    sleep(Duration::from_secs(1)).await;
+    store.trouble.is_partial.store(true, SeqCst);
+    store.trouble.fails.store(true, SeqCst);
+    let down = PresenceEvent::down("no answer");
+    store.trouble.events.send(down);
+    // It is asked whether it serves somebody, and does not.
+    sleep(Duration::from_secs(20)).await;
+    store.trouble.fails.store(false, SeqCst);
+    comes_elsewhere(&store, "bob").await;
+    let eve = join(&gateway, "eve").await;
+    sleep(3 * CLAIM).await;
+    assert_eq!(of(&heard, "bob"), [true]);
+    assert_eq!(of(&heard, "eve"), [true]);
+    drop(eve);
+    sleep(3 * CLAIM).await;
+    assert_eq!(of(&heard, "eve"), [true, false]);
 }
 
 #[tokio::test(start_paused = true)]

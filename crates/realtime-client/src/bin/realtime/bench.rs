@@ -65,13 +65,23 @@ pub(crate) async fn run(args: BenchArgs) -> Result<(), Failure> {
         }
     }
     let took = begun.elapsed().as_secs_f64();
+    let failure = told(&lock(&seen), clients.len(), connected, took)?;
     // A server that is gone holds up each of them for a while.
     let closing = stream::iter(&clients).for_each_concurrent(OPENING, Client::close);
     closing.await;
-    let all = lock(&seen);
+    failure.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+/// Prints the result. Returns what is wrong with it, if anything is.
+fn told(
+    all: &Seen,
+    connections: usize,
+    connected: Duration,
+    took: f64,
+) -> Result<Option<String>, Failure> {
     let (count, ms) = (all.latencies.len(), |micros: u64| micros as f64 / 1000.0);
     let result = json!({
-        "connections": clients.len(),
+        "connections": connections,
         "connect_seconds": rounded(connected.as_secs_f64()),
         "seconds": rounded(took),
         "answers": count,
@@ -84,10 +94,8 @@ pub(crate) async fn run(args: BenchArgs) -> Result<(), Failure> {
         },
     });
     output::write(format!("{result}\n").as_bytes())?;
-    match &all.failure {
-        None => Ok(()),
-        Some(failure) => Err(format!("{} requests failed; the last: {failure}", all.failed).into()),
-    }
+    let failure = all.failure.as_ref();
+    Ok(failure.map(|failure| format!("{} requests failed; the last: {failure}", all.failed)))
 }
 
 fn rounded(seconds: f64) -> f64 {

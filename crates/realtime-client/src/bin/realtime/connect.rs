@@ -19,12 +19,19 @@ const LONG: Duration = Duration::from_secs(24 * 3600);
 /// The longest line, in bytes.
 const LONGEST: u64 = 16 << 20;
 pub(crate) async fn run(args: ConnectArgs) -> Result<(), Failure> {
+    let mut ended = std::pin::pin!(signals::ended()?);
     // It doesn't come back: it ends while it would wait to.
     let client = args.server.client()?.max_attempts(1);
     let client = client.backoff(LONG, LONG).connect()?;
     let (mut messages, mut questions) = (client.messages(), client.on_request());
-    client.online().await?;
-    let mut ended = std::pin::pin!(signals::ended()?);
+    tokio::select! {
+        biased;
+        () = &mut ended => {
+            client.close().await;
+            return Ok(());
+        }
+        online = client.online() => online?,
+    }
     let mut state = client.state();
     let mut lines = lines();
     let mut asked = Asked::default();
