@@ -47,6 +47,9 @@ enum Task {
     Run(run::Options),
     /// What many rooms cost, beside broadcasts of as many deliveries.
     Rooms(run::rooms::Options),
+    /// What it costs that an operator looks at a node full of sessions.
+    #[cfg(feature = "admin")]
+    Watched(run::watched::Options),
     /// What many nodes cost, on a private RabbitMQ and Redis.
     #[cfg(feature = "full")]
     Cluster(cluster::Options),
@@ -62,9 +65,9 @@ enum Task {
     /// A peer that is written in Rust.
     Peer(peers::rust::Options),
     /// Counts instructions for each operation, with valgrind.
-    Instructions,
+    Instructions(instructions::Options),
     /// Does one operation many times, for `instructions`.
-    Repeat(instructions::Options),
+    Repeat(instructions::Repeat),
 }
 
 /// Does what the command line says.
@@ -79,6 +82,8 @@ pub fn execute(command: Command) -> Result<(), BoxError> {
         Task::Load(options) => Ok(load::load(&options)?),
         Task::Run(options) => Ok(run::run(&options)?),
         Task::Rooms(options) => Ok(run::rooms::run(&options)?),
+        #[cfg(feature = "admin")]
+        Task::Watched(options) => Ok(run::watched::run(&options)?),
         #[cfg(feature = "full")]
         Task::Cluster(options) => runtime(None)?.block_on(cluster::measure(options)),
         #[cfg(feature = "full")]
@@ -88,7 +93,7 @@ pub fn execute(command: Command) -> Result<(), BoxError> {
         #[cfg(feature = "full")]
         Task::Drain(options) => drain::measure(&options),
         Task::Peer(options) => runtime(None)?.block_on(peers::rust::serve(options)),
-        Task::Instructions => instructions::count(),
+        Task::Instructions(options) => instructions::count(&options),
         Task::Repeat(options) => instructions::repeat(&options),
     }
 }

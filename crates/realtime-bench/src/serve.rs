@@ -71,6 +71,10 @@ pub(crate) struct Options {
     #[cfg(feature = "traces")]
     #[arg(long, value_name = "RATIO")]
     traces: Option<f64>,
+    /// Has the page for operators at `/admin`, for those who show the token `operator`.
+    #[cfg(feature = "admin")]
+    #[arg(long)]
+    admin: bool,
     /// Compresses messages for those who ask for it.
     #[cfg(feature = "deflate")]
     #[arg(long)]
@@ -112,6 +116,12 @@ pub(crate) async fn serve(options: Options) -> Result<(), BoxError> {
     let shutdown = shutdown_signal();
     println!("listening on http://{}", listener.local_addr()?);
     let app = axum::Router::new().route_service("/ws", gateway.clone());
+    #[cfg(feature = "admin")]
+    let app = if options.admin {
+        app.nest_service("/admin", page(&gateway)?)
+    } else {
+        app
+    };
     let server = realtime::serve(listener, app, gateway);
     #[cfg(feature = "tls")]
     let server = if options.tls {
@@ -122,6 +132,17 @@ pub(crate) async fn serve(options: Options) -> Result<(), BoxError> {
     };
     server.with_graceful_shutdown(shutdown).await?;
     Ok(())
+}
+
+/// What an operator shows.
+#[cfg(feature = "admin")]
+pub(crate) const OPERATOR: &str = "operator";
+
+/// The page for operators. Not for production.
+#[cfg(feature = "admin")]
+fn page(gateway: &Gateway) -> Result<realtime::admin::Admin, BoxError> {
+    let operators = realtime::auth::StaticToken::new(OPERATOR, Identity::new(OPERATOR))?;
+    Ok(realtime::admin::Admin::of(gateway).guard(operators, |_| true)?)
 }
 
 /// For how long the history of a room is kept, and somebody is who they are where that ends.

@@ -108,6 +108,39 @@ fn rooms_are_set_beside_broadcasts_and_the_floor() {
     );
 }
 
+#[cfg(feature = "admin")]
+#[test]
+fn a_node_that_somebody_looks_at_is_set_beside_one_that_nobody_does() {
+    let works = "latency:20x128,rooms:20x5x128";
+    let run = Command::new(PROGRAM)
+        .args(["watched", "--rounds=1", "--seconds=3", "--only", works])
+        .output()
+        .unwrap();
+    let (report, stderr) = (text(&run.stdout), text(&run.stderr));
+    assert!(run.status.success(), "{stderr}");
+    let cells = |start: &str| -> Vec<Vec<String>> {
+        let lines = report.lines().filter(|line| line.starts_with(start));
+        let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect();
+        lines.map(cells).collect()
+    };
+    for start in ["| nobody ", "| a page |", "| a page that searches |"] {
+        let rows = cells(start);
+        assert_eq!(rows.len(), 2, "{report}");
+        for row in rows {
+            let cpu = row[2].trim_end_matches(" % of a core").parse::<f64>();
+            assert!(cpu.unwrap() > 0.0, "{report}");
+        }
+    }
+    for route in ["node", "sessions", "rooms"] {
+        for who in ["a page |", "a page that searches |"] {
+            let rows = cells(&format!("| `{route}` for {who}"));
+            assert_eq!(rows.len(), 2, "{report}");
+            let bytes = rows.iter().map(|row| row[2].parse::<usize>().unwrap());
+            assert!(bytes.min() > Some(20), "{report}");
+        }
+    }
+}
+
 /// Killed when the test ends.
 struct Server(Child, String);
 

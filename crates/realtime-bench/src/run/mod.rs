@@ -6,6 +6,8 @@ mod results;
 pub(crate) mod rooms;
 mod server;
 mod table;
+#[cfg(feature = "admin")]
+pub(crate) mod watched;
 
 use std::{
     fs,
@@ -134,17 +136,10 @@ impl Bench {
                 .map_err(|missing| format!("the floor can't be built without {missing}"))?;
             Ok::<_, String>(Built { peer, command })
         };
-        let cores = match server::cores()[..] {
-            [server, generator, ..] => (vec![server], vec![generator]),
-            _ => {
-                eprintln!("one core alone: server and generator share it");
-                (Vec::new(), Vec::new())
-            }
-        };
         Ok(Self {
             floor: floor(FLOOR)?,
             batching_floor: floor(BATCHING_FLOOR)?,
-            cores,
+            cores: server::apart(),
             seconds: seconds.to_string(),
         })
     }

@@ -8,8 +8,19 @@ use std::{
 
 use crate::{load::Outcome, peers::Peer, work::Work};
 
+/// The cores of servers, and that of the generator.
+pub(super) fn apart() -> (Vec<usize>, Vec<usize>) {
+    match cores()[..] {
+        [server, generator, ..] => (vec![server], vec![generator]),
+        _ => {
+            eprintln!("one core alone: server and generator share it");
+            (Vec::new(), Vec::new())
+        }
+    }
+}
+
 /// The cores that this process may use, as Linux numbers them.
-pub(super) fn cores() -> Vec<usize> {
+fn cores() -> Vec<usize> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let list = status
         .lines()
@@ -72,6 +83,12 @@ impl Server {
             _ => return Err(format!("{command:?} ended before it listened")),
         };
         Ok(server)
+    }
+
+    /// Where it listens.
+    #[cfg(feature = "admin")]
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Puts a load on the server.

@@ -20,7 +20,7 @@ use super::{
     audience::{Audience, Wrong},
 };
 use crate::{
-    ControlError, ControlErrorKind, NodeReceipt, Receipt,
+    ControlError, ControlErrorKind, JoinErrorKind, NodeReceipt, Receipt,
     cluster::{Asked, Found, SURVEYS},
     control::{self, Deed},
     node::INTRODUCED,
@@ -143,7 +143,11 @@ impl Audience<'_> {
     where
         R: TryInto<RoomName, Error: Into<BoxError>>,
     {
-        let room = named(room)?;
+        let room = named(room).inspect_err(|_| {
+            // No session gets to see it, so nobody else counts it.
+            let metrics = self.gateway.node().metrics();
+            metrics.joined(JoinErrorKind::InvalidRoom.name());
+        })?;
         self.command(Deed::Join(room)).await
     }
 

@@ -41,6 +41,7 @@ use crate::{
     session::Session,
 };
 
+use attendance::Parting;
 pub(crate) use attendance::{Attendance, News};
 use index::Index;
 pub(crate) use rooms::{Addressed, Entering, JoinRefused, RoomHas, RoomLimits, Rooms};
@@ -153,7 +154,8 @@ impl Membership {
         } = place
         {
             if is_online {
-                self.hub.attendance.went(of_tenant(&self.session));
+                let of_tenant = of_tenant(&self.session);
+                self.hub.attendance.went(of_tenant, Parting::Ended);
             }
             if let Some(members) = self.hub.shards.get(shard as usize) {
                 members.remove(number);

@@ -19,7 +19,7 @@ use realtime_core::{
 };
 
 use super::{
-    attendance::Attendance,
+    attendance::{Attendance, Parting},
     index::Index,
     stream::{Stream, StreamQueue},
 };
@@ -94,7 +94,8 @@ impl Drop for Entering<'_> {
     fn drop(&mut self) {
         if !self.stays {
             let shard = self.session.outbox().shard();
-            self.rooms.remove(&self.place.room, shard, self.number);
+            let room = &self.place.room;
+            self.rooms.remove(room, shard, self.number, Parting::Left);
         }
     }
 }
@@ -108,7 +109,8 @@ pub(crate) struct Stays<'r> {
 impl Drop for Stays<'_> {
     fn drop(&mut self) {
         if let Some(member) = self.member.take() {
-            self.attendance.went(member);
+            // Where it isn't in again, that is for no wish of its own.
+            self.attendance.went(member, Parting::Ended);
         }
     }
 }
@@ -325,7 +327,7 @@ impl Rooms {
         let Some(Membership { room, number, .. }) = session.unfollow(name) else {
             return false;
         };
-        self.remove(&room, session.outbox().shard(), number);
+        self.remove(&room, session.outbox().shard(), number, Parting::Left);
         true
     }
 
@@ -344,11 +346,11 @@ impl Rooms {
     pub(super) fn forget(&self, session: &Session) {
         let shard = session.outbox().shard();
         for Membership { room, number, .. } in session.outbox().take_rooms() {
-            self.remove(&room, shard, number);
+            self.remove(&room, shard, number, Parting::Ended);
         }
     }
 
-    fn remove(&self, room: &Room, shard: u32, number: u64) {
+    fn remove(&self, room: &Room, shard: u32, number: u64, parting: Parting) {
         let Some(place) = self.place_of(room) else {
             return;
         };
@@ -358,7 +360,7 @@ impl Rooms {
             if let Some(session) = &session
                 && members.counted.remove(&number)
             {
-                self.attendance.went(member(room.name(), session));
+                self.attendance.went(member(room.name(), session), parting);
             }
             (session, members.by_number.is_empty())
         };

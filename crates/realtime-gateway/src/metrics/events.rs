@@ -29,16 +29,20 @@ const REFUSALS: [&str; 21] = [
     "version",
     OTHER,
 ];
-/// What comes of joining, as `JoinErrorKind` names it.
-const JOINS: [&str; 9] = [
+/// What comes of joining: as `JoinErrorKind` names it, and of clients that don't get as far.
+const JOINS: [&str; 13] = [
     "ok",
+    "bad_data",
     "broker",
     "encode",
+    "failed",
     "history",
     "invalid_room",
     "node_full",
+    "refused",
     "session_closed",
     "too_many_rooms",
+    "unknown_room",
     OTHER,
 ];
 const RECOVERIES: [&str; 4] = ["complete", "lost", "failed", OTHER];

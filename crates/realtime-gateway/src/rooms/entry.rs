@@ -40,22 +40,23 @@ pub(super) async fn enter(
     session: &Session,
     entrance: Entrance,
 ) -> Result<(), JoinError> {
-    let recovers = entrance.recover.is_some();
-    let entered = come_in(node, session, entrance).await;
-    let metrics = node.metrics();
-    metrics.joined(
-        entered
-            .as_ref()
-            .map_or_else(|error| error.kind().name(), |()| "ok"),
-    );
-    // What has become of the others is known where it is decided.
-    if recovers && entered.is_err() {
-        metrics.recovered("failed");
+    let entered = come_in(node, session, &entrance).await;
+    // From here on it is a member, whether anybody waits for presence or not.
+    entrance.attempt.ends(&entered);
+    let has = entered?;
+    ask_anew(node, session, entrance.asked_about);
+    if has.presence {
+        presence::is_told(node, &entrance.room, session.identity_key()).await;
     }
-    entered
+    Ok(())
 }
 
-async fn come_in(node: &Node, session: &Session, entrance: Entrance) -> Result<(), JoinError> {
+/// Returns what the room has.
+async fn come_in(
+    node: &Node,
+    session: &Session,
+    entrance: &Entrance,
+) -> Result<RoomHas, JoinError> {
     if session.is_closed() {
         return Err(room_closed());
     }
@@ -93,7 +94,7 @@ async fn come_in(node: &Node, session: &Session, entrance: Entrance) -> Result<(
     let stream = entering.stream().cloned();
     let joined = match (retention, stream) {
         (Some(retention), Some(stream)) => {
-            join_with_history(node, &mut entering, session, &stream, retention, &entrance).await?
+            join_with_history(node, &mut entering, session, &stream, retention, entrance).await?
         }
         _ => {
             let answer = answer(
@@ -101,7 +102,7 @@ async fn come_in(node: &Node, session: &Session, entrance: Entrance) -> Result<(
                 (session, &entrance.room),
                 entrance.request.as_ref(),
                 None,
-                lost(&entrance),
+                lost(entrance),
             )?;
             entering.join(Opening {
                 answer,
@@ -114,11 +115,7 @@ async fn come_in(node: &Node, session: &Session, entrance: Entrance) -> Result<(
     if entrance.recover.is_some() && !has.history {
         node.metrics().recovered("lost");
     }
-    ask_anew(node, session, entrance.asked_about);
-    if has.presence {
-        presence::is_told(node, &entrance.room, session.identity_key()).await;
-    }
-    Ok(())
+    Ok(has)
 }
 
 /// The rule has let in who its member was before: it is asked once more, whether anybody waits for

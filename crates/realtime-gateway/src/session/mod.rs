@@ -1,5 +1,6 @@
 //! The handle of one connected client.
 
+mod attempt;
 mod authenticate;
 mod end;
 mod end_cause;
@@ -33,6 +34,7 @@ use crate::{
     transport::SocketWriter,
 };
 
+pub(crate) use attempt::Attempt;
 pub(crate) use authenticate::Gatekeeper;
 pub(crate) use end::End;
 pub(crate) use end_cause::{EndCause, REPLACED};

@@ -9,7 +9,7 @@ use realtime_core::{
     presence::{MemberPage, PresenceError},
 };
 
-use super::Session;
+use super::{Attempt, Session};
 use crate::{
     JoinError, JoinErrorKind,
     outbound::{Followed, Membership, Opening, Room},
@@ -46,6 +46,8 @@ pub(crate) trait Doors: Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Entrance {
     pub(crate) room: RoomName,
+    /// By which it is counted.
+    pub(crate) attempt: Attempt,
     /// What of its client's request the answer needs, where it has asked for itself.
     pub(crate) request: Option<Request>,
     /// Behind what its client wants to go on.
@@ -118,22 +120,28 @@ impl Session {
     where
         R: TryInto<RoomName, Error: Into<BoxError>>,
     {
+        let mut attempt = Attempt::begin(self.clone(), false);
         let room = room.try_into().map_err(|wrong| {
             let context = "the room can't be joined, since it has no valid name";
             JoinError::new(JoinErrorKind::InvalidRoom, context).with_source(wrong)
-        })?;
+        });
+        let room = attempt.step(JoinErrorKind::InvalidRoom.name(), room)?;
+        let doors = self.doors().ok_or_else(room_closed);
+        let doors = attempt.step(JoinErrorKind::SessionClosed.name(), doors)?;
         let entrance = Entrance {
             room,
+            attempt,
             request: None,
             recover: None,
             asked_about: None,
         };
-        let doors = self.doors().ok_or_else(room_closed)?;
         doors.enter(self.clone(), entrance).await
     }
 
     /// Leaves a room: what is sent to it afterwards doesn't come any more. Returns whether the
-    /// session was a member.
+    /// session was a member. Where it is kept who is in the room, and no other session of the
+    /// identity is, they have left at once, without
+    /// [`presence_grace`](crate::Config::presence_grace).
     ///
     /// ```
     /// # use realtime::{Identity, Json};

@@ -1,10 +1,10 @@
 //! Rooms that clients come into and come back to.
 
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use realtime::{
-    Gateway, Identity, IdentityKey, Json, Message, Router,
+    BoxError, ClientError, Gateway, Identity, IdentityKey, Json, Message, Router,
     broker::{
         Broker, BrokerError, BrokerErrorKind, BrokerEvents, BrokerLimits, Join, LocalBroker,
         Published, Subscription, Topic, TopicName,
@@ -12,6 +12,7 @@ use realtime::{
     codec::{Codec, CodecError, CodecErrorKind, Frame, FrameKind, JsonCodec, Notice},
     error::JoinErrorKind,
     history::Retention,
+    middleware::TimeoutLayer,
     room::{RoomName, RoomRule},
 };
 use realtime_testkit::{client::Client, memory::connect};
@@ -23,6 +24,8 @@ use super::{
     start,
     support::Server,
 };
+
+const JOINS: &str = "realtime_room_joins_total";
 
 async fn ask(client: &mut Client, route: &str, data: Value) -> Value {
     client.request(route, data).await.unwrap()["data"].clone()
@@ -197,6 +200,90 @@ async fn joins_that_fail_are_counted_by_what_was_missing() {
             "realtime_room_joins_total",
             "outcome",
             &["node_full", "invalid_room", "session_closed"],
+        )
+        .await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn wishes_that_come_to_no_room_are_counted_once_each() {
+    let retention = Retention::new(10, Duration::from_secs(600)).unwrap();
+    let refuses = async || Err::<(), _>(ClientError::new("forbidden", "members only"));
+    let fails = async || Err::<(), BoxError>("the directory is away".into());
+    let panics = async || -> () { panic!("as it should") };
+    let router = Router::new()
+        .room("open", RoomRule::open().history(retention))
+        .room("refuses", RoomRule::allow(refuses))
+        .room("fails", RoomRule::allow(fails))
+        .room("panics", RoomRule::allow(panics))
+        .room("waits", RoomRule::allow(async || pending::<()>().await));
+    let longest = TimeoutLayer::new(Duration::from_secs(3));
+    let gateway = builder().router(router).layer(longest).build().unwrap();
+    let metrics = Metrics::of(&gateway);
+    let server = Server::start(gateway).await;
+    let counted = |outcome: &str| metrics.value(JOINS, &[("outcome", outcome)]);
+    let mut ann = named(&server, "ann").await;
+    for (room, outcome) in [
+        (json!({"room": ""}), "invalid_room"),
+        (json!({"room": "x".repeat(257)}), "invalid_room"),
+        (json!({"room": 7}), "bad_data"),
+        (json!({}), "bad_data"),
+        (json!({"room": "elsewhere"}), "unknown_room"),
+        (json!({"room": "refuses"}), "refused"),
+        (json!({"room": "fails"}), "failed"),
+        (json!({"room": "open"}), "ok"),
+    ] {
+        let before = counted(outcome);
+        let all = metrics.value(JOINS, &[]);
+        ask(&mut ann, "join", room).await;
+        metrics
+            .is(JOINS, &[("outcome", outcome)], before + 1.)
+            .await;
+        metrics.is(JOINS, &[], all + 1.).await;
+    }
+    // What was to be recovered has failed with them.
+    for (room, epoch, outcome) in [("open", "?", "bad_data"), ("fails", "a", "failed")] {
+        let before = counted(outcome);
+        let from = json!({"room": room, "epoch": epoch, "offset": 1});
+        ask(&mut ann, "recover", from).await;
+        metrics
+            .is(JOINS, &[("outcome", outcome)], before + 1.)
+            .await;
+    }
+    metrics
+        .is(
+            "realtime_room_recoveries_total",
+            &[("outcome", "failed")],
+            2.,
+        )
+        .await;
+
+    // What the application wishes.
+    let before = counted("invalid_room");
+    let session = server.gateway.local_sessions().remove(0);
+    session.join("").await.unwrap_err();
+    server.gateway.everybody().join("").await.unwrap_err();
+    metrics
+        .is(JOINS, &[("outcome", "invalid_room")], before + 2.)
+        .await;
+
+    // Rules that come to no end, and whose client is gone by then.
+    let before = counted("failed");
+    let mut bob = named(&server, "bob").await;
+    bob.send("join", json!({"room": "panics"})).await.unwrap();
+    metrics
+        .is(JOINS, &[("outcome", "failed")], before + 1.)
+        .await;
+    ann.send("join", json!({"room": "waits"})).await.unwrap();
+    drop(ann);
+    metrics
+        .is(JOINS, &[("outcome", "failed")], before + 2.)
+        .await;
+    metrics
+        .moves(
+            "realtime_room_joins_total",
+            "outcome",
+            &["bad_data", "failed", "refused", "unknown_room"],
         )
         .await;
     server.stop().await;

@@ -144,13 +144,17 @@ pub(crate) const VALUES: &[(&[&str], &str, &[&str])] = &[
         "outcome",
         &[
             "ok",
+            "bad_data",
             "broker",
             "encode",
+            "failed",
             "history",
             "invalid_room",
             "node_full",
+            "refused",
             "session_closed",
             "too_many_rooms",
+            "unknown_room",
         ],
     ),
     (

@@ -18,13 +18,14 @@ use super::{
     params::{is_member, unknown_room},
 };
 use crate::{
+    JoinErrorKind,
     extract::MessageContext,
     handling::{
-        client_error::{Mistake, Unavailable},
+        client_error::{self, Mistake, Unavailable},
         router::Erased,
         wish::{self, Field, Whole},
     },
-    session::{Entrance, Publish, Request},
+    session::{Attempt, Entrance, Publish, Request},
 };
 
 /// How many members are told of at once: where nothing else is asked for, and at the most.
@@ -32,6 +33,9 @@ const PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1_000;
 
 const ROOM: Field = Field::text("room");
+
+/// What is told of data that can't be read, to the client and to who counts.
+const BAD_DATA: &str = "bad_data";
 
 /// The data of `join` and `leave`.
 #[derive(Deserialize)]
@@ -116,49 +120,63 @@ where
 }
 
 async fn join(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
-    let Named { room } = wish::decode(&cx.inbound.message, &[ROOM])?;
-    enter(&table, cx, room, None).await
+    let mut attempt = Attempt::begin(cx.inbound.session.clone(), false);
+    let asked = wish::decode(&cx.inbound.message, &[ROOM]);
+    let Named { room } = attempt.step(BAD_DATA, asked)?;
+    enter(&table, cx, attempt, room, None).await
 }
 
 async fn recover(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, BoxError> {
+    let mut attempt = Attempt::begin(cx.inbound.session.clone(), true);
+    let asked = wish::decode(&cx.inbound.message, &RECOVER);
     let Recover {
         room,
         epoch,
         offset: Whole(offset),
-    } = wish::decode(&cx.inbound.message, &RECOVER)?;
-    let epoch: Epoch = epoch.parse().map_err(|wrong| bad_data(&wrong))?;
-    let position = Position::new(epoch, offset);
-    enter(&table, cx, room, Some(position)).await
+    } = attempt.step(BAD_DATA, asked)?;
+    let epoch = epoch.parse::<Epoch>().map_err(|wrong| bad_data(&wrong));
+    let position = Position::new(attempt.step(BAD_DATA, epoch)?, offset);
+    enter(&table, cx, attempt, room, Some(position)).await
 }
 
 /// Asks the rule, each time, and lets the session in.
 async fn enter(
     table: &RoomTable,
     cx: MessageContext,
+    mut attempt: Attempt,
     room: String,
     recover: Option<Position>,
 ) -> Result<Reply, BoxError> {
     let session = cx.inbound.session.clone();
-    let room = table.meant(room, session.identity_key())?;
-    let (allow, params) = table.allow(&room).ok_or_else(no_such_room)?;
+    let room = table.meant(room, session.identity_key());
+    let room = attempt.step(JoinErrorKind::InvalidRoom.name(), room)?;
+    let rule = table.allow(&room).ok_or_else(no_such_room);
+    let (allow, params) = attempt.step("unknown_room", rule)?;
     let asked_about = session.changes();
     let message = &cx.inbound.message;
     let request = message.message_id().map(|id| Request {
         id: id.clone(),
         route: message.route_text().clone(),
     });
-    let _allowed = allow(MessageContext {
+    let allowed = allow(MessageContext {
         params: Some(params),
         ..cx
     })
-    .await?;
+    .await;
+    let refused = match &allowed {
+        Err(error) if !client_error::is_clients(error) => "failed",
+        _ => "refused",
+    };
+    let _allowed = attempt.step(refused, allowed)?;
+    let doors = session.doors().ok_or_else(gone);
+    let doors = attempt.step(JoinErrorKind::SessionClosed.name(), doors)?;
     let entrance = Entrance {
         room,
+        attempt,
         request,
         recover,
         asked_about: Some(asked_about),
     };
-    let doors = session.doors().ok_or_else(gone)?;
     doors.enter(session, entrance).await?;
     // It is answered already, before anything that is sent to the room.
     Ok(Reply::none())
@@ -245,7 +263,7 @@ async fn members(table: Arc<RoomTable>, cx: MessageContext) -> Result<Reply, Box
 }
 
 fn bad_data(wrong: &impl std::fmt::Display) -> Mistake {
-    Mistake(ClientError::new("bad_data", wrong.to_string()))
+    Mistake(ClientError::new(BAD_DATA, wrong.to_string()))
 }
 
 /// Of a room that no client can ask that of, whoever it is.
