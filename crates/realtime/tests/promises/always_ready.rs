@@ -160,7 +160,8 @@ async fn a_handler_that_is_always_ready_learns_that_its_client_has_left() {
 async fn messages_of_others_arrive_while_a_handler_is_always_ready() {
     for (kind, ready) in cases() {
         let done = Arc::new(AtomicBool::new(false));
-        let gateway = busy(ready, &done).heartbeat(None).build().unwrap();
+        let unpinged = busy(ready, &done).heartbeat(None).pong_timeout(None);
+        let gateway = unpinged.build().unwrap();
         let host = Host::start(kind, gateway.clone()).await;
         let (mut client, _) = host.connect("client").await;
         let session = host.session("client").await;
