@@ -15,6 +15,8 @@ use crate::{
 /// How many messages at once may be malformed, on unknown routes, or with wrong data; more where a client
 /// may be in more rooms, which may all be gone when it comes back.
 const MISTAKES: Rate = Rate::per_second(1).with_burst(99);
+/// In however many rooms a client may be.
+const MOST_MISTAKES: usize = 1_000;
 /// What of a flood counts once: a client that had no chance to see that it is one, because this
 /// process was stopped for a while and then reads all that waits, has sent it in no time.
 const STRIKE: Duration = Duration::from_millis(100);
@@ -115,8 +117,8 @@ impl Conduct {
 
     fn wrong(&mut self, node: &Node) -> &Wrong {
         self.wrong.get_or_insert_with(|| {
-            let rooms = u32::try_from(node.config.max_rooms_per_session).unwrap_or(u32::MAX);
-            let mistakes = MISTAKES.with_burst(rooms.max(99));
+            let rooms = node.config.max_rooms_per_session.clamp(99, MOST_MISTAKES);
+            let mistakes = MISTAKES.with_burst(rooms as u32);
             let patience = node.config.limits.flood_patience;
             let strikes = patience.map(|patience| {
                 let strikes = patience.as_millis() / STRIKE.as_millis();
