@@ -100,7 +100,12 @@ fn everybody_means_the_same_port_and_the_same_paths() {
     assert!(pods.contains(&format!("{{ name: http, containerPort: {port} }}")));
     assert!(pods.contains(&format!("CHAT_LISTEN, value: \"0.0.0.0:{port}\"")));
     let proxy = read("deploy/nginx.conf");
-    let nodes = [1, 2].map(|n| format!("node{n}:{port} max_fails=0;"));
+    let compose = read("deploy/compose.yaml");
+    let nodes = behind(&compose, "ipv4_address: ").into_iter();
+    let nodes: Vec<_> = nodes
+        .map(|address| format!("{address}:{port} max_fails=0;"))
+        .collect();
+    assert_eq!(nodes.len(), 2);
     assert_eq!(behind(&proxy, "    server "), nodes);
     // The paths of the probes are those that the chat serves, which its other tests ask.
     let main = read("src/main.rs");

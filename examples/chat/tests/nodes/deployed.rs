@@ -75,8 +75,8 @@ async fn nginx(nodes: [SocketAddr; 2]) -> ReverseProxy {
         let mut site = read("nginx.conf");
         for (written, instead) in [
             ("listen 80;", format!("listen {addr};")),
-            ("node1:8080", nodes[0].to_string()),
-            ("node2:8080", nodes[1].to_string()),
+            ("10.73.213.11:8080", nodes[0].to_string()),
+            ("10.73.213.12:8080", nodes[1].to_string()),
         ] {
             assert!(site.contains(written), "expected {written:?} in {site}");
             site = site.replace(written, &instead);

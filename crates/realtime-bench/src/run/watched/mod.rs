@@ -144,9 +144,9 @@ fn report(options: &Options, work: Work, rows: &[Row]) {
     let Options {
         rounds, seconds, ..
     } = options;
-    println!("\n## {}\n", work.title());
+    println!("\n## {work}\n");
     println!(
-        "`{work}`: {} sessions; medians of {rounds} rounds of {seconds} s.\n",
+        "{} sessions; medians of {rounds} rounds of {seconds} s.\n",
         sessions(work).unwrap_or_default()
     );
     println!("| who looks | node's CPU time | of it for a delivery | p50 | p99 | deliveries/s |");
