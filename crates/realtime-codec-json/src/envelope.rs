@@ -226,7 +226,7 @@ fn id<'f>(field: &str, value: &'f RawValue) -> Result<Option<Id<'f>>, String> {
 /// What stands there, or the bytes that it stands for.
 fn data(fields: &Fields<'_>, text: &Text) -> Result<Option<Payload>, String> {
     let Some(encoding) = fields.encoding.filter(|value| value.get() != "null") else {
-        return Ok(fields.data.map(|data| Payload::received(data, text)));
+        return Ok(fields.data.map(|data| Payload::received(data.into(), text)));
     };
     if name(encoding).as_deref() != Some("base64") {
         return Err(wrong("encoding", "\"base64\"", encoding));
