@@ -43,6 +43,7 @@ pub const NAMES: &[&str] = &[
     "broker-decode",
     "broker-encode",
     "session-request",
+    "session-request-object",
     "session-request-limited",
     "session-request-ending",
     "session-echo",
@@ -53,6 +54,9 @@ pub const NAMES: &[&str] = &[
     #[cfg(feature = "traces")]
     "session-request-traced",
 ];
+
+/// Data as applications send it, where the others are one string: 128 bytes.
+const OBJECT: &str = r#"{"user":"ada","room":"general","text":"Good morning everybody. Is the build green?","at":1764223456123,"edited":false,"tags":[]}"#;
 
 /// The operation of this name on messages of so many bytes, if there is one.
 ///
@@ -127,6 +131,8 @@ pub fn prepare(name: &str, size: usize) -> Option<Operation> {
         }),
         // One of sixteen that come together: from the bytes of the request to those of the answer.
         "session-request" => together(Burst::new, &data)?,
+        // The same with data that has fields, of about as many bytes.
+        "session-request-object" => together(Burst::new, OBJECT)?,
         // The same with a limit on messages and bytes.
         "session-request-limited" => together(Burst::limited, &data)?,
         // The same of one whose identity ends.

@@ -4,16 +4,14 @@
 //! Anything else, and anything wrong, is left to serde, which has the last word. Both ways give
 //! the same result; a property test holds them to it.
 
-use realtime_core::{Message, Payload, Text};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use realtime_core::{Message, Payload, RawJson, Text};
 
 /// The parts of a plain envelope, borrowed from its text.
 #[derive(Debug, Default)]
 pub(crate) struct Plain<'t> {
     pub(crate) id: Option<&'t str>,
     pub(crate) route: Option<&'t str>,
-    pub(crate) data: Option<&'t RawValue>,
+    pub(crate) data: Option<RawJson<'t>>,
 }
 
 impl Plain<'_> {
@@ -46,7 +44,7 @@ pub(crate) fn scan(text: &str) -> Option<Plain<'_>> {
             let (route, behind) = name(value(behind)?)?;
             (plain.route.replace(route).is_some(), behind)
         } else {
-            let (data, behind) = json(value(rest.strip_prefix(r#""data""#)?)?)?;
+            let (data, behind) = RawJson::first_of(value(rest.strip_prefix(r#""data""#)?)?)?;
             (plain.data.replace(data).is_some(), behind)
         };
         if twice {
@@ -64,9 +62,9 @@ pub(crate) fn scan(text: &str) -> Option<Plain<'_>> {
 
 fn skip_space(text: &str) -> &str {
     // Mostly there is none.
-    match text.as_bytes().first() {
-        Some(b' ' | b'\t' | b'\n' | b'\r') => text.trim_start_matches([' ', '\t', '\n', '\r']),
-        _ => text,
+    match text.as_bytes() {
+        [b'!'..=u8::MAX, ..] => text,
+        _ => text.trim_start_matches([' ', '\t', '\n', '\r']),
     }
 }
 
@@ -85,13 +83,6 @@ fn name(text: &str) -> Option<(&str, &str)> {
     Some((name, behind.strip_prefix('"')?))
 }
 
-/// Any JSON value at the beginning of a text, without space before it, and what is behind it.
-fn json(text: &str) -> Option<(&RawValue, &str)> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let value = <&RawValue>::deserialize(&mut reader).ok()?;
-    Some((value, text.get(value.get().len()..)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,7 +91,7 @@ mod tests {
     fn plain_envelopes_are_read_in_any_order_and_with_any_space() {
         let parts = |text| {
             let Plain { id, route, data } = scan(text)?;
-            Some((id, route, data.map(RawValue::get)))
+            Some((id, route, data.map(RawJson::get)))
         };
         let expected = (Some("7"), Some("chat"), Some(r#"{"a":[1,"}"]}"#));
         for text in [

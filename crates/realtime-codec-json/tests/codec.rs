@@ -304,12 +304,17 @@ fn what_is_missing_is_empty_and_what_is_unknown_is_ignored() {
 }
 
 #[test]
-fn names_without_escapes_share_the_frame() {
-    let frame = Text::from_static(r#"{"id":"one","route":"two"}"#);
+fn data_and_long_names_without_escapes_share_the_frame() {
+    let (id, route) = (
+        "01890a5d-ac96-774b-bcce-b302099a8057",
+        "orders.of.this.month",
+    );
+    let frame = Text::from(format!(r#"{{"id":"{id}","route":"{route}.2","data":[3]}}"#));
     let message = JsonCodec.decode(Frame::Text(frame.clone())).unwrap();
     let range = frame.as_bytes().as_ptr_range();
     assert!(range.contains(&message.route().as_ptr()));
     assert!(range.contains(&message.id().unwrap().as_ptr()));
+    assert!(range.contains(&message.data().as_bytes().as_ptr()));
     assert_eq!(decode(r#"{"route":"t\u0077o"}"#).unwrap().route(), "two");
 }
 

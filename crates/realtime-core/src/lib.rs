@@ -21,7 +21,7 @@
 //! behavior as a list; the crate `realtime-testkit` has one conformance test for each bullet.
 //!
 //! What is here:
-//! - [`Message`], [`Payload`], [`Text`]: what travels;
+//! - [`Message`], [`Payload`], [`Text`], [`RawJson`]: what travels;
 //! - [`Identity`], [`IdentityKey`], [`SessionId`], [`NodeId`]: who takes part;
 //! - [`CloseCode`], [`DisconnectInfo`], [`Initiator`]: how a session ended;
 //! - [`Events`], [`Causes`], [`Pause`]: how a backend reports what happens to it, each cause once, and
@@ -55,6 +55,7 @@ mod patience;
 mod pause;
 mod payload;
 pub mod presence;
+mod raw_json;
 pub mod revocation;
 mod room;
 #[cfg(feature = "server-url")]
@@ -78,6 +79,7 @@ pub use namespace::{InvalidNamespace, Namespace};
 pub use patience::{patient, patient_until};
 pub use pause::Pause;
 pub use payload::{IntoPayload, Payload, PayloadKind};
+pub use raw_json::RawJson;
 pub use room::{InvalidRoomName, RoomName};
 #[cfg(feature = "server-url")]
 #[cfg_attr(docsrs, doc(cfg(feature = "server-url")))]

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    Text,
+    RawJson, Text,
     codec::{CodecError, CodecErrorKind},
 };
 
@@ -115,8 +115,8 @@ impl Payload {
     /// a copy if it stands elsewhere.
     #[must_use]
     #[inline]
-    pub fn received(value: &RawValue, within: &Text) -> Self {
-        Self::known_json(within.slice_ref(value.get()).into())
+    pub fn received(value: RawJson<'_>, within: &Text) -> Self {
+        Self::known_json(within.bytes_of(value.get()))
     }
 
     /// What it is.

@@ -4,20 +4,19 @@
 /// Masks or unmasks in place, from the start of the key. Returns the key as it continues for the
 /// bytes that follow.
 pub(crate) fn apply(data: &mut [u8], key: [u8; 4]) -> [u8; 4] {
-    // Eight bytes at a time, which the compiler widens to the vectors that the machine has.
-    let [a, b, c, d] = key;
-    let twice = [a, b, c, d, a, b, c, d];
-    let wide = u64::from_ne_bytes(twice);
-    let (words, rest) = data.as_chunks_mut::<8>();
+    // As many bytes at a time as the key has, which the compiler widens to the vectors that the
+    // machine has.
+    let number = u32::from_le_bytes(key);
+    let (words, rest) = data.as_chunks_mut();
     for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+        *word = (u32::from_le_bytes(*word) ^ number).to_le_bytes();
     }
-    for (byte, key) in rest.iter_mut().zip(twice) {
+    for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
     }
-    // Bytes to the left, as a number.
+    // Bytes to the left.
     let turn = 8 * rest.len() as u32;
-    u32::from_le_bytes(key).rotate_right(turn).to_le_bytes()
+    number.rotate_right(turn).to_le_bytes()
 }
 
 #[cfg(test)]

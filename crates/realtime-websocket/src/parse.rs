@@ -252,6 +252,9 @@ impl Decoder {
             match self.stage {
                 Stage::Header { .. } => match self.read_header(input)? {
                     Some(header) => {
+                        if let Some(message) = self.whole(header, input) {
+                            return message.map(Some);
+                        }
                         // Also where it may not come: it can still be followed.
                         self.stage = header.payload();
                         self.begin(header)?;
@@ -300,6 +303,37 @@ impl Decoder {
         *len += more as u8;
         *input = &input[more..];
         Ok(None)
+    }
+
+    /// The message that this frame is by itself, where all of it has come, as nearly all do. `None`
+    /// where it is for the others to read, or to refuse.
+    #[inline]
+    fn whole(&mut self, header: Header, input: &mut &[u8]) -> Option<Result<Event, Violation>> {
+        let kind = match header.opcode {
+            Opcode::Text => Kind::Text,
+            Opcode::Binary => Kind::Binary,
+            _ => return None,
+        };
+        let may_come = header.fin
+            && self.message.is_none()
+            && !self.discards
+            && self.limits.max_fragments > 0
+            && header.length <= self.limits.max_message as u64;
+        if !may_come {
+            return None;
+        }
+        let (piece, rest) = input.split_at_checked(header.length as usize)?;
+        (*input, self.stage) = (rest, Stage::START);
+        let mut payload = piece.to_vec();
+        if let Some(key) = header.key {
+            mask::apply(&mut payload, key);
+        }
+        Some(match kind {
+            Kind::Text => String::from_utf8(payload)
+                .map(Event::Text)
+                .map_err(|_| Violation::BadUtf8),
+            Kind::Binary => Ok(Event::Binary(payload.into())),
+        })
     }
 
     /// Decides at the header whether the frame may come at all, before anything is allocated.

@@ -238,7 +238,7 @@ pub mod metrics {
 /// The parts of a message.
 pub mod message {
     pub use realtime_core::{
-        Exchange, IntoPayload, MessageId, MessageParts, Metadata, PayloadKind, Text,
+        Exchange, IntoPayload, MessageId, MessageParts, Metadata, PayloadKind, RawJson, Text,
     };
 }
 

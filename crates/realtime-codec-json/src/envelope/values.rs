@@ -85,7 +85,7 @@ pub(super) fn id<'f>(field: &str, value: &'f RawValue) -> Result<Option<Id<'f>>,
 /// What stands there, or the bytes that it stands for.
 pub(super) fn data(fields: &Fields<'_>, text: &Text) -> Result<Option<Payload>, String> {
     let Some(encoding) = fields.encoding.filter(|value| value.get() != "null") else {
-        return Ok(fields.data.map(|data| Payload::received(data, text)));
+        return Ok(fields.data.map(|data| Payload::received(data.into(), text)));
     };
     if name(encoding).as_deref() != Some("base64") {
         return Err(wrong("encoding", "\"base64\"", encoding));
