@@ -54,13 +54,15 @@ pub(crate) const REPLY_BYTES: usize = 64 * 1024;
 /// How often one write makes the notice of a gap again because the gap has grown meanwhile.
 const NOTICES: usize = 8;
 
+// What each delivery looks at comes first, as in its session.
+#[repr(C)]
 pub(crate) struct Outbox<W: Sink = SocketWriter> {
+    state: Mutex<State<W>>,
     /// What waits, as a share of the queues of all sessions together.
     queued: Share,
     /// What is broadcast to the session's shard.
     log: Arc<Log>,
     metrics: Metrics,
-    state: Mutex<State<W>>,
 }
 
 struct State<W> {
