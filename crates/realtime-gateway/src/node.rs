@@ -27,8 +27,8 @@ use crate::{
     admission::{Authentication, Slots},
     cluster::{Load, Order, Peers, Refusals, Surveys},
     handling::{
-        Hooks, Host, RoomTable, RouteTable, RouterService,
-        middleware::{MessageService, StackFactory},
+        Hooks, Host, RoomTable, RouterService,
+        middleware::{Stack, StackFactory},
     },
     health::{Link, Watched},
     heard::Heard,
@@ -120,9 +120,8 @@ pub(crate) struct Node {
     started: AtomicBool,
     said_alone: AtomicBool,
     listens: AtomicBool,
-    table: Arc<RouteTable>,
+    router: Arc<RouterService>,
     stack: StackFactory,
-    host: Arc<OnceLock<Host>>,
 }
 
 /// What is received from the broker.
@@ -135,11 +134,11 @@ pub(crate) struct Joined {
 impl Node {
     /// Makes the gateway known to handlers and hooks, once.
     pub(crate) fn set_host(&self, host: Host) {
-        let _set_once = self.host.set(host);
+        let _set_once = self.router.host.set(host);
     }
 
     pub(crate) fn host(&self) -> Host {
-        self.host.get().cloned().unwrap_or_default()
+        self.router.host.get().cloned().unwrap_or_default()
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -155,7 +154,7 @@ impl Node {
     pub(crate) fn trace(&self, luck: &mut Luck, inbound: &Inbound) -> Option<Traced> {
         let Inbound { session, message } = inbound;
         self.tracer().message(luck, message, || {
-            let label = self.table.label(message.route());
+            let label = self.router.table.label(message.route());
             (session.id(), session.origin(), label)
         })
     }
@@ -282,13 +281,14 @@ impl Node {
 
     /// Whether a message on this route is a ping that the gateway answers itself.
     pub(crate) fn is_own_ping(&self, route: &str) -> bool {
-        self.table.is_own_ping(route)
+        self.router.table.is_own_ping(route)
     }
 
     /// A message on this route comes to its handler.
     #[inline]
     pub(crate) fn begin_with(&self, route: &str, size: Size) -> Timing {
-        self.metrics().begin(size, || self.table.number(route))
+        self.metrics()
+            .begin(size, || self.router.table.number(route))
     }
 
     /// This has become of so many messages of a client, which are so long together. Each is counted
@@ -308,11 +308,8 @@ impl Node {
     }
 
     /// The layers and the router, for one session.
-    pub(crate) fn new_stack(&self) -> Box<dyn MessageService> {
-        (self.stack)(RouterService {
-            table: Arc::clone(&self.table),
-            host: Arc::clone(&self.host),
-        })
+    pub(crate) fn new_stack(&self) -> Stack {
+        (self.stack)(&self.router)
     }
 
     pub(crate) fn report(

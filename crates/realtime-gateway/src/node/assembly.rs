@@ -24,7 +24,7 @@ use crate::{
     cluster::{Load, Peers, Refusals, Surveys},
     compression::Deflater,
     dialects::Dialects,
-    handling::{Hooks, RoomTable, RouteTable, middleware::StackFactory},
+    handling::{Hooks, RoomTable, RouteTable, RouterService, middleware::StackFactory},
     health::Watched,
     heard::Heard,
     hub::Hub,
@@ -162,9 +162,11 @@ impl Node {
             started: AtomicBool::new(false),
             said_alone: AtomicBool::new(false),
             listens: AtomicBool::new(false),
-            table: Arc::new(table),
+            router: Arc::new(RouterService {
+                table: Arc::new(table),
+                host,
+            }),
             stack,
-            host,
             config,
         }
     }

@@ -11,7 +11,7 @@ use realtime_core::{BoxError, Message, MessageId, Text, extract::Reply};
 use crate::{
     Inbound,
     guarded::handler_panicked,
-    handling::middleware::MessageService,
+    handling::middleware::Stack,
     metrics::{Size, Timing},
     quiet::drop_quietly,
     traces::Traced,
@@ -19,7 +19,7 @@ use crate::{
 
 /// The stack, and the message that is in it.
 pub(super) struct Handling {
-    stack: Box<dyn MessageService>,
+    stack: Stack,
     doing: Doing,
     /// Of the message that is in it. Boxed, since most are done at once.
     request: Option<Box<Request>>,
@@ -94,7 +94,7 @@ impl Ended {
 }
 
 impl Handling {
-    pub(super) fn new(stack: Box<dyn MessageService>) -> Self {
+    pub(super) fn new(stack: Stack) -> Self {
         Self {
             stack,
             doing: Doing::Nothing,

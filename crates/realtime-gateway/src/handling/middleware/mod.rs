@@ -59,5 +59,5 @@ mod timeout;
 pub use from_fn::{FromFn, FromFnLayer, Next, from_fn};
 pub use logger::{Logger, LoggerLayer};
 pub use recovery::{Recovery, RecoveryLayer};
-pub(crate) use stack::{MessageService, StackFactory, stack_factory};
+pub(crate) use stack::{MessageService, Stack, StackFactory, stack_factory};
 pub use timeout::{Timeout, TimeoutLayer};

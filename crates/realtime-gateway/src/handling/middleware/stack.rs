@@ -13,7 +13,31 @@ use tower_service::Service;
 
 use crate::{Inbound, handling::RouterService};
 
-/// A session's stack behind one type.
+/// What a session's messages go through on their way to their handlers.
+pub(crate) enum Stack {
+    /// No layer at all: nothing is a session's own.
+    Bare(Arc<RouterService>),
+    Layered(Box<dyn MessageService>),
+}
+
+impl Stack {
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self {
+            Self::Bare(_) => Poll::Ready(Ok(())),
+            Self::Layered(layers) => layers.poll_ready(cx),
+        }
+    }
+
+    // The router's futures are boxed already, and need no second box.
+    pub(crate) fn call(&mut self, inbound: Inbound) -> BoxFuture<'static, Result<Reply, BoxError>> {
+        match self {
+            Self::Bare(router) => router.handle(inbound),
+            Self::Layered(layers) => layers.call(inbound),
+        }
+    }
+}
+
+/// The layers of a session behind one type.
 pub(crate) trait MessageService: Send {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>>;
     fn call(&mut self, inbound: Inbound) -> BoxFuture<'static, Result<Reply, BoxError>>;
@@ -34,21 +58,8 @@ where
     }
 }
 
-/// No layer at all. The router's futures are boxed already, and need no second box.
-struct Bare(RouterService);
-
-impl MessageService for Bare {
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Service::poll_ready(&mut self.0, cx)
-    }
-
-    fn call(&mut self, inbound: Inbound) -> BoxFuture<'static, Result<Reply, BoxError>> {
-        Service::call(&mut self.0, inbound)
-    }
-}
-
 /// Makes a stack for each session.
-pub(crate) type StackFactory = Arc<dyn Fn(RouterService) -> Box<dyn MessageService> + Send + Sync>;
+pub(crate) type StackFactory = Arc<dyn Fn(&Arc<RouterService>) -> Stack + Send + Sync>;
 
 pub(crate) fn stack_factory<L>(layer: L) -> StackFactory
 where
@@ -57,7 +68,10 @@ where
     <L::Service as Service<Inbound>>::Future: Send + 'static,
 {
     if (&layer as &dyn Any).is::<Identity>() {
-        return Arc::new(|router| Box::new(Bare(router)));
+        return Arc::new(|router| Stack::Bare(Arc::clone(router)));
     }
-    Arc::new(move |router| Box::new(layer.layer(router)))
+    Arc::new(move |router| {
+        let router = RouterService::clone(router);
+        Stack::Layered(Box::new(layer.layer(router)))
+    })
 }

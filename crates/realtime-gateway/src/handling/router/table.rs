@@ -144,6 +144,13 @@ impl Service<Inbound> for RouterService {
     }
 
     fn call(&mut self, inbound: Inbound) -> Running {
+        self.handle(inbound)
+    }
+}
+
+impl RouterService {
+    /// Begins to handle a message.
+    pub(crate) fn handle(&self, inbound: Inbound) -> Running {
         let route = inbound.message.route_text();
         let Some((Found { handler, .. }, used)) = self.table.find(route) else {
             let context = format!("no handler is registered for the route {}", Escaped(route));

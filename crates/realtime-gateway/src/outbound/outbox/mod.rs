@@ -50,13 +50,15 @@ pub(crate) use socket::Progress;
 /// Replies that take more than this and wait make the session stop making more of them.
 pub(crate) const REPLY_BYTES: usize = 64 * 1024;
 
+// What each delivery looks at comes first, as in its session.
+#[repr(C)]
 pub(crate) struct Outbox<W: Sink = SocketWriter> {
+    state: Mutex<State<W>>,
     /// What waits, as a share of the queues of all sessions together.
     queued: Share,
     /// What is broadcast to the session's shard.
     log: Arc<Log>,
     metrics: Metrics,
-    state: Mutex<State<W>>,
 }
 
 /// Why a frame was not accepted.
