@@ -33,9 +33,9 @@ export class Client<R extends RoutesOf<R> = AnyRoutes> {
     const connection = new Connection(url, options, {
       onOpen_: () => rooms.each_((room) => room.enter_()),
       onFrame_: (frame) => this.#receive(frame),
-      onLost_: (isOver) => {
+      onLost_: (why) => {
         rooms.each_((room) => {
-          if (isOver) room.over_();
+          if (why) room.over_(why);
           else room.disconnected_();
         });
       },

@@ -17,9 +17,12 @@ interface User {
   /** It may be asked for what does no harm if it is done twice; the rest waits for `online`. */
   onOpen_: () => void;
   onFrame_: (frame: unknown) => void;
-  /** There is no connection any more, and with `isOver` there won't be another. */
-  onLost_: (isOver: boolean) => void;
+  /** There is no connection any more, and with a `why` there won't be another. */
+  onLost_: (why?: string) => void;
 }
+
+/** Where the server has no words for it. */
+const REFUSED = "the token was refused";
 
 export class Connection {
   readonly state = new Store<State>({ status: "idle" });
@@ -42,8 +45,8 @@ export class Connection {
   #reason: TokenReason = "connect";
   /** The server has asked to stay away until then. */
   #notBefore = 0;
-  /** Since the last message from the server a token was refused. */
-  #wasRefused = false;
+  /** The last end, since the last message from the server, by which a token was refused. */
+  #refusal: Pick<State, "code" | "reason"> | undefined;
 
   constructor(url: string | URL, options: Options, user: User) {
     this.#url = url;
@@ -102,12 +105,12 @@ export class Connection {
     }
     if (attempt !== this.#attempt) return;
     if (found?.kind_ === "nobody") {
-      return this.#finish({ status: "ended", reason: "nobody is signed in" });
+      // Who has no other token after a refusal stays away for that.
+      return this.#finish({ status: "ended", reason: "nobody is signed in", ...this.#refusal });
     }
     if (found?.kind_ === "stale") {
-      const reason = "the token was refused";
-      if (this.#wasRefused) return this.#finish({ status: "ended", code: 3500, reason });
-      return this.#wait({ reason });
+      if (this.#wasRefused()) return this.#finish({ status: "ended", ...this.#refusal });
+      return this.#wait({ reason: REFUSED });
     }
     try {
       this.#open(found?.token);
@@ -156,7 +159,7 @@ export class Connection {
   #proven(): void {
     this.#backoff.reset_();
     this.#reason = "connect";
-    this.#wasRefused = false;
+    this.#refusal = undefined;
   }
 
   /**
@@ -216,16 +219,21 @@ export class Connection {
   #ended(code: number, text: string, hasOpened: boolean): void {
     const { reason, slot_: slot } = readReason(text);
     const advice = adviceOf(code);
-    const isRefused = advice === "refused" && (!this.#tokens || this.#wasRefused);
+    const isRefused = advice === "refused" && (!this.#tokens || this.#wasRefused());
     if (advice === "away" || isRefused) return this.#finish({ status: "ended", code, reason });
     if (advice === "later") this.#backoff.slow_();
     this.#reason = hasOpened ? "connect" : "unreachable";
     if (advice === "expired" || advice === "refused") {
       this.#tokens?.refuse_();
       this.#reason = advice;
-      this.#wasRefused = advice === "refused";
+      this.#refusal = { code, reason: reason || REFUSED };
     }
     this.#wait({ code, reason }, slot, advice === "later" || slot !== undefined);
+  }
+
+  /** For more than its age: then one other token is asked for, and no third one. */
+  #wasRefused(): boolean {
+    return this.#refusal?.code === 3500;
   }
 
   /** With a slot no sooner than that; and where it is asked to, no sooner for whatever hope. */
@@ -256,14 +264,14 @@ export class Connection {
     // First the state, so that nobody who hears of a loss takes this for a connection.
     this.state.set(state);
     // Who hears that it has ended may have connected anew: then what waits goes on waiting.
-    const isOver = !timer && attempt === this.#attempt;
-    this.outbox_.lose_(isOver);
-    this.#user.onLost_(isOver);
+    const why = !timer && attempt === this.#attempt ? this.why_() : undefined;
+    this.outbox_.lose_(why);
+    this.#user.onLost_(why);
   }
 
   request(route: string, data: unknown, options: AskOptions = {}): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (!this.isWanted_()) throw new ConnectionLost("the client isn't connected");
+      if (!this.isWanted_()) throw new ConnectionLost(this.why_());
       if (this.isStuck_()) throw new ConnectionLost("the server doesn't read");
       this.ask_(route, data, options, (error, reply) => {
         // The reason of a signal may be anything.
@@ -293,6 +301,13 @@ export class Connection {
   /** As much as may waits in the socket already. (Where nobody knows, nothing does.) */
   isStuck_(): boolean {
     return this.link_?.buffered_()! > this.#settings.maxBuffered;
+  }
+
+  /** Why nothing is sent, and nothing waits to be, where no connection is wanted. */
+  why_(): string {
+    const { status, code, reason } = this.state.get();
+    if (status === "idle") return "the client isn't connected";
+    return `the client has ended: ${[code, reason].join(" ").trim()}`;
   }
 
   isOnline_(): boolean {

@@ -13,6 +13,8 @@ const TICK_MS = 2_000;
 export const PING_ID = 0;
 /** The code of an end that no close frame has told of. */
 const ABNORMAL = 1006;
+/** A browser keeps from its page whether a status has refused it, or nobody was there. */
+const UNOPENED = "the connection can't be opened (in a browser: see Network in the developer tools)";
 
 interface Events {
   onOpen_: () => void;
@@ -50,16 +52,18 @@ export class Link {
       onFrame(data);
     };
     socket.onclose = ({ code, reason }: { code: number; reason: string }) => {
+      const bare = this.#isOpen ? "the connection ended without a close frame" : UNOPENED;
       this.#forget();
       // Where nobody has said a code, Deno says 0.
-      onEnd(code || 1006, reason);
+      const isSaid = code && code !== ABNORMAL;
+      onEnd(code || ABNORMAL, reason || (isSaid ? "" : bare));
     };
     // A close follows at once, but not where Node.js couldn't open its own WebSocket. (And where
     // nobody listens, `ws` throws it.)
     socket.onerror = () => {
       if (this.#isOpen) return;
       clearTimeout(this.#opening);
-      this.#opening = after(0, () => this.#fail("the connection can't be opened"));
+      this.#opening = after(0, () => this.#fail(UNOPENED));
     };
   }
 

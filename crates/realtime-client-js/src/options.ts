@@ -12,10 +12,10 @@
 export type TokenReason = "connect" | "unreachable" | "expiring" | "expired" | "refused";
 
 /**
- * Gets a token. `null` says that nobody is signed in any more, and ends the client. One that throws
- * is asked again after a while; why is in the state meanwhile. `signal` is aborted after
- * `connectTimeout`, and when the client is closed: hand it to `fetch`, since the getter may be asked
- * anew from then on.
+ * Gets a token. `null` says that nobody is signed in any more, and ends the client: after a refusal
+ * with the code and the reason of that. One that throws is asked again after a while; why is in the
+ * state meanwhile. `signal` is aborted after `connectTimeout`, and when the client is closed: hand it
+ * to `fetch`, since the getter may be asked anew from then on.
  */
 export type TokenGetter = (ask: {
   reason: TokenReason;

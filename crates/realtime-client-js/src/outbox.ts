@@ -97,11 +97,11 @@ export class Outbox {
     }
   }
 
-  /** The connection has ended. What wasn't sent waits for the next one, if there is to be one. */
-  lose_(isOver: boolean): void {
+  /** The connection has ended. What wasn't sent waits for the next one, unless `why` says that there is none. */
+  lose_(why?: string): void {
     for (const [id, { isSent_: isSent }] of [...this.#entries]) {
-      if (!isSent && !isOver) continue;
-      this.#settle(id, new ConnectionLost("the connection ended before the answer", isSent));
+      if (!isSent && !why) continue;
+      this.#settle(id, new ConnectionLost(why ?? "the connection ended before the answer", isSent));
     }
   }
 

@@ -43,6 +43,8 @@ export interface RoomEvents {
   removed: undefined;
 }
 
+const EVENTS: readonly (keyof RoomEvents)[] = ["joined", "recovered", "lost", "removed"];
+
 /** Somebody in a room. */
 export interface Member {
   id: string;
@@ -115,8 +117,8 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
    * Joins the room, and joins it again after each connection, until `leave()`. With a `position`
    * from before it recovers what was missed since. Resolves when it is a member; that may wait for a
    * connection, or for `connect()`. Rejects with a `RequestError` where the server doesn't let it in, with
-   * `ConnectionLost` where the client is closed or ends, and with a `TypeError` where there is a
-   * `position` and the room is wanted already, from where it is.
+   * `ConnectionLost`, which says why, where the client is closed or ends, and with a `TypeError` where
+   * there is a `position` and the room is wanted already, from where it is.
    */
   async join({ position }: { position?: Position | undefined } = {}): Promise<void> {
     if (position && this.#isWanted) {
@@ -135,7 +137,8 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
       this.enter_();
     }
     // Who waits for a client that stays away waits in vain; one that isn't connected yet may be.
-    if (this.#host.connection_.state.get().status === "ended") this.over_();
+    const connection = this.#host.connection_;
+    if (connection.state.get().status === "ended") this.over_(connection.why_());
     return joined;
   }
 
@@ -193,11 +196,14 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
     return this.#routes.add(route, listener);
   }
 
-  /** Hears what happens to this room. Returns what ends it. */
+  /** Hears what happens to this room. Returns what ends it. Throws a `TypeError` at any other name. */
   when<E extends keyof RoomEvents>(
     event: E,
     listener: (data: RoomEvents[E]) => unknown,
   ): () => void {
+    if (!EVENTS.includes(event)) {
+      throw new TypeError(`expected one of ${EVENTS.join(", ")}; got ${event}`);
+    }
     this.#host.registry_.keep_(this);
     return this.#events.add(event, listener);
   }
@@ -293,9 +299,9 @@ export class Room<R extends RoutesOf<R> = AnyRoutes> {
   }
 
   /** @internal There will be no connection. What is wanted stays so, for the next one. */
-  over_(): void {
+  over_(why: string): void {
     this.disconnected_();
-    this.#settle(new ConnectionLost("the client is closed"));
+    this.#settle(new ConnectionLost(why));
   }
 
   /** @internal Nobody would notice if it were another object. */

@@ -14,6 +14,9 @@ export interface State {
   readonly retryAt?: number;
   /** The close code of the connection that ended last. */
   readonly code?: number;
-  /** Why it ended, as the server says it; "" where it says nothing. */
+  /**
+   * Why it ended, as the server says it, or this client where there was no close frame; "" where that
+   * says nothing.
+   */
   readonly reason?: string;
 }

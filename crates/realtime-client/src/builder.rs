@@ -83,10 +83,10 @@ impl ClientBuilder {
     /// Gets a token: asked before each attempt to connect, and when the one that was shown is about
     /// to end; one question at a time.
     ///
-    /// `None` says that nobody is signed in any more, and ends the client. After an error, a panic,
-    /// or [`connect_timeout`](Self::connect_timeout) without an answer, it is asked again later; the
-    /// error's text is in the [state](crate::State) meanwhile. A token that the server has refused
-    /// isn't shown again.
+    /// `None` says that nobody is signed in any more, and ends the client; after a refusal, with the
+    /// code or status of that. After an error, a panic, or [`connect_timeout`](Self::connect_timeout)
+    /// without an answer, it is asked again later; the error's text is in the
+    /// [state](crate::State) meanwhile. A token that the server has refused isn't shown again.
     pub fn token<F, Fut>(mut self, get: F) -> Self
     where
         F: Fn(TokenReason) -> Fut + Send + Sync + 'static,

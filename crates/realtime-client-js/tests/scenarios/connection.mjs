@@ -40,19 +40,35 @@ export default {
     await net("cut");
     const error = await lost;
     ok(error instanceof lib.ConnectionLost && error.sent, "a ConnectionLost of what was sent");
-    const { code, retryAt } = await isState(client, "waiting");
-    ok(code === 1006 && retryAt > 0, "what is known of it");
+    const { code, reason, retryAt } = await isState(client, "waiting");
+    equal([code, reason], [1006, "the connection ended without a close frame"]);
+    ok(retryAt > 0, "when it comes back");
     const waiting = client.request("echo", "still here");
     await net("heal");
     equal(await waiting, "still here");
     ok((await session(client)) !== before, "another session");
   },
 
+  async "an attempt that fails without a word says where to look"({ client, network }) {
+    const net = await network();
+    await net("cut");
+    for (const options of [{ path: "/nowhere" }, { network: net }]) {
+      const { code, reason } = await isState(client(options).connect(), "waiting");
+      equal([code, reason], [
+        1006,
+        "the connection can't be opened (in a browser: see Network in the developer tools)",
+      ]);
+    }
+  },
+
   async "who closes it gets nothing more, and begins anew when asked to"({ online }) {
     const client = await online();
     const lost = rejects(client.request("slow", 5_000));
+    const joining = rejects(client.room("elsewhere").join());
     client.close();
     equal([status(client), (await lost).name], ["idle", "ConnectionLost"]);
+    const late = rejects(client.request("echo"));
+    for (const error of [await joining, await late]) equal(error.message, "the client isn't connected");
     await pause(100);
     equal(client.sockets.length, 1);
     client.connect();

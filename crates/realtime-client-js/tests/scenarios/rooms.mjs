@@ -1,6 +1,6 @@
 // Rooms: in order, each message once, after whatever has happened to the connection.
 
-import { equal, isState, ok, pause, rejects, routes, token, unique, until } from "../harness.mjs";
+import { equal, fail, isState, ok, pause, rejects, routes, token, unique, until } from "../harness.mjs";
 
 /** A client in a room, with all that it hears and that happens to it. */
 async function member(client, name, options) {
@@ -24,6 +24,18 @@ const isIn = (room, ...wanted) =>
   until(`${wanted}`, () => wanted.includes(room.state.get().status) && room.state.get());
 
 export default {
+  async "what never happens to a room can't be listened to"({ client }) {
+    const room = client().room("tea");
+    try {
+      room.when("join", () => {});
+    } catch (error) {
+      ok(error instanceof TypeError, "a TypeError");
+      equal(error.message, "expected one of joined, recovered, lost, removed; got join");
+      return;
+    }
+    fail("expected an error");
+  },
+
   async "members hear each other, publish, are listed, and leave"({ online }) {
     const [ann, bob] = [await online(), await online()];
     const name = unique("kept:1");

@@ -106,6 +106,39 @@ export default {
     equal(await name(one.connect()), "ann");
   },
 
+  async "who has no other token after a refusal stays away for that, and so does what waits"({ client, lib }) {
+    const ended = token("ann", { issued: Date.now() - 2_000, life: 1_000 });
+    const refusals = [
+      ["no-token", 3500, "expected valid credentials", "refused"],
+      [ended, 3005, "expired", "expired"],
+    ];
+    for (const [shown, code, reason, asked] of refusals) {
+      const get = getter(shown, null);
+      const one = client({ path: "/spoken", token: get });
+      const room = one.room(unique("kept"));
+      one.connect();
+      const waiting = [rejects(room.join()), rejects(one.request("echo"))];
+      equal(await isState(one, "ended"), { status: "ended", code, reason });
+      equal(get.reasons, ["connect", asked]);
+      // And who comes too late.
+      for (const error of await Promise.all([...waiting, rejects(room.join()), rejects(one.request("echo"))])) {
+        ok(error instanceof lib.ConnectionLost && !error.sent, "a ConnectionLost of what wasn't sent");
+        equal(error.message, `the client has ended: ${code} ${reason}`);
+      }
+      // That was the last time.
+      one.connect();
+      equal(await isState(one, "ended"), { status: "ended", reason: "nobody is signed in" });
+    }
+  },
+
+  async "a refusal without words is one of the token"({ client }) {
+    const get = getter(() => token("ann"), null);
+    const one = client({ path: "/ws", token: get }).connect();
+    await isState(one, "online");
+    one.send("close", { code: 3005 });
+    equal(await isState(one, "ended"), { status: "ended", code: 3005, reason: "the token was refused" });
+  },
+
   async "a getter that fails, or takes too long, is asked again"({ client }) {
     const fails = () => Promise.reject(new Error("no network"));
     const get = getter(fails, () => new Promise(() => {}), () => token("ann"));

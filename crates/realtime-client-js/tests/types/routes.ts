@@ -47,6 +47,8 @@ client.request("say", { text: 1 });
 client.request("say", { text: "hello" }).then(({ when }) => when);
 // @ts-expect-error: nothing is sent to this room by that name
 client.room("a").on("lines", () => {});
+// @ts-expect-error: this never happens to a room
+client.room("a").when("join", () => {});
 // @ts-expect-error: the answer is a boolean
 client.handle("confirm", () => "yes");
 // @ts-expect-error: a line has no author

@@ -49,7 +49,11 @@ impl Task {
         };
         match failed {
             Failed::NoToken(text) => self.wait(End::private(text), None),
-            Failed::Nobody => self.finish(End::unopened("nobody is signed in")),
+            Failed::Nobody => {
+                // Who has no other token after a refusal stays away for that.
+                let refusal = self.refusal.take();
+                self.finish(refusal.unwrap_or_else(|| End::unopened("nobody is signed in")));
+            }
             Failed::Stale => {
                 let code = if self.was_refused { 3500 } else { 3005 };
                 let end = End::closed(
@@ -135,6 +139,7 @@ impl Task {
         self.backoff.reset();
         self.tried.forget();
         (self.attempts, self.was_refused) = (0, false);
+        self.refusal = None;
         self.reason = TokenReason::Connect;
     }
 
@@ -154,10 +159,12 @@ impl Task {
             }
             Advice::Refused => {
                 self.was_refused = true;
+                self.refusal = Some(end.clone());
                 self.reason = TokenReason::Refused;
                 self.stale = self.shown.take().or(self.stale.take());
             }
             Advice::Expired => {
+                self.refusal = Some(end.clone());
                 self.reason = TokenReason::Expired;
                 self.stale = self.shown.take().or(self.stale.take());
             }

@@ -97,6 +97,9 @@ struct Task {
     reason: TokenReason,
     /// Since the last message from the server a token was refused.
     was_refused: bool,
+    /// The last end, since the last message from the server, by which a token was refused or had
+    /// expired.
+    refusal: Option<End>,
     shown: Option<Token>,
     stale: Option<Token>,
     renewal: tokens::Renewal,
@@ -133,6 +136,7 @@ pub(crate) async fn run(
         attempts: 0,
         reason: TokenReason::Connect,
         was_refused: false,
+        refusal: None,
         shown: None,
         stale: None,
         renewal: tokens::Renewal::None,

@@ -116,6 +116,22 @@ async fn a_refused_token_is_replaced_once_and_never_shown_again() {
 }
 
 #[tokio::test]
+async fn who_has_no_other_token_after_a_refusal_stays_away_for_that() {
+    for (closes, code, status) in [(true, Some(3500), None), (false, None, Some(401))] {
+        let server = Server::start(builder().accept_then_close(closes)).await;
+        let client = quick(server.port())
+            .token(async |reason| match reason {
+                TokenReason::Connect => Ok(Some("wrong".to_owned())),
+                _ => Ok(None),
+            })
+            .connect()
+            .unwrap();
+        let end = within("the end", client.ended()).await;
+        assert_eq!((end.code, end.status), (code, status), "{end:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_fresh_token_keeps_the_connection() {
     let builder = builder()
         .expiry_notice(Some(SECOND))

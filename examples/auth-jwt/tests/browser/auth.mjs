@@ -76,7 +76,7 @@ try {
 
   await other.getByRole("button", { name: "Sign out everywhere" }).click();
   await other.getByText("Signed out: you have left.").waitFor();
-  await page.getByText("Signed out: nobody is signed in.").waitFor();
+  await page.getByText("Signed out: revoked.").waitFor();
   assert.equal(await page.getByRole("button", { name: "Sign in" }).isVisible(), true);
   // It would come back within a second, as it did before.
   await page.waitForTimeout(1500);

@@ -29,6 +29,7 @@ try {
 
   await signIn(ann, "nonsense");
   await state(ann, "ended");
+  await ann.getByText("ended expected valid credentials").waitFor();
   await signIn(ann, "token-of-ann");
   await signIn(bob, "token-of-bob");
   for (const page of [ann, bob]) await state(page, "online");
