@@ -34,7 +34,7 @@ const TAKEN: &[(&str, &str)] = &[
         "metadata",
         "declare const metadata: Record<string, string>;",
     ),
-    ("show", "declare const show: (text: string) => void;"),
+    ("show", "declare const show: (...parts: unknown[]) => void;"),
     ("signal", "declare const signal: AbortSignal;"),
     ("token", "declare const token: string;"),
     ("url", "declare const url: string;"),
@@ -43,7 +43,10 @@ const TAKEN: &[(&str, &str)] = &[
 /// The routes of a reader's program.
 const ROUTES: &str = r#"export interface Routes {
     price: { request: { of: string }; reply: number; error: { code: "sold_out" } };
-    say: { request: { room: string; text: string } };
+    say: {
+        request: { room: string; text: string };
+        error: { code: "empty" } | { code: "too_long"; data: { most: number } };
+    };
     line: { event: { name: string; text: string } };
 }"#;
 

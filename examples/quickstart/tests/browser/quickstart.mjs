@@ -28,8 +28,7 @@ try {
   for (const page of [ann, bob]) await state(page, "idle");
 
   await signIn(ann, "nonsense");
-  await state(ann, "ended");
-  await ann.getByText("ended expected valid credentials").waitFor();
+  await state(ann, "ended 3500 expected valid credentials");
   await signIn(ann, "token-of-ann");
   await signIn(bob, "token-of-bob");
   for (const page of [ann, bob]) await state(page, "online");
