@@ -90,15 +90,14 @@ async fn tell(node: &Node, roster: &AnyRoster, news: News) -> bool {
     let News {
         came,
         again,
-        gone,
-        left,
+        mut gone,
     } = news;
     if node.registry.is_away() {
         // Nobody who joins waits for a store that isn't there.
-        attendance.has_failed(came.into_iter().chain(gone).chain(left));
+        attendance.has_failed(came.into_iter().chain(gone));
         return false;
     }
-    let (mut all, mut unknown) = (true, HashSet::new());
+    let mut all = true;
     if !came.is_empty() {
         let entered = roster.enter(&node.info, &came, node.registry.ttl).await;
         let failed = match entered {
@@ -116,18 +115,15 @@ async fn tell(node: &Node, roster: &AnyRoster, news: News) -> bool {
             }
             Err(error) => Err(error),
         };
-        unknown = settle(node, came, failed, true);
-        all &= unknown.is_empty();
-    }
-    let grace = node.config.presence_grace.unwrap_or_default();
-    for (mut members, grace) in [(gone, grace), (left, Duration::ZERO)] {
+        let failed = settle(node, came, failed, true);
         // Of whom the roster isn't told that they are here, it can't tell that they have gone.
-        members.retain(|member| !unknown.contains(member));
-        if members.is_empty() {
-            continue;
-        }
-        let left = roster.leave(&node.info, &members, grace).await;
-        let failed = settle(node, members, left.map(|departed| departed.failed), false);
+        gone.retain(|member| !failed.contains(member));
+        all &= failed.is_empty();
+    }
+    if !gone.is_empty() {
+        let grace = node.config.presence_grace.unwrap_or_default();
+        let left = roster.leave(&node.info, &gone, grace).await;
+        let failed = settle(node, gone, left.map(|departed| departed.failed), false);
         all &= failed.is_empty();
     }
     all

@@ -202,9 +202,8 @@ pub struct Config {
     #[serde(with = "duration")]
     pub presence_ttl: Option<Duration>,
     /// For how long somebody whose last session has ended is still said to be in their rooms, and
-    /// online: a page that is loaded again is no news. Default 5 s. Who leaves a room and stays
-    /// connected has none. A node that crashes is noticed when its
-    /// [`presence_ttl`](Self::presence_ttl) ends, without another grace.
+    /// online: a page that is loaded again is no news. Default 5 s. A node that crashes is noticed
+    /// when its [`presence_ttl`](Self::presence_ttl) ends, without another grace.
     ///
     /// `None`: they have left at once.
     #[serde(with = "duration")]

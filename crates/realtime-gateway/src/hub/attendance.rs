@@ -46,21 +46,9 @@ struct Attended {
 struct Standing {
     /// How many of its sessions are there.
     sessions: usize,
-    /// How the last of them went.
-    went: Parting,
     told: Told,
     /// It is among those of whom there is something to tell, or for whom that has failed.
     is_queued: bool,
-}
-
-/// How a session goes out of a group.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Parting {
-    /// It ends, however that comes about: its client may be back in a moment.
-    #[default]
-    Ended,
-    /// It leaves, or is taken out, and goes on elsewhere.
-    Left,
 }
 
 /// What the roster thinks, as far as it has confirmed that.
@@ -83,43 +71,33 @@ pub(crate) struct News {
     pub(crate) came: Vec<Member>,
     /// Those of whom the roster has known before: that they are here is no news to anybody else.
     pub(crate) again: HashSet<Member>,
-    /// Those whose last session has ended: they may come back.
     pub(crate) gone: Vec<Member>,
-    /// Those whose last session has left.
-    pub(crate) left: Vec<Member>,
 }
 
 impl News {
-    const fn len(&self) -> usize {
-        self.came.len() + self.gone.len() + self.left.len()
-    }
-
     #[cfg(test)]
     const fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.came.is_empty() && self.gone.is_empty()
     }
 }
 
 impl Attendance {
     /// A session comes.
     pub(crate) fn came(&self, member: Member) {
-        self.counts(member, |standing| standing.sessions += 1, 1);
+        self.counts(member, |sessions| *sessions += 1, 1);
     }
 
     /// A session goes that has come.
-    pub(crate) fn went(&self, member: Member, parting: Parting) {
-        let one_less = |standing: &mut Standing| {
-            standing.sessions = standing.sessions.saturating_sub(1);
-            standing.went = parting;
-        };
+    pub(crate) fn went(&self, member: Member) {
+        let one_less = |sessions: &mut usize| *sessions = sessions.saturating_sub(1);
         self.counts(member, one_less, 0);
     }
 
     /// It is news where there are then so many.
-    fn counts(&self, member: Member, count: impl FnOnce(&mut Standing), news: usize) {
+    fn counts(&self, member: Member, count: impl FnOnce(&mut usize), news: usize) {
         let mut state = self.state.lock();
         let standing = state.standing(&member);
-        count(standing);
+        count(&mut standing.sessions);
         let is_news = standing.sessions == news && !standing.is_queued;
         if is_news {
             standing.is_queued = true;
@@ -163,13 +141,12 @@ impl Attendance {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let mut news = News::default();
-        while news.len() < most
+        while news.came.len() + news.gone.len() < most
             && let Some(member) = state.to_tell.pop_front()
         {
             let standing = state.standing(&member);
             standing.is_queued = false;
             let (is_here, told) = (standing.sessions > 0, standing.told);
-            let went = standing.went;
             if matches!((is_here, told), (true, Told::Here) | (false, Told::Away)) {
                 state.settle(&member, told);
                 continue;
@@ -185,10 +162,8 @@ impl Attendance {
             if is_here || told == Told::Forgotten {
                 news.came.push(member.clone());
             }
-            match (is_here, went) {
-                (true, _) => {}
-                (false, Parting::Ended) => news.gone.push(member),
-                (false, Parting::Left) => news.left.push(member),
+            if !is_here {
+                news.gone.push(member);
             }
         }
         news
@@ -344,9 +319,9 @@ mod tests {
         let news = attendance.next(10);
         assert_eq!((news.came.len(), news.gone.len()), (1, 0));
         attendance.has_told(&news.came, true);
-        attendance.went(member("ann"), Parting::Ended);
+        attendance.went(member("ann"));
         assert!(attendance.next(10).is_empty());
-        attendance.went(member("ann"), Parting::Ended);
+        attendance.went(member("ann"));
         let news = attendance.next(10);
         assert_eq!((news.came.len(), news.gone.len()), (0, 1));
         attendance.has_told(&news.gone, false);
@@ -357,7 +332,7 @@ mod tests {
     fn who_comes_and_goes_before_it_is_told_is_no_news() {
         let attendance = Attendance::default();
         attendance.came(member("ann"));
-        attendance.went(member("ann"), Parting::Ended);
+        attendance.went(member("ann"));
         assert!(attendance.next(10).is_empty());
         assert!(attendance.state.lock().groups.is_empty());
     }
@@ -367,34 +342,9 @@ mod tests {
         let attendance = Attendance::default();
         attendance.came(member("ann"));
         let news = attendance.next(10);
-        attendance.went(member("ann"), Parting::Ended);
+        attendance.went(member("ann"));
         attendance.has_told(&news.came, true);
         assert_eq!(attendance.next(10).gone.len(), 1);
-    }
-
-    #[test]
-    fn how_the_last_session_went_is_told() {
-        use Parting::{Ended, Left};
-        let attendance = Attendance::default();
-        for (first, last) in [(Ended, Left), (Left, Ended), (Left, Left)] {
-            attendance.came(member("ann"));
-            attendance.came(member("ann"));
-            let news = attendance.next(10);
-            attendance.has_told(&news.came, true);
-            attendance.went(member("ann"), first);
-            attendance.went(member("ann"), last);
-            let news = attendance.next(10);
-            let (gone, left) = (usize::from(last == Ended), usize::from(last == Left));
-            assert_eq!((news.gone.len(), news.left.len()), (gone, left));
-            // A try that fails forgets nothing.
-            attendance.has_failed(news.gone.into_iter().chain(news.left));
-            attendance.again();
-            let news = attendance.next(10);
-            assert_eq!((news.gone.len(), news.left.len()), (gone, left));
-            attendance.has_told(&news.gone, false);
-            attendance.has_told(&news.left, false);
-        }
-        assert!(attendance.state.lock().groups.is_empty());
     }
 
     #[test]
@@ -404,7 +354,7 @@ mod tests {
         attendance.came(member("bob"));
         let news = attendance.next(10);
         attendance.has_failed(news.came);
-        attendance.went(member("bob"), Parting::Ended);
+        attendance.went(member("bob"));
         assert!(attendance.next(10).is_empty());
         attendance.again();
         let news = attendance.next(10);
@@ -419,7 +369,7 @@ mod tests {
         attendance.came(member("ann"));
         let news = attendance.next(10);
         attendance.has_told(&news.came, true);
-        attendance.went(member("ann"), Parting::Ended);
+        attendance.went(member("ann"));
         let news = attendance.next(10);
         attendance.has_failed(news.gone);
         attendance.is_unknown(&member("ann").group);
@@ -440,7 +390,7 @@ mod tests {
         attendance.came(member("ann"));
         let news = attendance.next(10);
         attendance.has_told(&news.came, true);
-        attendance.went(member("ann"), Parting::Ended);
+        attendance.went(member("ann"));
         let news = attendance.next(10);
         attendance.came(member("ann"));
         let told = attendance.told(member("ann"));

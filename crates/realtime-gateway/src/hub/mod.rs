@@ -41,7 +41,6 @@ use crate::{
     session::Session,
 };
 
-use attendance::Parting;
 pub(crate) use attendance::{Attendance, News};
 use index::Index;
 pub(crate) use rooms::{Addressed, Entering, JoinRefused, RoomHas, RoomLimits, Rooms};
@@ -154,8 +153,7 @@ impl Membership {
         } = place
         {
             if is_online {
-                let of_tenant = of_tenant(&self.session);
-                self.hub.attendance.went(of_tenant, Parting::Ended);
+                self.hub.attendance.went(of_tenant(&self.session));
             }
             if let Some(members) = self.hub.shards.get(shard as usize) {
                 members.remove(number);

@@ -19,7 +19,7 @@ use realtime_core::{
 };
 
 use super::{
-    attendance::{Attendance, Parting},
+    attendance::Attendance,
     index::Index,
     stream::{Stream, StreamQueue},
 };
@@ -94,8 +94,7 @@ impl Drop for Entering<'_> {
     fn drop(&mut self) {
         if !self.stays {
             let shard = self.session.outbox().shard();
-            let room = &self.place.room;
-            self.rooms.remove(room, shard, self.number, Parting::Left);
+            self.rooms.remove(&self.place.room, shard, self.number);
         }
     }
 }
@@ -109,8 +108,7 @@ pub(crate) struct Stays<'r> {
 impl Drop for Stays<'_> {
     fn drop(&mut self) {
         if let Some(member) = self.member.take() {
-            // Where it isn't in again, that is for no wish of its own.
-            self.attendance.went(member, Parting::Ended);
+            self.attendance.went(member);
         }
     }
 }
@@ -327,7 +325,7 @@ impl Rooms {
         let Some(Membership { room, number, .. }) = session.unfollow(name) else {
             return false;
         };
-        self.remove(&room, session.outbox().shard(), number, Parting::Left);
+        self.remove(&room, session.outbox().shard(), number);
         true
     }
 
@@ -346,11 +344,11 @@ impl Rooms {
     pub(super) fn forget(&self, session: &Session) {
         let shard = session.outbox().shard();
         for Membership { room, number, .. } in session.outbox().take_rooms() {
-            self.remove(&room, shard, number, Parting::Ended);
+            self.remove(&room, shard, number);
         }
     }
 
-    fn remove(&self, room: &Room, shard: u32, number: u64, parting: Parting) {
+    fn remove(&self, room: &Room, shard: u32, number: u64) {
         let Some(place) = self.place_of(room) else {
             return;
         };
@@ -360,7 +358,7 @@ impl Rooms {
             if let Some(session) = &session
                 && members.counted.remove(&number)
             {
-                self.attendance.went(member(room.name(), session), parting);
+                self.attendance.went(member(room.name(), session));
             }
             (session, members.by_number.is_empty())
         };
