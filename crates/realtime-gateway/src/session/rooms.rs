@@ -140,8 +140,8 @@ impl Session {
 
     /// Leaves a room: what is sent to it afterwards doesn't come any more. Returns whether the
     /// session was a member. Where it is kept who is in the room, and no other session of the
-    /// identity is, they have left at once, without
-    /// [`presence_grace`](crate::Config::presence_grace).
+    /// identity is, that is told once
+    /// [`presence_grace`](crate::Config::presence_grace) is over.
     ///
     /// ```
     /// # use realtime::{Identity, Json};
